@@ -1,0 +1,297 @@
+/* common/conf.h - the configuration of an instance: postroom.conf.
+ *
+ *   # what belongs to the host; every option has a good default
+ *   hostname mail.example.org
+ *   message-size 50M
+ *   exempt-networks loopback 192.0.2.0/24
+ *   listener office-mx {
+ *           kind mx
+ *           address 192.0.2.1
+ *           port 25
+ *   }
+ *
+ * One line is one option: its name, then words; "quoted words" may hold spaces, # and \" \\. A block is a row of a
+ * table with a name. Every option is one row in common/conf_table.c: parsing, range checks, `postroom conf check`,
+ * `show`, `describe` and the manual page come from it.
+ *
+ * A loaded configuration never changes. It is shared by reference: whoever keeps a pointer beyond a call holds a
+ * reference; reloading makes another one. Any thread. Reading the file blocks. */
+#ifndef COMMON_CONF_H
+#define COMMON_CONF_H
+
+#include "common/bytes.h"
+#include "common/fault.h"
+#include "common/ipnet.h"
+#include "common/log.h"
+
+#define CONF_FILE_MAX (1u << 20)
+#define CONF_ERRORS_MAX 100
+
+enum conf_tls_mode { CONF_TLS_NONE = 0, CONF_TLS_STARTTLS, CONF_TLS_IMPLICIT };
+enum conf_tls_version { CONF_TLS_1_2 = 0, CONF_TLS_1_3 };
+enum conf_bare_newline { CONF_BARE_NEWLINE_NORMALISE = 0, CONF_BARE_NEWLINE_REFUSE };
+
+/* What is spoken on a listener. Bits, so that a daemon can name the set it serves. */
+enum conf_listener_kind {
+	LISTENER_MX          = 1 << 0,  /* smtpd: mail from anywhere, for local people */
+	LISTENER_SUBMISSION  = 1 << 1,  /* smtpd: mail from logged-in people (RFC 6409) */
+	LISTENER_SUBMISSIONS = 1 << 2,  /* the same, TLS from the first octet (RFC 8314) */
+	LISTENER_LMTP        = 1 << 3,  /* smtpd: from programs of this host (RFC 2033) */
+	LISTENER_IMAP        = 1 << 4,
+	LISTENER_IMAPS       = 1 << 5,
+	LISTENER_POP3        = 1 << 6,
+	LISTENER_POP3S       = 1 << 7,
+};
+#define LISTENERS_SMTPD (LISTENER_MX | LISTENER_SUBMISSION | LISTENER_SUBMISSIONS | LISTENER_LMTP)
+#define LISTENERS_IMAPD (LISTENER_IMAP | LISTENER_IMAPS)
+#define LISTENERS_POP3D (LISTENER_POP3 | LISTENER_POP3S)
+
+/* One row of the listener table: written in the file, or made from `bind` and `port-offset` when the file has none. */
+struct conf_listener {
+	char *name;
+	enum conf_listener_kind kind;
+	char *address;          /* numeric, or "*": IPv6 and IPv4; NULL for a unix socket */
+	uint64_t port;          /* as bound: the offset is in it already */
+	char *path;             /* absolute, for a unix socket; else NULL */
+	enum conf_tls_mode tls;
+};
+
+struct conf_list {
+	char **items;
+	size_t count;
+};
+
+struct conf_host {
+	char *hostname;         /* never NULL: the system's name when not set */
+	char *user;             /* to run as when started as root; "" decides by the owner of the instance */
+	struct conf_list bind;
+	uint64_t port_offset;
+	uint64_t workers;       /* processes per daemon; 0: one per core */
+	uint64_t threads;       /* per worker, for files and passwords */
+	uint64_t open_files;    /* RLIMIT_NOFILE to ask for */
+	uint64_t stop_ms;       /* how long a stopping worker may finish what it does */
+	uint64_t stuck_ms;      /* how long a thread may stay in an index write transaction */
+	struct ipnets exempt_networks;
+};
+
+struct conf_log {
+	enum log_level level;
+	char *file;             /* "" is standard error */
+};
+
+struct conf_tls {
+	char *certificate;      /* absolute paths, PEM */
+	char *key;
+	enum conf_tls_version minimum;
+	bool ktls;
+	uint64_t handshake_ms;
+};
+
+struct conf_auth {
+	struct ipnets plaintext_networks;       /* who may send a password without TLS; `never` is empty */
+	uint64_t scram_iterations;
+	uint64_t failure_delay_ms;              /* after the first failure; doubles up to failure_delay_max_ms */
+	uint64_t failure_delay_max_ms;
+	uint64_t failures_per_session;
+	uint64_t failures_per_minute;           /* per IPv4 address or /64; 3x for /26, /48; 9x for /21, /32 */
+	uint64_t failures_per_day;
+	uint64_t failures_per_account_day;
+	uint64_t known_address_days;            /* a success this young makes an address known for the account */
+};
+
+/* Connections, whatever protocol. */
+struct conf_limits {
+	uint64_t prelogin_total;
+	uint64_t prelogin_per_address;          /* IPv4 or /64 */
+	uint64_t prelogin_per_network;          /* /24 or /48 */
+	uint64_t rate_mx;                       /* new connections per address and minute */
+	uint64_t rate_other;
+	uint64_t sessions_per_user_address;
+	uint64_t sessions_per_user;
+	uint64_t login_ms;                      /* from connecting to being logged in: IMAP, POP3, submission */
+	uint64_t output_stall_ms;
+	uint64_t keepalive_ms;                  /* TCP keepalive */
+	uint64_t session_memory_prelogin;       /* octets */
+	uint64_t session_memory;
+	uint64_t command_cpu_ms;
+};
+
+struct conf_smtp {
+	uint64_t message_size;                  /* octets; IMAP APPEND obeys it too */
+	char *recipient_delimiter;              /* "" is none */
+	uint64_t banner_delay_ms;
+	uint64_t command_ms;                    /* idle between commands */
+	uint64_t data_ms;                       /* idle inside DATA */
+	uint64_t busy_ms;                       /* both, when more than 80 % of prelogin_total is used */
+	uint64_t data_min_rate;                 /* octets per second, after data_grace_ms */
+	uint64_t data_grace_ms;
+	uint64_t data_total_ms;                 /* one message */
+	uint64_t session_age_ms;                /* MX session without mail */
+	uint64_t command_line;                  /* octets, CRLF included */
+	uint64_t auth_line;
+	uint64_t data_line;
+	uint64_t recipients_mx;
+	uint64_t recipients_submission;
+	uint64_t messages_per_session;
+	uint64_t bad_commands_soft;
+	uint64_t bad_commands_hard;
+	uint64_t useless_commands;
+	uint64_t unknown_recipients_soft;
+	uint64_t unknown_recipients_hard;
+	uint64_t unknown_recipient_delay_ms;
+	uint64_t received_headers;              /* more is a loop */
+	uint64_t alias_depth;
+	uint64_t alias_recipients;
+	enum conf_bare_newline submission_bare_newline;
+};
+
+struct conf_queue {
+	uint64_t messages;                      /* at which new mail for the queue gets 452 */
+	uint64_t free_space;                    /* octets the disk must keep free */
+};
+
+struct conf_mime {
+	uint64_t header_block;                  /* octets */
+	uint64_t header_field;
+	uint64_t addresses;
+	uint64_t depth;
+	uint64_t parts;
+	uint64_t parameters;                    /* RFC 2231 pieces */
+};
+
+struct conf_imap {
+	uint64_t idle_ms;
+	uint64_t line_prelogin;                 /* octets */
+	uint64_t line;
+	uint64_t literal;                       /* not APPEND: one */
+	uint64_t command;                       /* all octets of one command, literals included; not APPEND */
+	uint64_t literal_prelogin;
+	uint64_t list_depth;
+	uint64_t commands_ahead;
+	uint64_t bad_commands_prelogin;
+	uint64_t bad_commands;
+	uint64_t search_keys;
+};
+
+struct conf_pop3 {
+	uint64_t idle_ms;
+	uint64_t command_line;                  /* octets, CRLF included */
+	uint64_t bad_commands_prelogin;
+	uint64_t bad_commands;
+};
+
+struct conf_store {
+	uint64_t keywords;                      /* per mailbox */
+	uint64_t keyword_length;                /* octets */
+	uint64_t mailbox_depth;
+	uint64_t mailboxes;                     /* per account */
+	uint64_t quota;                         /* octets per account whose record says nothing; 0: no quota */
+	uint64_t open_accounts;                 /* open indexes kept per process */
+	uint64_t busy_ms;                       /* how long a delivery waits for an account in use */
+	uint64_t flag_flush_ms;
+	uint64_t sweep_ms;
+};
+
+struct conf {
+	struct conf_host host;
+	struct conf_log log;
+	struct conf_tls tls;
+	struct conf_auth auth;
+	struct conf_limits limits;
+	struct conf_smtp smtp;
+	struct conf_queue queue;
+	struct conf_mime mime;
+	struct conf_imap imap;
+	struct conf_pop3 pop3;
+	struct conf_store store;
+	struct conf_listener *listeners;
+	size_t listener_count;
+	struct conf_private *private;           /* references; which options the file set, and where */
+};
+
+/* ---- loading ---- */
+
+/* What was wrong, all of it in one run. Zero-initialise; conf_report_done() ends it. */
+struct conf_error {
+	char *file;
+	unsigned line;          /* 0: the whole file */
+	char *text;             /* what was found, what is expected, the nearest valid name */
+};
+struct conf_report {
+	struct conf_error *errors;
+	size_t count;
+	bool more;              /* there were more than CONF_ERRORS_MAX */
+};
+void conf_report_done(struct conf_report *report);
+
+/** conf_load - read and check a file. Relative paths in it are meant from base_dir.
+ *  @report: filled with every error of the file
+ *  @out:    set on success only; the caller holds the one reference
+ *  Errors: FAULT_INVALID (see the report), FAULT_NOT_FOUND and FAULT_INTERNAL (the file cannot be read; also reported). */
+MUST_CHECK struct fault conf_load(const char *path, const char *base_dir, struct conf_report *report,
+                                  struct conf **out);
+/** conf_parse - the same for a text in memory; @file is the name in messages. */
+MUST_CHECK struct fault conf_parse(struct sv text, const char *file, const char *base_dir,
+                                   struct conf_report *report, struct conf **out);
+/** conf_default - what an empty file gives. For tests. Never fails. */
+struct conf *conf_default(const char *base_dir);
+struct conf *conf_ref(struct conf *conf);
+/** conf_unref - give a reference back, set *conf to NULL. NULL is fine. */
+void conf_unref(struct conf **conf);
+
+/** conf_diff - call f for each option that differs. need_restart: the new value does not take effect by a reload. */
+void conf_diff(const struct conf *was, const struct conf *is,
+               void (*f)(void *arg, const char *option, bool need_restart), void *arg);
+
+/* ---- words about it ---- */
+
+enum conf_type {
+	CONF_BOOL,      /* yes, no */
+	CONF_NUMBER,    /* uint64_t */
+	CONF_BYTES,     /* uint64_t; K, M, G */
+	CONF_DURATION,  /* uint64_t milliseconds; ms, s, m, h, d */
+	CONF_STRING,    /* char * */
+	CONF_PATH,      /* char *, absolute */
+	CONF_LIST,      /* struct conf_list of words */
+	CONF_ENUM,      /* unsigned, an index into words */
+	CONF_BIT,       /* unsigned, 1 << index into words */
+	CONF_NETS,      /* struct ipnets: networks, `loopback`, `never` */
+};
+
+/* One row. */
+struct conf_option {
+	const char *name;
+	const char *section;            /* heading in the manual; for members of a block, the block's name */
+	enum conf_type type;
+	size_t offset;                  /* in struct conf, or in the row of the block */
+	const char *def;                /* as it would be written in the file; NULL: see doc */
+	uint64_t min, max;              /* numbers, octets, milliseconds; octets of a string */
+	const char *unit;               /* of a plain number, for the manual; may be NULL */
+	const char *const *words;       /* CONF_ENUM, CONF_BIT: NULL-terminated */
+	bool need_restart;
+	const char *doc;                /* whole sentences */
+};
+
+/** conf_options - all rows, options first in the order of the manual, then the members of blocks. */
+const struct conf_option *conf_options(size_t *count);
+/** conf_option_find - by name ("message-size", "listener.kind"), or NULL. */
+const struct conf_option *conf_option_find(struct sv name);
+/** conf_option_nearest - the valid name that differs least, or NULL when none is near. */
+const char *conf_option_nearest(struct sv name);
+/** conf_option_value - the value as it would be written in the file. */
+void conf_option_value(const struct conf *conf, const struct conf_option *option, struct buf *out);
+/** conf_option_range - "512 to 65536 octets, default 2048": for messages and manuals. */
+void conf_option_range(const struct conf_option *option, struct buf *out);
+/** conf_is_set - did the file set this option? */
+bool conf_is_set(const struct conf *conf, const struct conf_option *option);
+/** conf_show - the configuration in force as a file; only what the file set, or everything. */
+void conf_show(const struct conf *conf, bool everything, struct buf *out);
+/** conf_describe - one option in words, with type, range and default. */
+void conf_describe(const struct conf_option *option, struct buf *out);
+
+/** conf_listener_kind_name - "mx", "imaps", ... */
+const char *conf_listener_kind_name(enum conf_listener_kind kind);
+/** conf_tls_mode_name - "none", "starttls", "implicit". */
+const char *conf_tls_mode_name(enum conf_tls_mode mode);
+
+#endif
