@@ -1,6 +1,7 @@
-/* common/crypt.h - digests, keyed digests, password verifiers, random octets, keys.
- * With tls.c the only file that sees OpenSSL. All functions may be called on any thread; those marked slow belong into a job
- * (common/work.h). A failure of the library itself (no memory, no entropy) is a BUG: there is no safe way to go on. */
+/* common/crypt.h - digests, keyed digests, password verifiers, random octets, keys. With tls.c the
+ * only file that sees OpenSSL. All functions may be called on any thread; those marked slow belong
+ * into a job (common/work.h). A failure of the library itself (no memory, no entropy) is a BUG:
+ * there is no safe way to go on. */
 #ifndef COMMON_CRYPT_H
 #define COMMON_CRYPT_H
 
@@ -29,35 +30,41 @@ size_t crypt_hmac(enum crypt_hash hash, struct sv key, struct sv data, uint8_t o
 struct crypt_digest;
 struct crypt_digest *crypt_digest_new(enum crypt_hash hash);
 void crypt_digest_add(struct crypt_digest *d, struct sv data);
-/** crypt_digest_get - the digest of all that was added so far; more may be added afterwards. Returns its length. */
+/** crypt_digest_get - the digest of all that was added so far; more may be added afterwards.
+ *  Returns its length. */
 size_t crypt_digest_get(const struct crypt_digest *d, uint8_t out[CRYPT_HASH_MAX]);
 void crypt_digest_free(struct crypt_digest **d);
 
 /** crypt_pbkdf2 - RFC 8018 §5.2, with HMAC of hash. Slow. */
-void crypt_pbkdf2(enum crypt_hash hash, struct sv password, struct sv salt, uint32_t iterations, uint8_t *out,
-                  size_t out_len);
+void crypt_pbkdf2(enum crypt_hash hash, struct sv password, struct sv salt, uint32_t iterations,
+                  uint8_t *out, size_t out_len);
 
-/* What a server keeps to check a password by SCRAM (RFC 5802 §3, RFC 7677) or PLAIN, without keeping the password. */
+/* What a server keeps to check a password by SCRAM (RFC 5802 §3, RFC 7677) or PLAIN, without
+ * keeping the password. */
 struct scram_keys {
 	size_t len;                             /* of each key */
 	uint8_t stored[CRYPT_HASH_MAX];         /* H(HMAC(salted, "Client Key")) */
 	uint8_t server[CRYPT_HASH_MAX];         /* HMAC(salted, "Server Key") */
 };
 
-/** crypt_scram_keys - from a password that is normalised already (SASLprep is the caller's). Slow. */
-struct scram_keys crypt_scram_keys(enum crypt_hash hash, struct sv password, struct sv salt, uint32_t iterations);
+/** crypt_scram_keys - from a password that is normalised already (SASLprep is the caller's). Slow.
+ *  */
+struct scram_keys crypt_scram_keys(enum crypt_hash hash, struct sv password, struct sv salt,
+                                   uint32_t iterations);
 
 /** crypt_random - octets nobody can guess. */
 void crypt_random(void *out, size_t n);
-/** crypt_random_text - n characters out of 32 ("a-z2-7", 5 bits each) and a NUL: ids, tokens, app passwords. */
+/** crypt_random_text - n characters out of 32 ("a-z2-7", 5 bits each) and a NUL: ids, tokens, app
+ *  passwords. */
 void crypt_random_text(char *out, size_t n);
 /** crypt_eq - equal length and octets, in a time that depends on the length only. */
 bool crypt_eq(struct sv a, struct sv b);
 
-/** crypt_base64 - append the base64 of data, padded, in one line (RFC 4648 §4). False: out's max. */
+/** crypt_base64 - append the base64 of data, padded, in one line (RFC 4648 §4). False: out's max.
+ *  */
 bool crypt_base64(struct sv data, struct buf *out);
-/** crypt_base64_decode - append what text stands for. Strict: padding required, no blanks, no other octets, unused bits
- *  zero. False: malformed, or out's max; out is unchanged then. */
+/** crypt_base64_decode - append what text stands for. Strict: padding required, no blanks, no other
+ *  octets, unused bits zero. False: malformed, or out's max; out is unchanged then. */
 bool crypt_base64_decode(struct sv text, struct buf *out);
 /** crypt_hex - lower-case hex of n octets and a NUL; out has 2n+1 octets. */
 void crypt_hex(const void *data, size_t n, char *out);
@@ -67,9 +74,10 @@ enum crypt_key {
 	CRYPT_KEY_RSA2048,      /* RFC 6376 §3.3.3; slow */
 };
 
-/** crypt_key_new - a new private key. pem: PKCS#8 PEM of it, secret: end it with buf_wipe(). public_der: what the DNS
- *  record's p= holds in base64: SubjectPublicKeyInfo for RSA (RFC 6376 §3.6.1), the bare 32 octets for Ed25519
- *  (RFC 8463 §3). Both are appended to; FAULT_LIMIT when max is too small (4096 is enough). */
+/** crypt_key_new - a new private key. pem: PKCS#8 PEM of it, secret: end it with buf_wipe().
+ *  public_der: what the DNS record's p= holds in base64: SubjectPublicKeyInfo for RSA (RFC 6376
+ *  §3.6.1), the bare 32 octets for Ed25519 (RFC 8463 §3). Both are appended to; FAULT_LIMIT when
+ *  max is too small (4096 is enough). */
 MUST_CHECK struct fault crypt_key_new(enum crypt_key kind, struct buf *pem, struct buf *public_der);
 
 #endif

@@ -1,94 +1,110 @@
-/* common/listener.h - where connections come from: listening sockets as table rows, and the rules of the front steps.
+/* common/listener.h - where connections come from: listening sockets, and the rules of the front
+ * steps.
  *
- * The daemon's master makes a struct listener_set from its rows and binds it (listener_bind) before it gives up root and forks; every
- * worker inherits the same descriptors and accepts from them (listener_accept). Before a byte of TLS or protocol costs
- * anything, a peer is counted: connections that have not logged in yet are limited in all, per IPv4 address or IPv6 /64, and per
- * /24 or /48, and so are new connections per minute. A session that has logged in stops counting (listener_logged_in): from then on
- * limits per user hold. Peers in exempt networks (default: loopback) are not counted by address.
+ * Rows come from the configuration. The daemon's master binds them before it gives up root and
+ * hands the descriptors on to its workers (listener_export, listener_import), which all accept from
+ * the same ones. Before a byte of TLS or protocol costs anything a peer is counted: connections
+ * that have not logged in are limited in all, per IPv4 address or IPv6 /64, and per /24 or /48, and
+ * so are new connections per minute. A session that has logged in stops counting
+ * (listener_logged_in); from then on limits per user hold. Peers in exempt-networks are not counted
+ * by address.
  *
- * The counters are shared by all workers of a daemon: they lie in memory which the master maps before it forks. */
+ * The counters of all workers of a daemon lie in one piece of shared memory; each worker writes its
+ * own part only and reads all, so that nothing is locked, and a worker that dies takes its counts
+ * along. */
 #ifndef COMMON_LISTENER_H
 #define COMMON_LISTENER_H
 
 #include "common/bytes.h"
+#include "common/conf.h"
 #include "common/fault.h"
 #include "common/loop.h"
 #include "common/netaddr.h"
 #include "common/stream.h"
 #include "common/tls.h"
 
-enum listener_tls {
-	LISTENER_CLEAR,         /* never TLS (lmtp) */
-	LISTENER_STARTTLS,      /* the session may ask for it */
-	LISTENER_TLS,           /* from the first octet */
+/* What a daemon knows about a kind of listener: a row of its own table. Literals, or outlives the
+ * set. */
+struct listener_kind {
+	enum conf_listener_kind kind;
+	struct tls_role role;           /* name, ALPN and tickets of its TLS */
+	/* "421 4.7.0 Too many connections\r\n": said before closing, in clear only. */
+	const char *refusal;
 };
 
-#define LISTENER_NAME_MAX 32
-#define LISTENER_PATH_MAX 108   /* of a unix socket */
-
-/* One row, as the configuration gave it. */
-struct listener_row {
-	char name[LISTENER_NAME_MAX];           /* "mx", "submission", "imaps": for logs, status, socket activation */
-	int kind;                               /* the daemon's own enum */
-	struct netaddr at;                      /* address and port; NET_UNIX: path instead; port 0 lets the kernel choose */
-	char path[LISTENER_PATH_MAX];           /* unix socket, made with mode 0660; replaced when nobody answers there */
-	enum listener_tls tls;
-	struct tls_role role;
-	const char *refusal;                    /* "421 4.7.0 Too many connections\r\n": sent to whom we turn away in clear */
-	uint32_t per_minute;                    /* new connections of one address; 0: the set's default */
+/* A listener as it runs. */
+struct listener {
+	const struct listener_kind *kind;
+	const char *name;               /* of the row, for logs, status, socket activation */
+	enum conf_tls_mode tls;
+	struct netaddr at;              /* where it listens, with the real port once bound */
+	const char *path;               /* of a unix socket, else NULL */
+	int fd;                         /* -1 until bound */
 };
-
-struct listener_limits {
-	uint32_t total;                 /* not logged in, all workers together */
-	uint32_t per_address;           /* of one IPv4 address or IPv6 /64 */
-	uint32_t per_network;           /* of one /24 or /48 */
-	uint32_t per_minute;            /* new connections of one IPv4 address or /64 */
-	const struct network *exempt;   /* not counted by address; copied */
-	size_t exempt_count;
-};
-
-/* 8192, 30, 90, 600, exempt: 127.0.0.0/8 and ::1 */
-extern const struct listener_limits listener_limits_default;
 
 struct listener_set;
 
-/** listener_set_new - rows are copied (refusal, role names and alpn are literals or outlive the set). */
-struct listener_set *listener_set_new(const struct listener_row *rows, size_t count, const struct listener_limits *limits);
-/** listener_set_free - close the descriptors; removes unix sockets when is_last (the master's own end, not a worker's). */
-void listener_set_free(struct listener_set **set, bool is_last);
+/** listener_set_new - the rows of conf whose kind stands in kinds. @conf: a reference is kept. */
+struct listener_set *listener_set_new(struct conf *conf, const struct listener_kind *kinds,
+                                      size_t count);
+/** listener_set_free - stop accepting, close the descriptors. @is_owner: the master, which also
+ *  removes the unix sockets' names. Streams must be closed before (loop_free does). NULL is fine.
+ *  */
+void listener_set_free(struct listener_set **set, bool is_owner);
+size_t listener_count(const struct listener_set *set);
+const struct listener *listener_at(const struct listener_set *set, size_t i);
+
+/* --- in the master --- */
+
 /**
- * listener_bind - open every row's socket. Rows whose name stands in LISTEN_FDNAMES, or whose address is that of a
- * descriptor passed by the service manager (LISTEN_FDS, sd_listen_fds(3)), take that one instead.
- * Errors: detail names the row and the address ("imaps: [::]:993: Address already in use"); what was bound is closed.
+ * listener_bind - open every row's socket. A row whose name stands in LISTEN_FDNAMES, or whose
+ * address and port are those of a descriptor passed by the service manager (LISTEN_PID, LISTEN_FDS:
+ * sd_listen_fds(3)), takes that one. Unix sockets get mode 0660; a name where nobody answers any
+ * more is replaced. Errors: detail names the row and the address ("imaps [::]:993: Address already
+ * in use"); nothing stays bound.
  */
 MUST_CHECK struct fault listener_bind(struct listener_set *set);
-size_t listener_count(const struct listener_set *set);
-/** listener_row - row i; its port is the real one after listener_bind(). */
-const struct listener_row *listener_row(const struct listener_set *set, size_t i);
+/** listener_export - for the workers to be executed: makes the descriptors inheritable and appends
+ *  a text ("imap=5 imaps=6 counters=7") for listener_import(). False: text's max. */
+bool listener_export(const struct listener_set *set, struct buf *text);
 
-/* A new connection, called on the loop: the stream has no events yet; own it (stream_set_events) or close it. With LISTENER_TLS
- * the handshake has been started. */
-typedef void listener_fn(struct stream *s, const struct listener_row *row, void *user);
+/* --- in a worker --- */
+
+#define LISTENER_WORKERS_MAX 64
 
 /**
- * listener_accept - start accepting on this worker's loop.
- * @tls:    for the rows with LISTENER_TLS; NULL when there are none, those rows then turn everybody away
- * @limits: of the streams; NULL for the defaults
- * Stopped by listener_stop() or with the loop.
+ * listener_import - take over the descriptors named in text.
+ * @worker: number of this worker, below LISTENER_WORKERS_MAX; no two at a time have the same
+ * Rows without a descriptor (the file was changed since the master read it) are left out.
+ * Errors: FAULT_INVALID (text is not ours), FAULT_INTERNAL.
  */
-MUST_CHECK struct fault listener_accept(struct listener_set *set, struct loop *loop, struct tls_server *tls,
-                                        const struct stream_limits *limits, listener_fn *on_stream, void *user);
-/** listener_stop - accept no more; open streams stay (an orderly end lets them finish). */
+MUST_CHECK struct fault listener_import(struct listener_set *set, struct sv text, unsigned worker);
+
+/* A new connection, called on the loop. The stream has no events yet: own it (stream_set_events) or
+ * close it. With CONF_TLS_IMPLICIT its handshake has been started. */
+typedef void listener_fn(struct stream *s, const struct listener *l, void *user);
+
+/** listener_accept - start accepting on this worker's loop. @tls: NULL when there is no
+ *  certificate; rows with implicit TLS then turn everybody away. */
+MUST_CHECK struct fault listener_accept(struct listener_set *set, struct loop *loop,
+                                        struct tls_server *tls, listener_fn *on_stream,
+                                        void *user);
+/** listener_stop - accept no more; open streams stay, so that an orderly end lets them finish. */
 void listener_stop(struct listener_set *set);
-/** listener_logged_in - the peer of s has proven who it is and no longer counts as a stranger. Twice is fine. */
+/** listener_logged_in - the peer has proven who it is and counts as a stranger no more. Twice is
+ *  fine, and so is a stream that did not come from a listener. */
 void listener_logged_in(struct stream *s);
-/** listener_set_limits - after a reload. */
-void listener_set_limits(struct listener_set *set, const struct listener_limits *limits);
+/** listener_set_conf - limits and exempt networks of a new configuration; rows stay as they are. */
+void listener_set_conf(struct listener_set *set, struct conf *conf);
+/** listener_load_percent - strangers of all workers in percent of prelogin-total: "busy" above 80.
+ *  */
+unsigned listener_load_percent(const struct listener_set *set);
 
 struct listener_stats {
-	uint64_t accepted, refused_total, refused_address, refused_network, refused_rate, refused_descriptors;  /* since start */
-	uint32_t strangers;     /* not logged in, now, all workers */
-	uint32_t streams;       /* open, now, this worker */
+	uint64_t accepted;                      /* this worker, since start; so are the refused */
+	uint64_t refused_total, refused_address, refused_network, refused_rate, refused_descriptors;
+	uint32_t strangers;                     /* not logged in, now, all workers */
+	uint32_t streams;                       /* open, now, this worker */
 };
 struct listener_stats listener_stats(const struct listener_set *set);
 

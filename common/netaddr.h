@@ -1,47 +1,44 @@
-/* common/netaddr.h - addresses of peers: text, networks, and the keys by which peers are counted.
- * Plain values; any thread. An IPv4 address mapped into IPv6 (::ffff:192.0.2.1) is the IPv4 address. */
+/* common/netaddr.h - the address of a peer or of a listener, as a small plain value. IPv4 is kept
+ * in its IPv4-mapped IPv6 form (RFC 4291 §2.5.5.2), as common/ipnet.h has it, so a peer is the same
+ * however its socket names it. Any thread. */
 #ifndef COMMON_NETADDR_H
 #define COMMON_NETADDR_H
 
+#include <sys/socket.h>
+
 #include "common/bytes.h"
-#include "common/fault.h"
+#include "common/ipnet.h"
 
-struct sockaddr;
-
-enum net_family { NET_NONE, NET_UNIX, NET_IPV4, NET_IPV6 };
+enum net_family { NET_NONE = 0, NET_UNIX, NET_IPV4, NET_IPV6 };
 
 struct netaddr {
 	enum net_family family;
-	uint16_t port;
-	uint8_t ip[16];         /* 4 octets for NET_IPV4, 0 for NET_UNIX */
+	uint16_t port;          /* host order */
+	uint8_t ip[16];         /* zero for NET_NONE and NET_UNIX */
 };
 
-#define NETADDR_TEXT_MAX 64     /* "[ipv6]:port" and its NUL fit */
+#define NETADDR_TEXT_MAX 64     /* the longest text and its NUL */
 
-/** netaddr_from - from the kernel's form; an unknown family gives NET_NONE. */
+/** netaddr_from - from the kernel's form; a family we do not speak gives NET_NONE. */
 struct netaddr netaddr_from(const struct sockaddr *sa, size_t len);
-/** netaddr_parse - an IPv4 or IPv6 address without port ("192.0.2.1", "2001:db8::1", also in brackets). */
+/** netaddr_parse - an address without port: "192.0.2.1", "2001:db8::1", "[2001:db8::1]". */
 bool netaddr_parse(struct sv text, struct netaddr *out);
-/** netaddr_text - "192.0.2.1", "2001:db8::1", "unix" or "unknown" with a NUL; returns the view without it. */
+/** netaddr_text - "192.0.2.1", "2001:db8::1", "unix" or "unknown", with a NUL behind the view. */
 struct sv netaddr_text(const struct netaddr *a, char out[NETADDR_TEXT_MAX]);
 /** netaddr_text_port - "192.0.2.1:25", "[2001:db8::1]:25". */
 struct sv netaddr_text_port(const struct netaddr *a, char out[NETADDR_TEXT_MAX]);
+/** netaddr_literal - as a domain in mail: "[192.0.2.1]", "[IPv6:2001:db8::1]" (RFC 5321 §4.1.3);
+ *  "[unix]" for a unix socket. */
+struct sv netaddr_literal(const struct netaddr *a, char out[NETADDR_TEXT_MAX]);
 /** netaddr_is_loopback - 127.0.0.0/8, ::1 and unix sockets. */
 bool netaddr_is_loopback(const struct netaddr *a);
+/** netaddr_eq_ip - the same address, whatever port. */
 bool netaddr_eq_ip(const struct netaddr *a, const struct netaddr *b);
-/** netaddr_key - the address cut to v4_bits or v6_bits, hashed: equal for all peers in one network of that size. */
+/** netaddr_in - does a network of the list hold a? A unix socket counts as ::1; NET_NONE is in
+ *  none. */
+bool netaddr_in(const struct netaddr *a, const struct ipnets *list);
+/** netaddr_key - keyed hash of the address cut to its first v4_bits (IPv4) or v6_bits: the same for
+ *  all peers of a network of that size. */
 uint64_t netaddr_key(const struct netaddr *a, unsigned v4_bits, unsigned v6_bits);
-
-/* A network: "192.0.2.0/24", "2001:db8::/32"; an address alone is a network of one. */
-struct network {
-	struct netaddr base;
-	unsigned bits;
-};
-
-/** network_parse - bits below the prefix must be zero, else it is probably a typing error: false. */
-bool network_parse(struct sv text, struct network *out);
-bool network_contains(const struct network *n, const struct netaddr *a);
-/** networks_contain - is a in any of the count networks? Unix sockets count as loopback (127.0.0.1 or ::1). */
-bool networks_contain(const struct network *n, size_t count, const struct netaddr *a);
 
 #endif

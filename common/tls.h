@@ -1,7 +1,8 @@
-/* common/tls.h - TLS for servers: certificates by name, reload, one connection's handshake and records.
- * With crypt.c the only file that sees OpenSSL. TLS 1.2 and 1.3 with the ciphers of Mozilla's intermediate list; no
- * renegotiation, no compression, no early data. A struct tls_server is made and reloaded on the loop's thread. Connections are
- * driven by common/stream.c; sessions ask only for facts and channel bindings. */
+/* common/tls.h - TLS for servers: certificates by name, reload, one connection's handshake and
+ * records. With crypt.c the only file that sees OpenSSL. TLS 1.2 and 1.3 with the ciphers of
+ * Mozilla's intermediate list; no renegotiation, no compression, no early data. A struct tls_server
+ * is made and reloaded on the loop's thread. Connections are driven by common/stream.c; sessions
+ * ask only for facts and channel bindings. */
 #ifndef COMMON_TLS_H
 #define COMMON_TLS_H
 
@@ -11,7 +12,8 @@
 struct tls_server;
 struct tls_conn;
 
-/* A certificate with its key. Two pairs for the same names (ECDSA and RSA) are offered side by side. */
+/* A certificate with its key. Two pairs for the same names (ECDSA and RSA) are offered side by
+ * side. */
 struct tls_pair {
 	const char *cert_path;  /* PEM: the certificate, then its intermediates */
 	const char *key_path;   /* PEM; refused when group or others may read it */
@@ -19,8 +21,10 @@ struct tls_pair {
 
 /* What a listener's connections have in common: a row next to the listener's. */
 struct tls_role {
-	const char *name;       /* "imap", "submission": sessions and tickets of one role are worth nothing in another */
-	const char *alpn;       /* "imap", "pop3", "smtp": a client that offers ALPN must offer this (RFC 7301 §3.2) */
+	/* "imap", "submission": sessions and tickets of one role are worth nothing in another. */
+	const char *name;
+	/* "imap", "pop3", "smtp": a client that offers ALPN must offer this (RFC 7301 §3.2). */
+	const char *alpn;
 	bool has_no_tickets;    /* some senders fail over tickets of another TLS library */
 };
 
@@ -34,29 +38,38 @@ struct tls_cert_facts {
 	char names[1024];       /* subject alternative names, separated by a space */
 };
 
+struct tls_settings {
+	/* The first is the default, for clients that send no name or one we do not have. */
+	const struct tls_pair *pairs;
+	size_t count;
+	bool is_tls13_only;
+	bool has_ktls;                  /* let the kernel encrypt, where it can */
+};
+
 /**
- * tls_server_new - read and match all pairs.
- * @pairs: the first is the default, for clients that send no name or one we do not have. The names come from the certificates
- *         (subject alternative names, wildcards included). Paths are copied.
- * Errors: FAULT_NOT_FOUND (no such file), FAULT_DENIED (key readable by others), FAULT_INVALID (not PEM, key does not match);
- * detail names the file and what is wrong with it.
+ * tls_server_new - read and match all pairs; the settings are copied. Which name a pair is for
+ * comes from its certificate (subject alternative names, wildcards included). Errors:
+ * FAULT_NOT_FOUND (no such file), FAULT_DENIED (the key may be read by others), FAULT_INVALID (not
+ * PEM, key does not match, no pair); detail names the file and what is wrong with it.
  */
-MUST_CHECK struct fault tls_server_new(const struct tls_pair *pairs, size_t count, struct tls_server **out);
+MUST_CHECK struct fault tls_server_new(const struct tls_settings *settings,
+                                       struct tls_server **out);
 void tls_server_free(struct tls_server **server);
-/** tls_server_reload - read the same files again. On an error the old certificates stay in use. Connections that are open keep
- *  what they began with. */
+/** tls_server_reload - read the same files again. On an error the old certificates stay in use.
+ *  Connections that are open keep what they began with. */
 MUST_CHECK struct fault tls_server_reload(struct tls_server *server);
 /** tls_server_cert - facts of pair i; false when there is no such pair. */
 bool tls_server_cert(const struct tls_server *server, size_t i, struct tls_cert_facts *out);
 /** tls_cert_read - facts of the first certificate in a PEM file. */
 MUST_CHECK struct fault tls_cert_read(const char *path, struct tls_cert_facts *out);
 /**
- * tls_make_self_signed - a P-256 key and a certificate for 10 years, written to two new files, durably; the key with mode 0600.
- * @names: host names and IP addresses for the subject alternative names; the first is the subject too
- * Errors: FAULT_EXISTS (nothing is overwritten), FAULT_INVALID (no name), from errno.
+ * tls_make_self_signed - a P-256 key and a certificate for 10 years, written to two new files,
+ * durably; the key with mode 0600.
+ * @names: host names and IP addresses for the subject alternative names; the first is the subject
+ * too Errors: FAULT_EXISTS (nothing is overwritten), FAULT_INVALID (no name), from errno.
  */
-MUST_CHECK struct fault tls_make_self_signed(const struct sv *names, size_t count, const char *cert_path,
-                                             const char *key_path);
+MUST_CHECK struct fault tls_make_self_signed(const struct sv *names, size_t count,
+                                             const char *cert_path, const char *key_path);
 
 /* --- one connection: facts, for sessions --- */
 
@@ -71,11 +84,11 @@ struct tls_facts {
 
 /** tls_facts - borrowed texts, valid as long as the connection. */
 struct tls_facts tls_facts(const struct tls_conn *c);
-/** tls_binding_exporter - channel binding tls-exporter (RFC 9266); 32 octets. False below TLS 1.3 without extended master
- *  secret (RFC 9266 §4.2). */
+/** tls_binding_exporter - channel binding tls-exporter (RFC 9266); 32 octets. False below TLS 1.3
+ *  without extended master secret (RFC 9266 §4.2). */
 bool tls_binding_exporter(const struct tls_conn *c, uint8_t out[32]);
-/** tls_binding_end_point - channel binding tls-server-end-point (RFC 5929 §4.1): hash of our certificate. Returns its length,
- *  0 when it is not defined. */
+/** tls_binding_end_point - channel binding tls-server-end-point (RFC 5929 §4.1): hash of our
+ *  certificate. Returns its length, 0 when it is not defined. */
 size_t tls_binding_end_point(const struct tls_conn *c, uint8_t out[64]);
 
 /* --- one connection: records, for stream.c --- */
@@ -100,7 +113,8 @@ enum tls_io tls_read(struct tls_conn *c, char *p, size_t n, size_t *done);
 enum tls_io tls_write(struct tls_conn *c, const char *p, size_t n, size_t *done);
 /** tls_say_goodbye - send close_notify. */
 enum tls_io tls_say_goodbye(struct tls_conn *c);
-/** tls_has_pending - octets were read from the socket that tls_read() has not given yet: the socket will not wake anybody. */
+/** tls_has_pending - octets were read from the socket that tls_read() has not given yet: the socket
+ *  will not wake anybody. */
 bool tls_has_pending(const struct tls_conn *c);
 /** tls_error - what the last FAILED or RESET was about; never NULL. */
 const char *tls_error(const struct tls_conn *c);

@@ -1,12 +1,13 @@
-/* common/work.h - jobs: what blocks (files, LMDB, password hashing) runs on a thread pool, never on the loop.
- * A job is a struct of the caller with a struct work inside. It carries copies in and results out; run() sees the job
- * only, done() is on the loop's thread again and owns it. The caller keeps the job alive until done(), which comes
- * exactly once for every accepted job, and never from inside work_submit().
+/* common/work.h - jobs: what blocks (files, LMDB, password hashing) runs on a thread pool, never on
+ * the loop. A job is a struct of the caller with a struct work inside. It carries copies in and
+ * results out; run() sees the job only, done() is on the loop's thread again and owns it. The
+ * caller keeps the job alive until done(), which comes exactly once for every accepted job, and
+ * never from inside work_submit().
  *
- * Two classes share the threads, so that a storm of logins cannot hold up mail, nor mail hold up logins: at most
- * half of the threads hash passwords, and mail leaves at least one to them. Behind each class stands a queue, first
- * come first served, with a limit of its own; beyond it a job is refused with FAULT_BUSY, and the peer gets a temporary
- * answer. */
+ * Two classes share the threads, so that a storm of logins cannot hold up mail, nor mail hold up
+ * logins: at most half of the threads hash passwords, and mail leaves at least one to them. Behind
+ * each class stands a queue, first come first served, with a limit of its own; beyond it a job is
+ * refused with FAULT_BUSY, and the peer gets a temporary answer. */
 #ifndef COMMON_WORK_H
 #define COMMON_WORK_H
 
@@ -22,7 +23,8 @@ enum work_class {
 
 struct work {
 	void (*run)(struct work *w);                    /* on a pool thread */
-	/* On the loop. is_cancelled: the process is ending or work_cancel() was called, and run() never ran. */
+	/* On the loop. is_cancelled: the process is ending or work_cancel() was called, and run()
+	 * never ran. */
 	void (*done)(struct work *w, bool is_cancelled);
 	struct work *next;                              /* the rest is work.c's */
 	uint64_t asked_ms;
@@ -40,13 +42,16 @@ struct work_stats {
 #define WORK_WAITING_DEFAULT 1024
 
 /**
- * work_setup - choose the number of threads (setting workers.threads; 1 to 64) and the length of each queue.
- * Once per process, before the first job: the pool's size is fixed from then on. Without it the defaults hold.
+ * work_setup - choose the number of threads (setting workers.threads; 1 to 64) and the length of
+ * each queue. Once per process, before the first job: the pool's size is fixed from then on.
+ * Without it the defaults hold.
  */
 void work_setup(struct loop *loop, uint32_t threads, uint32_t waiting_max);
-/** work_submit - have w run. FAULT_BUSY: the queue is full (done is not called); FAULT_UNAVAILABLE: the loop is ending. */
+/** work_submit - have w run. FAULT_BUSY: the queue is full (done is not called); FAULT_UNAVAILABLE:
+ *  the loop is ending. */
 MUST_CHECK struct fault work_submit(struct loop *loop, enum work_class class, struct work *w);
-/** work_cancel - a waiting job is taken back: false when it already runs. done(w, true) still comes, in a later turn. */
+/** work_cancel - a waiting job is taken back: false when it already runs. done(w, true) still
+ *  comes, in a later turn. */
 bool work_cancel(struct loop *loop, struct work *w);
 /** work_stats - counters of one class, for `postroom status`. */
 struct work_stats work_stats(const struct loop *loop, enum work_class class);
