@@ -21,8 +21,8 @@
 
 #include "common/bytes.h"
 #include "common/fault.h"
+#include "common/ipnet.h"
 #include "common/log.h"
-#include "common/netaddr.h"
 
 #define CONF_FILE_MAX (1u << 20)
 #define CONF_ERRORS_MAX 100
@@ -61,12 +61,6 @@ struct conf_list {
 	size_t count;
 };
 
-/* For networks_contain(). */
-struct conf_nets {
-	struct network *items;
-	size_t count;
-};
-
 struct conf_host {
 	char *hostname;         /* never NULL: the system's name when not set */
 	char *user;             /* to run as when started as root; "" decides by the owner of the instance */
@@ -77,7 +71,7 @@ struct conf_host {
 	uint64_t open_files;    /* RLIMIT_NOFILE to ask for */
 	uint64_t stop_ms;       /* how long a stopping worker may finish what it does */
 	uint64_t stuck_ms;      /* how long a thread may stay in an index write transaction */
-	struct conf_nets exempt_networks;
+	struct ipnets exempt_networks;
 };
 
 struct conf_log {
@@ -94,7 +88,7 @@ struct conf_tls {
 };
 
 struct conf_auth {
-	struct conf_nets plaintext_networks;       /* who may send a password without TLS; `never` is empty */
+	struct ipnets plaintext_networks;       /* who may send a password without TLS; `never` is empty */
 	uint64_t scram_iterations;
 	uint64_t failure_delay_ms;              /* after the first failure; doubles up to failure_delay_max_ms */
 	uint64_t failure_delay_max_ms;
@@ -261,7 +255,7 @@ enum conf_type {
 	CONF_LIST,      /* struct conf_list of words */
 	CONF_ENUM,      /* unsigned, an index into words */
 	CONF_BIT,       /* unsigned, 1 << index into words */
-	CONF_NETS,      /* struct conf_nets: networks, `loopback`, `never` */
+	CONF_NETS,      /* struct ipnets: networks, `loopback`, `never` */
 };
 
 /* One row. */
