@@ -20,8 +20,10 @@ struct ipnets {
 
 /** ipnet_parse - address with or without /prefix; false when it is neither, or has bits set behind the prefix. */
 bool ipnet_parse(struct sv text, struct ipnet *out);
-/** ipnet_format - the text form, at most 48 octets with its NUL. */
-void ipnet_format(const struct ipnet *net, char out[static 49]);
+#define IPNET_TEXT_MAX 64       /* the text form and its NUL fit */
+
+/** ipnet_format - the text form: without /prefix for a single address. */
+void ipnet_format(const struct ipnet *net, char out[static IPNET_TEXT_MAX]);
 /** ipnet_addr - the 16 octets of a socket address; false for another family (a unix socket). */
 bool ipnet_addr(const struct sockaddr *sa, uint8_t out[static 16]);
 /** ipnet_has - does the network hold this address? */
