@@ -1,0 +1,304 @@
+#include "common/crypt.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <openssl/rsa.h>
+#include <openssl/x509.h>
+
+#include "common/memory.h"
+
+#include "common/banned.h"
+
+/* Fetched once: an implicit fetch costs more than hashing a short text (provider(7), "Fetching"). */
+static EVP_MD *fetched[3];
+
+static void fetch_hashes(void)
+{
+	static const char *const names[] = { "SHA1", "SHA256", "SHA512" };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		fetched[i] = EVP_MD_fetch(NULL, names[i], NULL);
+		if (!fetched[i])
+			BUG("OpenSSL has no %s", names[i]);
+	}
+}
+
+static const EVP_MD *md_of(enum crypt_hash hash)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, fetch_hashes);
+	return fetched[hash];
+}
+
+size_t crypt_hash_len(enum crypt_hash hash)
+{
+	switch (hash) {
+	case CRYPT_SHA1:   return CRYPT_SHA1_LEN;
+	case CRYPT_SHA256: return CRYPT_SHA256_LEN;
+	case CRYPT_SHA512: return CRYPT_SHA512_LEN;
+	}
+	BUG("hash %d", hash);
+}
+
+size_t crypt_digest(enum crypt_hash hash, struct sv data, uint8_t out[CRYPT_HASH_MAX])
+{
+	unsigned len = 0;
+
+	if (!EVP_Digest(data.p, data.len, out, &len, md_of(hash), NULL))
+		BUG("digest failed");
+	return len;
+}
+
+size_t crypt_hmac(enum crypt_hash hash, struct sv key, struct sv data, uint8_t out[CRYPT_HASH_MAX])
+{
+	unsigned len = 0;
+
+	if (key.len > INT32_MAX)
+		BUG("key of %zu octets", key.len);
+	/* HMAC() takes a NULL key for "as before": an empty key needs an address. */
+	if (!HMAC(md_of(hash), key.len ? key.p : "", (int)key.len, (const uint8_t *)data.p, data.len,
+	          out, &len))
+		BUG("HMAC failed");
+	return len;
+}
+
+struct crypt_digest {
+	EVP_MD_CTX *ctx;
+};
+
+struct crypt_digest *crypt_digest_new(enum crypt_hash hash)
+{
+	struct crypt_digest *d = xmalloc(sizeof(*d));
+
+	d->ctx = EVP_MD_CTX_new();
+	if (!d->ctx || !EVP_DigestInit_ex(d->ctx, md_of(hash), NULL))
+		BUG("digest failed");
+	return d;
+}
+
+void crypt_digest_add(struct crypt_digest *d, struct sv data)
+{
+	if (!EVP_DigestUpdate(d->ctx, data.p, data.len))
+		BUG("digest failed");
+}
+
+size_t crypt_digest_get(const struct crypt_digest *d, uint8_t out[CRYPT_HASH_MAX])
+{
+	EVP_MD_CTX *copy = EVP_MD_CTX_new();
+	unsigned len = 0;
+
+	if (!copy || !EVP_MD_CTX_copy_ex(copy, d->ctx) || !EVP_DigestFinal_ex(copy, out, &len))
+		BUG("digest failed");
+	EVP_MD_CTX_free(copy);
+	return len;
+}
+
+void crypt_digest_free(struct crypt_digest **d)
+{
+	if (!*d)
+		return;
+	EVP_MD_CTX_free((*d)->ctx);
+	free(*d);
+	*d = NULL;
+}
+
+void crypt_pbkdf2(enum crypt_hash hash, struct sv password, struct sv salt, uint32_t iterations,
+                  uint8_t *out, size_t out_len)
+{
+	if (password.len > INT32_MAX || salt.len > INT32_MAX || out_len > INT32_MAX ||
+	    !iterations || iterations > INT32_MAX)
+		BUG("PBKDF2 of %zu octets, %u iterations", password.len, iterations);
+	if (!PKCS5_PBKDF2_HMAC(password.len ? password.p : "", (int)password.len,
+	                       (const uint8_t *)salt.p, (int)salt.len, (int)iterations, md_of(hash),
+	                       (int)out_len, out))
+		BUG("PBKDF2 failed");
+}
+
+struct scram_keys crypt_scram_keys(enum crypt_hash hash, struct sv password, struct sv salt,
+                                   uint32_t iterations)
+{
+	struct scram_keys keys = { .len = crypt_hash_len(hash) };
+	uint8_t salted[CRYPT_HASH_MAX], client[CRYPT_HASH_MAX];
+
+	crypt_pbkdf2(hash, password, salt, iterations, salted, keys.len);
+	struct sv key = sv_from((const char *)salted, keys.len);
+
+	crypt_hmac(hash, key, SV("Client Key"), client);
+	crypt_digest(hash, sv_from((const char *)client, keys.len), keys.stored);
+	crypt_hmac(hash, key, SV("Server Key"), keys.server);
+	secret_wipe(salted, sizeof(salted));
+	secret_wipe(client, sizeof(client));
+	return keys;
+}
+
+void crypt_random(void *out, size_t n)
+{
+	for (char *p = out; n;) {
+		int part = n > 1 << 20 ? 1 << 20 : (int)n;
+
+		if (RAND_bytes((uint8_t *)p, part) != 1)
+			BUG("no random octets");
+		p += part;
+		n -= (size_t)part;
+	}
+}
+
+void crypt_random_text(char *out, size_t n)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyz234567";
+
+	crypt_random(out, n);
+	for (size_t i = 0; i < n; i++)
+		out[i] = letters[(unsigned char)out[i] & 31];
+	out[n] = '\0';
+}
+
+bool crypt_eq(struct sv a, struct sv b)
+{
+	return a.len == b.len && (!a.len || CRYPTO_memcmp(a.p, b.p, a.len) == 0);
+}
+
+static const char base64_letters[] =
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+bool crypt_base64(struct sv data, struct buf *out)
+{
+	if (data.len > SIZE_MAX / 2 || !buf_reserve(out, (data.len + 2) / 3 * 4))
+		return false;
+	for (size_t i = 0; i < data.len; i += 3) {
+		size_t have = data.len - i;
+		const uint8_t *p = (const uint8_t *)data.p + i;
+		uint32_t w = (uint32_t)p[0] << 16;
+
+		if (have > 1)
+			w |= (uint32_t)p[1] << 8;
+		if (have > 2)
+			w |= p[2];
+		char four[4] = {
+			base64_letters[w >> 18],
+			base64_letters[w >> 12 & 63],
+			have > 1 ? base64_letters[w >> 6 & 63] : '=',
+			have > 2 ? base64_letters[w & 63] : '=',
+		};
+		(void)buf_append(out, sv_from(four, 4));        /* reserved above */
+	}
+	return true;
+}
+
+static int base64_value(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+bool crypt_base64_decode(struct sv text, struct buf *out)
+{
+	size_t was = out->len;
+
+	if (text.len % 4)
+		return false;
+	for (size_t i = 0; i < text.len; i += 4) {
+		const char *p = text.p + i;
+		bool is_last = i + 4 == text.len;
+		unsigned pad = is_last && p[3] == '=' ? (p[2] == '=' ? 2 : 1) : 0;
+		uint32_t w = 0;
+
+		for (unsigned k = 0; k < 4; k++) {
+			int v = k < 4 - pad ? base64_value(p[k]) : 0;
+			if (v < 0)
+				goto bad;
+			w = w << 6 | (uint32_t)v;
+		}
+		if (w & (pad == 2 ? 0xffff : pad == 1 ? 0xff : 0))
+			goto bad;       /* two texts for one value: RFC 4648 §3.5 */
+		char three[3] = { (char)(w >> 16), (char)(w >> 8), (char)w };
+
+		if (!buf_append(out, sv_from(three, 3 - pad)))
+			goto bad;
+	}
+	return true;
+bad:
+	if (out->p)     /* nothing of a refused secret stays behind */
+		secret_wipe(out->p + was, out->len - was);
+	out->len = was;
+	return false;
+}
+
+void crypt_hex(const void *data, size_t n, char *out)
+{
+	static const char digits[] = "0123456789abcdef";
+	const uint8_t *p = data;
+
+	for (size_t i = 0; i < n; i++) {
+		out[2 * i] = digits[p[i] >> 4];
+		out[2 * i + 1] = digits[p[i] & 15];
+	}
+	out[2 * n] = '\0';
+}
+
+static bool append_public(enum crypt_key kind, EVP_PKEY *key, struct buf *out)
+{
+	if (kind == CRYPT_KEY_ED25519) {
+		uint8_t raw[32];
+		size_t len = sizeof(raw);
+
+		if (EVP_PKEY_get_raw_public_key(key, raw, &len) != 1 || len != sizeof(raw))
+			BUG("no public key");
+		return buf_append(out, sv_from((const char *)raw, len));
+	}
+	uint8_t *der = NULL;
+	int len = i2d_PUBKEY(key, &der);
+
+	if (len <= 0)
+		BUG("no public key");
+	bool fits = buf_append(out, sv_from((const char *)der, (size_t)len));
+
+	OPENSSL_free(der);
+	return fits;
+}
+
+static bool append_private_pem(EVP_PKEY *key, struct buf *out)
+{
+	BIO *bio = BIO_new(BIO_s_secmem());
+	char *p;
+
+	if (!bio || PEM_write_bio_PKCS8PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) != 1)
+		BUG("no private key");
+	long len = BIO_get_mem_data(bio, &p);
+	bool fits = buf_append(out, sv_from(p, (size_t)len));
+
+	BIO_free(bio);
+	return fits;
+}
+
+struct fault crypt_key_new(enum crypt_key kind, struct buf *pem, struct buf *public_der)
+{
+	size_t pem_len = pem->len, der_len = public_der->len;
+	EVP_PKEY *key = kind == CRYPT_KEY_ED25519 ? EVP_PKEY_Q_keygen(NULL, NULL, "ED25519")
+	                                          : EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048);
+
+	if (!key)
+		return fault(FAULT_INTERNAL, "cannot generate a key");
+	bool fits = append_private_pem(key, pem) && append_public(kind, key, public_der);
+
+	EVP_PKEY_free(key);
+	if (fits)
+		return FAULT_OK;
+	if (pem->p)
+		secret_wipe(pem->p + pem_len, pem->len - pem_len);
+	pem->len = pem_len;
+	public_der->len = der_len;
+	return fault(FAULT_LIMIT, "no room for a key");
+}
