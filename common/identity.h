@@ -1,0 +1,53 @@
+/* common/identity.h - who somebody proved to be. Only an identity opens a mailbox (maildir/store.h) or sends mail as
+ * an account; only authentication (common/auth.c) makes one, and identity_for_admin() for the person who owns the
+ * instance's files. There is no other way to get one: the struct is opaque.
+ * An identity never changes. It is shared by reference and may be used from any thread. */
+#ifndef COMMON_IDENTITY_H
+#define COMMON_IDENTITY_H
+
+#include "common/bytes.h"
+
+struct auth_identity;
+
+/* What a credential may be used for. An account and each of its credentials have a set of these; a login needs
+ * its service in both. */
+enum auth_scope {
+	SCOPE_IMAP        = 1 << 0,
+	SCOPE_POP3        = 1 << 1,
+	SCOPE_SUBMISSION  = 1 << 2,
+	SCOPE_MANAGESIEVE = 1 << 3,
+	SCOPE_WEB         = 1 << 4,
+	SCOPE_ALL         = (1 << 5) - 1,
+};
+
+struct auth_identity *identity_ref(const struct auth_identity *id);
+/** identity_unref - give a reference back, set *id to NULL. NULL is fine. */
+void identity_unref(struct auth_identity **id);
+
+/* Views are borrowed from the identity; each has a NUL behind it. */
+/** identity_address - the account's canonical address, user@domain. */
+struct sv identity_address(const struct auth_identity *id);
+/** identity_account - the account's id: random letters and digits that stay when its address changes. Empty for
+ *  identity_for_admin() of an account that the directory does not have. */
+struct sv identity_account(const struct auth_identity *id);
+/** identity_scope - what this login may do: SCOPE_ bits of account and credential. */
+unsigned identity_scope(const struct auth_identity *id);
+/** identity_may - is `scope` (one bit) in it? */
+bool identity_may(const struct auth_identity *id, enum auth_scope scope);
+/** identity_credential - number of the credential that was used; 0 is the account's own password. */
+uint32_t identity_credential(const struct auth_identity *id);
+/** identity_label - what the credential is called: "password", or an app password's label. */
+struct sv identity_label(const struct auth_identity *id);
+/** identity_mechanism - "PLAIN", "SCRAM-SHA-256", ..., "admin". */
+struct sv identity_mechanism(const struct auth_identity *id);
+/** identity_peer - the peer's address as text, empty when there was none. */
+struct sv identity_peer(const struct auth_identity *id);
+/** identity_tls - the TLS version, empty when there was no TLS. */
+struct sv identity_tls(const struct auth_identity *id);
+bool identity_is_admin(const struct auth_identity *id);
+
+/** identity_for_admin - for `postroom` commands: whoever may read the instance's files acts for any of its accounts.
+ *  Never call it in a daemon. @account may be empty. */
+struct auth_identity *identity_for_admin(struct sv address, struct sv account);
+
+#endif
