@@ -28,7 +28,9 @@ struct buf {
 	size_t len, cap, max;
 };
 
-#define SV(lit) ((struct sv){ "" lit, sizeof(lit) - 1 })
+/* SV_INIT is SV for static tables, where C wants a constant. */
+#define SV_INIT(lit) { "" lit, sizeof(lit) - 1 }
+#define SV(lit) ((struct sv)SV_INIT(lit))
 #define SV_NONE ((struct sv){ NULL, 0 })
 /* For printf: "%.*s", SV_FMT(view). */
 #define SV_FMT(s) ((int)((s).len > 0x7fffffff ? 0x7fffffff : (s).len)), ((s).p ? (s).p : "")
