@@ -1,0 +1,218 @@
+/* common/directory.h - the account directory of an instance: domains, accounts, aliases, credentials, send-as.
+ *
+ * It lies in ROOT/directory and is live: every call reads by transaction, so what the command line changes holds for
+ * the next login and the next recipient. A change is durable when the call returns. Everything blocks (workers
+ * only); a directory may be used from any thread.
+ *
+ * An address has one canonical form: domain in A-labels and lower case, local part with ASCII letters in lower case
+ * and in NFC. A name is an account or an alias, never both. Behind the domain's separator ('+') a local part may carry
+ * a tag, which is not part of the name (RFC 5233). Texts in the structs below are NUL-terminated.
+ *
+ * Faults: FAULT_NOT_FOUND, FAULT_EXISTS, FAULT_INVALID (an address or value that cannot be), FAULT_LIMIT,
+ * FAULT_DENIED (something else has to go first), FAULT_BUSY (changed by another meanwhile), FAULT_UNSUPPORTED (made by a
+ * newer program), FAULT_CORRUPT, FAULT_NO_SPACE, FAULT_INTERNAL. Details of the first five are sentences for the
+ * administrator. */
+#ifndef COMMON_DIRECTORY_H
+#define COMMON_DIRECTORY_H
+
+#include "common/address.h"
+#include "common/bytes.h"
+#include "common/fault.h"
+#include "common/memory.h"
+
+struct directory;
+
+#define DIRECTORY_ID_LEN 16
+#define DIRECTORY_ADDRESS_MAX 400               /* octets; quoting of the local part included */
+#define DIRECTORY_LABEL_MAX 64
+#define DIRECTORY_PASSWORD_MAX 1024             /* octets */
+#define DIRECTORY_CREDENTIALS_MAX 33            /* of an account: its password and 32 app passwords */
+#define DIRECTORY_ALIAS_TARGETS_MAX 1000
+#define DIRECTORY_ALIAS_DEPTH_MAX 10
+#define DIRECTORY_RECIPIENTS_MAX 1000           /* one address expands to at most so many */
+#define DIRECTORY_SALT_LEN 16
+#define DIRECTORY_VERIFIER_LEN 32               /* SCRAM-SHA-256 */
+#define DIRECTORY_ITERATIONS_MIN 4096           /* RFC 7677 §4 */
+#define DIRECTORY_ITERATIONS_MAX 10000000
+
+/**
+ * directory_open - open the directory in folder `path`.
+ * @create: make it when missing, with a new server secret; else FAULT_NOT_FOUND
+ * @out:    set on success only; directory_close() ends it
+ */
+MUST_CHECK struct fault directory_open(const char *path, bool create, struct directory **out);
+void directory_close(struct directory **dir);
+/** directory_keyed - HMAC-SHA-256 of data under the instance's secret; the same for ever in one instance. `purpose`
+ *  keeps uses apart. */
+void directory_keyed(const struct directory *dir, const char *purpose, struct sv data, uint8_t out[32]);
+/** directory_revision - grows with every change of anything, by any process; for caches. */
+uint64_t directory_revision(struct directory *dir);
+/** directory_copy - a snapshot of the whole, into a new file (backup). */
+MUST_CHECK struct fault directory_copy(struct directory *dir, const char *file);
+/** directory_tidy - housekeeping, once a minute. */
+void directory_tidy(struct directory *dir);
+
+/* ---- domains ---- */
+
+struct directory_domain {
+	char name[ADDRESS_DOMAIN_MAX + 1];              /* A-labels, lower case */
+	char catch_all[DIRECTORY_ADDRESS_MAX + 1];      /* who gets mail for unknown names; "": nobody */
+	char separator;                                 /* before a tag; '\0': tags are not known */
+	int64_t created_s;                              /* Unix time */
+};
+/** directory_domain_add - the first domain becomes the default one (bare logins, <postmaster>). */
+MUST_CHECK struct fault directory_domain_add(struct directory *dir, struct sv name);
+MUST_CHECK struct fault directory_domain_get(struct directory *dir, struct sv name, struct directory_domain *out);
+/** directory_domain_set - catch_all and separator of an existing domain. */
+MUST_CHECK struct fault directory_domain_set(struct directory *dir, const struct directory_domain *domain);
+/** directory_domain_remove - FAULT_DENIED while it has accounts or aliases. */
+MUST_CHECK struct fault directory_domain_remove(struct directory *dir, struct sv name);
+/** directory_domain_default - FAULT_NOT_FOUND when there is no domain. */
+MUST_CHECK struct fault directory_domain_default(struct directory *dir, struct directory_domain *out);
+/* Called for each in the order of names, inside a read transaction: no other call on the directory. False stops. */
+typedef bool directory_domain_fn(void *arg, const struct directory_domain *domain);
+MUST_CHECK struct fault directory_domain_list(struct directory *dir, directory_domain_fn *fn, void *arg);
+
+/* ---- accounts ---- */
+
+struct directory_account {
+	char id[DIRECTORY_ID_LEN + 1];                  /* random, never reused */
+	char address[DIRECTORY_ADDRESS_MAX + 1];        /* canonical */
+	bool is_enabled;                                /* may log in; mail is taken in either way */
+	unsigned scope;                                 /* SCOPE_ bits of identity.h that logins may have */
+	uint64_t quota_bytes, quota_messages;           /* 0: no limit */
+	int64_t created_s;
+	uint64_t revision;                              /* grows with each change of the account or its credentials */
+};
+/**
+ * directory_account_add - a new account, enabled for everything.
+ * @password: NULL for none yet; at most DIRECTORY_PASSWORD_MAX octets
+ * @iterations: PBKDF2 rounds for this account's credentials
+ * @out:      may be NULL
+ * FAULT_NOT_FOUND: the domain is not ours. FAULT_EXISTS: an account or alias has the name.
+ */
+MUST_CHECK struct fault directory_account_add(struct directory *dir, struct sv address, const struct sv *password,
+					      uint32_t iterations, struct directory_account *out);
+MUST_CHECK struct fault directory_account_get(struct directory *dir, struct sv address, struct directory_account *out);
+/** directory_account_by_id - the account that an identity names. */
+MUST_CHECK struct fault directory_account_by_id(struct directory *dir, struct sv id, struct directory_account *out);
+/** directory_account_set - is_enabled, scope and quota as in *account, which was got before; FAULT_BUSY when somebody
+ *  changed it meanwhile (by its revision). */
+MUST_CHECK struct fault directory_account_set(struct directory *dir, const struct directory_account *account);
+/** directory_account_remove - with credentials and grants. Its mail is not touched. Aliases that name it keep the
+ *  name, which then is unknown. */
+MUST_CHECK struct fault directory_account_remove(struct directory *dir, struct sv address);
+typedef bool directory_account_fn(void *arg, const struct directory_account *account);
+/** directory_account_list - by domain, then name. @domain: only this one; empty: all. */
+MUST_CHECK struct fault directory_account_list(struct directory *dir, struct sv domain, directory_account_fn *fn,
+					       void *arg);
+
+/* ---- aliases ---- */
+
+/** directory_alias_add - a name for one or several addresses, local or remote. FAULT_EXISTS: the name is taken. */
+MUST_CHECK struct fault directory_alias_add(struct directory *dir, struct sv address, const struct sv *targets,
+					    size_t count);
+/** directory_alias_set - the same, replacing an alias that is there. */
+MUST_CHECK struct fault directory_alias_set(struct directory *dir, struct sv address, const struct sv *targets,
+					    size_t count);
+MUST_CHECK struct fault directory_alias_remove(struct directory *dir, struct sv address);
+/* targets are texts, borrowed for the call. */
+typedef bool directory_alias_fn(void *arg, struct sv address, const struct sv *targets, size_t count);
+MUST_CHECK struct fault directory_alias_list(struct directory *dir, struct sv domain, directory_alias_fn *fn, void *arg);
+
+/* ---- credentials ---- */
+
+struct directory_credential {
+	uint32_t number;                                /* 0: the account's password */
+	char label[DIRECTORY_LABEL_MAX + 1];            /* "password", or an app password's label */
+	unsigned scope;                                 /* SCOPE_ bits */
+	int64_t created_s;
+	uint8_t stored[DIRECTORY_VERIFIER_LEN];         /* StoredKey, ServerKey: RFC 5802 §3 */
+	uint8_t server[DIRECTORY_VERIFIER_LEN];
+};
+/** directory_password_set - the account's password. Slow (PBKDF2). The salt stays the account's for life; `iterations`
+ *  is taken over only while the account has no app password, since all its credentials share one count. */
+MUST_CHECK struct fault directory_password_set(struct directory *dir, struct sv address, struct sv password,
+					       uint32_t iterations);
+/** directory_credential_add - an app password. FAULT_LIMIT: too many; FAULT_EXISTS: the label is used. Slow. */
+MUST_CHECK struct fault directory_credential_add(struct directory *dir, struct sv address, struct sv label,
+						 unsigned scope, struct sv password, uint32_t *number);
+MUST_CHECK struct fault directory_credential_remove(struct directory *dir, struct sv address, uint32_t number);
+
+/* All that checking a login needs, copied. Wipe it with directory_login_done(). */
+struct directory_login {
+	struct directory_account account;
+	uint8_t salt[DIRECTORY_SALT_LEN];
+	uint32_t iterations;
+	size_t count;
+	struct directory_credential credentials[DIRECTORY_CREDENTIALS_MAX];     /* the password first, if it has one */
+};
+/**
+ * directory_login - the account that a login name stands for, with its verifiers.
+ * @user: user@domain in any case, spaces behind it ignored; without @ the default domain is meant when it is the only
+ *        one. Aliases and tags are no login names.
+ * FAULT_NOT_FOUND also for text that is no address. A disabled account is found: see account.is_enabled.
+ */
+MUST_CHECK struct fault directory_login(struct directory *dir, struct sv user, struct directory_login *out);
+void directory_login_done(struct directory_login *login);
+/** directory_login_fake - an unknown user's verifier: made from the name and the server secret, so that it is the same
+ *  each time and nobody can tell it from a real one. No password matches it. */
+void directory_login_fake(struct directory *dir, struct sv user, uint32_t iterations, struct directory_login *out);
+/** directory_login_canonical - the name under which a login is counted: canonical when it is an address, else lower-case
+ *  text; at most DIRECTORY_ADDRESS_MAX octets. */
+void directory_login_canonical(struct directory *dir, struct sv user, char out[DIRECTORY_ADDRESS_MAX + 1]);
+
+/* ---- send-as ---- */
+
+/** directory_grant_add - let an account send as an address, or as any of a domain ("@example.org"). */
+MUST_CHECK struct fault directory_grant_add(struct directory *dir, struct sv account, struct sv address);
+MUST_CHECK struct fault directory_grant_remove(struct directory *dir, struct sv account, struct sv address);
+typedef bool directory_grant_fn(void *arg, struct sv account, struct sv address);
+/** directory_grant_list - @account: an address; empty: of all. */
+MUST_CHECK struct fault directory_grant_list(struct directory *dir, struct sv account, directory_grant_fn *fn, void *arg);
+
+/**
+ * directory_owns - may the account send as this address? Its own, an alias that leads to it (other aliases between,
+ * other recipients beside), either with a tag, or by a grant. What only the catch-all leads to it is not its own.
+ * @id: the account's id (identity_account())
+ * Source: RFC 6409 §6.1.
+ */
+MUST_CHECK struct fault directory_owns(struct directory *dir, struct sv id, const struct address *from, bool *owns);
+
+/* ---- recipients ---- */
+
+enum directory_answer {
+	DIRECTORY_NOT_OURS,     /* the domain is elsewhere (an address literal is, too) */
+	DIRECTORY_UNKNOWN,      /* our domain, no such name */
+	DIRECTORY_TARGETS,      /* here is where it goes */
+};
+struct directory_target {
+	bool is_remote;
+	struct sv address;      /* local: the account's canonical address; remote: as text */
+	struct address remote;  /* remote only */
+	struct sv id;           /* local: the account's id */
+	struct sv tag;          /* local: behind the separator, as the sender wrote it; may be empty */
+	uint64_t quota_bytes, quota_messages;
+	bool is_via_alias;      /* not the address that was asked for */
+};
+struct directory_route {
+	enum directory_answer answer;
+	struct directory_target *targets;       /* each once, in the arena */
+	size_t count;
+	size_t lost;                            /* local names in aliases that do not exist; for the log */
+};
+/**
+ * directory_resolve - where mail for a recipient goes: the name itself, the name without tag, postmaster (below), the
+ * domain's catch-all; aliases are followed through.
+ * <postmaster> without domain, and postmaster of a domain that has none, is the default domain's postmaster, else the
+ * oldest account, since it must be accepted (RFC 5321 §4.5.1).
+ * @arena: where *out lives
+ * Errors: FAULT_LIMIT: alias depth or recipients beyond the limit, or the arena is full. FAULT_INVALID: aliases that
+ * lead nowhere but to each other. Both are for the administrator to mend: a temporary answer.
+ */
+MUST_CHECK struct fault directory_resolve(struct directory *dir, struct arena *arena, const struct address *recipient,
+					  struct directory_route *out);
+/** directory_is_local_domain - is it one of ours? @domain as in struct address. */
+MUST_CHECK struct fault directory_is_local_domain(struct directory *dir, struct sv domain, bool *is_local);
+
+#endif
