@@ -21,6 +21,7 @@ enum work_class {
 	WORK_CLASSES,
 };
 
+/* Zero-initialise it, set run and done. */
 struct work {
 	void (*run)(struct work *w);                    /* on a pool thread */
 	/* On the loop. is_cancelled: the process is ending or work_cancel() was called, and run()
