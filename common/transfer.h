@@ -25,9 +25,8 @@ bool base64_decode(struct sv in, struct buf *out);
 struct transfer_decoder {
 	enum transfer kind;
 	uint32_t bits;          /* private from here */
-	unsigned char count, state;
-	char held[3];
-	uint64_t spaces;        /* blanks held back: those before a line end go (RFC 2045 §6.7 rule 3) */
+	unsigned char count, state, held_len;
+	char held[64];          /* blanks held back: those before a line end go (RFC 2045 §6.7 rule 3) */
 };
 void transfer_decoder_init(struct transfer_decoder *d, enum transfer kind);
 /** transfer_decoder_feed - append the decoded octets. Octets that are no base64 are skipped, a bad =XX stays as it is;
