@@ -1,0 +1,350 @@
+"""A real instance for tests: made by `postroom init`, served by real daemons on loopback, ended by pid.
+
+    with Instance() as server:
+        server.add_account("alice")
+        server.start()
+        with server.submission("alice") as smtp: ...
+
+Every instance has a folder and a port offset of its own, so tests may run beside each other.
+POSTROOM_BUILD names the build folder (set by `make check-e2e`).
+"""
+
+import contextlib
+import imaplib
+import json
+import os
+import pathlib
+import poplib
+import random
+import re
+import shutil
+import signal
+import smtplib
+import socket
+import ssl
+import subprocess
+import tempfile
+import time
+
+BUILD = pathlib.Path(os.environ.get("POSTROOM_BUILD", "build")).resolve()
+BIN = BUILD / "bin"
+PORTS = {"mx": 25, "submission": 587, "submissions": 465, "lmtp": 24, "imap": 143, "imaps": 993,
+         "pop3": 110, "pop3s": 995}
+DAEMONS = ("smtpd", "imapd", "pop3d")
+# Generous: a sanitizer build on a busy machine starts slowly. Nothing measures time with it.
+DEADLINE_S = 60
+
+
+def free_port_offset():
+    """An offset at which every port of an instance is free now."""
+    for _ in range(200):
+        offset = random.randrange(11000, 60000, 1000) + random.randrange(0, 5)
+        socks = []
+        try:
+            for port in PORTS.values():
+                sock = socket.socket()
+                socks.append(sock)
+                sock.bind(("127.0.0.1", port + offset))
+            return offset
+        except OSError:
+            continue
+        finally:
+            for sock in socks:
+                sock.close()
+    raise RuntimeError("no free range of ports on loopback")
+
+
+class CommandFailed(Exception):
+    def __init__(self, args, done):
+        super().__init__(f"{' '.join(map(str, args))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+        self.code = done.returncode
+        self.stdout = done.stdout
+        self.stderr = done.stderr
+
+
+class Line:
+    """A raw connection that is read line by line and knows nothing of any protocol."""
+
+    def __init__(self, port, tls=None, timeout=DEADLINE_S, host="127.0.0.1"):
+        self.sock = socket.create_connection((host, port), timeout=timeout)
+        if tls:
+            self.sock = tls.wrap_socket(self.sock, server_hostname="localhost")
+        self.buffer = b""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            self.sock.close()
+
+    def send(self, data):
+        self.sock.sendall(data.encode() if isinstance(data, str) else data)
+
+    def start_tls(self, tls):
+        assert not self.buffer, self.buffer
+        self.sock = tls.wrap_socket(self.sock, server_hostname="localhost")
+
+    def fill(self):
+        """Read some more; False at the end of the connection."""
+        try:
+            data = self.sock.recv(65536)
+        except (ConnectionResetError, BrokenPipeError):
+            data = b""
+        self.buffer += data
+        return bool(data)
+
+    def line(self):
+        """One line without its CRLF; b"" only at the end of the connection or for an empty line."""
+        while b"\n" not in self.buffer:
+            if not self.fill():
+                rest, self.buffer = self.buffer, b""
+                return rest
+        line, self.buffer = self.buffer.split(b"\n", 1)
+        assert line.endswith(b"\r"), f"a line without CRLF: {line!r}"
+        return line[:-1]
+
+    def octets(self, count):
+        while len(self.buffer) < count:
+            assert self.fill(), f"connection ended {count - len(self.buffer)} octets early"
+        data, self.buffer = self.buffer[:count], self.buffer[count:]
+        return data
+
+    def at_end(self):
+        """True when the peer has closed and everything was read."""
+        while self.fill():
+            pass
+        return not self.buffer
+
+    def reply(self):
+        """An SMTP reply: (code, [text, ...])."""
+        texts = []
+        while True:
+            line = self.line()
+            assert re.match(rb"\d{3}[ -]|\d{3}$", line), f"not a reply: {line!r}"
+            texts.append(line[4:].decode("utf-8", "replace"))
+            if line[3:4] != b"-":
+                return int(line[:3]), texts
+
+    def smtp(self, command):
+        """Send a command line, return the reply's code."""
+        self.send(command + "\r\n")
+        return self.reply()[0]
+
+
+class Instance:
+    def __init__(self, domain="example.test", accounts=(), keep=False, conf="", root=None):
+        self.own_folder = root is None
+        self.root = pathlib.Path(root or tempfile.mkdtemp(prefix="postroom-e2e-"))
+        self.domain = domain
+        self.offset = free_port_offset()
+        self.keep = keep
+        self.process = None
+        self.passwords = {}
+        self.log_path = self.root / "server.log"
+        self.postroom("init", "--domain", domain, "--hostname", f"mail.{domain}", "--port-offset", str(self.offset))
+        if conf:
+            with open(self.root / "postroom.conf", "a", encoding="utf-8") as file:
+                file.write("\n" + conf + "\n")
+        for name in accounts:
+            self.add_account(name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+        if self.own_folder and not self.keep:
+            shutil.rmtree(self.root, ignore_errors=True)
+
+    # -- the command line
+
+    def run(self, *args, input=None, env=None):
+        return subprocess.run([BIN / "postroom", "--root", self.root, *args], input=input, text=True,
+                              capture_output=True, timeout=300, env=env, check=False)
+
+    def postroom(self, *args, input=None):
+        """Run a verb that must succeed; its standard output."""
+        done = self.run(*args, input=input)
+        if done.returncode != 0:
+            raise CommandFailed(args, done)
+        return done.stdout
+
+    def json(self, *args):
+        return json.loads(self.postroom(*args, "--json"))
+
+    def address(self, name):
+        return name if "@" in name else f"{name}@{self.domain}"
+
+    def add_account(self, name, password=None):
+        password = password or f"pass-{name}-{random.randrange(10**9)}"
+        self.postroom("account", "add", self.address(name), "--password-stdin", input=password + "\n")
+        self.passwords[self.address(name)] = password
+        return password
+
+    def password(self, name):
+        return self.passwords[self.address(name)]
+
+    # -- processes
+
+    def port(self, name):
+        return PORTS[name] + self.offset
+
+    def start(self, wait=True):
+        log = open(self.log_path, "ab")
+        self.process = subprocess.Popen([BIN / "postroom", "--root", self.root, "serve"], stdin=subprocess.DEVNULL,
+                                        stdout=log, stderr=log, start_new_session=True)
+        log.close()
+        if wait:
+            self.wait_ready()
+        return self
+
+    def wait_ready(self, names=tuple(PORTS)):
+        deadline = time.monotonic() + DEADLINE_S
+        for name in names:
+            while True:
+                if self.process.poll() is not None:
+                    raise RuntimeError(f"the server ended with {self.process.returncode}:\n{self.log()}")
+                with contextlib.suppress(OSError):
+                    socket.create_connection(("127.0.0.1", self.port(name)), timeout=5).close()
+                    break
+                if time.monotonic() > deadline:
+                    raise RuntimeError(f"{name} does not listen on {self.port(name)}:\n{self.log()}")
+                time.sleep(0.02)
+
+    def stop(self):
+        """Stop as an admin does; returns the exit code."""
+        if not self.process:
+            return None
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            code = self.process.wait(DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            raise RuntimeError("the server did not stop:\n" + self.log()) from None
+        self.process = None
+        return code
+
+    def kill(self):
+        """Kill every process of the instance at once, as a crash would."""
+        for pid in self.pids():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+        self.process = None
+
+    def restart(self):
+        self.stop()
+        return self.start()
+
+    def pids(self, program=None):
+        """Process ids of the instance (all its processes share the session of the one that was started)."""
+        found = []
+        for entry in pathlib.Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                stat = (entry / "stat").read_text()
+                session = int(stat.rsplit(")", 1)[1].split()[3])
+                exe = os.path.basename(os.readlink(entry / "exe"))
+            except (OSError, ValueError, IndexError):
+                continue
+            if session == self.process.pid and (program is None or exe == program):
+                found.append(int(entry.name))
+        return sorted(found)
+
+    def log(self):
+        with contextlib.suppress(OSError):
+            return self.log_path.read_text(errors="replace")
+        return ""
+
+    # -- clients
+
+    def tls_context(self):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.load_verify_locations(self.root / "tls" / "cert.pem")
+        return context
+
+    def raw(self, name, tls=False):
+        return Line(self.port(name), self.tls_context() if tls else None)
+
+    def smtp(self, name="mx"):
+        smtp = smtplib.SMTP("127.0.0.1", self.port(name), timeout=DEADLINE_S, local_hostname="client.example.net")
+        smtp.ehlo()
+        return smtp
+
+    def submission(self, user, implicit=False):
+        """A logged-in submission session over TLS."""
+        if implicit:
+            smtp = smtplib.SMTP_SSL("127.0.0.1", self.port("submissions"), timeout=DEADLINE_S,
+                                    context=self.tls_context())
+        else:
+            smtp = smtplib.SMTP("127.0.0.1", self.port("submission"), timeout=DEADLINE_S)
+            smtp.starttls(context=self.tls_context())
+        smtp.login(self.address(user), self.password(user))
+        return smtp
+
+    def imap(self, user, tls=True):
+        if tls:
+            imap = imaplib.IMAP4_SSL("127.0.0.1", self.port("imaps"), ssl_context=self.tls_context(),
+                                     timeout=DEADLINE_S)
+        else:
+            imap = imaplib.IMAP4("127.0.0.1", self.port("imap"), timeout=DEADLINE_S)
+        imap.login(self.address(user), self.password(user))
+        return imap
+
+    def pop3(self, user, tls=True):
+        if tls:
+            pop = poplib.POP3_SSL("127.0.0.1", self.port("pop3s"), context=self.tls_context(), timeout=DEADLINE_S)
+        else:
+            pop = poplib.POP3("127.0.0.1", self.port("pop3"), timeout=DEADLINE_S)
+        pop.user(self.address(user))
+        pop.pass_(self.password(user))
+        return pop
+
+    def send(self, message, to="alice", sender="sender@elsewhere.example"):
+        """One message through the mx listener; the recipients' names may lack the domain."""
+        to = [to] if isinstance(to, str) else to
+        with self.smtp() as smtp:
+            smtp.sendmail(sender, [self.address(name) for name in to], message)
+
+    # -- what is on disk
+
+    def maildir(self, user, mailbox=""):
+        name, domain = self.address(user).split("@")
+        path = self.root / "mail" / domain / name / "Maildir"
+        return path / f".{mailbox}" if mailbox else path
+
+    def files(self, user, mailbox=""):
+        """Message files of a mailbox, oldest UID first."""
+        found = [path for part in ("new", "cur") for path in (self.maildir(user, mailbox) / part).glob("*")]
+
+        def uid(path):
+            match = re.search(r",U=\d+\.(\d+)", path.name)
+            return int(match.group(1)) if match else 0
+        return sorted(found, key=uid)
+
+
+def wait_for(what, condition, seconds=DEADLINE_S):
+    """Poll until condition() is true; what: for the message when it never is."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"never happened: {what}")
+        time.sleep(0.02)
+
+
+def message(subject="Test", body="Hello.\r\n", sender="sender@elsewhere.example", to="alice@example.test", extra=""):
+    """A small well-formed message in wire form."""
+    return (f"From: <{sender}>\r\nTo: <{to}>\r\nSubject: {subject}\r\n"
+            f"Date: Sat, 21 Nov 2026 10:00:00 +0000\r\n"
+            f"Message-ID: <{random.randrange(10**12)}@elsewhere.example>\r\n{extra}\r\n{body}").encode()
