@@ -1,0 +1,47 @@
+/* common/conf_private.h - what the sources of the configuration share: conf.c reads files, conf_value.c values,
+ * conf_table.c holds the rows. */
+#ifndef COMMON_CONF_PRIVATE_H
+#define COMMON_CONF_PRIVATE_H
+
+#include <stdatomic.h>
+
+#include "common/conf.h"
+
+#define CONF_WORDS_MAX 256      /* words on one line */
+#define CONF_NAME_MAX 64        /* octets of an option's or a block's name */
+
+/* The only block there is so far; its members' rows have this as their section. */
+#define CONF_BLOCK "listener"
+
+/* Kinds of listeners: what a row says when the file does not. In the order of the bits. */
+struct conf_kind {
+	const char *name;
+	enum conf_listener_kind kind;
+	uint16_t port;                  /* before port-offset */
+	enum conf_tls_mode tls;
+	bool loopback_only;             /* the default listener ignores `bind` */
+};
+extern const struct conf_kind conf_kinds[];
+extern const size_t conf_kind_count;
+
+struct conf_private {
+	_Atomic unsigned refs;
+	unsigned *set_line;             /* per row of the table: line in the file, 0 when not set */
+};
+
+/** conf_option_index - place of a row in the table. */
+size_t conf_option_index(const struct conf_option *option);
+
+/** conf_value_set - read words into the field at base + offset, replacing what was there.
+ *  @why: gets what is wrong and what is expected, without the option's name
+ *  False leaves the field as it was. */
+bool conf_value_set(const struct conf_option *option, void *base, const struct sv *words, size_t count,
+                    const char *base_dir, struct buf *why);
+/** conf_value_default - the same from the row's default. */
+void conf_value_default(const struct conf_option *option, void *base, const char *base_dir);
+void conf_value_done(const struct conf_option *option, void *base);
+bool conf_value_eq(const struct conf_option *option, const void *a, const void *b);
+/** conf_value_text - as it would be written in the file. */
+void conf_value_text(const struct conf_option *option, const void *base, struct buf *out);
+
+#endif

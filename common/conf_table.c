@@ -1,0 +1,390 @@
+/* Every option of postroom.conf: parsing, checks, `postroom conf` and the manual page come from these rows. The
+ * defaults of limits are those a small server wants; none of them has a value that means "unlimited". */
+#include "common/conf_private.h"
+
+#include "common/banned.h"
+
+/* A field's place, checked at compile time to be of the type that the row's type writes. */
+#define FIELD(row, type, field) \
+	(offsetof(row, field) + 0 * sizeof(char[ \
+		__builtin_types_compatible_p(__typeof__(((row *)0)->field), type) ? 1 : -1]))
+#define ENUM_FIELD(row, field) \
+	(offsetof(row, field) + 0 * sizeof(char[ \
+		sizeof(((row *)0)->field) == sizeof(unsigned) ? 1 : -1]))
+
+#define YES_NO(f)   .type = CONF_BOOL, .offset = FIELD(struct conf, bool, f)
+#define NUMBER(f)   .type = CONF_NUMBER, .offset = FIELD(struct conf, uint64_t, f)
+#define OCTETS(f)   .type = CONF_BYTES, .offset = FIELD(struct conf, uint64_t, f)
+#define DURATION(f) .type = CONF_DURATION, .offset = FIELD(struct conf, uint64_t, f)
+#define STRING(f)   .type = CONF_STRING, .offset = FIELD(struct conf, char *, f)
+#define PATH(f)     .type = CONF_PATH, .offset = FIELD(struct conf, char *, f)
+#define LIST(f)     .type = CONF_LIST, .offset = FIELD(struct conf, struct conf_list, f)
+#define NETS(f)     .type = CONF_NETS, .offset = FIELD(struct conf, struct ipnets, f)
+#define CHOICE(f, w) .type = CONF_ENUM, .offset = ENUM_FIELD(struct conf, f), .words = (w)
+
+#define MS 1ull
+#define SECONDS 1000ull
+#define MINUTES (60 * SECONDS)
+#define HOURS (60 * MINUTES)
+#define DAYS (24 * HOURS)
+#define KB 1024ull
+#define MB (1024 * KB)
+#define GB (1024 * MB)
+
+static const char *const log_level_words[] = { "error", "warn", "info", "debug", NULL };
+static const char *const tls_version_words[] = { "1.2", "1.3", NULL };
+static const char *const bare_newline_words[] = { "normalise", "refuse", NULL };
+static const char *const tls_mode_words[] = { "none", "starttls", "implicit", NULL };
+static const char *const kind_words[] = {
+	"mx", "submission", "submissions", "lmtp", "imap", "imaps", "pop3", "pop3s", NULL
+};
+
+static const struct conf_option options[] = {
+	/* ---- Host ---- */
+	{ "hostname", "Host", STRING(host.hostname), .def = NULL, .min = 1, .max = 253,
+	  .doc = "Name of this server as other mail servers see it: in greetings, Received fields and file names. "
+	         "Default: the name the system has. It should resolve to the server's address, and back." },
+	{ "bind", "Host", LIST(host.bind), .def = "*", .min = 1, .max = 16, .need_restart = true,
+	  .doc = "Addresses of the default listeners; * is every address, IPv6 and IPv4. Not used when the file has "
+	         "listener blocks of its own." },
+	{ "port-offset", "Host", NUMBER(host.port_offset), .def = "0", .min = 0, .max = 64000, .need_restart = true,
+	  .doc = "Added to the standard ports of listeners that name no port. With 10000 the server needs no "
+	         "privileges and answers on 10025, 10587, 10465, 10143, 10993, 10110, 10995 and 10024." },
+	{ "user", "Host", STRING(host.user), .def = "", .min = 0, .max = 64, .need_restart = true,
+	  .doc = "System user to run as when started by root. Default: the owner of the instance's folder; when that is "
+	         "root, the server stays user 0 with every capability dropped." },
+	{ "workers", "Host", NUMBER(host.workers), .def = "0", .min = 0, .max = 256, .unit = "processes",
+	  .need_restart = true,
+	  .doc = "Worker processes of each daemon. 0 is one per processor core." },
+	{ "threads", "Host", NUMBER(host.threads), .def = "8", .min = 1, .max = 64, .unit = "threads",
+	  .need_restart = true,
+	  .doc = "Threads of each worker for files and passwords." },
+	{ "open-files", "Host", NUMBER(host.open_files), .def = "65536", .min = 256, .max = 1048576,
+	  .unit = "descriptors", .need_restart = true,
+	  .doc = "Open files and connections a worker may have. What the system does not allow is left at its limit." },
+	{ "stop-time", "Host", DURATION(host.stop_ms), .def = "10s", .min = 0, .max = 10 * MINUTES,
+	  .doc = "How long sessions may finish what they are doing when the server stops." },
+	{ "stuck-time", "Host", DURATION(host.stuck_ms), .def = "10s", .min = 1 * SECONDS, .max = 10 * MINUTES,
+	  .doc = "A worker with a thread inside an index change for longer is killed and replaced: it would block the "
+	         "account for everyone." },
+	{ "exempt-networks", "Host", NETS(host.exempt_networks), .def = "loopback",
+	  .doc = "Peers that are not counted by address, get no banner delay and no connection rate limit. Gives no right to "
+	         "relay and no exception from login limits. Networks, loopback, or never." },
+
+	/* ---- Log ---- */
+	{ "log-level", "Log", CHOICE(log.level, log_level_words), .def = "info",
+	  .doc = "How much is logged." },
+	{ "log-file", "Log", PATH(log.file), .def = "", .min = 0, .max = 1024,
+	  .doc = "File to log to. Default: standard error. `postroom reload` reopens it after rotation." },
+
+	/* ---- TLS ---- */
+	{ "tls-certificate", "TLS", PATH(tls.certificate), .def = "tls/cert.pem", .min = 1, .max = 1024,
+	  .doc = "Certificate of this server with its chain, PEM. Read again at every reload." },
+	{ "tls-key", "TLS", PATH(tls.key), .def = "tls/key.pem", .min = 1, .max = 1024,
+	  .doc = "Private key of the certificate, PEM. Refused when others may read it." },
+	{ "tls-minimum", "TLS", CHOICE(tls.minimum, tls_version_words), .def = "1.2",
+	  .doc = "Oldest version of TLS that is spoken. RFC 8996." },
+	{ "tls-kernel", "TLS", YES_NO(tls.ktls), .def = "no",
+	  .doc = "Let the kernel encrypt, where it can." },
+	{ "tls-handshake-time", "TLS", DURATION(tls.handshake_ms), .def = "30s", .min = 1 * SECONDS, .max = 10 * MINUTES,
+	  .doc = "How long a TLS handshake may take." },
+
+	/* ---- Login ---- */
+	{ "plaintext-auth", "Login", NETS(auth.plaintext_networks), .def = "loopback",
+	  .doc = "From where a password is accepted without TLS: loopback, never, or networks." },
+	{ "scram-iterations", "Login", NUMBER(auth.scram_iterations), .def = "15000", .min = 4096, .max = 10000000,
+	  .unit = "rounds",
+	  .doc = "Work put into each new stored password verifier. RFC 7677 §4: at least 4096." },
+	{ "failure-delay", "Login", DURATION(auth.failure_delay_ms), .def = "2s", .min = 0, .max = 1 * MINUTES,
+	  .doc = "Delay of the answer to a failed login; doubles with each further failure of the same address." },
+	{ "failure-delay-max", "Login", DURATION(auth.failure_delay_max_ms), .def = "15s", .min = 0, .max = 5 * MINUTES,
+	  .doc = "Longest such delay." },
+	{ "failures-per-session", "Login", NUMBER(auth.failures_per_session), .def = "3", .min = 1, .max = 100,
+	  .unit = "failures", .doc = "Failed logins after which a session is closed." },
+	{ "failures-per-minute", "Login", NUMBER(auth.failures_per_minute), .def = "10", .min = 1, .max = 1000000,
+	  .unit = "failures",
+	  .doc = "Failed logins per minute of one IPv4 address or IPv6 /64, after which it is refused for a while. A /26 or "
+	         "/48 may have three times as many, a /21 or /32 nine times. Repeats of one wrong password count once." },
+	{ "failures-per-day", "Login", NUMBER(auth.failures_per_day), .def = "50", .min = 1, .max = 1000000,
+	  .unit = "failures", .doc = "The same per day." },
+	{ "failures-per-account", "Login", NUMBER(auth.failures_per_account_day), .def = "100", .min = 1, .max = 1000000,
+	  .unit = "failures",
+	  .doc = "Failed logins per day and account, from addresses that never logged in to it, after which only known "
+	         "addresses may try." },
+	{ "known-address-days", "Login", NUMBER(auth.known_address_days), .def = "30", .min = 1, .max = 3650,
+	  .unit = "days", .doc = "How long a successful login makes its address known for the account." },
+
+	/* ---- Connections ---- */
+	{ "strangers", "Connections", NUMBER(limits.prelogin_total), .def = "8192", .min = 16, .max = 1000000,
+	  .unit = "connections", .doc = "Connections of a daemon that are not logged in." },
+	{ "strangers-per-address", "Connections", NUMBER(limits.prelogin_per_address), .def = "30", .min = 1,
+	  .max = 1000000, .unit = "connections", .doc = "The same from one IPv4 address or IPv6 /64." },
+	{ "strangers-per-network", "Connections", NUMBER(limits.prelogin_per_network), .def = "90", .min = 1,
+	  .max = 1000000, .unit = "connections", .doc = "The same from one /24 or /48." },
+	{ "connections-per-minute-mx", "Connections", NUMBER(limits.rate_mx), .def = "120", .min = 1, .max = 1000000,
+	  .unit = "connections", .doc = "New connections per minute of one address on mx listeners." },
+	{ "connections-per-minute", "Connections", NUMBER(limits.rate_other), .def = "600", .min = 1, .max = 1000000,
+	  .unit = "connections", .doc = "New connections per minute of one address on the other listeners." },
+	{ "sessions-per-user-address", "Connections", NUMBER(limits.sessions_per_user_address), .def = "50", .min = 1,
+	  .max = 100000, .unit = "sessions",
+	  .doc = "Sessions of one user from one address. At the limit the longest silent one is ended." },
+	{ "sessions-per-user", "Connections", NUMBER(limits.sessions_per_user), .def = "100", .min = 1, .max = 100000,
+	  .unit = "sessions", .doc = "Sessions of one user." },
+	{ "login-time", "Connections", DURATION(limits.login_ms), .def = "60s", .min = 5 * SECONDS, .max = 1 * HOURS,
+	  .doc = "From connecting to being logged in, on IMAP, POP3 and submission." },
+	{ "output-stall-time", "Connections", DURATION(limits.output_stall_ms), .def = "5m", .min = 5 * SECONDS,
+	  .max = 1 * HOURS, .doc = "How long a peer may take nothing of what we send." },
+	{ "keepalive", "Connections", DURATION(limits.keepalive_ms), .def = "2m", .min = 10 * SECONDS, .max = 2 * HOURS,
+	  .doc = "TCP keepalive." },
+	{ "session-memory-prelogin", "Connections", OCTETS(limits.session_memory_prelogin), .def = "1M", .min = 64 * KB,
+	  .max = 64 * MB, .doc = "Memory of a session that is not logged in." },
+	{ "session-memory", "Connections", OCTETS(limits.session_memory), .def = "16M", .min = 1 * MB, .max = 1 * GB,
+	  .doc = "Memory of a session." },
+	{ "command-cpu-time", "Connections", DURATION(limits.command_cpu_ms), .def = "10s", .min = 100 * MS,
+	  .max = 10 * MINUTES, .doc = "Processor time that one command may use." },
+
+	/* ---- SMTP ---- */
+	{ "message-size", "SMTP", OCTETS(smtp.message_size), .def = "50M", .min = 64 * KB, .max = 2 * GB,
+	  .doc = "Largest message, by SMTP, LMTP and IMAP APPEND. RFC 5321 §4.5.3.1.7: at least 64K." },
+	{ "recipient-delimiter", "SMTP", STRING(smtp.recipient_delimiter), .def = "+", .min = 0, .max = 4,
+	  .doc = "Any of these characters ends the user name in a local part: alice+lists is delivered to alice. \"\" turns "
+	         "it off." },
+	{ "smtp-banner-delay", "SMTP", DURATION(smtp.banner_delay_ms), .def = "3s", .min = 0, .max = 1 * MINUTES,
+	  .doc = "Wait before the greeting on mx listeners; who talks first is no mail server." },
+	{ "smtp-command-time", "SMTP", DURATION(smtp.command_ms), .def = "5m", .min = 5 * SECONDS, .max = 1 * HOURS,
+	  .doc = "How long a peer may be silent between commands. RFC 5321 §4.5.3.2.7: at least 5m." },
+	{ "smtp-data-time", "SMTP", DURATION(smtp.data_ms), .def = "5m", .min = 5 * SECONDS, .max = 1 * HOURS,
+	  .doc = "How long a peer may be silent inside a message. RFC 5321 §4.5.3.2.5." },
+	{ "smtp-busy-time", "SMTP", DURATION(smtp.busy_ms), .def = "10s", .min = 1 * SECONDS, .max = 1 * HOURS,
+	  .doc = "Both of these when more than 80 % of strangers are connected." },
+	{ "smtp-data-rate", "SMTP", NUMBER(smtp.data_min_rate), .def = "500", .min = 1, .max = 1000000,
+	  .unit = "octets per second", .doc = "Slowest average rate of a message, after smtp-data-grace." },
+	{ "smtp-data-grace", "SMTP", DURATION(smtp.data_grace_ms), .def = "60s", .min = 1 * SECONDS, .max = 1 * HOURS,
+	  .doc = "How long the rate is not looked at." },
+	{ "smtp-data-total", "SMTP", DURATION(smtp.data_total_ms), .def = "1h", .min = 1 * MINUTES, .max = 1 * DAYS,
+	  .doc = "Longest time for one message." },
+	{ "smtp-session-age", "SMTP", DURATION(smtp.session_age_ms), .def = "10m", .min = 10 * SECONDS, .max = 1 * DAYS,
+	  .doc = "Age of an mx session without mail at which it is closed." },
+	{ "smtp-line", "SMTP", OCTETS(smtp.command_line), .def = "2048", .min = 512, .max = 64 * KB,
+	  .doc = "Longest command line, CRLF included. RFC 5321 §4.5.3.1.4: at least 512." },
+	{ "smtp-auth-line", "SMTP", OCTETS(smtp.auth_line), .def = "12288", .min = 12288, .max = 64 * KB,
+	  .doc = "Longest line of an AUTH exchange. RFC 4954 §4: at least 12288." },
+	{ "smtp-data-line", "SMTP", OCTETS(smtp.data_line), .def = "64K", .min = 1000, .max = 1 * MB,
+	  .doc = "Longest line of a message. RFC 5321 §4.5.3.1.6: at least 1000." },
+	{ "smtp-recipients", "SMTP", NUMBER(smtp.recipients_mx), .def = "200", .min = 100, .max = 10000,
+	  .unit = "recipients", .doc = "Per message on mx and lmtp listeners. RFC 5321 §4.5.3.1.8: at least 100." },
+	{ "submission-recipients", "SMTP", NUMBER(smtp.recipients_submission), .def = "500", .min = 100, .max = 10000,
+	  .unit = "recipients", .doc = "Per message of a logged-in user." },
+	{ "smtp-messages", "SMTP", NUMBER(smtp.messages_per_session), .def = "100", .min = 1, .max = 1000000,
+	  .unit = "messages", .doc = "Messages in one session." },
+	{ "smtp-bad-commands", "SMTP", NUMBER(smtp.bad_commands_soft), .def = "10", .min = 1, .max = 1000,
+	  .unit = "commands", .doc = "Wrong commands after which every answer waits a second." },
+	{ "smtp-bad-commands-max", "SMTP", NUMBER(smtp.bad_commands_hard), .def = "20", .min = 1, .max = 1000,
+	  .unit = "commands", .doc = "Wrong commands after which the session ends with 421." },
+	{ "smtp-useless-commands", "SMTP", NUMBER(smtp.useless_commands), .def = "100", .min = 10, .max = 100000,
+	  .unit = "commands", .doc = "Commands without mail (NOOP, RSET, EHLO, VRFY) after which the session ends." },
+	{ "smtp-unknown-recipients", "SMTP", NUMBER(smtp.unknown_recipients_soft), .def = "3", .min = 1, .max = 1000,
+	  .unit = "recipients", .doc = "Unknown recipients in a session after which each answer is delayed." },
+	{ "smtp-unknown-recipients-max", "SMTP", NUMBER(smtp.unknown_recipients_hard), .def = "10", .min = 1,
+	  .max = 1000, .unit = "recipients", .doc = "Unknown recipients after which the session ends with 421." },
+	{ "smtp-unknown-recipient-delay", "SMTP", DURATION(smtp.unknown_recipient_delay_ms), .def = "5s", .min = 0,
+	  .max = 1 * MINUTES, .doc = "That delay." },
+	{ "received-fields", "SMTP", NUMBER(smtp.received_headers), .def = "100", .min = 20, .max = 1000,
+	  .unit = "fields", .doc = "Received fields beyond which a message is in a loop. RFC 5321 §6.3." },
+	{ "alias-depth", "SMTP", NUMBER(smtp.alias_depth), .def = "10", .min = 1, .max = 100, .unit = "steps",
+	  .doc = "Aliases behind aliases." },
+	{ "alias-recipients", "SMTP", NUMBER(smtp.alias_recipients), .def = "1000", .min = 1, .max = 100000,
+	  .unit = "recipients", .doc = "Recipients that one alias may stand for." },
+	{ "submission-bare-newline", "SMTP", CHOICE(smtp.submission_bare_newline, bare_newline_words), .def = "normalise",
+	  .doc = "What happens to a bare CR or LF in a message from a logged-in user. On mx listeners it is always refused." },
+
+	/* ---- Queue ---- */
+	{ "queue-messages", "Queue", NUMBER(queue.messages), .def = "200000", .min = 1, .max = 100000000,
+	  .unit = "messages", .doc = "Queued messages at which new mail for the queue is put off. Local delivery goes on." },
+	{ "queue-free-space", "Queue", OCTETS(queue.free_space), .def = "64M", .min = 1 * MB, .max = 1024 * GB,
+	  .doc = "Free disk space below which new mail for the queue is put off." },
+
+	/* ---- Messages ---- */
+	{ "header-size", "Messages", OCTETS(mime.header_block), .def = "1M", .min = 16 * KB, .max = 16 * MB,
+	  .doc = "What is read of a header block; the message itself is kept whole." },
+	{ "header-field-size", "Messages", OCTETS(mime.header_field), .def = "100K", .min = 4 * KB, .max = 1 * MB,
+	  .doc = "What is read of one header field." },
+	{ "header-addresses", "Messages", NUMBER(mime.addresses), .def = "5000", .min = 100, .max = 100000,
+	  .unit = "addresses", .doc = "Addresses read in one header field." },
+	{ "mime-depth", "Messages", NUMBER(mime.depth), .def = "100", .min = 10, .max = 1000, .unit = "levels",
+	  .doc = "Parts inside parts; what is deeper is one opaque part." },
+	{ "mime-parts", "Messages", NUMBER(mime.parts), .def = "10000", .min = 100, .max = 100000, .unit = "parts",
+	  .doc = "Parts of a message; the rest is one opaque part." },
+	{ "mime-parameters", "Messages", NUMBER(mime.parameters), .def = "128", .min = 16, .max = 10000,
+	  .unit = "parameters", .doc = "Parameters, and RFC 2231 pieces, of one header field." },
+
+	/* ---- IMAP ---- */
+	{ "imap-idle-time", "IMAP", DURATION(imap.idle_ms), .def = "30m", .min = 30 * MINUTES, .max = 7 * DAYS,
+	  .doc = "Silence after which a session is ended. RFC 9051 §5.4: at least 30m." },
+	{ "imap-line-prelogin", "IMAP", OCTETS(imap.line_prelogin), .def = "8K", .min = 1 * KB, .max = 64 * KB,
+	  .doc = "Longest command line before login." },
+	{ "imap-line", "IMAP", OCTETS(imap.line), .def = "64K", .min = 8 * KB, .max = 1 * MB,
+	  .doc = "Longest command line. RFC 7162 §4: at least 8K." },
+	{ "imap-literal", "IMAP", OCTETS(imap.literal), .def = "128K", .min = 8 * KB, .max = 16 * MB,
+	  .doc = "Largest literal, other than a message in APPEND." },
+	{ "imap-command", "IMAP", OCTETS(imap.command), .def = "1M", .min = 64 * KB, .max = 16 * MB,
+	  .doc = "All octets of one command, messages in APPEND not counted." },
+	{ "imap-literal-prelogin", "IMAP", OCTETS(imap.literal_prelogin), .def = "4K", .min = 1 * KB, .max = 64 * KB,
+	  .doc = "Largest literal before login. RFC 7888 §5." },
+	{ "imap-list-depth", "IMAP", NUMBER(imap.list_depth), .def = "32", .min = 4, .max = 1000, .unit = "levels",
+	  .doc = "Parentheses inside parentheses in a command; before login 1." },
+	{ "imap-commands-ahead", "IMAP", NUMBER(imap.commands_ahead), .def = "4", .min = 1, .max = 64,
+	  .unit = "commands", .doc = "Commands read ahead of the one that runs; then reading stops." },
+	{ "imap-bad-commands-prelogin", "IMAP", NUMBER(imap.bad_commands_prelogin), .def = "3", .min = 1, .max = 1000,
+	  .unit = "commands", .doc = "Wrong commands before login after which the session ends." },
+	{ "imap-bad-commands", "IMAP", NUMBER(imap.bad_commands), .def = "20", .min = 1, .max = 1000,
+	  .unit = "commands", .doc = "Wrong commands after which the session ends." },
+	{ "imap-search-keys", "IMAP", NUMBER(imap.search_keys), .def = "512", .min = 16, .max = 10000, .unit = "keys",
+	  .doc = "Keys of one SEARCH." },
+
+	/* ---- POP3 ---- */
+	{ "pop3-idle-time", "POP3", DURATION(pop3.idle_ms), .def = "10m", .min = 10 * MINUTES, .max = 1 * DAYS,
+	  .doc = "Silence after which a session is ended without deleting. RFC 1939 §3: at least 10m." },
+	{ "pop3-line", "POP3", OCTETS(pop3.command_line), .def = "2048", .min = 255, .max = 64 * KB,
+	  .doc = "Longest command line, CRLF included; lines of a SASL exchange obey smtp-auth-line. RFC 2449 §4: at least 255." },
+	{ "pop3-bad-commands-prelogin", "POP3", NUMBER(pop3.bad_commands_prelogin), .def = "3", .min = 1, .max = 1000,
+	  .unit = "commands", .doc = "Wrong commands before login after which the session ends." },
+	{ "pop3-bad-commands", "POP3", NUMBER(pop3.bad_commands), .def = "20", .min = 1, .max = 1000,
+	  .unit = "commands", .doc = "Wrong commands after which the session ends." },
+
+	/* ---- Store ---- */
+	{ "keywords", "Store", NUMBER(store.keywords), .def = "100", .min = 26, .max = 1000, .unit = "keywords",
+	  .doc = "Different keywords in one mailbox." },
+	{ "keyword-size", "Store", OCTETS(store.keyword_length), .def = "64", .min = 16, .max = 255,
+	  .doc = "Longest keyword." },
+	{ "mailbox-depth", "Store", NUMBER(store.mailbox_depth), .def = "20", .min = 2, .max = 100, .unit = "levels",
+	  .doc = "Mailboxes inside mailboxes." },
+	{ "mailboxes", "Store", NUMBER(store.mailboxes), .def = "10000", .min = 10, .max = 100000, .unit = "mailboxes",
+	  .doc = "Mailboxes of one account." },
+	{ "quota", "Store", OCTETS(store.quota), .def = "0", .min = 0, .max = 1024 * 1024 * GB,
+	  .doc = "Storage of an account for which `postroom quota set` says nothing. 0: the disk is the limit." },
+	{ "open-accounts", "Store", NUMBER(store.open_accounts), .def = "512", .min = 16, .max = 16384,
+	  .unit = "accounts", .doc = "Accounts a worker keeps open when nobody uses them." },
+	{ "account-busy-time", "Store", DURATION(store.busy_ms), .def = "10s", .min = 100 * MS, .max = 5 * MINUTES,
+	  .doc = "How long a delivery waits for an account that is being changed before it is put off." },
+	{ "flag-flush-time", "Store", DURATION(store.flag_flush_ms), .def = "2s", .min = 100 * MS, .max = 1 * MINUTES,
+	  .doc = "After how long a changed flag is safe from a power cut." },
+	{ "sweep-time", "Store", DURATION(store.sweep_ms), .def = "10m", .min = 10 * SECONDS, .max = 1 * DAYS,
+	  .doc = "How often indexes nobody uses are flushed and marked clean." },
+
+	/* ---- members of listener NAME { ... } ---- */
+	{ "listener.kind", CONF_BLOCK, .type = CONF_BIT, .offset = ENUM_FIELD(struct conf_listener, kind),
+	  .words = kind_words, .need_restart = true,
+	  .doc = "What is spoken there. Must be given. Without any listener block there is one listener of each kind on "
+	         "every address of bind (lmtp: loopback and the socket run/lmtp.sock)." },
+	{ "listener.address", CONF_BLOCK, .type = CONF_STRING,
+	  .offset = FIELD(struct conf_listener, char *, address), .min = 1, .max = 64, .need_restart = true,
+	  .doc = "Numeric address; * is every address, IPv6 and IPv4. Default: *, for lmtp 127.0.0.1." },
+	{ "listener.port", CONF_BLOCK, .type = CONF_NUMBER,
+	  .offset = FIELD(struct conf_listener, uint64_t, port), .min = 0, .max = 65535, .need_restart = true,
+	  .doc = "Port, taken as it stands. Default: the standard port of the kind, plus port-offset. 0: any free one." },
+	{ "listener.path", CONF_BLOCK, .type = CONF_PATH,
+	  .offset = FIELD(struct conf_listener, char *, path), .min = 1, .max = 107, .need_restart = true,
+	  .doc = "Unix socket instead of address and port. Only for lmtp." },
+	{ "listener.tls", CONF_BLOCK, .type = CONF_ENUM, .offset = ENUM_FIELD(struct conf_listener, tls),
+	  .words = tls_mode_words, .need_restart = true,
+	  .doc = "none, starttls or implicit. Default: implicit for submissions, imaps and pop3s, none for lmtp, starttls "
+	         "for the others." },
+};
+
+const struct conf_kind conf_kinds[] = {
+	{ "mx",          LISTENER_MX,          25,  CONF_TLS_STARTTLS, false },
+	{ "submission",  LISTENER_SUBMISSION,  587, CONF_TLS_STARTTLS, false },
+	{ "submissions", LISTENER_SUBMISSIONS, 465, CONF_TLS_IMPLICIT, false },
+	{ "lmtp",        LISTENER_LMTP,        24,  CONF_TLS_NONE,     true },
+	{ "imap",        LISTENER_IMAP,        143, CONF_TLS_STARTTLS, false },
+	{ "imaps",       LISTENER_IMAPS,       993, CONF_TLS_IMPLICIT, false },
+	{ "pop3",        LISTENER_POP3,        110, CONF_TLS_STARTTLS, false },
+	{ "pop3s",       LISTENER_POP3S,       995, CONF_TLS_IMPLICIT, false },
+};
+const size_t conf_kind_count = ARRAY_LEN(conf_kinds);
+
+const struct conf_option *conf_options(size_t *count)
+{
+	*count = ARRAY_LEN(options);
+	return options;
+}
+
+size_t conf_option_index(const struct conf_option *option)
+{
+	return (size_t)(option - options);
+}
+
+const struct conf_option *conf_option_find(struct sv name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(options); i++)
+		if (sv_eq(sv_z(options[i].name), name))
+			return &options[i];
+	return NULL;
+}
+
+/* Fewest insertions, deletions, changes and swaps of neighbours that make b of a (optimal string alignment). */
+static unsigned edit_distance(struct sv a, struct sv b)
+{
+	unsigned char row[3][CONF_NAME_MAX + 1];
+	unsigned char *before = row[0], *last = row[1], *now = row[2];
+
+	for (size_t j = 0; j <= b.len; j++)
+		last[j] = (unsigned char)j;
+	for (size_t i = 1; i <= a.len; i++) {
+		now[0] = (unsigned char)i;
+		for (size_t j = 1; j <= b.len; j++) {
+			bool same = ascii_lower(a.p[i - 1]) == ascii_lower(b.p[j - 1]);
+			unsigned best = last[j - 1] + !same;
+
+			if (last[j] + 1u < best)
+				best = last[j] + 1u;
+			if (now[j - 1] + 1u < best)
+				best = now[j - 1] + 1u;
+			if (i > 1 && j > 1 && a.p[i - 1] == b.p[j - 2] && a.p[i - 2] == b.p[j - 1] &&
+			    before[j - 2] + 1u < best)
+				best = before[j - 2] + 1u;
+			now[j] = (unsigned char)best;
+		}
+		unsigned char *spare = before;
+
+		before = last;
+		last = now;
+		now = spare;
+	}
+	return last[b.len];
+}
+
+const char *conf_option_nearest(struct sv name)
+{
+	const char *best = NULL;
+	unsigned best_distance;
+
+	if (!name.len || name.len > CONF_NAME_MAX)
+		return NULL;
+	best_distance = name.len < 6 ? 2 : (unsigned)name.len / 3 + 1;
+	if (best_distance > 5)
+		best_distance = 5;
+	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+		unsigned distance = edit_distance(name, sv_z(options[i].name));
+
+		if (distance < best_distance) {
+			best_distance = distance;
+			best = options[i].name;
+		}
+	}
+	return best;
+}
+
+const char *conf_listener_kind_name(enum conf_listener_kind kind)
+{
+	for (size_t i = 0; i < conf_kind_count; i++)
+		if (conf_kinds[i].kind == kind)
+			return conf_kinds[i].name;
+	return "none";
+}
+
+const char *conf_tls_mode_name(enum conf_tls_mode mode)
+{
+	return tls_mode_words[mode];
+}
