@@ -1,0 +1,151 @@
+#include "smtpd/grammar.h"
+
+#include "common/banned.h"
+
+#define ON_SUBMISSION (LISTENER_SUBMISSION | LISTENER_SUBMISSIONS)
+
+void smtp_split_verb(struct sv line, struct sv *verb, struct sv *args)
+{
+	size_t space;
+
+	while (line.len && (line.p[line.len - 1] == ' ' || line.p[line.len - 1] == '\t'))
+		line.len--;
+	space = sv_find(line, ' ');
+	*verb = sv_sub(line, 0, space);
+	*args = space == SIZE_MAX ? SV_NONE : sv_sub(line, space + 1, line.len);
+}
+
+/* ---- parameters ---- */
+
+static enum reply_id check_size(struct smtp_path *p, struct sv value)
+{
+	for (size_t i = 0; i < value.len; i++)
+		if (!ascii_is_digit(value.p[i]))
+			return REPLY_BAD_ARGUMENT;
+	if (!value.len || value.len > 20)
+		return REPLY_BAD_ARGUMENT;
+	p->has_size = true;
+	if (!sv_to_u64(value, &p->size))
+		p->size = UINT64_MAX;
+	return REPLY_OK;
+}
+
+static enum reply_id check_body(struct smtp_path *p, struct sv value)
+{
+	p->is_8bit = sv_eq_nocase(value, SV("8BITMIME"));
+	return p->is_8bit || sv_eq_nocase(value, SV("7BIT")) ? REPLY_OK : REPLY_BAD_ARGUMENT;
+}
+
+static enum reply_id check_smtputf8(struct smtp_path *p, struct sv value)
+{
+	p->has_smtputf8 = true;
+	return value.p ? REPLY_BAD_ARGUMENT : REPLY_OK;
+}
+
+/* Kept for whoever relays; the server itself believes only the login (RFC 4954 §5). */
+static enum reply_id check_auth(struct smtp_path *p, struct sv value)
+{
+	(void)p;
+	return value.len && value.len <= 500 ? REPLY_OK : REPLY_BAD_ARGUMENT;
+}
+
+struct param_rule {
+	struct sv keyword;
+	unsigned commands;      /* enum smtp_path_kind */
+	unsigned listeners;
+	enum reply_id (*check)(struct smtp_path *p, struct sv value);
+	const char *source;
+};
+
+static const struct param_rule param_rules[] = {
+	{ { "SIZE", 4 },     SMTP_MAIL_FROM, LISTENERS_SMTPD, check_size,     "RFC 1870 §6.1" },
+	{ { "BODY", 4 },     SMTP_MAIL_FROM, LISTENERS_SMTPD, check_body,     "RFC 6152 §2" },
+	{ { "SMTPUTF8", 8 }, SMTP_MAIL_FROM, LISTENERS_SMTPD, check_smtputf8, "RFC 6531 §3.4" },
+	{ { "AUTH", 4 },     SMTP_MAIL_FROM, ON_SUBMISSION,   check_auth,     "RFC 4954 §5" },
+};
+
+/* check_syntax - esmtp-param of RFC 5321 §4.1.2; its value may be UTF-8 (RFC 6531 §3.3). */
+static bool check_syntax(const struct smtp_param *p)
+{
+	if (!p->keyword.len)
+		return false;
+	for (size_t i = 0; i < p->keyword.len; i++) {
+		char c = p->keyword.p[i];
+
+		if (!ascii_is_alpha(c) && !ascii_is_digit(c) && (c != '-' || !i))
+			return false;
+	}
+	for (size_t i = 0; i < p->value.len; i++)
+		if ((unsigned char)p->value.p[i] <= ' ' || p->value.p[i] == '=' || p->value.p[i] == 127)
+			return false;
+	return !p->value.p || p->value.len;
+}
+
+static enum reply_id add_param(struct smtp_path *out, struct sv word, unsigned kind, unsigned listener)
+{
+	struct smtp_param *p = &out->params[out->param_count];
+	struct sv rest = word;
+
+	if (out->param_count == SMTP_PARAMS_MAX)
+		return REPLY_BAD_ARGUMENT;
+	p->text = word;
+	sv_split(&rest, '=', &p->keyword);
+	p->value = p->keyword.len == word.len ? SV_NONE : rest;
+	if (!check_syntax(p))
+		return REPLY_BAD_ARGUMENT;
+	for (size_t i = 0; i < out->param_count; i++)
+		if (sv_eq_nocase(out->params[i].keyword, p->keyword))
+			return REPLY_PARAM_TWICE;
+	out->param_count++;
+	for (size_t i = 0; i < ARRAY_LEN(param_rules); i++) {
+		const struct param_rule *r = &param_rules[i];
+
+		if ((r->commands & kind) && (r->listeners & listener) && sv_eq_nocase(r->keyword, p->keyword))
+			return r->check(out, p->value);
+	}
+	return REPLY_UNKNOWN_PARAM;
+}
+
+enum reply_id smtp_parse_path(struct arena *a, struct sv args, enum smtp_path_kind kind,
+			      enum conf_listener_kind listener, struct smtp_path *out)
+{
+	bool is_lenient = (listener & ON_SUBMISSION) != 0;
+	struct sv word = kind == SMTP_MAIL_FROM ? SV("FROM:") : SV("TO:");
+	unsigned flags = (is_lenient ? ADDRESS_LENIENT : 0) | (kind == SMTP_MAIL_FROM ? ADDRESS_ALLOW_NULL : 0);
+
+	*out = (struct smtp_path){ .has_size = false };
+	if (!sv_starts_nocase(args, word))
+		return REPLY_BAD_ARGUMENT;
+	sv_skip(&args, word.len);
+	if (address_parse_path(a, &args, flags, &out->address).kind)
+		return kind == SMTP_MAIL_FROM ? REPLY_BAD_SENDER : REPLY_BAD_RCPT;
+	if (args.len && *args.p != ' ')
+		return REPLY_BAD_ARGUMENT;
+	while (args.len) {
+		struct sv part;
+		enum reply_id r;
+
+		sv_split(&args, ' ', &part);
+		if (!part.len)
+			continue;       /* two spaces harm nobody */
+		r = add_param(out, part, kind, listener);
+		if (r != REPLY_OK)
+			return r;
+	}
+	return REPLY_OK;
+}
+
+bool smtp_parse_bdat(struct sv args, uint64_t *size, bool *is_last)
+{
+	struct sv number;
+
+	sv_split(&args, ' ', &number);
+	args = sv_trim(args);
+	*is_last = sv_eq_nocase(args, SV("LAST"));
+	return sv_to_u64(number, size) && (*is_last || !args.len);
+}
+
+bool smtp_needs_utf8(const struct address *a)
+{
+	return a->is_utf8 || a->is_utf8_domain;
+}

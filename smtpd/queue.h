@@ -1,0 +1,68 @@
+/* smtpd/queue.h - the durable queue of an instance: messages that are ours to bring elsewhere.
+ *
+ *   ROOT/queue/tmp/ID      being written; nobody knows of it
+ *   ROOT/queue/msg/ID      a message: one spool file (smtpd/spool.h), the truth
+ *   ROOT/queue/corrupt/    what was found and could not be read; never deleted by us
+ *   ROOT/queue/index/      LMDB, synced: a row per message for listing and counting; made again from the files
+ *
+ * Adding goes begin, write, finish (octets durable), commit (name durable), release. Until release the file is locked, so
+ * that whoever sends the queue leaves it alone and the caller can still take it back (abort). After a crash in between it is a
+ * message like others: nobody was told 250, and a second copy is all that can happen.
+ *
+ * Everything blocks: jobs only. A queue may be used from any thread, an entry from one at a time. Several processes may
+ * have it open. */
+#ifndef SMTPD_QUEUE_H
+#define SMTPD_QUEUE_H
+
+#include "common/bytes.h"
+#include "common/fault.h"
+#include "smtpd/envelope.h"
+#include "smtpd/spool.h"
+
+#define QUEUE_ID_LEN 16
+
+struct queue;
+struct queue_entry;
+
+/** queue_open - make what is missing below dir. */
+MUST_CHECK struct fault queue_open(const char *dir, struct queue **out);
+void queue_close(struct queue **queue);
+/** queue_new_id - letters and digits, in the order of time, unique. Any thread. */
+void queue_new_id(char out[QUEUE_ID_LEN + 1]);
+
+/** queue_begin - a new message under the id that the envelope has. @e: borrowed until queue_release() or queue_abort(). Errors: FAULT_EXISTS, FAULT_LIMIT, FAULT_NO_SPACE,
+ *  FAULT_INTERNAL. */
+MUST_CHECK struct fault queue_begin(struct queue *queue, const struct envelope *e, struct queue_entry **out);
+MUST_CHECK struct fault queue_write(struct queue_entry *entry, struct sv octets);
+MUST_CHECK struct fault queue_finish(struct queue_entry *entry);
+MUST_CHECK struct fault queue_commit(struct queue_entry *entry);
+/** queue_release - it is a message now; *entry is NULL. */
+void queue_release(struct queue_entry **entry);
+/** queue_abort - nothing of it is left, wherever it was; *entry is NULL. NULL is fine. */
+void queue_abort(struct queue_entry **entry);
+
+/** queue_count - messages in it. */
+MUST_CHECK struct fault queue_count(struct queue *queue, uint64_t *out);
+
+/* A row of the listing. Views are borrowed for the call. */
+struct queue_info {
+	struct sv id;
+	int64_t received_s;
+	uint64_t size;
+	struct sv sender;       /* empty: the null sender */
+	struct sv user;         /* who was logged in; may be empty */
+	struct sv first_rcpt;
+	uint64_t rcpt_count;
+};
+typedef bool queue_list_fn(void *arg, const struct queue_info *info);
+/** queue_list - in the order of time, from the first id behind `after` (empty: all). False from fn stops. */
+MUST_CHECK struct fault queue_list(struct queue *queue, struct sv after, queue_list_fn *fn, void *arg);
+/** queue_read - one message; spool_close() ends it. FAULT_NOT_FOUND, also for what is no id. */
+MUST_CHECK struct fault queue_read(struct queue *queue, struct sv id, struct spool **out);
+/** queue_remove - take it out for good, on an administrator's word. FAULT_BUSY while somebody works on it. */
+MUST_CHECK struct fault queue_remove(struct queue *queue, struct sv id, struct sv by);
+/** queue_sync - compare rows with files and mend the rows; unreadable files go to corrupt/, abandoned ones in tmp/ away.
+ *  At start. */
+MUST_CHECK struct fault queue_sync(struct queue *queue);
+
+#endif

@@ -1,0 +1,420 @@
+#include "smtpd/spool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/crc32c.h"
+
+#include "common/banned.h"
+
+enum record {
+	RECORD_ENVELOPE = 1,
+	RECORD_BODY = 2,
+	RECORD_END = 3,
+	RECORD_OUTCOME = 4,
+};
+
+#define HEAD_LEN 5      /* length and type */
+#define CRC_LEN 4
+#define MAGIC_LEN 16
+#define OUTCOME_TEXT_MAX 4096
+
+static const char magic[MAGIC_LEN] = "postroom spool\1\n";
+
+struct spool {
+	int fd;
+	struct fault stuck;             /* the first failed write: nothing more is written */
+	struct envelope envelope;       /* what was read; not used while writing */
+	uint64_t at;                    /* where the next record begins */
+	uint64_t body_at;               /* reading: the next BODY record; 0 when all were read */
+	uint64_t body_start;
+	uint64_t size;                  /* of the body */
+	uint32_t body_crc, read_crc;
+	bool is_finished;               /* END is there */
+	struct buf body;                /* writing: octets not yet in a record */
+	uint8_t *outcomes;              /* reading: per recipient */
+};
+
+static void put_u32(char *p, uint32_t n)
+{
+	for (int i = 0; i < 4; i++)
+		p[i] = (char)(n >> (8 * i));
+}
+
+static uint32_t get_u32(const char *p)
+{
+	const unsigned char *u = (const unsigned char *)p;
+
+	return (uint32_t)u[0] | (uint32_t)u[1] << 8 | (uint32_t)u[2] << 16 | (uint32_t)u[3] << 24;
+}
+
+static void put_u64(char *p, uint64_t n)
+{
+	put_u32(p, (uint32_t)n);
+	put_u32(p + 4, (uint32_t)(n >> 32));
+}
+
+static uint64_t get_u64(const char *p)
+{
+	return get_u32(p) | (uint64_t)get_u32(p + 4) << 32;
+}
+
+static struct fault write_at(int fd, uint64_t at, struct sv octets)
+{
+	while (octets.len) {
+		ssize_t n = pwrite(fd, octets.p, octets.len, (off_t)at);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return fault_errno("spool write", "");
+		at += (uint64_t)n;
+		sv_skip(&octets, (size_t)n);
+	}
+	return FAULT_OK;
+}
+
+/* read_at - all n octets, or FAULT_CORRUPT when the file ends before. */
+static struct fault read_at(int fd, uint64_t at, char *p, size_t n)
+{
+	while (n) {
+		ssize_t got = pread(fd, p, n, (off_t)at);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return fault_errno("spool read", "");
+		if (!got)
+			return fault(FAULT_CORRUPT, "spool: cut");
+		at += (uint64_t)got;
+		p += got;
+		n -= (size_t)got;
+	}
+	return FAULT_OK;
+}
+
+/* put_record - head, payload and checksum in one write. Nothing is written after a fault: an fsync error leaves a file whose
+ * content is unknown, and a torn record in the middle would hide what follows. */
+static struct fault put_record(struct spool *s, enum record type, struct sv payload)
+{
+	struct buf b;
+
+	if (s->stuck.kind)
+		return s->stuck;
+	buf_init(&b, payload.len + HEAD_LEN + CRC_LEN);
+	buf_reserve(&b, b.max);
+	b.len = HEAD_LEN;
+	put_u32(b.p, (uint32_t)payload.len);
+	b.p[4] = (char)type;
+	buf_append(&b, payload);
+	put_u32(b.p + b.len, crc32c(buf_sv(&b)));
+	b.len += CRC_LEN;
+	s->stuck = write_at(s->fd, s->at, buf_sv(&b));
+	if (!s->stuck.kind)
+		s->at += b.len;
+	buf_done(&b);
+	return s->stuck;
+}
+
+static struct fault sync_file(struct spool *s)
+{
+	if (!s->stuck.kind && fdatasync(s->fd))
+		s->stuck = fault_errno("spool flush", "");
+	return s->stuck;
+}
+
+static struct spool *spool_new(int fd)
+{
+	struct spool *s = xcalloc(1, sizeof(*s));
+
+	s->fd = fd;
+	envelope_init(&s->envelope);
+	buf_init(&s->body, SPOOL_BODY_MAX);
+	return s;
+}
+
+struct fault spool_create(int dir, const char *name, struct spool **out)
+{
+	int fd = openat(dir, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	struct spool *s;
+	struct fault f;
+
+	if (fd < 0)
+		return fault_errno("spool create", name);
+	s = spool_new(fd);
+	f = flock(fd, LOCK_EX | LOCK_NB) ? fault_errno("spool lock", name) : write_at(fd, 0, sv_from(magic, MAGIC_LEN));
+	s->at = MAGIC_LEN;
+	if (f.kind) {
+		unlinkat(dir, name, 0);
+		spool_close(&s);
+		return f;
+	}
+	*out = s;
+	return FAULT_OK;
+}
+
+struct fault spool_put_envelope(struct spool *s, const struct envelope *e)
+{
+	struct buf serial;
+	struct fault f;
+
+	buf_init(&serial, ENVELOPE_SERIAL_MAX);
+	f = envelope_write(e, &serial) ? put_record(s, RECORD_ENVELOPE, buf_sv(&serial))
+				       : fault(FAULT_LIMIT, "spool: envelope too large");
+	if (!s->stuck.kind)
+		s->stuck = f;
+	buf_done(&serial);
+	return f;
+}
+
+static struct fault flush_body(struct spool *s)
+{
+	struct fault f = FAULT_OK;
+
+	if (s->body.len)
+		f = put_record(s, RECORD_BODY, buf_sv(&s->body));
+	buf_clear(&s->body);
+	return f;
+}
+
+struct fault spool_put_body(struct spool *s, struct sv octets)
+{
+	s->size += octets.len;
+	s->body_crc = crc32c_more(s->body_crc, octets);
+	while (octets.len && !s->stuck.kind) {
+		size_t room = s->body.max - s->body.len;
+		struct sv part = sv_sub(octets, 0, room);
+
+		buf_append(&s->body, part);
+		sv_skip(&octets, part.len);
+		if (s->body.len == s->body.max)
+			(void)flush_body(s);    /* sticks */
+	}
+	return s->stuck;
+}
+
+struct fault spool_finish(struct spool *s)
+{
+	char end[12];
+	struct fault f = flush_body(s);
+
+	put_u64(end, s->size);
+	put_u32(end + 8, s->body_crc);
+	if (!f.kind)
+		f = put_record(s, RECORD_END, sv_from(end, sizeof(end)));
+	if (!f.kind)
+		f = sync_file(s);
+	s->is_finished = !f.kind;
+	buf_done(&s->body);
+	return f;
+}
+
+/* read_record - payload of the record at s->at into out, checked; s->at moves behind it. */
+static struct fault read_record(struct spool *s, uint32_t len, size_t max, struct buf *out)
+{
+	struct fault f;
+
+	if (len > max)
+		return fault(FAULT_CORRUPT, "spool: record too long");
+	buf_init(out, (size_t)len + HEAD_LEN + CRC_LEN);
+	buf_reserve(out, out->max);
+	f = read_at(s->fd, s->at, out->p, out->max);
+	if (f.kind)
+		return f;
+	out->len = out->max - CRC_LEN;
+	if (get_u32(out->p + out->len) != crc32c(buf_sv(out)))
+		return fault(FAULT_CORRUPT, "spool: damaged record");
+	buf_consume(out, HEAD_LEN);
+	s->at += (uint64_t)len + HEAD_LEN + CRC_LEN;
+	return FAULT_OK;
+}
+
+static struct fault read_end(struct spool *s, struct sv payload, uint64_t body_seen)
+{
+	if (payload.len < 12 || get_u64(payload.p) != body_seen)
+		return fault(FAULT_CORRUPT, "spool: END does not fit the body");
+	s->size = body_seen;
+	s->body_crc = get_u32(payload.p + 8);
+	s->is_finished = true;
+	return FAULT_OK;
+}
+
+static void read_outcome(struct spool *s, struct sv payload)
+{
+	uint32_t i = payload.len >= 5 ? get_u32(payload.p) : UINT32_MAX;
+
+	if (i < s->envelope.rcpt_count)
+		s->outcomes[i] = (uint8_t)payload.p[4];
+}
+
+/* read_one - the record at s->at, whose head says type and len. Bodies are only counted here. */
+static struct fault read_one(struct spool *s, unsigned type, uint32_t len, uint64_t *body_seen)
+{
+	struct buf payload;
+	struct fault f;
+
+	buf_init(&payload, 0);
+	if (type == RECORD_BODY && !s->is_finished) {
+		if (len > SPOOL_BODY_MAX)
+			return fault(FAULT_CORRUPT, "spool: body record too long");
+		if (!s->body_start)
+			s->body_start = s->at;
+		*body_seen += len;
+		s->at += (uint64_t)len + HEAD_LEN + CRC_LEN;
+		return FAULT_OK;
+	}
+	f = read_record(s, len, ENVELOPE_SERIAL_MAX, &payload);
+	if (!f.kind && type == RECORD_ENVELOPE) {
+		f = s->outcomes ? fault(FAULT_CORRUPT, "spool: two envelopes") : envelope_read(&s->envelope, buf_sv(&payload));
+		if (!f.kind)
+			s->outcomes = xcalloc(s->envelope.rcpt_count, 1);
+	} else if (!f.kind && type == RECORD_END) {
+		f = s->outcomes && !s->is_finished ? read_end(s, buf_sv(&payload), *body_seen)
+						   : fault(FAULT_CORRUPT, "spool: END out of place");
+	} else if (!f.kind && type == RECORD_OUTCOME && s->is_finished) {
+		read_outcome(s, buf_sv(&payload));
+	}
+	buf_done(&payload);
+	return f;
+}
+
+/* read_all - walk over the records. Behind END only whole, undamaged records count: the rest is what a crash tore. */
+static struct fault read_all(struct spool *s)
+{
+	char head[MAGIC_LEN];
+	uint64_t body_seen = 0;
+	struct fault f = read_at(s->fd, 0, head, MAGIC_LEN);
+
+	if (!f.kind && memcmp(head, magic, MAGIC_LEN))
+		f = fault(FAULT_CORRUPT, "spool: not a spool file of this version");
+	s->at = MAGIC_LEN;
+	while (!f.kind) {
+		f = read_at(s->fd, s->at, head, HEAD_LEN);
+		if (!f.kind)
+			f = read_one(s, (unsigned char)head[4], get_u32(head), &body_seen);
+	}
+	s->body_at = s->body_start;
+	return f.kind == FAULT_CORRUPT && s->is_finished ? FAULT_OK : f;
+}
+
+struct fault spool_open(int dir, const char *name, enum spool_wait lock, struct spool **out)
+{
+	int fd = openat(dir, name, (lock == SPOOL_LOCKED ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct spool *s;
+	struct stat st;
+	struct fault f = FAULT_OK;
+
+	if (fd < 0)
+		return fault_errno("spool open", name);
+	s = spool_new(fd);
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode))
+		f = fault(FAULT_CORRUPT, "spool: not a regular file");
+	else if (lock == SPOOL_LOCKED && flock(fd, LOCK_EX | LOCK_NB))
+		f = errno == EWOULDBLOCK ? fault(FAULT_BUSY, "spool: locked") : fault_errno("spool lock", name);
+	/* Whoever had the lock may have removed the name meanwhile. */
+	else if (lock == SPOOL_LOCKED && (fstat(fd, &st) || !st.st_nlink))
+		f = fault(FAULT_NOT_FOUND, "spool: removed");
+	if (!f.kind)
+		f = read_all(s);
+	if (f.kind) {
+		spool_close(&s);
+		return f;
+	}
+	*out = s;
+	return FAULT_OK;
+}
+
+const struct envelope *spool_envelope(const struct spool *s)
+{
+	return &s->envelope;
+}
+
+uint64_t spool_size(const struct spool *s)
+{
+	return s->size;
+}
+
+enum spool_outcome spool_outcome(const struct spool *s, uint32_t i)
+{
+	return s->outcomes && i < s->envelope.rcpt_count ? (enum spool_outcome)s->outcomes[i] : 0;
+}
+
+struct fault spool_read_body(struct spool *s, struct buf *out)
+{
+	uint64_t keep = s->at;
+	char head[HEAD_LEN];
+	struct buf payload;
+	struct fault f;
+
+	if (!s->body_at)
+		return FAULT_OK;
+	buf_init(&payload, 0);
+	f = read_at(s->fd, s->body_at, head, HEAD_LEN);
+	if (!f.kind && head[4] != RECORD_BODY) {        /* END, or a kind we do not know: the body is over */
+		s->body_at = 0;
+		return s->read_crc == s->body_crc ? FAULT_OK : fault(FAULT_CORRUPT, "spool: body differs from its checksum");
+	}
+	s->at = s->body_at;
+	if (!f.kind)
+		f = read_record(s, get_u32(head), SPOOL_BODY_MAX, &payload);
+	if (!f.kind) {
+		s->body_at = s->at;
+		s->read_crc = crc32c_more(s->read_crc, buf_sv(&payload));
+		if (!buf_append(out, buf_sv(&payload)))
+			f = fault(FAULT_LIMIT, "spool: no room for a record");
+	}
+	s->at = keep;
+	buf_done(&payload);
+	return f;
+}
+
+struct fault spool_put_outcome(struct spool *s, uint32_t i, enum spool_outcome outcome, int64_t now_s, struct sv text)
+{
+	char head[13];
+	struct buf payload;
+	struct fault f;
+
+	if (i >= s->envelope.rcpt_count)
+		return fault(FAULT_INVALID, "spool: no such recipient");
+	put_u32(head, i);
+	head[4] = (char)outcome;
+	put_u64(head + 5, (uint64_t)now_s);
+	buf_init(&payload, sizeof(head) + OUTCOME_TEXT_MAX);
+	buf_append(&payload, sv_from(head, sizeof(head)));
+	buf_append(&payload, sv_sub(text, 0, OUTCOME_TEXT_MAX));
+	if (ftruncate(s->fd, (off_t)s->at))     /* what a crash tore lies behind the last whole record */
+		s->stuck = fault_errno("spool truncate", "");
+	f = put_record(s, RECORD_OUTCOME, buf_sv(&payload));
+	if (!f.kind)
+		f = sync_file(s);
+	if (!f.kind)
+		s->outcomes[i] = (uint8_t)outcome;
+	buf_done(&payload);
+	return f;
+}
+
+void spool_close(struct spool **s)
+{
+	if (!*s)
+		return;
+	close((*s)->fd);
+	envelope_done(&(*s)->envelope);
+	buf_done(&(*s)->body);
+	free((*s)->outcomes);
+	free(*s);
+	*s = NULL;
+}
+
+const char *spool_outcome_name(enum spool_outcome outcome)
+{
+	switch (outcome) {
+	case SPOOL_DELIVERED: return "delivered";
+	case SPOOL_BOUNCED:   return "bounced";
+	case SPOOL_EXPIRED:   return "expired";
+	}
+	return "pending";
+}
