@@ -1,0 +1,44 @@
+/* maildir/files.h - the few ways in which the store touches files, each relative to a folder it has open.
+ * Paths never follow a symbolic link in any component (openat2 with RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH where the kernel
+ * has it, O_NOFOLLOW step by step where not), and only regular files are read. All of it blocks; any thread. */
+#ifndef MAILDIR_FILES_H
+#define MAILDIR_FILES_H
+
+#include <sys/stat.h>
+
+#include "common/bytes.h"
+#include "common/fault.h"
+
+#define FILES_TEMP_LEN 80       /* room for a name made by files_temp_name() */
+
+/** files_open - open a file or folder below `dir`. `flags` as for open(2); O_NOFOLLOW and O_CLOEXEC are added.
+ *  Returns -1 with errno. */
+int files_open(int dir, const char *path, int flags, mode_t mode);
+/** files_open_regular - for reading; FAULT_CORRUPT when it is no regular file. */
+MUST_CHECK struct fault files_open_regular(int dir, const char *path, int *out);
+/** files_read - append a whole file; FAULT_LIMIT when out's max is too small. */
+MUST_CHECK struct fault files_read(int dir, const char *path, struct buf *out);
+/** files_temp_name - prefix, a dot, and what no other process or thread uses. */
+void files_temp_name(const char *prefix, char out[FILES_TEMP_LEN]);
+/** files_write_new - write and flush a new file (mode `mode`). On a fault it is removed. */
+MUST_CHECK struct fault files_write_new(int dir, const char *path, struct sv content, mode_t mode);
+/** files_write_all - every octet to a descriptor, whatever write(2) takes at a time. */
+MUST_CHECK struct fault files_write_all(int fd, struct sv octets);
+/** files_mkdir - make one folder; being there already is fine. *made (may be NULL) says which. */
+MUST_CHECK struct fault files_mkdir(int dir, const char *path, mode_t mode, bool *made);
+/** files_sync_dir - flush a folder's names. */
+MUST_CHECK struct fault files_sync_dir(int dir, const char *path);
+/** files_rename_new - rename which never replaces: FAULT_EXISTS. Falls back to link and unlink where the file system
+ *  knows no RENAME_NOREPLACE (folders: to a check and a plain rename). */
+MUST_CHECK struct fault files_rename_new(int from_dir, const char *from, int to_dir, const char *to);
+/** files_exists - by the name itself, not through a link. */
+bool files_exists(int dir, const char *path);
+/** files_mtime - a folder's modification time in nanoseconds; 0 when it cannot be read. */
+int64_t files_mtime(int dir, const char *path);
+/** files_remove_tree - remove a folder and what is in it, a few levels deep, without following links. */
+void files_remove_tree(int dir, const char *path);
+/** files_each - call fn for each name but . and .. until it returns false. type is d_type (DT_UNKNOWN is resolved). */
+typedef bool files_each_fn(void *arg, const char *name, unsigned char type);
+MUST_CHECK struct fault files_each(int dir, const char *path, files_each_fn *fn, void *arg);
+
+#endif
