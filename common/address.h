@@ -86,7 +86,7 @@ struct address_item {
 
 struct address_list {
 	struct sv rest;
-	struct buf text;        /* holds the item's octets */
+	struct buf text, comment;       /* hold the octets of the item */
 	uint32_t count;         /* mailboxes so far */
 	bool is_in_group, is_capped;
 };

@@ -1,0 +1,34 @@
+#include "common/idna.h"
+
+#include <stdlib.h>
+
+#include <idn2.h>
+
+#include "common/banned.h"
+
+struct sv idna_to_ascii(struct arena *a, struct sv domain)
+{
+	struct sv out = SV_NONE;
+	char *z = sv_copy_z(domain), *ascii = NULL;
+
+	/* NFC and UTS 46 mapping without the transitional rules: "ss" and sharp s are different names. */
+	if (idn2_to_ascii_8z(z, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) == IDN2_OK)
+		out = arena_copy(a, sv_z(ascii));
+	idn2_free(ascii);
+	free(z);
+	return out;
+}
+
+struct sv idna_to_unicode(struct arena *a, struct sv domain)
+{
+	struct sv out;
+	char *z = sv_copy_z(domain), *unicode = NULL;
+
+	if (idn2_to_unicode_8z8z(z, &unicode, IDN2_NONTRANSITIONAL) == IDN2_OK && sv_is_utf8(sv_z(unicode)))
+		out = arena_copy(a, sv_z(unicode));
+	else
+		out = arena_copy(a, domain);
+	idn2_free(unicode);
+	free(z);
+	return out;
+}
