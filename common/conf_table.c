@@ -53,7 +53,7 @@ static const struct conf_option options[] = {
 	{ "user", "Host", STRING(host.user), .def = "", .min = 0, .max = 64, .need_restart = true,
 	  .doc = "System user to run as when started by root. Default: the owner of the instance's folder; when that is "
 	         "root, the server stays user 0 with every capability dropped." },
-	{ "workers", "Host", NUMBER(host.workers), .def = "0", .min = 0, .max = 256, .unit = "processes",
+	{ "workers", "Host", NUMBER(host.workers), .def = "0", .min = 0, .max = 64, .unit = "processes",
 	  .need_restart = true,
 	  .doc = "Worker processes of each daemon. 0 is one per processor core." },
 	{ "threads", "Host", NUMBER(host.threads), .def = "8", .min = 1, .max = 64, .unit = "threads",

@@ -145,7 +145,7 @@ static void each_mistake_is_told_with_line_and_what_is_expected(void **state)
 		{ 1, "smtp-line 100", "too small; expected 512 to 64K octets" },
 		{ 1, "login-time 60", "\"60\" is not a time with its unit" },
 		{ 1, "workers 1.5", "is not a number" },
-		{ 1, "workers 257", "too large; expected 0 to 256 processes, default 0" },
+		{ 1, "workers 65", "too large; expected 0 to 64 processes, default 0" },
 		{ 1, "tls-kernel maybe", "expected yes or no" },
 		{ 1, "log-level chatty", "expected error, warn, info or debug, default info" },
 		{ 1, "plaintext-auth 127.0.0.1/8", "is not a network" },

@@ -1,0 +1,77 @@
+/* common/instance.h - an instance on disk: where everything lies, what version it has, who runs it.
+ *
+ *   ROOT/format               "postroom 1": written last when an instance is made
+ *   ROOT/postroom.conf        may be a symbolic link into /etc
+ *   ROOT/directory/           account directory (LMDB, synced)
+ *   ROOT/mail/DOMAIN/USER/    Maildir/ and index/
+ *   ROOT/queue/               spool files, and LMDB made from them
+ *   ROOT/events/              what happened (LMDB with a retention)
+ *   ROOT/keys/ ROOT/tls/      DKIM and TLS keys, certificates
+ *   ROOT/run/                 control sockets, pid files
+ *
+ * Everything blocks. An open instance does not change: any thread may read it. */
+#ifndef COMMON_INSTANCE_H
+#define COMMON_INSTANCE_H
+
+#include <sys/types.h>
+
+#include "common/bytes.h"
+#include "common/fault.h"
+
+#define INSTANCE_FORMAT 1       /* what this program writes, and the newest it reads */
+
+enum instance_place {
+	INSTANCE_ROOT = 0,
+	INSTANCE_FORMAT_FILE,
+	INSTANCE_CONF,
+	INSTANCE_DIRECTORY,
+	INSTANCE_MAIL,
+	INSTANCE_QUEUE,
+	INSTANCE_EVENTS,
+	INSTANCE_KEYS,
+	INSTANCE_TLS,
+	INSTANCE_TLS_CERT,
+	INSTANCE_TLS_KEY,
+	INSTANCE_RUN,
+	INSTANCE_PLACES,
+};
+
+struct instance;
+
+/**
+ * instance_open - look at an instance before it is used.
+ * @root: its folder; made absolute
+ * @out:  the caller owns it
+ * Errors: FAULT_NOT_FOUND (there is no instance), FAULT_UNSUPPORTED (made by a newer program), FAULT_DENIED (the folder or
+ * a secret in it is open to others, or belongs to somebody else than us), FAULT_CORRUPT, FAULT_INTERNAL. The detail is a
+ * sentence for the person at the keyboard.
+ */
+MUST_CHECK struct fault instance_open(const char *root, struct instance **out);
+void instance_close(struct instance **instance);
+/**
+ * instance_create - make ROOT and the folders in it, mode 0700. The instance exists once instance_seal() was called.
+ * Errors: FAULT_EXISTS (ROOT is an instance already, or a folder with other things in it), from errno.
+ */
+MUST_CHECK struct fault instance_create(const char *root, struct instance **out);
+/** instance_seal - write the format file, durably: from now on it is an instance. */
+MUST_CHECK struct fault instance_seal(struct instance *instance);
+
+/** instance_path - absolute path of a place; borrowed from the instance. */
+const char *instance_path(const struct instance *instance, enum instance_place place);
+/** instance_run_path - ROOT/run/NAME SUFFIX ("smtpd", ".sock") into out; false when it is too long for a unix socket. */
+bool instance_run_path(const struct instance *instance, const char *name, const char *suffix, char out[static 108]);
+
+/* A process that may run once per instance holds run/NAME.pid, locked for its life. */
+struct pidfile {
+	int fd;         /* -1: not held */
+	char path[108];
+};
+
+/** pidfile_take - Errors: FAULT_IN_USE ("smtpd runs already, as process 4711"), from errno. */
+MUST_CHECK struct fault pidfile_take(const struct instance *instance, const char *name, struct pidfile *out);
+/** pidfile_drop - remove it. Fine when not held. */
+void pidfile_drop(struct pidfile *pidfile);
+/** pidfile_holder - the process that holds run/NAME.pid now; 0 when none does. */
+pid_t pidfile_holder(const struct instance *instance, const char *name);
+
+#endif
