@@ -202,10 +202,10 @@ struct directory_route {
 	size_t lost;                            /* local names in aliases that do not exist; for the log */
 };
 /**
- * directory_resolve - where mail for a recipient goes: the name itself, the name without tag, postmaster (below), the
- * domain's catch-all; aliases are followed through.
- * <postmaster> without domain, and postmaster of a domain that has none, is the default domain's postmaster, else the
- * oldest account, since it must be accepted (RFC 5321 §4.5.1).
+ * directory_resolve - where mail for a recipient goes: the name itself, the name without tag, the domain's catch-all;
+ * aliases are followed through. No domain means the default one: <postmaster>.
+ * A postmaster whom none of these finds is the default domain's postmaster, else the oldest account, since it must be
+ * accepted (RFC 5321 §4.5.1).
  * @arena: where *out lives
  * Errors: FAULT_LIMIT: alias depth or recipients beyond the limit, or the arena is full. FAULT_INVALID: aliases that
  * lead nowhere but to each other. Both are for the administrator to mend: a temporary answer.

@@ -1,0 +1,908 @@
+#include <stdlib.h>
+#include <time.h>
+
+#include "common/crypt.h"
+#include "common/directory_private.h"
+#include "common/identity.h"
+#include "common/saslprep.h"
+
+#include "common/banned.h"
+
+/* Changing and listing. Every change is one transaction, whose function may run again: it keeps nothing between runs. */
+
+#define MAIN_LABEL "password"
+
+static int64_t now_s(void)
+{
+	return (int64_t)time(NULL);
+}
+
+static struct fault taken(const struct name *n)
+{
+	char text[DIRECTORY_ADDRESS_MAX + 1];
+
+	name_text(n, text);
+	return fault_detail(FAULT_EXISTS, "%s exists already", text);
+}
+
+/* --- domains --- */
+
+struct domain_edit {
+	char name[ADDRESS_DOMAIN_MAX + 1];
+	const struct directory_domain *set;
+};
+
+static struct fault add_domain(struct kv_txn *txn, void *arg)
+{
+	const struct domain_edit *e = arg;
+	struct directory_domain d = { .separator = '+', .created_s = now_s() }, first;
+	struct fault f = domain_read(txn, sv_z(e->name), &d);
+
+	if (!f.kind)
+		return fault_detail(FAULT_EXISTS, "the domain %s exists already", e->name);
+	if (f.kind != FAULT_NOT_FOUND)
+		return f;
+	memcpy(d.name, e->name, sizeof(d.name));
+	f = domain_write(txn, &d);
+	if (!f.kind)
+		f = domain_default(txn, &first);
+	return f.kind == FAULT_NOT_FOUND ? kv_put(txn, DT_META, SV("default-domain"), sv_z(e->name)) : f;
+}
+
+struct fault directory_domain_add(struct directory *dir, struct sv name)
+{
+	struct domain_edit e = { .set = NULL };
+	struct fault f = domain_from_text(name, e.name);
+
+	if (!f.kind && e.name[0] == '[')
+		f = fault(FAULT_INVALID, "an address literal is not a domain name");
+	return f.kind ? f : kv_update(dir->env, add_domain, &e);
+}
+
+static struct fault no_domain(const char *name, struct fault f)
+{
+	return f.kind == FAULT_NOT_FOUND ? fault_detail(FAULT_NOT_FOUND, "there is no domain %s", name) : f;
+}
+
+struct fault directory_domain_get(struct directory *dir, struct sv name, struct directory_domain *out)
+{
+	char canonical[ADDRESS_DOMAIN_MAX + 1];
+	struct kv_txn *txn = NULL;
+	struct fault f = domain_from_text(name, canonical);
+
+	if (!f.kind)
+		f = kv_read_begin(dir->env, &txn);
+	if (f.kind)
+		return f;
+	f = no_domain(canonical, domain_read(txn, sv_z(canonical), out));
+	kv_read_end(&txn);
+	return f;
+}
+
+static struct fault set_domain(struct kv_txn *txn, void *arg)
+{
+	const struct domain_edit *e = arg;
+	struct directory_domain d;
+	struct name n;
+	struct fault f = no_domain(e->name, domain_read(txn, sv_z(e->name), &d));
+
+	if (f.kind)
+		return f;
+	d.separator = e->set->separator;
+	d.catch_all[0] = '\0';
+	if (e->set->catch_all[0]) {
+		f = name_from_text(sv_z(e->set->catch_all), &n);
+		if (f.kind)
+			return f;
+		name_text(&n, d.catch_all);
+	}
+	return domain_write(txn, &d);
+}
+
+struct fault directory_domain_set(struct directory *dir, const struct directory_domain *domain)
+{
+	struct domain_edit e = { .set = domain };
+	struct fault f = domain_from_text(sv_z(domain->name), e.name);
+
+	if (f.kind)
+		return f;
+	/* One that may stand in any address, or in front of every host, would cut names where nobody expects it. */
+	if (domain->separator && !strchr("+-=_#", domain->separator))
+		return fault(FAULT_INVALID, "a separator is one of + - = _ #");
+	return kv_update(dir->env, set_domain, &e);
+}
+
+/* Is there a name in this domain? */
+static struct fault has_names(struct kv_txn *txn, const char *domain, bool *has)
+{
+	struct kv_cursor *c = NULL;
+	struct kv_key from;
+	struct sv key;
+	struct fault f = kv_cursor_open(txn, DT_NAMES, &c);
+
+	kv_key_init(&from);
+	kv_key_sv(&from, sv_z(domain));
+	kv_key_u8(&from, 0);
+	if (!f.kind)
+		f = kv_cursor_seek(c, kv_key_view(&from), &key, NULL);
+	*has = !f.kind && sv_starts(key, kv_key_view(&from));
+	kv_cursor_close(&c);
+	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
+}
+
+static struct fault first_domain(struct kv_txn *txn, char out[ADDRESS_DOMAIN_MAX + 1])
+{
+	struct kv_cursor *c = NULL;
+	struct sv key, value;
+	struct directory_domain d;
+	int64_t oldest = INT64_MAX;
+	struct fault f = kv_cursor_open(txn, DT_DOMAINS, &c);
+
+	out[0] = '\0';
+	if (!f.kind)
+		f = kv_cursor_seek(c, SV_NONE, &key, &value);
+	while (!f.kind) {
+		f = domain_decode(key, value, &d);
+		if (f.kind)
+			break;
+		if (!out[0] || d.created_s < oldest) {
+			oldest = d.created_s;
+			memcpy(out, d.name, sizeof(d.name));
+		}
+		f = kv_cursor_next(c, &key, &value);
+	}
+	kv_cursor_close(&c);
+	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
+}
+
+static struct fault remove_domain(struct kv_txn *txn, void *arg)
+{
+	const struct domain_edit *e = arg;
+	char next[ADDRESS_DOMAIN_MAX + 1];
+	struct directory_domain d;
+	bool is_used = false;
+	struct fault f = no_domain(e->name, domain_read(txn, sv_z(e->name), &d));
+
+	if (!f.kind)
+		f = has_names(txn, e->name, &is_used);
+	if (!f.kind && is_used)
+		f = fault_detail(FAULT_DENIED, "the domain %s still has accounts or aliases", e->name);
+	if (!f.kind)
+		f = kv_del(txn, DT_DOMAINS, sv_z(e->name));
+	if (f.kind)
+		return f;
+	f = domain_default(txn, &d);
+	if (f.kind != FAULT_NOT_FOUND)
+		return f;
+	f = first_domain(txn, next);    /* the default went: the oldest of the rest takes its place */
+	if (f.kind)
+		return f;
+	return next[0] ? kv_put(txn, DT_META, SV("default-domain"), sv_z(next)) :
+			 kv_del(txn, DT_META, SV("default-domain"));
+}
+
+struct fault directory_domain_remove(struct directory *dir, struct sv name)
+{
+	struct domain_edit e = { .set = NULL };
+	struct fault f = domain_from_text(name, e.name);
+
+	return f.kind ? f : kv_update(dir->env, remove_domain, &e);
+}
+
+struct fault directory_domain_default(struct directory *dir, struct directory_domain *out)
+{
+	struct kv_txn *txn = NULL;
+	struct fault f = kv_read_begin(dir->env, &txn);
+
+	if (f.kind)
+		return f;
+	f = domain_default(txn, out);
+	kv_read_end(&txn);
+	return f.kind == FAULT_NOT_FOUND ? fault(FAULT_NOT_FOUND, "there is no domain") : f;
+}
+
+/* --- walking a table --- */
+
+struct listing {
+	struct directory *dir;
+	struct kv_txn *txn;
+	struct kv_cursor *cursor;
+	struct sv key, value;
+	bool is_begun;
+};
+
+static struct fault listing_begin(struct listing *l, struct directory *dir, unsigned table)
+{
+	*l = (struct listing){ .dir = dir };
+	struct fault f = kv_read_begin(dir->env, &l->txn);
+
+	return f.kind ? f : kv_cursor_open(l->txn, table, &l->cursor);
+}
+
+/* The next pair whose key begins with prefix; FAULT_NOT_FOUND at the end. */
+static struct fault listing_next(struct listing *l, struct sv prefix)
+{
+	struct fault f = l->is_begun ? kv_cursor_next(l->cursor, &l->key, &l->value) :
+				       kv_cursor_seek(l->cursor, prefix, &l->key, &l->value);
+
+	l->is_begun = true;
+	if (!f.kind && !sv_starts(l->key, prefix))
+		f = fault(FAULT_NOT_FOUND, "end");
+	return f;
+}
+
+static void listing_close(struct listing *l)
+{
+	kv_cursor_close(&l->cursor);
+	kv_read_end(&l->txn);
+}
+
+static struct fault listing_end(struct listing *l, struct fault f)
+{
+	listing_close(l);
+	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
+}
+
+struct fault directory_domain_list(struct directory *dir, directory_domain_fn *fn, void *arg)
+{
+	struct listing l;
+	struct directory_domain d;
+	struct fault f = listing_begin(&l, dir, DT_DOMAINS);
+
+	while (!f.kind && !(f = listing_next(&l, SV_NONE)).kind) {
+		f = domain_decode(l.key, l.value, &d);
+		if (!f.kind && !fn(arg, &d))
+			break;
+	}
+	return listing_end(&l, f);
+}
+
+/* The names of one domain, or of all: their keys begin with "domain NUL". */
+static struct fault names_prefix(struct sv domain, struct kv_key *key)
+{
+	char canonical[ADDRESS_DOMAIN_MAX + 1];
+
+	kv_key_init(key);
+	if (!domain.len)
+		return FAULT_OK;
+	struct fault f = domain_from_text(domain, canonical);
+
+	kv_key_sv(key, sv_z(canonical));
+	kv_key_u8(key, 0);
+	return f;
+}
+
+static struct fault name_of_key(struct sv key, struct name *n)
+{
+	size_t at = sv_find(key, '\0');
+
+	if (at == SIZE_MAX || !copy_text(n->domain, sizeof(n->domain), sv_sub(key, 0, at)) ||
+	    !copy_text(n->local, sizeof(n->local), sv_sub(key, at + 1, key.len)))
+		return fault(FAULT_CORRUPT, "directory: bad name key");
+	return FAULT_OK;
+}
+
+/* --- accounts --- */
+
+static void make_keys(struct directory_credential *c, struct sv password, const uint8_t *salt, uint32_t iterations)
+{
+	struct buf prepared;
+
+	buf_init(&prepared, 8 * DIRECTORY_PASSWORD_MAX);
+	/* RFC 5802 §2.2: what SASLprep refuses is used as it is, so that any octets make a password. */
+	if (saslprep(password, &prepared))
+		password = buf_sv(&prepared);
+	struct scram_keys keys = crypt_scram_keys(CRYPT_SHA256, password,
+						  sv_from((const char *)salt, DIRECTORY_SALT_LEN), iterations);
+
+	memcpy(c->stored, keys.stored, sizeof(c->stored));
+	memcpy(c->server, keys.server, sizeof(c->server));
+	secret_wipe(&keys, sizeof(keys));
+	buf_wipe(&prepared);
+}
+
+static struct fault check_password(struct sv password)
+{
+	if (!password.len)
+		return fault(FAULT_INVALID, "an empty password is no password");
+	if (password.len > DIRECTORY_PASSWORD_MAX)
+		return fault_detail(FAULT_INVALID, "a password has at most %d octets", DIRECTORY_PASSWORD_MAX);
+	return FAULT_OK;
+}
+
+static struct fault check_iterations(uint32_t iterations)
+{
+	if (iterations < DIRECTORY_ITERATIONS_MIN || iterations > DIRECTORY_ITERATIONS_MAX)
+		return fault_detail(FAULT_INVALID, "iterations are %d to %d", DIRECTORY_ITERATIONS_MIN,
+				    DIRECTORY_ITERATIONS_MAX);
+	return FAULT_OK;
+}
+
+struct account_edit {
+	struct name name;
+	struct account_row row;                 /* to be written */
+	struct directory_credential credential;
+	bool has_credential;
+	const struct directory_account *set;
+};
+
+static struct fault add_account(struct kv_txn *txn, void *arg)
+{
+	struct account_edit *e = arg;
+	struct account_row row = e->row, old;
+	struct name_row name;
+	struct directory_domain d;
+	struct fault f = no_domain(e->name.domain, domain_read(txn, sv_z(e->name.domain), &d));
+
+	if (f.kind)
+		return f;
+	f = name_read(txn, &e->name, &name);
+	if (f.kind != FAULT_NOT_FOUND)
+		return f.kind ? f : taken(&e->name);
+	do {
+		crypt_random_text(row.pub.id, DIRECTORY_ID_LEN);
+		f = account_read(txn, sv_z(row.pub.id), &old);
+	} while (!f.kind);
+	if (f.kind != FAULT_NOT_FOUND)
+		return f;
+	f = account_write(txn, &row);
+	if (!f.kind)
+		f = name_write_account(txn, &e->name, row.pub.id);
+	if (!f.kind && e->has_credential)
+		f = credential_write(txn, row.pub.id, &e->credential);
+	e->row.pub = row.pub;
+	e->row.pub.revision = 0;
+	return f;
+}
+
+struct fault directory_account_add(struct directory *dir, struct sv address, const struct sv *password,
+				   uint32_t iterations, struct directory_account *out)
+{
+	struct account_edit e = { .has_credential = password != NULL };
+	struct fault f = name_from_text(address, &e.name);
+
+	if (!f.kind)
+		f = check_iterations(iterations);
+	if (!f.kind && password)
+		f = check_password(*password);
+	if (f.kind)
+		return f;
+	e.row.pub = (struct directory_account){ .is_enabled = true, .scope = SCOPE_ALL, .created_s = now_s() };
+	name_text(&e.name, e.row.pub.address);
+	e.row.iterations = iterations;
+	e.row.next_number = 1;
+	crypt_random(e.row.salt, sizeof(e.row.salt));
+	if (password) {
+		e.credential = (struct directory_credential){ .label = MAIN_LABEL, .scope = SCOPE_ALL,
+							      .created_s = e.row.pub.created_s };
+		make_keys(&e.credential, *password, e.row.salt, iterations);
+	}
+	f = kv_update(dir->env, add_account, &e);
+	if (!f.kind && out) {
+		*out = e.row.pub;
+		out->revision = 1;
+	}
+	secret_wipe(&e, sizeof(e));
+	return f;
+}
+
+struct fault directory_account_get(struct directory *dir, struct sv address, struct directory_account *out)
+{
+	struct kv_txn *txn = NULL;
+	struct account_row row;
+	struct name n;
+	struct fault f = name_from_text(address, &n);
+
+	if (!f.kind)
+		f = kv_read_begin(dir->env, &txn);
+	if (f.kind)
+		return f;
+	f = account_find(txn, &n, &row);
+	kv_read_end(&txn);
+	if (!f.kind)
+		*out = row.pub;
+	return f;
+}
+
+struct fault directory_account_by_id(struct directory *dir, struct sv id, struct directory_account *out)
+{
+	struct kv_txn *txn = NULL;
+	struct account_row row;
+	struct fault f = kv_read_begin(dir->env, &txn);
+
+	if (f.kind)
+		return f;
+	f = account_read(txn, id, &row);
+	kv_read_end(&txn);
+	if (!f.kind)
+		*out = row.pub;
+	return f;
+}
+
+static struct fault set_account(struct kv_txn *txn, void *arg)
+{
+	const struct account_edit *e = arg;
+	struct account_row row;
+	struct fault f = account_read(txn, sv_z(e->set->id), &row);
+
+	if (f.kind == FAULT_NOT_FOUND)
+		return fault_detail(FAULT_NOT_FOUND, "the account %s is gone", e->set->address);
+	if (f.kind)
+		return f;
+	if (row.pub.revision != e->set->revision)
+		return fault_detail(FAULT_BUSY, "the account %s was changed meanwhile", e->set->address);
+	row.pub.is_enabled = e->set->is_enabled;
+	row.pub.scope = e->set->scope & SCOPE_ALL;
+	row.pub.quota_bytes = e->set->quota_bytes;
+	row.pub.quota_messages = e->set->quota_messages;
+	return account_write(txn, &row);
+}
+
+struct fault directory_account_set(struct directory *dir, const struct directory_account *account)
+{
+	struct account_edit e = { .set = account };
+
+	return kv_update(dir->env, set_account, &e);
+}
+
+static struct fault remove_prefixed(struct kv_txn *txn, unsigned table, const char *id)
+{
+	struct kv_key from, to;
+
+	kv_key_init(&from);
+	kv_key_sv(&from, sv_z(id));
+	to = from;
+	to.octets[to.len - 1]++;        /* ids are letters and digits: no carry */
+	return kv_del_range(txn, table, kv_key_view(&from), kv_key_view(&to), UINT64_MAX, NULL);
+}
+
+static struct fault remove_account(struct kv_txn *txn, void *arg)
+{
+	const struct account_edit *e = arg;
+	struct account_row row;
+	struct kv_key key;
+	struct fault f = account_find(txn, &e->name, &row);
+
+	name_key(&e->name, &key);
+	if (!f.kind)
+		f = kv_del(txn, DT_NAMES, kv_key_view(&key));
+	if (!f.kind)
+		f = kv_del(txn, DT_ACCOUNTS, sv_z(row.pub.id));
+	if (!f.kind)
+		f = remove_prefixed(txn, DT_CREDENTIALS, row.pub.id);
+	if (!f.kind)
+		f = remove_prefixed(txn, DT_GRANTS, row.pub.id);
+	return f;
+}
+
+struct fault directory_account_remove(struct directory *dir, struct sv address)
+{
+	struct account_edit e = { .set = NULL };
+	struct fault f = name_from_text(address, &e.name);
+
+	return f.kind ? f : kv_update(dir->env, remove_account, &e);
+}
+
+struct fault directory_account_list(struct directory *dir, struct sv domain, directory_account_fn *fn, void *arg)
+{
+	struct listing l;
+	struct kv_key prefix;
+	struct fault f = names_prefix(domain, &prefix);
+
+	if (f.kind)
+		return f;
+	f = listing_begin(&l, dir, DT_NAMES);
+	while (!f.kind && !(f = listing_next(&l, kv_key_view(&prefix))).kind) {
+		struct name_row name;
+		struct account_row row;
+
+		f = name_decode(l.value, &name);
+		if (f.kind || !name.id[0])
+			continue;
+		f = account_read(l.txn, sv_z(name.id), &row);
+		if (f.kind == FAULT_NOT_FOUND)
+			f = fault_detail(FAULT_CORRUPT, "directory: a name without account %s", name.id);
+		if (!f.kind && !fn(arg, &row.pub))
+			break;
+	}
+	return listing_end(&l, f);
+}
+
+/* --- credentials --- */
+
+struct credential_edit {
+	struct name name;
+	struct directory_credential credential;
+	uint8_t salt[DIRECTORY_SALT_LEN];       /* what the keys were made with: must still be the account's */
+	uint32_t iterations;
+	bool may_set_iterations;
+};
+
+static struct fault account_with_credentials(struct kv_txn *txn, const struct name *n, struct account_row *row,
+					     struct directory_credential *all, size_t *count)
+{
+	struct fault f = account_find(txn, n, row);
+
+	return f.kind ? f : credentials_read(txn, row->pub.id, all, count);
+}
+
+static bool has_app_password(const struct directory_credential *all, size_t count)
+{
+	return count && all[count - 1].number != 0;     /* in the order of numbers */
+}
+
+/* The salt and count that the keys have to be made with; hashing is done outside of the transaction. */
+static struct fault prepare_credential(struct directory *dir, struct credential_edit *e, uint32_t wanted)
+{
+	struct directory_credential *all = xcalloc(DIRECTORY_CREDENTIALS_MAX, sizeof(*all));
+	struct kv_txn *txn = NULL;
+	struct account_row row;
+	size_t count = 0;
+	struct fault f = kv_read_begin(dir->env, &txn);
+
+	if (!f.kind) {
+		f = account_with_credentials(txn, &e->name, &row, all, &count);
+		kv_read_end(&txn);
+	}
+	if (!f.kind) {
+		memcpy(e->salt, row.salt, sizeof(e->salt));
+		e->may_set_iterations = e->credential.number == 0 && !has_app_password(all, count) && wanted;
+		e->iterations = e->may_set_iterations ? wanted : row.iterations;
+	}
+	secret_wipe(all, DIRECTORY_CREDENTIALS_MAX * sizeof(*all));
+	free(all);
+	return f;
+}
+
+static struct fault put_credential(struct kv_txn *txn, struct credential_edit *e, bool is_new)
+{
+	struct directory_credential *all = xcalloc(DIRECTORY_CREDENTIALS_MAX, sizeof(*all));
+	struct directory_credential c = e->credential;
+	struct account_row row;
+	size_t count = 0;
+	struct fault f = account_with_credentials(txn, &e->name, &row, all, &count);
+
+	if (!f.kind && (memcmp(row.salt, e->salt, sizeof(row.salt)) != 0 ||
+			(e->may_set_iterations ? has_app_password(all, count) : row.iterations != e->iterations)))
+		f = fault_detail(FAULT_BUSY, "the account %s was changed meanwhile", row.pub.address);
+	if (!f.kind && is_new) {
+		size_t apps = count - (count && all[0].number == 0);
+
+		if (apps >= DIRECTORY_CREDENTIALS_MAX - 1)
+			f = fault_detail(FAULT_LIMIT, "the account has %zu app passwords already", apps);
+		for (size_t i = 0; i < count && !f.kind; i++)
+			if (strcmp(all[i].label, c.label) == 0)
+				f = fault_detail(FAULT_EXISTS, "there is a credential called %s already", c.label);
+		c.number = row.next_number;
+	}
+	if (!f.kind) {
+		if (is_new)
+			row.next_number++;
+		row.iterations = e->iterations;
+		f = account_write(txn, &row);
+	}
+	if (!f.kind)
+		f = credential_write(txn, row.pub.id, &c);
+	secret_wipe(all, DIRECTORY_CREDENTIALS_MAX * sizeof(*all));
+	free(all);
+	return f;
+}
+
+static struct fault set_password(struct kv_txn *txn, void *arg)
+{
+	return put_credential(txn, arg, false);
+}
+
+struct fault directory_password_set(struct directory *dir, struct sv address, struct sv password, uint32_t iterations)
+{
+	struct credential_edit e = { .credential = { .label = MAIN_LABEL, .scope = SCOPE_ALL, .created_s = now_s() } };
+	struct fault f = name_from_text(address, &e.name);
+
+	if (!f.kind)
+		f = check_password(password);
+	if (!f.kind)
+		f = check_iterations(iterations);
+	if (!f.kind)
+		f = prepare_credential(dir, &e, iterations);
+	if (!f.kind) {
+		make_keys(&e.credential, password, e.salt, e.iterations);
+		f = kv_update(dir->env, set_password, &e);
+	}
+	secret_wipe(&e, sizeof(e));
+	return f;
+}
+
+struct app_edit {
+	struct credential_edit e;
+	uint32_t number;
+};
+
+static struct fault add_credential(struct kv_txn *txn, void *arg)
+{
+	struct app_edit *app = arg;
+	struct account_row row;
+	struct fault f = account_find(txn, &app->e.name, &row);
+
+	app->number = f.kind ? 0 : row.next_number;
+	return f.kind ? f : put_credential(txn, &app->e, true);
+}
+
+struct fault directory_credential_add(struct directory *dir, struct sv address, struct sv label, unsigned scope,
+				      struct sv password, uint32_t *number)
+{
+	/* Not 0, which is the password's number; the real one is taken inside the transaction. */
+	struct app_edit app = { .e.credential = { .number = 1, .scope = scope & SCOPE_ALL, .created_s = now_s() } };
+	struct fault f = name_from_text(address, &app.e.name);
+
+	if (!f.kind && (!label.len || !sv_is_utf8(label) ||
+			!copy_text(app.e.credential.label, sizeof(app.e.credential.label), label)))
+		f = fault_detail(FAULT_INVALID, "a label is 1 to %d octets of text", DIRECTORY_LABEL_MAX);
+	if (!f.kind && !app.e.credential.scope)
+		f = fault(FAULT_INVALID, "an app password without any protocol is of no use");
+	if (!f.kind)
+		f = check_password(password);
+	if (!f.kind)
+		f = prepare_credential(dir, &app.e, 0);
+	if (!f.kind) {
+		make_keys(&app.e.credential, password, app.e.salt, app.e.iterations);
+		f = kv_update(dir->env, add_credential, &app);
+	}
+	if (!f.kind && number)
+		*number = app.number;
+	secret_wipe(&app, sizeof(app));
+	return f;
+}
+
+static struct fault remove_credential(struct kv_txn *txn, void *arg)
+{
+	const struct credential_edit *e = arg;
+	struct account_row row;
+	struct kv_key key;
+	struct fault f = account_find(txn, &e->name, &row);
+
+	if (f.kind)
+		return f;
+	credential_key(row.pub.id, e->credential.number, &key);
+	f = kv_del(txn, DT_CREDENTIALS, kv_key_view(&key));
+	if (f.kind == FAULT_NOT_FOUND)
+		return fault_detail(FAULT_NOT_FOUND, "%s has no credential %u", row.pub.address, e->credential.number);
+	return f.kind ? f : account_write(txn, &row);
+}
+
+struct fault directory_credential_remove(struct directory *dir, struct sv address, uint32_t number)
+{
+	struct credential_edit e = { .credential.number = number };
+	struct fault f = name_from_text(address, &e.name);
+
+	return f.kind ? f : kv_update(dir->env, remove_credential, &e);
+}
+
+/* --- aliases --- */
+
+struct alias_edit {
+	struct name name;
+	struct sv *targets;
+	size_t count;
+	bool may_replace;
+};
+
+static struct fault put_alias(struct kv_txn *txn, void *arg)
+{
+	const struct alias_edit *e = arg;
+	struct name_row name;
+	struct directory_domain d;
+	struct fault f = no_domain(e->name.domain, domain_read(txn, sv_z(e->name.domain), &d));
+
+	if (f.kind)
+		return f;
+	f = name_read(txn, &e->name, &name);
+	if (f.kind && f.kind != FAULT_NOT_FOUND)
+		return f;
+	if (!f.kind && (!e->may_replace || name.id[0]))
+		return taken(&e->name);
+	return name_write_alias(txn, &e->name, e->targets, e->count);
+}
+
+static struct fault alias_write(struct directory *dir, struct sv address, const struct sv *targets, size_t count,
+				bool may_replace)
+{
+	struct alias_edit e = { .may_replace = may_replace, .count = count };
+	struct arena a;
+	struct fault f = name_from_text(address, &e.name);
+
+	if (f.kind)
+		return f;
+	if (!count || count > DIRECTORY_ALIAS_TARGETS_MAX)
+		return fault_detail(FAULT_INVALID, "an alias has 1 to %d targets", DIRECTORY_ALIAS_TARGETS_MAX);
+	arena_init(&a, 8 << 20);
+	e.targets = arena_array(&a, count, sizeof(*e.targets));
+	if (!e.targets)
+		f = fault(FAULT_LIMIT, "too many targets");
+	for (size_t i = 0; i < count && !f.kind; i++)
+		f = target_from_text(&a, targets[i], &e.targets[i]);
+	if (!f.kind)
+		f = kv_update(dir->env, put_alias, &e);
+	arena_done(&a);
+	return f;
+}
+
+struct fault directory_alias_add(struct directory *dir, struct sv address, const struct sv *targets, size_t count)
+{
+	return alias_write(dir, address, targets, count, false);
+}
+
+struct fault directory_alias_set(struct directory *dir, struct sv address, const struct sv *targets, size_t count)
+{
+	return alias_write(dir, address, targets, count, true);
+}
+
+static struct fault remove_alias(struct kv_txn *txn, void *arg)
+{
+	const struct alias_edit *e = arg;
+	char text[DIRECTORY_ADDRESS_MAX + 1];
+	struct name_row name;
+	struct kv_key key;
+	struct fault f = name_read(txn, &e->name, &name);
+
+	name_text(&e->name, text);
+	if (f.kind == FAULT_NOT_FOUND || (!f.kind && name.id[0]))
+		return fault_detail(FAULT_NOT_FOUND, "there is no alias %s", text);
+	name_key(&e->name, &key);
+	return f.kind ? f : kv_del(txn, DT_NAMES, kv_key_view(&key));
+}
+
+struct fault directory_alias_remove(struct directory *dir, struct sv address)
+{
+	struct alias_edit e = { .count = 0 };
+	struct fault f = name_from_text(address, &e.name);
+
+	return f.kind ? f : kv_update(dir->env, remove_alias, &e);
+}
+
+static struct fault target_text(struct arena *a, struct sv local, struct sv domain, struct sv *out)
+{
+	struct address address = { .local = local, .domain = domain, .domain_given = domain };
+	struct buf text;
+
+	buf_init(&text, DIRECTORY_ADDRESS_MAX);
+	bool ok = address_append(&text, &address, ADDRESS_ASCII_DOMAIN);
+	*out = ok ? arena_copy(a, buf_sv(&text)) : SV_NONE;
+	buf_done(&text);
+	return out->p ? FAULT_OK : fault(FAULT_LIMIT, "too many targets");
+}
+
+struct fault directory_alias_list(struct directory *dir, struct sv domain, directory_alias_fn *fn, void *arg)
+{
+	struct sv *targets = xcalloc(DIRECTORY_ALIAS_TARGETS_MAX, sizeof(*targets));
+	struct listing l;
+	struct kv_key prefix;
+	struct arena a;
+	struct fault f = names_prefix(domain, &prefix);
+
+	arena_init(&a, 8 << 20);
+	l = (struct listing){ .dir = dir };
+	if (!f.kind)
+		f = listing_begin(&l, dir, DT_NAMES);
+	while (!f.kind && !(f = listing_next(&l, kv_key_view(&prefix))).kind) {
+		char text[DIRECTORY_ADDRESS_MAX + 1];
+		struct name_row row;
+		struct name n;
+		struct sv local, at;
+		size_t count = 0;
+
+		f = name_decode(l.value, &row);
+		if (!f.kind)
+			f = name_of_key(l.key, &n);
+		if (f.kind || row.id[0])
+			continue;
+		arena_clear(&a);
+		while (count < DIRECTORY_ALIAS_TARGETS_MAX && alias_next(&row.targets, &local, &at, &f)) {
+			f = target_text(&a, local, at, &targets[count++]);
+			if (f.kind)
+				break;
+		}
+		if (f.kind)
+			break;
+		name_text(&n, text);
+		if (!fn(arg, sv_z(text), targets, count))
+			break;
+	}
+	f = listing_end(&l, f);
+	arena_done(&a);
+	free(targets);
+	return f;
+}
+
+/* --- grants --- */
+
+struct grant_edit {
+	struct name account;
+	char address[DIRECTORY_ADDRESS_MAX + 1];
+	bool is_removal;
+};
+
+static struct fault put_grant(struct kv_txn *txn, void *arg)
+{
+	const struct grant_edit *e = arg;
+	struct account_row row;
+	struct kv_key key;
+	struct fault f = account_find(txn, &e->account, &row);
+
+	if (f.kind)
+		return f;
+	kv_key_init(&key);
+	kv_key_sv(&key, sv_z(row.pub.id));
+	kv_key_sv(&key, sv_z(e->address));
+	if (e->is_removal) {
+		f = kv_del(txn, DT_GRANTS, kv_key_view(&key));
+		return f.kind == FAULT_NOT_FOUND ?
+		       fault_detail(f.kind, "%s has no grant for %s", row.pub.address, e->address) : f;
+	}
+	f = kv_insert(txn, DT_GRANTS, kv_key_view(&key), SV_NONE);
+	return f.kind == FAULT_EXISTS ?
+	       fault_detail(f.kind, "%s may send as %s already", row.pub.address, e->address) : f;
+}
+
+static struct fault grant_change(struct directory *dir, struct sv account, struct sv address, bool is_removal)
+{
+	struct grant_edit e = { .is_removal = is_removal };
+	char domain[ADDRESS_DOMAIN_MAX + 1];
+	struct name n;
+	struct fault f = name_from_text(account, &e.account);
+
+	if (f.kind)
+		return f;
+	if (sv_starts(address, SV("@"))) {
+		f = domain_from_text(sv_sub(address, 1, address.len), domain);
+		if (f.kind)
+			return f;
+		e.address[0] = '@';
+		memcpy(e.address + 1, domain, sizeof(domain));
+	} else {
+		f = name_from_text(address, &n);
+		if (f.kind)
+			return f;
+		name_text(&n, e.address);
+	}
+	return kv_update(dir->env, put_grant, &e);
+}
+
+struct fault directory_grant_add(struct directory *dir, struct sv account, struct sv address)
+{
+	return grant_change(dir, account, address, false);
+}
+
+struct fault directory_grant_remove(struct directory *dir, struct sv account, struct sv address)
+{
+	return grant_change(dir, account, address, true);
+}
+
+struct fault directory_grant_list(struct directory *dir, struct sv account, directory_grant_fn *fn, void *arg)
+{
+	char id[DIRECTORY_ID_LEN + 1] = "";
+	struct account_row row;
+	struct listing l = { .dir = dir };
+	struct name n;
+	struct fault f = account.len ? name_from_text(account, &n) : FAULT_OK;
+
+	if (!f.kind)
+		f = listing_begin(&l, dir, DT_GRANTS);
+	if (!f.kind && account.len) {
+		f = account_find(l.txn, &n, &row);
+		if (f.kind) {
+			listing_close(&l);
+			return f;
+		}
+		memcpy(id, row.pub.id, sizeof(id));
+	}
+	while (!f.kind && !(f = listing_next(&l, sv_z(id))).kind) {
+		if (l.key.len <= DIRECTORY_ID_LEN) {
+			f = fault(FAULT_CORRUPT, "directory: bad grant");
+			break;
+		}
+		f = account_read(l.txn, sv_sub(l.key, 0, DIRECTORY_ID_LEN), &row);
+		if (!f.kind && !fn(arg, sv_z(row.pub.address), sv_sub(l.key, DIRECTORY_ID_LEN, l.key.len)))
+			break;
+	}
+	return listing_end(&l, f);
+}

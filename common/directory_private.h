@@ -1,0 +1,87 @@
+/* common/directory_private.h - what the sources of the directory share: tables, keys, rows.
+ *
+ *   meta         "format" | "secret" | "default-domain"
+ *   domains      domain                          row
+ *   names        domain NUL local part           an account's id, or an alias's targets
+ *   accounts     id                              row
+ *   credentials  id, number u32                  row
+ *   grants       id, address or @domain          empty
+ */
+#ifndef COMMON_DIRECTORY_PRIVATE_H
+#define COMMON_DIRECTORY_PRIVATE_H
+
+#include "common/directory.h"
+#include "common/kv.h"
+#include "common/record.h"
+
+#define DIRECTORY_FORMAT 1
+
+enum { DT_META, DT_DOMAINS, DT_NAMES, DT_ACCOUNTS, DT_CREDENTIALS, DT_GRANTS, DT_COUNT };
+
+struct directory {
+	struct kv_env *env;
+	uint8_t secret[32];
+};
+
+/* A canonical address. */
+struct name {
+	char local[ADDRESS_LOCAL_MAX + 1];
+	char domain[ADDRESS_DOMAIN_MAX + 1];
+};
+
+/* What a name stands for. */
+struct name_row {
+	char id[DIRECTORY_ID_LEN + 1];          /* an account; "" for an alias */
+	struct record_in targets;               /* an alias: fields for alias_next(); views into the map */
+};
+
+struct account_row {
+	struct directory_account pub;
+	uint8_t salt[DIRECTORY_SALT_LEN];
+	uint32_t iterations;
+	uint32_t next_number;                   /* of an app password */
+};
+
+/** name_set - canonical form of a parsed address whose domain is canonical already. FAULT_INVALID. */
+MUST_CHECK struct fault name_set(struct name *n, struct sv local, struct sv domain);
+/** name_from_text - "user@domain". FAULT_INVALID with a sentence. */
+MUST_CHECK struct fault name_from_text(struct sv text, struct name *n);
+void name_key(const struct name *n, struct kv_key *key);
+/** name_text - local@domain, quoted where needed, with a NUL. */
+void name_text(const struct name *n, char out[DIRECTORY_ADDRESS_MAX + 1]);
+/** domain_from_text - canonical domain name with a NUL. FAULT_INVALID with a sentence. */
+MUST_CHECK struct fault domain_from_text(struct sv text, char out[ADDRESS_DOMAIN_MAX + 1]);
+
+/* Rows. Reading: FAULT_NOT_FOUND, or FAULT_CORRUPT with what was corrupt. */
+MUST_CHECK struct fault domain_read(struct kv_txn *txn, struct sv name, struct directory_domain *out);
+MUST_CHECK struct fault domain_decode(struct sv name, struct sv value, struct directory_domain *out);
+MUST_CHECK struct fault domain_write(struct kv_txn *txn, const struct directory_domain *d);
+MUST_CHECK struct fault domain_default(struct kv_txn *txn, struct directory_domain *out);
+
+MUST_CHECK struct fault name_read(struct kv_txn *txn, const struct name *n, struct name_row *out);
+MUST_CHECK struct fault name_decode(struct sv value, struct name_row *out);
+MUST_CHECK struct fault name_write_account(struct kv_txn *txn, const struct name *n, const char *id);
+/** name_write_alias - targets as given by target_from_text(). */
+MUST_CHECK struct fault name_write_alias(struct kv_txn *txn, const struct name *n, const struct sv *targets, size_t count);
+/** target_from_text - "domain NUL local" of an address, the form that aliases keep. FAULT_INVALID. */
+MUST_CHECK struct fault target_from_text(struct arena *a, struct sv text, struct sv *out);
+/** alias_next - the next target of an alias; false at the end (then *f says whether the row was whole). */
+bool alias_next(struct record_in *targets, struct sv *local, struct sv *domain, struct fault *f);
+
+MUST_CHECK struct fault account_read(struct kv_txn *txn, struct sv id, struct account_row *out);
+MUST_CHECK struct fault account_decode(struct sv id, struct sv value, struct account_row *out);
+/** account_write - raises the revision. */
+MUST_CHECK struct fault account_write(struct kv_txn *txn, struct account_row *row);
+/** account_find - by name; FAULT_NOT_FOUND with a sentence, also when the name is an alias. */
+MUST_CHECK struct fault account_find(struct kv_txn *txn, const struct name *n, struct account_row *out);
+
+void credential_key(const char *id, uint32_t number, struct kv_key *key);
+MUST_CHECK struct fault credential_decode(struct sv key, struct sv value, struct directory_credential *out);
+MUST_CHECK struct fault credential_write(struct kv_txn *txn, const char *id, const struct directory_credential *c);
+/** credentials_read - all of an account, by number; at most DIRECTORY_CREDENTIALS_MAX. */
+MUST_CHECK struct fault credentials_read(struct kv_txn *txn, const char *id, struct directory_credential *out, size_t *count);
+
+/** copy_text - with a NUL; false (out is "") when it does not fit or holds one. */
+bool copy_text(char *out, size_t size, struct sv text);
+
+#endif

@@ -1,0 +1,478 @@
+#include <stdlib.h>
+
+#include "common/charset.h"
+#include "common/directory_private.h"
+#include "common/identity.h"
+
+#include "common/banned.h"
+
+#define ROW_VERSION 1
+
+/* Tags. A number once used is never given another meaning. */
+enum { D_CREATED = 1, D_CATCH_ALL = 2, D_SEPARATOR = 3 };
+enum { N_ACCOUNT = 1, N_TARGET = 2 };
+enum {
+	A_ADDRESS = 1, A_DISABLED = 2, A_DENIED_SCOPE = 3, A_QUOTA_BYTES = 4, A_QUOTA_MESSAGES = 5, A_CREATED = 6,
+	A_REVISION = 7, A_SALT = 8, A_ITERATIONS = 9, A_NEXT_NUMBER = 10,
+};
+enum { C_LABEL = 1, C_SCOPE = 2, C_CREATED = 3, C_STORED = 4, C_SERVER = 5 };
+
+bool copy_text(char *out, size_t size, struct sv text)
+{
+	out[0] = '\0';
+	if (text.len >= size || sv_find(text, '\0') != SIZE_MAX)
+		return false;
+	if (text.len)
+		memcpy(out, text.p, text.len);
+	out[text.len] = '\0';
+	return true;
+}
+
+/* --- names --- */
+
+struct fault name_set(struct name *n, struct sv local, struct sv domain)
+{
+	struct buf nfc;
+	struct fault f = FAULT_OK;
+
+	buf_init(&nfc, 4 * ADDRESS_LOCAL_MAX);
+	if (sv_has_8bit(local)) {
+		if (!utf8_nfc(local, &nfc))
+			f = fault(FAULT_INVALID, "the local part is not UTF-8");
+		local = buf_sv(&nfc);
+	}
+	if (!f.kind && (!local.len || !copy_text(n->local, sizeof(n->local), local)))
+		f = fault(FAULT_INVALID, "the local part is empty or too long");
+	if (!f.kind && (!domain.len || !copy_text(n->domain, sizeof(n->domain), domain)))
+		f = fault(FAULT_INVALID, "the domain is empty or too long");
+	buf_done(&nfc);
+	if (f.kind)
+		return f;
+	for (char *p = n->local; *p; p++)
+		*p = ascii_lower(*p);
+	for (char *p = n->domain; *p; p++)
+		*p = ascii_lower(*p);
+	return FAULT_OK;
+}
+
+static struct fault parse(struct arena *a, struct sv text, struct address *out)
+{
+	struct fault f = address_parse(a, text, out);
+
+	if (f.kind || out->is_null || out->is_literal || !out->domain.len)
+		return fault_detail(FAULT_INVALID, "%.*s is not an address like user@example.org", SV_FMT(text));
+	return f;
+}
+
+struct fault name_from_text(struct sv text, struct name *n)
+{
+	struct arena a;
+	struct address address;
+
+	arena_init(&a, 16384);
+	struct fault f = parse(&a, text, &address);
+	if (!f.kind)
+		f = name_set(n, address.local, address.domain);
+	arena_done(&a);
+	return f;
+}
+
+void name_key(const struct name *n, struct kv_key *key)
+{
+	kv_key_init(key);
+	kv_key_sv(key, sv_z(n->domain));
+	kv_key_u8(key, 0);
+	kv_key_sv(key, sv_z(n->local));
+}
+
+void name_text(const struct name *n, char out[DIRECTORY_ADDRESS_MAX + 1])
+{
+	struct address address = { .local = sv_z(n->local), .domain = sv_z(n->domain),
+				   .domain_given = sv_z(n->domain) };
+	struct buf text;
+
+	buf_init(&text, DIRECTORY_ADDRESS_MAX);
+	if (!address_append(&text, &address, ADDRESS_ASCII_DOMAIN) ||
+	    !copy_text(out, DIRECTORY_ADDRESS_MAX + 1, buf_sv(&text)))
+		BUG("address of %s at %s does not fit", n->local, n->domain);
+	buf_done(&text);
+}
+
+struct fault domain_from_text(struct sv text, char out[ADDRESS_DOMAIN_MAX + 1])
+{
+	struct arena a;
+	struct sv domain;
+
+	arena_init(&a, 16384);
+	struct fault f = address_domain(&a, text, &domain);
+	if (f.kind || !domain.len || !copy_text(out, ADDRESS_DOMAIN_MAX + 1, domain))
+		f = fault_detail(FAULT_INVALID, "%.*s is not a domain name", SV_FMT(text));
+	arena_done(&a);
+	return f;
+}
+
+/* --- rows in general --- */
+
+static struct fault corrupt(const char *what, struct sv key, struct fault f)
+{
+	if (f.kind == FAULT_UNSUPPORTED)
+		return f;
+	return fault_detail(FAULT_CORRUPT, "directory: %s %.*s: %s", what, SV_FMT(key), f.detail ? f.detail : "bad field");
+}
+
+/* All fields were read: was the row whole, and had it what it must have? */
+static struct fault finish(const char *what, struct sv key, const struct record_in *in, bool is_good)
+{
+	if (is_good && !in->is_bad)
+		return FAULT_OK;
+	return corrupt(what, key, fault(FAULT_CORRUPT, NULL));
+}
+
+static struct fault write_row(struct kv_txn *txn, unsigned table, struct sv key, struct record_out *r)
+{
+	struct sv value;
+	struct fault f = record_end(r, &value);
+
+	if (!f.kind)
+		f = kv_put(txn, table, key, value);
+	record_done(r);
+	return f;
+}
+
+/* --- domains --- */
+
+struct fault domain_decode(struct sv name, struct sv value, struct directory_domain *d)
+{
+	struct record_in in;
+	struct fault f = record_open(value, ROW_VERSION, &in);
+	struct sv field;
+	uint8_t tag;
+	uint64_t n;
+	bool ok = true;
+
+	if (f.kind)
+		return corrupt("domain", name, f);
+	*d = (struct directory_domain){ .name = "" };
+	ok = copy_text(d->name, sizeof(d->name), name);
+	while (record_next(&in, &tag, &field)) {
+		if (tag == D_CREATED) {
+			ok &= record_u64(field, &n);
+			d->created_s = ok ? (int64_t)n : 0;
+		} else if (tag == D_CATCH_ALL) {
+			ok &= copy_text(d->catch_all, sizeof(d->catch_all), field);
+		} else if (tag == D_SEPARATOR) {
+			ok &= field.len == 1;
+			d->separator = ok ? field.p[0] : '\0';
+		}
+	}
+	return finish("domain", name, &in, ok);
+}
+
+struct fault domain_read(struct kv_txn *txn, struct sv name, struct directory_domain *d)
+{
+	struct sv value;
+
+	if (!name.len || name.len > ADDRESS_DOMAIN_MAX)
+		return fault(FAULT_NOT_FOUND, "no such domain");
+	struct fault f = kv_get(txn, DT_DOMAINS, name, &value);
+
+	return f.kind ? f : domain_decode(name, value, d);
+}
+
+struct fault domain_write(struct kv_txn *txn, const struct directory_domain *d)
+{
+	struct record_out r;
+
+	record_begin(&r, ROW_VERSION);
+	record_put_u64(&r, D_CREATED, (uint64_t)d->created_s);
+	if (d->catch_all[0])
+		record_put(&r, D_CATCH_ALL, sv_z(d->catch_all));
+	if (d->separator)
+		record_put(&r, D_SEPARATOR, sv_from(&d->separator, 1));
+	return write_row(txn, DT_DOMAINS, sv_z(d->name), &r);
+}
+
+struct fault domain_default(struct kv_txn *txn, struct directory_domain *d)
+{
+	struct sv name;
+	struct fault f = kv_get(txn, DT_META, SV("default-domain"), &name);
+
+	return f.kind ? f : domain_read(txn, name, d);
+}
+
+/* --- names: accounts and aliases --- */
+
+struct fault name_decode(struct sv value, struct name_row *row)
+{
+	struct record_in in;
+	struct fault f = record_open(value, ROW_VERSION, &in);
+	struct sv field;
+	uint8_t tag;
+	bool ok = true;
+
+	if (f.kind)
+		return corrupt("name", SV_NONE, f);
+	row->id[0] = '\0';
+	row->targets = in;
+	while (record_next(&in, &tag, &field))
+		if (tag == N_ACCOUNT)
+			ok &= copy_text(row->id, sizeof(row->id), field) && field.len == DIRECTORY_ID_LEN;
+	return finish("name", SV_NONE, &in, ok);
+}
+
+struct fault name_read(struct kv_txn *txn, const struct name *n, struct name_row *row)
+{
+	struct kv_key key;
+	struct sv value;
+
+	name_key(n, &key);
+	struct fault f = kv_get(txn, DT_NAMES, kv_key_view(&key), &value);
+	return f.kind ? f : name_decode(value, row);
+}
+
+struct fault name_write_account(struct kv_txn *txn, const struct name *n, const char *id)
+{
+	struct record_out r;
+	struct kv_key key;
+
+	name_key(n, &key);
+	record_begin(&r, ROW_VERSION);
+	record_put(&r, N_ACCOUNT, sv_z(id));
+	return write_row(txn, DT_NAMES, kv_key_view(&key), &r);
+}
+
+struct fault name_write_alias(struct kv_txn *txn, const struct name *n, const struct sv *targets, size_t count)
+{
+	struct record_out r;
+	struct kv_key key;
+
+	name_key(n, &key);
+	record_begin(&r, ROW_VERSION);
+	for (size_t i = 0; i < count; i++)
+		record_put(&r, N_TARGET, targets[i]);
+	return write_row(txn, DT_NAMES, kv_key_view(&key), &r);
+}
+
+/* A remote local part keeps its case: only its own host may fold it (RFC 5321 §2.4). */
+struct fault target_from_text(struct arena *a, struct sv text, struct sv *out)
+{
+	struct address address;
+	struct fault f = parse(a, text, &address);
+
+	if (f.kind)
+		return f;
+	size_t len = address.domain.len + 1 + address.local.len;
+	char *p = arena_alloc(a, len);
+	if (!p)
+		return fault(FAULT_LIMIT, "too many targets");
+	memcpy(p, address.domain.p, address.domain.len);
+	p[address.domain.len] = '\0';
+	memcpy(p + address.domain.len + 1, address.local.p, address.local.len);
+	*out = sv_from(p, len);
+	return FAULT_OK;
+}
+
+bool alias_next(struct record_in *targets, struct sv *local, struct sv *domain, struct fault *f)
+{
+	struct sv field;
+	uint8_t tag;
+
+	*f = FAULT_OK;
+	while (record_next(targets, &tag, &field)) {
+		if (tag != N_TARGET)
+			continue;
+		size_t at = sv_find(field, '\0');
+
+		if (at == SIZE_MAX || at == 0 || at > ADDRESS_DOMAIN_MAX || field.len == at + 1 ||
+		    field.len - at - 1 > ADDRESS_LOCAL_MAX) {
+			*f = corrupt("alias", SV_NONE, FAULT_OK);
+			return false;
+		}
+		*domain = sv_sub(field, 0, at);
+		*local = sv_sub(field, at + 1, field.len);
+		return true;
+	}
+	if (targets->is_bad)
+		*f = corrupt("alias", SV_NONE, FAULT_OK);
+	return false;
+}
+
+/* --- accounts --- */
+
+struct fault account_decode(struct sv id, struct sv value, struct account_row *row)
+{
+	struct record_in in;
+	struct fault f = record_open(value, ROW_VERSION, &in);
+	uint64_t disabled = 0, denied = 0, created = 0, iterations = 0, next = 1;
+	bool ok = true, has_salt = false;
+	struct sv field;
+	uint8_t tag;
+
+	if (f.kind)
+		return corrupt("account", id, f);
+	*row = (struct account_row){ .iterations = 0 };
+	ok = copy_text(row->pub.id, sizeof(row->pub.id), id) && id.len == DIRECTORY_ID_LEN;
+	while (record_next(&in, &tag, &field)) {
+		switch (tag) {
+		case A_ADDRESS:         ok &= copy_text(row->pub.address, sizeof(row->pub.address), field); break;
+		case A_DISABLED:        ok &= record_u64(field, &disabled); break;
+		case A_DENIED_SCOPE:    ok &= record_u64(field, &denied); break;
+		case A_QUOTA_BYTES:     ok &= record_u64(field, &row->pub.quota_bytes); break;
+		case A_QUOTA_MESSAGES:  ok &= record_u64(field, &row->pub.quota_messages); break;
+		case A_CREATED:         ok &= record_u64(field, &created); break;
+		case A_REVISION:        ok &= record_u64(field, &row->pub.revision); break;
+		case A_ITERATIONS:      ok &= record_u64(field, &iterations); break;
+		case A_NEXT_NUMBER:     ok &= record_u64(field, &next); break;
+		case A_SALT:
+			ok &= has_salt = field.len == sizeof(row->salt);
+			if (has_salt)
+				memcpy(row->salt, field.p, field.len);
+			break;
+		}
+	}
+	row->pub.is_enabled = !disabled;
+	row->pub.scope = SCOPE_ALL & ~(unsigned)denied;
+	row->pub.created_s = (int64_t)created;
+	row->iterations = (uint32_t)iterations;
+	row->next_number = (uint32_t)next;
+	ok &= has_salt && row->pub.address[0] && iterations >= DIRECTORY_ITERATIONS_MIN &&
+	      iterations <= DIRECTORY_ITERATIONS_MAX && next >= 1 && next <= UINT32_MAX;
+	return finish("account", id, &in, ok);
+}
+
+struct fault account_read(struct kv_txn *txn, struct sv id, struct account_row *row)
+{
+	struct sv value;
+
+	if (id.len != DIRECTORY_ID_LEN)
+		return fault(FAULT_NOT_FOUND, "no such account");
+	struct fault f = kv_get(txn, DT_ACCOUNTS, id, &value);
+
+	return f.kind ? f : account_decode(id, value, row);
+}
+
+struct fault account_write(struct kv_txn *txn, struct account_row *row)
+{
+	const struct directory_account *a = &row->pub;
+	struct record_out r;
+
+	row->pub.revision++;
+	record_begin(&r, ROW_VERSION);
+	record_put(&r, A_ADDRESS, sv_z(a->address));
+	record_put_u64(&r, A_DISABLED, !a->is_enabled);
+	/* What is denied, not what is allowed: a scope that a later version adds is had by accounts made before. */
+	record_put_u64(&r, A_DENIED_SCOPE, SCOPE_ALL & ~a->scope);
+	record_put_u64(&r, A_QUOTA_BYTES, a->quota_bytes);
+	record_put_u64(&r, A_QUOTA_MESSAGES, a->quota_messages);
+	record_put_u64(&r, A_CREATED, (uint64_t)a->created_s);
+	record_put_u64(&r, A_REVISION, a->revision);
+	record_put(&r, A_SALT, sv_from((const char *)row->salt, sizeof(row->salt)));
+	record_put_u64(&r, A_ITERATIONS, row->iterations);
+	record_put_u64(&r, A_NEXT_NUMBER, row->next_number);
+	return write_row(txn, DT_ACCOUNTS, sv_z(a->id), &r);
+}
+
+struct fault account_find(struct kv_txn *txn, const struct name *n, struct account_row *row)
+{
+	struct name_row name;
+	char text[DIRECTORY_ADDRESS_MAX + 1];
+	struct fault f = name_read(txn, n, &name);
+
+	if (f.kind == FAULT_NOT_FOUND) {
+		name_text(n, text);
+		return fault_detail(FAULT_NOT_FOUND, "there is no account %s", text);
+	}
+	if (f.kind)
+		return f;
+	if (!name.id[0]) {
+		name_text(n, text);
+		return fault_detail(FAULT_NOT_FOUND, "%s is an alias, not an account", text);
+	}
+	f = account_read(txn, sv_z(name.id), row);
+	if (f.kind == FAULT_NOT_FOUND)
+		return corrupt("name without account", sv_z(name.id), FAULT_OK);
+	return f;
+}
+
+/* --- credentials --- */
+
+void credential_key(const char *id, uint32_t number, struct kv_key *key)
+{
+	kv_key_init(key);
+	kv_key_sv(key, sv_z(id));
+	kv_key_u32(key, number);
+}
+
+struct fault credential_decode(struct sv key, struct sv value, struct directory_credential *c)
+{
+	struct record_in in;
+	struct fault f = record_open(value, ROW_VERSION, &in);
+	bool ok = key.len == DIRECTORY_ID_LEN + 4, has_stored = false, has_server = false;
+	struct sv field, number = sv_sub(key, DIRECTORY_ID_LEN, 4);
+	uint64_t scope = 0, created = 0;
+	uint8_t tag;
+
+	key.len = ok ? DIRECTORY_ID_LEN : 0;
+	if (f.kind)
+		return corrupt("credential of", key, f);
+	*c = (struct directory_credential){ .number = 0 };
+	ok &= kv_take_u32(&number, &c->number);
+	while (record_next(&in, &tag, &field)) {
+		switch (tag) {
+		case C_LABEL:   ok &= copy_text(c->label, sizeof(c->label), field); break;
+		case C_SCOPE:   ok &= record_u64(field, &scope); break;
+		case C_CREATED: ok &= record_u64(field, &created); break;
+		case C_STORED:
+			has_stored = field.len == sizeof(c->stored);
+			if (has_stored)
+				memcpy(c->stored, field.p, field.len);
+			break;
+		case C_SERVER:
+			has_server = field.len == sizeof(c->server);
+			if (has_server)
+				memcpy(c->server, field.p, field.len);
+			break;
+		}
+	}
+	/* The password itself is good for whatever the account may do, also in later versions. */
+	c->scope = c->number == 0 ? SCOPE_ALL : SCOPE_ALL & (unsigned)scope;
+	c->created_s = (int64_t)created;
+	return finish("credential of", key, &in, ok && has_stored && has_server);
+}
+
+struct fault credential_write(struct kv_txn *txn, const char *id, const struct directory_credential *c)
+{
+	struct record_out r;
+	struct kv_key key;
+
+	credential_key(id, c->number, &key);
+	record_begin(&r, ROW_VERSION);
+	record_put(&r, C_LABEL, sv_z(c->label));
+	record_put_u64(&r, C_SCOPE, c->scope);
+	record_put_u64(&r, C_CREATED, (uint64_t)c->created_s);
+	record_put(&r, C_STORED, sv_from((const char *)c->stored, sizeof(c->stored)));
+	record_put(&r, C_SERVER, sv_from((const char *)c->server, sizeof(c->server)));
+	return write_row(txn, DT_CREDENTIALS, kv_key_view(&key), &r);
+}
+
+struct fault credentials_read(struct kv_txn *txn, const char *id, struct directory_credential *out, size_t *count)
+{
+	struct kv_cursor *c = NULL;
+	struct kv_key from;
+	struct sv key, value;
+	struct fault f = kv_cursor_open(txn, DT_CREDENTIALS, &c);
+
+	*count = 0;
+	credential_key(id, 0, &from);
+	if (!f.kind)
+		f = kv_cursor_seek(c, kv_key_view(&from), &key, &value);
+	while (!f.kind && sv_starts(key, sv_z(id)) && *count < DIRECTORY_CREDENTIALS_MAX) {
+		f = credential_decode(key, value, &out[*count]);
+		if (f.kind)
+			break;
+		++*count;
+		f = kv_cursor_next(c, &key, &value);
+	}
+	kv_cursor_close(&c);
+	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
+}
