@@ -56,10 +56,10 @@ struct header_reader {
 	bool is_capped;         /* the block passed HEADER_BLOCK_MAX: later fields are counted, not given */
 	uint64_t field_start, field_len;        /* private from here */
 	uint64_t line_len;
-	bool is_given, is_line_cr, is_ended, is_finishing;
+	bool is_given, is_cr, is_ended;
 };
 
-/** header_reader_init - block_max: usually HEADER_BLOCK_MAX. */
+/** header_reader_init - allocates nothing yet. */
 void header_reader_init(struct header_reader *r);
 /** header_reader_feed - take octets off *in. A field is given when the first octet behind it is seen (it could go on). */
 enum header_event header_reader_feed(struct header_reader *r, struct sv *in);
@@ -79,9 +79,11 @@ bool header_unfold(struct sv value, struct buf *out);
 struct header_param {
 	struct sv name;         /* lower case, without RFC 2231's `*` marks */
 	struct sv value;        /* quoting removed, continuations joined, percent signs decoded if is_extended */
+	struct sv raw;          /* as value; if is_extended still with charset'language' in front and percent signs:
+				   what IMAP sends as "name*" (RFC 2231 §6) */
 	struct sv charset;      /* RFC 2231; empty: none given */
 	struct sv language;
-	bool is_extended;       /* name*= : octets are in `charset` */
+	bool is_extended;       /* name*= : octets of value are in `charset` */
 };
 struct header_content {
 	struct sv type;         /* lower case: "text", or the disposition; empty when the value has no token */
@@ -89,15 +91,15 @@ struct header_content {
 	struct header_param *params;
 	size_t param_count;     /* at most HEADER_PARAM_MAX; later ones are ignored */
 };
-/** header_parse_content - total; false only when the arena is used up (*out then has what fitted). A parameter that is
- *  named twice: the first counts; joined RFC 2231 forms win over plain ones of the same name. */
+/** header_parse_content - total; false only when the arena is used up (*out then has what fitted). Values that should be
+ *  quoted and are not are taken up to the next space or `;` (name and filename: up to the `;`). */
 bool header_parse_content(struct arena *a, struct sv value, struct header_content *out);
-/** header_param - value of a parameter (lower-case name), or NULL. */
+/** header_param - a parameter by its lower-case name, or NULL. Of several the first extended one, else the first. */
 const struct header_param *header_param(const struct header_content *c, struct sv name);
 
 /** header_next_msg_id - cut the next <...> off *rest, comments and junk skipped: *id is what stands between the angle
- *  brackets, without them and without white space (RFC 5322 §3.6.4). False at the end. Memory: id is a view of *rest
- *  unless white space had to go, then of the arena. */
+ *  brackets, without white space and quoting (RFC 5322 §3.6.4, RFC 5256 §3). False at the end, or when the arena is used
+ *  up. Memory: id is a view of *rest unless something had to go, then of the arena. */
 bool header_next_msg_id(struct arena *a, struct sv *rest, struct sv *id);
 
 #endif
