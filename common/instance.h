@@ -58,14 +58,15 @@ MUST_CHECK struct fault instance_seal(struct instance *instance);
 
 /** instance_path - absolute path of a place; borrowed from the instance. */
 const char *instance_path(const struct instance *instance, enum instance_place place);
-/** instance_run_path - ROOT/run/NAME SUFFIX ("smtpd", ".sock") into out; false when it is too long for a unix socket. */
-bool instance_run_path(const struct instance *instance, const char *name, const char *suffix, char out[static 108]);
+/** instance_run_path - ROOT/run/NAME and SUFFIX ("smtpd", ".sock"); the caller frees it. */
+char *instance_run_path(const struct instance *instance, const char *name, const char *suffix);
 
 /* A process that may run once per instance holds run/NAME.pid, locked for its life. */
 struct pidfile {
 	int fd;         /* -1: not held */
-	char path[108];
+	char *path;
 };
+#define PIDFILE_NONE ((struct pidfile){ -1, NULL })
 
 /** pidfile_take - Errors: FAULT_IN_USE ("smtpd runs already, as process 4711"), from errno. */
 MUST_CHECK struct fault pidfile_take(const struct instance *instance, const char *name, struct pidfile *out);

@@ -1,0 +1,353 @@
+#include "common/instance.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/memory.h"
+
+#include "common/banned.h"
+
+#define FORMAT_WORD "postroom "
+
+struct instance {
+	char *paths[INSTANCE_PLACES];
+};
+
+/* The layout: every name below ROOT stands here and nowhere else. */
+static const struct {
+	const char *name;
+	bool is_folder;
+	bool is_secret;         /* nobody else may read it */
+} places[INSTANCE_PLACES] = {
+	[INSTANCE_ROOT]        = { "",              true,  false },
+	[INSTANCE_FORMAT_FILE] = { "format",        false, false },
+	[INSTANCE_CONF]        = { "postroom.conf", false, false },
+	[INSTANCE_DIRECTORY]   = { "directory",     true,  true },
+	[INSTANCE_MAIL]        = { "mail",          true,  false },
+	[INSTANCE_QUEUE]       = { "queue",         true,  true },
+	[INSTANCE_EVENTS]      = { "events",        true,  false },
+	[INSTANCE_KEYS]        = { "keys",          true,  true },
+	[INSTANCE_TLS]         = { "tls",           true,  false },
+	[INSTANCE_TLS_CERT]    = { "tls/cert.pem",  false, false },
+	[INSTANCE_TLS_KEY]     = { "tls/key.pem",   false, true },
+	[INSTANCE_RUN]         = { "run",           true,  true },
+};
+
+static char *join(const char *folder, const char *name, const char *suffix)
+{
+	struct buf b;
+	size_t len;
+
+	buf_init(&b, SIZE_MAX / 2);
+	(void)buf_appendf(&b, "%s%s%s%s", folder, name[0] ? "/" : "", name, suffix);
+	(void)buf_append_c(&b, '\0');
+	return buf_take(&b, &len);
+}
+
+/* @root: absolute */
+static struct instance *instance_new(const char *root)
+{
+	struct instance *instance = xcalloc(1, sizeof(*instance));
+
+	for (size_t i = 0; i < INSTANCE_PLACES; i++)
+		instance->paths[i] = join(root, places[i].name, "");
+	return instance;
+}
+
+void instance_close(struct instance **instance)
+{
+	if (!*instance)
+		return;
+	for (size_t i = 0; i < INSTANCE_PLACES; i++)
+		free((*instance)->paths[i]);
+	free(*instance);
+	*instance = NULL;
+}
+
+const char *instance_path(const struct instance *instance, enum instance_place place)
+{
+	return instance->paths[place];
+}
+
+char *instance_run_path(const struct instance *instance, const char *name, const char *suffix)
+{
+	return join(instance->paths[INSTANCE_RUN], name, suffix);
+}
+
+/* ---- opening ---- */
+
+static struct fault check_format(const struct instance *instance)
+{
+	const char *path = instance->paths[INSTANCE_FORMAT_FILE];
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY);
+	char text[64];
+	ssize_t n;
+	struct sv s;
+	uint32_t version;
+
+	if (fd < 0 && errno == ENOENT)
+		return fault_detail(FAULT_NOT_FOUND, "%s is not an instance: it has no file \"%s\"",
+		                    instance->paths[INSTANCE_ROOT], places[INSTANCE_FORMAT_FILE].name);
+	if (fd < 0)
+		return fault_errno("open", path);
+	n = read(fd, text, sizeof(text));
+	close(fd);
+	if (n < 0)
+		return fault_errno("read", path);
+	s = sv_trim(sv_from(text, (size_t)n));
+	if (!sv_starts(s, SV(FORMAT_WORD)) || !sv_to_u32(sv_sub(s, sizeof(FORMAT_WORD) - 1, SIZE_MAX), &version) ||
+	    version == 0)
+		return fault_detail(FAULT_CORRUPT, "%s does not say \"" FORMAT_WORD "%d\"", path, INSTANCE_FORMAT);
+	if (version > INSTANCE_FORMAT)
+		return fault_detail(FAULT_UNSUPPORTED,
+		                    "%s was made by a newer Postroom (format %u; this one reads up to %d): use the newer program",
+		                    instance->paths[INSTANCE_ROOT], version, INSTANCE_FORMAT);
+	return FAULT_OK;
+}
+
+static struct fault check_permissions(const struct instance *instance)
+{
+	struct stat st;
+	const char *root = instance->paths[INSTANCE_ROOT];
+
+	if (stat(root, &st) != 0)
+		return fault_errno("look at", root);
+	if (geteuid() != 0 && st.st_uid != geteuid())
+		return fault_detail(FAULT_DENIED, "%s belongs to user %u, and this is user %u: run it as its owner or as root",
+		                    root, (unsigned)st.st_uid, (unsigned)geteuid());
+	for (size_t i = 0; i < INSTANCE_PLACES; i++) {
+		const char *path = instance->paths[i];
+		mode_t wrong;
+
+		if (stat(path, &st) != 0) {
+			if (errno == ENOENT)
+				continue;
+			return fault_errno("look at", path);
+		}
+		wrong = st.st_mode & (places[i].is_secret ? 077 : 022);
+		if (wrong)
+			return fault_detail(FAULT_DENIED, "%s may be %s by others: chmod %s %s", path,
+			                    wrong & 022 ? "changed" : "read", places[i].is_secret ? "go=" : "go-w", path);
+	}
+	return FAULT_OK;
+}
+
+static struct fault make_folder(const char *path)
+{
+	if (mkdir(path, 0700) == 0 || errno == EEXIST)
+		return FAULT_OK;
+	return fault_errno("make folder", path);
+}
+
+struct fault instance_open(const char *root, struct instance **out)
+{
+	char *absolute = realpath(root, NULL);
+	struct instance *instance;
+	struct fault f;
+
+	if (!absolute)
+		return errno == ENOENT ? fault_detail(FAULT_NOT_FOUND, "there is no folder %s", root) :
+		       fault_errno("look at", root);
+	instance = instance_new(absolute);
+	free(absolute);
+	f = check_format(instance);
+	if (!f.kind)
+		f = check_permissions(instance);
+	if (!f.kind)
+		f = make_folder(instance->paths[INSTANCE_RUN]); /* may lie on a file system that a boot empties */
+	if (f.kind)
+		instance_close(&instance);
+	else
+		*out = instance;
+	return f;
+}
+
+/* ---- making ---- */
+
+static bool is_ours(const char *name)
+{
+	static const char *const others[] = { ".", "..", "lost+found" };
+
+	for (size_t i = 0; i < ARRAY_LEN(others); i++)
+		if (strcmp(name, others[i]) == 0)
+			return true;
+	for (size_t i = 0; i < INSTANCE_PLACES; i++)
+		if (strcmp(name, places[i].name) == 0)
+			return true;
+	return false;
+}
+
+/* What an earlier attempt left is used again; anything else is somebody else's. */
+static struct fault check_vacant(const char *root)
+{
+	DIR *dir = opendir(root);
+	struct dirent *e;
+	struct fault f = FAULT_OK;
+
+	if (!dir)
+		return fault_errno("read folder", root);
+	while (!f.kind && (e = readdir(dir))) {
+		if (strcmp(e->d_name, places[INSTANCE_FORMAT_FILE].name) == 0)
+			f = fault_detail(FAULT_EXISTS, "%s is an instance already", root);
+		else if (!is_ours(e->d_name))
+			f = fault_detail(FAULT_EXISTS, "%s is not empty: it has \"%.100s\"", root, e->d_name);
+	}
+	closedir(dir);
+	return f;
+}
+
+struct fault instance_create(const char *root, struct instance **out)
+{
+	struct instance *instance = NULL;
+	char *absolute;
+	struct fault f = make_folder(root);
+
+	if (f.kind)
+		return f;
+	absolute = realpath(root, NULL);
+	if (!absolute)
+		return fault_errno("look at", root);
+	f = check_vacant(absolute);
+	if (!f.kind)
+		instance = instance_new(absolute);
+	for (size_t i = 0; !f.kind && i < INSTANCE_PLACES; i++)
+		if (places[i].is_folder)
+			f = make_folder(instance->paths[i]);
+	if (!f.kind)
+		f = check_permissions(instance);
+	free(absolute);
+	if (f.kind)
+		instance_close(&instance);
+	else
+		*out = instance;
+	return f;
+}
+
+static struct fault sync_folder(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct fault f = FAULT_OK;
+
+	if (fd < 0)
+		return fault_errno("open folder", path);
+	if (fsync(fd) != 0)
+		f = fault_errno("flush folder", path);
+	close(fd);
+	return f;
+}
+
+struct fault instance_seal(struct instance *instance)
+{
+	const char *path = instance->paths[INSTANCE_FORMAT_FILE];
+	char *aside = join(path, "", ".new");
+	int fd = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	struct fault f = FAULT_OK;
+
+	if (fd < 0)
+		f = fault_errno("make", aside);
+	if (!f.kind && (dprintf(fd, FORMAT_WORD "%d\n", INSTANCE_FORMAT) < 0 || fsync(fd) != 0))
+		f = fault_errno("write", aside);
+	if (fd >= 0 && close(fd) != 0 && !f.kind)
+		f = fault_errno("close", aside);
+	if (!f.kind && rename(aside, path) != 0)
+		f = fault_errno("rename", aside);
+	if (!f.kind)
+		f = sync_folder(instance->paths[INSTANCE_ROOT]);
+	free(aside);
+	return f;
+}
+
+/* ---- pid files ---- */
+
+/* Opens and locks; -1 with errno EWOULDBLOCK when another process holds it. */
+static int lock_pidfile(const char *path)
+{
+	for (;;) {
+		int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		struct stat ours, named;
+
+		if (fd < 0)
+			return -1;
+		if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+			int e = errno;
+
+			close(fd);
+			errno = e;
+			return -1;
+		}
+		/* The holder before us may have removed the name between our open and our lock. */
+		if (fstat(fd, &ours) == 0 && stat(path, &named) == 0 && ours.st_ino == named.st_ino &&
+		    ours.st_dev == named.st_dev)
+			return fd;
+		close(fd);
+	}
+}
+
+static pid_t read_pid(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY);
+	char text[32];
+	ssize_t n;
+	uint32_t pid;
+
+	if (fd < 0)
+		return 0;
+	n = read(fd, text, sizeof(text));
+	close(fd);
+	if (n <= 0 || !sv_to_u32(sv_trim(sv_from(text, (size_t)n)), &pid) || pid > INT_MAX)
+		return 0;
+	return (pid_t)pid;
+}
+
+struct fault pidfile_take(const struct instance *instance, const char *name, struct pidfile *out)
+{
+	char *path = instance_run_path(instance, name, ".pid");
+	int fd = lock_pidfile(path);
+	struct fault f = FAULT_OK;
+
+	if (fd < 0 && errno == EWOULDBLOCK)
+		f = fault_detail(FAULT_IN_USE, "%s runs already, as process %d", name, (int)read_pid(path));
+	else if (fd < 0)
+		f = fault_errno("open", path);
+	if (!f.kind && (ftruncate(fd, 0) != 0 || dprintf(fd, "%d\n", (int)getpid()) < 0))
+		f = fault_errno("write", path);
+	if (f.kind) {
+		if (fd >= 0)
+			close(fd);
+		free(path);
+		return f;
+	}
+	*out = (struct pidfile){ fd, path };
+	return FAULT_OK;
+}
+
+void pidfile_drop(struct pidfile *pidfile)
+{
+	if (pidfile->fd >= 0) {
+		unlink(pidfile->path);  /* while it is locked, so it is ours */
+		close(pidfile->fd);
+	}
+	free(pidfile->path);
+	*pidfile = PIDFILE_NONE;
+}
+
+pid_t pidfile_holder(const struct instance *instance, const char *name)
+{
+	char *path = instance_run_path(instance, name, ".pid");
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY);
+	pid_t pid = 0;
+
+	if (fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+		pid = read_pid(path);
+	if (fd >= 0)
+		close(fd);
+	free(path);
+	return pid;
+}
