@@ -19,17 +19,17 @@ struct json_out {
 
 /** json_out_init - start writing at the end of *to. */
 void json_out_init(struct json_out *j, struct buf *to);
-void json_object(struct json_out *j, const char *name);
-void json_object_end(struct json_out *j);
-void json_array(struct json_out *j, const char *name);
-void json_array_end(struct json_out *j);
-void json_sv(struct json_out *j, const char *name, struct sv value);
-/** json_z - a NUL-terminated text; NULL is written as null. */
-void json_z(struct json_out *j, const char *name, const char *value);
-void json_u64(struct json_out *j, const char *name, uint64_t value);
-void json_i64(struct json_out *j, const char *name, int64_t value);
-void json_bool(struct json_out *j, const char *name, bool value);
-void json_null(struct json_out *j, const char *name);
+void json_out_object(struct json_out *j, const char *name);
+void json_out_object_end(struct json_out *j);
+void json_out_array(struct json_out *j, const char *name);
+void json_out_array_end(struct json_out *j);
+void json_out_sv(struct json_out *j, const char *name, struct sv value);
+/** json_out_z - a NUL-terminated text; NULL is written as null. */
+void json_out_z(struct json_out *j, const char *name, const char *value);
+void json_out_u64(struct json_out *j, const char *name, uint64_t value);
+void json_out_i64(struct json_out *j, const char *name, int64_t value);
+void json_out_bool(struct json_out *j, const char *name, bool value);
+void json_out_null(struct json_out *j, const char *name);
 
 /* A parsed value: null, bool, number, string, array or object. Opaque. */
 struct json;
@@ -42,8 +42,8 @@ void json_free(struct json **j);
 
 /* Everything below borrows from the value that was parsed, and is false, NULL or 0 for another type. NULL is fine. */
 const struct json *json_get(const struct json *object, const char *name);
-bool json_is_object(const struct json *v);
-bool json_is_array(const struct json *v);
+bool json_value_is_object(const struct json *v);
+bool json_value_is_array(const struct json *v);
 size_t json_count(const struct json *array);
 const struct json *json_at(const struct json *array, size_t i);
 bool json_to_sv(const struct json *v, struct sv *out);
@@ -58,7 +58,7 @@ bool json_get_bool(const struct json *object, const char *name, bool *out);
 /** json_iterate - call f for each member of an object, in the order of the text. */
 void json_iterate(const struct json *object,
                   void (*f)(void *arg, const char *name, const struct json *value), void *arg);
-/** json_copy - write a parsed value through a writer. */
-void json_copy(struct json_out *j, const char *name, const struct json *value);
+/** json_out_value - write a parsed value through a writer. */
+void json_out_value(struct json_out *j, const char *name, const struct json *value);
 
 #endif
