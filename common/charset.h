@@ -6,6 +6,9 @@
 
 #include "common/transfer.h"
 
+/** charset_preload - load iconv's tables for all known charsets, for good. Call it once, before a sandbox takes the file
+ *  system away and before threads start; without it they are loaded when first used. */
+void charset_preload(void);
 /** charset_is_known - can a text with this label (any case) be converted? */
 bool charset_is_known(struct sv label);
 
@@ -25,7 +28,8 @@ void charset_converter_free(struct charset_converter **c);
 bool charset_to_utf8(struct sv label, struct sv in, struct buf *out);
 /** charset_decode_words - an unfolded field value with RFC 2047 encoded-words to UTF-8. White space between two
  *  encoded-words goes (§6.2); a character split over two of the same charset is joined; a word that is malformed or of
- *  an unknown charset stays as it is. Raw 8-bit octets are kept when they are UTF-8, else read as windows-1252. */
+ *  an unknown charset stays as it is. Raw 8-bit octets are kept when they are UTF-8, else read as windows-1252. Decoded
+ *  CR, LF and NUL become spaces. */
 bool charset_decode_words(struct sv value, struct buf *out);
 
 /** utf8_clean - append well-formed UTF-8, U+FFFD for each maximal bad sequence. */

@@ -1,0 +1,59 @@
+#include "common/charset.h"
+
+#include <stdlib.h>
+
+#include <utf8proc.h>
+
+#include "common/banned.h"
+
+bool utf8_casemap(struct sv in, struct buf *out)
+{
+	while (in.len) {
+		utf8proc_int32_t c, parts[32];
+		unsigned char first = (unsigned char)*in.p;
+		if (first < 0x80) {
+			if (!buf_append_c(out, ascii_upper((char)first)))
+				return false;
+			sv_skip(&in, 1);
+			continue;
+		}
+		utf8proc_ssize_t n = utf8proc_iterate((const utf8proc_uint8_t *)in.p, (utf8proc_ssize_t)in.len, &c);
+		if (n <= 0) {           /* no UTF-8: equal octets shall stay equal */
+			if (!buf_append_c(out, *in.p))
+				return false;
+			sv_skip(&in, 1);
+			continue;
+		}
+		sv_skip(&in, (size_t)n);
+		/* RFC 5051 §2.1: (a) titlecase, (b) full compatibility decomposition, without reordering. */
+		int boundary = 0;
+		utf8proc_ssize_t count = utf8proc_decompose_char(utf8proc_totitle(c), parts, (utf8proc_ssize_t)ARRAY_LEN(parts),
+								 UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT, &boundary);
+		if (count < 0 || count > (utf8proc_ssize_t)ARRAY_LEN(parts)) {
+			parts[0] = c;
+			count = 1;
+		}
+		for (utf8proc_ssize_t i = 0; i < count; i++) {
+			utf8proc_uint8_t octets[4];
+			utf8proc_ssize_t len = utf8proc_encode_char(parts[i], octets);
+			if (!buf_append(out, sv_from((const char *)octets, (size_t)len)))
+				return false;
+		}
+	}
+	return true;
+}
+
+bool utf8_nfc(struct sv in, struct buf *out)
+{
+	if (!sv_has_8bit(in))
+		return buf_append(out, in);
+	if (!sv_is_utf8(in))
+		return false;
+	utf8proc_uint8_t *made = NULL;
+	utf8proc_ssize_t n = utf8proc_map((const utf8proc_uint8_t *)in.p, (utf8proc_ssize_t)in.len, &made,
+					  UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+	bool ok = n >= 0 && buf_append(out, sv_from((const char *)made, (size_t)n));
+
+	free(made);
+	return ok;
+}
