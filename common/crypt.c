@@ -15,7 +15,8 @@
 
 #include "common/banned.h"
 
-/* Fetched once: an implicit fetch costs more than hashing a short text (provider(7), "Fetching"). */
+/* Fetched once: an implicit fetch costs more than hashing a short text (provider(7), "Fetching").
+ * */
 static EVP_MD *fetched[3];
 
 static void fetch_hashes(void)

@@ -12,9 +12,10 @@
 
 /* --- timers: a binary heap of pointers, each timer knowing its place --- */
 
-/* The heap is ordered by looked_at_ms, when the loop will look at a timer. due_ms, when it is to fire, may be
- * later: then it goes back into the heap instead. So moving a deadline away, which happens at every
- * command, touches nothing but the timer, and the heap is put right once per deadline. */
+/* The heap is ordered by looked_at_ms, when the loop will look at a timer. due_ms, when it is to
+ * fire, may be later: then it goes back into the heap instead. So moving a deadline away, which
+ * happens at every command, touches nothing but the timer, and the heap is put right once per
+ * deadline. */
 
 static void put(struct loop *loop, size_t place, struct timer *t)
 {
@@ -76,7 +77,8 @@ static void on_tick(uv_timer_t *tick)
 	struct loop *loop = tick->data;
 	uint64_t now = loop_now_ms(loop);
 
-	/* A timer that starts itself again with no delay waits for the next tick: others want their turn. */
+	/* A timer that starts itself again with no delay waits for the next tick: others want their
+	 * turn. */
 	for (size_t budget = loop->timer_count; budget && loop->timer_count; budget--) {
 		struct timer *t = loop->timers[0];
 
@@ -289,7 +291,7 @@ void loop_run(struct loop *loop)
 
 static void on_patience_end(struct timer *t)
 {
-	(void)t;
+	uv_stop(&t->loop->uv);          /* timers run before the wait, too: it must not begin then */
 }
 
 void loop_run_once(struct loop *loop, uint32_t wait_ms)

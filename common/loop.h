@@ -68,8 +68,9 @@ struct deferred {
 };
 
 void deferred_init(struct deferred *d, struct loop *loop, void (*run)(struct deferred *d));
-/** deferred_call - run it once, soon; calling it again before that changes nothing. Calls run in the
- *  order asked. What a deferred call asks for runs in a later round, so it cannot starve the loop. */
+/** deferred_call - run it once, soon; calling it again before that changes nothing. Calls run in
+ *  the order asked. What a deferred call asks for runs in a later round, so it cannot starve the
+ *  loop. */
 void deferred_call(struct deferred *d);
 /** deferred_cancel - do not run it. Afterwards *d may be freed. */
 void deferred_cancel(struct deferred *d);

@@ -37,8 +37,8 @@ bool netaddr_eq_ip(const struct netaddr *a, const struct netaddr *b);
 /** netaddr_in - does a network of the list hold a? A unix socket counts as ::1; NET_NONE is in
  *  none. */
 bool netaddr_in(const struct netaddr *a, const struct ipnets *list);
-/** netaddr_key - keyed hash of the address cut to its first v4_bits (IPv4) or v6_bits: the same for
- *  all peers of a network of that size. */
-uint64_t netaddr_key(const struct netaddr *a, unsigned v4_bits, unsigned v6_bits);
+/** netaddr_cut - a without port and with only its first v4_bits (IPv4) or v6_bits: equal for all
+ *  peers of a network of that size, so it serves as the key under which they are counted. */
+struct netaddr netaddr_cut(const struct netaddr *a, unsigned v4_bits, unsigned v6_bits);
 
 #endif

@@ -99,7 +99,8 @@ void stream_take(struct stream *s, size_t n);
 /** stream_input_is_full - input_max octets are there and no more are read until some are taken: a
  *  line without end. */
 bool stream_input_is_full(const struct stream *s);
-/** stream_set_input_max - the limit for the session's present state. What is already there stays. */
+/** stream_set_input_max - the limit for the session's present state. What is already there stays.
+ *  */
 void stream_set_input_max(struct stream *s, uint32_t octets);
 /** stream_pause - a job runs: do not read, do not call on_input; the idle clock stands still. */
 void stream_pause(struct stream *s);

@@ -113,9 +113,6 @@ enum tls_io tls_read(struct tls_conn *c, char *p, size_t n, size_t *done);
 enum tls_io tls_write(struct tls_conn *c, const char *p, size_t n, size_t *done);
 /** tls_say_goodbye - send close_notify. */
 enum tls_io tls_say_goodbye(struct tls_conn *c);
-/** tls_has_pending - octets were read from the socket that tls_read() has not given yet: the socket
- *  will not wake anybody. */
-bool tls_has_pending(const struct tls_conn *c);
 /** tls_error - what the last FAILED or RESET was about; never NULL. */
 const char *tls_error(const struct tls_conn *c);
 

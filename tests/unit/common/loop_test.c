@@ -1,4 +1,5 @@
-/* The loop: timers fire in order and once, moving them is lazy, deferred calls wait their turn, the end is orderly. */
+/* The loop: timers fire in order and once, moving them is lazy, deferred calls wait their turn, the
+ * end is orderly. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

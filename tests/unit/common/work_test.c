@@ -1,4 +1,5 @@
-/* Jobs: every accepted one is done exactly once, classes do not starve each other, the queue has an end, and so has the process. */
+/* Jobs: every accepted one is done exactly once, classes do not starve each other, the queue has an
+ * end, and so has the process. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,0 +1,988 @@
+#include "common/stream.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <uv.h>
+
+#include "common/loop_private.h"
+#include "common/memory.h"
+#include "common/stream_private.h"
+#include "common/tls.h"
+
+#include "common/banned.h"
+
+#define CLOSE_MAX_MS 60000      /* for everything that a graceful end has to do */
+#define LINGER_MS 2000          /* of it, for input that is still on its way */
+#define LINGER_MAX ((size_t)256 << 10)
+#define SMALL_INPUT 4096        /* so much leftover is copied rather than kept apart */
+
+const struct stream_limits stream_limits_default = {
+	.input_max = 8 << 10,
+	.output_low = 32 << 10,
+	.output_high = 128 << 10,
+	.output_max = 1 << 20,
+	.handshake_ms = 30000,
+	.stall_ms = 300000,
+	.keepalive_ms = 120000,
+};
+
+enum phase {
+	PHASE_CLEAR,
+	PHASE_GO_AHEAD, /* the last octets in clear are on their way; nothing is read */
+	PHASE_HANDSHAKE,
+	PHASE_TLS,
+};
+
+/* What the owner's stream_close() left to do. */
+enum farewell {
+	FAREWELL_NOT_YET,
+	FAREWELL_FLUSH,
+	FAREWELL_NOTIFY,        /* TLS close_notify */
+	FAREWELL_LINGER,
+	FAREWELL_DONE,          /* handles are closing */
+};
+
+struct stream {
+	uv_poll_t poll;
+	struct loop *loop;
+	struct loop_member member;
+	struct deferred soon;           /* a turn without an event of the socket */
+	struct timer timer;             /* the earliest of all deadlines, looked at lazily */
+	const struct stream_events *events;     /* NULL: nobody listens (any more) */
+	void *user;
+	struct stream_limits limits;
+	int fd;
+	struct tls_conn *tls;
+
+	/* Input that was not taken: in `in`, or, during a turn, in the loop's scratch. */
+	struct sv input;
+	struct buf in;
+	/* Output that was not sent: out from out_at on. */
+	struct buf out;
+	size_t out_at;
+	size_t clear_left;              /* of it, what goes out before the handshake */
+
+	uint64_t octets_in, octets_out;
+	uint64_t quiet_ms;              /* since when nothing was heard, sent or worked on */
+	uint64_t progress_ms;           /* since when the peer has not taken output, or the handshake runs */
+	uint64_t closing_ms;
+	size_t lingered;
+	uint32_t idle_ms;
+
+	enum phase phase;
+	enum farewell farewell;
+	enum stream_end end;
+	uint8_t polled;                 /* events the socket is watched for */
+	uint8_t read_wants, write_wants;        /* what the next attempt waits for */
+	bool is_turning;                /* inside turn() */
+	bool is_paused;
+	bool is_offer_due;              /* on_input has not seen this yet */
+	bool is_choked;                 /* was above output_high: input may wait for being offered */
+	bool is_full;                   /* on_writable is owed */
+	bool is_end_told;
+	bool is_unwanted;               /* readable, and we are not reading */
+	bool has_more;                  /* TLS may hold input that the socket does not know of */
+	bool is_owned;                  /* stream_close() was not called yet */
+	bool is_gone;                   /* the handle is closed */
+	char detail[96];
+	struct netaddr peer, local;
+	void (*gone)(void *arg);
+	void *gone_arg;
+};
+
+/* --- the way down: socket or TLS. What sits between this and the buffers (RFC 4978) goes here. ---
+ * */
+
+enum io { IO_DONE, IO_WAIT, IO_EOF, IO_CUT, IO_RESET, IO_BROKEN };
+
+static enum io from_tls(struct stream *s, enum tls_io result, uint8_t *wants)
+{
+	switch (result) {
+	case TLS_DONE:       return IO_DONE;
+	case TLS_WANT_READ:  *wants = UV_READABLE; return IO_WAIT;
+	case TLS_WANT_WRITE: *wants = UV_WRITABLE; return IO_WAIT;
+	case TLS_CLOSED:     return IO_EOF;
+	case TLS_CUT:        snprintf(s->detail, sizeof(s->detail), "no close_notify"); return IO_CUT;
+	case TLS_RESET:
+	case TLS_FAILED:
+		snprintf(s->detail, sizeof(s->detail), "%s", tls_error(s->tls));
+		return result == TLS_RESET ? IO_RESET : IO_BROKEN;
+	}
+	BUG("TLS result %d", result);
+}
+
+static enum io from_errno(struct stream *s, int e, uint8_t event, uint8_t *wants)
+{
+	if (e == EAGAIN || e == EWOULDBLOCK) {
+		*wants = event;
+		return IO_WAIT;
+	}
+	snprintf(s->detail, sizeof(s->detail), "%s", strerrordesc_np(e));
+	return IO_RESET;
+}
+
+/* IO_DONE: at least one octet was read. */
+static enum io read_some(struct stream *s, char *p, size_t n, size_t *done)
+{
+	ssize_t got;
+
+	s->read_wants = UV_READABLE;
+	*done = 0;
+	if (s->phase == PHASE_TLS)
+		return from_tls(s, tls_read(s->tls, p, n, done), &s->read_wants);
+	do
+		got = recv(s->fd, p, n, 0);
+	while (got < 0 && errno == EINTR);
+	if (got < 0)
+		return from_errno(s, errno, UV_READABLE, &s->read_wants);
+	*done = (size_t)got;
+	return got ? IO_DONE : IO_EOF;
+}
+
+static enum io write_some(struct stream *s, const char *p, size_t n, size_t *done)
+{
+	ssize_t put;
+
+	s->write_wants = UV_WRITABLE;
+	*done = 0;
+	if (s->phase == PHASE_TLS)
+		return from_tls(s, tls_write(s->tls, p, n, done), &s->write_wants);
+	do
+		put = send(s->fd, p, n, MSG_NOSIGNAL);
+	while (put < 0 && errno == EINTR);
+	if (put < 0)
+		return from_errno(s, errno, UV_WRITABLE, &s->write_wants);
+	*done = (size_t)put;
+	return IO_DONE;
+}
+
+/* --- the end --- */
+
+static void drop_output(struct stream *s)
+{
+	buf_done(&s->out);
+	s->out_at = s->clear_left = 0;
+}
+
+static void free_when_unused(struct stream *s)
+{
+	if (s->is_owned || !s->is_gone)
+		return;
+	buf_done(&s->in);
+	free(s);
+}
+
+static void on_poll_closed(uv_handle_t *h)
+{
+	struct stream *s = CONTAINER_OF(h, struct stream, poll);
+
+	/* Not before libuv has let go of it: the number could already be another connection's. */
+	close(s->fd);
+	s->fd = -1;
+	s->is_gone = true;
+	if (s->gone)
+		s->gone(s->gone_arg);
+	free_when_unused(s);
+}
+
+/* Give everything back but the struct, which the owner may still look at. */
+static void destroy(struct stream *s)
+{
+	if (s->farewell == FAREWELL_DONE)
+		return;
+	s->farewell = FAREWELL_DONE;
+	timer_stop(&s->timer);
+	deferred_cancel(&s->soon);
+	loop_leave(&s->member);
+	drop_output(s);
+	uv_poll_stop(&s->poll);
+	tls_conn_free(&s->tls);
+	uv_close((uv_handle_t *)&s->poll, on_poll_closed);
+}
+
+static bool is_ended_hard(const struct stream *s)
+{
+	return s->end != STREAM_OPEN && s->end != STREAM_EOF && s->end != STREAM_IDLE;
+}
+
+/* The first reason counts. */
+static void end(struct stream *s, enum stream_end why, const char *detail)
+{
+	if (s->end != STREAM_OPEN && !(s->end == STREAM_EOF || s->end == STREAM_IDLE))
+		return;
+	s->end = why;
+	if (detail)
+		snprintf(s->detail, sizeof(s->detail), "%s", detail);
+	if (is_ended_hard(s))
+		drop_output(s);
+}
+
+static void end_by_io(struct stream *s, enum io result)
+{
+	switch (result) {
+	case IO_EOF:    end(s, STREAM_EOF, "end of input"); break;
+	case IO_CUT:    end(s, STREAM_TRUNCATED, NULL); break;
+	case IO_RESET:  end(s, STREAM_RESET, NULL); break;
+	case IO_BROKEN: end(s, STREAM_TLS_FAILED, NULL); break;
+	case IO_DONE:
+	case IO_WAIT:   break;
+	}
+}
+
+/* --- output --- */
+
+static bool is_choked(const struct stream *s)
+{
+	return stream_pending(s) > s->limits.output_high;
+}
+
+size_t stream_pending(const struct stream *s)
+{
+	return s->out.len - s->out_at;
+}
+
+bool stream_has_room(const struct stream *s)
+{
+	return stream_pending(s) <= s->limits.output_low;
+}
+
+/* Send what the kernel takes. */
+static void flush(struct stream *s)
+{
+	size_t todo;
+
+	while ((todo = s->phase == PHASE_GO_AHEAD ? s->clear_left : stream_pending(s))) {
+		size_t done;
+		enum io result = write_some(s, s->out.p + s->out_at, todo, &done);
+
+		if (result != IO_DONE) {
+			end_by_io(s, result);
+			return;
+		}
+		s->out_at += done;
+		s->octets_out += done;
+		if (s->clear_left)
+			s->clear_left -= done;
+		s->progress_ms = s->quiet_ms = loop_now_ms(s->loop);
+	}
+	s->write_wants = 0;
+	if (!stream_pending(s))
+		drop_output(s);
+}
+
+/* Send, and see what that makes possible again. */
+static void send_on(struct stream *s)
+{
+	flush(s);
+	if (s->is_choked && !is_choked(s)) {
+		s->is_choked = false;
+		s->is_offer_due = true;
+		if (s->farewell != FAREWELL_DONE)
+			deferred_call(&s->soon);
+	}
+}
+
+/* --- input --- */
+
+static bool wants_input(const struct stream *s)
+{
+	return s->events && s->end == STREAM_OPEN && !s->is_paused && !is_choked(s) &&
+	       (s->phase == PHASE_CLEAR || s->phase == PHASE_TLS) &&
+	       s->input.len < s->limits.input_max;
+}
+
+static char *scratch_of(struct loop *loop)
+{
+	if (!loop->scratch)
+		loop->scratch = xmalloc(LOOP_SCRATCH);
+	return loop->scratch;
+}
+
+/* Read once, as much as limit and scratch allow. Input begins in the scratch, which costs no memory
+ * if the session takes all of it; what it leaves is kept by settle(). */
+static void fill(struct stream *s)
+{
+	size_t have = s->input.len, room = s->limits.input_max - have;
+	enum io result = IO_DONE;
+	char *at;
+
+	if (have <= SMALL_INPUT) {
+		at = scratch_of(s->loop);
+		if (have)
+			memcpy(at, s->input.p, have);
+		buf_done(&s->in);
+		if (room > LOOP_SCRATCH - have)
+			room = LOOP_SCRATCH - have;
+		s->input = sv_from(at, have);
+		at += have;
+	} else {
+		/* Little by little behind what is there: the buffer doubles, so this is linear. */
+		buf_consume(&s->in, (size_t)(s->input.p - s->in.p));
+		if (room > LOOP_SCRATCH / 4)
+			room = LOOP_SCRATCH / 4;
+		if (!buf_reserve(&s->in, room))
+			BUG("no room for input");
+		s->input = buf_sv(&s->in);
+		at = s->in.p + have;
+	}
+	while (room && result == IO_DONE) {
+		size_t done;
+
+		result = read_some(s, at, room, &done);
+		at += done;
+		room -= done;
+		s->input.len += done;
+		s->octets_in += done;
+		if (s->phase != PHASE_TLS)
+			break;          /* one call gives all there is; TLS gives records */
+	}
+	/* Octets inside TLS wake nobody: go on until it says that it has none. */
+	s->has_more = s->phase == PHASE_TLS && result == IO_DONE;
+	if (have > SMALL_INPUT)
+		s->in.len = s->input.len;
+	if (s->input.len > have) {
+		s->is_offer_due = true;
+		s->quiet_ms = loop_now_ms(s->loop);
+	}
+	end_by_io(s, result);
+}
+
+/* The turn is over: keep what the session left, in no more memory than it needs. */
+static void settle(struct stream *s)
+{
+	bool is_kept = s->in.p && s->input.p >= s->in.p && s->input.p <= s->in.p + s->in.len;
+
+	if (!s->input.len) {
+		buf_done(&s->in);
+		s->input = SV_NONE;
+		return;
+	}
+	if (is_kept && s->input.len > s->in.cap / 4)
+		return;
+	struct buf kept;
+
+	buf_init(&kept, SIZE_MAX / 2);
+	if (!buf_append(&kept, s->input))
+		BUG("no room for input");
+	buf_done(&s->in);
+	s->in = kept;
+	s->input = buf_sv(&s->in);
+}
+
+bool stream_input_is_ready(const struct stream *s)
+{
+	return s->input.len && s->events && !s->is_paused && !s->is_end_told && !is_choked(s) &&
+	       s->phase != PHASE_GO_AHEAD && s->phase != PHASE_HANDSHAKE &&
+	       (!is_ended_hard(s) || s->end == STREAM_TRUNCATED);
+}
+
+/* Tell the session what there is to tell. It may close the stream in each of these calls. */
+static void tell(struct stream *s)
+{
+	if (s->is_offer_due && stream_input_is_ready(s)) {
+		s->is_offer_due = false;
+		s->events->on_input(s, s->user);
+	}
+	if (!s->events || s->is_end_told || s->end == STREAM_OPEN)
+		return;
+	/* A job may still be answering what came before the end, or the rest of the input has not
+	 * been offered because the output is full. */
+	if (!is_ended_hard(s) && (s->is_paused || is_choked(s) || s->phase == PHASE_GO_AHEAD))
+		return;
+	s->is_end_told = true;
+	s->events->on_end(s, s->end, s->user);
+}
+
+/* --- deadlines --- */
+
+static void sooner(uint64_t *first_ms, uint64_t since_ms, uint64_t after_ms)
+{
+	if (since_ms + after_ms < *first_ms)
+		*first_ms = since_ms + after_ms;
+}
+
+static bool is_shaking_hands(const struct stream *s)
+{
+	return s->phase == PHASE_GO_AHEAD || s->phase == PHASE_HANDSHAKE;
+}
+
+static bool may_be_idle(const struct stream *s)
+{
+	return s->idle_ms && s->events && !s->is_paused && s->end == STREAM_OPEN && !stream_pending(s) &&
+	       !is_shaking_hands(s);
+}
+
+/* When the first deadline is over; UINT64_MAX for never. */
+static uint64_t next_deadline(const struct stream *s)
+{
+	uint64_t first_ms = UINT64_MAX;
+
+	if (s->farewell != FAREWELL_NOT_YET) {
+		sooner(&first_ms, s->closing_ms, s->farewell == FAREWELL_LINGER ? LINGER_MS : CLOSE_MAX_MS);
+		if (stream_pending(s))
+			sooner(&first_ms, s->progress_ms, s->limits.stall_ms);
+		return first_ms;
+	}
+	if (is_ended_hard(s))
+		return first_ms;
+	if (is_shaking_hands(s))
+		sooner(&first_ms, s->progress_ms, s->limits.handshake_ms);
+	else if (stream_pending(s))
+		sooner(&first_ms, s->progress_ms, s->limits.stall_ms);
+	else if (may_be_idle(s))
+		sooner(&first_ms, s->quiet_ms, s->idle_ms);
+	return first_ms;
+}
+
+static void arm_timer(struct stream *s)
+{
+	uint64_t first_ms = next_deadline(s), now = loop_now_ms(s->loop);
+
+	if (first_ms == UINT64_MAX)
+		return;         /* an old deadline is looked at when it comes, and found to be none */
+	if (timer_is_running(&s->timer) && s->timer.looked_at_ms <= first_ms)
+		return;
+	timer_start_ms(&s->timer, first_ms > now ? first_ms - now : 0);
+}
+
+/* --- a turn --- */
+
+static void on_poll(uv_poll_t *poll, int status, int events);
+
+static void watch(struct stream *s, uint8_t wanted)
+{
+	/* Reading is given up only when input did come that nobody wants: pausing for each command
+	 * must not cost two system calls. */
+	if (s->polled & UV_READABLE && !s->is_unwanted)
+		wanted |= UV_READABLE;
+	s->is_unwanted = false;
+	if (wanted == s->polled)
+		return;
+	s->polled = wanted;
+	int e = wanted ? uv_poll_start(&s->poll, wanted, on_poll) : uv_poll_stop(&s->poll);
+
+	if (e)
+		BUG("uv_poll_start: %s", uv_strerror(e));
+}
+
+/* What the socket should wake us for, when the turn is over. */
+static void watch_and_wait(struct stream *s)
+{
+	uint8_t wanted = 0;
+
+	if (is_ended_hard(s) && s->farewell == FAREWELL_NOT_YET) {
+		if (s->polled)
+			uv_poll_stop(&s->poll);
+		s->polled = 0;
+		return;
+	}
+	if (s->phase == PHASE_HANDSHAKE)
+		wanted = s->read_wants;
+	else if (wants_input(s))
+		wanted = s->read_wants ? s->read_wants : UV_READABLE;
+	if (s->farewell == FAREWELL_NOTIFY)
+		wanted |= s->write_wants;
+	if (s->farewell == FAREWELL_LINGER)
+		wanted |= UV_READABLE;
+	if (s->phase != PHASE_HANDSHAKE && stream_pending(s))
+		wanted |= s->write_wants ? s->write_wants : UV_WRITABLE;
+	watch(s, wanted);
+	arm_timer(s);
+	if (s->has_more && wants_input(s))
+		deferred_call(&s->soon);
+}
+
+static void shake_hands(struct stream *s)
+{
+	enum io result = from_tls(s, tls_handshake(s->tls), &s->read_wants);
+
+	if (result == IO_WAIT)
+		return;
+	if (result != IO_DONE) {
+		/* Whatever cut it short: nothing was agreed on. */
+		end(s, result == IO_RESET ? STREAM_RESET : STREAM_TLS_FAILED,
+		    result == IO_EOF || result == IO_CUT ? "closed during the handshake" : NULL);
+		return;
+	}
+	s->phase = PHASE_TLS;
+	s->has_more = true;     /* it may have come along with the handshake */
+	s->read_wants = 0;
+	s->quiet_ms = s->progress_ms = loop_now_ms(s->loop);
+	if (s->events && s->events->on_tls)
+		s->events->on_tls(s, s->user);
+}
+
+/* Throw input away until the peer has seen our last words: closing a socket with unread input makes
+ * the kernel send a reset, and a reset destroys what the peer has not read yet (RFC 1122
+ * §4.2.2.13). */
+static void linger(struct stream *s)
+{
+	enum io result = IO_DONE;
+	size_t done;
+
+	for (int i = 0; i < 4 && result == IO_DONE; i++) {
+		/* The raw socket: TLS is over, and what still comes is not looked at. */
+		ssize_t got = recv(s->fd, scratch_of(s->loop), LOOP_SCRATCH, 0);
+		done = got > 0 ? (size_t)got : 0;
+		s->lingered += done;
+		if (!got || (got < 0 && errno != EAGAIN && errno != EINTR) || s->lingered > LINGER_MAX) {
+			destroy(s);
+			return;
+		}
+		if (got < 0)
+			result = IO_WAIT;
+	}
+}
+
+static void say_farewell(struct stream *s)
+{
+	if (is_ended_hard(s)) {
+		destroy(s);
+		return;
+	}
+	if (s->farewell == FAREWELL_FLUSH) {
+		if (stream_pending(s))
+			return;
+		s->farewell = FAREWELL_NOTIFY;
+	}
+	if (s->farewell == FAREWELL_NOTIFY) {
+		if (s->phase == PHASE_TLS &&
+		    from_tls(s, tls_say_goodbye(s->tls), &s->write_wants) == IO_WAIT)
+			return;
+		if (shutdown(s->fd, SHUT_WR) || s->end == STREAM_EOF) {
+			destroy(s);
+			return;
+		}
+		s->farewell = FAREWELL_LINGER;
+		s->closing_ms = loop_now_ms(s->loop);
+	}
+	linger(s);
+}
+
+/* Everything a stream does happens here: when the socket is ready, or when somebody asked for it
+ * (events 0). */
+static void turn(struct stream *s, int events)
+{
+	if (s->farewell == FAREWELL_DONE)
+		return;
+	s->is_turning = true;
+	if (s->phase == PHASE_GO_AHEAD) {
+		send_on(s);
+		if (!s->clear_left && !is_ended_hard(s)) {
+			s->phase = PHASE_HANDSHAKE;
+			s->write_wants = 0;
+			events |= UV_READABLE;
+		}
+	}
+	if (s->phase == PHASE_HANDSHAKE && !is_ended_hard(s))
+		shake_hands(s);
+	else if (s->phase != PHASE_GO_AHEAD && s->write_wants & events)
+		send_on(s);
+	if (wants_input(s)) {
+		uint8_t wants = s->read_wants ? s->read_wants : UV_READABLE;
+
+		if (wants & events || s->has_more)
+			fill(s);
+	} else if (events & UV_READABLE) {
+		s->is_unwanted = true;
+	}
+	tell(s);
+	settle(s);
+	if (!s->write_wants && (s->phase == PHASE_CLEAR || s->phase == PHASE_TLS))
+		send_on(s);
+	if (s->events && s->end != STREAM_OPEN)
+		tell(s);        /* sending failed just now */
+	if (s->events && s->is_full && stream_has_room(s) && !s->is_end_told) {
+		s->is_full = false;
+		if (s->events->on_writable)
+			s->events->on_writable(s, s->user);
+		if (stream_pending(s))
+			deferred_call(&s->soon);
+	}
+	if (s->farewell != FAREWELL_NOT_YET && s->farewell != FAREWELL_DONE)
+		say_farewell(s);
+	s->is_turning = false;
+	if (s->farewell != FAREWELL_DONE)
+		watch_and_wait(s);
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events)
+{
+	struct stream *s = CONTAINER_OF(poll, struct stream, poll);
+
+	if (status < 0) {
+		/* An error is pending on the socket, and libuv has stopped watching. There may be
+		 * input before it: read on as long as something comes. */
+		uint64_t was = s->octets_in;
+		int e = 0;
+		socklen_t len = sizeof(e);
+
+		s->polled = 0;
+		if (wants_input(s))
+			turn(s, UV_READABLE | UV_WRITABLE);
+		if (s->octets_in != was || s->farewell == FAREWELL_DONE || is_ended_hard(s))
+			return;
+		getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &e, &len);
+		end(s, STREAM_RESET, e ? strerrordesc_np(e) : "socket error");
+		turn(s, 0);
+		return;
+	}
+	turn(s, events);
+}
+
+static void on_soon(struct deferred *d)
+{
+	turn(CONTAINER_OF(d, struct stream, soon), 0);
+}
+
+static void on_timer(struct timer *t)
+{
+	struct stream *s = CONTAINER_OF(t, struct stream, timer);
+
+	if (next_deadline(s) > loop_now_ms(s->loop)) {
+		arm_timer(s);
+		return;
+	}
+	if (s->farewell != FAREWELL_NOT_YET) {
+		destroy(s);
+		return;
+	}
+	if (is_shaking_hands(s))
+		end(s, STREAM_TLS_SLOW, "no handshake in time");
+	else if (stream_pending(s))
+		end(s, STREAM_STALLED, "output not read in time");
+	else
+		end(s, STREAM_IDLE, "silent for too long");
+	turn(s, 0);
+}
+
+/* Something changed outside of a turn. */
+static void ask_for_turn(struct stream *s)
+{
+	if (!s->is_turning && s->farewell != FAREWELL_DONE)
+		deferred_call(&s->soon);
+}
+
+/* --- for the owner --- */
+
+static void on_loop_end(struct loop_member *m)
+{
+	struct stream *s = CONTAINER_OF(m, struct stream, member);
+
+	end(s, STREAM_RESET, "the process is ending");
+	s->is_turning = true;
+	tell(s);
+	s->is_turning = false;
+	s->events = NULL;
+	destroy(s);
+}
+
+static void set_socket_options(struct stream *s)
+{
+	int on = 1, idle = (int)(s->limits.keepalive_ms / 1000), interval = 30, count = 4;
+
+	if (s->peer.family != NET_IPV4 && s->peer.family != NET_IPV6)
+		return;
+	/* Turns are sent as a whole: nothing is gained by waiting for more. Failures cost speed
+	 * only. */
+	setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (!idle)
+		return;
+	setsockopt(s->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	setsockopt(s->fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+	setsockopt(s->fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
+	setsockopt(s->fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
+}
+
+struct fault stream_new(struct loop *loop, int fd, const struct stream_limits *limits,
+                        const struct stream_events *events, void *user, struct stream **out)
+{
+	struct stream *s = xcalloc(1, sizeof(*s));
+	union {
+		struct sockaddr sa;
+		struct sockaddr_storage storage;
+	} name;
+	socklen_t len = sizeof(name);
+	int e = uv_poll_init(loop_uv(loop), &s->poll, fd);      /* makes it non-blocking, too */
+
+	if (e) {
+		close(fd);
+		free(s);
+		return fault_detail(FAULT_INTERNAL, "socket: %s", uv_strerror(e));
+	}
+	s->loop = loop;
+	s->fd = fd;
+	s->limits = limits ? *limits : stream_limits_default;
+	s->events = events;
+	s->user = user;
+	s->is_owned = true;
+	buf_init(&s->in, SIZE_MAX / 2);
+	buf_init(&s->out, SIZE_MAX / 2);
+	deferred_init(&s->soon, loop, on_soon);
+	timer_init(&s->timer, loop, on_timer);
+	s->quiet_ms = s->progress_ms = loop_now_ms(loop);
+	if (!getpeername(fd, &name.sa, &len))
+		s->peer = netaddr_from(&name.sa, len);
+	len = sizeof(name);
+	if (!getsockname(fd, &name.sa, &len))
+		s->local = netaddr_from(&name.sa, len);
+	set_socket_options(s);
+	s->member.close = on_loop_end;
+	loop_join(loop, &s->member);
+	ask_for_turn(s);
+	*out = s;
+	return FAULT_OK;
+}
+
+void stream_set_events(struct stream *s, const struct stream_events *events, void *user)
+{
+	s->events = events;
+	s->user = user;
+	s->is_offer_due = true;
+	ask_for_turn(s);
+}
+
+void stream_close(struct stream **ps, bool is_graceful)
+{
+	struct stream *s = *ps;
+
+	if (!s)
+		return;
+	*ps = NULL;
+	s->is_owned = false;
+	s->events = NULL;
+	if (s->farewell == FAREWELL_DONE) {
+		free_when_unused(s);
+		return;
+	}
+	s->input = SV_NONE;
+	if (!is_graceful || is_ended_hard(s) || s->phase == PHASE_HANDSHAKE) {
+		destroy(s);
+		return;
+	}
+	if (s->phase == PHASE_GO_AHEAD)
+		s->phase = PHASE_CLEAR;
+	s->farewell = FAREWELL_FLUSH;
+	s->closing_ms = loop_now_ms(s->loop);
+	ask_for_turn(s);
+}
+
+struct sv stream_input(const struct stream *s)
+{
+	return s->input;
+}
+
+void stream_take(struct stream *s, size_t n)
+{
+	if (n > s->input.len)
+		BUG("took %zu of %zu octets", n, s->input.len);
+	sv_skip(&s->input, n);
+	ask_for_turn(s);
+}
+
+bool stream_input_is_full(const struct stream *s)
+{
+	return s->input.len >= s->limits.input_max;
+}
+
+void stream_set_input_max(struct stream *s, uint32_t octets)
+{
+	s->limits.input_max = octets;
+	ask_for_turn(s);
+}
+
+void stream_pause(struct stream *s)
+{
+	s->is_paused = true;
+}
+
+void stream_resume(struct stream *s)
+{
+	if (!s->is_paused)
+		return;
+	s->is_paused = false;
+	s->is_offer_due = true;
+	s->quiet_ms = loop_now_ms(s->loop);
+	/* From inside a turn, too: what on_input leaves is to be offered again. */
+	if (s->farewell != FAREWELL_DONE)
+		deferred_call(&s->soon);
+}
+
+/* Room for n more, or false. */
+static bool may_queue(struct stream *s, size_t n)
+{
+	return n <= s->limits.output_max && stream_pending(s) <= s->limits.output_max - n;
+}
+
+static bool is_writable(const struct stream *s)
+{
+	return s->farewell == FAREWELL_NOT_YET && !is_ended_hard(s);
+}
+
+static void queued(struct stream *s, size_t before)
+{
+	if (!before)
+		s->progress_ms = loop_now_ms(s->loop);
+	if (!stream_has_room(s))
+		s->is_full = true;
+	if (is_choked(s))
+		s->is_choked = true;
+	ask_for_turn(s);
+}
+
+bool stream_write(struct stream *s, struct sv octets)
+{
+	size_t before = stream_pending(s);
+
+	if (!octets.len || !is_writable(s))
+		return true;
+	if (!may_queue(s, octets.len))
+		return false;
+	/* What was sent makes room when it is at least as much as what is moved: linear on the
+	 * whole. */
+	if (s->out_at && s->out_at >= before) {
+		buf_consume(&s->out, s->out_at);
+		s->out_at = 0;
+	}
+	if (!buf_append(&s->out, octets))
+		return false;
+	queued(s, before);
+	return true;
+}
+
+bool stream_writef(struct stream *s, const char *format, ...)
+{
+	struct buf text;
+	va_list ap;
+
+	buf_init(&text, s->limits.output_max);
+	va_start(ap, format);
+	bool fits = buf_vappendf(&text, format, ap);
+	va_end(ap);
+	fits = fits && stream_write(s, buf_sv(&text));
+	buf_done(&text);
+	return fits;
+}
+
+bool stream_write_buf(struct stream *s, struct buf *b)
+{
+	if (stream_pending(s) || !is_writable(s)) {
+		if (!stream_write(s, buf_sv(b)))
+			return false;
+		buf_done(b);
+		return true;
+	}
+	if (!may_queue(s, b->len))
+		return false;
+	if (!b->len) {
+		buf_done(b);
+		return true;
+	}
+	drop_output(s);
+	s->out.p = b->p;
+	s->out.len = b->len;
+	s->out.cap = b->cap;
+	*b = (struct buf){ .max = b->max };
+	queued(s, 0);
+	return true;
+}
+
+void stream_set_idle_ms(struct stream *s, uint32_t idle_ms)
+{
+	s->idle_ms = idle_ms;
+	if (s->farewell != FAREWELL_DONE)
+		arm_timer(s);
+}
+
+uint64_t stream_idle_ms(const struct stream *s)
+{
+	return s->is_paused ? 0 : loop_now_ms(s->loop) - s->quiet_ms;
+}
+
+struct fault stream_start_tls(struct stream *s, struct tls_server *server, const struct tls_role *role)
+{
+	if (s->phase != PHASE_CLEAR)
+		return fault(FAULT_INVALID, "TLS is on already");
+	if (!is_writable(s) || s->end != STREAM_OPEN)
+		return fault(FAULT_UNAVAILABLE, "the connection is ending");
+	if (s->input.len)
+		return fault(FAULT_DENIED, "octets in clear behind STARTTLS");
+	struct fault f = tls_conn_new(server, role, s->fd, &s->tls);
+
+	if (f.kind)
+		return f;
+	s->phase = PHASE_GO_AHEAD;
+	s->clear_left = stream_pending(s);
+	s->progress_ms = loop_now_ms(s->loop);
+	/* Also from inside a turn, whose handshake part is over. */
+	deferred_call(&s->soon);
+	return FAULT_OK;
+}
+
+bool stream_is_tls(const struct stream *s)
+{
+	return s->phase == PHASE_TLS;
+}
+
+struct tls_conn *stream_tls(const struct stream *s)
+{
+	return s->phase == PHASE_TLS ? s->tls : NULL;
+}
+
+const struct netaddr *stream_peer(const struct stream *s)
+{
+	return &s->peer;
+}
+
+const struct netaddr *stream_local(const struct stream *s)
+{
+	return &s->local;
+}
+
+const char *stream_end_detail(const struct stream *s)
+{
+	return s->detail;
+}
+
+const char *stream_end_name(enum stream_end why)
+{
+	switch (why) {
+	case STREAM_OPEN:       return "open";
+	case STREAM_EOF:        return "eof";
+	case STREAM_IDLE:       return "idle";
+	case STREAM_RESET:      return "reset";
+	case STREAM_STALLED:    return "stalled";
+	case STREAM_TLS_FAILED: return "tls-failed";
+	case STREAM_TLS_SLOW:   return "tls-slow";
+	case STREAM_TRUNCATED:  return "truncated";
+	}
+	BUG("end %d", why);
+}
+
+void stream_octets(const struct stream *s, uint64_t *in, uint64_t *out)
+{
+	*in = s->octets_in;
+	*out = s->octets_out;
+}
+
+struct loop *stream_loop(const struct stream *s)
+{
+	return s->loop;
+}
+
+void stream_on_gone(struct stream *s, void (*gone)(void *arg), void *arg)
+{
+	s->gone = gone;
+	s->gone_arg = arg;
+}
+
+void *stream_gone_arg(const struct stream *s, void (*gone)(void *arg))
+{
+	return s->gone == gone ? s->gone_arg : NULL;
+}

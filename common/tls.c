@@ -1,0 +1,526 @@
+#include "common/tls.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+
+#include "common/crypt.h"
+#include "common/memory.h"
+#include "common/netaddr.h"
+#include "common/tls_private.h"
+
+#include "common/banned.h"
+
+/* Mozilla's intermediate list for TLS 1.2, without finite-field DHE: every client of today has
+ * ECDHE, and DHE lets a peer make us work for nothing (CVE-2002-20001). TLS 1.3 has its own, all
+ * good. */
+#define CIPHERS \
+	"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:" \
+	"ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:" \
+	"ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
+#define GROUPS "X25519:P-256:P-384"
+
+#define TICKET_KEY_S (12 * 3600)        /* a key makes tickets for so long, and reads them twice as long */
+
+/* One name or set of names: a context with up to one certificate of each key type. */
+struct site {
+	SSL_CTX *ctx;
+	X509 *cert;             /* whose names decide; borrowed from ctx */
+	char names[1024];
+};
+
+/* What one reading of the files gave. Connections hold on to it, a reload makes another. */
+struct sites {
+	unsigned refs;
+	size_t count;
+	struct site *at;
+	struct tls_cert_facts *facts;   /* one per pair */
+};
+
+struct ticket_key {
+	int64_t since_s;
+	uint8_t name[16], aes[32], mac[32];
+};
+
+struct tls_server {
+	unsigned refs;          /* the owner's and the connections' */
+	struct tls_settings settings;
+	struct sites *sites;
+	struct ticket_key keys[2];      /* this one and the one before */
+};
+
+struct tls_conn {
+	SSL *ssl;
+	struct tls_server *server;
+	struct sites *sites;
+	const struct tls_role *role;
+	char *error;
+};
+
+const char *tls_reason(void)
+{
+	unsigned long e = ERR_peek_last_error();
+	const char *text = e ? ERR_reason_error_string(e) : NULL;
+
+	if (text)
+		return text;
+	return e && ERR_SYSTEM_ERROR(e) ? strerrordesc_np(ERR_GET_REASON(e)) : "unknown reason";
+}
+
+/* --- tickets --- */
+
+static int64_t monotonic_s(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
+static void new_ticket_key(struct ticket_key *key)
+{
+	key->since_s = monotonic_s();
+	crypt_random(key->name, sizeof(key->name));
+	crypt_random(key->aes, sizeof(key->aes));
+	crypt_random(key->mac, sizeof(key->mac));
+}
+
+static void rotate_ticket_keys(struct tls_server *server)
+{
+	int64_t now = monotonic_s();
+
+	if (now - server->keys[0].since_s < TICKET_KEY_S)
+		return;
+	server->keys[1] = server->keys[0];
+	new_ticket_key(&server->keys[0]);
+	/* Nobody came for a long time: the one before is too old as well. */
+	if (now - server->keys[1].since_s >= 2 * TICKET_KEY_S)
+		new_ticket_key(&server->keys[1]);
+}
+
+static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
+                     EVP_MAC_CTX *mac, int is_new)
+{
+	struct tls_conn *c = SSL_get_app_data(ssl);
+	struct ticket_key *key;
+	char sha256[] = "SHA256";
+
+	rotate_ticket_keys(c->server);
+	key = &c->server->keys[0];
+	if (is_new) {
+		memcpy(name, key->name, sizeof(key->name));
+		crypt_random(iv, EVP_MAX_IV_LENGTH);
+	} else if (memcmp(name, key->name, sizeof(key->name)) != 0) {
+		key = &c->server->keys[1];
+		if (memcmp(name, key->name, sizeof(key->name)) != 0)
+			return 0;
+	}
+	OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, key->mac, sizeof(key->mac)),
+		OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, sha256, 0),
+		OSSL_PARAM_construct_end(),
+	};
+
+	if (!EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), NULL, key->aes, iv, is_new) ||
+	    !EVP_MAC_CTX_set_params(mac, params))
+		return -1;
+	/* 2: take it and send a new one. In TLS 1.3 a ticket is used once (RFC 8446 §C.4). */
+	return is_new || (key == &c->server->keys[0] && SSL_version(ssl) < TLS1_3_VERSION) ? 1 : 2;
+}
+
+/* --- names --- */
+
+static int on_server_name(SSL *ssl, int *alert, void *arg)
+{
+	struct tls_conn *c = SSL_get_app_data(ssl);
+	const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+	size_t len = name ? strlen(name) : 0;
+
+	(void)alert;
+	(void)arg;
+	if (len && name[len - 1] == '.')        /* RFC 6066 §3 has none; clients do */
+		len--;
+	if (!len)
+		return SSL_TLSEXT_ERR_NOACK;
+	for (size_t i = 0; i < c->sites->count; i++) {
+		struct site *site = &c->sites->at[i];
+
+		if (X509_check_host(site->cert, name, len, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL) != 1)
+			continue;
+		if (i && !SSL_set_SSL_CTX(ssl, site->ctx))
+			return SSL_TLSEXT_ERR_ALERT_FATAL;
+		return SSL_TLSEXT_ERR_OK;
+	}
+	/* Unknown: the default certificate. The client decides whether it likes it. */
+	return SSL_TLSEXT_ERR_NOACK;
+}
+
+static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
+                   unsigned in_len, void *arg)
+{
+	struct tls_conn *c = SSL_get_app_data(ssl);
+	struct sv wanted = sv_z(c->role->alpn);
+
+	(void)arg;
+	if (!wanted.len)
+		return SSL_TLSEXT_ERR_NOACK;
+	for (unsigned i = 0; i < in_len && in_len - i > in[i]; i += 1u + in[i]) {
+		if (sv_eq(wanted, sv_from((const char *)in + i + 1, in[i]))) {
+			*out = in + i + 1;
+			*out_len = in[i];
+			return SSL_TLSEXT_ERR_OK;
+		}
+	}
+	/* A browser led here to speak to the wrong server (ALPACA): RFC 7301 §3.2. */
+	return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+/* --- contexts --- */
+
+static SSL_CTX *new_context(const struct tls_settings *settings)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+
+	if (!ctx ||
+	    !SSL_CTX_set_min_proto_version(ctx, settings->is_tls13_only ? TLS1_3_VERSION : TLS1_2_VERSION) ||
+	    !SSL_CTX_set_cipher_list(ctx, CIPHERS) || !SSL_CTX_set1_groups_list(ctx, GROUPS))
+		BUG("TLS context: %s", tls_reason());
+	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+	                      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+	if (settings->has_ktls)
+		SSL_CTX_set_options(ctx, SSL_OP_ENABLE_KTLS);
+	/* Tickets only: a cache would be one per worker. */
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_timeout(ctx, TICKET_KEY_S);
+	SSL_CTX_set_max_early_data(ctx, 0);
+	SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket);
+	SSL_CTX_set_tlsext_servername_callback(ctx, on_server_name);
+	SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
+	return ctx;
+}
+
+static void sites_unref(struct sites **psites)
+{
+	struct sites *sites = *psites;
+
+	*psites = NULL;
+	if (!sites || --sites->refs)
+		return;
+	for (size_t i = 0; i < sites->count; i++)
+		SSL_CTX_free(sites->at[i].ctx);
+	free(sites->at);
+	free(sites->facts);
+	free(sites);
+}
+
+/* The site with the same names as facts, or a new one. */
+static struct site *site_for(struct sites *sites, const struct tls_settings *settings,
+                             const struct tls_cert_facts *facts)
+{
+	for (size_t i = 0; i < sites->count; i++) {
+		if (strcmp(sites->at[i].names, facts->names) == 0)
+			return &sites->at[i];
+	}
+	struct site *site = &sites->at[sites->count++];
+
+	site->ctx = new_context(settings);
+	snprintf(site->names, sizeof(site->names), "%s", facts->names);
+	return site;
+}
+
+static struct fault add_pair(struct sites *sites, const struct tls_settings *settings, size_t i)
+{
+	const struct tls_pair *pair = &settings->pairs[i];
+	struct tls_cert_facts *facts = &sites->facts[i];
+	STACK_OF(X509) *chain = NULL;
+	EVP_PKEY *key = NULL;
+	struct site *site;
+	struct fault f = tls_load_chain(pair->cert_path, &chain);
+
+	if (!f.kind)
+		f = tls_load_key(pair->key_path, &key);
+	if (f.kind)
+		goto out;
+	X509 *cert = sk_X509_value(chain, 0);
+
+	tls_cert_describe(cert, facts);
+	if (X509_check_private_key(cert, key) != 1) {
+		f = fault_detail(FAULT_INVALID, "%s is not the key of %s", pair->key_path, pair->cert_path);
+		goto out;
+	}
+	site = site_for(sites, settings, facts);
+	if (SSL_CTX_use_certificate(site->ctx, cert) != 1 || SSL_CTX_use_PrivateKey(site->ctx, key) != 1) {
+		f = fault_detail(FAULT_INVALID, "%s: %s", pair->cert_path, tls_reason());
+		goto out;
+	}
+	if (!site->cert)
+		site->cert = SSL_CTX_get0_certificate(site->ctx);
+	SSL_CTX_clear_chain_certs(site->ctx);
+	for (int k = 1; k < sk_X509_num(chain); k++) {
+		if (SSL_CTX_add1_chain_cert(site->ctx, sk_X509_value(chain, k)) != 1) {
+			f = fault_detail(FAULT_INVALID, "%s, certificate %d: %s", pair->cert_path, k + 1,
+			                 tls_reason());
+			break;
+		}
+	}
+out:
+	sk_X509_pop_free(chain, X509_free);
+	EVP_PKEY_free(key);
+	return f;
+}
+
+static struct fault sites_load(const struct tls_settings *settings, struct sites **out)
+{
+	struct sites *sites = xcalloc(1, sizeof(*sites));
+	struct fault f = settings->count ? FAULT_OK : fault(FAULT_INVALID, "no certificate is set");
+
+	sites->refs = 1;
+	sites->at = xcalloc(settings->count, sizeof(*sites->at));
+	sites->facts = xcalloc(settings->count, sizeof(*sites->facts));
+	for (size_t i = 0; i < settings->count && !f.kind; i++)
+		f = add_pair(sites, settings, i);
+	ERR_clear_error();
+	if (f.kind)
+		sites_unref(&sites);
+	*out = sites;
+	return f;
+}
+
+/* --- the server --- */
+
+static void server_unref(struct tls_server *server)
+{
+	if (--server->refs)
+		return;
+	for (size_t i = 0; i < server->settings.count; i++) {
+		free((char *)server->settings.pairs[i].cert_path);
+		free((char *)server->settings.pairs[i].key_path);
+	}
+	free((struct tls_pair *)server->settings.pairs);
+	sites_unref(&server->sites);
+	secret_wipe(server->keys, sizeof(server->keys));
+	free(server);
+}
+
+struct fault tls_server_new(const struct tls_settings *settings, struct tls_server **out)
+{
+	struct sites *sites;
+	struct fault f = sites_load(settings, &sites);
+
+	if (f.kind)
+		return f;
+	struct tls_server *server = xcalloc(1, sizeof(*server));
+	struct tls_pair *pairs = xcalloc(settings->count, sizeof(*pairs));
+
+	for (size_t i = 0; i < settings->count; i++) {
+		pairs[i].cert_path = xstrdup(settings->pairs[i].cert_path);
+		pairs[i].key_path = xstrdup(settings->pairs[i].key_path);
+	}
+	server->refs = 1;
+	server->settings = *settings;
+	server->settings.pairs = pairs;
+	server->sites = sites;
+	new_ticket_key(&server->keys[0]);
+	new_ticket_key(&server->keys[1]);
+	*out = server;
+	return FAULT_OK;
+}
+
+void tls_server_free(struct tls_server **server)
+{
+	if (*server)
+		server_unref(*server);
+	*server = NULL;
+}
+
+struct fault tls_server_reload(struct tls_server *server)
+{
+	struct sites *sites;
+	struct fault f = sites_load(&server->settings, &sites);
+
+	if (f.kind)
+		return f;
+	sites_unref(&server->sites);
+	server->sites = sites;
+	return FAULT_OK;
+}
+
+bool tls_server_cert(const struct tls_server *server, size_t i, struct tls_cert_facts *out)
+{
+	if (i >= server->settings.count)
+		return false;
+	*out = server->sites->facts[i];
+	return true;
+}
+
+/* --- a connection --- */
+
+struct fault tls_conn_new(struct tls_server *server, const struct tls_role *role, int fd,
+                          struct tls_conn **out)
+{
+	ERR_clear_error();
+	SSL *ssl = SSL_new(server->sites->at[0].ctx);
+
+	if (!ssl || !SSL_set_fd(ssl, fd) ||
+	    !SSL_set_session_id_context(ssl, (const uint8_t *)role->name, (unsigned)strlen(role->name))) {
+		struct fault f = fault_detail(FAULT_INTERNAL, "TLS: %s", tls_reason());
+		SSL_free(ssl);
+		return f;
+	}
+	struct tls_conn *c = xcalloc(1, sizeof(*c));
+
+	c->ssl = ssl;
+	c->server = server;
+	c->sites = server->sites;
+	c->role = role;
+	server->refs++;
+	c->sites->refs++;
+	SSL_set_app_data(ssl, c);
+	SSL_set_accept_state(ssl);
+	if (role->has_no_tickets) {
+		SSL_set_options(ssl, SSL_OP_NO_TICKET);
+		SSL_set_num_tickets(ssl, 0);
+	}
+	*out = c;
+	return FAULT_OK;
+}
+
+void tls_conn_free(struct tls_conn **pc)
+{
+	struct tls_conn *c = *pc;
+
+	if (!c)
+		return;
+	*pc = NULL;
+	SSL_free(c->ssl);
+	sites_unref(&c->sites);
+	server_unref(c->server);
+	free(c->error);
+	free(c);
+}
+
+static void set_error(struct tls_conn *c, const char *text)
+{
+	free(c->error);
+	c->error = xstrdup(text);
+}
+
+static enum tls_io result_of(struct tls_conn *c, int returned)
+{
+	int e = errno;
+
+	switch (SSL_get_error(c->ssl, returned)) {
+	case SSL_ERROR_NONE:
+		return TLS_DONE;
+	case SSL_ERROR_WANT_READ:
+		return TLS_WANT_READ;
+	case SSL_ERROR_WANT_WRITE:
+		return TLS_WANT_WRITE;
+	case SSL_ERROR_ZERO_RETURN:
+		return TLS_CLOSED;
+	case SSL_ERROR_SYSCALL:
+		set_error(c, e ? strerrordesc_np(e) : "end of input");
+		return e ? TLS_RESET : TLS_CUT;
+	default:
+		set_error(c, tls_reason());
+		if (ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
+			return TLS_CUT;
+		return TLS_FAILED;
+	}
+}
+
+enum tls_io tls_handshake(struct tls_conn *c)
+{
+	ERR_clear_error();
+	errno = 0;
+	return result_of(c, SSL_do_handshake(c->ssl));
+}
+
+enum tls_io tls_read(struct tls_conn *c, char *p, size_t n, size_t *done)
+{
+	ERR_clear_error();
+	errno = 0;
+	*done = 0;
+	return result_of(c, SSL_read_ex(c->ssl, p, n, done));
+}
+
+enum tls_io tls_write(struct tls_conn *c, const char *p, size_t n, size_t *done)
+{
+	ERR_clear_error();
+	errno = 0;
+	*done = 0;
+	return result_of(c, SSL_write_ex(c->ssl, p, n, done));
+}
+
+enum tls_io tls_say_goodbye(struct tls_conn *c)
+{
+	ERR_clear_error();
+	errno = 0;
+	int sent = SSL_shutdown(c->ssl);
+
+	return sent >= 0 ? TLS_DONE : result_of(c, sent);
+}
+
+const char *tls_error(const struct tls_conn *c)
+{
+	return c->error ? c->error : "";
+}
+
+/* --- facts of a connection --- */
+
+struct tls_facts tls_facts(const struct tls_conn *c)
+{
+	const unsigned char *alpn = NULL;
+	unsigned len = 0;
+
+	SSL_get0_alpn_selected(c->ssl, &alpn, &len);
+	return (struct tls_facts){
+		.version = SSL_get_version(c->ssl),
+		.cipher = SSL_get_cipher_name(c->ssl),
+		.bits = SSL_get_cipher_bits(c->ssl, NULL),
+		.sni = SSL_get_servername(c->ssl, TLSEXT_NAMETYPE_host_name),
+		.alpn = len ? c->role->alpn : NULL,     /* we choose no other */
+		.is_resumed = SSL_session_reused(c->ssl),
+	};
+}
+
+bool tls_binding_exporter(const struct tls_conn *c, uint8_t out[32])
+{
+	static const char label[] = "EXPORTER-Channel-Binding";
+
+	/* Without it the same keys can be made to belong to two connections (RFC 7627 §1, RFC 9266
+	 * §4.2). */
+	if (SSL_version(c->ssl) < TLS1_3_VERSION && SSL_get_extms_support(c->ssl) != 1)
+		return false;
+	/* A context that is empty, not one that is missing: different values in TLS 1.2 (RFC 5705
+	 * §4). */
+	return SSL_export_keying_material(c->ssl, out, 32, label, sizeof(label) - 1, (const uint8_t *)"", 0,
+	                                  1) == 1;
+}
+
+size_t tls_binding_end_point(const struct tls_conn *c, uint8_t out[64])
+{
+	X509 *cert = SSL_get_certificate(c->ssl);
+	int hash_nid = NID_undef;
+	unsigned len = 0;
+
+	if (!cert || !X509_get_signature_info(cert, &hash_nid, NULL, NULL, NULL) || hash_nid == NID_undef)
+		return 0;       /* RFC 5929 §4.1: undefined without a single hash */
+	if (hash_nid == NID_md5 || hash_nid == NID_sha1)
+		hash_nid = NID_sha256;
+	const EVP_MD *md = EVP_get_digestbynid(hash_nid);
+
+	return md && X509_digest(cert, md, out, &len) ? len : 0;
+}

@@ -1,0 +1,17 @@
+/* common/tls_private.h - certificate files: what tls_cert.c does for tls.c. */
+#ifndef COMMON_TLS_PRIVATE_H
+#define COMMON_TLS_PRIVATE_H
+
+#include <openssl/ssl.h>
+
+#include "common/tls.h"
+
+/** tls_load_chain - all certificates of a PEM file, the server's own first; at least one. */
+MUST_CHECK struct fault tls_load_chain(const char *path, STACK_OF(X509) **out);
+/** tls_load_key - a private key that nobody else may read. */
+MUST_CHECK struct fault tls_load_key(const char *path, EVP_PKEY **out);
+void tls_cert_describe(X509 *cert, struct tls_cert_facts *out);
+/** tls_reason - OpenSSL's last error of this thread in words; never NULL. */
+const char *tls_reason(void);
+
+#endif
