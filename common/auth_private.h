@@ -1,0 +1,51 @@
+/* common/auth_private.h - what the sources of auth share: checking a password, remembering a good one, slowing a
+ * guesser down. */
+#ifndef COMMON_AUTH_PRIVATE_H
+#define COMMON_AUTH_PRIVATE_H
+
+#include "common/auth.h"
+
+/* ---- auth_throttle.c: failures per address ---- */
+
+struct throttle;
+struct throttle *throttle_new(void);
+void throttle_free(struct throttle **t);
+/**
+ * throttle_failure - count a failure of this address (IPv4, or /64 of IPv6) and say how long to hold the answer back.
+ * @mark: keyed hash of user and password: the same wrong one counts once. 0: not known, always counts.
+ * Delay: first_ms after the first failure, doubled by each further one up to most_ms. An address without failures for
+ * fifteen minutes is forgotten.
+ */
+uint32_t throttle_failure(struct throttle *t, const struct netaddr *address, uint64_t mark, uint64_t now_ms,
+			  uint64_t first_ms, uint64_t most_ms);
+/** throttle_count - addresses held now; for tests. */
+size_t throttle_count(struct throttle *t);
+
+/* ---- auth_verify.c: passwords ---- */
+
+struct verifier;
+struct verifier *verifier_new(struct directory *directory);
+void verifier_free(struct verifier **v);
+
+/* Who a check found. */
+struct verified {
+	enum auth_reason reason;        /* AUTH_REASON_NONE: right */
+	uint64_t mark;                  /* for throttle_failure() */
+	char account[DIRECTORY_ID_LEN + 1];
+	char address[DIRECTORY_ADDRESS_MAX + 1];
+	char label[DIRECTORY_LABEL_MAX + 1];
+	unsigned scope;                 /* of account and credential together */
+	uint32_t credential;
+	bool was_cached;                /* no PBKDF2 was needed */
+};
+/** verifier_check - is this the user's password (or an app password)? Costs one PBKDF2 whether or not there is such a
+ *  user; two for a password that SASLprep changes. A right one is remembered for a minute. */
+void verifier_check(struct verifier *v, struct sv user, struct sv password, uint32_t fake_iterations, uint64_t now_ms,
+		    struct verified *out);
+/** verifier_scram - the SCRAM-SHA-256 verifier of a user's own password as libsasl2 wants it; for an unknown user one that looks
+ *  alike. FAULT_NONE also then; any other fault is temporary. out gets a NUL. */
+MUST_CHECK struct fault verifier_scram(struct verifier *v, struct sv user, uint32_t fake_iterations, struct buf *out);
+/** verifier_account - after SCRAM proved the user's own password: the account as it is now. */
+void verifier_account(struct verifier *v, struct sv user, struct verified *out);
+
+#endif

@@ -1,0 +1,255 @@
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "common/auth_private.h"
+#include "common/crypt.h"
+#include "common/saslprep.h"
+
+#include "common/banned.h"
+
+#define CACHE_SLOTS 1024
+#define CACHE_MS 60000
+
+/* A password that was right a moment ago. What is kept says nothing about it without the process's key. */
+struct remembered {
+	uint8_t key[CRYPT_SHA256_LEN];  /* HMAC of account, revision and password */
+	uint64_t until_ms;              /* 0: empty */
+	uint32_t credential;
+};
+
+struct verifier {
+	struct directory *directory;
+	uint8_t secret[32];             /* of this process */
+	pthread_mutex_t lock;
+	struct remembered cache[CACHE_SLOTS];
+};
+
+struct verifier *verifier_new(struct directory *directory)
+{
+	struct verifier *v = xcalloc(1, sizeof(*v));
+
+	v->directory = directory;
+	crypt_random(v->secret, sizeof(v->secret));
+	pthread_mutex_init(&v->lock, NULL);
+	return v;
+}
+
+void verifier_free(struct verifier **v)
+{
+	if (!*v)
+		return;
+	pthread_mutex_destroy(&(*v)->lock);
+	secret_wipe(*v, sizeof(**v));
+	free(*v);
+	*v = NULL;
+}
+
+static struct sv octets(const uint8_t *p, size_t len)
+{
+	return sv_from((const char *)p, len);
+}
+
+/* HMAC over parts, each with its length before it, so that no two lists of parts look the same. */
+static void keyed(const struct verifier *v, const struct sv *parts, size_t count, uint8_t out[CRYPT_SHA256_LEN])
+{
+	uint8_t mac[CRYPT_HASH_MAX];
+	struct buf all;
+
+	buf_init(&all, 8192);
+	for (size_t i = 0; i < count; i++) {
+		uint64_t len = parts[i].len;
+
+		if (!buf_append(&all, octets((const uint8_t *)&len, sizeof(len))) || !buf_append(&all, parts[i]))
+			BUG("%zu octets to hash", parts[i].len);
+	}
+	crypt_hmac(CRYPT_SHA256, octets(v->secret, sizeof(v->secret)), buf_sv(&all), mac);
+	memcpy(out, mac, CRYPT_SHA256_LEN);
+	secret_wipe(mac, sizeof(mac));
+	buf_wipe(&all);
+}
+
+static size_t slot_of(const uint8_t key[CRYPT_SHA256_LEN])
+{
+	return (key[0] | (size_t)key[1] << 8) % CACHE_SLOTS;
+}
+
+static bool cache_has(struct verifier *v, const uint8_t key[CRYPT_SHA256_LEN], uint64_t now_ms, uint32_t *credential)
+{
+	struct remembered *r = &v->cache[slot_of(key)];
+
+	pthread_mutex_lock(&v->lock);
+	bool has = r->until_ms > now_ms && crypt_eq(octets(r->key, sizeof(r->key)), octets(key, CRYPT_SHA256_LEN));
+	if (has)
+		*credential = r->credential;
+	pthread_mutex_unlock(&v->lock);
+	return has;
+}
+
+static void cache_put(struct verifier *v, const uint8_t key[CRYPT_SHA256_LEN], uint64_t now_ms, uint32_t credential)
+{
+	struct remembered *r = &v->cache[slot_of(key)];
+
+	pthread_mutex_lock(&v->lock);
+	memcpy(r->key, key, sizeof(r->key));
+	r->until_ms = now_ms + CACHE_MS;
+	r->credential = credential;
+	pthread_mutex_unlock(&v->lock);
+}
+
+/* Which of the credentials fits? All are looked at, whichever does. NULL: none. */
+static const struct directory_credential *fitting(const struct directory_login *l, struct sv password)
+{
+	const struct directory_credential *found = NULL;
+	struct scram_keys keys = crypt_scram_keys(CRYPT_SHA256, password, octets(l->salt, sizeof(l->salt)), l->iterations);
+
+	for (size_t i = 0; i < l->count; i++)
+		if (crypt_eq(octets(keys.stored, DIRECTORY_VERIFIER_LEN),
+			     octets(l->credentials[i].stored, DIRECTORY_VERIFIER_LEN)))
+			found = &l->credentials[i];
+	secret_wipe(&keys, sizeof(keys));
+	return found;
+}
+
+static const struct directory_credential *check_password(const struct directory_login *l, struct sv password)
+{
+	const struct directory_credential *found;
+	struct buf prepared;
+
+	buf_init(&prepared, 8 * DIRECTORY_PASSWORD_MAX);
+	bool has_prepared = saslprep(password, &prepared);
+
+	found = fitting(l, has_prepared ? buf_sv(&prepared) : password);
+	if (!found && has_prepared && !sv_eq(buf_sv(&prepared), password))
+		found = fitting(l, password);
+	buf_wipe(&prepared);
+	return found;
+}
+
+static const struct directory_credential *by_number(const struct directory_login *l, uint32_t number)
+{
+	for (size_t i = 0; i < l->count; i++)
+		if (l->credentials[i].number == number)
+			return &l->credentials[i];
+	return NULL;
+}
+
+static void set_account(struct verified *out, const struct directory_login *l, const struct directory_credential *c)
+{
+	memcpy(out->account, l->account.id, sizeof(out->account));
+	memcpy(out->address, l->account.address, sizeof(out->address));
+	memcpy(out->label, c->label, sizeof(out->label));
+	out->scope = l->account.scope & c->scope;
+	out->credential = c->number;
+	out->reason = l->account.is_enabled ? AUTH_REASON_NONE : AUTH_DISABLED;
+}
+
+/* The account, or what looks like one. The fake is made for everybody, so that making it takes no telling time. */
+static struct fault find_login(struct verifier *v, struct sv user, uint32_t fake_iterations, struct directory_login *out,
+			       bool *is_real)
+{
+	struct directory_login *real = xcalloc(1, sizeof(*real));
+
+	directory_login_fake(v->directory, user, fake_iterations, out);
+	struct fault f = directory_login(v->directory, user, real);
+
+	*is_real = !f.kind;
+	if (*is_real)
+		memcpy(out, real, sizeof(*out));
+	directory_login_done(real);
+	free(real);
+	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
+}
+
+void verifier_check(struct verifier *v, struct sv user, struct sv password, uint32_t fake_iterations, uint64_t now_ms,
+		    struct verified *out)
+{
+	struct directory_login *l = xcalloc(1, sizeof(*l));
+	const struct directory_credential *c = NULL;
+	uint8_t key[CRYPT_SHA256_LEN];
+	bool is_real = false;
+	uint32_t number;
+
+	*out = (struct verified){ .reason = AUTH_BAD_CREDENTIALS };
+	if (!password.len || password.len > DIRECTORY_PASSWORD_MAX || user.len > DIRECTORY_ADDRESS_MAX)
+		goto out;
+	struct fault f = find_login(v, user, fake_iterations, l, &is_real);
+
+	if (f.kind) {
+		log_error(NULL, "auth.directory.failed", KV_FAULT("fault", f));
+		out->reason = AUTH_TEMPORARY;
+		goto out;
+	}
+	/* A fake has no id: its key is as long as the others and never in the cache. */
+	struct sv parts[] = { sv_from(l->account.id, sizeof(l->account.id)),
+			      octets((const uint8_t *)&l->account.revision, sizeof(l->account.revision)), password };
+
+	keyed(v, parts, ARRAY_LEN(parts), key);
+	out->was_cached = cache_has(v, key, now_ms, &number);
+	c = out->was_cached ? by_number(l, number) : check_password(l, password);
+	if (c && is_real) {
+		set_account(out, l, c);
+		if (!out->was_cached)
+			cache_put(v, key, now_ms, c->number);
+	}
+	parts[0] = user;
+	parts[1] = SV("mark");
+	keyed(v, parts, ARRAY_LEN(parts), key);
+	memcpy(&out->mark, key, sizeof(out->mark));
+out:
+	secret_wipe(key, sizeof(key));
+	directory_login_done(l);
+	free(l);
+}
+
+static bool append_base64(struct buf *out, const uint8_t *p, size_t len)
+{
+	return crypt_base64(octets(p, len), out);
+}
+
+struct fault verifier_scram(struct verifier *v, struct sv user, uint32_t fake_iterations, struct buf *out)
+{
+	struct directory_login *l = xcalloc(1, sizeof(*l));
+	struct directory_login *fake = xcalloc(1, sizeof(*fake));
+	bool is_real;
+	struct fault f = find_login(v, user, fake_iterations, l, &is_real);
+
+	if (!f.kind) {
+		const struct directory_credential *c = by_number(l, 0);
+
+		directory_login_fake(v->directory, user, fake_iterations, fake);
+		if (!c)         /* an account without a password of its own: nothing must fit */
+			c = &fake->credentials[0];
+		bool ok = buf_appendf(out, "SCRAM-SHA-256$%u:", l->iterations) &&
+			  append_base64(out, l->salt, sizeof(l->salt)) && buf_append_c(out, '$') &&
+			  append_base64(out, c->stored, sizeof(c->stored)) && buf_append_c(out, ':') &&
+			  append_base64(out, c->server, sizeof(c->server)) && buf_z(out) != NULL;
+		if (!ok)
+			f = fault(FAULT_INTERNAL, "verifier does not fit");
+	} else {
+		log_error(NULL, "auth.directory.failed", KV_FAULT("fault", f));
+	}
+	directory_login_done(l);
+	directory_login_done(fake);
+	free(l);
+	free(fake);
+	return f;
+}
+
+void verifier_account(struct verifier *v, struct sv user, struct verified *out)
+{
+	struct directory_login *l = xcalloc(1, sizeof(*l));
+	const struct directory_credential *c = NULL;
+	struct fault f = directory_login(v->directory, user, l);
+
+	*out = (struct verified){ .reason = AUTH_BAD_CREDENTIALS };
+	if (!f.kind)
+		c = by_number(l, 0);
+	if (c) {
+		set_account(out, l, c);
+	} else if (f.kind && f.kind != FAULT_NOT_FOUND) {
+		log_error(NULL, "auth.directory.failed", KV_FAULT("fault", f));
+		out->reason = AUTH_TEMPORARY;
+	}
+	directory_login_done(l);
+	free(l);
+}

@@ -1,0 +1,777 @@
+/* Logins by every mechanism, right, wrong and broken at every octet; what strangers can tell apart; who is slowed down. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/auth.h"
+#include "common/auth_private.h"
+#include "common/crypt.h"
+#include "common/directory_private.h"
+
+#define ITERATIONS DIRECTORY_ITERATIONS_MIN
+#define OK(expr) assert_int_equal((expr).kind, FAULT_NONE)
+#define ALICE "alice@example.test"
+
+struct place {
+	char path[64];
+	struct directory *dir;
+	struct auth *auth;
+	struct ipnet loopback;
+	struct conf_auth conf;
+	struct auth_peer peer;
+};
+
+static struct netaddr address(const char *text)
+{
+	struct netaddr a;
+
+	assert_true(netaddr_parse(sv_z(text), &a));
+	return a;
+}
+
+static int setup(void **state)
+{
+	struct place *p = xcalloc(1, sizeof(*p));
+	struct sv secret = SV("s\xc3\xa9" "cret \xe2\x85\xa8");
+
+	log_set_level(LOG_LEVEL_ERROR);
+	snprintf(p->path, sizeof(p->path), "/tmp/auth-test-XXXXXX");
+	if (!mkdtemp(p->path))
+		return -1;
+	OK(directory_open(p->path, true, &p->dir));
+	OK(directory_domain_add(p->dir, SV("example.test")));
+	OK(directory_account_add(p->dir, SV(ALICE), &secret, ITERATIONS, NULL));
+	OK(directory_account_add(p->dir, SV("nopassword@example.test"), NULL, ITERATIONS, NULL));
+	OK(auth_open(p->dir, &p->auth));
+	assert_true(ipnet_parse(SV("127.0.0.0/8"), &p->loopback));
+	p->conf = (struct conf_auth){
+		.plaintext_networks = { &p->loopback, 1 },
+		.scram_iterations = ITERATIONS,
+		.failure_delay_ms = 2000,
+		.failure_delay_max_ms = 15000,
+	};
+	p->peer = (struct auth_peer){ .service = AUTH_IMAP, .address = address("192.0.2.1"), .tls = SV("TLSv1.3") };
+	*state = p;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct place *p = *state;
+	char name[100];
+
+	auth_close(&p->auth);
+	directory_close(&p->dir);
+	snprintf(name, sizeof(name), "%s/data.mdb", p->path);
+	unlink(name);
+	snprintf(name, sizeof(name), "%s/lock.mdb", p->path);
+	unlink(name);
+	int rc = rmdir(p->path);
+	free(p);
+	return rc;
+}
+
+static struct auth_session *session(struct place *p)
+{
+	return auth_session_new(p->auth, &p->conf, &p->peer);
+}
+
+/* Heap copies of the exact size, so that one octet too far is an ASan report. */
+static char *exact(struct sv s)
+{
+	char *copy = xmalloc(s.len ? s.len : 1);
+
+	if (s.len)
+		memcpy(copy, s.p, s.len);
+	return copy;
+}
+
+static void start(struct auth_session *s, const char *mechanism, const struct sv *initial, struct auth_result *r)
+{
+	char *copy = initial ? exact(*initial) : NULL;
+	struct sv in = sv_from(copy, initial ? initial->len : 0);
+
+	auth_start(s, sv_z(mechanism), initial ? &in : NULL, r);
+	free(copy);
+}
+
+static void step(struct auth_session *s, struct sv in, struct auth_result *r)
+{
+	char *copy = exact(in);
+
+	auth_result_done(r);
+	auth_step(s, sv_from(copy, in.len), r);
+	free(copy);
+}
+
+static void assert_alice(struct auth_result *r, const char *mechanism)
+{
+	assert_int_equal(r->outcome, AUTH_OK);
+	assert_non_null(r->identity);
+	assert_string_equal(identity_address(r->identity).p, ALICE);
+	assert_int_equal(identity_account(r->identity).len, DIRECTORY_ID_LEN);
+	assert_string_equal(identity_mechanism(r->identity).p, mechanism);
+	assert_string_equal(identity_label(r->identity).p, "password");
+	assert_string_equal(identity_peer(r->identity).p, "192.0.2.1");
+	assert_string_equal(identity_tls(r->identity).p, "TLSv1.3");
+	assert_int_equal(r->delay_ms, 0);
+	auth_result_done(r);
+}
+
+static void assert_fails(struct auth_result *r, enum auth_reason reason)
+{
+	assert_int_equal(r->outcome, AUTH_FAIL);
+	assert_string_equal(auth_reason_name(r->reason), auth_reason_name(reason));
+	assert_null(r->identity);
+	assert_int_equal(r->challenge.len, 0);
+	assert_int_equal(r->delay_ms > 0, reason == AUTH_BAD_CREDENTIALS);
+	auth_result_done(r);
+}
+
+static enum auth_reason plain(struct place *p, struct sv message)
+{
+	struct auth_session *s = session(p);
+	struct auth_result r;
+
+	start(s, "plain", &message, &r);
+	enum auth_reason reason = r.reason;
+	if (r.outcome == AUTH_OK)
+		assert_alice(&r, "PLAIN");
+	else
+		assert_fails(&r, reason);
+	auth_session_unref(&s);
+	return reason;
+}
+
+#define SECRET "s\xc3\xa9" "cret \xe2\x85\xa8"         /* SASLprep makes the numeral IX of its end */
+
+static void plain_takes_the_right_password_only(void **state)
+{
+	struct place *p = *state;
+	static const struct { struct sv message; enum auth_reason reason; } cases[] = {
+		{ SV_INIT("\0" ALICE "\0" SECRET), AUTH_REASON_NONE },
+		{ SV_INIT("\0alice\0" SECRET), AUTH_REASON_NONE },
+		{ SV_INIT("\0ALICE@Example.TEST \0" SECRET), AUTH_REASON_NONE },
+		{ SV_INIT("\0" ALICE "\0s\xc3\xa9" "cret IX"), AUTH_REASON_NONE },
+		{ SV_INIT("\0" ALICE "\0se\xcc\x81" "cret IX"), AUTH_REASON_NONE },
+		{ SV_INIT(ALICE "\0" ALICE "\0" SECRET), AUTH_REASON_NONE },
+		{ SV_INIT("Alice@example.test\0" ALICE "\0" SECRET), AUTH_REASON_NONE },
+		{ SV_INIT("nopassword@example.test\0" ALICE "\0" SECRET), AUTH_BAD_CREDENTIALS },
+		{ SV_INIT("\0" ALICE "\0wrong"), AUTH_BAD_CREDENTIALS },
+		{ SV_INIT("\0" ALICE "\0" SECRET " "), AUTH_BAD_CREDENTIALS },
+		{ SV_INIT("\0" ALICE "\0"), AUTH_BAD_CREDENTIALS },
+		{ SV_INIT("\0nobody@example.test\0" SECRET), AUTH_BAD_CREDENTIALS },
+		{ SV_INIT("\0nopassword@example.test\0" SECRET), AUTH_BAD_CREDENTIALS },
+		{ SV_INIT("\0alice@elsewhere.test\0" SECRET), AUTH_BAD_CREDENTIALS },
+		{ SV_INIT("\0no address\0" SECRET), AUTH_BAD_CREDENTIALS },
+		{ SV_INIT("\0\xff\xfe\0" SECRET), AUTH_BAD_CREDENTIALS },
+		{ SV_INIT("\0\0" SECRET), AUTH_BAD_CREDENTIALS },
+		{ SV_INIT("\0" ALICE "\0" SECRET "\0"), AUTH_MALFORMED },
+		{ SV_INIT("\0" ALICE), AUTH_MALFORMED },
+		{ SV_INIT("nothing"), AUTH_MALFORMED },
+		{ SV_INIT(""), AUTH_MALFORMED },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		if (plain(p, cases[i].message) != cases[i].reason)
+			fail_msg("case %zu: %s", i, auth_reason_name(plain(p, cases[i].message)));
+}
+
+static void plain_fails_at_every_cut(void **state)
+{
+	struct place *p = *state;
+	struct sv whole = SV("\0" ALICE "\0" SECRET);
+
+	for (size_t cut = 0; cut < whole.len; cut++)
+		assert_int_not_equal(plain(p, sv_sub(whole, 0, cut)), AUTH_REASON_NONE);
+}
+
+static void an_initial_response_is_asked_for_when_none_came(void **state)
+{
+	struct place *p = *state;
+	struct auth_session *s = session(p);
+	struct auth_result r;
+
+	start(s, "PLAIN", NULL, &r);
+	assert_int_equal(r.outcome, AUTH_CONTINUE);
+	assert_int_equal(r.challenge.len, 0);
+	step(s, SV("\0" ALICE "\0" SECRET), &r);
+	assert_alice(&r, "PLAIN");
+	step(s, SV("more"), &r);
+	assert_fails(&r, AUTH_MALFORMED);
+	auth_session_unref(&s);
+}
+
+static void login_asks_for_name_and_password(void **state)
+{
+	struct place *p = *state;
+	struct auth_session *s = session(p);
+	struct auth_result r;
+	struct sv name = SV("Alice@Example.test"), none = SV_NONE;
+
+	start(s, "login", NULL, &r);
+	assert_true(r.outcome == AUTH_CONTINUE && sv_eq(buf_sv(&r.challenge), SV("Username:")));
+	step(s, name, &r);
+	assert_true(r.outcome == AUTH_CONTINUE && sv_eq(buf_sv(&r.challenge), SV("Password:")));
+	step(s, SV(SECRET), &r);
+	assert_alice(&r, "LOGIN");
+
+	start(s, "LOGIN", &name, &r);
+	assert_true(r.outcome == AUTH_CONTINUE && sv_eq(buf_sv(&r.challenge), SV("Password:")));
+	step(s, SV("wrong"), &r);
+	assert_fails(&r, AUTH_BAD_CREDENTIALS);
+
+	start(s, "LOGIN", &none, &r);
+	assert_true(r.outcome == AUTH_CONTINUE && sv_eq(buf_sv(&r.challenge), SV("Username:")));
+	step(s, none, &r);
+	step(s, none, &r);
+	assert_fails(&r, AUTH_BAD_CREDENTIALS);
+	for (size_t cut = 0; cut < name.len; cut++) {
+		struct sv part = sv_sub(name, 0, cut);
+		start(s, "LOGIN", NULL, &r);
+		step(s, part, &r);
+		step(s, SV(SECRET), &r);
+		if (cut == 5)           /* "Alice": the only domain is meant */
+			assert_alice(&r, "LOGIN");
+		else
+			assert_fails(&r, AUTH_BAD_CREDENTIALS);
+	}
+	auth_session_unref(&s);
+}
+
+static void a_name_and_a_password_in_clear_take_the_same_path(void **state)
+{
+	struct place *p = *state;
+	struct auth_session *s = session(p);
+	struct auth_result r;
+	char *longest = xcalloc(1, 20000);
+
+	auth_login(s, SV("alice"), SV(SECRET), &r);
+	assert_alice(&r, "CLEAR");
+	auth_login(s, SV("alice"), SV("secret"), &r);
+	assert_fails(&r, AUTH_BAD_CREDENTIALS);
+	auth_login(s, SV_NONE, SV_NONE, &r);
+	assert_fails(&r, AUTH_BAD_CREDENTIALS);
+	memset(longest, 'x', 20000);
+	auth_login(s, sv_from(longest, 20000), SV(SECRET), &r);
+	assert_fails(&r, AUTH_BAD_CREDENTIALS);
+	auth_login(s, SV("alice"), sv_from(longest, 20000), &r);
+	assert_fails(&r, AUTH_BAD_CREDENTIALS);
+	auth_login(s, SV(ALICE "\0x"), SV(SECRET), &r);
+	assert_fails(&r, AUTH_BAD_CREDENTIALS);
+	auth_login(s, SV("alice"), SV(SECRET "\0"), &r);
+	assert_fails(&r, AUTH_BAD_CREDENTIALS);
+	start(s, "PLAIN", &(struct sv){ longest, 20000 }, &r);
+	assert_fails(&r, AUTH_MALFORMED);
+	free(longest);
+	auth_session_unref(&s);
+}
+
+/* --- a SCRAM-SHA-256 client (RFC 5802 §5) --- */
+
+struct scram {
+	char gs2[64];
+	char first_bare[256];
+	char server_first[512];
+	uint8_t server_signature[64];
+	char final[1024];
+};
+
+static struct sv scram_first(struct scram *c, const char *gs2, const char *user)
+{
+	static char message[512];
+
+	snprintf(c->gs2, sizeof(c->gs2), "%s", gs2);
+	snprintf(c->first_bare, sizeof(c->first_bare), "n=%s,r=fyko+d2lbbFgONRv9qkxdawL", user);
+	snprintf(message, sizeof(message), "%s%s", c->gs2, c->first_bare);
+	return sv_z(message);
+}
+
+static void base64(const void *p, size_t len, char *out, size_t size)
+{
+	struct buf b;
+
+	buf_init(&b, size);
+	assert_true(crypt_base64(sv_from(p, len), &b));
+	snprintf(out, size, "%s", buf_z(&b));
+	buf_done(&b);
+}
+
+/* Reads the challenge; makes the client's final message. */
+static struct sv scram_final(struct scram *c, struct sv challenge, const char *password)
+{
+	char nonce[128], salt64[64], cbind[128], proof64[64], auth_message[2048];
+	unsigned iterations = 0;
+	struct buf salt;
+	uint8_t client_key[64], signature[64], salted[32], server_key[64], stored[64];
+
+	snprintf(c->server_first, sizeof(c->server_first), "%.*s", SV_FMT(challenge));
+	assert_int_equal(sscanf(c->server_first, "r=%127[^,],s=%63[^,],i=%u", nonce, salt64, &iterations), 3);
+	assert_int_equal(strncmp(nonce, "fyko+d2lbbFgONRv9qkxdawL", 24), 0);
+	assert_int_equal(iterations, ITERATIONS);
+	buf_init(&salt, 64);
+	assert_true(crypt_base64_decode(sv_z(salt64), &salt));
+	crypt_pbkdf2(CRYPT_SHA256, sv_z(password), buf_sv(&salt), iterations, salted, sizeof(salted));
+	buf_done(&salt);
+	struct sv key = sv_from((char *)salted, sizeof(salted));
+	crypt_hmac(CRYPT_SHA256, key, SV("Client Key"), client_key);
+	crypt_hmac(CRYPT_SHA256, key, SV("Server Key"), server_key);
+	crypt_digest(CRYPT_SHA256, sv_from((char *)client_key, 32), stored);
+	base64(c->gs2, strlen(c->gs2), cbind, sizeof(cbind));
+	snprintf(c->final, sizeof(c->final), "c=%s,r=%s", cbind, nonce);
+	snprintf(auth_message, sizeof(auth_message), "%s,%s,%s", c->first_bare, c->server_first, c->final);
+	crypt_hmac(CRYPT_SHA256, sv_from((char *)stored, 32), sv_z(auth_message), signature);
+	crypt_hmac(CRYPT_SHA256, sv_from((char *)server_key, 32), sv_z(auth_message), c->server_signature);
+	for (int i = 0; i < 32; i++)
+		client_key[i] ^= signature[i];
+	base64(client_key, 32, proof64, sizeof(proof64));
+	size_t len = strlen(c->final);
+	snprintf(c->final + len, sizeof(c->final) - len, ",p=%s", proof64);
+	return sv_z(c->final);
+}
+
+/* The whole exchange; r is what it ended with. */
+static void scram(struct auth_session *s, const char *gs2, const char *user, const char *password, struct auth_result *r)
+{
+	struct scram c;
+	char signature[64];
+	struct sv first = scram_first(&c, gs2, user);
+
+	start(s, "SCRAM-SHA-256", &first, r);
+	if (r->outcome != AUTH_CONTINUE)
+		return;
+	struct sv final = scram_final(&c, buf_sv(&r->challenge), password);
+	step(s, final, r);
+	if (r->outcome != AUTH_CONTINUE)
+		return;
+	base64(c.server_signature, 32, signature, sizeof(signature));
+	assert_true(sv_starts(buf_sv(&r->challenge), SV("v=")));
+	assert_true(sv_eq(sv_sub(buf_sv(&r->challenge), 2, 100), sv_z(signature)));
+	step(s, SV_NONE, r);
+}
+
+/* A SCRAM client prepares the password itself. */
+#define PREPARED "s\xc3\xa9" "cret IX"
+
+static void scram_proves_both_sides(void **state)
+{
+	struct place *p = *state;
+	struct auth_session *s = session(p);
+	struct auth_result r;
+
+	scram(s, "n,,", ALICE, PREPARED, &r);
+	assert_alice(&r, "SCRAM-SHA-256");
+	scram(s, "y,,", ALICE, PREPARED, &r);           /* we have no channel binding: "you had none" is right */
+	assert_alice(&r, "SCRAM-SHA-256");
+	scram(s, "n,a=" ALICE ",", "Alice@Example.test", PREPARED, &r);
+	assert_alice(&r, "SCRAM-SHA-256");
+	scram(s, "n,a=nopassword@example.test,", ALICE, PREPARED, &r);
+	assert_fails(&r, AUTH_BAD_CREDENTIALS);
+	scram(s, "n,,", "alice", PREPARED, &r);
+	assert_alice(&r, "SCRAM-SHA-256");
+	scram(s, "n,,", ALICE, "wrong", &r);
+	assert_fails(&r, AUTH_BAD_CREDENTIALS);
+	scram(s, "p=tls-exporter,,", ALICE, PREPARED, &r);
+	assert_int_equal(r.outcome, AUTH_FAIL);
+	auth_result_done(&r);
+	auth_session_unref(&s);
+}
+
+static void an_unknown_user_gets_a_challenge_like_any_other(void **state)
+{
+	struct place *p = *state;
+	static const char *const users[] = { ALICE, "nobody@example.test", "nopassword@example.test", "no address", "=2C=3D" };
+	struct auth_session *s = session(p);
+	struct auth_result r;
+	size_t len = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(users); i++) {
+		char salts[2][64];
+
+		for (int turn = 0; turn < 2; turn++) {
+			struct scram c;
+			struct sv first = scram_first(&c, "n,,", users[i]);
+			char text[512];
+
+			start(s, "SCRAM-SHA-256", &first, &r);
+			assert_int_equal(r.outcome, AUTH_CONTINUE);
+			len = len ? len : r.challenge.len;
+			assert_int_equal(r.challenge.len, len);
+			snprintf(text, sizeof(text), "%.*s", SV_FMT(buf_sv(&r.challenge)));
+			assert_int_equal(sscanf(text, "r=%*[^,],s=%63[^,],", salts[turn]), 1);
+			auth_result_done(&r);
+		}
+		assert_string_equal(salts[0], salts[1]);
+		if (strcmp(users[i], ALICE) != 0) {
+			scram(s, "n,,", users[i], PREPARED, &r);
+			assert_fails(&r, AUTH_BAD_CREDENTIALS);
+		}
+	}
+	auth_session_unref(&s);
+}
+
+static void broken_scram_messages_end_the_exchange(void **state)
+{
+	struct place *p = *state;
+	static const struct sv firsts[] = {
+		SV_INIT(""), SV_INIT("n"), SV_INIT("n,"), SV_INIT("n,,"), SV_INIT("n,,n="), SV_INIT("n,,n=,r="), SV_INIT("x,,n=a,r=b"), SV_INIT("n,,m=x,n=a,r=b"),
+		SV_INIT("n,,r=b,n=a"), SV_INIT("n,a=,n=alice,r=b,x=y,,,"), SV_INIT("p=,,n=alice,r=b"), SV_INIT("n,,n=a=2,r=bbbbbb"),
+		SV_INIT("n,,n=al\0ice,r=bbbbb"), SV_INIT("n,,n==,r=bbbbbbbb"), SV_INIT("n,a==3,n=alice,r=bbbbb"), SV_INIT("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"),
+	};
+	struct auth_session *s = session(p);
+	struct auth_result r;
+	struct scram c;
+
+	for (size_t i = 0; i < ARRAY_LEN(firsts); i++) {
+		start(s, "SCRAM-SHA-256", &firsts[i], &r);
+		if (r.outcome == AUTH_CONTINUE)
+			step(s, SV("c=biws,r=x,p=y"), &r);
+		assert_int_equal(r.outcome, AUTH_FAIL);
+		auth_result_done(&r);
+	}
+	struct sv first = scram_first(&c, "n,,", ALICE);
+	char *copy = sv_copy_z(first);
+	size_t len = first.len;
+	for (size_t cut = 0; cut < len; cut++) {
+		struct sv part = sv_from(copy, cut);
+		start(s, "SCRAM-SHA-256", &part, &r);
+		if (r.outcome == AUTH_CONTINUE)
+			step(s, SV_NONE, &r);
+		assert_int_equal(r.outcome, AUTH_FAIL);
+		auth_result_done(&r);
+	}
+	free(copy);
+	/* The final message cut, and with each octet changed. */
+	for (size_t at = 0, end = 1; at < 2 * end; at++) {
+		first = scram_first(&c, "n,,", ALICE);
+		start(s, "SCRAM-SHA-256", &first, &r);
+		struct sv final = scram_final(&c, buf_sv(&r.challenge), PREPARED);
+		end = final.len;
+		if (at < end) {
+			final.len = at;
+		} else if (at - end == end - 2) {
+			auth_result_done(&r);           /* the last sextet has unused bits, which libsasl2 ignores */
+			continue;
+		} else {
+			c.final[at - end] ^= 1;
+		}
+		step(s, final, &r);
+		assert_int_equal(r.outcome, AUTH_FAIL);
+		auth_result_done(&r);
+	}
+	auth_session_unref(&s);
+}
+
+static void a_mechanism_is_offered_by_the_state_of_the_connection(void **state)
+{
+	struct place *p = *state;
+	struct buf list;
+	struct auth_session *s;
+	struct auth_result r;
+	struct sv message = SV("\0" ALICE "\0" SECRET);
+
+	buf_init(&list, AUTH_MECHANISMS_MAX);
+	auth_mechanisms(&p->conf, &p->peer, &list);
+	assert_string_equal(buf_z(&list), "PLAIN LOGIN SCRAM-SHA-256");
+	buf_clear(&list);
+	p->peer.tls = SV_NONE;
+	auth_mechanisms(&p->conf, &p->peer, &list);
+	assert_string_equal(buf_z(&list), "SCRAM-SHA-256");
+	assert_false(auth_may_send_password(&p->conf, &p->peer));
+	s = session(p);
+	start(s, "PLAIN", &message, &r);
+	assert_fails(&r, AUTH_PLAINTEXT_REFUSED);
+	start(s, "LOGIN", NULL, &r);
+	assert_fails(&r, AUTH_PLAINTEXT_REFUSED);
+	auth_login(s, SV(ALICE), SV(SECRET), &r);
+	assert_fails(&r, AUTH_PLAINTEXT_REFUSED);
+	scram(s, "n,,", ALICE, PREPARED, &r);
+	assert_int_equal(r.outcome, AUTH_OK);
+	assert_string_equal(identity_tls(r.identity).p, "");
+	auth_result_done(&r);
+	auth_session_unref(&s);
+
+	buf_clear(&list);
+	p->peer.address = address("127.0.0.9");
+	auth_mechanisms(&p->conf, &p->peer, &list);
+	assert_string_equal(buf_z(&list), "PLAIN LOGIN SCRAM-SHA-256");
+	s = session(p);
+	auth_login(s, SV(ALICE), SV(SECRET), &r);
+	assert_int_equal(r.outcome, AUTH_OK);
+	auth_result_done(&r);
+	static const char *const others[] = { "", "EXTERNAL", "ANONYMOUS", "CRAM-MD5", "DIGEST-MD5", "SCRAM-SHA-1",
+					      "SCRAM-SHA-256-PLUS", "PLAINX", "PLAI" };
+	for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+		start(s, others[i], NULL, &r);
+		assert_fails(&r, AUTH_UNKNOWN_MECHANISM);
+	}
+	auth_session_unref(&s);
+	buf_done(&list);
+}
+
+static void a_right_password_may_still_not_be_enough(void **state)
+{
+	struct place *p = *state;
+	struct directory_account a;
+	struct auth_session *s = session(p);
+	struct auth_result r;
+
+	OK(directory_credential_add(p->dir, SV(ALICE), SV("phone"), SCOPE_SUBMISSION, SV("app"), NULL));
+	auth_login(s, SV(ALICE), SV("app"), &r);
+	assert_fails(&r, AUTH_NOT_HERE);
+	OK(directory_account_get(p->dir, SV(ALICE), &a));
+	a.scope = SCOPE_POP3 | SCOPE_SUBMISSION;
+	OK(directory_account_set(p->dir, &a));
+	auth_login(s, SV(ALICE), SV(SECRET), &r);
+	assert_fails(&r, AUTH_NOT_HERE);
+	scram(s, "n,,", ALICE, PREPARED, &r);
+	assert_fails(&r, AUTH_NOT_HERE);
+	auth_session_unref(&s);
+	p->peer.service = AUTH_SMTP;
+	s = session(p);
+	auth_login(s, SV(ALICE), SV("app"), &r);
+	assert_int_equal(r.outcome, AUTH_OK);
+	assert_string_equal(identity_label(r.identity).p, "phone");
+	assert_int_equal(identity_scope(r.identity), SCOPE_SUBMISSION);
+	assert_int_equal(identity_credential(r.identity), 1);
+	auth_result_done(&r);
+	OK(directory_account_get(p->dir, SV(ALICE), &a));
+	a.is_enabled = false;
+	OK(directory_account_set(p->dir, &a));
+	auth_login(s, SV(ALICE), SV(SECRET), &r);
+	assert_fails(&r, AUTH_DISABLED);
+	auth_login(s, SV(ALICE), SV("wrong"), &r);
+	assert_fails(&r, AUTH_BAD_CREDENTIALS);         /* says nothing of the account to those who guess */
+	scram(s, "n,,", ALICE, PREPARED, &r);
+	assert_fails(&r, AUTH_DISABLED);
+	auth_session_unref(&s);
+}
+
+static void a_damaged_directory_is_a_temporary_failure(void **state)
+{
+	struct place *p = *state;
+	struct directory_account a;
+	struct kv_txn *txn = NULL;
+	struct auth_session *s = session(p);
+	struct auth_result r;
+
+	OK(directory_account_get(p->dir, SV(ALICE), &a));
+	OK(kv_write_begin(p->dir->env, &txn));
+	OK(kv_put(txn, DT_ACCOUNTS, sv_z(a.id), SV("junk")));
+	OK(kv_commit(&txn));
+	log_set_file("/dev/null").kind ? fail() : (void)0;
+	auth_login(s, SV(ALICE), SV(SECRET), &r);
+	assert_fails(&r, AUTH_TEMPORARY);
+	start(s, "PLAIN", &SV("\0" ALICE "\0" SECRET), &r);
+	assert_fails(&r, AUTH_TEMPORARY);
+	scram(s, "n,,", ALICE, PREPARED, &r);
+	assert_fails(&r, AUTH_TEMPORARY);
+	OK(log_set_file(NULL));
+	auth_session_unref(&s);
+}
+
+static void an_exchange_can_be_given_up_and_begun_again(void **state)
+{
+	struct place *p = *state;
+	struct auth_session *s = session(p), *other = auth_session_ref(s);
+	struct auth_result r;
+	struct scram c;
+	struct sv first = scram_first(&c, "n,,", ALICE);
+
+	step(s, SV("x"), &(struct auth_result){ .outcome = AUTH_FAIL });
+	start(s, "SCRAM-SHA-256", &first, &r);
+	assert_int_equal(r.outcome, AUTH_CONTINUE);
+	auth_result_done(&r);
+	auth_cancel(s);
+	auth_step(s, SV("x"), &r);
+	assert_fails(&r, AUTH_MALFORMED);
+	start(s, "LOGIN", NULL, &r);
+	auth_result_done(&r);
+	start(s, "SCRAM-SHA-256", &first, &r);
+	auth_result_done(&r);
+	scram(s, "n,,", ALICE, PREPARED, &r);
+	assert_alice(&r, "SCRAM-SHA-256");
+	auth_session_unref(&s);
+	auth_session_unref(&other);
+	auth_session_unref(&other);
+}
+
+static void responses_are_strict_base64(void **state)
+{
+	static const struct { const char *line; bool is_initial; enum auth_response answer; const char *octets; } cases[] = {
+		{ "*", false, AUTH_RESPONSE_CANCEL, "" }, { "*", true, AUTH_RESPONSE_BAD, "" },
+		{ "=", true, AUTH_RESPONSE_DATA, "" }, { "=", false, AUTH_RESPONSE_BAD, "" },
+		{ "", false, AUTH_RESPONSE_DATA, "" }, { "YWJj", false, AUTH_RESPONSE_DATA, "abc" },
+		{ "YWI=", true, AUTH_RESPONSE_DATA, "ab" }, { "YWI", false, AUTH_RESPONSE_BAD, "" },
+		{ "YW I=", false, AUTH_RESPONSE_BAD, "" }, { "YWJ=", false, AUTH_RESPONSE_BAD, "" },
+		{ "YWI=YWI=", false, AUTH_RESPONSE_BAD, "" }, { "**", false, AUTH_RESPONSE_BAD, "" },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct buf out;
+
+		buf_init(&out, AUTH_INPUT_MAX);
+		assert_int_equal(auth_decode_response(sv_z(cases[i].line), cases[i].is_initial, &out), cases[i].answer);
+		assert_true(sv_eq(buf_sv(&out), sv_z(cases[i].octets)));
+		buf_wipe(&out);
+	}
+	size_t len = (AUTH_INPUT_MAX + 8) / 3 * 4;
+	char *longest = xmalloc(len);
+	struct buf out;
+	memset(longest, 'A', len);
+	buf_init(&out, AUTH_INPUT_MAX);
+	assert_int_equal(auth_decode_response(sv_from(longest, len), false, &out), AUTH_RESPONSE_BAD);
+	buf_wipe(&out);
+	free(longest);
+}
+
+static void a_right_password_is_remembered_until_it_changes(void **state)
+{
+	struct place *p = *state;
+	struct verifier *v = verifier_new(p->dir);
+	struct verified who;
+
+	verifier_check(v, SV(ALICE), SV(SECRET), ITERATIONS, 1000, &who);
+	assert_int_equal(who.reason, AUTH_REASON_NONE);
+	assert_false(who.was_cached);
+	verifier_check(v, SV(ALICE), SV(SECRET), ITERATIONS, 2000, &who);
+	assert_int_equal(who.reason, AUTH_REASON_NONE);
+	assert_true(who.was_cached);
+	assert_string_equal(who.address, ALICE);
+	verifier_check(v, SV(ALICE), SV("wrong"), ITERATIONS, 2000, &who);
+	assert_int_equal(who.reason, AUTH_BAD_CREDENTIALS);
+	assert_false(who.was_cached);
+	verifier_check(v, SV("nopassword@example.test"), SV(SECRET), ITERATIONS, 2000, &who);
+	assert_int_equal(who.reason, AUTH_BAD_CREDENTIALS);
+	verifier_check(v, SV(ALICE), SV(SECRET), ITERATIONS, 62000, &who);
+	assert_false(who.was_cached);                   /* a minute is over */
+	OK(directory_password_set(p->dir, SV(ALICE), SV("new"), ITERATIONS));
+	verifier_check(v, SV(ALICE), SV(SECRET), ITERATIONS, 62001, &who);
+	assert_int_equal(who.reason, AUTH_BAD_CREDENTIALS);
+	verifier_check(v, SV(ALICE), SV("new"), ITERATIONS, 62001, &who);
+	assert_int_equal(who.reason, AUTH_REASON_NONE);
+	verifier_free(&v);
+}
+
+static void failures_are_answered_later_and_later(void **state)
+{
+	struct throttle *t = throttle_new();
+	struct netaddr a = address("192.0.2.7"), b = address("192.0.2.8");
+	struct netaddr x = address("2001:db8:1:2::1"), y = address("2001:db8:1:2:ffff::1"), z = address("2001:db8:1:3::1");
+	uint64_t now = 5;
+
+	(void)state;
+	assert_int_equal(throttle_failure(t, &a, 1, now, 2000, 15000), 2000);
+	assert_int_equal(throttle_failure(t, &a, 1, now, 2000, 15000), 2000);   /* the same wrong password again */
+	assert_int_equal(throttle_failure(t, &a, 2, now, 2000, 15000), 4000);
+	assert_int_equal(throttle_failure(t, &b, 2, now, 2000, 15000), 2000);
+	assert_int_equal(throttle_failure(t, &a, 3, now, 2000, 15000), 8000);
+	assert_int_equal(throttle_failure(t, &a, 0, now, 2000, 15000), 15000);
+	assert_int_equal(throttle_failure(t, &a, 0, now, 2000, 15000), 15000);
+	for (int i = 0; i < 1000; i++)
+		assert_int_equal(throttle_failure(t, &a, 0, now, 2000, 15000), 15000);
+	assert_int_equal(throttle_failure(t, &a, 0, now, 0, 0), 0);
+	assert_int_equal(throttle_failure(t, &x, 1, now, 2000, 15000), 2000);
+	assert_int_equal(throttle_failure(t, &y, 2, now, 2000, 15000), 4000);
+	assert_int_equal(throttle_failure(t, &z, 3, now, 2000, 15000), 2000);
+	now += 15 * 60 * 1000;
+	assert_int_equal(throttle_failure(t, &a, 9, now, 2000, 15000), 2000);
+	assert_int_equal(throttle_count(t), 1);
+	for (unsigned i = 0; i < 10000; i++) {
+		char text[32];
+
+		snprintf(text, sizeof(text), "10.1.%u.%u", i / 250, i % 250);
+		struct netaddr many = address(text);
+		(void)throttle_failure(t, &many, 1, now, 2000, 15000);
+	}
+	assert_true(throttle_count(t) <= 8192);
+	throttle_free(&t);
+}
+
+static void wrong_passwords_of_a_connection_are_slowed_down(void **state)
+{
+	struct place *p = *state;
+	struct auth_session *s = session(p);
+	struct auth_result r;
+	static const struct { const char *password; uint32_t delay; } tries[] = {
+		{ "a", 2000 }, { "a", 2000 }, { "b", 4000 }, { "c", 8000 }, { "a", 8000 }, { "d", 15000 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(tries); i++) {
+		auth_login(s, SV(ALICE), sv_z(tries[i].password), &r);
+		assert_int_equal(r.delay_ms, tries[i].delay);
+		auth_result_done(&r);
+	}
+	auth_login(s, SV(ALICE), SV(SECRET), &r);       /* the right one is not held up */
+	assert_alice(&r, "CLEAR");
+	auth_session_unref(&s);
+}
+
+static void *log_in_often(void *arg)
+{
+	struct place *p = arg;
+
+	for (int i = 0; i < 10; i++) {
+		struct auth_session *s = session(p);
+		struct auth_result r;
+		struct sv message = i % 3 ? SV("\0" ALICE "\0" SECRET) : SV("\0" ALICE "\0wrong");
+
+		auth_start(s, SV("PLAIN"), &message, &r);
+		if ((r.outcome == AUTH_OK) != (i % 3 != 0))
+			return NULL;
+		auth_result_done(&r);
+		scram(s, "n,,", ALICE, i % 2 ? PREPARED : "wrong", &r);
+		if ((r.outcome == AUTH_OK) != (i % 2 != 0))
+			return NULL;
+		auth_result_done(&r);
+		auth_session_unref(&s);
+	}
+	return p;
+}
+
+static void four_threads_log_in_at_once(void **state)
+{
+	struct place *p = *state;
+	pthread_t threads[4];
+	void *result;
+
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, log_in_often, p), 0);
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
+		assert_int_equal(pthread_join(threads[i], &result), 0);
+		assert_ptr_equal(result, p);
+	}
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(plain_takes_the_right_password_only),
+		CASE(plain_fails_at_every_cut),
+		CASE(an_initial_response_is_asked_for_when_none_came),
+		CASE(login_asks_for_name_and_password),
+		CASE(a_name_and_a_password_in_clear_take_the_same_path),
+		CASE(scram_proves_both_sides),
+		CASE(an_unknown_user_gets_a_challenge_like_any_other),
+		CASE(broken_scram_messages_end_the_exchange),
+		CASE(a_mechanism_is_offered_by_the_state_of_the_connection),
+		CASE(a_right_password_may_still_not_be_enough),
+		CASE(a_damaged_directory_is_a_temporary_failure),
+		CASE(an_exchange_can_be_given_up_and_begun_again),
+		cmocka_unit_test(responses_are_strict_base64),
+		CASE(a_right_password_is_remembered_until_it_changes),
+		cmocka_unit_test(failures_are_answered_later_and_later),
+		CASE(wrong_passwords_of_a_connection_are_slowed_down),
+		CASE(four_threads_log_in_at_once),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
