@@ -170,34 +170,34 @@ static void write_json(struct json_out *j, const struct column *column, const st
 
 	switch (column->kind) {
 	case COLUMN_TEXT:
-		json_z(j, column->name, cell->text);
+		json_out_z(j, column->name, cell->text);
 		return;
 	case COLUMN_LIST:
-		json_array(j, column->name);
+		json_out_array(j, column->name);
 		rest = sv_z(cell->text);
 		while (rest.len && sv_split(&rest, ' ', &word))
 			if (word.len)
-				json_sv(j, NULL, word);
-		json_array_end(j);
+				json_out_sv(j, NULL, word);
+		json_out_array_end(j);
 		return;
 	case COLUMN_BOOL:
-		json_bool(j, column->name, cell->number != 0);
+		json_out_bool(j, column->name, cell->number != 0);
 		return;
 	case COLUMN_NUMBER:
 	case COLUMN_BYTES:
 		if (!cell->number && column->zero_text)
-			json_null(j, column->name);
+			json_out_null(j, column->name);
 		else
-			json_u64(j, column->name, cell->number);
+			json_out_u64(j, column->name, cell->number);
 		return;
 	case COLUMN_TIME:
 		if (!cell->number && column->zero_text) {
-			json_null(j, column->name);
+			json_out_null(j, column->name);
 			return;
 		}
 		buf_init(&text, 64);
 		append_time(&text, cell->number, false);
-		json_sv(j, column->name, buf_sv(&text));
+		json_out_sv(j, column->name, buf_sv(&text));
 		buf_done(&text);
 		return;
 	}
@@ -210,15 +210,15 @@ static void print_json(const struct table *t, struct buf *out)
 
 	json_out_init(&j, out);
 	if (!t->is_facts)
-		json_array(&j, NULL);
+		json_out_array(&j, NULL);
 	for (size_t r = 0; r < rows; r++) {
-		json_object(&j, NULL);
+		json_out_object(&j, NULL);
 		for (size_t c = 0; c < t->column_count; c++)
 			write_json(&j, &t->columns[c], &t->cells[r * t->column_count + c]);
-		json_object_end(&j);
+		json_out_object_end(&j);
 	}
 	if (!t->is_facts)
-		json_array_end(&j);
+		json_out_array_end(&j);
 	buf_append_c(out, '\n');
 }
 
