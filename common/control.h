@@ -5,8 +5,9 @@
  *   {"verb":"status"}
  *   {"worker":0,"sessions":12}
  *   {"done":true}     or     {"error":{"kind":"not-found","text":"..."}}
- * Verbs are rows. The master answers those it can; the others it passes on to every worker and merges their lines. A request
- * that is wrong gets an error and its connection is closed; nobody else notices. */
+ * The top-level names "done" and "error" belong to the last line. One connection is one request. Verbs are rows. The master
+ * answers those it can; the others it passes on to every worker and merges their lines. A request that is wrong gets an error
+ * and its connection is closed; nobody else notices. */
 #ifndef COMMON_CONTROL_H
 #define COMMON_CONTROL_H
 
@@ -42,17 +43,18 @@ struct control_verb {
 /* ---- serving, on a loop ---- */
 
 struct control_server;
-/** control_listen - bind the socket (before privileges are dropped) without serving yet. */
+/** control_listen - bind the socket, without serving yet; a name left by a dead daemon is replaced, so hold the pid file. After
+ *  privileges were dropped: it belongs to who calls. */
 MUST_CHECK struct fault control_listen(const struct instance *instance, const char *name, int *fd);
 /**
  * control_server_new - answer on fd, which it owns.
  * @verbs: ends with a row without a name; asked first
  * @other: called for a verb that is in no row; NULL: such a verb is an error
  */
+typedef void control_other_fn(void *arg, struct sv verb, struct sv line, struct control_reply *reply);
 struct control_server *control_server_new(struct loop *loop, int fd, const struct control_verb *verbs,
-                                          void (*other)(void *arg, struct sv verb, struct sv line,
-                                                        struct control_reply *reply),
-                                          void *arg);
+                                          control_other_fn *other, void *arg);
+/** control_server_free - answers under way find their client gone. Removing the socket's name is the caller's. */
 void control_server_free(struct control_server **server);
 
 /* ---- a pipe between a master and its worker ---- */
@@ -71,20 +73,23 @@ struct control_pipe *control_pipe_new(struct loop *loop, int fd, const struct co
 bool control_pipe_send(struct control_pipe *pipe, struct sv line);
 void control_pipe_free(struct control_pipe **pipe);
 
-/** control_relay - the master's side: pass a request on to workers and merge what they say.
- *  control_serve_pipe - the worker's side: run the verb of a line that came over the pipe. */
+/* In the master: a request passed on to some workers, whose lines are merged into one answer. */
 struct control_relay;
-/** control_relay_new - @reply: finished when all @count workers have finished, or died, or @wait_ms are over. */
-struct control_relay *control_relay_new(struct loop *loop, struct control_reply *reply, uint32_t wait_ms);
-/** control_relay_ask - send the request to one more worker. Call control_relay_go() once all were asked. */
+/** control_relay_new - @reply: taken over, *reply is NULL; finished when all who were asked have finished, or died, or wait_ms
+ *  are over. */
+struct control_relay *control_relay_new(struct loop *loop, struct control_reply **reply, uint32_t wait_ms);
+/** control_relay_ask - send the request to one more worker. */
 void control_relay_ask(struct control_relay *relay, struct control_pipe *to, struct sv request);
+/** control_relay_go - all were asked. Sets *relay to NULL: from here on it looks after itself. */
 void control_relay_go(struct control_relay **relay);
-/** control_relay_take - a line from a worker's pipe: true when it was part of an answer. */
+/** control_relay_take - a line from a worker's pipe: true when it was part of an answer. Freeing the pipe counts as the worker's
+ *  last word. */
 bool control_relay_take(struct control_pipe *from, struct sv line);
-/** control_relay_lost - this pipe ends: whoever waits for it waits no longer. */
-void control_relay_lost(struct control_pipe *from);
-/** control_serve_line - in a worker: true when the line was a request, which is run. */
-bool control_serve_line(struct control_pipe *pipe, struct sv line, const struct control_verb *verbs, void *arg);
+
+/** control_serve_line - in a worker: true when the line from the master was a request, which is run. Every line of the answer
+ *  gets a member "worker" with this number. */
+bool control_serve_line(struct control_pipe *pipe, struct sv line, const struct control_verb *verbs, void *arg,
+                        unsigned worker);
 
 /* ---- asking: blocking, for the command line ---- */
 
