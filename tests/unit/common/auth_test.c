@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <pthread.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -277,6 +278,7 @@ static void a_name_and_a_password_in_clear_take_the_same_path(void **state)
 /* --- a SCRAM-SHA-256 client (RFC 5802 §5) --- */
 
 struct scram {
+	char first[512];
 	char gs2[64];
 	char first_bare[256];
 	char server_first[512];
@@ -286,12 +288,10 @@ struct scram {
 
 static struct sv scram_first(struct scram *c, const char *gs2, const char *user)
 {
-	static char message[512];
-
 	snprintf(c->gs2, sizeof(c->gs2), "%s", gs2);
 	snprintf(c->first_bare, sizeof(c->first_bare), "n=%s,r=fyko+d2lbbFgONRv9qkxdawL", user);
-	snprintf(message, sizeof(message), "%s%s", c->gs2, c->first_bare);
-	return sv_z(message);
+	snprintf(c->first, sizeof(c->first), "%s%s", c->gs2, c->first_bare);
+	return sv_z(c->first);
 }
 
 static void base64(const void *p, size_t len, char *out, size_t size)
@@ -714,6 +714,79 @@ static void wrong_passwords_of_a_connection_are_slowed_down(void **state)
 	auth_session_unref(&s);
 }
 
+/* --- somebody else's client, when it is installed (Debian: gsasl) --- */
+
+static enum auth_outcome gsasl(struct place *p, const char *mechanism, const char *password)
+{
+	int to[2], from[2], status;
+	struct auth_session *s = session(p);
+	struct auth_result r = { .outcome = AUTH_CONTINUE };
+	char line[2048], challenge[1024];
+	bool is_first = true;
+
+	assert_int_equal(pipe(to) | pipe(from), 0);
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		dup2(to[0], 0);
+		dup2(from[1], 1);
+		close(to[1]);
+		close(from[0]);
+		execlp("gsasl", "gsasl", "--client", "-m", mechanism, "-a", ALICE, "-p", password, "--quiet", "--no-cb",
+		       (char *)NULL);
+		_exit(127);
+	}
+	close(to[0]);
+	close(from[1]);
+	FILE *in = fdopen(from[0], "r");
+	assert_non_null(in);
+	assert_non_null(fgets(line, sizeof(line), in));         /* the mechanism's name */
+	if (strcmp(mechanism, "LOGIN") == 0) {
+		start(s, mechanism, NULL, &r);
+		is_first = false;
+	}
+	while (r.outcome == AUTH_CONTINUE) {
+		struct buf octets;
+
+		if (!is_first) {
+			base64(r.challenge.p, r.challenge.len, challenge, sizeof(challenge) - 1);
+			assert_int_equal(dprintf(to[1], "%s\n", challenge), strlen(challenge) + 1);
+		}
+		if (!fgets(line, sizeof(line), in))
+			line[0] = '\0';         /* it has nothing more to say */
+		buf_init(&octets, AUTH_INPUT_MAX);
+		assert_int_equal(auth_decode_response(sv_trim(sv_z(line)), false, &octets), AUTH_RESPONSE_DATA);
+		if (is_first)
+			start(s, mechanism, &(struct sv){ octets.p, octets.len }, &r);
+		else
+			step(s, buf_sv(&octets), &r);
+		is_first = false;
+		buf_wipe(&octets);
+	}
+	close(to[1]);
+	fclose(in);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	enum auth_outcome outcome = r.outcome;
+	if (outcome == AUTH_OK)
+		assert_alice(&r, mechanism);
+	auth_result_done(&r);
+	auth_session_unref(&s);
+	return outcome;
+}
+
+static void gsasl_logs_in(void **state)
+{
+	struct place *p = *state;
+	static const char *const names[] = { "PLAIN", "LOGIN", "SCRAM-SHA-256" };
+
+	if (access("/usr/bin/gsasl", X_OK))
+		skip();         /* Debian: gsasl */
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		assert_int_equal(gsasl(p, names[i], PREPARED), AUTH_OK);
+		assert_int_equal(gsasl(p, names[i], "wrong"), AUTH_FAIL);
+	}
+}
+
 static void *log_in_often(void *arg)
 {
 	struct place *p = arg;
@@ -771,6 +844,7 @@ int main(void)
 		CASE(a_right_password_is_remembered_until_it_changes),
 		cmocka_unit_test(failures_are_answered_later_and_later),
 		CASE(wrong_passwords_of_a_connection_are_slowed_down),
+		CASE(gsasl_logs_in),
 		CASE(four_threads_log_in_at_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

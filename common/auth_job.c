@@ -1,0 +1,121 @@
+#include "common/auth_job.h"
+
+#include <stdlib.h>
+
+#include "common/work.h"
+
+#include "common/banned.h"
+
+enum call { CALL_START, CALL_START_WITH, CALL_STEP, CALL_LOGIN };
+
+struct auth_job {
+	struct work work;
+	struct loop *loop;
+	struct auth_session *session;
+	enum call call;
+	struct buf name;                /* mechanism or user */
+	struct buf octets;              /* response or password */
+	struct auth_result result;
+	auth_job_fn *fn;                /* NULL: forgotten */
+	void *arg;
+};
+
+static struct auth_job *job_of(struct work *w)
+{
+	return (struct auth_job *)((char *)w - offsetof(struct auth_job, work));
+}
+
+static void run(struct work *w)
+{
+	struct auth_job *job = job_of(w);
+	struct sv octets = buf_sv(&job->octets);
+
+	switch (job->call) {
+	case CALL_START:
+		auth_start(job->session, buf_sv(&job->name), NULL, &job->result);
+		break;
+	case CALL_START_WITH:
+		auth_start(job->session, buf_sv(&job->name), &octets, &job->result);
+		break;
+	case CALL_STEP:
+		auth_step(job->session, octets, &job->result);
+		break;
+	case CALL_LOGIN:
+		auth_login(job->session, buf_sv(&job->name), octets, &job->result);
+		break;
+	}
+}
+
+static void job_free(struct auth_job *job)
+{
+	buf_wipe(&job->name);
+	buf_wipe(&job->octets);
+	auth_result_done(&job->result);
+	auth_session_unref(&job->session);
+	free(job);
+}
+
+static void done(struct work *w, bool is_cancelled)
+{
+	struct auth_job *job = job_of(w);
+
+	if (is_cancelled)
+		job->result = (struct auth_result){ .outcome = AUTH_FAIL, .reason = AUTH_TEMPORARY };
+	if (job->fn)
+		job->fn(job->arg, &job->result);
+	job_free(job);
+}
+
+static struct fault submit(struct loop *loop, struct auth_session *s, enum call call, struct sv name, struct sv octets,
+			   auth_job_fn *fn, void *arg, struct auth_job **out)
+{
+	struct auth_job *job = xcalloc(1, sizeof(*job));
+
+	job->work.run = run;
+	job->work.done = done;
+	job->loop = loop;
+	job->session = auth_session_ref(s);
+	job->call = call;
+	job->fn = fn;
+	job->arg = arg;
+	/* One more than is allowed: auth.c then says that it is too long. */
+	buf_init(&job->name, AUTH_INPUT_MAX + 1);
+	buf_init(&job->octets, AUTH_INPUT_MAX + 1);
+	buf_append(&job->name, sv_sub(name, 0, AUTH_INPUT_MAX + 1));
+	buf_append(&job->octets, sv_sub(octets, 0, AUTH_INPUT_MAX + 1));
+	struct fault f = work_submit(loop, WORK_AUTH, &job->work);
+
+	if (f.kind)
+		job_free(job);
+	else
+		*out = job;
+	return f;
+}
+
+struct fault auth_job_start(struct loop *loop, struct auth_session *s, struct sv mechanism, const struct sv *initial,
+			    auth_job_fn *fn, void *arg, struct auth_job **out)
+{
+	return submit(loop, s, initial ? CALL_START_WITH : CALL_START, mechanism, initial ? *initial : SV_NONE, fn, arg,
+		      out);
+}
+
+struct fault auth_job_step(struct loop *loop, struct auth_session *s, struct sv response, auth_job_fn *fn, void *arg,
+			   struct auth_job **out)
+{
+	return submit(loop, s, CALL_STEP, SV_NONE, response, fn, arg, out);
+}
+
+struct fault auth_job_login(struct loop *loop, struct auth_session *s, struct sv user, struct sv password,
+			    auth_job_fn *fn, void *arg, struct auth_job **out)
+{
+	return submit(loop, s, CALL_LOGIN, user, password, fn, arg, out);
+}
+
+void auth_job_forget(struct auth_job **job)
+{
+	if (!*job)
+		return;
+	(*job)->fn = NULL;
+	work_cancel((*job)->loop, &(*job)->work);       /* one that runs already runs on, and its result is dropped */
+	*job = NULL;
+}
