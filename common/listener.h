@@ -47,9 +47,8 @@ struct listener_set;
 /** listener_set_new - the rows of conf whose kind stands in kinds. @conf: a reference is kept. */
 struct listener_set *listener_set_new(struct conf *conf, const struct listener_kind *kinds,
                                       size_t count);
-/** listener_set_free - stop accepting, close the descriptors. @is_owner: the master, which also
- *  removes the unix sockets' names. Streams must be closed before (loop_free does). NULL is fine.
- *  */
+/** listener_set_free - close the descriptors. @is_owner: the master, which also removes the unix
+ *  sockets' names. Where it accepted: after loop_free(). NULL is fine. */
 void listener_set_free(struct listener_set **set, bool is_owner);
 size_t listener_count(const struct listener_set *set);
 const struct listener *listener_at(const struct listener_set *set, size_t i);
@@ -65,7 +64,7 @@ const struct listener *listener_at(const struct listener_set *set, size_t i);
  */
 MUST_CHECK struct fault listener_bind(struct listener_set *set);
 /** listener_export - for the workers to be executed: makes the descriptors inheritable and appends
- *  a text ("imap=5 imaps=6 counters=7") for listener_import(). False: text's max. */
+ *  a few printable lines for listener_import(). False: text's max. */
 bool listener_export(const struct listener_set *set, struct buf *text);
 
 /* --- in a worker --- */
@@ -96,13 +95,16 @@ void listener_stop(struct listener_set *set);
 void listener_logged_in(struct stream *s);
 /** listener_set_conf - limits and exempt networks of a new configuration; rows stay as they are. */
 void listener_set_conf(struct listener_set *set, struct conf *conf);
+/** listener_set_tls - there is a certificate now, or none any more (NULL). */
+void listener_set_tls(struct listener_set *set, struct tls_server *tls);
 /** listener_load_percent - strangers of all workers in percent of prelogin-total: "busy" above 80.
  *  */
 unsigned listener_load_percent(const struct listener_set *set);
 
 struct listener_stats {
 	uint64_t accepted;                      /* this worker, since start; so are the refused */
-	uint64_t refused_total, refused_address, refused_network, refused_rate, refused_descriptors;
+	uint64_t refused_total, refused_address, refused_network, refused_rate;
+	uint64_t refused_descriptors, refused_no_tls;
 	uint32_t strangers;                     /* not logged in, now, all workers */
 	uint32_t streams;                       /* open, now, this worker */
 };

@@ -1,0 +1,288 @@
+/* Listening sockets: opened, taken over from the service manager, handed on to workers. */
+#include "common/listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/listener_private.h"
+#include "common/log.h"
+#include "common/memory.h"
+
+#include "common/banned.h"
+
+#define BACKLOG 1024
+#define FIRST_PASSED_FD 3       /* sd_listen_fds(3) */
+
+void listener_close_rows(struct listener_set *set, bool is_owner)
+{
+	for (size_t i = 0; i < set->count; i++) {
+		struct row *row = &set->rows[i];
+
+		if (row->listener.fd < 0)
+			continue;
+		close(row->listener.fd);
+		row->listener.fd = -1;
+		if (row->path && is_owner && !row->is_passed)
+			unlink(row->path);
+	}
+}
+
+static socklen_t name_of(const struct row *row, union socket_name *name)
+{
+	const struct netaddr *at = &row->listener.at;
+
+	memset(name, 0, sizeof(*name));
+	switch (at->family) {
+	case NET_IPV4:
+		name->v4.sin_family = AF_INET;
+		name->v4.sin_port = htons(at->port);
+		memcpy(&name->v4.sin_addr, at->ip + 12, 4);
+		return sizeof(name->v4);
+	case NET_IPV6:
+		name->v6.sin6_family = AF_INET6;
+		name->v6.sin6_port = htons(at->port);
+		memcpy(&name->v6.sin6_addr, at->ip, 16);
+		return sizeof(name->v6);
+	case NET_UNIX:
+		name->un.sun_family = AF_UNIX;
+		if (strlen(row->path) >= sizeof(name->un.sun_path))
+			return 0;
+		memcpy(name->un.sun_path, row->path, strlen(row->path));
+		return sizeof(name->un);
+	case NET_NONE:
+		break;
+	}
+	BUG("listener %s has no address", row->name);
+}
+
+struct fault listener_row_fault(const struct row *row, const char *problem)
+{
+	char text[NETADDR_TEXT_MAX];
+	enum fault_kind kind = errno == EACCES || errno == EPERM ? FAULT_DENIED : FAULT_UNAVAILABLE;
+
+	if (row->path)
+		return fault_detail(kind, "%s %s: %s", row->name, row->path, problem);
+	netaddr_text_port(&row->listener.at, text);
+	return fault_detail(kind, "%s %s: %s", row->name, text, problem);
+}
+
+/* Somebody who was killed leaves the name of his socket behind. Whether anybody still answers
+ * decides. */
+static bool is_abandoned(const union socket_name *name, socklen_t len)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool is_refused = fd >= 0 && connect(fd, &name->sa, len) && errno == ECONNREFUSED;
+
+	if (fd >= 0)
+		close(fd);
+	return is_refused;
+}
+
+static bool bind_unix(int fd, const char *path, const union socket_name *name, socklen_t len)
+{
+	struct stat st;
+
+	if (bind(fd, &name->sa, len)) {
+		if (errno != EADDRINUSE || lstat(path, &st) || !S_ISSOCK(st.st_mode) || !is_abandoned(name, len)) {
+			errno = EADDRINUSE;
+			return false;
+		}
+		if (unlink(path) || bind(fd, &name->sa, len))
+			return false;
+	}
+	/* Nobody can connect before listen(). */
+	return !chmod(path, 0660);
+}
+
+static struct fault bind_row(struct row *row)
+{
+	union socket_name name;
+	socklen_t len = name_of(row, &name);
+	int on = 1, off = 0, fd;
+
+	if (!len)
+		return listener_row_fault(row, "the path is too long for a socket");
+	fd = socket(name.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0 && row->is_any && errno == EAFNOSUPPORT) {
+		/* A host without IPv6. */
+		row->listener.at.family = NET_IPV4;
+		memset(row->listener.at.ip, 0, sizeof(row->listener.at.ip));
+		len = name_of(row, &name);
+		fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	}
+	if (fd < 0)
+		return listener_row_fault(row, strerrordesc_np(errno));
+	bool is_bound;
+
+	if (row->path) {
+		is_bound = bind_unix(fd, row->path, &name, len);
+	} else {
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+		if (name.sa.sa_family == AF_INET6)
+			setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, row->is_any ? &off : &on, sizeof(on));
+		is_bound = !bind(fd, &name.sa, len);
+	}
+	if (!is_bound || listen(fd, BACKLOG)) {
+		struct fault f = listener_row_fault(row, strerrordesc_np(errno));
+		close(fd);
+		return f;
+	}
+	row->listener.fd = fd;
+	return FAULT_OK;
+}
+
+/* The address a descriptor listens on; false when it does not listen. */
+static bool listens_at(int fd, struct netaddr *at, char path[PATH_SIZE])
+{
+	union socket_name name;
+	int is_listening = 0;
+	socklen_t size = sizeof(is_listening), len = sizeof(name);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &size) || !is_listening)
+		return false;
+	memset(&name, 0, sizeof(name));
+	if (getsockname(fd, &name.sa, &len))
+		return false;
+	*at = netaddr_from(&name.sa, len);
+	path[0] = '\0';
+	if (at->family == NET_UNIX) {
+		memcpy(path, name.un.sun_path, PATH_SIZE - 1);
+		path[PATH_SIZE - 1] = '\0';
+	}
+	return true;
+}
+
+static void adopt(struct row *row, int fd, const struct netaddr *at)
+{
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	row->listener.fd = fd;
+	row->listener.at = *at;
+	row->is_passed = true;
+}
+
+/* Is the passed socket the one this row means? */
+static bool is_meant(const struct row *row, struct sv name, const struct netaddr *at, const char *path)
+{
+	if (sv_eq(name, sv_z(row->name)))
+		return true;
+	if (row->path)
+		return at->family == NET_UNIX && strcmp(path, row->path) == 0;
+	return at->port && at->port == row->listener.at.port && netaddr_eq_ip(at, &row->listener.at);
+}
+
+static void take_passed_sockets(struct listener_set *set)
+{
+	const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
+	struct sv names = sv_z(getenv("LISTEN_FDNAMES")), name;
+	char path[PATH_SIZE];
+	uint32_t n;
+
+	if (!pid || !fds || !sv_to_u32(sv_z(pid), &n) || n != (uint32_t)getpid() ||
+	    !sv_to_u32(sv_z(fds), &n) || n > 1000)
+		return;
+	for (int fd = FIRST_PASSED_FD; fd < FIRST_PASSED_FD + (int)n; fd++) {
+		struct netaddr at;
+		bool is_taken = false;
+
+		if (!sv_split(&names, ':', &name))
+			name = SV_NONE;
+		if (!listens_at(fd, &at, path))
+			continue;
+		for (size_t i = 0; i < set->count && !is_taken; i++) {
+			if (set->rows[i].listener.fd < 0 && is_meant(&set->rows[i], name, &at, path)) {
+				adopt(&set->rows[i], fd, &at);
+				is_taken = true;
+			}
+		}
+		if (!is_taken)
+			log_warn(NULL, "listener.passed_unused", KV_SV("name", name), KV_U64("fd", (uint64_t)fd));
+	}
+	/* They are ours now, not our children's. */
+	unsetenv("LISTEN_PID");
+	unsetenv("LISTEN_FDS");
+	unsetenv("LISTEN_FDNAMES");
+}
+
+struct fault listener_bind(struct listener_set *set)
+{
+	char path[PATH_SIZE];
+	struct fault f = set->counts ? FAULT_OK : counts_new(&set->counts);
+
+	if (f.kind)
+		return f;
+	take_passed_sockets(set);
+	for (size_t i = 0; i < set->count && !f.kind; i++) {
+		struct row *row = &set->rows[i];
+		struct netaddr at;
+
+		if (row->listener.fd < 0)
+			f = bind_row(row);
+		/* Port 0 has become a real one. */
+		if (!f.kind && listens_at(row->listener.fd, &at, path))
+			row->listener.at.port = at.port;
+	}
+	if (f.kind)
+		listener_close_rows(set, true);
+	return f;
+}
+
+bool listener_export(const struct listener_set *set, struct buf *text)
+{
+	/* One per line, the number behind the last "="; the counters have no name. */
+	for (size_t i = 0; i < set->count; i++) {
+		const struct row *row = &set->rows[i];
+
+		if (row->listener.fd < 0)
+			continue;
+		fcntl(row->listener.fd, F_SETFD, 0);
+		if (!buf_appendf(text, "%s=%d\n", row->name, row->listener.fd))
+			return false;
+	}
+	fcntl(counts_fd(set->counts), F_SETFD, 0);
+	return buf_appendf(text, "=%d", counts_fd(set->counts));
+}
+
+static struct row *find_row(struct listener_set *set, struct sv name)
+{
+	for (size_t i = 0; i < set->count; i++) {
+		if (sv_eq(name, sv_z(set->rows[i].name)))
+			return &set->rows[i];
+	}
+	return NULL;
+}
+
+struct fault listener_import(struct listener_set *set, struct sv text, unsigned worker)
+{
+	char path[PATH_SIZE];
+	struct sv line;
+
+	while (sv_split(&text, '\n', &line)) {
+		size_t equals = sv_rfind(line, '=');
+		struct row *row = NULL;
+		struct netaddr at;
+		uint32_t fd;
+
+		if (equals == SIZE_MAX || !sv_to_u32(sv_sub(line, equals + 1, SIZE_MAX), &fd) || fd > INT32_MAX ||
+		    fcntl((int)fd, F_GETFD) < 0)
+			return fault(FAULT_INVALID, "not a list of listening sockets");
+		if (!equals) {
+			struct fault f = counts_open((int)fd, worker, &set->counts);
+			if (f.kind)
+				return f;
+			fcntl((int)fd, F_SETFD, FD_CLOEXEC);
+			continue;
+		}
+		row = find_row(set, sv_sub(line, 0, equals));
+		if (row && row->listener.fd < 0 && listens_at((int)fd, &at, path))
+			adopt(row, (int)fd, &at);
+		else
+			close((int)fd); /* the file has changed since: nobody here serves this one */
+	}
+	return set->counts ? FAULT_OK : fault(FAULT_INVALID, "no connection counters");
+}
