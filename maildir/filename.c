@@ -140,6 +140,13 @@ bool filename_parse(struct sv name, struct filename *out)
 	fields = comma == SIZE_MAX ? SV_NONE : sv_sub(front, comma + 1, SIZE_MAX);
 	while (sv_split(&fields, ',', &field))
 		parse_field(field, out);
+	/* "S=1,S=x": the last one decides, and what is missing has no value. */
+	out->size = out->has_size ? out->size : 0;
+	out->wire_size = out->has_wire_size ? out->wire_size : 0;
+	out->stored_size = out->has_stored_size ? out->stored_size : 0;
+	out->internaldate = out->has_internaldate ? out->internaldate : 0;
+	if (!out->has_uid)
+		out->uidvalidity = out->uid = 0;
 	if (colon != SIZE_MAX && sv_starts(sv_sub(name, colon, SIZE_MAX), SV(":2,")))
 		parse_flags(sv_sub(name, colon + 3, SIZE_MAX), out);
 	return true;
