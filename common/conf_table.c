@@ -74,17 +74,20 @@ static const struct conf_option options[] = {
 	/* ---- Log ---- */
 	{ "log-level", "Log", CHOICE(log.level, log_level_words), .def = "info",
 	  .doc = "How much is logged." },
-	{ "log-file", "Log", PATH(log.file), .def = "", .min = 0, .max = 1024,
-	  .doc = "File to log to. Default: standard error. `postroom reload` reopens it after rotation." },
+	{ "log-file", "Log", PATH(log.file), .def = "", .min = 0, .max = 1024, .need_restart = true,
+	  .doc = "File to log to. Default: standard error. Lines are appended, so rotate it by copying and truncating "
+	         "(logrotate: copytruncate)." },
 
 	/* ---- TLS ---- */
 	{ "tls-certificate", "TLS", PATH(tls.certificate), .def = "tls/cert.pem", .min = 1, .max = 1024,
-	  .doc = "Certificate of this server with its chain, PEM. Read again at every reload." },
-	{ "tls-key", "TLS", PATH(tls.key), .def = "tls/key.pem", .min = 1, .max = 1024,
+	  .need_restart = true,
+	  .doc = "Certificate of this server with its chain, PEM. The file is read again at every reload; another name "
+	         "needs a restart." },
+	{ "tls-key", "TLS", PATH(tls.key), .def = "tls/key.pem", .min = 1, .max = 1024, .need_restart = true,
 	  .doc = "Private key of the certificate, PEM. Refused when others may read it." },
-	{ "tls-minimum", "TLS", CHOICE(tls.minimum, tls_version_words), .def = "1.2",
+	{ "tls-minimum", "TLS", CHOICE(tls.minimum, tls_version_words), .def = "1.2", .need_restart = true,
 	  .doc = "Oldest version of TLS that is spoken. RFC 8996." },
-	{ "tls-kernel", "TLS", YES_NO(tls.ktls), .def = "no",
+	{ "tls-kernel", "TLS", YES_NO(tls.ktls), .def = "no", .need_restart = true,
 	  .doc = "Let the kernel encrypt, where it can." },
 	{ "tls-handshake-time", "TLS", DURATION(tls.handshake_ms), .def = "30s", .min = 1 * SECONDS, .max = 10 * MINUTES,
 	  .doc = "How long a TLS handshake may take." },

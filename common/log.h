@@ -83,7 +83,7 @@ void log_start(const char *daemon);
 void log_set_level(enum log_level level);
 enum log_level log_get_level(void);
 /** log_set_file - write to this file from now on (made 0640 when missing); NULL or "" is standard error. Calling it
- *  again with the same name reopens the file, which is what rotation needs. On a fault the old one stays. */
+ *  again with the same name reopens the file. On a fault the old one stays. */
 MUST_CHECK struct fault log_set_file(const char *path);
 /** log_ctx_init - a new random session id, no peer. */
 void log_ctx_init(struct log_ctx *ctx);

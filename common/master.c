@@ -1,0 +1,792 @@
+/* The master of a daemon: binds, supervises, reloads, and answers the control socket. */
+#include "common/master.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "common/events.h"
+#include "common/master_private.h"
+#include "common/memory.h"
+#include "common/supervise.h"
+#include "common/watchdog.h"
+
+#include "common/banned.h"
+
+#define EXIT_USAGE 2
+#define EXIT_RUNS_ALREADY 4
+#define WATCH_MS 1000
+/* Between a worker's own end of patience and ours. */
+#define STOP_MARGIN_MS 2000
+
+struct master;
+
+/* A worker as its master sees it. */
+struct seat {
+	struct master *master;
+	unsigned number;
+	struct child *child;
+	struct control_pipe *pipe;      /* NULL: does not run */
+	struct watchdog_page *page;
+	bool is_ready;
+	bool was_stuck;                 /* killed by the watchdog: the reason for the log */
+	/* for the next start */
+	int control_fd, watchdog_fd, conf_fd;
+	char texts[4][16];
+	const char *argv[16];
+	int keep[3];
+};
+
+struct master {
+	const struct daemon_spec *spec;
+	const char *program;
+	bool is_supervised;
+	struct instance *instance;
+	struct conf *conf;
+	struct loop *loop;
+	struct listener_set *listeners;
+	struct buf listeners_text;      /* for the workers, with a NUL */
+	struct supervisor *supervisor;
+	struct control_server *control;
+	struct pidfile pidfile;
+	struct seat *seats;
+	size_t seat_count;
+	uv_signal_t signals[3];
+	struct timer watch;
+	const char *privileges;
+	uint64_t open_files;
+	uint64_t started_ms;
+	bool is_ready, is_stopping;
+};
+
+/* ---- words ---- */
+
+int daemon_fail(const char *what, struct fault f)
+{
+	log_error(NULL, "daemon.failed", KV_Z("stage", what), KV_FAULT("error", f));
+	return 1;
+}
+
+void daemon_report(const struct conf_report *report)
+{
+	for (size_t i = 0; i < report->count; i++)
+		log_error(NULL, "conf.error", KV_Z("file", report->errors[i].file), KV_U64("line", report->errors[i].line),
+		          KV_Z("text", report->errors[i].text));
+}
+
+struct fault daemon_start_log(const struct conf *conf)
+{
+	log_set_level(conf->log.level);
+	return log_set_file(conf->log.file);
+}
+
+struct fault log_level_from(const struct json *request, enum log_level *out)
+{
+	static const char *const names[] = { "error", "warn", "info", "debug" };
+	struct sv name;
+
+	if (json_get_sv(request, "level", &name))
+		for (size_t i = 0; i < ARRAY_LEN(names); i++)
+			if (sv_eq(name, sv_z(names[i]))) {
+				*out = (enum log_level)i;
+				return FAULT_OK;
+			}
+	return fault(FAULT_INVALID, "level is error, warn, info or debug");
+}
+
+/* ---- workers ---- */
+
+static void on_worker_line(void *arg, struct sv line)
+{
+	struct seat *seat = arg;
+	struct master *m = seat->master;
+	struct json *message = NULL;
+	struct fault f;
+	bool ready = false;
+
+	if (control_relay_take(seat->pipe, line))
+		return;
+	f = json_parse(line, &message);
+	if (f.kind || !json_get_bool(message, "ready", &ready) || !ready) {
+		log_warn(NULL, "master.odd_line", KV_U64("worker", seat->number), KV_SV("line", line));
+		json_free(&message);
+		return;
+	}
+	json_free(&message);
+	seat->is_ready = true;
+	event_emit(NULL, EVENT_WORKER_START, KV_U64("worker", seat->number),
+	           KV_I64("worker_pid", child_pid(seat->child)));
+	for (size_t i = 0; i < m->seat_count; i++)
+		if (!m->seats[i].is_ready)
+			return;
+	if (m->is_ready || m->is_stopping)
+		return;
+	m->is_ready = true;
+	event_emit(NULL, EVENT_DAEMON_READY, KV_Z("version", POSTROOM_VERSION), KV_U64("workers", m->seat_count),
+	           KV_U64("listeners", listener_count(m->listeners)));
+	if (!m->is_supervised)
+		notify_service_manager("READY=1");
+}
+
+static void on_worker_pipe_end(void *arg)
+{
+	struct seat *seat = arg;
+
+	seat->is_ready = false;
+	control_pipe_free(&seat->pipe);
+}
+
+static const struct control_pipe_events worker_pipe_events = { on_worker_line, on_worker_pipe_end };
+
+/* The configuration in force, in memory: a worker that is started later gets the one that was checked, whatever the
+ * file says by then. */
+static struct fault write_conf(const struct conf *conf, int *out)
+{
+	struct buf text;
+	struct fault f = FAULT_OK;
+	int fd = memfd_create("postroom.conf", MFD_CLOEXEC);
+
+	buf_init(&text, CONF_FILE_MAX);
+	conf_show(conf, false, &text);
+	if (fd < 0)
+		f = fault_errno("memfd", "configuration");
+	else if (write(fd, text.p ? text.p : "", text.len) != (ssize_t)text.len || lseek(fd, 0, SEEK_SET) != 0)
+		f = fault_errno("write", "configuration");
+	buf_done(&text);
+	if (f.kind && fd >= 0)
+		close(fd);
+	else if (!f.kind)
+		*out = fd;
+	return f;
+}
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+static struct fault prepare_worker(void *arg, const char *const **argv, const int **keep, size_t *keep_count)
+{
+	struct seat *seat = arg;
+	struct master *m = seat->master;
+	int ends[2];
+	size_t n = 0;
+	struct fault f;
+
+	watchdog_page_free(&seat->page);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
+		return fault_errno("socketpair", "worker");
+	seat->control_fd = ends[1];
+	seat->pipe = control_pipe_new(m->loop, ends[0], &worker_pipe_events, seat);
+	f = watchdog_page_new(&seat->page, &seat->watchdog_fd);
+	if (!f.kind)
+		f = write_conf(m->conf, &seat->conf_fd);
+	if (f.kind) {
+		control_pipe_free(&seat->pipe);
+		close_fd(&seat->control_fd);
+		close_fd(&seat->watchdog_fd);
+		return f;
+	}
+	snprintf(seat->texts[0], sizeof(seat->texts[0]), "%u", seat->number);
+	snprintf(seat->texts[1], sizeof(seat->texts[1]), "%d", seat->control_fd);
+	snprintf(seat->texts[2], sizeof(seat->texts[2]), "%d", seat->watchdog_fd);
+	snprintf(seat->texts[3], sizeof(seat->texts[3]), "%d", seat->conf_fd);
+	seat->argv[n++] = m->program;
+	seat->argv[n++] = "--root";
+	seat->argv[n++] = instance_path(m->instance, INSTANCE_ROOT);
+	seat->argv[n++] = "--worker";
+	seat->argv[n++] = seat->texts[0];
+	seat->argv[n++] = "--control";
+	seat->argv[n++] = seat->texts[1];
+	seat->argv[n++] = "--watchdog";
+	seat->argv[n++] = seat->texts[2];
+	seat->argv[n++] = "--conf";
+	seat->argv[n++] = seat->texts[3];
+	seat->argv[n++] = "--listeners";
+	seat->argv[n++] = m->listeners_text.p;
+	seat->argv[n] = NULL;
+	seat->keep[0] = seat->control_fd;
+	seat->keep[1] = seat->watchdog_fd;
+	seat->keep[2] = seat->conf_fd;
+	*argv = seat->argv;
+	*keep = seat->keep;
+	*keep_count = ARRAY_LEN(seat->keep);
+	return FAULT_OK;
+}
+
+/* Also after a start that failed: what was made for the worker is closed here. */
+static void forget_fds(struct seat *seat)
+{
+	close_fd(&seat->control_fd);
+	close_fd(&seat->watchdog_fd);
+	close_fd(&seat->conf_fd);
+}
+
+static void on_worker_started(void *arg, pid_t pid)
+{
+	(void)pid;
+	forget_fds(arg);
+}
+
+static void on_worker_ended(void *arg, int status, uint64_t restart_ms)
+{
+	struct seat *seat = arg;
+	struct master *m = seat->master;
+
+	forget_fds(seat);
+	seat->is_ready = false;
+	control_pipe_free(&seat->pipe);
+	event_emit(NULL, EVENT_WORKER_END, KV_U64("worker", seat->number),
+	           KV_I64("status", WIFEXITED(status) ? WEXITSTATUS(status) : -1),
+	           KV_I64("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0),
+	           KV_Z("reason", seat->was_stuck ? "stuck in a write transaction" : m->is_stopping ? "stop" : "died"),
+	           KV_I64("delay_ms", restart_ms == UINT64_MAX ? -1 : (int64_t)restart_ms));
+	seat->was_stuck = false;
+	if (m->is_stopping && supervisor_running(m->supervisor) == 0)
+		loop_stop(m->loop);
+}
+
+static const struct child_events worker_events = { prepare_worker, on_worker_started, on_worker_ended };
+
+static void on_watch(struct timer *t)
+{
+	struct master *m = (struct master *)(void *)((char *)t - offsetof(struct master, watch));
+
+	timer_start_ms(&m->watch, WATCH_MS);
+	for (size_t i = 0; i < m->seat_count; i++) {
+		struct seat *seat = &m->seats[i];
+		uint64_t inside_ms = seat->page && child_pid(seat->child) ? watchdog_longest_ms(seat->page) : 0;
+
+		if (inside_ms <= m->conf->host.stuck_ms || seat->was_stuck)
+			continue;
+		log_error(NULL, "watchdog.kill", KV_U64("worker", seat->number), KV_U64("inside_ms", inside_ms),
+		          KV_I64("worker_pid", child_pid(seat->child)));
+		seat->was_stuck = true;
+		child_kill(seat->child);
+	}
+}
+
+/* ---- stop, reload ---- */
+
+static void begin_stop(struct master *m, const char *reason)
+{
+	if (m->is_stopping)
+		return;
+	m->is_stopping = true;
+	event_emit(NULL, EVENT_DAEMON_STOP, KV_Z("reason", reason));
+	if (!m->is_supervised)
+		notify_service_manager("STOPPING=1");
+	for (size_t i = 0; i < m->seat_count; i++)
+		child_stop(m->seats[i].child, m->conf->host.stop_ms + STOP_MARGIN_MS);
+	if (supervisor_running(m->supervisor) == 0)
+		loop_stop(m->loop);
+}
+
+struct differences {
+	struct buf changed, need_restart;
+};
+
+static void note_difference(void *arg, const char *option, bool need_restart)
+{
+	struct differences *d = arg;
+	struct buf *list = need_restart ? &d->need_restart : &d->changed;
+
+	if (list->len)
+		(void)buf_append_c(list, ' ');
+	(void)buf_append(list, sv_z(option));
+}
+
+static void tell_workers_to_reload(struct master *m, struct sv conf_text)
+{
+	struct buf line;
+	struct json_out j;
+
+	buf_init(&line, CONTROL_LINE_MAX);
+	json_out_init(&j, &line);
+	json_out_object(&j, NULL);
+	json_out_z(&j, "do", "reload");
+	json_out_sv(&j, "conf", conf_text);
+	json_out_object_end(&j);
+	for (size_t i = 0; i < m->seat_count; i++)
+		if (m->seats[i].pipe)
+			(void)control_pipe_send(m->seats[i].pipe, buf_sv(&line));
+	buf_done(&line);
+}
+
+/* On a fault everything stays as it was. */
+static struct fault reload(struct master *m, struct conf_report *report, struct differences *d)
+{
+	struct conf *fresh = NULL;
+	struct buf text;
+	struct fault f = conf_load(instance_path(m->instance, INSTANCE_CONF), instance_path(m->instance, INSTANCE_ROOT),
+	                           report, &fresh);
+
+	if (f.kind) {
+		daemon_report(report);
+		return f;
+	}
+	buf_init(&text, RELOAD_TEXT_MAX / 2);   /* quoting may double it */
+	conf_show(fresh, false, &text);
+	if (text.max - text.len < 4096) {
+		f = fault(FAULT_LIMIT, "the configuration is too large to be handed to running workers: restart");
+	} else {
+		conf_diff(m->conf, fresh, note_difference, d);
+		conf_unref(&m->conf);
+		m->conf = conf_ref(fresh);
+		log_set_level(fresh->log.level);
+		tell_workers_to_reload(m, buf_sv(&text));
+		event_emit(NULL, EVENT_DAEMON_RELOAD, KV_SV("changed", buf_sv(&d->changed)),
+		           KV_SV("need_restart", buf_sv(&d->need_restart)));
+	}
+	buf_done(&text);
+	conf_unref(&fresh);
+	return f;
+}
+
+static void differences_init(struct differences *d)
+{
+	buf_init(&d->changed, 16384);
+	buf_init(&d->need_restart, 16384);
+}
+
+static void differences_done(struct differences *d)
+{
+	buf_done(&d->changed);
+	buf_done(&d->need_restart);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+	struct master *m = handle->data;
+	struct conf_report report = { NULL, 0, false };
+	struct differences d;
+	struct fault f;
+
+	if (number != SIGHUP) {
+		begin_stop(m, number == SIGTERM ? "SIGTERM" : "SIGINT");
+		return;
+	}
+	if (m->is_stopping)
+		return;
+	differences_init(&d);
+	f = reload(m, &report, &d);
+	if (f.kind)
+		log_error(NULL, "daemon.reload_failed", KV_FAULT("error", f));
+	differences_done(&d);
+	conf_report_done(&report);
+}
+
+/* ---- control verbs ---- */
+
+static void put_words(struct json_out *j, const char *name, struct sv words)
+{
+	struct sv word;
+
+	json_out_array(j, name);
+	while (sv_split(&words, ' ', &word))
+		json_out_sv(j, NULL, word);
+	json_out_array_end(j);
+}
+
+static void pass_on(struct master *m, struct control_reply **reply, struct sv request)
+{
+	struct control_relay *relay = control_relay_new(m->loop, reply, WORKER_ANSWER_MS);
+
+	for (size_t i = 0; i < m->seat_count; i++)
+		if (m->seats[i].pipe && m->seats[i].is_ready)
+			control_relay_ask(relay, m->seats[i].pipe, request);
+	control_relay_go(&relay);
+}
+
+static void put_listener(struct json_out *j, const struct listener *l)
+{
+	json_out_object(j, NULL);
+	json_out_z(j, "name", l->name);
+	json_out_z(j, "kind", conf_listener_kind_name(l->kind->kind));
+	if (l->path) {
+		json_out_z(j, "path", l->path);
+	} else {
+		char text[NETADDR_TEXT_MAX];
+
+		json_out_sv(j, "address", netaddr_text(&l->at, text));
+		json_out_u64(j, "port", l->at.port);
+	}
+	json_out_z(j, "tls", conf_tls_mode_name(l->tls));
+	json_out_object_end(j);
+}
+
+static void run_status(void *arg, const struct json *request, struct control_reply *reply)
+{
+	struct master *m = arg;
+	struct json_out *j = control_line(reply);
+	uint64_t restarts = 0;
+	(void)request;
+
+	for (size_t i = 0; i < m->seat_count; i++)
+		restarts += child_restarts(m->seats[i].child);
+	json_out_z(j, "daemon", m->spec->name);
+	json_out_z(j, "version", POSTROOM_VERSION);
+	json_out_i64(j, "pid", getpid());
+	json_out_bool(j, "ready", m->is_ready);
+	json_out_bool(j, "stopping", m->is_stopping);
+	json_out_u64(j, "uptime_s", (loop_now_ms(m->loop) - m->started_ms) / 1000);
+	json_out_u64(j, "workers", m->seat_count);
+	json_out_u64(j, "restarts", restarts);
+	json_out_u64(j, "open_files", m->open_files);
+	json_out_z(j, "runs_as", m->privileges);
+	json_out_array(j, "listeners");
+	for (size_t i = 0; i < listener_count(m->listeners); i++)
+		put_listener(j, listener_at(m->listeners, i));
+	json_out_array_end(j);
+	(void)control_line_end(reply);
+	pass_on(m, &reply, SV("{\"verb\":\"" VERB_STATUS "\"}"));
+}
+
+static void run_reload(void *arg, const struct json *request, struct control_reply *reply)
+{
+	struct master *m = arg;
+	struct conf_report report = { NULL, 0, false };
+	struct differences d;
+	struct fault f;
+	(void)request;
+
+	differences_init(&d);
+	f = reload(m, &report, &d);
+	for (size_t i = 0; i < report.count; i++) {
+		struct json_out *j = control_line(reply);
+
+		json_out_z(j, "file", report.errors[i].file);
+		json_out_u64(j, "line", report.errors[i].line);
+		json_out_z(j, "text", report.errors[i].text);
+		(void)control_line_end(reply);
+	}
+	if (!f.kind) {
+		struct json_out *j = control_line(reply);
+
+		put_words(j, "changed", buf_sv(&d.changed));
+		put_words(j, "need_restart", buf_sv(&d.need_restart));
+		(void)control_line_end(reply);
+	}
+	control_finish(&reply, f);
+	differences_done(&d);
+	conf_report_done(&report);
+}
+
+static void run_stop(void *arg, const struct json *request, struct control_reply *reply)
+{
+	(void)request;
+	control_finish(&reply, FAULT_OK);
+	begin_stop(arg, "asked");
+}
+
+static void run_log(void *arg, const struct json *request, struct control_reply *reply)
+{
+	struct master *m = arg;
+	enum log_level level;
+	struct fault f = log_level_from(request, &level);
+	static const struct sv requests[] = {
+		[LOG_LEVEL_ERROR] = { "{\"verb\":\"log\",\"level\":\"error\"}", 30 },
+		[LOG_LEVEL_WARN] = { "{\"verb\":\"log\",\"level\":\"warn\"}", 29 },
+		[LOG_LEVEL_INFO] = { "{\"verb\":\"log\",\"level\":\"info\"}", 29 },
+		[LOG_LEVEL_DEBUG] = { "{\"verb\":\"log\",\"level\":\"debug\"}", 30 },
+	};
+
+	if (f.kind) {
+		control_finish(&reply, f);
+		return;
+	}
+	log_set_level(level);
+	pass_on(m, &reply, requests[level]);
+}
+
+static const struct control_verb master_verbs[] = {
+	{ VERB_STATUS, "What runs, since when, how confined.", run_status },
+	{ VERB_RELOAD, "Take over the configuration anew.", run_reload },
+	{ VERB_STOP, "End.", run_stop },
+	{ VERB_LOG, "Change the log level until the next reload.", run_log },
+	{ NULL, NULL, NULL },
+};
+
+static void on_other_verb(void *arg, struct sv verb, struct sv line, struct control_reply *reply)
+{
+	struct master *m = arg;
+
+	for (const struct control_verb *v = m->spec->verbs; v && v->name; v++)
+		if (sv_eq(verb, sv_z(v->name))) {
+			if (m->is_ready)
+				pass_on(m, &reply, line);
+			else
+				control_finish(&reply, fault(FAULT_UNAVAILABLE, "no worker is ready yet"));
+			return;
+		}
+	control_finish(&reply, fault_detail(FAULT_UNSUPPORTED, "%s has no verb %.*s", m->spec->name,
+	                                    SV_FMT(sv_sub(verb, 0, 40))));
+}
+
+/* ---- start and end ---- */
+
+static struct fault bind_listeners(struct master *m)
+{
+	struct fault f;
+
+	m->listeners = listener_set_new(m->conf, m->spec->kinds, m->spec->kind_count);
+	f = listener_bind(m->listeners);
+	if (f.kind)
+		return f;
+	buf_init(&m->listeners_text, 1u << 20);
+	if (!listener_export(m->listeners, &m->listeners_text) || !buf_z(&m->listeners_text))
+		return fault(FAULT_LIMIT, "too many listeners");
+	/* Sockets that a service manager passed are ours now; the workers get them by number. */
+	unsetenv("LISTEN_FDS");
+	unsetenv("LISTEN_PID");
+	unsetenv("LISTEN_FDNAMES");
+	return FAULT_OK;
+}
+
+static void die_with_parent(pid_t parent)
+{
+	/* Set by `postroom serve` before it started us, and lost when the user changed. */
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != parent)
+		raise(SIGTERM);
+}
+
+static struct fault give_up_root(struct master *m)
+{
+	pid_t parent = getppid();
+	struct fault f = privilege_drop(m->conf->host.user, instance_path(m->instance, INSTANCE_ROOT), &m->privileges);
+
+	if (f.kind)
+		return f;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+		return fault_errno("prctl", "no new privileges");
+	core_dumps_off();       /* changing the user switched them on again */
+	if (m->is_supervised)
+		die_with_parent(parent);
+	return FAULT_OK;
+}
+
+static struct fault start_loop(struct master *m)
+{
+	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP };
+	int fd, e = 0;
+	struct fault f = loop_new(&m->loop);
+
+	if (!f.kind)
+		f = supervisor_new(m->loop, &m->supervisor);
+	if (!f.kind)
+		f = control_listen(m->instance, m->spec->name, &fd);
+	if (f.kind)
+		return f;
+	m->control = control_server_new(m->loop, fd, master_verbs, on_other_verb, m);
+	m->started_ms = loop_now_ms(m->loop);
+	for (size_t i = 0; i < ARRAY_LEN(numbers) && !e; i++) {
+		m->signals[i].data = m;
+		e = uv_signal_init(loop_uv(m->loop), &m->signals[i]);
+		if (!e)
+			e = uv_signal_start(&m->signals[i], on_signal, numbers[i]);
+	}
+	timer_init(&m->watch, m->loop, on_watch);
+	timer_start_ms(&m->watch, WATCH_MS);
+	return e ? fault_detail(FAULT_INTERNAL, "signal handler: %s", uv_strerror(e)) : FAULT_OK;
+}
+
+static void start_workers(struct master *m)
+{
+	m->seat_count = m->conf->host.workers;
+	if (!m->seat_count)
+		m->seat_count = uv_available_parallelism();
+	if (m->seat_count > LISTENER_WORKERS_MAX)
+		m->seat_count = LISTENER_WORKERS_MAX;
+	m->seats = xcalloc(m->seat_count, sizeof(*m->seats));
+	for (size_t i = 0; i < m->seat_count; i++) {
+		struct seat *seat = &m->seats[i];
+
+		seat->master = m;
+		seat->number = (unsigned)i;
+		seat->control_fd = seat->watchdog_fd = seat->conf_fd = -1;
+		seat->child = child_add(m->supervisor, NULL, &worker_events, seat);
+	}
+	for (size_t i = 0; i < m->seat_count; i++)
+		child_start(m->seats[i].child);
+}
+
+static void master_done(struct master *m)
+{
+	char *path;
+
+	control_server_free(&m->control);
+	for (size_t i = 0; i < m->seat_count; i++) {
+		control_pipe_free(&m->seats[i].pipe);
+		watchdog_page_free(&m->seats[i].page);
+	}
+	supervisor_free(&m->supervisor);
+	loop_free(&m->loop);
+	free(m->seats);
+	listener_set_free(&m->listeners, true);
+	buf_done(&m->listeners_text);
+	if (m->pidfile.fd >= 0) {
+		path = instance_run_path(m->instance, m->spec->name, ".sock");
+		unlink(path);
+		free(path);
+	}
+	pidfile_drop(&m->pidfile);
+	conf_unref(&m->conf);
+	instance_close(&m->instance);
+}
+
+/* Everything up to serving. *stage: what was being done, for the message. */
+static struct fault master_start(struct master *m, const char *root, const char **stage)
+{
+	struct conf_report report = { NULL, 0, false };
+	struct fault f;
+	pid_t other;
+
+	*stage = "instance";
+	f = instance_open(root, &m->instance);
+	if (f.kind)
+		return f;
+	*stage = "configuration";
+	f = conf_load(instance_path(m->instance, INSTANCE_CONF), instance_path(m->instance, INSTANCE_ROOT), &report,
+	              &m->conf);
+	daemon_report(&report);
+	conf_report_done(&report);
+	if (f.kind)
+		return f;
+	other = pidfile_holder(m->instance, m->spec->name);
+	if (other)
+		return fault_detail(FAULT_IN_USE, "%s runs already, as process %d", m->spec->name, (int)other);
+	m->open_files = open_files_raise(m->conf->host.open_files);
+	*stage = "listeners";
+	f = bind_listeners(m);
+	*stage = f.kind ? *stage : "privileges";
+	if (!f.kind)
+		f = give_up_root(m);
+	*stage = f.kind ? *stage : "log";
+	if (!f.kind)
+		f = daemon_start_log(m->conf);
+	*stage = f.kind ? *stage : "pid file";
+	if (!f.kind)
+		f = pidfile_take(m->instance, m->spec->name, &m->pidfile);
+	*stage = f.kind ? *stage : "loop";
+	if (!f.kind)
+		f = start_loop(m);
+	return f;
+}
+
+static int master_main(const struct daemon_spec *spec, const char *program, const char *root, bool is_supervised)
+{
+	struct master m = { .spec = spec, .program = program, .is_supervised = is_supervised, .pidfile = PIDFILE_NONE };
+	const char *stage = "";
+	struct fault f = master_start(&m, root, &stage);
+	int code = 0;
+
+	if (f.kind) {
+		code = daemon_fail(stage, f);
+		if (f.kind == FAULT_IN_USE)
+			code = EXIT_RUNS_ALREADY;
+	} else {
+		start_workers(&m);
+		loop_run(m.loop);
+	}
+	master_done(&m);
+	return code;
+}
+
+/* ---- the command line ---- */
+
+static void print_help(const struct daemon_spec *spec)
+{
+	printf("Usage: %s --root DIR\n\n%s\n\n"
+	       "Runs in the foreground; `postroom serve` runs all daemons of an instance.\n\n"
+	       "  --root DIR    the instance\n"
+	       "  --foreground  as always: for service files that say so\n"
+	       "  --version\n"
+	       "  --help\n\n"
+	       "SIGTERM stops it, SIGHUP makes it read its configuration and certificates again.\n"
+	       "Example: %s --root /var/lib/postroom\n", spec->name, spec->doc, spec->name);
+}
+
+enum { OPT_ROOT = 256, OPT_FOREGROUND, OPT_SUPERVISED, OPT_WORKER, OPT_CONTROL, OPT_WATCHDOG, OPT_CONF, OPT_LISTENERS,
+       OPT_VERSION, OPT_HELP };
+
+static bool read_int(const char *text, int *out)
+{
+	uint32_t n;
+
+	if (!sv_to_u32(sv_z(text), &n) || n > INT32_MAX)
+		return false;
+	*out = (int)n;
+	return true;
+}
+
+int daemon_main(const struct daemon_spec *spec, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "root", required_argument, NULL, OPT_ROOT },
+		{ "foreground", no_argument, NULL, OPT_FOREGROUND },
+		{ "version", no_argument, NULL, OPT_VERSION },
+		{ "help", no_argument, NULL, OPT_HELP },
+		/* from one process of ours to another */
+		{ "supervised", no_argument, NULL, OPT_SUPERVISED },
+		{ "worker", required_argument, NULL, OPT_WORKER },
+		{ "control", required_argument, NULL, OPT_CONTROL },
+		{ "watchdog", required_argument, NULL, OPT_WATCHDOG },
+		{ "conf", required_argument, NULL, OPT_CONF },
+		{ "listeners", required_argument, NULL, OPT_LISTENERS },
+		{ NULL, 0, NULL, 0 },
+	};
+	struct worker_args args = { 0, -1, -1, -1, "" };
+	const char *root = NULL;
+	bool is_supervised = false, fine = true;
+	int number = -1, option;
+
+	/* Descriptors 0 to 2 must be taken, or a connection would become standard error. */
+	while ((option = open("/dev/null", O_RDWR)) >= 0 && option <= STDERR_FILENO)
+		continue;
+	if (option >= 0)
+		close(option);
+	umask(077);
+	log_start(spec->name);
+	while (fine && (option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (option) {
+		case OPT_ROOT:       root = optarg; break;
+		case OPT_FOREGROUND: break;
+		case OPT_SUPERVISED: is_supervised = true; break;
+		case OPT_WORKER:     fine = read_int(optarg, &number); break;
+		case OPT_CONTROL:    fine = read_int(optarg, &args.control_fd); break;
+		case OPT_WATCHDOG:   fine = read_int(optarg, &args.watchdog_fd); break;
+		case OPT_CONF:       fine = read_int(optarg, &args.conf_fd); break;
+		case OPT_LISTENERS:  args.listeners = optarg; break;
+		case OPT_VERSION:
+			printf("%s (Postroom) %s\n", spec->name, POSTROOM_VERSION);
+			return 0;
+		case OPT_HELP:
+			print_help(spec);
+			return 0;
+		default:
+			fine = false;
+		}
+	}
+	if (!fine || !root || optind != argc) {
+		fprintf(stderr, "Usage: %s --root DIR (see --help)\n", spec->name);
+		return EXIT_USAGE;
+	}
+	core_dumps_off();
+	if (number < 0)
+		return master_main(spec, argv[0], root, is_supervised);
+	args.number = (unsigned)number;
+	return worker_main(spec, root, &args);
+}
