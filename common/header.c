@@ -128,6 +128,14 @@ void header_reader_init(struct header_reader *r)
 	buf_init(&r->text, HEADER_FIELD_MAX);
 }
 
+void header_reader_again(struct header_reader *r)
+{
+	struct buf text = r->text;
+
+	buf_clear(&text);
+	*r = (struct header_reader){ .text = text };
+}
+
 void header_reader_done(struct header_reader *r)
 {
 	buf_done(&r->text);

@@ -65,6 +65,8 @@ void header_reader_init(struct header_reader *r);
 enum header_event header_reader_feed(struct header_reader *r, struct sv *in);
 /** header_reader_finish - the input ended without an empty line: gives the last field, then HEADER_END. */
 enum header_event header_reader_finish(struct header_reader *r);
+/** header_reader_again - forget what was read and begin a new block; the memory is kept. */
+void header_reader_again(struct header_reader *r);
 void header_reader_done(struct header_reader *r);
 
 /** header_parse_field - fill *out from one whole field (raw, with or without its last line end). */

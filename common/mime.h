@@ -75,7 +75,7 @@ struct mime_message {
 	uint32_t facts;                 /* enum mime_fact bits */
 	uint32_t from_count, date_count, message_id_count, received_count, delivered_to_count;  /* fields */
 	uint32_t part_count;
-	struct sv part_table;           /* encoded rows: use mime_part_at() */
+	struct sv part_table, part_names;       /* encoded: use mime_part_at() */
 	struct sv encoded;              /* the whole in its stored form */
 };
 
