@@ -282,6 +282,11 @@ static void entry_free(struct queue_entry **entry)
 	*entry = NULL;
 }
 
+uint64_t queue_entry_size(const struct queue_entry *entry)
+{
+	return spool_size(entry->spool);
+}
+
 void queue_release(struct queue_entry **entry)
 {
 	struct queue_entry *e = *entry;

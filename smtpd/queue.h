@@ -36,6 +36,8 @@ MUST_CHECK struct fault queue_begin(struct queue *queue, const struct envelope *
 MUST_CHECK struct fault queue_write(struct queue_entry *entry, struct sv octets);
 MUST_CHECK struct fault queue_finish(struct queue_entry *entry);
 MUST_CHECK struct fault queue_commit(struct queue_entry *entry);
+/** queue_entry_size - octets written so far. */
+uint64_t queue_entry_size(const struct queue_entry *entry);
 /** queue_release - it is a message now; *entry is NULL. */
 void queue_release(struct queue_entry **entry);
 /** queue_abort - nothing of it is left, wherever it was; *entry is NULL. NULL is fine. */

@@ -17,16 +17,16 @@ enum reply_id reply_for_fault(enum fault_kind kind)
 {
 	switch (kind) { /* no default: the compiler names the fault we forgot */
 	case FAULT_NONE:        return REPLY_OK;
-	case FAULT_NOT_FOUND:   return REPLY_USER_UNKNOWN;
-	case FAULT_DENIED:      return REPLY_NOT_FOR_YOU;
-	case FAULT_AUTH:        return REPLY_AUTH_FAILED;
-	case FAULT_INVALID:     return REPLY_BAD_ARGUMENT;
 	case FAULT_LIMIT:       return REPLY_TOO_BIG;
 	case FAULT_QUOTA:       return REPLY_MAILBOX_FULL;
+	case FAULT_NO_SPACE:    return REPLY_NO_SPACE;
 	case FAULT_BUSY:
 	case FAULT_IN_USE:      return REPLY_MAILBOX_BUSY;
-	case FAULT_NO_SPACE:    return REPLY_NO_SPACE;
+	case FAULT_NOT_FOUND:
 	case FAULT_EXISTS:
+	case FAULT_DENIED:
+	case FAULT_AUTH:
+	case FAULT_INVALID:
 	case FAULT_GONE:
 	case FAULT_CORRUPT:
 	case FAULT_UNSUPPORTED:

@@ -67,6 +67,7 @@ struct reply {
 	X(REPLY_TLS_UNAVAILABLE,  454, "4.7.0", "TLS not available", "tls-unavailable") \
 	X(REPLY_LOGGED_IN_ALREADY,503, "5.5.1", "Logged in already", "sequence") \
 	X(REPLY_AUTH_IN_MAIL,     503, "5.5.1", "Not during a mail transaction", "sequence") \
+	X(REPLY_AUTH_NOT_HERE,    503, "5.5.1", "Authentication is not offered here", "sequence") \
 	X(REPLY_AUTH_UNKNOWN,     504, "5.5.4", "Mechanism unknown", "mechanism") \
 	X(REPLY_AUTH_CANCELLED,   501, "5.7.0", "Authentication cancelled", "cancelled") \
 	X(REPLY_AUTH_BASE64,      501, "5.5.2", "Not base64", "bad-base64") \
@@ -104,7 +105,8 @@ enum reply_id {
 
 /** reply_get - the row. Never NULL. */
 const struct reply *reply_get(enum reply_id id);
-/** reply_for_fault - how a fault of the store, the queue or the directory is worded. Everything internal is temporary. */
+/** reply_for_fault - how a fault of the store, the queue or the directory is worded while a message is accepted. Policy has said yes
+ *  by then, so all but size and quota is our own trouble, and temporary. */
 enum reply_id reply_for_fault(enum fault_kind kind);
 /**
  * reply_write - append the reply as it goes to the peer, in as many lines as it needs (RFC 5321 §4.2.1, the enhanced code on each, RFC 2034 §4).

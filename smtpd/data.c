@@ -1,0 +1,302 @@
+/* The octets of a message: scanner -> facts -> fix-up -> window -> job -> outlets. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/events.h"
+#include "smtpd/transaction_private.h"
+
+#include "common/banned.h"
+
+/* ---- on the loop ---- */
+
+static void on_refused(struct deferred *d)
+{
+	struct transaction *t = (struct transaction *)((char *)d - offsetof(struct transaction, refused));
+
+	data_settle(t);
+	t->events->on_end(t->user, t->answers, t->answer_count);
+}
+
+void data_init(struct transaction *t)
+{
+	buf_init(&t->window, WINDOW_MAX);
+	buf_init(&t->chunk, WINDOW_MAX);
+	buf_init(&t->date_line, 128);
+	buf_init(&t->id_line, 512);
+	facts_init(&t->facts);
+	deferred_init(&t->refused, t->server->loop, on_refused);
+}
+
+void data_done(struct transaction *t)
+{
+	deferred_cancel(&t->refused);
+	buf_done(&t->window);
+	buf_done(&t->chunk);
+	buf_done(&t->date_line);
+	buf_done(&t->id_line);
+	facts_done(&t->facts);
+}
+
+bool transaction_is_too_big(const struct transaction *t)
+{
+	return t->scanner.size > t->conf->smtp.message_size;
+}
+
+/* is_doomed - nothing that still comes can be accepted: it is read, and dropped. */
+static bool is_doomed(const struct transaction *t)
+{
+	return transaction_is_too_big(t) || t->is_failed;
+}
+
+static bool to_window(void *ctx, struct sv run)
+{
+	struct transaction *t = ctx;
+
+	if (!buf_append(&t->window, run))
+		BUG("transaction: window of %zu octets is too small", t->window.max);
+	return true;
+}
+
+static bool on_octets(void *ctx, struct sv run)
+{
+	struct transaction *t = ctx;
+
+	facts_feed(&t->facts, run);
+	if (is_doomed(t))
+		return true;
+	return t->is_fixing ? fixup_feed(&t->fixup, run) : to_window(t, run);
+}
+
+static void prepare_trace(struct transaction *t)
+{
+	struct sv utf8;
+	const struct accept_rcpt *only = t->plan.rcpt_count == 1 ? t->plan.rcpts : NULL;
+	const char *protocol = trace_protocol(t->listener, t->is_extended, t->is_tls, t->identity != NULL,
+					      envelope_param(t->mail.params, SV("SMTPUTF8"), &utf8));
+
+	if (!envelope_set_fact(&t->mail, ENVELOPE_PROTOCOL, sv_z(protocol)))
+		BUG("transaction: the protocol does not fit an envelope");
+	t->trace = (struct trace){
+		.hostname = t->conf->host.hostname, .helo = t->mail.facts[ENVELOPE_HELO], .peer = t->peer,
+		.protocol = protocol, .tls = t->mail.facts[ENVELOPE_TLS], .id = t->mail.facts[ENVELOPE_ID],
+		.for_rcpt = only ? only->address : SV_NONE, .now = date_now(),
+	};
+}
+
+void transaction_begin(struct transaction *t, bool is_bdat)
+{
+	bool is_submission = t->identity != NULL;
+	bool normalise = is_submission && t->conf->smtp.submission_bare_newline == CONF_BARE_NEWLINE_NORMALISE;
+
+	t->has_begun = true;
+	t->is_bdat = is_bdat;
+	t->is_fixing = is_submission;
+	prepare_trace(t);
+	data_scanner_init(&t->scanner, (normalise ? DATA_NORMALISE : 0) | (is_bdat ? DATA_NO_DOTS : 0), on_octets, t);
+	if (t->is_fixing && trace_date(&t->date_line, t->trace.now) &&
+	    trace_message_id(&t->id_line, t->trace.id, t->trace.hostname))
+		fixup_init(&t->fixup, buf_sv(&t->date_line), buf_sv(&t->id_line), to_window, t);
+	else
+		t->is_fixing = false;
+}
+
+bool transaction_has_begun(const struct transaction *t)
+{
+	return t->has_begun;
+}
+
+/* take_window - the window becomes the job's chunk; the chunk's memory gathers next. */
+static void take_window(struct transaction *t)
+{
+	struct buf b = t->chunk;
+
+	t->chunk = t->window;
+	t->window = b;
+	buf_clear(&t->window);
+}
+
+/* flush - have a job write the window, or finish when everything is there. */
+static void flush(struct transaction *t)
+{
+	if (t->task != TASK_NONE)
+		return;         /* its end comes back here */
+	if (t->is_finishing) {
+		take_window(t);
+		if (!transaction_submit(t, TASK_FINISH)) {
+			t->answer = (struct transaction_answer){ .reply = REPLY_BUSY };
+			t->outcome = fault(FAULT_BUSY, "no thread for it");
+			deferred_call(&t->refused);
+		}
+		return;
+	}
+	if (is_doomed(t))
+		buf_clear(&t->window);
+	if (t->window.len < TRANSACTION_CHUNK)
+		return;
+	take_window(t);
+	if (!transaction_submit(t, TASK_WRITE)) {
+		t->failed = fault(FAULT_BUSY, "no thread for it");
+		t->is_failed = true;
+		buf_clear(&t->window);
+	}
+}
+
+enum feed transaction_feed(struct transaction *t, struct sv *in)
+{
+	struct sv part = sv_sub(*in, 0, FEED_AT_ONCE);
+	size_t had = part.len;
+	enum feed r = data_scanner_feed(&t->scanner, &part);
+
+	sv_skip(in, had - part.len);
+	flush(t);
+	return r;
+}
+
+bool transaction_is_full(const struct transaction *t)
+{
+	return t->task == TASK_WRITE && t->window.len >= TRANSACTION_CHUNK;
+}
+
+void data_wrote(struct transaction *t)
+{
+	t->is_failed = t->failed.kind != FAULT_NONE;
+	flush(t);
+	if (!t->is_finishing)
+		t->events->on_room(t->user);
+}
+
+void transaction_finish(struct transaction *t)
+{
+	if (t->is_bdat)
+		data_scanner_finish(&t->scanner);
+	facts_finish(&t->facts);
+	if (t->is_fixing && !is_doomed(t) && !fixup_finish(&t->fixup))
+		BUG("transaction: the fix-up does not fit the window");
+	t->is_finishing = true;
+	flush(t);
+}
+
+/* ---- in a job ---- */
+
+static struct outlet_source source_of(const struct transaction *t)
+{
+	return (struct outlet_source){
+		.plan = &t->plan, .queue = t->server->queue, .mail = &t->mail, .trace = &t->trace,
+		/* fix-ups may add a little to a message of the largest size */
+		.size_max = t->conf->smtp.message_size + TRACE_MAX,
+	};
+}
+
+void data_write(struct transaction *t)
+{
+	struct outlet_source source = source_of(t);
+
+	if (!t->failed.kind && !t->outlets.is_open)
+		t->failed = outlets_open(&t->outlets, &source);
+	if (!t->failed.kind)
+		t->failed = outlets_write(&t->outlets, buf_sv(&t->chunk));
+	buf_clear(&t->chunk);
+}
+
+/* judge_message - the last word of policy, before anything is delivered. */
+static bool judge_message(struct transaction *t)
+{
+	struct policy_facts facts = transaction_facts(t);
+	struct sv forwarders[ACCEPT_FORWARDERS_MAX + 1];
+	struct policy_verdict v;
+
+	facts.message = &t->facts;
+	facts.size = t->scanner.size;
+	facts.data_faults = t->scanner.faults;
+	facts.forwarders = forwarders;
+	facts.forwarder_count = accept_forwarders(&t->plan, forwarders);
+	v = policy_run(POLICY_MESSAGE, &facts);
+	return transaction_judge(t, &v);
+}
+
+/* message_id - the message's own, or the one it got here. */
+static struct sv message_id(const struct transaction *t)
+{
+	struct sv line = buf_sv(&t->id_line);
+	size_t start = sv_find(line, '<');
+
+	if (t->facts.message_id.len || !t->is_fixing || start == SIZE_MAX)
+		return t->facts.message_id;
+	return sv_sub(line, start + 1, sv_find(line, '>') - start - 1);
+}
+
+void data_finish(struct transaction *t)
+{
+	struct outlet_source source = source_of(t);
+
+	t->answer = (struct transaction_answer){ .reply = REPLY_OK };
+	if (judge_message(t)) {
+		data_write(t);
+		t->outcome = t->failed;
+		if (!t->failed.kind) {
+			t->results = xcalloc(t->plan.rcpt_count, sizeof(*t->results));
+			t->outcome = outlets_commit(&t->outlets, &source, t->listener == LISTENER_LMTP, t->results,
+						    &t->log, message_id(t));
+		}
+	}
+	transaction_clean(t);
+}
+
+/* ---- the end, on the loop ---- */
+
+static enum reply_id reply_for_result(const struct transaction *t, struct fault f)
+{
+	enum reply_id r = reply_for_fault(f.kind);
+
+	/* One full mailbox among several: a final refusal would keep the mail from the others. */
+	if (r == REPLY_MAILBOX_FULL && t->listener != LISTENER_LMTP && t->plan.rcpt_count > 1)
+		return REPLY_SOME_MAILBOX_FULL;
+	return r;
+}
+
+/* answer_one - for the whole message, or for one recipient of LMTP. */
+static void answer_one(struct transaction *t, struct fault f, struct sv to, struct transaction_answer *out)
+{
+	*out = t->answer;
+	if (out->reply == REPLY_OK && f.kind) {
+		out->reply = reply_for_result(t, f);
+		if (f.kind != FAULT_QUOTA)
+			log_warn(&t->log, "smtp.message.failed", KV_SV("queue_id", t->mail.facts[ENVELOPE_ID]),
+				 KV_FAULT("fault", f));
+	}
+	if (out->reply == REPLY_OK)
+		snprintf(out->text, sizeof(out->text), "Accepted, id %.*s", SV_FMT(t->mail.facts[ENVELOPE_ID]));
+	else
+		transaction_report(t, "message", to, out->reply);
+}
+
+static void report_accepted(struct transaction *t)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < t->answer_count; i++)
+		any |= t->answers[i].reply == REPLY_OK;
+	if (!any)
+		return;
+	t->server->counters.accepted++;
+	event_emit(&t->log, EVENT_SMTP_ACCEPT, KV_SV("queue_id", t->mail.facts[ENVELOPE_ID]),
+		   KV_SV("message_id", message_id(t)), KV_SV("from", t->mail.sender),
+		   KV_U64("recipients", t->plan.rcpt_count), KV_U64("size", t->scanner.size),
+		   KV_SV("listener", t->mail.facts[ENVELOPE_LISTENER]), KV_SV("user", t->mail.facts[ENVELOPE_USER]),
+		   KV_SV("tls", t->mail.facts[ENVELOPE_TLS]),
+		   KV_U64("took_ms", loop_now_ms(t->server->loop) - t->began_ms));
+}
+
+void data_settle(struct transaction *t)
+{
+	bool is_lmtp = t->listener == LISTENER_LMTP;
+	size_t i = 0;
+
+	t->answer_count = is_lmtp ? t->plan.rcpt_count : 1;
+	t->answers = xcalloc(t->answer_count, sizeof(*t->answers));
+	if (!is_lmtp)
+		answer_one(t, t->outcome, SV_NONE, &t->answers[0]);
+	for (const struct accept_rcpt *r = t->plan.rcpts; is_lmtp && r; r = r->next, i++)
+		answer_one(t, t->results ? t->results[i].fault : t->outcome, r->address, &t->answers[i]);
+	report_accepted(t);
+}

@@ -1,0 +1,303 @@
+#include "smtpd/outlet.h"
+
+#include <stdlib.h>
+
+#include "common/events.h"
+
+#include "common/banned.h"
+
+/* ---- opening ---- */
+
+/* copy_params - everything as it came: whoever relays decides what it means. */
+static bool copy_params(struct envelope *to, const struct envelope *from)
+{
+	for (const struct envelope_param *p = from->params; p; p = p->next)
+		if (!envelope_add_param(to, p->text))
+			return false;
+	return true;
+}
+
+static bool copy_facts(struct envelope *to, const struct envelope *from)
+{
+	for (unsigned i = 0; i < ENVELOPE_FACTS; i++)
+		if (!envelope_set_fact(to, (enum envelope_fact)i, from->facts[i]))
+			return false;
+	to->received_s = from->received_s;
+	return envelope_set_sender(to, from->sender) && copy_params(to, from);
+}
+
+static bool add_redirect(struct envelope *e, const struct accept_rcpt *rcpt, const struct accept_place *place)
+{
+	struct envelope_rcpt *r = envelope_add_rcpt(e, place->redirect, place->via);
+
+	for (size_t i = 0; r && i < rcpt->param_count; i++)
+		if (!envelope_add_rcpt_param(e, r, rcpt->params[i]))
+			return false;
+	return r != NULL;
+}
+
+/* has_rcpt - two recipients may lead to the same address: it gets one copy. */
+static bool has_rcpt(const struct envelope *e, struct sv address)
+{
+	for (const struct envelope_rcpt *r = e->rcpts; r; r = r->next)
+		if (sv_eq(r->address, address))
+			return true;
+	return false;
+}
+
+static bool add_redirects(struct envelope *e, const struct accept_plan *plan, struct sv via)
+{
+	for (const struct accept_rcpt *r = plan->rcpts; r; r = r->next)
+		for (const struct accept_place *p = r->places; p; p = p->next)
+			if (p->kind == ACCEPT_REDIRECT && sv_eq(p->via, via) && !has_rcpt(e, p->redirect) &&
+			    !add_redirect(e, r, p))
+				return false;
+	return true;
+}
+
+/* make_envelope - the first entry has the message's own id, others one of their own. */
+static struct fault make_envelope(struct outlet_entry *entry, const struct outlet_source *source, bool is_first)
+{
+	char id[QUEUE_ID_LEN + 1];
+	bool fits;
+
+	envelope_init(&entry->envelope);
+	fits = copy_facts(&entry->envelope, source->mail);
+	if (!is_first) {
+		queue_new_id(id);
+		fits = fits && envelope_set_fact(&entry->envelope, ENVELOPE_ID, sv_z(id));
+	}
+	fits = fits && add_redirects(&entry->envelope, source->plan, entry->via);
+	return fits ? FAULT_OK : fault(FAULT_LIMIT, "envelope too large");
+}
+
+static struct fault write_entry_top(struct outlet_entry *entry, const struct trace *trace)
+{
+	struct fault f = FAULT_OK;
+	struct buf top;
+
+	buf_init(&top, TRACE_MAX);
+	if ((entry->via.len && !trace_delivered_to(&top, entry->via)) || !trace_received(&top, trace))
+		f = fault(FAULT_LIMIT, "trace too long");
+	if (!f.kind)
+		f = queue_write(entry->entry, buf_sv(&top));
+	buf_done(&top);
+	return f;
+}
+
+static struct fault open_queue(struct outlets *o, const struct outlet_source *source)
+{
+	struct sv forwarders[ACCEPT_FORWARDERS_MAX + 1];
+	size_t count = accept_forwarders(source->plan, forwarders);
+	struct fault f = FAULT_OK;
+
+	o->entries = xcalloc(count, sizeof(*o->entries));
+	for (size_t i = 0; i < count && !f.kind; i++) {
+		struct outlet_entry *entry = &o->entries[o->entry_count++];
+
+		entry->via = forwarders[i];
+		f = make_envelope(entry, source, !i);
+		if (!f.kind)
+			f = queue_begin(source->queue, &entry->envelope, &entry->entry);
+		if (!f.kind)
+			f = write_entry_top(entry, source->trace);
+	}
+	return f;
+}
+
+static struct maildir_drop *first_drop(const struct accept_plan *plan)
+{
+	for (const struct accept_rcpt *r = plan->rcpts; r; r = r->next)
+		for (const struct accept_place *p = r->places; p; p = p->next)
+			if (p->kind == ACCEPT_MAILBOX)
+				return p->drop;
+	return NULL;
+}
+
+static struct fault open_incoming(struct outlets *o, const struct outlet_source *source)
+{
+	struct fault f = incoming_new(NULL, first_drop(source->plan), source->size_max + TRACE_MAX, &o->incoming);
+	struct buf top;
+
+	if (f.kind)
+		return f;
+	buf_init(&top, TRACE_MAX);
+	if (!trace_return_path(&top, source->mail->sender) || !trace_received(&top, source->trace))
+		f = fault(FAULT_LIMIT, "trace too long");
+	if (!f.kind)
+		f = incoming_write(o->incoming, buf_sv(&top));
+	buf_done(&top);
+	return f;
+}
+
+struct fault outlets_open(struct outlets *o, const struct outlet_source *source)
+{
+	struct fault f = FAULT_OK;
+
+	o->is_open = true;
+	if (accept_count(source->plan, ACCEPT_REDIRECT))
+		f = open_queue(o, source);
+	if (!f.kind && accept_count(source->plan, ACCEPT_MAILBOX))
+		f = open_incoming(o, source);
+	return f;
+}
+
+struct fault outlets_write(struct outlets *o, struct sv octets)
+{
+	struct fault f = o->incoming ? incoming_write(o->incoming, octets) : FAULT_OK;
+
+	for (size_t i = 0; i < o->entry_count && !f.kind; i++)
+		f = queue_write(o->entries[i].entry, octets);
+	return f;
+}
+
+/* ---- committing ---- */
+
+/* The places of the plan, each mailbox once. */
+struct places {
+	struct delivery *items;
+	const struct accept_place **from;
+	const struct accept_rcpt **rcpt;
+	size_t count;
+};
+
+static bool has_place(const struct places *l, const struct accept_place *p)
+{
+	for (size_t i = 0; i < l->count; i++)
+		if (sv_eq(l->from[i]->account, p->account) && sv_eq(l->from[i]->mailbox, p->mailbox))
+			return true;
+	return false;
+}
+
+/* collect - of one recipient, or of all (only == NULL). */
+static void collect(struct places *l, const struct accept_plan *plan, const struct accept_rcpt *only)
+{
+	size_t most = accept_count(plan, ACCEPT_MAILBOX);
+
+	*l = (struct places){ .count = 0 };
+	l->items = xcalloc(most + 1, sizeof(*l->items));
+	l->from = xcalloc(most + 1, sizeof(*l->from));
+	l->rcpt = xcalloc(most + 1, sizeof(*l->rcpt));
+	for (const struct accept_rcpt *r = plan->rcpts; r; r = r->next) {
+		if (only && r != only)
+			continue;
+		for (const struct accept_place *p = r->places; p; p = p->next) {
+			if (p->kind != ACCEPT_MAILBOX || has_place(l, p))
+				continue;
+			l->items[l->count] = (struct delivery){
+				.drop = p->drop, .mailbox = p->mailbox, .create = p->create, .flags = p->flags,
+			};
+			l->rcpt[l->count] = r;
+			l->from[l->count++] = p;
+		}
+	}
+}
+
+static void places_done(struct places *l)
+{
+	free(l->items);
+	free(l->from);
+	free(l->rcpt);
+}
+
+static void report(const struct places *l, const struct outlet_source *source, uint64_t size, struct fault f,
+		   const struct log_ctx *log, struct sv message_id)
+{
+	struct sv id = source->mail->facts[ENVELOPE_ID];
+
+	for (size_t i = 0; i < l->count; i++) {
+		const struct delivery *d = &l->items[i];
+
+		if (!f.kind)
+			event_emit(log, EVENT_DELIVER_DONE, KV_SV("queue_id", id), KV_SV("message_id", message_id),
+				   KV_SV("to", l->rcpt[i]->address), KV_SV("account", l->from[i]->account),
+				   KV_SV("mailbox", d->mailbox), KV_U64("uid", d->uid), KV_U64("size", size));
+		else
+			event_emit(log, EVENT_DELIVER_FAILED, KV_SV("queue_id", id),
+				   KV_SV("message_id", message_id), KV_SV("to", l->rcpt[i]->address),
+				   KV_SV("account", l->from[i]->account), KV_SV("mailbox", d->mailbox),
+				   KV_FAULT("reason", d->result.kind ? d->result : f));
+	}
+}
+
+/* deliver - into the mailboxes of one recipient, or of all; only == NULL. */
+static struct fault deliver(struct outlets *o, const struct outlet_source *source, const struct accept_rcpt *only,
+			    const struct log_ctx *log, struct sv message_id)
+{
+	struct places l;
+	struct fault f = FAULT_OK;
+
+	collect(&l, source->plan, only);
+	if (l.count)
+		f = incoming_deliver(o->incoming, l.items, l.count);
+	report(&l, source, o->incoming ? incoming_size(o->incoming) : 0, f, log, message_id);
+	places_done(&l);
+	return f;
+}
+
+static struct fault flush_all(struct outlets *o)
+{
+	struct fault f = o->incoming ? incoming_finish(o->incoming) : FAULT_OK;
+
+	for (size_t i = 0; i < o->entry_count && !f.kind; i++)
+		f = queue_finish(o->entries[i].entry);
+	for (size_t i = 0; i < o->entry_count && !f.kind; i++)
+		f = queue_commit(o->entries[i].entry);
+	return f;
+}
+
+static void release(struct outlet_entry *entry, const struct log_ctx *log, struct sv message_id, uint64_t size)
+{
+	const struct envelope *e = &entry->envelope;
+
+	event_emit(log, EVENT_QUEUE_ADD, KV_SV("queue_id", e->facts[ENVELOPE_ID]), KV_SV("message_id", message_id),
+		   KV_SV("from", e->sender), KV_U64("recipients", e->rcpt_count), KV_U64("size", size));
+	queue_release(&entry->entry);
+}
+
+/* is_wanted - does a recipient that got its mail need this entry? */
+static bool is_wanted(const struct accept_plan *plan, const struct outlet_result *results, struct sv via)
+{
+	size_t i = 0;
+
+	for (const struct accept_rcpt *r = plan->rcpts; r; r = r->next, i++)
+		for (const struct accept_place *p = r->places; p; p = p->next)
+			if (!results[i].fault.kind && p->kind == ACCEPT_REDIRECT && sv_eq(p->via, via))
+				return true;
+	return false;
+}
+
+/* The queue's names come first, and local mail second: a name in the queue can be taken back for certain, mail that was delivered
+ * cannot. Entries that are not released here are aborted by outlets_close(). */
+struct fault outlets_commit(struct outlets *o, const struct outlet_source *source, bool per_rcpt,
+			    struct outlet_result *results, const struct log_ctx *log, struct sv message_id)
+{
+	struct fault f = flush_all(o);
+	bool is_flushed = !f.kind;
+	size_t i = 0;
+	uint64_t size = o->entry_count ? queue_entry_size(o->entries[0].entry) : 0;
+
+	if (!f.kind)
+		f = deliver(o, source, NULL, log, message_id);
+	for (const struct accept_rcpt *r = source->plan->rcpts; r; r = r->next, i++) {
+		results[i].fault = f;
+		/* Together they failed; one by one those that can have it, get it. */
+		if (f.kind && is_flushed && per_rcpt && source->plan->rcpt_count > 1)
+			results[i].fault = deliver(o, source, r, log, message_id);
+	}
+	for (size_t k = 0; k < o->entry_count; k++)
+		if (is_wanted(source->plan, results, o->entries[k].via))
+			release(&o->entries[k], log, message_id, size);
+	return f;
+}
+
+void outlets_close(struct outlets *o)
+{
+	incoming_free(&o->incoming);
+	for (size_t i = 0; i < o->entry_count; i++) {
+		queue_abort(&o->entries[i].entry);
+		envelope_done(&o->entries[i].envelope);
+	}
+	free(o->entries);
+	*o = (struct outlets){ .is_open = false };
+}

@@ -1,0 +1,73 @@
+/* smtpd/policy/policy.h - what is accepted: small checks that read the same facts.
+ *
+ * Each check is a function in a file of its own and a row of the table in policy.c. policy_run() asks the rows of a stage in order; the first
+ * refusal ends it, junk is remembered. A check changes nothing and sends nothing, so a run can be repeated dry.
+ * Checks that read the account directory block, so where policy_blocks() says so the stage runs in a job; facts are then
+ * copies, or things that do not change meanwhile. */
+#ifndef SMTPD_POLICY_POLICY_H
+#define SMTPD_POLICY_POLICY_H
+
+#include "common/address.h"
+#include "common/conf.h"
+#include "common/directory.h"
+#include "common/identity.h"
+#include "common/netaddr.h"
+#include "smtpd/facts.h"
+#include "smtpd/reply.h"
+
+enum policy_stage {
+	POLICY_MAIL = 1 << 0,           /* the sender is known */
+	POLICY_RCPT = 1 << 1,           /* and a recipient, and where it leads */
+	POLICY_MESSAGE = 1 << 2,        /* and the whole message; nothing was delivered yet */
+};
+
+struct policy_facts {
+	const struct conf *conf;
+	struct directory *directory;
+	enum conf_listener_kind listener;
+	struct netaddr peer;
+	const struct auth_identity *identity;   /* NULL: a stranger */
+	/* MAIL */
+	struct address sender;
+	uint64_t declared_size;                 /* of SIZE; 0: none given */
+	/* RCPT */
+	struct address recipient;
+	const struct directory_route *route;
+	uint32_t rcpt_count;                    /* accepted before this one */
+	/* MESSAGE */
+	const struct message_facts *message;
+	uint64_t size;
+	unsigned data_faults;                   /* enum data_fault */
+	const struct sv *forwarders;            /* our addresses that this message is sent on by */
+	size_t forwarder_count;
+};
+
+enum policy_action { POLICY_ACCEPT = 0, POLICY_JUNK, POLICY_DEFER, POLICY_REJECT };
+
+struct policy_verdict {
+	enum policy_action action;
+	enum reply_id reply;            /* when deferred or rejected */
+	const char *check;              /* which row said so; a literal, or NULL */
+	char text[640];                 /* instead of the reply's own; "": that */
+};
+
+typedef void policy_fn(const struct policy_facts *facts, struct policy_verdict *verdict);
+
+/** policy_blocks - does a check of this stage and listener read the directory? */
+bool policy_blocks(enum policy_stage stage, enum conf_listener_kind listener);
+/** policy_run - the verdict of all checks of a stage. */
+struct policy_verdict policy_run(enum policy_stage stage, const struct policy_facts *facts);
+/** policy_refuse - for checks: the verdict that fits the reply's code. */
+void policy_refuse(struct policy_verdict *verdict, enum reply_id reply);
+
+policy_fn policy_size;          /* size.c */
+policy_fn policy_sender;        /* sender.c */
+policy_fn policy_author;
+policy_fn policy_recipients;    /* recipients.c */
+policy_fn policy_null_sender;
+policy_fn policy_relay;         /* relay.c */
+policy_fn policy_octets;        /* octets.c */
+policy_fn policy_header;        /* header.c */
+policy_fn policy_loop;          /* loop.c */
+
+#endif

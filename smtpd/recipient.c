@@ -1,0 +1,79 @@
+#include "smtpd/recipient.h"
+
+#include "common/log.h"
+
+#include "common/banned.h"
+
+/* refuse_fault - the log keeps what the peer is not told. */
+static struct policy_verdict refuse_fault(struct fault f, const char *check)
+{
+	struct policy_verdict v = { .check = check };
+
+	policy_refuse(&v, reply_for_fault(f.kind));
+	if (f.kind != FAULT_QUOTA)
+		log_warn(NULL, "smtp.recipient.failed", KV_Z("check", check), KV_FAULT("fault", f));
+	return v;
+}
+
+/* check_queue - new mail for the queue waits while the queue is full; mail for our own people does not. */
+static struct policy_verdict check_queue(const struct policy_facts *facts, const struct accept_rcpt *rcpt,
+					 struct queue *queue)
+{
+	struct policy_verdict v = { .action = POLICY_ACCEPT };
+	uint64_t count = 0;
+
+	for (const struct accept_place *p = rcpt->places; p; p = p->next) {
+		struct fault f;
+
+		if (p->kind != ACCEPT_REDIRECT)
+			continue;
+		f = queue_count(queue, &count);
+		if (f.kind)
+			return refuse_fault(f, "queue");
+		if (count >= facts->conf->queue.messages) {
+			policy_refuse(&v, REPLY_QUEUE_FULL);
+			v.check = "queue";
+		}
+		break;
+	}
+	return v;
+}
+
+/* Aliases that lead in circles, or too far, are the administrator's to mend: until then the sender tries again. */
+static struct fault resolve(struct policy_facts *facts, struct arena *arena, struct directory_route *route)
+{
+	struct fault f = directory_resolve(facts->directory, arena, &facts->recipient, route);
+
+	if (f.kind == FAULT_LIMIT || f.kind == FAULT_INVALID)
+		f.kind = FAULT_UNAVAILABLE;
+	facts->route = route;
+	return f;
+}
+
+struct policy_verdict recipient_add(struct policy_facts *facts, const struct smtp_path *path,
+				    struct accept_plan *plan, struct store *store, struct queue *queue,
+				    struct arena *arena)
+{
+	struct directory_route route = { .answer = DIRECTORY_UNKNOWN };
+	struct accept_rcpt *rcpt = NULL;
+	struct policy_verdict v;
+	struct fault f;
+
+	facts->recipient = path->address;
+	f = resolve(facts, arena, &route);
+	if (f.kind)
+		return refuse_fault(f, "directory");
+	v = policy_run(POLICY_RCPT, facts);
+	if (v.action >= POLICY_DEFER)
+		return v;
+	if (accept_add(plan, path, &route, &rcpt).kind) {
+		policy_refuse(&v, REPLY_TOO_MANY_RCPTS);
+		v.check = "plan";
+		return v;
+	}
+	f = accept_open(plan, rcpt, store, facts->declared_size ? facts->declared_size : 1);
+	v = f.kind ? refuse_fault(f, "store") : check_queue(facts, rcpt, queue);
+	if (v.action >= POLICY_DEFER)
+		accept_drop_last(plan);
+	return v;
+}

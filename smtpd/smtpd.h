@@ -1,0 +1,35 @@
+/* smtpd/smtpd.h - what all sessions of a worker share. Loop thread only, except where a member's header says more. */
+#ifndef SMTPD_SMTPD_H
+#define SMTPD_SMTPD_H
+
+#include "common/directory.h"
+#include "common/master.h"
+#include "maildir/store.h"
+#include "smtpd/queue.h"
+#include "smtpd/space.h"
+
+struct session;
+struct auth;
+
+struct smtpd_counters {
+	uint64_t sessions, accepted, rejected, deferred, logins, login_failures;       /* since start */
+};
+
+struct smtpd {
+	struct worker *worker;          /* loop, conf, tls, listeners */
+	struct loop *loop;
+	struct directory *directory;
+	struct store *store;
+	struct queue *queue;
+	struct auth *auth;
+	struct space space;
+	struct timer tidy_timer;
+	struct work tidy_work;
+	struct session *sessions;       /* all that are open */
+	uint32_t session_count;
+	struct smtpd_counters counters;
+	bool is_queue_synced;           /* the tidy job's */
+	bool is_stopping;
+};
+
+#endif

@@ -1,0 +1,322 @@
+#include "smtpd/transaction.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/events.h"
+#include "smtpd/recipient.h"
+#include "smtpd/transaction_private.h"
+
+#include "common/banned.h"
+
+#define SENDER_MEMORY (32u << 10)
+#define RCPT_MEMORY (2u << 20)          /* an address may lead to 1,000 others */
+
+/* ---- life ---- */
+
+/* set_facts - all of them are bounded by the session, so they fit. */
+static void set_facts(struct transaction *t, const struct transaction_source *source)
+{
+	char id[QUEUE_ID_LEN + 1];
+	struct envelope *e = &t->mail;
+	struct sv user = t->identity ? identity_address(t->identity) : SV_NONE;
+
+	queue_new_id(id);
+	e->received_s = date_now().seconds;
+	if (!envelope_set_fact(e, ENVELOPE_ID, sv_z(id)) ||
+	    !envelope_set_fact(e, ENVELOPE_LISTENER, source->listener_name) ||
+	    !envelope_set_fact(e, ENVELOPE_HELO, source->helo) ||
+	    !envelope_set_fact(e, ENVELOPE_TLS, source->tls) ||
+	    !envelope_set_fact(e, ENVELOPE_SESSION, sv_z(t->log.sid)) ||
+	    !envelope_set_fact(e, ENVELOPE_PEER, sv_z(t->log.peer)) ||
+	    !envelope_set_fact(e, ENVELOPE_USER, user))
+		BUG("transaction: a session's facts do not fit an envelope");
+}
+
+struct transaction *transaction_new(const struct transaction_source *source,
+				    const struct transaction_events *events, void *user)
+{
+	struct transaction *t = xcalloc(1, sizeof(*t));
+
+	t->events = events;
+	t->user = user;
+	t->server = source->server;
+	t->conf = conf_ref(source->conf);
+	t->log = source->log;
+	t->listener = source->listener;
+	t->peer = source->peer;
+	t->identity = source->identity ? identity_ref(source->identity) : NULL;
+	t->is_extended = source->is_extended;
+	t->is_tls = source->tls.len > 0;
+	t->began_ms = loop_now_ms(source->server->loop);
+	envelope_init(&t->mail);
+	accept_init(&t->plan);
+	arena_init(&t->sender_arena, SENDER_MEMORY);
+	arena_init(&t->rcpt_arena, RCPT_MEMORY);
+	data_init(t);
+	set_facts(t, source);
+	return t;
+}
+
+/* release - memory only: nothing blocks here. */
+static void release(struct transaction *t)
+{
+	data_done(t);
+	accept_done(&t->plan);
+	envelope_done(&t->mail);
+	arena_done(&t->sender_arena);
+	arena_done(&t->rcpt_arena);
+	identity_unref(&t->identity);
+	conf_unref(&t->conf);
+	free(t->results);
+	free(t->answers);
+	free(t);
+}
+
+void transaction_clean(struct transaction *t)
+{
+	outlets_close(&t->outlets);
+	accept_close(&t->plan);
+}
+
+void transaction_free(struct transaction **pt)
+{
+	struct transaction *t = *pt;
+
+	*pt = NULL;
+	if (!t || t->is_orphan)
+		return;
+	t->is_orphan = true;
+	if (t->task != TASK_NONE)
+		return;         /* the job's end comes back here */
+	/* Without a thread to do it (the process is ending) the loop removes its few files itself. */
+	if ((t->outlets.is_open || t->plan.is_open) && transaction_submit(t, TASK_CLEAN))
+		return;
+	transaction_clean(t);
+	release(t);
+}
+
+/* ---- answers ---- */
+
+struct policy_facts transaction_facts(const struct transaction *t)
+{
+	return (struct policy_facts){
+		.conf = t->conf, .directory = t->server->directory, .listener = t->listener, .peer = t->peer,
+		.identity = t->identity, .sender = t->sender.address,
+		.declared_size = t->sender.has_size ? t->sender.size : 0, .rcpt_count = t->plan.rcpt_count,
+	};
+}
+
+bool transaction_judge(struct transaction *t, const struct policy_verdict *v)
+{
+	if (v->action < POLICY_DEFER)
+		return true;
+	t->answer.reply = v->reply;
+	t->check = v->check;
+	snprintf(t->answer.text, sizeof(t->answer.text), "%s", v->text);
+	return false;
+}
+
+void transaction_report(const struct transaction *t, const char *stage, struct sv to, enum reply_id reply)
+{
+	const struct reply *r = reply_get(reply);
+	bool is_final = r->code >= 500;
+
+	if (is_final)
+		t->server->counters.rejected++;
+	else
+		t->server->counters.deferred++;
+	event_emit(&t->log, is_final ? EVENT_SMTP_REJECT : EVENT_SMTP_DEFER, KV_Z("stage", stage),
+		   KV_SV("queue_id", t->mail.facts[ENVELOPE_ID]), KV_SV("from", t->mail.sender), KV_SV("to", to),
+		   KV_Z("reason", r->reason ? r->reason : "none"), KV_Z("check", t->check ? t->check : "-"),
+		   KV_U64("code", r->code), KV_SV("listener", t->mail.facts[ENVELOPE_LISTENER]),
+		   KV_SV("user", t->mail.facts[ENVELOPE_USER]));
+}
+
+/* ---- MAIL ---- */
+
+/* text_of - as the envelope keeps it: local@domain, nothing for the null sender. */
+static bool text_of(const struct address *a, struct buf *out)
+{
+	buf_init(out, DIRECTORY_ADDRESS_MAX);
+	return address_append(out, a, ADDRESS_AS_GIVEN);
+}
+
+static bool keep_sender(struct transaction *t)
+{
+	struct buf text;
+	bool fits = text_of(&t->sender.address, &text) && envelope_set_sender(&t->mail, buf_sv(&text));
+
+	buf_done(&text);
+	for (size_t i = 0; fits && i < t->sender.param_count; i++)
+		fits = envelope_add_param(&t->mail, t->sender.params[i].text);
+	return fits;
+}
+
+/* refuse - without a job. */
+static enum transaction_step refuse(struct transaction *t, const char *stage, struct sv to, enum reply_id reply,
+				    struct transaction_answer *answer)
+{
+	*answer = (struct transaction_answer){ .reply = reply };
+	transaction_report(t, stage, to, reply);
+	return TRANSACTION_ANSWERED;
+}
+
+/* judge_sender - in a job where policy blocks, else on the loop. */
+static void judge_sender(struct transaction *t)
+{
+	struct policy_facts facts = transaction_facts(t);
+	struct policy_verdict v = policy_run(POLICY_MAIL, &facts);
+
+	t->answer = (struct transaction_answer){ .reply = REPLY_SENDER_OK };
+	(void)transaction_judge(t, &v);
+}
+
+static void report_sender(struct transaction *t)
+{
+	if (t->answer.reply != REPLY_SENDER_OK)
+		transaction_report(t, "mail", SV_NONE, t->answer.reply);
+}
+
+enum transaction_step transaction_sender(struct transaction *t, struct sv args, struct transaction_answer *answer)
+{
+	struct sv copy = arena_copy(&t->sender_arena, args);
+	enum reply_id r = copy.p ? smtp_parse_path(&t->sender_arena, copy, SMTP_MAIL_FROM, t->listener, &t->sender)
+				 : REPLY_LINE_TOO_LONG;
+
+	if (r == REPLY_OK && smtp_needs_utf8(&t->sender.address) && !t->sender.has_smtputf8)
+		r = REPLY_NEEDS_SMTPUTF8;
+	if (r == REPLY_OK && !keep_sender(t))
+		r = REPLY_BAD_SENDER;
+	if (r == REPLY_OK && space_is_low(&t->server->space, t->conf))
+		r = REPLY_NO_SPACE;
+	if (r != REPLY_OK)
+		return refuse(t, "mail", SV_NONE, r, answer);
+	if (!policy_blocks(POLICY_MAIL, t->listener)) {
+		judge_sender(t);
+		report_sender(t);
+		*answer = t->answer;
+		return TRANSACTION_ANSWERED;
+	}
+	return transaction_submit(t, TASK_SENDER) ? TRANSACTION_WAIT
+						  : refuse(t, "mail", SV_NONE, REPLY_BUSY, answer);
+}
+
+/* ---- RCPT ---- */
+
+/* judge_recipient - in a job. */
+static void judge_recipient(struct transaction *t)
+{
+	struct policy_facts facts = transaction_facts(t);
+	struct policy_verdict v = recipient_add(&facts, &t->rcpt, &t->plan, t->server->store, t->server->queue,
+						&t->rcpt_arena);
+
+	t->answer = (struct transaction_answer){ .reply = REPLY_RCPT_OK };
+	(void)transaction_judge(t, &v);
+}
+
+static void report_recipient(struct transaction *t)
+{
+	struct buf text;
+
+	if (t->answer.reply == REPLY_RCPT_OK)
+		return;
+	(void)!text_of(&t->rcpt.address, &text);
+	transaction_report(t, "rcpt", buf_sv(&text), t->answer.reply);
+	buf_done(&text);
+}
+
+enum transaction_step transaction_recipient(struct transaction *t, struct sv args, struct transaction_answer *answer)
+{
+	struct sv copy;
+	enum reply_id r;
+
+	t->check = NULL;
+	arena_clear(&t->rcpt_arena);
+	copy = arena_copy(&t->rcpt_arena, args);
+	r = copy.p ? smtp_parse_path(&t->rcpt_arena, copy, SMTP_RCPT_TO, t->listener, &t->rcpt) : REPLY_LINE_TOO_LONG;
+	if (r == REPLY_OK && smtp_needs_utf8(&t->rcpt.address) && !t->sender.has_smtputf8)
+		r = REPLY_NEEDS_SMTPUTF8;
+	if (r == REPLY_OK && transaction_submit(t, TASK_RECIPIENT))
+		return TRANSACTION_WAIT;
+	return refuse(t, "rcpt", args, r == REPLY_OK ? REPLY_BUSY : r, answer);
+}
+
+uint32_t transaction_rcpt_count(const struct transaction *t)
+{
+	return t->plan.rcpt_count;
+}
+
+/* ---- jobs ---- */
+
+static void run(struct work *w)
+{
+	struct transaction *t = (struct transaction *)w;
+
+	switch (t->task) {
+	case TASK_NONE:
+		break;
+	case TASK_SENDER:
+		judge_sender(t);
+		break;
+	case TASK_RECIPIENT:
+		judge_recipient(t);
+		break;
+	case TASK_WRITE:
+		data_write(t);
+		break;
+	case TASK_FINISH:
+		data_finish(t);
+		break;
+	case TASK_CLEAN:
+		transaction_clean(t);
+		break;
+	}
+}
+
+/* settle - on the loop: what the job found goes to the log, whoever still listens. */
+static void settle(struct transaction *t, enum task task, bool is_cancelled)
+{
+	if (is_cancelled) {
+		t->answer = (struct transaction_answer){ .reply = REPLY_SHUTDOWN };
+		t->outcome = fault(FAULT_UNAVAILABLE, "the process is ending");
+	}
+	if (task == TASK_SENDER)
+		report_sender(t);
+	else if (task == TASK_RECIPIENT)
+		report_recipient(t);
+	else if (task == TASK_FINISH)
+		data_settle(t);
+}
+
+static void done(struct work *w, bool is_cancelled)
+{
+	struct transaction *t = (struct transaction *)w;
+	enum task task = t->task;
+
+	t->task = TASK_NONE;
+	settle(t, task, is_cancelled);
+	if (t->is_orphan) {
+		t->is_orphan = false;
+		transaction_free(&t);
+	} else if (task == TASK_WRITE) {
+		data_wrote(t);
+	} else if (task == TASK_FINISH) {
+		t->events->on_end(t->user, t->answers, t->answer_count);
+	} else {
+		t->events->on_answer(t->user, &t->answer);
+	}
+}
+
+bool transaction_submit(struct transaction *t, enum task task)
+{
+	if (t->task != TASK_NONE)
+		BUG("transaction: task %d while %d runs", task, t->task);
+	t->work.run = run;
+	t->work.done = done;
+	t->task = task;
+	if (!work_submit(t->server->loop, WORK_MAIL, &t->work).kind)
+		return true;
+	t->task = TASK_NONE;
+	return false;
+}

@@ -1,0 +1,95 @@
+/* smtpd/transaction_private.h - what transaction.c (commands, jobs) and data.c (octets) share. */
+#ifndef SMTPD_TRANSACTION_PRIVATE_H
+#define SMTPD_TRANSACTION_PRIVATE_H
+
+#include "smtpd/accept.h"
+#include "smtpd/envelope.h"
+#include "smtpd/facts.h"
+#include "smtpd/fixup.h"
+#include "smtpd/outlet.h"
+#include "smtpd/policy/policy.h"
+#include "smtpd/transaction.h"
+
+#define FEED_AT_ONCE (16u << 10)
+/* A feed may double (LF to CRLF), and a fix-up adds its lines. */
+#define WINDOW_MAX (TRANSACTION_CHUNK + 2 * FEED_AT_ONCE + TRACE_MAX)
+
+/* What a job does; one runs at a time. */
+enum task {
+	TASK_NONE = 0,
+	TASK_SENDER,
+	TASK_RECIPIENT,
+	TASK_WRITE,
+	TASK_FINISH,
+	TASK_CLEAN,
+};
+
+struct transaction {
+	struct work work;
+	enum task task;                         /* running or waiting to run */
+	const struct transaction_events *events;
+	void *user;
+	bool is_orphan;                         /* the session has let go */
+
+	/* facts, not changed after transaction_new() */
+	struct smtpd *server;
+	struct conf *conf;
+	struct log_ctx log;
+	enum conf_listener_kind listener;
+	struct netaddr peer;
+	struct auth_identity *identity;
+	bool is_extended, is_tls;
+	uint64_t began_ms;
+
+	/* envelope and plan: the loop's while no job runs, else the job's */
+	struct envelope mail;
+	struct smtp_path sender, rcpt;
+	struct arena sender_arena, rcpt_arena;
+	struct accept_plan plan;
+	struct transaction_answer answer;       /* of a job */
+	const char *check;                      /* which policy check refused; NULL */
+
+	/* octets: the loop's, and the job's in TASK_FINISH */
+	struct data_scanner scanner;
+	struct fixup fixup;
+	struct message_facts facts;
+	struct buf window;                      /* gathers */
+	struct buf date_line, id_line;          /* for the fix-up */
+	bool has_begun, is_bdat, is_fixing, is_finishing;
+	bool is_failed;                         /* the loop's copy of failed */
+
+	/* octets: the job's */
+	struct buf chunk;
+	struct trace trace;
+	struct outlets outlets;
+	struct fault failed;                    /* the first one of writing; sticks */
+	struct outlet_result *results;          /* of committing, per recipient */
+	struct fault outcome;
+	struct transaction_answer *answers;     /* what the peer is told in the end */
+	size_t answer_count;
+	struct deferred refused;                /* no job for the end: told in the next turn */
+};
+
+/** transaction_submit - run a task. False: it cannot run now. */
+bool transaction_submit(struct transaction *t, enum task task);
+/** transaction_clean - in a job: remove what was not committed, close what is open. */
+void transaction_clean(struct transaction *t);
+/** transaction_facts - what policy reads; borrowed from t. */
+struct policy_facts transaction_facts(const struct transaction *t);
+/** transaction_judge - keep a verdict as t's answer; false when it is a refusal. */
+bool transaction_judge(struct transaction *t, const struct policy_verdict *v);
+/** transaction_report - a refusal, as an event. Loop thread. */
+void transaction_report(const struct transaction *t, const char *stage, struct sv to, enum reply_id reply);
+
+/* data.c, in a job: */
+void data_write(struct transaction *t);
+void data_finish(struct transaction *t);
+/* data.c, on the loop: */
+void data_init(struct transaction *t);
+void data_done(struct transaction *t);
+/** data_wrote - TASK_WRITE is done. */
+void data_wrote(struct transaction *t);
+/** data_settle - TASK_FINISH is done, or cannot run: make the answers and report them. */
+void data_settle(struct transaction *t);
+
+#endif
