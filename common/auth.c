@@ -11,6 +11,7 @@
 #include "common/crypt.h"
 #include "common/events.h"
 #include "common/identity_private.h"
+#include "common/transfer.h"
 
 #include "common/banned.h"
 
@@ -660,7 +661,7 @@ enum auth_response auth_decode_response(struct sv line, bool is_initial, struct 
 		return AUTH_RESPONSE_CANCEL;
 	if (is_initial && sv_eq(line, SV("=")))
 		return AUTH_RESPONSE_DATA;
-	if (line.len > (AUTH_INPUT_MAX + 2) / 3 * 4 || !crypt_base64_decode(line, out))
+	if (line.len > (AUTH_INPUT_MAX + 2) / 3 * 4 || !base64_decode(line, out))
 		return AUTH_RESPONSE_BAD;
 	return AUTH_RESPONSE_DATA;
 }

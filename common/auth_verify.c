@@ -4,6 +4,7 @@
 #include "common/auth_private.h"
 #include "common/crypt.h"
 #include "common/saslprep.h"
+#include "common/transfer.h"
 
 #include "common/banned.h"
 
@@ -201,11 +202,6 @@ out:
 	free(l);
 }
 
-static bool append_base64(struct buf *out, const uint8_t *p, size_t len)
-{
-	return crypt_base64(octets(p, len), out);
-}
-
 struct fault verifier_scram(struct verifier *v, struct sv user, uint32_t fake_iterations, struct buf *out)
 {
 	struct directory_login *l = xcalloc(1, sizeof(*l));
@@ -220,9 +216,9 @@ struct fault verifier_scram(struct verifier *v, struct sv user, uint32_t fake_it
 		if (!c)         /* an account without a password of its own: nothing must fit */
 			c = &fake->credentials[0];
 		bool ok = buf_appendf(out, "SCRAM-SHA-256$%u:", l->iterations) &&
-			  append_base64(out, l->salt, sizeof(l->salt)) && buf_append_c(out, '$') &&
-			  append_base64(out, c->stored, sizeof(c->stored)) && buf_append_c(out, ':') &&
-			  append_base64(out, c->server, sizeof(c->server)) && buf_z(out) != NULL;
+			  base64_encode(octets(l->salt, sizeof(l->salt)), out) && buf_append_c(out, '$') &&
+			  base64_encode(octets(c->stored, sizeof(c->stored)), out) && buf_append_c(out, ':') &&
+			  base64_encode(octets(c->server, sizeof(c->server)), out) && buf_z(out) != NULL;
 		if (!ok)
 			f = fault(FAULT_INTERNAL, "verifier does not fit");
 	} else {

@@ -148,6 +148,22 @@ bool sv_to_u32(struct sv s, uint32_t *out)
 	return true;
 }
 
+bool sv_hex_to_u64(struct sv s, uint64_t *out)
+{
+	uint64_t n = 0;
+
+	if (!s.len || s.len > 16)
+		return false;
+	for (size_t i = 0; i < s.len; i++) {
+		int digit = ascii_hex(s.p[i]);
+		if (digit < 0 || (s.p[i] >= 'A' && s.p[i] <= 'F'))
+			return false;
+		n = n << 4 | (unsigned)digit;
+	}
+	*out = n;
+	return true;
+}
+
 static inline uint64_t rotl(uint64_t x, int b)
 {
 	return (x << b) | (x >> (64 - b));

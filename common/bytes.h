@@ -84,6 +84,8 @@ bool sv_split(struct sv *rest, char c, struct sv *part);
 /** sv_to_u32, sv_to_u64 - a decimal number; false for empty, signed, overflowing or any other octet. */
 bool sv_to_u32(struct sv s, uint32_t *out);
 bool sv_to_u64(struct sv s, uint64_t *out);
+/** sv_hex_to_u64 - 1 to 16 hexadecimal digits in lower case (one spelling per value and width: we compare them). */
+bool sv_hex_to_u64(struct sv s, uint64_t *out);
 /** sv_hash - 64-bit keyed hash (SipHash-1-3 with a key drawn at start): safe against flooding. */
 uint64_t sv_hash(struct sv s);
 /** sv_is_utf8 - well-formed UTF-8 without surrogates and overlong forms (RFC 3629). */
@@ -107,6 +109,14 @@ static inline bool ascii_is_digit(char c)
 static inline bool ascii_is_alpha(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+/** ascii_hex - the value of a hexadecimal digit, 0..15, or -1. */
+static inline int ascii_hex(char c)
+{
+	if (ascii_is_digit(c))
+		return c - '0';
+	c = ascii_lower(c);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 /** buf_init - an empty buffer that will never hold more than max octets. Allocates nothing. */

@@ -64,14 +64,6 @@ static bool take_encoded_word(struct sv *s, struct word *w)
 	return true;
 }
 
-static int hex_value(char c)
-{
-	if (ascii_is_digit(c))
-		return c - '0';
-	c = ascii_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static void decode_text(const struct word *w, struct buf *out)
 {
 	struct sv t = w->text;
@@ -85,8 +77,8 @@ static void decode_text(const struct word *w, struct buf *out)
 	}
 	for (size_t i = 0; i < t.len; i++) {
 		char c = t.p[i];
-		if (c == '=' && i + 2 < t.len && hex_value(t.p[i + 1]) >= 0 && hex_value(t.p[i + 2]) >= 0) {
-			c = (char)(hex_value(t.p[i + 1]) << 4 | hex_value(t.p[i + 2]));
+		if (c == '=' && i + 2 < t.len && ascii_hex(t.p[i + 1]) >= 0 && ascii_hex(t.p[i + 2]) >= 0) {
+			c = (char)(ascii_hex(t.p[i + 1]) << 4 | ascii_hex(t.p[i + 2]));
 			i += 2;
 		} else if (c == '_') {
 			c = ' ';

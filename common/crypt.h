@@ -60,12 +60,6 @@ void crypt_random_text(char *out, size_t n);
 /** crypt_eq - equal length and octets, in a time that depends on the length only. */
 bool crypt_eq(struct sv a, struct sv b);
 
-/** crypt_base64 - append the base64 of data, padded, in one line (RFC 4648 §4). False: out's max.
- *  */
-bool crypt_base64(struct sv data, struct buf *out);
-/** crypt_base64_decode - append what text stands for. Strict: padding required, no blanks, no other
- *  octets, unused bits zero. False: malformed, or out's max; out is unchanged then. */
-bool crypt_base64_decode(struct sv text, struct buf *out);
 /** crypt_hex - lower-case hex of n octets and a NUL; out has 2n+1 octets. */
 void crypt_hex(const void *data, size_t n, char *out);
 

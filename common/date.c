@@ -2,6 +2,8 @@
 
 #include <time.h>
 
+#include "common/header.h"
+
 #include "common/banned.h"
 
 static const char month_names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
@@ -96,25 +98,6 @@ void date_to_civil(struct date d, struct date_civil *out)
 
 /* ---- reading ---- */
 
-/* White space, line ends and (nested) comments: RFC 5322 §3.2.2. */
-static void skip_cfws(struct sv *s)
-{
-	size_t depth = 0;
-
-	while (s->len) {
-		char c = *s->p;
-		if (c == '(')
-			depth++;
-		else if (c == ')' && depth)
-			depth--;
-		else if (c == '\\' && depth && s->len > 1)
-			sv_skip(s, 1);
-		else if (!depth && c != ' ' && c != '\t' && c != '\r' && c != '\n')
-			return;
-		sv_skip(s, 1);
-	}
-}
-
 /* A decimal number of min to max digits; -1 when there is none. */
 static int take_number(struct sv *s, size_t min, size_t max, size_t *digits)
 {
@@ -169,19 +152,19 @@ static int whole_year(int year, size_t digits)
 static bool take_time(struct sv *s, struct date_civil *c)
 {
 	c->hour = take_number(s, 1, 2, NULL);
-	skip_cfws(s);
+	header_skip_cfws(s);
 	if (c->hour < 0 || (!take_c(s, ':') && !take_c(s, '.')))
 		return false;
-	skip_cfws(s);
+	header_skip_cfws(s);
 	c->minute = take_number(s, 1, 2, NULL);
 	if (c->minute < 0)
 		return false;
 	struct sv ahead = *s;
 
-	skip_cfws(&ahead);
+	header_skip_cfws(&ahead);
 	c->second = 0;
 	if (take_c(&ahead, ':') || take_c(&ahead, '.')) {
-		skip_cfws(&ahead);
+		header_skip_cfws(&ahead);
 		c->second = take_number(&ahead, 1, 2, NULL);
 		if (c->second < 0)
 			return false;
@@ -246,11 +229,11 @@ bool date_parse_5322(struct sv text, struct date *out)
 	struct sv word;
 	size_t digits;
 
-	skip_cfws(&text);
+	header_skip_cfws(&text);
 	word = take_word(&text);
-	skip_cfws(&text);
+	header_skip_cfws(&text);
 	if (word.len && take_c(&text, ','))
-		skip_cfws(&text);
+		header_skip_cfws(&text);
 	/* asctime: Fri Nov 21 09:55:06 1997; a month may also stand first where the day's name is left out. */
 	bool is_asctime = text.len && ascii_is_alpha(*text.p);
 	if (is_asctime) {
@@ -260,55 +243,55 @@ bool date_parse_5322(struct sv text, struct date *out)
 		is_asctime = true;
 		c.month = name_index(word, month_names);
 	}
-	skip_cfws(&text);
+	header_skip_cfws(&text);
 	c.day = take_number(&text, 1, 2, NULL);
 	if (c.day < 0)
 		return false;
-	skip_cfws(&text);
+	header_skip_cfws(&text);
 	if (is_asctime) {
 		struct sv ahead;
 		if (!c.month)
 			return false;
 		take_c(&text, ',');
-		skip_cfws(&text);
+		header_skip_cfws(&text);
 		ahead = text;
 		c.year = take_number(&ahead, 4, 4, &digits);    /* Nov 21, 1997 09:55:06 */
 		if (c.year >= 0) {
 			text = ahead;
-			skip_cfws(&text);
+			header_skip_cfws(&text);
 		}
 		if (!take_time(&text, &c))
 			return false;
-		skip_cfws(&text);
+		header_skip_cfws(&text);
 		int32_t zone_min = 0;
 		if (c.year < 0) {
 			if (text.len && !ascii_is_digit(*text.p)) {
 				zone_min = take_zone(&text);    /* date(1) puts the zone before the year */
-				skip_cfws(&text);
+				header_skip_cfws(&text);
 			}
 			c.year = take_number(&text, 4, 4, &digits);
-			skip_cfws(&text);
+			header_skip_cfws(&text);
 		}
 		if (text.len && !zone_min)
 			zone_min = take_zone(&text);
 		return c.year >= 0 && date_from_civil(&c, zone_min, out);
 	}
 	take_c(&text, '-');
-	skip_cfws(&text);
+	header_skip_cfws(&text);
 	c.month = name_index(take_word(&text), month_names);
-	skip_cfws(&text);
+	header_skip_cfws(&text);
 	take_c(&text, '-');
-	skip_cfws(&text);
+	header_skip_cfws(&text);
 	c.year = take_number(&text, 2, 4, &digits);
 	if (c.year < 0 || !c.month)
 		return false;
 	c.year = whole_year(c.year, digits);
-	skip_cfws(&text);
+	header_skip_cfws(&text);
 	take_c(&text, ',');
-	skip_cfws(&text);
+	header_skip_cfws(&text);
 	if (!take_time(&text, &c))
 		return false;
-	skip_cfws(&text);
+	header_skip_cfws(&text);
 	return date_from_civil(&c, take_zone(&text), out);
 }
 

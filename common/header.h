@@ -93,6 +93,8 @@ struct header_content {
 	struct header_param *params;
 	size_t param_count;     /* at most HEADER_PARAM_MAX; later ones are ignored */
 };
+/** header_skip_cfws - drop leading white space, line ends and comments, nested ones too (RFC 5322 §3.2.2). */
+void header_skip_cfws(struct sv *s);
 /** header_parse_content - total; false only when the arena is used up (*out then has what fitted). Values that should be
  *  quoted and are not are taken up to the next space or `;` (name and filename: up to the `;`). */
 bool header_parse_content(struct arena *a, struct sv value, struct header_content *out);

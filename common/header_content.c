@@ -20,7 +20,7 @@ static bool is_token(char c)
 	return c > 32 && c < 127 && !memchr("()<>@,;:\\\"/[]?=", c, 15);
 }
 
-static void skip_cfws(struct sv *s)
+void header_skip_cfws(struct sv *s)
 {
 	size_t depth = 0;
 
@@ -116,14 +116,6 @@ static void read_marks(struct piece *p)
 	}
 }
 
-static int hex_value(char c)
-{
-	if (ascii_is_digit(c))
-		return c - '0';
-	c = ascii_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* The next section of p's parameter with the least number above `after`. */
 static struct piece *next_section(struct piece *pieces, size_t count, const struct piece *p, int after)
 {
@@ -181,12 +173,12 @@ static bool join(struct arena *a, struct piece *pieces, size_t count, struct pie
 		}
 		for (size_t i = 0; i < text.len; i++) {
 			char c = text.p[i];
-			bool is_code = has_marks && c == '%' && i + 2 < text.len && hex_value(text.p[i + 1]) >= 0 &&
-				       hex_value(text.p[i + 2]) >= 0;
+			bool is_code = has_marks && c == '%' && i + 2 < text.len && ascii_hex(text.p[i + 1]) >= 0 &&
+				       ascii_hex(text.p[i + 2]) >= 0;
 			if (is_code) {
 				memcpy(raw + raw_len, text.p + i, 3);
 				raw_len += 3;
-				value[value_len++] = (char)(hex_value(text.p[i + 1]) << 4 | hex_value(text.p[i + 2]));
+				value[value_len++] = (char)(ascii_hex(text.p[i + 1]) << 4 | ascii_hex(text.p[i + 2]));
 				i += 2;
 				continue;
 			}
@@ -216,24 +208,24 @@ bool header_parse_content(struct arena *a, struct sv value, struct header_conten
 	bool ok = true;
 
 	*out = (struct header_content){ .type = SV(""), .subtype = SV("") };
-	skip_cfws(&value);
+	header_skip_cfws(&value);
 	out->type = lower_copy(a, take_token(&value));
-	skip_cfws(&value);
+	header_skip_cfws(&value);
 	if (value.len && *value.p == '/') {
 		sv_skip(&value, 1);
-		skip_cfws(&value);
+		header_skip_cfws(&value);
 		out->subtype = lower_copy(a, take_token(&value));
 	}
 	if (!out->type.p || !out->subtype.p)
 		ok = false;
 	while (ok && value.len && count < HEADER_PARAM_MAX) {
 		struct piece p = { .section = -1 };
-		skip_cfws(&value);
+		header_skip_cfws(&value);
 		p.name = lower_copy(a, take_token(&value));
-		skip_cfws(&value);
+		header_skip_cfws(&value);
 		if (p.name.len && value.len && *value.p == '=') {
 			sv_skip(&value, 1);
-			skip_cfws(&value);
+			header_skip_cfws(&value);
 			read_marks(&p);
 			bool is_file_name = sv_eq(p.name, SV("name")) || sv_eq(p.name, SV("filename"));
 			p.value = value.len && *value.p == '"' ? take_quoted(a, &value) :

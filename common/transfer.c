@@ -1,5 +1,8 @@
 #include "common/transfer.h"
 
+#include "common/header.h"
+#include "common/memory.h"
+
 #include "common/banned.h"
 
 enum transfer transfer_from(struct sv value)
@@ -14,20 +17,10 @@ enum transfer transfer_from(struct sv value)
 		{ SV_INIT("base64"), TRANSFER_BASE64 },
 		{ SV_INIT("quoted-printable"), TRANSFER_QUOTED_PRINTABLE },
 	};
-	size_t n = 0, depth = 0;
+	size_t n = 0;
 
-	/* The token may stand behind a comment: (who does this) base64 */
 	value = sv_trim(value);
-	while (value.len && (depth || *value.p == '(' || *value.p == ' ' || *value.p == '\t' ||
-			     *value.p == '\r' || *value.p == '\n')) {
-		if (*value.p == '(')
-			depth++;
-		else if (*value.p == ')' && depth)
-			depth--;
-		else if (*value.p == '\\' && value.len > 1)
-			sv_skip(&value, 1);
-		sv_skip(&value, 1);
-	}
+	header_skip_cfws(&value);       /* (who does this) base64 */
 	while (n < value.len && (ascii_is_alpha(value.p[n]) || ascii_is_digit(value.p[n]) || value.p[n] == '-'))
 		n++;
 	for (size_t i = 0; i < ARRAY_LEN(known); i++)
@@ -109,6 +102,8 @@ bool base64_decode(struct sv in, struct buf *out)
 	}
 	return true;
 bad:
+	if (out->len > before)  /* nothing of a refused secret stays behind */
+		secret_wipe(out->p + before, out->len - before);
 	out->len = before;
 	return false;
 }
@@ -153,14 +148,6 @@ static bool base64_feed(struct transfer_decoder *d, struct sv in, struct buf *ou
 	}
 	out->len = (size_t)(p - out->p);
 	return true;
-}
-
-static int hex_value(char c)
-{
-	if (ascii_is_digit(c))
-		return c - '0';
-	c = ascii_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 /* Blanks that turned out not to stand at a line's end are text. */
@@ -211,7 +198,7 @@ static bool qp_feed(struct transfer_decoder *d, struct sv in, struct buf *out)
 			}
 			break;
 		case QP_EQUALS:
-			if (hex_value(c) >= 0) {
+			if (ascii_hex(c) >= 0) {
 				d->held[0] = c;
 				d->state = QP_HEX;
 			} else if (c == '\n') {
@@ -228,8 +215,8 @@ static bool qp_feed(struct transfer_decoder *d, struct sv in, struct buf *out)
 			break;
 		case QP_HEX:
 			d->state = QP_TEXT;
-			if (hex_value(c) >= 0) {
-				ok = buf_append_c(out, (char)(hex_value(d->held[0]) << 4 | hex_value(c)));
+			if (ascii_hex(c) >= 0) {
+				ok = buf_append_c(out, (char)(ascii_hex(d->held[0]) << 4 | ascii_hex(c)));
 			} else {
 				ok = buf_append_c(out, '=') && buf_append_c(out, d->held[0]);
 				i--;

@@ -33,22 +33,6 @@ bool flaglog_write(const struct flag_record *r, struct buf *out)
 	return true;
 }
 
-static bool parse_hex(struct sv s, size_t most, uint64_t *out)
-{
-	uint64_t v = 0;
-
-	if (!s.len || s.len > most)
-		return false;
-	for (size_t i = 0; i < s.len; i++) {
-		char c = s.p[i];
-		if (!ascii_is_digit(c) && !(c >= 'a' && c <= 'f'))
-			return false;
-		v = v << 4 | (unsigned)(ascii_is_digit(c) ? c - '0' : c - 'a' + 10);
-	}
-	*out = v;
-	return true;
-}
-
 static bool parse_set(struct sv s, struct uidset *out)
 {
 	struct sv part;
@@ -74,7 +58,7 @@ static bool parse_line(struct sv line, struct flag_record *r)
 	uint64_t crc, f;
 	size_t last = sv_rfind(line, ' ');
 
-	if (last == SIZE_MAX || !parse_hex(sv_sub(line, last + 1, SIZE_MAX), 8, &crc) ||
+	if (last == SIZE_MAX || !sv_hex_to_u64(sv_sub(line, last + 1, SIZE_MAX), &crc) ||
 	    crc != crc32c(sv_sub(line, 0, last)))
 		return false;
 	rest = sv_sub(line, 0, last);
@@ -84,9 +68,9 @@ static bool parse_line(struct sv line, struct flag_record *r)
 	if (!sv_split(&rest, ' ', &box) || !sv_split(&rest, ' ', &uids) || !sv_split(&rest, ' ', &flags) ||
 	    !sv_split(&rest, ' ', &keywords) || keywords.len != 32)
 		return false;
-	if (!parse_hex(box, 16, &r->box) || !r->box || !parse_hex(flags, 8, &f) ||
-	    !parse_hex(sv_sub(keywords, 0, 16), 16, &r->keywords.w[1]) ||
-	    !parse_hex(sv_sub(keywords, 16, 16), 16, &r->keywords.w[0]) || !parse_set(uids, &r->uids))
+	if (!sv_hex_to_u64(box, &r->box) || !r->box || !sv_hex_to_u64(flags, &f) || f > UINT32_MAX ||
+	    !sv_hex_to_u64(sv_sub(keywords, 0, 16), &r->keywords.w[1]) ||
+	    !sv_hex_to_u64(sv_sub(keywords, 16, 16), &r->keywords.w[0]) || !parse_set(uids, &r->uids))
 		return false;
 	r->flags = (uint32_t)f;
 	return true;

@@ -14,22 +14,6 @@
 /* One line "key value"; false for a line that is not known, which is then kept. *bad for a value that cannot be. */
 typedef bool line_fn(void *out, struct sv key, struct sv value, bool *bad);
 
-static bool parse_hex(struct sv s, uint64_t *out)
-{
-	uint64_t v = 0;
-
-	if (!s.len || s.len > 16)
-		return false;
-	for (size_t i = 0; i < s.len; i++) {
-		char c = s.p[i];
-		if (!ascii_is_digit(c) && !(c >= 'a' && c <= 'f'))
-			return false;
-		v = v << 4 | (unsigned)(ascii_is_digit(c) ? c - '0' : c - 'a' + 10);
-	}
-	*out = v;
-	return true;
-}
-
 static struct fault parse(struct sv text, struct sv kind, line_fn *fn, void *out, struct buf *unknown)
 {
 	struct sv rest = text, line, key;
@@ -45,7 +29,7 @@ static struct fault parse(struct sv text, struct sv kind, line_fn *fn, void *out
 		return fault(FAULT_CORRUPT, "sidecar has no checksum");
 	line = sv_sub(text, start + 1, text.len - start - 2);
 	rest = sv_sub(text, 0, start + 1);
-	if (!sv_starts(line, SV("crc ")) || !parse_hex(sv_sub(line, 4, SIZE_MAX), &crc) || crc != crc32c(rest))
+	if (!sv_starts(line, SV("crc ")) || !sv_hex_to_u64(sv_sub(line, 4, SIZE_MAX), &crc) || crc != crc32c(rest))
 		return fault(FAULT_CORRUPT, "sidecar's checksum is wrong");
 
 	if (!sv_split(&rest, '\n', &line) || !sv_split(&line, ' ', &key) || !sv_eq(key, kind) ||
@@ -117,7 +101,7 @@ static bool mailbox_line(void *arg, struct sv key, struct sv value, bool *bad)
 	if (sv_eq(key, SV("generation"))) {
 		*bad = !sv_to_u64(value, &s->generation);
 	} else if (sv_eq(key, SV("mailbox-id"))) {
-		*bad = !parse_hex(value, &s->id) || !s->id;
+		*bad = !sv_hex_to_u64(value, &s->id) || !s->id;
 	} else if (sv_eq(key, SV("uidvalidity"))) {
 		*bad = !sv_to_u32(value, &s->uidvalidity) || !s->uidvalidity;
 	} else if (sv_eq(key, SV("uid-ceiling"))) {

@@ -15,6 +15,7 @@
 #include "common/auth_private.h"
 #include "common/crypt.h"
 #include "common/directory_private.h"
+#include "common/transfer.h"
 
 #define ITERATIONS DIRECTORY_ITERATIONS_MIN
 #define OK(expr) assert_int_equal((expr).kind, FAULT_NONE)
@@ -299,7 +300,7 @@ static void base64(const void *p, size_t len, char *out, size_t size)
 	struct buf b;
 
 	buf_init(&b, size);
-	assert_true(crypt_base64(sv_from(p, len), &b));
+	assert_true(base64_encode(sv_from(p, len), &b));
 	snprintf(out, size, "%s", buf_z(&b));
 	buf_done(&b);
 }
@@ -317,7 +318,7 @@ static struct sv scram_final(struct scram *c, struct sv challenge, const char *p
 	assert_int_equal(strncmp(nonce, "fyko+d2lbbFgONRv9qkxdawL", 24), 0);
 	assert_int_equal(iterations, ITERATIONS);
 	buf_init(&salt, 64);
-	assert_true(crypt_base64_decode(sv_z(salt64), &salt));
+	assert_true(base64_decode(sv_z(salt64), &salt));
 	crypt_pbkdf2(CRYPT_SHA256, sv_z(password), buf_sv(&salt), iterations, salted, sizeof(salted));
 	buf_done(&salt);
 	struct sv key = sv_from((char *)salted, sizeof(salted));

@@ -31,6 +31,20 @@ static void numbers_refuse_empty_signed_and_overflowing_input(void **state)
 	assert_false(sv_to_u32(SV("4294967296"), &small));
 }
 
+static void hexadecimal_numbers_are_lower_case_and_fit(void **state)
+{
+	static const char *const bad[] = { "", "A", "aB", "0x1", "g", " 1", "-1", "00000000000000000", "/", ":", "`" };
+	uint64_t n = 77;
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		assert_false(sv_hex_to_u64(sv_z(bad[i]), &n));
+	assert_true(n == 77);
+	assert_true(sv_hex_to_u64(SV("0123456789abcdef"), &n) && n == 0x0123456789abcdef);
+	assert_true(sv_hex_to_u64(SV("ffffffffffffffff"), &n) && n == UINT64_MAX);
+	assert_int_equal(ascii_hex('F'), 15);
+	assert_int_equal(ascii_hex('g'), -1);
+}
+
 static void a_buffer_never_passes_its_max_and_stays_unchanged_when_it_would(void **state)
 {
 	struct buf b;
@@ -120,6 +134,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(numbers_refuse_empty_signed_and_overflowing_input),
+		cmocka_unit_test(hexadecimal_numbers_are_lower_case_and_fit),
 		cmocka_unit_test(a_buffer_never_passes_its_max_and_stays_unchanged_when_it_would),
 		cmocka_unit_test(formatted_text_is_whole_or_not_there),
 		cmocka_unit_test(split_gives_each_part_and_the_last),

@@ -61,6 +61,27 @@ static void strict_base64_refuses_everything_else(void **state)
 	buf_done(&b);
 }
 
+static void base64_of_every_length_comes_back_and_obeys_the_limit(void **state)
+{
+	char data[100];
+	struct buf text, back;
+	(void)state;
+	for (size_t n = 0; n < sizeof(data); n++)
+		data[n] = (char)(n * 151 + 7);
+	for (size_t n = 0; n <= sizeof(data); n++) {
+		buf_init(&text, (n + 2) / 3 * 4);
+		buf_init(&back, n);
+		assert_true(base64_encode(sv_from(data, n), &text));
+		assert_true(base64_decode(buf_sv(&text), &back));
+		assert_sv(buf_sv(&back), sv_from(data, n));
+		assert_false(base64_encode(SV("x"), &text));
+		assert_false(base64_decode(SV("eHh4"), &back));
+		assert_int_equal(back.len, n);
+		buf_done(&text);
+		buf_done(&back);
+	}
+}
+
 static void bodies_are_decoded_alike_however_they_are_cut(void **state)
 {
 	static const struct { enum transfer kind; struct sv in, out; } cases[] = {
@@ -121,6 +142,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(base64_agrees_with_the_vectors_of_rfc_4648),
 		cmocka_unit_test(strict_base64_refuses_everything_else),
+		cmocka_unit_test(base64_of_every_length_comes_back_and_obeys_the_limit),
 		cmocka_unit_test(bodies_are_decoded_alike_however_they_are_cut),
 		cmocka_unit_test(encodings_are_named_with_case_comments_and_spaces),
 	};
