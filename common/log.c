@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +13,6 @@
 #include "common/banned.h"
 
 static _Atomic int level_now = LOG_LEVEL_INFO;
-static _Atomic int log_fd = STDERR_FILENO;
 static const char *daemon_name = "postroom";
 static bool under_journald;     /* set before threads start */
 
@@ -279,7 +277,7 @@ void log_write(enum log_level level, const struct log_ctx *ctx, const char *even
 	put_number(&line, (uint64_t)getpid(), 1);
 	put_fields(&line, ctx, event, fields);
 	/* A log that cannot be written must not stop the mail; there is nobody left to tell. */
-	while (write(atomic_load(&log_fd), line.text, line.len) < 0 && errno == EINTR)
+	while (write(STDERR_FILENO, line.text, line.len) < 0 && errno == EINTR)
 		;
 	errno = saved_errno;
 }
@@ -312,28 +310,20 @@ enum log_level log_get_level(void)
 
 struct fault log_set_file(const char *path)
 {
-	/* The number of the descriptor stays the same for life: a thread that is writing meanwhile writes to the old
-	 * file or to the new one, never to a descriptor that was closed and given to a connection. */
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	struct fault f = FAULT_OK;
-	int fd, kept = atomic_load(&log_fd);
+	int fd;
 
-	if (!path || !path[0]) {
-		atomic_store(&log_fd, STDERR_FILENO);
+	if (!path || !path[0])
 		return FAULT_OK;
-	}
 	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0640);
 	if (fd < 0)
 		return fault_errno("open log", path);
-	pthread_mutex_lock(&lock);
-	under_journald = false;
-	if (kept == STDERR_FILENO)
-		atomic_store(&log_fd, fd);
-	else if (dup3(fd, kept, O_CLOEXEC) < 0)
+	/* In one step: a thread that writes meanwhile writes to the old file or to the new one. */
+	if (dup2(fd, STDERR_FILENO) < 0)
 		f = fault_errno("dup", path);
-	if (kept != STDERR_FILENO)
-		close(fd);
-	pthread_mutex_unlock(&lock);
+	else
+		under_journald = false;
+	close(fd);
 	return f;
 }
 

@@ -4,7 +4,7 @@
  *   mailbox=INBOX uid=7 took_ms=14
  *
  * A line is one write(2) of at most LOG_LINE_MAX octets (PIPE_BUF, so lines of several processes never mix) to
- * standard error or to the log file, which is opened for appending. Under journald the time is left to the journal
+ * standard error, which may be the log file, opened for appending. Under journald the time is left to the journal
  * and the line starts with "<priority>". Untrusted text is safe as a value: it is cut at LOG_FIELD_MAX octets, and
  * whatever is not printable UTF-8 is written as \xNN (CWE-117). Never pass a password, a token or a message body.
  * All functions may be called from any thread; none of them fails, none allocates. */
@@ -82,8 +82,8 @@ void log_start(const char *daemon);
 /** log_set_level - change the level now, for all threads. */
 void log_set_level(enum log_level level);
 enum log_level log_get_level(void);
-/** log_set_file - write to this file from now on (made 0640 when missing); NULL or "" is standard error. Calling it
- *  again with the same name reopens the file. On a fault the old one stays. */
+/** log_set_file - make this file standard error (made 0640 when missing), for us and for the processes we start: they need
+ *  not open it. NULL or "" changes nothing. On a fault everything stays as it was. */
 MUST_CHECK struct fault log_set_file(const char *path);
 /** log_ctx_init - a new random session id, no peer. */
 void log_ctx_init(struct log_ctx *ctx);

@@ -84,12 +84,6 @@ void daemon_report(const struct conf_report *report)
 		          KV_Z("text", report->errors[i].text));
 }
 
-struct fault daemon_start_log(const struct conf *conf)
-{
-	log_set_level(conf->log.level);
-	return log_set_file(conf->log.file);
-}
-
 struct fault log_level_from(const struct json *request, enum log_level *out)
 {
 	static const char *const names[] = { "error", "warn", "info", "debug" };
@@ -446,6 +440,7 @@ static void run_status(void *arg, const struct json *request, struct control_rep
 	json_out_u64(j, "restarts", restarts);
 	json_out_u64(j, "open_files", m->open_files);
 	json_out_z(j, "runs_as", m->privileges);
+	sandbox_facts_json(j, "master_sandbox");
 	json_out_array(j, "listeners");
 	for (size_t i = 0; i < listener_count(m->listeners); i++)
 		put_listener(j, listener_at(m->listeners, i));
@@ -570,9 +565,6 @@ static struct fault give_up_root(struct master *m)
 
 	if (f.kind)
 		return f;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
-		return fault_errno("prctl", "no new privileges");
-	core_dumps_off();       /* changing the user switched them on again */
 	if (m->is_supervised)
 		die_with_parent(parent);
 	return FAULT_OK;
@@ -601,6 +593,18 @@ static struct fault start_loop(struct master *m)
 	timer_init(&m->watch, m->loop, on_watch);
 	timer_start_ms(&m->watch, WATCH_MS);
 	return e ? fault_detail(FAULT_INTERNAL, "signal handler: %s", uv_strerror(e)) : FAULT_OK;
+}
+
+/* It may read and execute, for the workers' sake, and write in the instance alone: an owner who is root owns more than that.
+ * Each worker narrows this down to what it needs. */
+static struct fault enter_sandbox(const struct master *m)
+{
+	const struct sandbox_path paths[] = {
+		{ "/", SANDBOX_READ | SANDBOX_EXECUTE },
+		{ instance_path(m->instance, INSTANCE_ROOT), SANDBOX_READ | SANDBOX_WRITE },
+	};
+
+	return sandbox_enter(&(struct sandbox_rules){ .paths = paths, .path_count = ARRAY_LEN(paths), .may_execute = true });
 }
 
 static void start_workers(struct master *m)
@@ -675,14 +679,19 @@ static struct fault master_start(struct master *m, const char *root, const char 
 	if (!f.kind)
 		f = give_up_root(m);
 	*stage = f.kind ? *stage : "log";
-	if (!f.kind)
-		f = daemon_start_log(m->conf);
+	if (!f.kind) {
+		log_set_level(m->conf->log.level);
+		f = log_set_file(m->conf->log.file);
+	}
 	*stage = f.kind ? *stage : "pid file";
 	if (!f.kind)
 		f = pidfile_take(m->instance, m->spec->name, &m->pidfile);
 	*stage = f.kind ? *stage : "loop";
 	if (!f.kind)
 		f = start_loop(m);
+	*stage = f.kind ? *stage : "sandbox";
+	if (!f.kind)
+		f = enter_sandbox(m);
 	return f;
 }
 

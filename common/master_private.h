@@ -25,9 +25,6 @@ struct worker_args {
 int daemon_fail(const char *what, struct fault f);
 /** daemon_report - errors of a configuration file, one line each, to the log. */
 void daemon_report(const struct conf_report *report);
-/** daemon_start_log - level and file as the configuration says. */
-MUST_CHECK struct fault daemon_start_log(const struct conf *conf);
-
 /** worker_main - the life of a worker. */
 int worker_main(const struct daemon_spec *spec, const char *root, const struct worker_args *args);
 

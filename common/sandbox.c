@@ -34,17 +34,18 @@ static size_t count_threads(void)
 }
 
 /* Try what must not work any more. */
-static struct fault try_walls(void)
+static struct fault try_walls(const struct sandbox_rules *rules)
 {
-	int fd;
-
 	if (entered.landlock) {
-		fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		/* A master may read everywhere, and write in its instance only. */
+		int fd = open("/", rules->may_execute ? O_TMPFILE | O_WRONLY | O_CLOEXEC : O_RDONLY | O_DIRECTORY | O_CLOEXEC,
+		              0600);
+
 		if (fd >= 0) {
 			close(fd);
 			return fault(FAULT_DENIED, "the sandbox does not hold: / could be opened");
 		}
-		if (errno != EACCES)
+		if (errno != EACCES && !rules->may_execute)
 			return fault_errno("sandbox: open gave another error than expected", "/");
 	}
 	if (entered.seccomp) {
@@ -66,10 +67,12 @@ struct fault sandbox_enter(const struct sandbox_rules *rules)
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return fault_errno("prctl", "no new privileges");
 	f = landlock_enter(rules, &entered.landlock, entered.landlock_detail);
-	if (!f.kind)
+	if (!f.kind && rules->may_execute)
+		snprintf(entered.seccomp_detail, sizeof(entered.seccomp_detail), "not here: workers would inherit it");
+	else if (!f.kind)
 		f = seccomp_enter(&entered.seccomp, entered.seccomp_detail);
 	if (!f.kind)
-		f = try_walls();
+		f = try_walls(rules);
 	return f;
 }
 
@@ -92,12 +95,12 @@ void sandbox_facts(struct sandbox_layer out[static SANDBOX_LAYERS])
 	set_layer(&out[4], "core-dumps", silent, silent ? "off" : "possible");
 }
 
-void sandbox_facts_json(struct json_out *j)
+void sandbox_facts_json(struct json_out *j, const char *name)
 {
 	struct sandbox_layer layers[SANDBOX_LAYERS];
 
 	sandbox_facts(layers);
-	json_out_array(j, "sandbox");
+	json_out_array(j, name);
 	for (size_t i = 0; i < SANDBOX_LAYERS; i++) {
 		json_out_object(j, NULL);
 		json_out_z(j, "layer", layers[i].name);

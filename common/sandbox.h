@@ -30,6 +30,7 @@ uint64_t open_files_raise(uint64_t want);
 enum sandbox_access {
 	SANDBOX_READ = 1,       /* files and folders below the path */
 	SANDBOX_WRITE = 2,      /* change, make, remove, rename and link everything below it */
+	SANDBOX_EXECUTE = 4,
 };
 
 struct sandbox_path {
@@ -41,6 +42,7 @@ struct sandbox_rules {
 	const struct sandbox_path *paths;       /* besides what every program needs: libraries, zones, random devices */
 	size_t path_count;
 	bool may_connect;                       /* open TCP connections to others (the relay) */
+	bool may_execute;                       /* a master: no seccomp, which its workers would inherit */
 };
 
 /* One layer as it is now. */
@@ -61,7 +63,7 @@ struct sandbox_layer {
 MUST_CHECK struct fault sandbox_enter(const struct sandbox_rules *rules);
 /** sandbox_facts - how this process is confined, asked from the kernel where it can be asked. */
 void sandbox_facts(struct sandbox_layer out[static SANDBOX_LAYERS]);
-/** sandbox_facts_json - the same as a member "sandbox" of an open object. */
-void sandbox_facts_json(struct json_out *j);
+/** sandbox_facts_json - the same as an array in an open object: [{"layer":"landlock","active":true,"detail":"..."},...] */
+void sandbox_facts_json(struct json_out *j, const char *name);
 
 #endif

@@ -91,6 +91,8 @@ static uint64_t rights_of(unsigned access)
 	if (access & SANDBOX_WRITE)
 		rights |= FS_WRITE_FILE | FS_REMOVE_DIR | FS_REMOVE_FILE | FS_MAKE_DIR | FS_MAKE_REG | FS_MAKE_SYM |
 		          FS_REFER | FS_TRUNCATE;
+	if (access & SANDBOX_EXECUTE)
+		rights |= FS_EXECUTE;
 	return rights;
 }
 

@@ -128,7 +128,7 @@ static void run_status(void *arg, const struct json *request, struct control_rep
 	json_out_u64(j, "strangers", stats.strangers);
 	json_out_u64(j, "connections", stats.streams);
 	json_out_bool(j, "tls", w->tls != NULL);
-	sandbox_facts_json(j);
+	sandbox_facts_json(j, "sandbox");
 	if (p->spec->status)
 		p->spec->status(w, j);
 	(void)control_line_end(reply);
@@ -318,7 +318,7 @@ static struct fault worker_start(struct worker_private *p, const char *root, con
 	*stage = "configuration";
 	f = read_conf(w, args->conf_fd);
 	if (!f.kind)
-		f = daemon_start_log(w->conf);
+		log_set_level(w->conf->log.level);      /* the file is standard error already */
 	*stage = f.kind ? *stage : "watchdog";
 	if (!f.kind)
 		f = watchdog_attach(args->watchdog_fd);

@@ -149,6 +149,7 @@ static void the_log_file_is_appended_to_and_reopened_after_rotation(void **state
 	char dir[] = "/tmp/postroom-log-XXXXXX";
 	char path[64], old[64];
 	size_t before;
+	int terminal = dup(STDERR_FILENO);
 	(void)state;
 
 	assert_non_null(mkdtemp(dir));
@@ -170,7 +171,9 @@ static void the_log_file_is_appended_to_and_reopened_after_rotation(void **state
 	assert_int_not_equal(log_set_file("/nonexistent/log").kind, FAULT_NONE);
 	log_info(NULL, "test.three");
 	assert_true(file_size(path) > before);
-	assert_int_equal(log_set_file(NULL).kind, FAULT_NONE);
+	assert_int_equal(log_set_file("").kind, FAULT_NONE);
+	assert_int_equal(dup2(terminal, STDERR_FILENO), STDERR_FILENO);
+	close(terminal);
 	unlink(path);
 	unlink(old);
 	rmdir(dir);

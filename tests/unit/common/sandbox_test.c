@@ -205,6 +205,32 @@ static void a_process_with_threads_is_not_let_in(void **state)
 	run_in_child(enter_with_a_thread);
 }
 
+static void be_a_master(void)
+{
+	static char *const argv[] = { (char *)(uintptr_t)"true", NULL };
+	const struct sandbox_path paths[] = {
+		{ "/", SANDBOX_READ | SANDBOX_EXECUTE }, { inside, SANDBOX_READ | SANDBOX_WRITE },
+	};
+	int fd;
+
+	NEED(sandbox_enter(&(struct sandbox_rules){ .paths = paths, .path_count = 2, .may_execute = true }).kind == FAULT_NONE);
+	NEED((fd = open("/etc/passwd", O_RDONLY)) >= 0);
+	close(fd);
+	NEED((fd = open(in_folder(inside, "m"), O_WRONLY | O_CREAT, 0600)) >= 0);
+	close(fd);
+	NEED(unlink(in_folder(inside, "m")) == 0);
+	if (has_landlock)
+		NEED(fails(open(in_folder(outside, "file"), O_WRONLY), EACCES));
+	execv("/bin/true", argv);
+	NEED(!"executed");
+}
+
+static void a_master_writes_inside_only_and_executes(void **state)
+{
+	(void)state;
+	run_in_child(be_a_master);
+}
+
 static void look_at_facts(void)
 {
 	struct sandbox_layer layers[SANDBOX_LAYERS];
@@ -220,7 +246,7 @@ static void look_at_facts(void)
 	buf_init(&text, 4096);
 	json_out_init(&j, &text);
 	json_out_object(&j, NULL);
-	sandbox_facts_json(&j);
+	sandbox_facts_json(&j, "sandbox");
 	json_out_object_end(&j);
 	NEED(sv_search(buf_sv(&text), SV("{\"layer\":\"seccomp\",\"active\":true,")) != SIZE_MAX);
 	buf_done(&text);
@@ -326,6 +352,7 @@ int main(void)
 		cmocka_unit_test(files_outside_are_out_of_reach),
 		cmocka_unit_test(other_programs_processes_and_sockets_are_refused),
 		cmocka_unit_test(a_process_with_threads_is_not_let_in),
+		cmocka_unit_test(a_master_writes_inside_only_and_executes),
 		cmocka_unit_test(facts_say_what_is_active),
 		cmocka_unit_test(root_ends_as_the_owner_of_the_instance),
 		cmocka_unit_test(open_files_are_raised_never_lowered),
