@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "common/log.h"
+#include "smtpd/session_private.h"
 #include "tests/support/smtp_world.h"
 
 static struct world world;
@@ -246,9 +247,30 @@ static void an_alias_may_lead_out_and_all_or_nothing_is_taken(void **state)
 	assert_int_equal(queued(), 1);
 }
 
+static void the_command_table_is_sorted_and_says_its_sources(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < smtp_command_count; i++) {
+		const struct smtp_command *c = &smtp_commands[i];
+
+		assert_true(strlen(c->source) > 0 && c->run && c->states && c->listeners);
+		if (i)
+			assert_true(strcmp(smtp_commands[i - 1].name, c->name) <= 0);
+		/* one row for each listener */
+		for (unsigned kind = 1; kind <= LISTENER_LMTP; kind <<= 1)
+			if (c->listeners & kind)
+				assert_ptr_equal(smtp_command_find(sv_z(c->name), kind), c);
+	}
+	assert_null(smtp_command_find(SV("GET"), LISTENER_MX));
+	assert_null(smtp_command_find(SV(""), LISTENER_MX));
+	assert_null(smtp_command_find(SV("MAI"), LISTENER_MX));
+	assert_non_null(smtp_command_find(SV("mail"), LISTENER_MX));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_command_table_is_sorted_and_says_its_sources),
 		cmocka_unit_test_setup_teardown(a_message_for_one_of_us_arrives_below_our_headers, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_session_answers_the_same_however_it_is_cut, setup, teardown),
 		cmocka_unit_test_setup_teardown(nothing_arrives_from_a_session_that_was_cut_before_its_end, setup, teardown),
