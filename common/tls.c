@@ -196,6 +196,8 @@ static SSL_CTX *new_context(const struct tls_settings *settings)
 	    !SSL_CTX_set_min_proto_version(ctx, settings->is_tls13_only ? TLS1_3_VERSION : TLS1_2_VERSION) ||
 	    !SSL_CTX_set_cipher_list(ctx, CIPHERS) || !SSL_CTX_set1_groups_list(ctx, GROUPS))
 		BUG("TLS context: %s", tls_reason());
+	/* What Debian has as its default, everywhere: at least 112 bits, no SHA-1 signatures. */
+	SSL_CTX_set_security_level(ctx, 2);
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
 	                      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);

@@ -821,6 +821,87 @@ static void the_loop_ends_open_streams(void **state)
 	}
 }
 
+static void last_words_are_sent_even_when_the_loop_ends(void **state)
+{
+	(void)state;
+	for (int has_tls = 0; has_tls < 2; has_tls++) {
+		struct session *c = session_over(has_tls, NULL);
+		assert_true(stream_write(c->stream, SV("* BYE ending\r\n")));
+		stream_close(&c->stream, true);
+		loop_free(&c->loop);
+		peer_poll(&c->peer);
+		assert_true(c->peer.is_eof);
+		assert_string_equal(c->peer.got, "* BYE ending\r\n");
+		session_free(c);
+	}
+}
+
+/* Echo of random pieces under random limits, pauses and reading: every octet comes back once, in order. */
+static void random_traffic_comes_back_in_order(void **state)
+{
+	static char sent[200000];
+	(void)state;
+	fill_pattern(sent, 0, sizeof(sent));
+	for (unsigned seed = 1; seed <= 40; seed++) {
+		unsigned dice = seed;
+		struct stream_limits limits = stream_limits_default;
+		limits.input_max = 1 + (uint32_t)rand_r(&dice) % 20000;
+		limits.output_low = (uint32_t)rand_r(&dice) % 5000;
+		limits.output_high = limits.output_low + (uint32_t)rand_r(&dice) % 20000;
+		struct session *c = session_over(seed % 2, &limits);
+		size_t out = 0, in = 0;
+		c->is_lazy = true;
+		while (c->peer.got_len < sizeof(sent)) {
+			size_t n = 1 + (size_t)rand_r(&dice) % 3000;
+			switch (rand_r(&dice) % 8) {
+			case 0:
+			case 1:
+				if (out < sizeof(sent))
+					out += peer_send(&c->peer, sent + out,
+					                 n < sizeof(sent) - out ? n : sizeof(sent) - out);
+				break;
+			case 2:
+				stream_pause(c->stream);
+				break;
+			case 3:
+				stream_set_input_max(c->stream, 1 + (uint32_t)rand_r(&dice) % 20000);
+				break;
+			case 4:
+			case 5: {
+				struct sv have = sv_sub(stream_input(c->stream), 0, n);
+				stream_resume(c->stream);
+				if (stream_pending(c->stream) > limits.output_high)
+					break;
+				assert_memory_equal(have.p, sent + in, have.len);
+				assert_true(stream_write(c->stream, have));
+				stream_take(c->stream, have.len);
+				in += have.len;
+				break;
+			}
+			case 6: {
+				char *at = c->peer.got;
+				size_t had = c->peer.got_len;
+				if (had < sizeof(c->peer.got) - 1 - 3000)
+					at += had;
+				else
+					c->peer.got_len = 0;    /* there is room for the first only: start over */
+				size_t before = c->peer.got_len;
+				peer_read_some(&c->peer, n);
+				size_t got = c->peer.got_len - before;
+				assert_memory_equal(at, sent + had, got);
+				c->peer.got_len = had + got;
+				break;
+			}
+			default:
+				loop_run_once(c->loop, 1);
+			}
+			assert_int_equal(c->ends, 0);
+		}
+		assert_int_equal(in, sizeof(sent));
+		session_free(c);
+	}
+}
+
 static void addresses_and_counts_are_known(void **state)
 {
 	struct session *c = session_new(NULL);
@@ -902,6 +983,8 @@ int main(void)
 		cmocka_unit_test(octets_behind_starttls_are_never_seen_again),
 		cmocka_unit_test(what_is_written_before_the_handshake_waits_for_it),
 		cmocka_unit_test(the_loop_ends_open_streams),
+		cmocka_unit_test(last_words_are_sent_even_when_the_loop_ends),
+		cmocka_unit_test(random_traffic_comes_back_in_order),
 		cmocka_unit_test(addresses_and_counts_are_known),
 		cmocka_unit_test(another_owner_takes_over_with_the_input),
 	};
