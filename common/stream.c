@@ -71,8 +71,8 @@ static void destroy(struct stream *s)
 
 bool stream_input_is_ready(const struct stream *s)
 {
-	return s->input.len && s->events && !s->is_paused && !s->is_end_told && !stream_is_choked(s) &&
-	       s->phase != PHASE_GO_AHEAD && s->phase != PHASE_HANDSHAKE &&
+	return s->input.len && s->events && !s->is_paused && !s->is_end_told &&
+	       !stream_is_choked(s) && s->phase != PHASE_GO_AHEAD && s->phase != PHASE_HANDSHAKE &&
 	       (!stream_is_cut(s) || s->end == STREAM_TRUNCATED);
 }
 
@@ -87,7 +87,8 @@ static void tell(struct stream *s)
 		return;
 	/* A job may still be answering what came before the end, or the rest of the input has not
 	 * been offered because the output is full. */
-	if (!stream_is_cut(s) && (s->is_paused || stream_is_choked(s) || s->phase == PHASE_GO_AHEAD))
+	if (!stream_is_cut(s) &&
+	    (s->is_paused || stream_is_choked(s) || s->phase == PHASE_GO_AHEAD))
 		return;
 	s->is_end_told = true;
 	s->events->on_end(s, s->end, s->user);
@@ -108,8 +109,8 @@ static bool is_shaking_hands(const struct stream *s)
 
 static bool may_be_idle(const struct stream *s)
 {
-	return s->idle_ms && s->events && !s->is_paused && s->end == STREAM_OPEN && !stream_pending(s) &&
-	       !is_shaking_hands(s);
+	return s->idle_ms && s->events && !s->is_paused && s->end == STREAM_OPEN &&
+	       !stream_pending(s) && !is_shaking_hands(s);
 }
 
 /* When the first deadline is over; UINT64_MAX for never. */
@@ -118,7 +119,8 @@ static uint64_t next_deadline(const struct stream *s)
 	uint64_t first_ms = UINT64_MAX;
 
 	if (s->farewell != FAREWELL_NOT_YET) {
-		sooner(&first_ms, s->closing_ms, s->farewell == FAREWELL_LINGER ? LINGER_MS : CLOSE_MAX_MS);
+		sooner(&first_ms, s->closing_ms,
+		       s->farewell == FAREWELL_LINGER ? LINGER_MS : CLOSE_MAX_MS);
 		if (stream_pending(s))
 			sooner(&first_ms, s->progress_ms, s->limits.stall_ms);
 		return first_ms;
@@ -139,7 +141,7 @@ static void arm_timer(struct stream *s)
 	uint64_t first_ms = next_deadline(s), now = loop_now_ms(s->loop);
 
 	if (first_ms == UINT64_MAX)
-		return;         /* an old deadline is looked at when it comes, and found to be none */
+		return; /* an old deadline is looked at when it comes, and found to be none */
 	if (timer_is_running(&s->timer) && s->timer.looked_at_ms <= first_ms)
 		return;
 	timer_start_ms(&s->timer, first_ms > now ? first_ms - now : 0);
@@ -225,7 +227,8 @@ static void linger(struct stream *s)
 		ssize_t got = recv(s->fd, stream_scratch(s->loop), LOOP_SCRATCH, 0);
 		done = got > 0 ? (size_t)got : 0;
 		s->lingered += done;
-		if (!got || (got < 0 && errno != EAGAIN && errno != EINTR) || s->lingered > LINGER_MAX) {
+		if (!got || (got < 0 && errno != EAGAIN && errno != EINTR) ||
+		    s->lingered > LINGER_MAX) {
 			destroy(s);
 			return;
 		}
@@ -604,7 +607,8 @@ uint64_t stream_idle_ms(const struct stream *s)
 	return s->is_paused ? 0 : loop_now_ms(s->loop) - s->quiet_ms;
 }
 
-struct fault stream_start_tls(struct stream *s, struct tls_server *server, const struct tls_role *role)
+struct fault stream_start_tls(struct stream *s, struct tls_server *server,
+			      const struct tls_role *role)
 {
 	if (s->phase != PHASE_CLEAR)
 		return fault(FAULT_INVALID, "TLS is on already");

@@ -16,8 +16,10 @@
 
 #define SMALL_INPUT 4096        /* so much leftover is copied rather than kept apart */
 
-/* --- the way down. What changes octets on it (COMPRESS, RFC 4978) will stand between read_some() and
- * write_some() on one side and the buffers on the other: nothing else touches the socket. --- */
+/* --- the way down --- */
+
+/* What changes octets on it (COMPRESS, RFC 4978) will stand between read_some() and write_some() on
+ * one side and the buffers on the other: nothing else touches the socket. */
 
 static enum io from_tls(struct stream *s, enum tls_io result, uint8_t *wants)
 {
@@ -26,7 +28,9 @@ static enum io from_tls(struct stream *s, enum tls_io result, uint8_t *wants)
 	case TLS_WANT_READ:  *wants = UV_READABLE; return IO_WAIT;
 	case TLS_WANT_WRITE: *wants = UV_WRITABLE; return IO_WAIT;
 	case TLS_CLOSED:     return IO_EOF;
-	case TLS_CUT:        snprintf(s->detail, sizeof(s->detail), "no close_notify"); return IO_CUT;
+	case TLS_CUT:
+		snprintf(s->detail, sizeof(s->detail), "no close_notify");
+		return IO_CUT;
 	case TLS_RESET:
 	case TLS_FAILED:
 		snprintf(s->detail, sizeof(s->detail), "%s", tls_error(s->tls));
@@ -87,7 +91,8 @@ enum io stream_handshake(struct stream *s)
 
 enum io stream_say_goodbye(struct stream *s)
 {
-	return s->phase == PHASE_TLS ? from_tls(s, tls_say_goodbye(s->tls), &s->write_wants) : IO_DONE;
+	return s->phase == PHASE_TLS ? from_tls(s, tls_say_goodbye(s->tls), &s->write_wants)
+				     : IO_DONE;
 }
 
 void stream_drop_output(struct stream *s)

@@ -53,7 +53,7 @@ struct stream {
 
 	uint64_t octets_in, octets_out;
 	uint64_t quiet_ms;              /* since when nothing was heard, sent or worked on */
-	uint64_t progress_ms;           /* since when the peer has not taken output, or the handshake runs */
+	uint64_t progress_ms; /* since when the peer has not taken output, or the handshake runs */
 	uint64_t closing_ms;
 	size_t lingered;
 	uint32_t idle_ms;
@@ -66,7 +66,7 @@ struct stream {
 	bool is_turning;                /* inside turn() */
 	bool is_paused;
 	bool is_offer_due;              /* on_input has not seen this yet */
-	bool is_choked;                 /* was above output_high: input may wait for being offered */
+	bool is_choked; /* was above output_high: input may wait for being offered */
 	bool is_full;                   /* on_writable is owed */
 	bool is_end_told;
 	bool is_unwanted;               /* readable, and we are not reading */
@@ -86,7 +86,8 @@ enum io { IO_DONE, IO_WAIT, IO_EOF, IO_CUT, IO_RESET, IO_BROKEN };
 enum io stream_handshake(struct stream *s);
 /** stream_say_goodbye - TLS close_notify; nothing in clear. */
 enum io stream_say_goodbye(struct stream *s);
-/** stream_end_with - note why it ended; the first reason counts, but a cut overrules a peaceful end. */
+/** stream_end_with - note why it ended; the first reason counts, but a cut overrules a peaceful
+ *  end. */
 void stream_end_with(struct stream *s, enum stream_end why, const char *detail);
 /** stream_is_cut - ended without peace: nothing can be sent any more. */
 bool stream_is_cut(const struct stream *s);
@@ -96,9 +97,11 @@ bool stream_is_choked(const struct stream *s);
 void stream_send(struct stream *s);
 bool stream_wants_input(const struct stream *s);
 /** stream_fill - read once, as much as limit and scratch allow. Input begins in the loop's scratch,
- *  which costs no memory if the session takes all of it; what it leaves is kept by stream_settle(). */
+ *  which costs no memory if the session takes all of it; what it leaves is kept by stream_settle().
+ *  */
 void stream_fill(struct stream *s);
-/** stream_settle - the turn is over: keep what the session left, in no more memory than it needs. */
+/** stream_settle - the turn is over: keep what the session left, in no more memory than it needs.
+ *  */
 void stream_settle(struct stream *s);
 /** stream_scratch - LOOP_SCRATCH octets that are anybody's until the callback returns. */
 char *stream_scratch(struct loop *loop);

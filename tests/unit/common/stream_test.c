@@ -190,7 +190,8 @@ static struct session *session_new(const struct stream_limits *limits)
 	socket_pair(fds);
 	c->reply_factor = 1;
 	assert_int_equal(loop_new(&c->loop).kind, FAULT_NONE);
-	assert_int_equal(stream_new(c->loop, fds[0], limits, &events, c, &c->stream).kind, FAULT_NONE);
+	assert_int_equal(stream_new(c->loop, fds[0], limits, &events, c, &c->stream).kind,
+			 FAULT_NONE);
 	peer_init(&c->peer, fds[1]);
 	return c;
 }
@@ -252,7 +253,8 @@ static void input_is_the_same_however_it_is_cut(void **state)
 			peer_send(&c->peer, text + cut, sizeof(text) - 1 - cut);
 			WAIT_FOR(c, c->peer.is_eof);
 			assert_string_equal(c->seen, "one|two||four and more|QUIT|");
-			assert_string_equal(c->peer.got, "one\r\ntwo\r\n\r\nfour and more\r\nQUIT\r\n");
+			assert_string_equal(c->peer.got,
+					    "one\r\ntwo\r\n\r\nfour and more\r\nQUIT\r\n");
 			assert_null(c->stream);
 			assert_int_equal(c->ends, 0);   /* no callback after the close */
 			session_free(c);
@@ -375,7 +377,8 @@ static void a_peer_that_never_reads_costs_bounded_memory_and_no_time(void **stat
 			loop_run_once(c->loop, 0);
 		}
 		assert_true(sent > 100000);
-		assert_true(c->most_pending <= stream_limits_default.output_high + 20 * sizeof(line));
+		assert_true(c->most_pending <=
+			    stream_limits_default.output_high + 20 * sizeof(line));
 		assert_true(stream_pending(c->stream) > stream_limits_default.output_high);
 		assert_false(c->was_refused);
 		/* Not spinning: with nothing to do the loop sleeps until its patience ends. */
@@ -496,7 +499,7 @@ static void after_half_a_close_everything_asked_for_is_still_answered(void **sta
 			shutdown(c->peer.fd, SHUT_WR);
 		settle(c);
 		assert_string_equal(c->seen, "one|PAUSE|");
-		assert_int_equal(c->ends, 0);           /* a job still runs: not the moment to say so */
+		assert_int_equal(c->ends, 0); /* a job still runs: not the moment to say so */
 		stream_resume(c->stream);
 		WAIT_FOR(c, c->ends);
 		assert_int_equal(c->why, STREAM_EOF);
@@ -619,8 +622,9 @@ static void a_stream_may_be_closed_in_any_callback(void **state)
 				c->is_closing_on_end = where == 2;
 				c->is_closing_on_tls = where == 3;
 				if (has_tls) {
-					assert_int_equal(stream_start_tls(c->stream, server, &role).kind,
-					                 FAULT_NONE);
+					assert_int_equal(
+						stream_start_tls(c->stream, server, &role).kind,
+						FAULT_NONE);
 					peer_start_tls(&c->peer, NULL, NULL, NULL);
 					WAIT_FOR(c, c->shakes && c->peer.is_shaken);
 				} else if (where == 3) {
@@ -630,13 +634,15 @@ static void a_stream_may_be_closed_in_any_callback(void **state)
 				if (where == 0)
 					say(c, "x");
 				if (where == 1)
-					assert_true(stream_write(c->stream, sv_from(big, sizeof(big))));
+					assert_true(
+						stream_write(c->stream, sv_from(big, sizeof(big))));
 				if (where == 2) {
 					peer_done(&c->peer);
 					while (c->stream)
 						loop_run_once(c->loop, 10);
 				} else {
-					WAIT_FOR(c, !c->stream && (c->peer.is_eof || c->peer.is_reset));
+					WAIT_FOR(c, !c->stream &&
+							    (c->peer.is_eof || c->peer.is_reset));
 				}
 				assert_null(c->stream);
 				session_free(c);
@@ -727,7 +733,8 @@ static void a_handshake_that_does_not_end_is_ended(void **state)
 
 static void what_is_no_handshake_fails(void **state)
 {
-	static const char *const junk[] = { "GET / HTTP/1.1\r\n\r\n", "EHLO x\r\n", "\x16\x03\x01\xff\xff" };
+	static const char *const junk[] = { "GET / HTTP/1.1\r\n\r\n", "EHLO x\r\n",
+					    "\x16\x03\x01\xff\xff" };
 	(void)state;
 	for (size_t i = 0; i <= ARRAY_LEN(junk); i++) {
 		struct session *c = session_new(NULL);
@@ -836,7 +843,8 @@ static void last_words_are_sent_even_when_the_loop_ends(void **state)
 	}
 }
 
-/* Echo of random pieces under random limits, pauses and reading: every octet comes back once, in order. */
+/* Echo of random pieces under random limits, pauses and reading: every octet comes back once, in
+ * order. */
 static void random_traffic_comes_back_in_order(void **state)
 {
 	static char sent[200000];
@@ -857,14 +865,16 @@ static void random_traffic_comes_back_in_order(void **state)
 			case 0:
 			case 1:
 				if (out < sizeof(sent))
-					out += peer_send(&c->peer, sent + out,
-					                 n < sizeof(sent) - out ? n : sizeof(sent) - out);
+					out += peer_send(
+						&c->peer, sent + out,
+						n < sizeof(sent) - out ? n : sizeof(sent) - out);
 				break;
 			case 2:
 				stream_pause(c->stream);
 				break;
 			case 3:
-				stream_set_input_max(c->stream, 1 + (uint32_t)rand_r(&dice) % 20000);
+				stream_set_input_max(c->stream,
+						     1 + (uint32_t)rand_r(&dice) % 20000);
 				break;
 			case 4:
 			case 5: {
@@ -884,7 +894,8 @@ static void random_traffic_comes_back_in_order(void **state)
 				if (had < sizeof(c->peer.got) - 1 - 3000)
 					at += had;
 				else
-					c->peer.got_len = 0;    /* there is room for the first only: start over */
+					c->peer.got_len = 0; /* there is room for the first only:
+								start over */
 				size_t before = c->peer.got_len;
 				peer_read_some(&c->peer, n);
 				size_t got = c->peer.got_len - before;
