@@ -31,8 +31,8 @@
 	"ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 #define GROUPS "X25519:P-256:P-384"
 
-#define TICKET_KEY_S (12 * 3600) /* a key makes tickets for so long, and reads them twice as long  \
-				  */
+/* A key makes tickets for so long, and reads them for twice as long. */
+#define TICKET_KEY_S (12 * 3600)
 
 /* One name or set of names: a context with up to one certificate of each key type. */
 struct site {
