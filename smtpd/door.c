@@ -3,6 +3,7 @@
 #include "common/crypt.h"
 #include "common/events.h"
 #include "common/tls.h"
+#include "common/transfer.h"
 
 #include "common/banned.h"
 
@@ -192,7 +193,7 @@ static void challenge(struct door *d, const struct auth_result *result)
 	struct buf line;
 
 	buf_init(&line, 2 * AUTH_INPUT_MAX);
-	if (buf_append(&line, SV("334 ")) && crypt_base64(buf_sv(&result->challenge), &line) &&
+	if (buf_append(&line, SV("334 ")) && base64_encode(buf_sv(&result->challenge), &line) &&
 	    buf_append(&line, SV("\r\n")) && stream_write(d->stream, buf_sv(&line))) {
 		d->state = DOOR_AUTH_LINE;
 		stream_resume(d->stream);
