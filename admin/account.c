@@ -1,0 +1,359 @@
+/* postroom account add|list|show|set|password|disable|enable|remove */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "admin/open.h"
+#include "admin/print.h"
+#include "admin/verbs.h"
+#include "common/conf.h"
+#include "common/directory.h"
+#include "common/identity.h"
+#include "common/memory.h"
+#include "maildir/store.h"
+
+#include "common/banned.h"
+
+/* ---- passwords ---- */
+
+/* The new password: generated, from standard input, or asked for. NULL after an error that was told. */
+static char *new_password(struct cli *cli, bool *is_generated)
+{
+	*is_generated = cli_option(cli, "generate") != NULL;
+	if (*is_generated)
+		return cli_generate_secret();
+	return cli_read_secret("New password", cli_option(cli, "password-stdin") != NULL);
+}
+
+static void tell_password(struct cli *cli, const char *password)
+{
+	if (cli->json)
+		printf("{\"account\":\"%s\",\"password\":\"%s\"}\n", cli->args[0], password);
+	else
+		printf("password of %s: %s\n", cli->args[0], password);
+}
+
+static uint32_t iterations_of(struct cli *cli)
+{
+	struct conf *conf = NULL;
+	uint32_t iterations = 15000;
+
+	if (open_conf(cli, &conf) == EXIT_DONE)
+		iterations = (uint32_t)conf->auth.scram_iterations;
+	conf_unref(&conf);
+	return iterations;
+}
+
+static bool parse_quota(struct cli *cli, struct directory_account *account, bool *is_given)
+{
+	const char *bytes = cli_option(cli, "quota"), *messages = cli_option(cli, "quota-messages");
+
+	*is_given = bytes || messages;
+	if (bytes && !print_parse_bytes(sv_z(bytes), &account->quota_bytes)) {
+		cli_usage(cli, "--quota takes a size such as 500M or 10G, or none");
+		return false;
+	}
+	if (messages && strcmp(messages, "none") == 0)
+		account->quota_messages = 0;
+	else if (messages && !sv_to_u64(sv_z(messages), &account->quota_messages)) {
+		cli_usage(cli, "--quota-messages takes a number, or none");
+		return false;
+	}
+	return true;
+}
+
+static int run_add(struct cli *cli)
+{
+	struct directory_account account = { 0 }, made;
+	struct directory *dir = NULL;
+	bool is_generated, has_quota;
+
+	if (!parse_quota(cli, &account, &has_quota))
+		return EXIT_USAGE;
+	int code = open_directory(cli, &dir);
+
+	if (code != EXIT_DONE)
+		return code;
+	char *password = new_password(cli, &is_generated);
+
+	if (!password) {
+		directory_close(&dir);
+		return EXIT_FAILED;
+	}
+	struct sv secret = sv_z(password);
+	struct fault f = directory_account_add(dir, sv_z(cli->args[0]), &secret, iterations_of(cli), &made);
+
+	if (!f.kind && has_quota) {
+		made.quota_bytes = account.quota_bytes;
+		made.quota_messages = account.quota_messages;
+		f = directory_account_set(dir, &made);
+	}
+	code = cli_fault(cli->args[0], f);
+	if (code == EXIT_DONE) {
+		note_change("account", cli->args[0], "add");
+		if (is_generated)
+			tell_password(cli, password);
+	}
+	secret_free(&password);
+	directory_close(&dir);
+	return code;
+}
+
+static int run_password(struct cli *cli)
+{
+	struct directory *dir = NULL;
+	bool is_generated;
+	int code = open_directory(cli, &dir);
+
+	if (code != EXIT_DONE)
+		return code;
+	struct directory_account account;
+
+	code = cli_fault(cli->args[0], directory_account_get(dir, sv_z(cli->args[0]), &account));
+	char *password = code == EXIT_DONE ? new_password(cli, &is_generated) : NULL;
+
+	if (password) {
+		code = cli_fault(cli->args[0],
+				 directory_password_set(dir, sv_z(cli->args[0]), sv_z(password), iterations_of(cli)));
+		if (code == EXIT_DONE) {
+			note_change("account", cli->args[0], "password");
+			if (is_generated)
+				tell_password(cli, password);
+		}
+	} else if (code == EXIT_DONE) {
+		code = EXIT_FAILED;
+	}
+	secret_free(&password);
+	directory_close(&dir);
+	return code;
+}
+
+/* ---- listing ---- */
+
+static const struct column columns[] = {
+	{ "ACCOUNT", "account", COLUMN_TEXT, NULL },
+	{ "ENABLED", "enabled", COLUMN_BOOL, NULL },
+	{ "QUOTA", "quota_bytes", COLUMN_BYTES, "no limit" },
+	{ "MESSAGES", "quota_messages", COLUMN_NUMBER, "no limit" },
+	{ "SINCE", "created", COLUMN_TIME, NULL },
+};
+
+static bool add_row(void *arg, const struct directory_account *account)
+{
+	struct table *t = arg;
+
+	table_sv(t, sv_z(account->address));
+	table_u64(t, account->is_enabled);
+	table_u64(t, account->quota_bytes);
+	table_u64(t, account->quota_messages);
+	table_u64(t, (uint64_t)account->created_s);
+	return true;
+}
+
+static int run_list(struct cli *cli)
+{
+	struct directory *dir = NULL;
+	int code = open_directory(cli, &dir);
+
+	if (code != EXIT_DONE)
+		return code;
+	struct table *t = table_new(columns, ARRAY_LEN(columns), cli->json);
+	struct sv domain = cli->arg_count ? sv_z(cli->args[0]) : SV_NONE;
+	struct fault f = directory_account_list(dir, domain, add_row, t);
+
+	table_end(&t, "No account yet. Add one: postroom account add alice@example.org");
+	directory_close(&dir);
+	return cli_fault("accounts", f);
+}
+
+static const struct column show_columns[] = {
+	{ "account", "account", COLUMN_TEXT, NULL },
+	{ "enabled", "enabled", COLUMN_BOOL, NULL },
+	{ "may use", "protocols", COLUMN_LIST, NULL },
+	{ "stored", "used_bytes", COLUMN_BYTES, NULL },
+	{ "messages", "used_messages", COLUMN_NUMBER, NULL },
+	{ "quota", "quota_bytes", COLUMN_BYTES, "no limit" },
+	{ "quota in messages", "quota_messages", COLUMN_NUMBER, "no limit" },
+	{ "since", "created", COLUMN_TIME, NULL },
+	{ "id", "id", COLUMN_TEXT, NULL },
+};
+
+static const struct {
+	const char *name;
+	unsigned bit;
+} protocols[] = {
+	{ "imap", SCOPE_IMAP }, { "pop3", SCOPE_POP3 }, { "submission", SCOPE_SUBMISSION },
+};
+
+static int run_show(struct cli *cli)
+{
+	struct directory_account account;
+	struct quota_usage usage = { 0 };
+	struct directory *dir = NULL;
+	struct buf words;
+	int code = open_directory(cli, &dir);
+
+	if (code != EXIT_DONE)
+		return code;
+	code = cli_fault(cli->args[0], directory_account_get(dir, sv_z(cli->args[0]), &account));
+	directory_close(&dir);
+	if (code != EXIT_DONE)
+		return code;
+	struct open_user user;
+
+	code = open_user(cli, cli->args[0], &user);
+	if (code != EXIT_DONE)
+		return code;
+	code = cli_fault(cli->args[0], maildir_user_quota(user.user, &usage));
+	close_user(&user);
+	if (code != EXIT_DONE)
+		return code;
+	buf_init(&words, 256);
+	for (size_t i = 0; i < ARRAY_LEN(protocols); i++)
+		if (account.scope & protocols[i].bit)
+			buf_appendf(&words, "%s%s", words.len ? " " : "", protocols[i].name);
+	struct table *t = facts_new(show_columns, ARRAY_LEN(show_columns), cli->json);
+
+	table_sv(t, sv_z(account.address));
+	table_u64(t, account.is_enabled);
+	table_sv(t, buf_sv(&words));
+	table_u64(t, usage.bytes);
+	table_u64(t, usage.messages);
+	table_u64(t, account.quota_bytes);
+	table_u64(t, account.quota_messages);
+	table_u64(t, (uint64_t)account.created_s);
+	table_sv(t, sv_z(account.id));
+	table_end(&t, NULL);
+	buf_done(&words);
+	return EXIT_DONE;
+}
+
+/* ---- changing ---- */
+
+static bool parse_protocols(struct cli *cli, unsigned *scope)
+{
+	const char *text = cli_option(cli, "protocols");
+	struct sv rest = sv_z(text), word;
+
+	if (!text)
+		return true;
+	for (size_t i = 0; i < ARRAY_LEN(protocols); i++)
+		*scope &= ~protocols[i].bit;
+	while (rest.len && sv_split(&rest, ',', &word)) {
+		size_t i = 0;
+		while (i < ARRAY_LEN(protocols) && !sv_eq(word, sv_z(protocols[i].name)))
+			i++;
+		if (sv_eq(word, SV("none")))
+			continue;
+		if (i == ARRAY_LEN(protocols)) {
+			cli_usage(cli, "--protocols takes imap, pop3, submission, separated by commas, or none");
+			return false;
+		}
+		*scope |= protocols[i].bit;
+	}
+	return true;
+}
+
+/* Read the account, let `change` work on it, write it back. */
+static int change_account(struct cli *cli, bool (*change)(struct cli *, struct directory_account *), const char *what)
+{
+	struct directory_account account;
+	struct directory *dir = NULL;
+	int code = open_directory(cli, &dir);
+
+	if (code != EXIT_DONE)
+		return code;
+	code = cli_fault(cli->args[0], directory_account_get(dir, sv_z(cli->args[0]), &account));
+	if (code == EXIT_DONE && !change(cli, &account))
+		code = EXIT_USAGE;
+	if (code == EXIT_DONE)
+		code = cli_fault(cli->args[0], directory_account_set(dir, &account));
+	if (code == EXIT_DONE)
+		note_change("account", cli->args[0], what);
+	directory_close(&dir);
+	return code;
+}
+
+static bool set_fields(struct cli *cli, struct directory_account *account)
+{
+	bool has_quota;
+
+	if (!parse_quota(cli, account, &has_quota) || !parse_protocols(cli, &account->scope))
+		return false;
+	if (!has_quota && !cli_option(cli, "protocols")) {
+		cli_usage(cli, "nothing to set");
+		return false;
+	}
+	return true;
+}
+
+static bool set_enabled(struct cli *cli, struct directory_account *account)
+{
+	account->is_enabled = strcmp(cli->verb->verb, "enable") == 0;
+	return true;
+}
+
+static int run_set(struct cli *cli)
+{
+	return change_account(cli, set_fields, "set");
+}
+
+static int run_enable(struct cli *cli)
+{
+	return change_account(cli, set_enabled, cli->verb->verb);
+}
+
+static int run_remove(struct cli *cli)
+{
+	struct directory *dir = NULL;
+
+	if (!cli_option(cli, "yes")) {
+		fail("add --yes when that is meant",
+		     "%s could log in no more; its mail stays in the instance's mail folder", cli->args[0]);
+		return EXIT_USAGE;
+	}
+	int code = open_directory(cli, &dir);
+
+	if (code != EXIT_DONE)
+		return code;
+	code = cli_fault(cli->args[0], directory_account_remove(dir, sv_z(cli->args[0])));
+	if (code == EXIT_DONE)
+		note_change("account", cli->args[0], "remove");
+	directory_close(&dir);
+	return code;
+}
+
+#define PASSWORD_OPTIONS                                                            \
+	{ "password-stdin", NULL, "read the password from standard input, one line" }, \
+	{ "generate", NULL, "make a password and print it" }
+#define QUOTA_OPTIONS                                                               \
+	{ "quota", "SIZE", "storage such as 500M or 10G; none: no limit" },         \
+	{ "quota-messages", "N", "number of messages; none: no limit" }
+
+const struct verb account_verbs[] = {
+	{ .noun = "account", .verb = "add", .args = "ADDRESS", .args_min = 1, .args_max = 1, .needs_root = true,
+	  .summary = "Add an account; it can log in at once",
+	  .example = "account add alice@example.org --generate", .run = run_add,
+	  .options = { PASSWORD_OPTIONS, QUOTA_OPTIONS } },
+	{ .noun = "account", .verb = "list", .args = "[DOMAIN]", .args_max = 1, .needs_root = true,
+	  .summary = "List the accounts", .example = "account list --json", .run = run_list },
+	{ .noun = "account", .verb = "show", .args = "ADDRESS", .args_min = 1, .args_max = 1, .needs_root = true,
+	  .summary = "Show one account and what it stores", .example = "account show alice@example.org",
+	  .run = run_show },
+	{ .noun = "account", .verb = "set", .args = "ADDRESS", .args_min = 1, .args_max = 1, .needs_root = true,
+	  .summary = "Change an account's limits or protocols",
+	  .example = "account set alice@example.org --quota 10G --protocols imap,submission", .run = run_set,
+	  .options = { QUOTA_OPTIONS, { "protocols", "LIST", "of imap, pop3, submission; none" } } },
+	{ .noun = "account", .verb = "password", .args = "ADDRESS", .args_min = 1, .args_max = 1, .needs_root = true,
+	  .summary = "Give an account a new password", .example = "account password alice@example.org",
+	  .run = run_password, .options = { PASSWORD_OPTIONS } },
+	{ .noun = "account", .verb = "disable", .args = "ADDRESS", .args_min = 1, .args_max = 1, .needs_root = true,
+	  .summary = "Bar an account from logging in; its mail is still received",
+	  .example = "account disable alice@example.org", .run = run_enable },
+	{ .noun = "account", .verb = "enable", .args = "ADDRESS", .args_min = 1, .args_max = 1, .needs_root = true,
+	  .summary = "Let a disabled account log in again", .example = "account enable alice@example.org",
+	  .run = run_enable },
+	{ .noun = "account", .verb = "remove", .args = "ADDRESS", .args_min = 1, .args_max = 1, .needs_root = true,
+	  .summary = "Remove an account; its mail files stay", .example = "account remove alice@example.org --yes",
+	  .run = run_remove, .options = { { "yes", NULL, "do it" } } },
+	{ .noun = NULL },
+};

@@ -1,0 +1,405 @@
+#include "admin/cli.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <grp.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "admin/print.h"
+#include "common/crypt.h"
+#include "common/instance.h"
+#include "common/memory.h"
+
+#include "common/banned.h"
+
+#define DEFAULT_ROOT "/var/lib/postroom"
+#define SECRET_MAX 1024
+
+/* ---- help ---- */
+
+static void print_verb_name(FILE *to, const struct verb *v)
+{
+	fprintf(to, "%s%s%s", v->noun, v->verb ? " " : "", v->verb ? v->verb : "");
+}
+
+static void help_all(const struct verb *const *groups)
+{
+	printf("Usage: postroom [--root DIR] VERB [options]\n\n"
+	       "A mail server for one organisation. DIR holds the instance (default %s).\n\n", DEFAULT_ROOT);
+	for (; *groups; groups++) {
+		for (const struct verb *v = *groups; v->noun; v++) {
+			char name[64];
+			snprintf(name, sizeof(name), "%s%s%s", v->noun, v->verb ? " " : "",
+				 v->verb ? v->verb : "");
+			printf("  %-20s %s\n", name, v->summary);
+		}
+	}
+	printf("\n`postroom VERB --help` shows options and an example. Listings take --json.\n"
+	       "Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 temporarily unavailable.\n");
+}
+
+static void help_noun(const struct verb *const *groups, struct sv noun)
+{
+	printf("Usage:\n");
+	for (; *groups; groups++)
+		for (const struct verb *v = *groups; v->noun; v++)
+			if (sv_eq(sv_z(v->noun), noun)) {
+				printf("  postroom ");
+				print_verb_name(stdout, v);
+				printf("%s%s\n      %s\n", v->args[0] ? " " : "", v->args, v->summary);
+			}
+}
+
+static void help_verb(const struct verb *v)
+{
+	printf("Usage: postroom [--root DIR] ");
+	print_verb_name(stdout, v);
+	printf("%s%s%s\n\n%s.\n", v->options[0].name ? " [options]" : "", v->args[0] ? " " : "", v->args,
+	       v->summary);
+	if (v->options[0].name)
+		printf("\nOptions:\n");
+	for (const struct cli_option *o = v->options; o->name; o++) {
+		char left[48];
+		snprintf(left, sizeof(left), "--%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
+		printf("  %-24s %s\n", left, o->doc);
+	}
+	printf("\nExample:\n  postroom %s\n", v->example);
+}
+
+int cli_usage(const struct cli *cli, const char *format, ...)
+{
+	va_list ap;
+
+	fputs("postroom ", stderr);
+	print_verb_name(stderr, cli->verb);
+	fputs(": ", stderr);
+	va_start(ap, format);
+	vfprintf(stderr, format, ap);
+	va_end(ap);
+	fputs("\n  try: postroom ", stderr);
+	print_verb_name(stderr, cli->verb);
+	fputs(" --help\n", stderr);
+	return EXIT_USAGE;
+}
+
+/* ---- parsing ---- */
+
+static const struct verb *find_verb(const struct verb *const *groups, const char *noun, const char *word, bool *noun_known)
+{
+	*noun_known = false;
+	for (; *groups; groups++)
+		for (const struct verb *v = *groups; v->noun; v++) {
+			if (strcmp(v->noun, noun) != 0)
+				continue;
+			*noun_known = true;
+			if (!v->verb || (word && strcmp(v->verb, word) == 0))
+				return v;
+		}
+	return NULL;
+}
+
+enum { OPT_ROOT = 256, OPT_JSON, OPT_HELP, OPT_VERSION, OPT_FIRST };
+
+/* Options of the verb, after those that every verb has. */
+static void make_long_options(const struct verb *v, struct option *out)
+{
+	size_t n = 0;
+
+	out[n++] = (struct option){ "root", required_argument, NULL, OPT_ROOT };
+	out[n++] = (struct option){ "json", no_argument, NULL, OPT_JSON };
+	out[n++] = (struct option){ "help", no_argument, NULL, OPT_HELP };
+	if (!v)
+		out[n++] = (struct option){ "version", no_argument, NULL, OPT_VERSION };
+	for (size_t i = 0; v && v->options[i].name; i++)
+		out[n++] = (struct option){ v->options[i].name,
+					    v->options[i].value ? required_argument : no_argument, NULL,
+					    OPT_FIRST + (int)i };
+	out[n] = (struct option){ 0 };
+}
+
+/* An instance belongs to the user who runs its daemons. Files that root would make in it, LMDB's lock file first of
+ * all, would lock them out, so root works as that user. */
+static bool become_owner(const char *root)
+{
+	struct stat st;
+
+	if (geteuid() != 0 || stat(root, &st) != 0 || st.st_uid == 0)
+		return true;
+	if (setgroups(0, NULL) != 0 || setgid(st.st_gid) != 0 || setuid(st.st_uid) != 0) {
+		fail(NULL, "cannot become the owner of %s (uid %u): %s", root, (unsigned)st.st_uid,
+		     strerrordesc_np(errno));
+		return false;
+	}
+	return true;
+}
+
+static int open_instance(struct cli *cli)
+{
+	if (!become_owner(cli->root))
+		return EXIT_FAILED;
+	struct fault f = instance_open(cli->root, &cli->instance);
+
+	if (f.kind == FAULT_NOT_FOUND) {
+		fail("postroom --root DIR init --domain example.org", "there is no instance at %s", cli->root);
+		return EXIT_NOT_FOUND;
+	}
+	if (f.kind)
+		return cli_fault(cli->root, f);
+	return EXIT_DONE;
+}
+
+static int parse_and_run(const struct verb *v, const char *program, const char *root, bool json, int argc, char **argv)
+{
+	struct cli cli = { .verb = v, .program = program, .json = json };
+	struct option longs[CLI_OPTIONS_MAX + 4];
+	int c, at;
+
+	make_long_options(v, longs);
+	optind = 1;
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, ":", longs, &at)) != -1) {
+		if (c == ':')
+			return cli_usage(&cli, "%s needs a value", argv[optind - 1]);
+		if (c == '?')
+			return cli_usage(&cli, "unknown option %s", argv[optind - 1]);
+		if (c == OPT_ROOT)
+			root = optarg;
+		else if (c == OPT_JSON)
+			cli.json = true;
+		else if (c == OPT_HELP) {
+			help_verb(v);
+			return EXIT_DONE;
+		} else {
+			cli.option[c - OPT_FIRST] = optarg ? optarg : "";
+		}
+	}
+	if ((size_t)(argc - optind) < v->args_min)
+		return cli_usage(&cli, "expected %s", v->args);
+	if ((size_t)(argc - optind) > v->args_max)
+		return cli_usage(&cli, "unexpected word \"%s\"", argv[(size_t)optind + v->args_max]);
+	while (optind < argc)
+		cli.args[cli.arg_count++] = argv[optind++];
+
+	char *absolute = realpath(root, NULL);
+
+	if (!absolute && root[0] != '/') {
+		char *cwd = getcwd(NULL, 0);
+		struct buf path;
+		buf_init(&path, 8192);
+		buf_appendf(&path, "%s/%s", cwd ? cwd : "", root);
+		absolute = xstrdup(buf_z(&path));
+		buf_done(&path);
+		free(cwd);
+	}
+	cli.root = absolute ? absolute : root;
+	int code = v->needs_root ? open_instance(&cli) : EXIT_DONE;
+
+	if (code == EXIT_DONE)
+		code = v->run(&cli);
+	instance_close(&cli.instance);
+	free(absolute);
+	if (fflush(stdout) != 0 && code == EXIT_DONE) {
+		fail(NULL, "standard output: %s", strerrordesc_np(errno));
+		code = EXIT_FAILED;
+	}
+	return code;
+}
+
+int cli_main(const struct verb *const *groups, int argc, char **argv)
+{
+	struct option longs[CLI_OPTIONS_MAX + 4];
+	const char *root = DEFAULT_ROOT;
+	bool json = false, help = false;
+	int c;
+
+	make_long_options(NULL, longs);
+	opterr = 0;
+	/* "+": stop at the verb, whose options are its own. */
+	while ((c = getopt_long(argc, argv, "+:h", longs, NULL)) != -1) {
+		switch (c) {
+		case OPT_ROOT: root = optarg; break;
+		case OPT_JSON: json = true; break;
+		case 'h':
+		case OPT_HELP: help = true; break;
+		case OPT_VERSION:
+			printf("postroom %s\n", POSTROOM_VERSION);
+			return EXIT_DONE;
+		case ':':
+			fail("postroom --help", "%s needs a value", argv[optind - 1]);
+			return EXIT_USAGE;
+		default:
+			fail("postroom --help", "unknown option %s", argv[optind - 1]);
+			return EXIT_USAGE;
+		}
+	}
+	if (optind == argc) {
+		help_all(groups);
+		return help ? EXIT_DONE : EXIT_USAGE;
+	}
+	bool noun_known;
+	const char *noun = argv[optind], *word = optind + 1 < argc ? argv[optind + 1] : NULL;
+	const struct verb *v = find_verb(groups, noun, word, &noun_known);
+
+	if (!v) {
+		if (noun_known && (!word || strcmp(word, "--help") == 0)) {
+			help_noun(groups, sv_z(noun));
+			return word ? EXIT_DONE : EXIT_USAGE;
+		}
+		if (noun_known)
+			fail("see `postroom NOUN --help` for its verbs", "no verb \"%s\" for %s", word, noun);
+		else
+			fail("postroom --help", "no verb \"%s\"", noun);
+		return EXIT_USAGE;
+	}
+	if (help) {
+		help_verb(v);
+		return EXIT_DONE;
+	}
+	/* getopt wants a word in front of the options: the verb itself. */
+	int words = v->verb ? 2 : 1;
+
+	return parse_and_run(v, argv[0], root, json, argc - optind - (words - 1), argv + optind + (words - 1));
+}
+
+const char *cli_option(const struct cli *cli, const char *name)
+{
+	for (size_t i = 0; cli->verb->options[i].name; i++)
+		if (strcmp(cli->verb->options[i].name, name) == 0)
+			return cli->option[i];
+	BUG("verb %s has no option %s", cli->verb->noun, name);
+}
+
+int cli_fault(const char *what, struct fault f)
+{
+	const char *sentence = "failed";
+	int code = EXIT_FAILED;
+
+	switch (f.kind) {
+	case FAULT_NONE:
+		return EXIT_DONE;
+	case FAULT_NOT_FOUND:
+	case FAULT_GONE:
+		sentence = "not found";
+		code = EXIT_NOT_FOUND;
+		break;
+	case FAULT_EXISTS:      sentence = "is there already"; break;
+	case FAULT_DENIED:      sentence = "not allowed"; break;
+	case FAULT_AUTH:        sentence = "not authenticated"; break;
+	case FAULT_INVALID:     sentence = "not valid"; break;
+	case FAULT_LIMIT:       sentence = "over a limit"; break;
+	case FAULT_QUOTA:       sentence = "over quota"; break;
+	case FAULT_NO_SPACE:    sentence = "the disk is full"; break;
+	case FAULT_CORRUPT:     sentence = "damaged"; break;
+	case FAULT_UNSUPPORTED: sentence = "not supported"; break;
+	case FAULT_BUSY:
+	case FAULT_IN_USE:
+		sentence = "busy, try again";
+		code = EXIT_UNAVAILABLE;
+		break;
+	case FAULT_UNAVAILABLE:
+		sentence = "does not answer";
+		code = EXIT_UNAVAILABLE;
+		break;
+	case FAULT_INTERNAL:
+		break;
+	}
+	fail(NULL, "%s: %s%s%s%s", what, sentence, f.detail ? " (" : "", f.detail ? f.detail : "",
+	     f.detail ? ")" : "");
+	return code;
+}
+
+/* ---- secrets ---- */
+
+static char *read_secret_line(int fd)
+{
+	char line[SECRET_MAX + 1];
+	size_t n = 0;
+	bool ended = false;
+
+	while (n < sizeof(line)) {
+		ssize_t got = read(fd, line + n, 1);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			break;
+		if (line[n] == '\n') {
+			ended = true;
+			break;
+		}
+		n++;
+	}
+	char *secret = NULL;
+
+	if (n && line[n - 1] == '\r')
+		n--;
+	if (n && n < sizeof(line) && (ended || n <= SECRET_MAX) && !memchr(line, '\0', n))
+		secret = sv_copy_z(sv_from(line, n));
+	secret_wipe(line, sizeof(line));
+	return secret;
+}
+
+static char *ask(int tty, const char *prompt)
+{
+	struct termios shown, hidden;
+
+	dprintf(tty, "%s: ", prompt);
+	if (tcgetattr(tty, &shown) != 0)
+		return NULL;
+	hidden = shown;
+	hidden.c_lflag &= ~(tcflag_t)ECHO;
+	tcsetattr(tty, TCSAFLUSH, &hidden);
+	char *secret = read_secret_line(tty);
+	tcsetattr(tty, TCSAFLUSH, &shown);
+	dprintf(tty, "\n");
+	return secret;
+}
+
+char *cli_read_secret(const char *prompt, bool from_stdin)
+{
+	if (from_stdin) {
+		char *secret = read_secret_line(STDIN_FILENO);
+		if (!secret)
+			fail(NULL, "no password on standard input (one line, 1 to %d octets)", SECRET_MAX);
+		return secret;
+	}
+	int tty = open("/dev/tty", O_RDWR | O_CLOEXEC);
+
+	if (tty < 0) {
+		fail("add --password-stdin, or --generate", "no terminal to ask for a password");
+		return NULL;
+	}
+	char *first = ask(tty, prompt), *again = first ? ask(tty, "Once more") : NULL;
+
+	close(tty);
+	if (!first || !again || strcmp(first, again) != 0) {
+		fail(NULL, first ? "the two passwords differ" : "no password given");
+		secret_free(&first);
+	}
+	secret_free(&again);
+	return first;
+}
+
+char *cli_generate_secret(void)
+{
+	/* Without letters that look alike; 20 of 31 signs are 99 bits. */
+	static const char signs[] = "abcdefghjkmnpqrstuvwxyz23456789";
+	char *secret = xmalloc(24);
+	size_t n = 0;
+
+	while (n < 23) {
+		unsigned char r;
+		if (n % 6 == 5) {
+			secret[n++] = '-';
+			continue;
+		}
+		crypt_random(&r, 1);
+		if (r < 256 / (sizeof(signs) - 1) * (sizeof(signs) - 1))
+			secret[n++] = signs[r % (sizeof(signs) - 1)];
+	}
+	secret[23] = '\0';
+	return secret;
+}

@@ -1,0 +1,67 @@
+/* admin/cli.h - the command line as a table: every verb is a row, with its options, a help text and an example.
+ * Help, usage errors, shell completion and the manual page read the same rows. One thread. */
+#ifndef ADMIN_CLI_H
+#define ADMIN_CLI_H
+
+#include "common/bytes.h"
+#include "common/fault.h"
+
+/* Exit codes: a contract with scripts. */
+enum {
+	EXIT_DONE = 0,
+	EXIT_FAILED = 1,
+	EXIT_USAGE = 2,
+	EXIT_NOT_FOUND = 3,
+	EXIT_UNAVAILABLE = 4,   /* nothing runs, busy: try again */
+};
+
+#define CLI_OPTIONS_MAX 12
+#define CLI_ARGS_MAX 16
+
+struct cli_option {
+	const char *name;       /* without the dashes; NULL ends the list */
+	const char *value;      /* "N", "FILE": takes a value; NULL: a switch */
+	const char *doc;
+};
+
+struct cli;
+
+struct verb {
+	const char *noun;       /* "account"; for a verb without one the verb itself: "serve". NULL ends a group */
+	const char *verb;       /* "add"; NULL for a noun that is a verb */
+	const char *args;       /* "ADDRESS [TARGET...]"; "" for none */
+	size_t args_min, args_max;
+	const char *summary;    /* one line, no full stop */
+	const char *example;    /* a whole command line, without "postroom" */
+	int (*run)(struct cli *cli);
+	bool needs_root;        /* works on an instance: --root is looked up and checked first */
+	struct cli_option options[CLI_OPTIONS_MAX];
+};
+
+/* What a verb's run() sees. */
+struct cli {
+	const struct verb *verb;
+	const char *program;            /* argv[0], to find the daemons beside it */
+	const char *root;               /* absolute path of the instance, or NULL */
+	bool json;                      /* --json was given */
+	const char *option[CLI_OPTIONS_MAX];    /* by position in verb->options: the value, "" for a switch, or NULL */
+	const char *args[CLI_ARGS_MAX + 1];
+	size_t arg_count;
+	struct instance *instance;      /* opened when needs_root */
+};
+
+/** cli_main - parse argv against the verbs (NULL-terminated list of groups), run one, return the exit code. */
+int cli_main(const struct verb *const *groups, int argc, char **argv);
+/** cli_option - the value of an option by name; "" for a switch that was given, NULL when absent. */
+const char *cli_option(const struct cli *cli, const char *name);
+/** cli_usage - complain about the arguments of this verb and return EXIT_USAGE. */
+int cli_usage(const struct cli *cli, const char *format, ...) PRINTF_LIKE(2, 3);
+/** cli_fault - tell a fault in plain words ("what": who or which thing it was about), return its exit code. */
+int cli_fault(const char *what, struct fault f);
+/** cli_read_secret - a password: from standard input (first line) when `from_stdin`, else from the terminal, twice.
+ *  The caller ends it with secret_free(). NULL after an error that was told. */
+char *cli_read_secret(const char *prompt, bool from_stdin);
+/** cli_generate_secret - a password that can be read out and typed: 4 groups of 5 letters and digits. */
+char *cli_generate_secret(void);
+
+#endif

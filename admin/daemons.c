@@ -1,0 +1,114 @@
+#include "admin/daemons.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <arpa/inet.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "common/conf.h"
+#include "common/control.h"
+#include "common/instance.h"
+
+#include "common/banned.h"
+
+#define ASK_MS 5000
+#define CONNECT_MS 5000
+
+const char *const daemon_names[DAEMON_COUNT] = { "smtpd", "imapd", "pop3d" };
+
+bool daemon_path(const char *name, char *out, size_t size)
+{
+	char self[4096];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	if (n > 0) {
+		size_t slash = sv_rfind(sv_from(self, (size_t)n), '/');
+		int len = snprintf(out, size, "%.*s/%s", (int)slash, self, name);
+		if (len > 0 && (size_t)len < size && access(out, X_OK) == 0)
+			return true;
+	}
+	int len = snprintf(out, size, "%s/%s", POSTROOM_LIBEXECDIR, name);
+
+	return len > 0 && (size_t)len < size && access(out, X_OK) == 0;
+}
+
+static bool note_ready(void *arg, const struct json *line)
+{
+	bool *is_ready = arg, ready;
+
+	if (json_get_bool(line, "ready", &ready))       /* the master's line has it: every worker has started */
+		*is_ready = ready;
+	return true;
+}
+
+bool daemon_answers(const struct instance *instance, const char *name)
+{
+	bool is_ready = false;
+	struct fault f = control_ask(instance, name, SV("{\"verb\":\"status\"}"), note_ready, &is_ready, ASK_MS);
+
+	return !f.kind && is_ready;
+}
+
+/* One connection, to where the listener can be reached from this host. */
+static bool takes_connection(const struct conf_listener *l)
+{
+	union {
+		struct sockaddr any;
+		struct sockaddr_un local;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} to = { 0 };
+	socklen_t len;
+
+	if (l->path) {
+		to.local.sun_family = AF_UNIX;
+		if (strlen(l->path) >= sizeof(to.local.sun_path))
+			return false;
+		memcpy(to.local.sun_path, l->path, strlen(l->path) + 1);
+		len = sizeof(to.local);
+	} else if (strcmp(l->address, "*") == 0 || inet_pton(AF_INET, l->address, &to.v4.sin_addr) == 1) {
+		to.v4.sin_family = AF_INET;
+		to.v4.sin_port = htons((uint16_t)l->port);
+		if (to.v4.sin_addr.s_addr == INADDR_ANY)
+			to.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+		len = sizeof(to.v4);
+	} else if (inet_pton(AF_INET6, l->address, &to.v6.sin6_addr) == 1) {
+		to.v6.sin6_family = AF_INET6;
+		to.v6.sin6_port = htons((uint16_t)l->port);
+		if (IN6_IS_ADDR_UNSPECIFIED(&to.v6.sin6_addr))
+			to.v6.sin6_addr = in6addr_loopback;
+		len = sizeof(to.v6);
+	} else {
+		return false;
+	}
+	int fd = socket(to.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return false;
+	bool is_open = connect(fd, &to.any, len) == 0;
+
+	if (!is_open && errno == EINPROGRESS) {
+		struct pollfd p = { .fd = fd, .events = POLLOUT };
+		int error = 0;
+		socklen_t error_len = sizeof(error);
+		is_open = poll(&p, 1, CONNECT_MS) == 1 &&
+			  getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &error_len) == 0 && error == 0;
+	}
+	close(fd);
+	return is_open;
+}
+
+bool daemons_answer(const struct instance *instance, const struct conf *conf)
+{
+	for (size_t i = 0; i < DAEMON_COUNT; i++)
+		if (!daemon_answers(instance, daemon_names[i]))
+			return false;
+	for (size_t i = 0; i < conf->listener_count; i++)
+		if (!takes_connection(&conf->listeners[i]))
+			return false;
+	return true;
+}

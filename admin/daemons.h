@@ -1,0 +1,23 @@
+/* admin/daemons.h - the programs that make up a running instance. */
+#ifndef ADMIN_DAEMONS_H
+#define ADMIN_DAEMONS_H
+
+#include "admin/cli.h"
+
+struct conf;
+struct instance;
+
+#define DAEMON_COUNT 3
+extern const char *const daemon_names[DAEMON_COUNT];    /* "smtpd", "imapd", "pop3d" */
+
+/** daemon_path - the program: beside postroom, else in the libexec folder. False when it is in neither. */
+bool daemon_path(const char *name, char *out, size_t size);
+/** daemon_answers - does its control socket answer, with all of its workers ready? */
+bool daemon_answers(const struct instance *instance, const char *name);
+/** daemons_answer - do all of them, and does every listener of the configuration take a connection? */
+bool daemons_answer(const struct instance *instance, const struct conf *conf);
+
+/** run_status - postroom status. */
+int run_status(struct cli *cli);
+
+#endif

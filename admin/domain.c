@@ -1,0 +1,137 @@
+/* postroom domain add|list|show|set|remove */
+#include <stdio.h>
+
+#include "admin/open.h"
+#include "admin/print.h"
+#include "admin/verbs.h"
+#include "common/directory.h"
+
+#include "common/banned.h"
+
+static int run_add(struct cli *cli)
+{
+	struct directory *dir = NULL;
+	int code = open_directory(cli, &dir);
+
+	if (code != EXIT_DONE)
+		return code;
+	code = cli_fault(cli->args[0], directory_domain_add(dir, sv_z(cli->args[0])));
+	if (code == EXIT_DONE)
+		note_change("domain", cli->args[0], "add");
+	directory_close(&dir);
+	return code;
+}
+
+static const struct column columns[] = {
+	{ "DOMAIN", "domain", COLUMN_TEXT, NULL },
+	{ "CATCH-ALL", "catch_all", COLUMN_TEXT, NULL },
+	{ "TAG SEPARATOR", "separator", COLUMN_TEXT, NULL },
+	{ "SINCE", "created", COLUMN_TIME, NULL },
+};
+
+static bool add_row(void *arg, const struct directory_domain *domain)
+{
+	struct table *t = arg;
+
+	table_sv(t, sv_z(domain->name));
+	table_sv(t, sv_z(domain->catch_all));
+	table_sv(t, sv_from(&domain->separator, domain->separator ? 1 : 0));
+	table_u64(t, (uint64_t)domain->created_s);
+	return true;
+}
+
+static int run_list(struct cli *cli)
+{
+	struct directory *dir = NULL;
+	int code = open_directory(cli, &dir);
+
+	if (code != EXIT_DONE)
+		return code;
+	struct table *t = table_new(columns, ARRAY_LEN(columns), cli->json);
+	struct fault f = directory_domain_list(dir, add_row, t);
+
+	table_end(&t, "No domain yet. Add one: postroom domain add example.org");
+	directory_close(&dir);
+	return cli_fault("domains", f);
+}
+
+static int run_show(struct cli *cli)
+{
+	struct directory *dir = NULL;
+	struct directory_domain domain;
+	int code = open_directory(cli, &dir);
+
+	if (code != EXIT_DONE)
+		return code;
+	code = cli_fault(cli->args[0], directory_domain_get(dir, sv_z(cli->args[0]), &domain));
+	if (code == EXIT_DONE) {
+		struct table *t = facts_new(columns, ARRAY_LEN(columns), cli->json);
+		add_row(t, &domain);
+		table_end(&t, NULL);
+	}
+	directory_close(&dir);
+	return code;
+}
+
+static int run_set(struct cli *cli)
+{
+	const char *catch_all = cli_option(cli, "catch-all"), *separator = cli_option(cli, "separator");
+	struct directory *dir = NULL;
+	struct directory_domain domain;
+
+	if (!catch_all && !separator)
+		return cli_usage(cli, "nothing to set");
+	if (separator && strcmp(separator, "none") != 0 && strlen(separator) != 1)
+		return cli_usage(cli, "the separator is one character, or none");
+	if (catch_all && strlen(catch_all) >= sizeof(domain.catch_all))
+		return cli_usage(cli, "the catch-all address is too long");
+	int code = open_directory(cli, &dir);
+
+	if (code != EXIT_DONE)
+		return code;
+	code = cli_fault(cli->args[0], directory_domain_get(dir, sv_z(cli->args[0]), &domain));
+	if (code == EXIT_DONE) {
+		if (separator)
+			domain.separator = strcmp(separator, "none") == 0 ? '\0' : separator[0];
+		if (catch_all)
+			snprintf(domain.catch_all, sizeof(domain.catch_all), "%s",
+				 strcmp(catch_all, "none") == 0 ? "" : catch_all);
+		code = cli_fault(cli->args[0], directory_domain_set(dir, &domain));
+	}
+	if (code == EXIT_DONE)
+		note_change("domain", cli->args[0], "set");
+	directory_close(&dir);
+	return code;
+}
+
+static int run_remove(struct cli *cli)
+{
+	struct directory *dir = NULL;
+	int code = open_directory(cli, &dir);
+
+	if (code != EXIT_DONE)
+		return code;
+	code = cli_fault(cli->args[0], directory_domain_remove(dir, sv_z(cli->args[0])));
+	if (code == EXIT_DONE)
+		note_change("domain", cli->args[0], "remove");
+	directory_close(&dir);
+	return code;
+}
+
+const struct verb domain_verbs[] = {
+	{ .noun = "domain", .verb = "add", .args = "DOMAIN", .args_min = 1, .args_max = 1, .needs_root = true,
+	  .summary = "Receive mail for a domain", .example = "domain add example.org", .run = run_add },
+	{ .noun = "domain", .verb = "list", .args = "", .needs_root = true, .summary = "List the domains",
+	  .example = "domain list --json", .run = run_list },
+	{ .noun = "domain", .verb = "show", .args = "DOMAIN", .args_min = 1, .args_max = 1, .needs_root = true,
+	  .summary = "Show one domain", .example = "domain show example.org", .run = run_show },
+	{ .noun = "domain", .verb = "set", .args = "DOMAIN", .args_min = 1, .args_max = 1, .needs_root = true,
+	  .summary = "Change a domain's catch-all address or tag separator",
+	  .example = "domain set example.org --catch-all postmaster@example.org", .run = run_set,
+	  .options = { { "catch-all", "ADDRESS", "who gets mail for unknown names; none: nobody" },
+		       { "separator", "CHAR", "what comes before a tag (user+tag@); none: no tags" } } },
+	{ .noun = "domain", .verb = "remove", .args = "DOMAIN", .args_min = 1, .args_max = 1, .needs_root = true,
+	  .summary = "Stop receiving mail for a domain that has no account and no alias",
+	  .example = "domain remove example.org", .run = run_remove },
+	{ .noun = NULL },
+};

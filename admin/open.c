@@ -1,0 +1,143 @@
+#include "admin/open.h"
+
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "admin/print.h"
+#include "common/conf.h"
+#include "common/control.h"
+#include "common/directory.h"
+#include "common/events.h"
+#include "common/identity.h"
+#include "common/instance.h"
+#include "common/memory.h"
+#include "maildir/store.h"
+
+#include "common/banned.h"
+
+void print_conf_report(const struct conf_report *report)
+{
+	for (size_t i = 0; i < report->count; i++) {
+		const struct conf_error *e = &report->errors[i];
+		if (e->line)
+			fprintf(stderr, "%s:%u: %s\n", e->file, e->line, e->text);
+		else
+			fprintf(stderr, "%s: %s\n", e->file, e->text);
+	}
+	if (report->more)
+		fprintf(stderr, "... and more: only the first %d are shown\n", CONF_ERRORS_MAX);
+}
+
+int open_conf_file(struct cli *cli, const char *path, struct conf **out)
+{
+	struct conf_report report = { 0 };
+	struct fault f = conf_load(path, cli->root, &report, out);
+	int code = EXIT_DONE;
+
+	if (f.kind && report.count) {
+		print_conf_report(&report);
+		code = EXIT_FAILED;
+	} else if (f.kind) {
+		code = cli_fault(path, f);
+	}
+	conf_report_done(&report);
+	return code;
+}
+
+int open_conf(struct cli *cli, struct conf **out)
+{
+	return open_conf_file(cli, instance_path(cli->instance, INSTANCE_CONF), out);
+}
+
+int open_directory(struct cli *cli, struct directory **out)
+{
+	struct fault f = directory_open(instance_path(cli->instance, INSTANCE_DIRECTORY), false, out);
+
+	return f.kind ? cli_fault("account directory", f) : EXIT_DONE;
+}
+
+int open_store(struct cli *cli, struct store **out)
+{
+	struct conf *conf = NULL;
+	int code = open_conf(cli, &conf);
+
+	if (code != EXIT_DONE)
+		return code;
+	struct store_conf settings = {
+		.mail_dir = instance_path(cli->instance, INSTANCE_MAIL),
+		.host = conf->host.hostname,
+		.open_accounts_max = (uint32_t)conf->store.open_accounts,
+		.create_special_use = true,
+	};
+	struct fault f = store_open(&settings, out);
+
+	conf_unref(&conf);
+	return f.kind ? cli_fault("mail store", f) : EXIT_DONE;
+}
+
+int open_user(struct cli *cli, const char *address, struct open_user *out)
+{
+	struct directory_account account;
+	struct directory *dir = NULL;
+	int code = open_directory(cli, &dir);
+
+	*out = (struct open_user){ 0 };
+	if (code != EXIT_DONE)
+		return code;
+	code = cli_fault(address, directory_account_get(dir, sv_z(address), &account));
+	directory_close(&dir);
+	if (code == EXIT_DONE)
+		code = open_store(cli, &out->store);
+	if (code != EXIT_DONE)
+		return code;
+	struct quota quota = { account.quota_bytes, account.quota_messages };
+
+	out->identity = identity_for_admin(sv_z(account.address), sv_z(account.id));
+	code = cli_fault(address, maildir_user_open(out->store, out->identity, &quota, &out->user));
+	if (code != EXIT_DONE)
+		close_user(out);
+	return code;
+}
+
+void close_user(struct open_user *user)
+{
+	maildir_user_close(&user->user);
+	identity_unref(&user->identity);
+	store_close(&user->store);
+}
+
+/* Who typed it: the login name that sudo or su kept, else the name of the user. */
+static const char *who(void)
+{
+	const char *name = getenv("SUDO_USER");
+	const struct passwd *pw;
+
+	if (name && *name)
+		return name;
+	pw = getpwuid(getuid());
+	return pw ? pw->pw_name : "unknown";
+}
+
+void note_change(const char *what, const char *name, const char *change)
+{
+	/* On a terminal the person has just seen it; a script's log keeps it. */
+	if (isatty(STDERR_FILENO))
+		return;
+	event_emit(NULL, EVENT_ACCOUNT_CHANGE, KV_Z("what", what), KV_Z("name", name), KV_Z("change", change),
+		   KV_Z("by", who()));
+}
+
+int ask_daemon(struct cli *cli, const char *daemon, struct sv request,
+	       bool (*fn)(void *arg, const struct json *answer), void *arg)
+{
+	struct fault f = control_ask(cli->instance, daemon, request, fn, arg, 10000);
+
+	if (f.kind == FAULT_UNAVAILABLE) {
+		fail("postroom serve --detach", "%s does not answer%s%s", daemon, f.detail ? ": " : "",
+		     f.detail ? f.detail : "");
+		return EXIT_UNAVAILABLE;
+	}
+	return cli_fault(daemon, f);
+}

@@ -1,0 +1,43 @@
+/* admin/open.h - the parts of an instance that verbs work on, opened with one line. Each function tells its
+ * error and returns an exit code. */
+#ifndef ADMIN_OPEN_H
+#define ADMIN_OPEN_H
+
+#include "admin/cli.h"
+
+struct auth_identity;
+struct conf;
+struct conf_report;
+struct directory;
+struct json;
+struct maildir_drop;
+struct maildir_user;
+struct store;
+
+/** open_conf - the instance's configuration; every error in it is told. conf_unref() ends it. */
+int open_conf(struct cli *cli, struct conf **out);
+/** open_conf_file - the same from another file. */
+int open_conf_file(struct cli *cli, const char *path, struct conf **out);
+/** print_conf_report - the errors of a configuration file, one line each. */
+void print_conf_report(const struct conf_report *report);
+int open_directory(struct cli *cli, struct directory **out);
+
+/* An account's mail, for the person who owns the instance. */
+struct open_user {
+	struct store *store;
+	struct auth_identity *identity;
+	struct maildir_user *user;
+};
+int open_user(struct cli *cli, const char *address, struct open_user *out);
+void close_user(struct open_user *user);
+/** open_store - the store alone (index check, delivery). store_close() ends it. */
+int open_store(struct cli *cli, struct store **out);
+
+/** note_change - the event record of a change by an administrator. */
+void note_change(const char *what, const char *name, const char *change);
+
+/** ask_daemon - send a request to a daemon's control socket; fn gets each answer. EXIT_UNAVAILABLE when nothing runs. */
+int ask_daemon(struct cli *cli, const char *daemon, struct sv request,
+	       bool (*fn)(void *arg, const struct json *answer), void *arg);
+
+#endif

@@ -1,0 +1,149 @@
+/* postroom quota show|set|recount */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "admin/open.h"
+#include "admin/print.h"
+#include "admin/verbs.h"
+#include "common/directory.h"
+#include "common/memory.h"
+#include "maildir/store.h"
+
+#include "common/banned.h"
+
+struct addresses {
+	char **items;
+	size_t count, cap;
+};
+
+static bool note_address(void *arg, const struct directory_account *account)
+{
+	struct addresses *a = arg;
+
+	if (a->count == a->cap) {
+		a->cap = a->cap ? a->cap * 2 : 64;
+		a->items = xrealloc(a->items, a->cap * sizeof(*a->items));
+	}
+	a->items[a->count++] = xstrdup(account->address);
+	return true;
+}
+
+static int show_one(struct cli *cli, const char *address, struct table *t)
+{
+	struct quota_usage usage;
+	struct open_user user;
+	int code = open_user(cli, address, &user);
+
+	if (code != EXIT_DONE)
+		return code;
+	struct fault f = maildir_user_quota(user.user, &usage);
+
+	close_user(&user);
+	if (f.kind)
+		return cli_fault(address, f);
+	table_sv(t, sv_z(address));
+	table_u64(t, usage.bytes);
+	table_u64(t, usage.bytes_max);
+	table_u64(t, usage.messages);
+	table_u64(t, usage.messages_max);
+	return EXIT_DONE;
+}
+
+static int run_show(struct cli *cli)
+{
+	static const struct column columns[] = {
+		{ "ACCOUNT", "account", COLUMN_TEXT, NULL },
+		{ "STORED", "used_bytes", COLUMN_BYTES, NULL },
+		{ "OF", "quota_bytes", COLUMN_BYTES, "no limit" },
+		{ "MESSAGES", "used_messages", COLUMN_NUMBER, NULL },
+		{ "OF", "quota_messages", COLUMN_NUMBER, "no limit" },
+	};
+	struct addresses all = { 0 };
+	struct table *t = table_new(columns, ARRAY_LEN(columns), cli->json);
+	int code = EXIT_DONE;
+
+	if (cli->arg_count) {
+		code = show_one(cli, cli->args[0], t);
+	} else {
+		struct directory *dir = NULL;
+		code = open_directory(cli, &dir);
+		if (code == EXIT_DONE)
+			code = cli_fault("accounts", directory_account_list(dir, SV_NONE, note_address, &all));
+		directory_close(&dir);
+		for (size_t i = 0; i < all.count && code == EXIT_DONE; i++)
+			code = show_one(cli, all.items[i], t);
+	}
+	table_end(&t, code == EXIT_DONE ? "No account yet." : NULL);
+	for (size_t i = 0; i < all.count; i++)
+		free(all.items[i]);
+	free(all.items);
+	return code;
+}
+
+static int run_set(struct cli *cli)
+{
+	struct directory_account account;
+	struct directory *dir = NULL;
+	uint64_t bytes, messages;
+
+	if (!print_parse_bytes(sv_z(cli->args[1]), &bytes))
+		return cli_usage(cli, "the storage is a size such as 500M or 10G, or none");
+	int code = open_directory(cli, &dir);
+
+	if (code != EXIT_DONE)
+		return code;
+	code = cli_fault(cli->args[0], directory_account_get(dir, sv_z(cli->args[0]), &account));
+	if (code == EXIT_DONE) {
+		account.quota_bytes = bytes;
+		if (cli->arg_count > 2 && strcmp(cli->args[2], "none") == 0)
+			account.quota_messages = 0;
+		else if (cli->arg_count > 2 && sv_to_u64(sv_z(cli->args[2]), &messages))
+			account.quota_messages = messages;
+		else if (cli->arg_count > 2)
+			code = cli_usage(cli, "the number of messages is a number, or none");
+	}
+	if (code == EXIT_DONE)
+		code = cli_fault(cli->args[0], directory_account_set(dir, &account));
+	if (code == EXIT_DONE)
+		note_change("account", cli->args[0], "quota");
+	directory_close(&dir);
+	return code;
+}
+
+static int run_recount(struct cli *cli)
+{
+	struct open_user user;
+	struct quota_usage before, after;
+	int code = open_user(cli, cli->args[0], &user);
+
+	if (code != EXIT_DONE)
+		return code;
+	struct fault f = maildir_user_quota(user.user, &before);
+
+	if (!f.kind)
+		f = maildir_user_recount(user.user);
+	if (!f.kind)
+		f = maildir_user_quota(user.user, &after);
+	close_user(&user);
+	if (f.kind)
+		return cli_fault(cli->args[0], f);
+	char was[24], is[24];
+
+	print_bytes(before.bytes, was);
+	print_bytes(after.bytes, is);
+	printf("%s: %llu messages, %s (before: %llu messages, %s)\n", cli->args[0],
+	       (unsigned long long)after.messages, is, (unsigned long long)before.messages, was);
+	return EXIT_DONE;
+}
+
+const struct verb quota_verbs[] = {
+	{ .noun = "quota", .verb = "show", .args = "[ACCOUNT]", .args_max = 1, .needs_root = true,
+	  .summary = "Show what accounts store and may store", .example = "quota show", .run = run_show },
+	{ .noun = "quota", .verb = "set", .args = "ACCOUNT SIZE [MESSAGES]", .args_min = 2, .args_max = 3,
+	  .needs_root = true, .summary = "Limit what an account may store; none: no limit",
+	  .example = "quota set alice@example.org 10G", .run = run_set },
+	{ .noun = "quota", .verb = "recount", .args = "ACCOUNT", .args_min = 1, .args_max = 1, .needs_root = true,
+	  .summary = "Count anew what an account stores", .example = "quota recount alice@example.org",
+	  .run = run_recount },
+	{ .noun = NULL },
+};

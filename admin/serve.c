@@ -1,0 +1,350 @@
+/* postroom serve|stop|reload: the parent of every process of an instance. It starts the three daemons, starts again
+ * what ends, and passes SIGHUP on. It reads nothing from the network. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <uv.h>
+
+#include "admin/daemons.h"
+#include "admin/open.h"
+#include "admin/print.h"
+#include "admin/verbs.h"
+#include "common/conf.h"
+#include "common/instance.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/memory.h"
+#include "common/supervise.h"
+
+#include "common/banned.h"
+
+#define READY_WAIT_MS 60000
+#define READY_POLL_MS 20
+#define START_MS 10000          /* a daemon that fails so soon has never begun to serve */
+#define STOP_EXTRA_MS 15000     /* beyond what workers may take to finish */
+
+/* ---- the parent ---- */
+
+struct parent;
+
+struct daemon_child {
+	struct parent *parent;
+	const char *name;
+	char path[4096];
+	const char *argv[4];
+	struct child *child;
+	uint64_t first_start_ms;        /* 0: never started */
+};
+
+struct parent {
+	struct loop *loop;
+	struct supervisor *supervisor;
+	struct daemon_child daemons[DAEMON_COUNT];
+	uv_signal_t signals[3];
+	uint64_t grace_ms;
+	int code;
+	bool is_stopping;
+};
+
+static void stop_all(struct parent *p)
+{
+	if (!p->is_stopping)
+		notify_service_manager("STOPPING=1");
+	p->is_stopping = true;
+	for (size_t i = 0; i < DAEMON_COUNT; i++)
+		child_stop(p->daemons[i].child, p->grace_ms);
+	if (!supervisor_running(p->supervisor))
+		loop_stop(p->loop);
+}
+
+static struct fault on_prepare(void *arg, const char *const **argv, const int **keep, size_t *keep_count)
+{
+	struct daemon_child *d = arg;
+
+	*argv = d->argv;
+	*keep = NULL;
+	*keep_count = 0;
+	return FAULT_OK;
+}
+
+static void on_started(void *arg, pid_t pid)
+{
+	struct daemon_child *d = arg;
+
+	if (!d->first_start_ms)
+		d->first_start_ms = loop_now_ms(d->parent->loop) + 1;
+	log_info(NULL, "serve.daemon.start", KV_Z("name", d->name), KV_U64("child", (uint64_t)pid));
+}
+
+static void on_ended(void *arg, int status, uint64_t restart_ms)
+{
+	struct daemon_child *d = arg;
+	struct parent *p = d->parent;
+
+	log_info(NULL, "serve.daemon.end", KV_Z("name", d->name),
+		 KV_I64("status", WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status)),
+		 KV_BOOL("again", !p->is_stopping && restart_ms != UINT64_MAX));
+	/* One that cannot even begin (a port that is taken, a mistake in the configuration) would fail for ever, and the
+	 * person who typed `serve` is there to read why. */
+	bool is_new = loop_now_ms(p->loop) - d->first_start_ms < START_MS && child_restarts(d->child) <= 1;
+
+	if (!p->is_stopping && is_new && WIFEXITED(status) && WEXITSTATUS(status) != 0) {
+		fail(NULL, "%s could not start; the line above says why", d->name);
+		p->code = EXIT_FAILED;
+		stop_all(p);
+	} else if (p->is_stopping && !supervisor_running(p->supervisor)) {
+		loop_stop(p->loop);
+	}
+}
+
+static const struct child_events child_events = {
+	.prepare = on_prepare,
+	.started = on_started,
+	.ended = on_ended,
+};
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+	struct parent *p = handle->data;
+
+	if (number == SIGHUP) {
+		for (size_t i = 0; i < DAEMON_COUNT; i++)
+			child_signal(p->daemons[i].child, SIGHUP);
+		return;
+	}
+	stop_all(p);
+}
+
+static int run_parent(struct cli *cli, const struct conf *conf)
+{
+	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP };
+	struct parent p = { .grace_ms = conf->host.stop_ms + STOP_EXTRA_MS };
+	struct fault f = loop_new(&p.loop);
+
+	if (!f.kind)
+		f = supervisor_new(p.loop, &p.supervisor);
+	if (f.kind) {
+		loop_free(&p.loop);
+		return cli_fault("serve", f);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+		uv_signal_init(loop_uv(p.loop), &p.signals[i]);
+		p.signals[i].data = &p;
+		uv_signal_start(&p.signals[i], on_signal, numbers[i]);
+	}
+	for (size_t i = 0; i < DAEMON_COUNT; i++) {
+		struct daemon_child *d = &p.daemons[i];
+		d->parent = &p;
+		d->name = daemon_names[i];
+		if (!daemon_path(d->name, d->path, sizeof(d->path))) {
+			fail(NULL, "the program %s is neither beside postroom nor in %s", d->name, POSTROOM_LIBEXECDIR);
+			p.code = EXIT_FAILED;
+			break;
+		}
+		d->argv[0] = d->path;
+		d->argv[1] = "--root";
+		d->argv[2] = cli->root;
+		d->child = child_add(p.supervisor, d->path, &child_events, d);
+	}
+	if (p.code == EXIT_DONE) {
+		for (size_t i = 0; i < DAEMON_COUNT; i++)
+			child_start(p.daemons[i].child);
+		notify_service_manager("READY=1");
+		loop_run(p.loop);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+		uv_close((uv_handle_t *)&p.signals[i], NULL);
+	supervisor_free(&p.supervisor);
+	loop_free(&p.loop);
+	return p.code;
+}
+
+static int serve_here(struct cli *cli, const struct conf *conf)
+{
+	struct pidfile pidfile = { .fd = -1 };
+	struct fault f = pidfile_take(cli->instance, "postroom", &pidfile);
+
+	if (f.kind == FAULT_IN_USE) {
+		fail("postroom stop", "%s", f.detail);
+		return EXIT_FAILED;
+	}
+	if (f.kind)
+		return cli_fault("pid file", f);
+	int code = run_parent(cli, conf);
+
+	pidfile_drop(&pidfile);
+	return code;
+}
+
+/* ---- --detach ---- */
+
+/* The child's standard error goes to a file in the instance; what it said is shown when it fails. */
+static void detach_output(const char *log_path)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int log = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+
+	dup2(null, STDIN_FILENO);
+	dup2(log >= 0 ? log : null, STDOUT_FILENO);
+	dup2(log >= 0 ? log : null, STDERR_FILENO);
+}
+
+static void show_since(const char *path, off_t from)
+{
+	char line[4096];
+	FILE *file = fopen(path, "re");
+
+	if (!file)
+		return;
+	if (fseeko(file, from, SEEK_SET) == 0)
+		while (fgets(line, sizeof(line), file))
+			fputs(line, stderr);
+	fclose(file);
+}
+
+/* Wait until everything answers; *pid is the process that was started. */
+static int wait_ready(struct cli *cli, const struct conf *conf, pid_t pid, const char *log_path, off_t log_from)
+{
+	for (unsigned waited = 0; waited < READY_WAIT_MS; waited += READY_POLL_MS) {
+		int status;
+		if (waitpid(pid, &status, WNOHANG) == pid) {
+			show_since(log_path, log_from);
+			fail(NULL, "the server did not start; its log is %s", log_path);
+			return EXIT_FAILED;
+		}
+		if (daemons_answer(cli->instance, conf)) {
+			if (!cli->json)
+				printf("running, process %d; log in %s\n", (int)pid,
+				       conf->log.file[0] ? conf->log.file : log_path);
+			return EXIT_DONE;
+		}
+		usleep(READY_POLL_MS * 1000);
+	}
+	kill(pid, SIGTERM);
+	show_since(log_path, log_from);
+	fail(NULL, "not every listener answered within %d s; stopped again", READY_WAIT_MS / 1000);
+	return EXIT_FAILED;
+}
+
+static int serve_detached(struct cli *cli, const struct conf *conf)
+{
+	pid_t running = pidfile_holder(cli->instance, "postroom");
+	struct stat st;
+
+	if (running) {
+		fail("postroom status", "it runs already, process %d", (int)running);
+		return EXIT_FAILED;
+	}
+	char *log_path = instance_run_path(cli->instance, "server", ".log");
+	off_t log_from = stat(log_path, &st) == 0 ? st.st_size : 0;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		setsid();
+		detach_output(log_path);
+		int code = serve_here(cli, conf);
+		instance_close(&cli->instance);
+		_exit(code);
+	}
+	int code = EXIT_FAILED;
+
+	if (pid < 0)
+		fail(NULL, "fork: %s", strerrordesc_np(errno));
+	else
+		code = wait_ready(cli, conf, pid, log_path, log_from);
+	free(log_path);
+	return code;
+}
+
+static int run_serve(struct cli *cli)
+{
+	struct conf *conf = NULL;
+	int code = open_conf(cli, &conf);
+
+	if (code != EXIT_DONE)
+		return code;
+	log_start("postroom");
+	log_set_level(conf->log.level);
+	struct fault f = log_set_file(conf->log.file);
+
+	if (f.kind)
+		code = cli_fault(conf->log.file, f);
+	else
+		code = cli_option(cli, "detach") ? serve_detached(cli, conf) : serve_here(cli, conf);
+	conf_unref(&conf);
+	return code;
+}
+
+/* ---- stop, reload ---- */
+
+static int run_stop(struct cli *cli)
+{
+	pid_t pid = pidfile_holder(cli->instance, "postroom");
+
+	if (!pid) {
+		fail(NULL, "nothing runs for %s", cli->root);
+		return EXIT_UNAVAILABLE;
+	}
+	if (kill(pid, SIGTERM) != 0) {
+		fail(NULL, "process %d: %s", (int)pid, strerrordesc_np(errno));
+		return EXIT_FAILED;
+	}
+	struct conf *conf = NULL;
+	uint64_t wait_ms = STOP_EXTRA_MS + 20000;
+
+	if (open_conf(cli, &conf) == EXIT_DONE)
+		wait_ms = conf->host.stop_ms + 2 * STOP_EXTRA_MS;
+	conf_unref(&conf);
+	for (uint64_t waited = 0; waited < wait_ms; waited += 20) {
+		if (pidfile_holder(cli->instance, "postroom") != pid) {
+			if (!cli->json)
+				printf("stopped\n");
+			return EXIT_DONE;
+		}
+		usleep(20000);
+	}
+	fail(NULL, "process %d has not ended yet; it is finishing what it does", (int)pid);
+	return EXIT_FAILED;
+}
+
+static int run_reload(struct cli *cli)
+{
+	struct conf *conf = NULL;
+	int code = open_conf(cli, &conf);
+	pid_t pid = pidfile_holder(cli->instance, "postroom");
+
+	conf_unref(&conf);
+	if (code != EXIT_DONE)
+		return code;    /* every error was named; what runs goes on with what it has */
+	if (!pid) {
+		fail("postroom serve --detach", "nothing runs for %s", cli->root);
+		return EXIT_UNAVAILABLE;
+	}
+	if (kill(pid, SIGHUP) != 0) {
+		fail(NULL, "process %d: %s", (int)pid, strerrordesc_np(errno));
+		return EXIT_FAILED;
+	}
+	return EXIT_DONE;
+}
+
+const struct verb serve_verbs[] = {
+	{ .noun = "serve", .args = "", .needs_root = true, .summary = "Run the mail server",
+	  .example = "--root /var/lib/postroom serve --detach", .run = run_serve,
+	  .options = { { "detach", NULL, "return once every listener answers" } } },
+	{ .noun = "stop", .args = "", .needs_root = true, .summary = "Stop the mail server", .example = "stop",
+	  .run = run_stop },
+	{ .noun = "reload", .args = "", .needs_root = true,
+	  .summary = "Read configuration and certificates anew; no session ends",
+	  .example = "reload", .run = run_reload },
+	{ .noun = "status", .args = "", .needs_root = true,
+	  .summary = "Show what runs: processes, listeners, sessions, certificate, sandbox",
+	  .example = "status --json", .run = run_status },
+	{ .noun = NULL },
+};

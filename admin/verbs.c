@@ -1,0 +1,26 @@
+#include "admin/verbs.h"
+
+#include <stdio.h>
+
+#include "common/banned.h"
+
+static int run_version(struct cli *cli)
+{
+	if (cli->json)
+		printf("{\"version\":\"%s\"}\n", POSTROOM_VERSION);
+	else
+		printf("postroom %s\n", POSTROOM_VERSION);
+	return EXIT_DONE;
+}
+
+const struct verb version_verbs[] = {
+	{ .noun = "version", .args = "", .summary = "Print the version of the program",
+	  .example = "version", .run = run_version },
+	{ .noun = NULL },
+};
+
+const struct verb *const all_verbs[] = {
+	init_verbs,  serve_verbs,   domain_verbs,  account_verbs, alias_verbs, quota_verbs,
+	mailbox_verbs, deliver_verbs, index_verbs, queue_verbs,   conf_verbs,  version_verbs,
+	NULL,
+};

@@ -1,0 +1,23 @@
+/* admin/verbs.h - the groups of verbs, one per source file; a new noun is one line here and one in main.c. */
+#ifndef ADMIN_VERBS_H
+#define ADMIN_VERBS_H
+
+#include "admin/cli.h"
+
+extern const struct verb init_verbs[];
+extern const struct verb serve_verbs[];         /* serve, stop, reload, status */
+extern const struct verb domain_verbs[];
+extern const struct verb account_verbs[];
+extern const struct verb alias_verbs[];
+extern const struct verb quota_verbs[];
+extern const struct verb mailbox_verbs[];
+extern const struct verb deliver_verbs[];
+extern const struct verb index_verbs[];
+extern const struct verb queue_verbs[];
+extern const struct verb conf_verbs[];
+extern const struct verb version_verbs[];
+
+/* All of them, in the order of the help text; NULL ends it. */
+extern const struct verb *const all_verbs[];
+
+#endif
