@@ -1,0 +1,251 @@
+"""The command line as a person or a script meets it."""
+
+import json
+import pathlib
+import re
+import socket
+import stat
+import subprocess
+
+import pytest
+
+import postroom
+
+
+@pytest.fixture(scope="module")
+def instance():
+    with postroom.Instance(accounts=("alice",)) as made:
+        yield made
+
+
+def test_help_names_every_verb_and_each_verb_has_an_example(instance):
+    listing = instance.run("--help")
+    assert listing.returncode == 0
+    verbs = re.findall(r"(?m)^  ([a-z]+(?: [a-z]+)?)  +\S", listing.stdout)
+    assert len(verbs) > 25
+    for verb in verbs:
+        done = instance.run(*verb.split(), "--help")
+        assert done.returncode == 0, verb
+        assert "Example:\n  postroom " in done.stdout, verb
+
+
+@pytest.mark.parametrize("words,code", [
+    (["frobnicate"], 2), (["account"], 2), (["account", "frobnicate"], 2), (["account", "add"], 2),
+    (["account", "list", "--frobnicate"], 2), (["domain", "list", "a", "b"], 2),
+    (["account", "show", "nobody@example.test"], 3), (["domain", "show", "other.example"], 3),
+    (["conf", "describe", "mesage-size"], 3), (["queue", "list"], 4), (["stop"], 4), (["reload"], 4),
+])
+def test_exit_codes_are_the_contract(instance, words, code):
+    done = instance.run(*words)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert done.stderr or words == ["account"]
+
+
+def test_an_error_says_who_what_and_what_next(instance):
+    done = instance.run("conf", "describe", "mesage-size")
+    assert "mesage-size" in done.stderr and "try: message-size" in done.stderr
+    done = subprocess.run([postroom.BIN / "postroom", "--root", "/nonexistent/place", "status"], capture_output=True,
+                          text=True, check=False)
+    assert done.returncode == 3
+    assert "/nonexistent/place" in done.stderr and "init" in done.stderr
+
+
+def test_init_refuses_a_folder_that_is_used_already(instance, tmp_path):
+    assert instance.run("init", "--domain", "x.example").returncode == 1
+    (tmp_path / "something").write_text("precious")
+    done = subprocess.run([postroom.BIN / "postroom", "--root", tmp_path, "init", "--domain", "x.example"],
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["something"]
+
+
+def test_init_makes_secrets_that_only_the_owner_reads(instance):
+    for path in instance.root.rglob("*"):
+        mode = path.lstat().st_mode
+        assert not mode & (stat.S_IRWXG | stat.S_IRWXO) or path.is_symlink() or "tls/cert" in str(path), path
+    keys = sorted(p.name for p in (instance.root / "keys").iterdir())
+    assert keys == ["example.test.ed1.pem", "example.test.ed1.txt", "example.test.rsa1.pem", "example.test.rsa1.txt"]
+    assert (instance.root / "keys" / "example.test.ed1.txt").read_text().startswith("v=DKIM1; k=ed25519; p=")
+
+
+def test_domains_accounts_and_aliases_are_added_listed_and_removed(instance):
+    instance.postroom("domain", "add", "Second.Example")
+    assert {"example.test", "second.example"} <= {row["domain"] for row in instance.json("domain", "list")}
+    instance.add_account("carol@second.example")
+    assert [row["account"] for row in instance.json("account", "list", "second.example")] == ["carol@second.example"]
+    assert instance.run("domain", "remove", "second.example").returncode == 1       # it has an account
+    instance.postroom("alias", "add", "info@second.example", "carol@second.example", "far@elsewhere.example")
+    [row] = instance.json("alias", "list", "second.example")
+    assert row["targets"] == ["carol@second.example", "far@elsewhere.example"]
+    assert instance.run("alias", "add", "info@second.example", "x@y.example").returncode == 1
+    instance.postroom("alias", "set", "info@second.example", "carol@second.example")
+    instance.postroom("alias", "remove", "info@second.example")
+    instance.postroom("domain", "set", "second.example", "--catch-all", "carol@second.example", "--separator", "-")
+    shown = instance.json("domain", "show", "second.example")
+    assert shown["catch_all"] == "carol@second.example" and shown["separator"] == "-"
+    assert instance.run("account", "remove", "carol@second.example").returncode == 2
+    instance.postroom("domain", "set", "second.example", "--catch-all", "none")
+    instance.postroom("account", "remove", "carol@second.example", "--yes")
+    instance.postroom("domain", "remove", "second.example")
+
+
+def test_a_generated_password_is_printed_once_and_nothing_secret_is_in_the_files(instance):
+    out = instance.postroom("account", "add", "dora@example.test", "--generate")
+    secret = out.strip().split(": ")[1]
+    assert re.fullmatch(r"[a-z2-9]{5}(-[a-z2-9]{5}){3}", secret)
+    for path in instance.root.rglob("*"):
+        if path.is_file():
+            assert secret.encode() not in path.read_bytes(), path
+
+
+def test_quotas_are_set_shown_and_recounted(instance):
+    instance.postroom("quota", "set", "alice@example.test", "10M", "500")
+    [row] = instance.json("quota", "show", "alice@example.test")
+    assert row["quota_bytes"] == 10 << 20 and row["quota_messages"] == 500 and row["used_messages"] == 0
+    instance.postroom("quota", "recount", "alice@example.test")
+    instance.postroom("quota", "set", "alice@example.test", "none", "none")
+    [row] = instance.json("quota", "show", "alice@example.test")
+    assert row["quota_bytes"] is None
+    assert instance.run("quota", "set", "alice@example.test", "plenty").returncode == 2
+
+
+def test_mailboxes_are_listed_made_renamed_and_removed(instance):
+    rows = {row["mailbox"]: row for row in instance.json("mailbox", "list", "alice@example.test")}
+    assert {"INBOX", "Drafts", "Sent", "Junk", "Trash", "Archive"} <= set(rows)
+    assert rows["Sent"]["special_use"] == "sent" and rows["Sent"]["subscribed"]
+    instance.postroom("mailbox", "create", "alice@example.test", "Work/Übung")
+    instance.postroom("mailbox", "rename", "alice@example.test", "Work", "Job")
+    names = {row["mailbox"] for row in instance.json("mailbox", "list", "alice@example.test")}
+    assert {"Job", "Job/Übung"} <= names and "Work" not in names
+    instance.postroom("deliver", "alice@example.test", "--mailbox", "Job", input="Subject: x\n\nbody\n")
+    assert instance.run("mailbox", "remove", "alice@example.test", "Job").returncode == 2   # it has mail
+    instance.postroom("mailbox", "remove", "alice@example.test", "Job/Übung")
+    instance.postroom("mailbox", "remove", "alice@example.test", "Job", "--yes")
+    assert instance.run("mailbox", "remove", "alice@example.test", "Job").returncode == 3
+
+
+def test_deliver_takes_a_message_on_standard_input_with_unix_lines(instance):
+    instance.postroom("deliver", "alice@example.test", input="From: x@y.example\nSubject: piped\n\nline one\nline two\n")
+    [path] = [p for p in instance.files("alice") if b"piped" in p.read_bytes()]
+    assert path.read_bytes().endswith(b"Subject: piped\r\n\r\nline one\r\nline two\r\n")
+    assert instance.run("deliver", "nobody@example.test", input="x").returncode == 3
+    assert instance.run("deliver", "alice@example.test", input="").returncode == 1
+
+
+def test_index_check_finds_nothing_and_rebuild_changes_no_uid(instance):
+    for n in range(20):
+        instance.postroom("deliver", "alice@example.test", input=f"Subject: {n}\n\nbody\n")
+    before = [p.name for p in instance.files("alice")]
+    assert instance.json("index", "check", "alice@example.test") == []
+    instance.postroom("index", "rebuild", "alice@example.test")
+    assert instance.json("index", "check", "alice@example.test") == []
+    assert [p.name for p in instance.files("alice")] == before
+
+
+def test_every_error_of_a_configuration_is_named_in_one_run(tmp_path):
+    with postroom.Instance() as instance:
+        conf = instance.root / "postroom.conf"
+        conf.write_text(conf.read_text() + "\nmesage-size 10M\nmessage-size banana\nlistener x {\n kind nonsense\n}\n")
+        done = instance.run("conf", "check")
+        assert done.returncode == 1
+        assert "message-size" in done.stderr and "banana" in done.stderr and "nonsense" in done.stderr
+        assert len(re.findall(r"postroom\.conf:\d+: ", done.stderr)) >= 3
+        served = instance.run("serve", "--detach")
+        assert served.returncode == 1 and "postroom.conf:" in served.stderr
+        conf.chmod(0)
+        try:
+            if pathlib.Path("/proc/self/loginuid").exists() and __import__("os").geteuid() != 0:
+                assert instance.run("serve", "--detach").returncode == 1
+        finally:
+            conf.chmod(0o600)
+
+
+def test_conf_show_and_describe_print_what_is_in_force(instance):
+    assert re.search(r"(?m)^hostname mail\.example\.test$", instance.postroom("conf", "show"))
+    everything = instance.postroom("conf", "show", "--all")
+    assert re.search(r"(?m)^message-size 50M$", everything)
+    assert "50M" in instance.postroom("conf", "describe", "message-size")
+    described = instance.postroom("conf", "describe")
+    for name in re.findall(r"(?m)^([a-z][a-z-]+) ", everything):
+        assert name in described
+
+
+def test_serve_detached_answers_at_once_shows_status_and_stops(tmp_path):
+    with postroom.Instance(accounts=("alice",)) as instance:
+        out = instance.run("serve", "--detach")
+        assert out.returncode == 0, out.stderr
+        try:
+            pid = int((instance.root / "run" / "postroom.pid").read_text())
+            for name in postroom.PORTS:
+                socket.create_connection(("127.0.0.1", instance.port(name)), timeout=10).close()
+            status = instance.json("status")
+            assert status["running"] and status["pid"] == pid
+            daemons = {row["name"]: row for row in status["daemons"]}
+            assert set(daemons) == {"smtpd", "imapd", "pop3d"}
+            for row in daemons.values():
+                for worker in row["workers"]:
+                    layers = {layer["layer"]: layer["active"] for layer in worker["sandbox"]}
+                    assert layers["seccomp"] and layers["no-new-privileges"]
+            text = instance.postroom("status")
+            assert "imapd" in text and "seccomp" in text
+            again = instance.run("serve", "--detach")
+            assert again.returncode == 1 and "runs already" in again.stderr
+            instance.postroom("reload")
+        finally:
+            assert instance.run("stop").returncode == 0
+        with pytest.raises(OSError):
+            socket.create_connection(("127.0.0.1", instance.port("imap")), timeout=10).close()
+        assert instance.run("stop").returncode == 4
+
+
+def test_a_taken_port_is_named(tmp_path):
+    with postroom.Instance() as instance, socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("0.0.0.0", instance.port("imap")))
+        other.listen()
+        done = instance.run("serve", "--detach")
+        assert done.returncode == 1
+        assert str(instance.port("imap")) in done.stderr and "in use" in done.stderr.lower()
+        assert not (instance.root / "run" / "postroom.pid").exists()
+
+
+def test_a_missing_certificate_is_named_and_nothing_in_clear_replaces_it(tmp_path):
+    with postroom.Instance(accounts=("alice",)) as instance:
+        (instance.root / "tls" / "cert.pem").unlink()
+        instance.start(wait=False)
+        instance.wait_ready(("imap", "submission"))
+        with instance.raw("imap") as line:
+            assert b"STARTTLS" not in line.line()
+        with instance.raw("imaps") as line:
+            assert line.at_end()
+        assert "cert.pem" in instance.log()
+
+
+def test_a_newer_format_is_refused_with_a_sentence(tmp_path):
+    with postroom.Instance() as instance:
+        (instance.root / "format").write_text("postroom 99\n")
+        done = instance.run("account", "list")
+        assert done.returncode == 1 and "newer" in done.stderr
+
+
+def test_accounts_made_while_it_runs_can_log_in_at_once_and_disabled_ones_cannot(tmp_path):
+    with postroom.Instance(accounts=("alice",)) as instance:
+        instance.start()
+        instance.add_account("late")
+        instance.imap("late").logout()
+        instance.postroom("account", "disable", "late@example.test")
+        with pytest.raises(Exception):
+            instance.imap("late")
+        instance.postroom("account", "enable", "late@example.test")
+        instance.postroom("account", "password", "late@example.test", "--password-stdin", input="another one\n")
+        instance.passwords["late@example.test"] = "another one"
+        instance.imap("late").logout()
+        instance.postroom("account", "set", "late@example.test", "--protocols", "imap")
+        with pytest.raises(Exception):
+            instance.pop3("late")
+
+
+def test_json_listings_are_one_document(instance):
+    for words in (("domain", "list"), ("account", "list"), ("alias", "list"), ("quota", "show"),
+                  ("mailbox", "list", "alice@example.test")):
+        assert isinstance(json.loads(instance.postroom(*words, "--json")), list)
