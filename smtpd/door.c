@@ -1,6 +1,6 @@
 #include "smtpd/door.h"
 
-#include "common/crypt.h"
+#include "common/transfer.h"
 #include "common/events.h"
 #include "common/tls.h"
 #include "common/transfer.h"
