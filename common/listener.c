@@ -243,6 +243,12 @@ static void let_in(struct row *row, int fd, const struct netaddr *peer)
 	set->on_stream(s, &row->listener, set->user);
 }
 
+/* A second number for something we have: a sandbox may let us open nothing. */
+static int take_spare(const struct listener_set *set)
+{
+	return fcntl(counts_fd(set->counts), F_DUPFD_CLOEXEC, 0);
+}
+
 static void on_breath(struct timer *t);
 
 /* Out of descriptors or memory: the connection stays in the queue, and the socket stays readable.
@@ -258,7 +264,7 @@ static void take_a_breath(struct row *row)
 		struct netaddr unknown = { NET_NONE, 0, { 0 } };
 		if (fd >= 0)
 			refuse(row, fd, &unknown, &set->stats.refused_descriptors);
-		set->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		set->spare_fd = take_spare(set);
 	}
 	for (size_t i = 0; i < set->count; i++) {
 		if (set->rows[i].is_polling)
@@ -343,7 +349,7 @@ struct fault listener_accept(struct listener_set *set, struct loop *loop, struct
 	if (!getrlimit(RLIMIT_NOFILE, &files) && files.rlim_cur < INT32_MAX)
 		set->fd_max = (int)(files.rlim_cur / 10 * 9);
 	if (set->spare_fd < 0)
-		set->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		set->spare_fd = take_spare(set);
 	timer_init(&set->breath, loop, on_breath);
 	set->member.close = on_loop_end;
 	loop_join(loop, &set->member);
