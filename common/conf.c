@@ -144,7 +144,8 @@ static bool read_words(struct parser *p, struct sv line)
 		} else {
 			while (line.len && !is_blank(line.p[0])) {
 				if (line.p[0] == '"') {
-					complain(p, "a quote in the middle of a word; quote the whole word");
+					complain(p, "a quote in the middle of a word; quote the "
+						    "whole word");
 					return false;
 				}
 				(void)buf_append_c(&p->scratch, line.p[0]);
@@ -174,12 +175,14 @@ static bool line_is_text(struct parser *p, struct sv line)
 
 /* ---- options ---- */
 
-static void set_option(struct parser *p, const struct conf_option *option, void *base, unsigned *set_line)
+static void set_option(struct parser *p, const struct conf_option *option, void *base,
+		       unsigned *set_line)
 {
 	struct buf why;
 
 	if (*set_line) {
-		complain(p, "%s is given twice; the first time in line %u", option->name, *set_line);
+		complain(p, "%s is given twice; the first time in line %u", option->name,
+			 *set_line);
 		return;
 	}
 	buf_init(&why, 2048);
@@ -218,7 +221,8 @@ static void unknown_option(struct parser *p, struct sv name)
 	else if (nearest && !member_of(nearest))
 		complain(p, "unknown option \"%.*s\"; did you mean %s?", SV_FMT(shown), nearest);
 	else
-		complain(p, "unknown option \"%.*s\"; `postroom conf describe` lists all", SV_FMT(shown));
+		complain(p, "unknown option \"%.*s\"; `postroom conf describe` lists all",
+			 SV_FMT(shown));
 }
 
 static void read_option(struct parser *p)
@@ -228,7 +232,8 @@ static void read_option(struct parser *p)
 	if (!option || member_of(option->name))
 		unknown_option(p, p->words[0]);
 	else
-		set_option(p, option, p->conf, &p->conf->private->set_line[conf_option_index(option)]);
+		set_option(p, option, p->conf,
+			   &p->conf->private->set_line[conf_option_index(option)]);
 }
 
 static void read_member(struct parser *p)
@@ -238,11 +243,15 @@ static void read_member(struct parser *p)
 	if (option)
 		set_option(p, option, &p->row, &p->row_line[conf_option_index(option)]);
 	else if (conf_option_find(p->words[0]))
-		complain(p, "%.*s does not belong into a %s block (opened in line %u; is its } missing?)",
-		         SV_FMT(p->words[0]), CONF_BLOCK, p->block_line);
+		complain(p,
+			 "%.*s does not belong into a %s block (opened in line %u; is its } "
+			 "missing?)",
+			 SV_FMT(p->words[0]), CONF_BLOCK, p->block_line);
 	else
-		complain(p, "unknown member \"%.*s\"; a %s block has kind, address, port, path and tls",
-		         SV_FMT(sv_sub(p->words[0], 0, 80)), CONF_BLOCK);
+		complain(
+			p,
+			"unknown member \"%.*s\"; a %s block has kind, address, port, path and tls",
+			SV_FMT(sv_sub(p->words[0], 0, 80)), CONF_BLOCK);
 }
 
 /* ---- listeners ---- */
@@ -258,7 +267,8 @@ static void listener_done(struct conf_listener *row)
 /* Takes over what *row owns. */
 static void listener_add(struct conf *conf, struct conf_listener *row)
 {
-	conf->listeners = xrealloc(conf->listeners, (conf->listener_count + 1) * sizeof(*conf->listeners));
+	conf->listeners =
+		xrealloc(conf->listeners, (conf->listener_count + 1) * sizeof(*conf->listeners));
 	conf->listeners[conf->listener_count++] = *row;
 	*row = (struct conf_listener){ .name = NULL };
 }
@@ -290,7 +300,8 @@ static void block_open(struct parser *p)
 	for (size_t i = 0; i < p->conf->listener_count; i++)
 		if (name.len && sv_eq(name, sv_z(p->conf->listeners[i].name)))
 			complain(p, "there is a %s %.*s already", CONF_BLOCK, SV_FMT(name));
-	/* The members are read whatever was wrong, so that their errors are told in the same run. */
+	/* The members are read whatever was wrong, so that their errors are told in the same run.
+	 */
 	listener_done(&p->row);
 	p->row.name = sv_copy_z(name);
 	size_t count;
@@ -321,17 +332,23 @@ static void block_close(struct parser *p)
 		return;
 	}
 	kind = kind_row(row->kind);
-	if (row->path && (member_line(p, CONF_BLOCK ".address") || member_line(p, CONF_BLOCK ".port")))
-		complain_at(p, line, "%s %s has a path and an address or port; it is one or the other", CONF_BLOCK, row->name);
+	if (row->path &&
+	    (member_line(p, CONF_BLOCK ".address") || member_line(p, CONF_BLOCK ".port")))
+		complain_at(p, line,
+			    "%s %s has a path and an address or port; it is one or the other",
+			    CONF_BLOCK, row->name);
 	if (row->path && row->kind != LISTENER_LMTP)
 		complain_at(p, line, "%s %s: only lmtp listens on a path", CONF_BLOCK, row->name);
 	if (row->address && !is_address(row->address))
-		complain_at(p, member_line(p, CONF_BLOCK ".address"), "\"%s\" is not a numeric address, nor *", row->address);
+		complain_at(p, member_line(p, CONF_BLOCK ".address"),
+			    "\"%s\" is not a numeric address, nor *", row->address);
 	if (!member_line(p, CONF_BLOCK ".tls"))
 		row->tls = kind->tls;
 	else if ((row->tls == CONF_TLS_IMPLICIT) != (kind->tls == CONF_TLS_IMPLICIT))
-		complain_at(p, member_line(p, CONF_BLOCK ".tls"), "tls %s does not fit kind %s; with implicit the kind is %s",
-		            conf_tls_mode_name(row->tls), kind->name, "submissions, imaps or pop3s");
+		complain_at(p, member_line(p, CONF_BLOCK ".tls"),
+			    "tls %s does not fit kind %s; with implicit the kind is %s",
+			    conf_tls_mode_name(row->tls), kind->name,
+			    "submissions, imaps or pop3s");
 	if (row->path) {
 		row->port = 0;
 	} else {
@@ -344,7 +361,8 @@ static void block_close(struct parser *p)
 	listener_add(p->conf, row);
 }
 
-static void default_listener(struct conf *conf, const struct conf_kind *kind, const char *address, size_t nth)
+static void default_listener(struct conf *conf, const struct conf_kind *kind, const char *address,
+			     size_t nth)
 {
 	struct conf_listener row = { .kind = kind->kind, .port = UINT64_MAX, .tls = kind->tls };
 	struct buf name;
@@ -425,10 +443,12 @@ static bool is_hostname(struct sv name)
 		return false;
 	while (sv_split(&name, '.', &label)) {
 		any = true;
-		if (!label.len || label.len > 63 || label.p[0] == '-' || label.p[label.len - 1] == '-')
+		if (!label.len || label.len > 63 || label.p[0] == '-' ||
+		    label.p[label.len - 1] == '-')
 			return false;
 		for (size_t i = 0; i < label.len; i++)
-			if (!ascii_is_alpha(label.p[i]) && !ascii_is_digit(label.p[i]) && label.p[i] != '-')
+			if (!ascii_is_alpha(label.p[i]) && !ascii_is_digit(label.p[i]) &&
+			    label.p[i] != '-')
 				return false;
 	}
 	return any;
@@ -467,9 +487,11 @@ static void check_pairs(struct parser *p)
 		memcpy(&a, base + small->offset, sizeof(a));
 		memcpy(&b, base + large->offset, sizeof(b));
 		if (a > b) {
-			unsigned line = line_of(p->conf, pairs[i][0]), other = line_of(p->conf, pairs[i][1]);
+			unsigned line = line_of(p->conf, pairs[i][0]),
+				 other = line_of(p->conf, pairs[i][1]);
 
-			complain_at(p, line > other ? line : other, "%s is larger than %s", pairs[i][0], pairs[i][1]);
+			complain_at(p, line > other ? line : other, "%s is larger than %s",
+				    pairs[i][0], pairs[i][1]);
 		}
 	}
 }
@@ -487,18 +509,24 @@ static void check_whole(struct parser *p)
 		default_hostname(conf);
 	else if (!is_hostname(sv_z(host->hostname)))
 		complain_at(p, line_of(conf, "hostname"),
-		            "hostname: \"%s\" is not a host name; expected one such as mail.example.org", host->hostname);
+			    "hostname: \"%s\" is not a host name; expected one such as "
+			    "mail.example.org",
+			    host->hostname);
 	for (size_t i = 0; i < host->bind.count; i++)
 		if (!is_address(host->bind.items[i]))
-			complain_at(p, line_of(conf, "bind"), "bind: \"%s\" is not a numeric address, nor *", host->bind.items[i]);
+			complain_at(p, line_of(conf, "bind"),
+				    "bind: \"%s\" is not a numeric address, nor *",
+				    host->bind.items[i]);
 	check_pairs(p);
 	if (conf->listener_count)
-		conf->private->set_line[conf_option_index(conf_option_find(SV(CONF_BLOCK ".kind")))] = 1;
+		conf->private
+			->set_line[conf_option_index(conf_option_find(SV(CONF_BLOCK ".kind")))] = 1;
 	else
 		default_listeners(conf, p->base_dir);
 	for (size_t i = 0; i < conf->listener_count; i++)
 		if (conf->listeners[i].port == UINT64_MAX)
-			conf->listeners[i].port = kind_row(conf->listeners[i].kind)->port + host->port_offset;
+			conf->listeners[i].port =
+				kind_row(conf->listeners[i].kind)->port + host->port_offset;
 }
 
 static struct conf *conf_new(const char *base_dir)
@@ -516,8 +544,8 @@ static struct conf *conf_new(const char *base_dir)
 	return conf;
 }
 
-struct fault conf_parse(struct sv text, const char *file, const char *base_dir, struct conf_report *report,
-                        struct conf **out)
+struct fault conf_parse(struct sv text, const char *file, const char *base_dir,
+			struct conf_report *report, struct conf **out)
 {
 	size_t errors_before = report->count, option_count;
 	struct parser *p = xcalloc(1, sizeof(*p));
@@ -549,7 +577,8 @@ struct fault conf_parse(struct sv text, const char *file, const char *base_dir, 
 	else
 		conf_unref(&p->conf);
 	free(p);
-	return report->count == errors_before ? FAULT_OK : fault(FAULT_INVALID, "configuration has errors");
+	return report->count == errors_before ? FAULT_OK
+					      : fault(FAULT_INVALID, "configuration has errors");
 }
 
 static struct fault read_file(const char *path, struct buf *text)
@@ -578,7 +607,8 @@ static struct fault read_file(const char *path, struct buf *text)
 	return f;
 }
 
-struct fault conf_load(const char *path, const char *base_dir, struct conf_report *report, struct conf **out)
+struct fault conf_load(const char *path, const char *base_dir, struct conf_report *report,
+		       struct conf **out)
 {
 	struct buf text;
 	struct fault f;
@@ -647,8 +677,9 @@ static bool same_listeners(const struct conf *a, const struct conf *b)
 	for (size_t i = 0; i < a->listener_count; i++) {
 		const struct conf_listener *x = &a->listeners[i], *y = &b->listeners[i];
 
-		if (x->kind != y->kind || x->port != y->port || x->tls != y->tls || !same_text(x->name, y->name) ||
-		    !same_text(x->address, y->address) || !same_text(x->path, y->path))
+		if (x->kind != y->kind || x->port != y->port || x->tls != y->tls ||
+		    !same_text(x->name, y->name) || !same_text(x->address, y->address) ||
+		    !same_text(x->path, y->path))
 			return false;
 	}
 	return true;

@@ -10,12 +10,12 @@
  *           port 25
  *   }
  *
- * One line is one option: its name, then words; "quoted words" may hold spaces, # and \" \\. A block is a row of a
- * table with a name. Every option is one row in common/conf_table.c: parsing, range checks, `postroom conf check`,
- * `show`, `describe` and the manual page come from it.
+ * One line is one option: its name, then words; "quoted words" may hold spaces, # and \" \\. A
+ * block is a row of a table with a name. Every option is one row in common/conf_table.c: parsing,
+ * range checks, `postroom conf check`, `show`, `describe` and the manual page come from it.
  *
- * A loaded configuration never changes. It is shared by reference: whoever keeps a pointer beyond a call holds a
- * reference; reloading makes another one. Any thread. Reading the file blocks. */
+ * A loaded configuration never changes. It is shared by reference: whoever keeps a pointer beyond a
+ * call holds a reference; reloading makes another one. Any thread. Reading the file blocks. */
 #ifndef COMMON_CONF_H
 #define COMMON_CONF_H
 
@@ -46,7 +46,8 @@ enum conf_listener_kind {
 #define LISTENERS_IMAPD (LISTENER_IMAP | LISTENER_IMAPS)
 #define LISTENERS_POP3D (LISTENER_POP3 | LISTENER_POP3S)
 
-/* One row of the listener table: written in the file, or made from `bind` and `port-offset` when the file has none. */
+/* One row of the listener table: written in the file, or made from `bind` and `port-offset` when
+ * the file has none. */
 struct conf_listener {
 	char *name;
 	enum conf_listener_kind kind;
@@ -63,7 +64,8 @@ struct conf_list {
 
 struct conf_host {
 	char *hostname;         /* never NULL: the system's name when not set */
-	char *user;             /* to run as when started as root; "" decides by the owner of the instance */
+	/* to run as when started as root; "" decides by the owner of the instance */
+	char *user;
 	struct conf_list bind;
 	uint64_t port_offset;
 	uint64_t workers;       /* processes per daemon; 0: one per core */
@@ -88,15 +90,19 @@ struct conf_tls {
 };
 
 struct conf_auth {
-	struct ipnets plaintext_networks;       /* who may send a password without TLS; `never` is empty */
+	/* who may send a password without TLS; `never` is empty */
+	struct ipnets plaintext_networks;
 	uint64_t scram_iterations;
-	uint64_t failure_delay_ms;              /* after the first failure; doubles up to failure_delay_max_ms */
+	/* after the first failure; doubles up to failure_delay_max_ms */
+	uint64_t failure_delay_ms;
 	uint64_t failure_delay_max_ms;
 	uint64_t failures_per_session;
-	uint64_t failures_per_minute;           /* per IPv4 address or /64; 3x for /26, /48; 9x for /21, /32 */
+	/* per IPv4 address or /64; 3x for /26, /48; 9x for /21, /32 */
+	uint64_t failures_per_minute;
 	uint64_t failures_per_day;
 	uint64_t failures_per_account_day;
-	uint64_t known_address_days;            /* a success this young makes an address known for the account */
+	/* a success this young makes an address known for the account */
+	uint64_t known_address_days;
 };
 
 /* Connections, whatever protocol. */
@@ -108,7 +114,8 @@ struct conf_limits {
 	uint64_t rate_other;
 	uint64_t sessions_per_user_address;
 	uint64_t sessions_per_user;
-	uint64_t login_ms;                      /* from connecting to being logged in: IMAP, POP3, submission */
+	/* from connecting to being logged in: IMAP, POP3, submission */
+	uint64_t login_ms;
 	uint64_t output_stall_ms;
 	uint64_t keepalive_ms;                  /* TCP keepalive */
 	uint64_t session_memory_prelogin;       /* octets */
@@ -122,7 +129,8 @@ struct conf_smtp {
 	uint64_t banner_delay_ms;
 	uint64_t command_ms;                    /* idle between commands */
 	uint64_t data_ms;                       /* idle inside DATA */
-	uint64_t busy_ms;                       /* both, when more than 80 % of prelogin_total is used */
+	/* both, when more than 80 % of prelogin_total is used */
+	uint64_t busy_ms;
 	uint64_t data_min_rate;                 /* octets per second, after data_grace_ms */
 	uint64_t data_grace_ms;
 	uint64_t data_total_ms;                 /* one message */
@@ -164,7 +172,8 @@ struct conf_imap {
 	uint64_t line_prelogin;                 /* octets */
 	uint64_t line;
 	uint64_t literal;                       /* not APPEND: one */
-	uint64_t command;                       /* all octets of one command, literals included; not APPEND */
+	/* all octets of one command, literals included; not APPEND */
+	uint64_t command;
 	uint64_t literal_prelogin;
 	uint64_t list_depth;
 	uint64_t commands_ahead;
@@ -185,9 +194,11 @@ struct conf_store {
 	uint64_t keyword_length;                /* octets */
 	uint64_t mailbox_depth;
 	uint64_t mailboxes;                     /* per account */
-	uint64_t quota;                         /* octets per account whose record says nothing; 0: no quota */
+	/* octets per account whose record says nothing; 0: no quota */
+	uint64_t quota;
 	uint64_t open_accounts;                 /* open indexes kept per process */
-	uint64_t busy_ms;                       /* how long a delivery waits for an account in use */
+	/* how long a delivery waits for an account in use */
+	uint64_t busy_ms;
 	uint64_t flag_flush_ms;
 	uint64_t sweep_ms;
 };
@@ -206,7 +217,8 @@ struct conf {
 	struct conf_store store;
 	struct conf_listener *listeners;
 	size_t listener_count;
-	struct conf_private *private;           /* references; which options the file set, and where */
+	/* references; which options the file set, and where */
+	struct conf_private *private;
 };
 
 /* ---- loading ---- */
@@ -227,9 +239,10 @@ void conf_report_done(struct conf_report *report);
 /** conf_load - read and check a file. Relative paths in it are meant from base_dir.
  *  @report: filled with every error of the file
  *  @out:    set on success only; the caller holds the one reference
- *  Errors: FAULT_INVALID (see the report), FAULT_NOT_FOUND and FAULT_INTERNAL (the file cannot be read; also reported). */
-MUST_CHECK struct fault conf_load(const char *path, const char *base_dir, struct conf_report *report,
-                                  struct conf **out);
+ *  Errors: FAULT_INVALID (see the report), FAULT_NOT_FOUND and FAULT_INTERNAL (the file cannot be
+ * read; also reported). */
+MUST_CHECK struct fault conf_load(const char *path, const char *base_dir,
+				  struct conf_report *report, struct conf **out);
 /** conf_parse - the same for a text in memory; @file is the name in messages. */
 MUST_CHECK struct fault conf_parse(struct sv text, const char *file, const char *base_dir,
                                    struct conf_report *report, struct conf **out);
@@ -239,7 +252,8 @@ struct conf *conf_ref(struct conf *conf);
 /** conf_unref - give a reference back, set *conf to NULL. NULL is fine. */
 void conf_unref(struct conf **conf);
 
-/** conf_diff - call f for each option that differs. need_restart: the new value does not take effect by a reload. */
+/** conf_diff - call f for each option that differs. need_restart: the new value does not take
+ * effect by a reload. */
 void conf_diff(const struct conf *was, const struct conf *is,
                void (*f)(void *arg, const char *option, bool need_restart), void *arg);
 
@@ -261,7 +275,8 @@ enum conf_type {
 /* One row. */
 struct conf_option {
 	const char *name;
-	const char *section;            /* heading in the manual; for members of a block, the block's name */
+	/* heading in the manual; for members of a block, the block's name */
+	const char *section;
 	enum conf_type type;
 	size_t offset;                  /* in struct conf, or in the row of the block */
 	const char *def;                /* as it would be written in the file; NULL: see doc */
@@ -272,7 +287,8 @@ struct conf_option {
 	const char *doc;                /* whole sentences */
 };
 
-/** conf_options - all rows, options first in the order of the manual, then the members of blocks. */
+/** conf_options - all rows, options first in the order of the manual, then the members of blocks.
+ */
 const struct conf_option *conf_options(size_t *count);
 /** conf_option_find - by name ("message-size", "listener.kind"), or NULL. */
 const struct conf_option *conf_option_find(struct sv name);

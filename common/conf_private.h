@@ -1,5 +1,5 @@
-/* common/conf_private.h - what the sources of the configuration share: conf.c reads files, conf_value.c values,
- * conf_table.c holds the rows. */
+/* common/conf_private.h - what the sources of the configuration share: conf.c reads files,
+ * conf_value.c values, conf_table.c holds the rows. */
 #ifndef COMMON_CONF_PRIVATE_H
 #define COMMON_CONF_PRIVATE_H
 
@@ -35,8 +35,8 @@ size_t conf_option_index(const struct conf_option *option);
 /** conf_value_set - read words into the field at base + offset, replacing what was there.
  *  @why: gets what is wrong and what is expected, without the option's name
  *  False leaves the field as it was. */
-bool conf_value_set(const struct conf_option *option, void *base, const struct sv *words, size_t count,
-                    const char *base_dir, struct buf *why);
+bool conf_value_set(const struct conf_option *option, void *base, const struct sv *words,
+		    size_t count, const char *base_dir, struct buf *why);
 /** conf_value_default - the same from the row's default. */
 void conf_value_default(const struct conf_option *option, void *base, const char *base_dir);
 void conf_value_done(const struct conf_option *option, void *base);

@@ -17,7 +17,9 @@ struct suffix {
 };
 
 /* The largest first: a value is written with the first that divides it. */
-static const struct suffix byte_suffixes[] = { { "G", 1u << 30 }, { "M", 1u << 20 }, { "K", 1u << 10 }, { "", 1 } };
+static const struct suffix byte_suffixes[] = {
+	{ "G", 1u << 30 }, { "M", 1u << 20 }, { "K", 1u << 10 }, { "", 1 }
+};
 static const struct suffix time_suffixes[] = {
 	{ "d", 86400000 }, { "h", 3600000 }, { "m", 60000 }, { "s", 1000 }, { "ms", 1 },
 };
@@ -150,7 +152,8 @@ static const char *const loopback_nets[] = { "127.0.0.0/8", "::1" };
 
 static bool read_nets(const struct sv *words, size_t count, struct ipnets *out, struct sv *wrong)
 {
-	struct ipnets nets = { xcalloc(count + 1, ARRAY_LEN(loopback_nets) * sizeof(struct ipnet)), 0 };
+	struct ipnets nets = { xcalloc(count + 1, ARRAY_LEN(loopback_nets) * sizeof(struct ipnet)),
+			       0 };
 
 	for (size_t i = 0; i < count; i++) {
 		bool good;
@@ -158,8 +161,11 @@ static bool read_nets(const struct sv *words, size_t count, struct ipnets *out, 
 		if (sv_eq_nocase(words[i], SV("loopback"))) {
 			good = true;
 			for (size_t k = 0; k < ARRAY_LEN(loopback_nets); k++)
-				good = ipnet_parse(sv_z(loopback_nets[k]), &nets.items[nets.count++]) && good;
-		} else if (sv_eq_nocase(words[i], SV("never")) || sv_eq_nocase(words[i], SV("none"))) {
+				good = ipnet_parse(sv_z(loopback_nets[k]),
+						   &nets.items[nets.count++]) &&
+				       good;
+		} else if (sv_eq_nocase(words[i], SV("never")) ||
+			   sv_eq_nocase(words[i], SV("none"))) {
 			good = count == 1;
 		} else {
 			good = ipnet_parse(words[i], &nets.items[nets.count++]);
@@ -180,7 +186,8 @@ static bool is_loopback_at(const struct ipnets *nets, size_t at)
 		struct ipnet net;
 
 		if (at + k >= nets->count || !ipnet_parse(sv_z(loopback_nets[k]), &net) ||
-		    nets->items[at + k].bits != net.bits || memcmp(nets->items[at + k].addr, net.addr, 16) != 0)
+		    nets->items[at + k].bits != net.bits ||
+		    memcmp(nets->items[at + k].addr, net.addr, 16) != 0)
 			return false;
 	}
 	return true;
@@ -227,8 +234,9 @@ void conf_option_range(const struct conf_option *option, struct buf *out)
 			(void)buf_append(out, SV(" (suffix ms, s, m, h or d)"));
 		break;
 	case CONF_STRING:
-		(void)buf_appendf(out, "one word of %s%llu octets", option->min ? "1 to " : "at most ",
-		                  (unsigned long long)option->max);
+		(void)buf_appendf(out, "one word of %s%llu octets",
+				  option->min ? "1 to " : "at most ",
+				  (unsigned long long)option->max);
 		break;
 	case CONF_PATH:
 		(void)buf_append(out, SV("one path, absolute or from the instance's folder"));
@@ -242,35 +250,43 @@ void conf_option_range(const struct conf_option *option, struct buf *out)
 		words_text(option->words, out);
 		break;
 	case CONF_NETS:
-		(void)buf_append(out, SV("networks such as 192.0.2.0/24 or 2001:db8::/32, loopback, or never"));
+		(void)buf_append(
+			out,
+			SV("networks such as 192.0.2.0/24 or 2001:db8::/32, loopback, or never"));
 		break;
 	}
 	if (option->def)
 		(void)buf_appendf(out, ", default %s", option->def[0] ? option->def : "\"\"");
 }
 
-static bool complain(const struct conf_option *option, struct sv word, const char *is_not, struct buf *why)
+static bool complain(const struct conf_option *option, struct sv word, const char *is_not,
+		     struct buf *why)
 {
 	(void)buf_appendf(why, "\"%.*s\" %s; expected ", SV_FMT(sv_sub(word, 0, 80)), is_not);
 	conf_option_range(option, why);
 	return false;
 }
 
-static bool set_number(const struct conf_option *option, void *base, struct sv word, struct buf *why)
+static bool set_number(const struct conf_option *option, void *base, struct sv word,
+		       struct buf *why)
 {
 	uint64_t n;
 
 	if (!read_number(option, word, &n))
-		return complain(option, word, option->type == CONF_DURATION ? "is not a time with its unit" :
-		                option->type == CONF_BYTES ? "is not a size" : "is not a number", why);
+		return complain(option, word,
+				option->type == CONF_DURATION ? "is not a time with its unit"
+				: option->type == CONF_BYTES  ? "is not a size"
+							      : "is not a number",
+				why);
 	if (n < option->min || n > option->max)
-		return complain(option, word, n < option->min ? "is too small" : "is too large", why);
+		return complain(option, word, n < option->min ? "is too small" : "is too large",
+				why);
 	*FIELD_AT(uint64_t, base, option) = n;
 	return true;
 }
 
-static bool set_text(const struct conf_option *option, void *base, struct sv word, const char *base_dir,
-                     struct buf *why)
+static bool set_text(const struct conf_option *option, void *base, struct sv word,
+		     const char *base_dir, struct buf *why)
 {
 	char **field = FIELD_AT(char *, base, option);
 	struct buf text;
@@ -288,8 +304,8 @@ static bool set_text(const struct conf_option *option, void *base, struct sv wor
 	return true;
 }
 
-static bool set_list(const struct conf_option *option, void *base, const struct sv *words, size_t count,
-                     struct buf *why)
+static bool set_list(const struct conf_option *option, void *base, const struct sv *words,
+		     size_t count, struct buf *why)
 {
 	struct conf_list *list = FIELD_AT(struct conf_list, base, option);
 
@@ -305,8 +321,8 @@ static bool set_list(const struct conf_option *option, void *base, const struct 
 	return true;
 }
 
-static bool set_nets(const struct conf_option *option, void *base, const struct sv *words, size_t count,
-                     struct buf *why)
+static bool set_nets(const struct conf_option *option, void *base, const struct sv *words,
+		     size_t count, struct buf *why)
 {
 	struct ipnets *field = FIELD_AT(struct ipnets, base, option), nets;
 	struct sv wrong;
@@ -318,15 +334,16 @@ static bool set_nets(const struct conf_option *option, void *base, const struct 
 	return true;
 }
 
-bool conf_value_set(const struct conf_option *option, void *base, const struct sv *words, size_t count,
-                    const char *base_dir, struct buf *why)
+bool conf_value_set(const struct conf_option *option, void *base, const struct sv *words,
+		    size_t count, const char *base_dir, struct buf *why)
 {
 	unsigned which;
 
 	if (option->type == CONF_LIST)
 		return set_list(option, base, words, count, why);
 	if (count == 0 || (count > 1 && option->type != CONF_NETS)) {
-		(void)buf_append(why, count ? SV("one value is too many; expected ") : SV("has no value; expected "));
+		(void)buf_append(why, count ? SV("one value is too many; expected ")
+					    : SV("has no value; expected "));
 		conf_option_range(option, why);
 		return false;
 	}
@@ -471,7 +488,8 @@ static void show_listener(const struct conf_listener *row, struct buf *out)
 		word_text(sv_z(row->path), out);
 		(void)buf_append_c(out, '\n');
 	} else {
-		(void)buf_appendf(out, "\taddress %s\n\tport %llu\n", row->address, (unsigned long long)row->port);
+		(void)buf_appendf(out, "\taddress %s\n\tport %llu\n", row->address,
+				  (unsigned long long)row->port);
 	}
 	(void)buf_appendf(out, "\ttls %s\n}\n", conf_tls_mode_name(row->tls));
 }

@@ -64,8 +64,8 @@ struct fault control_address(const char *path, struct sockaddr_un *out, int *dir
 	free(copy);
 	if (*dir_fd < 0)
 		return fault_errno("open folder of", path);
-	if ((size_t)snprintf(out->sun_path, sizeof(out->sun_path), "/proc/self/fd/%d%s", *dir_fd, slash) >=
-	    sizeof(out->sun_path)) {
+	if ((size_t)snprintf(out->sun_path, sizeof(out->sun_path), "/proc/self/fd/%d%s", *dir_fd,
+			     slash) >= sizeof(out->sun_path)) {
 		close(*dir_fd);
 		*dir_fd = -1;
 		return fault_detail(FAULT_LIMIT, "%s: the name is too long", path);
@@ -162,7 +162,8 @@ static void on_client_line(void *arg, struct sv line)
 	struct control_reply *reply;
 
 	if (client->has_asked) {
-		log_warn(NULL, "control.refused", KV_Z("reason", "a second request on one connection"));
+		log_warn(NULL, "control.refused",
+			 KV_Z("reason", "a second request on one connection"));
 		on_client_end(client);
 		return;
 	}
@@ -199,7 +200,8 @@ static void on_connection(uv_poll_t *poll, int status, int events)
 
 	if (status < 0 || !server)
 		return;
-	fd = accept4(((struct listening *)(void *)poll)->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	fd = accept4(((struct listening *)(void *)poll)->fd, NULL, NULL,
+		     SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd < 0)
 		return;
 	if (!may_ask(fd) || server->client_count >= CONTROL_CLIENTS_MAX) {
@@ -221,8 +223,9 @@ static void on_connection(uv_poll_t *poll, int status, int events)
 
 /* ---- the server ---- */
 
-struct control_server *control_server_new(struct loop *loop, int fd, const struct control_verb *verbs,
-                                          control_other_fn *other, void *arg)
+struct control_server *control_server_new(struct loop *loop, int fd,
+					  const struct control_verb *verbs, control_other_fn *other,
+					  void *arg)
 {
 	struct control_server *server = xcalloc(1, sizeof(*server));
 	int e;
@@ -252,10 +255,16 @@ static void on_closed(uv_handle_t *handle)
 
 void control_server_free(struct control_server **server)
 {
+	struct client *client, *next;
+
 	if (!*server)
 		return;
-	while ((*server)->clients)
-		on_client_end((*server)->clients);
+	for (client = (*server)->clients; client; client = next) {
+		next = client->next;
+		timer_stop(&client->patience);
+		control_pipe_free(&client->pipe);
+		free(client);
+	}
 	(*server)->listening->server = NULL;
 	uv_close((uv_handle_t *)&(*server)->listening->poll, on_closed);
 	free(*server);

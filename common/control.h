@@ -1,13 +1,14 @@
 /* common/control.h - the control socket: how the command line asks a running daemon.
  *
- * run/smtpd.sock and its like, mode 0600 in a folder of mode 0700; the peer must be the same user or root (SO_PEERCRED).
- * A request is one line of JSON, an answer some lines and a last one:
+ * run/smtpd.sock and its like, mode 0600 in a folder of mode 0700; the peer must be the same user
+ * or root (SO_PEERCRED). A request is one line of JSON, an answer some lines and a last one:
  *   {"verb":"status"}
  *   {"worker":0,"sessions":12}
  *   {"done":true}     or     {"error":{"kind":"not-found","text":"..."}}
- * The top-level names "done" and "error" belong to the last line. One connection is one request. Verbs are rows. The master
- * answers those it can; the others it passes on to every worker and merges their lines. A request that is wrong gets an error
- * and its connection is closed; nobody else notices. */
+ * The top-level names "done" and "error" belong to the last line. One connection is one request.
+ * Verbs are rows. The master answers those it can; the others it passes on to every worker and
+ * merges their lines. A request that is wrong gets an error and its connection is closed; nobody
+ * else notices. */
 #ifndef COMMON_CONTROL_H
 #define COMMON_CONTROL_H
 
@@ -30,31 +31,35 @@ struct control_reply;
 struct json_out *control_line(struct control_reply *reply);
 /** control_line_end - send it. False: the client is gone or too slow; stop, and finish. */
 bool control_line_end(struct control_reply *reply);
-/** control_finish - the last line. fault.kind 0 is success; else its name and detail are told. Sets *reply to NULL. */
+/** control_finish - the last line. fault.kind 0 is success; else its name and detail are told. Sets
+ * *reply to NULL. */
 void control_finish(struct control_reply **reply, struct fault f);
 
 struct control_verb {
 	const char *name;
 	const char *doc;
-	/* @request: borrowed for the call. @arg: the worker's or master's. Must lead to control_finish(), now or later. */
+	/* @request: borrowed for the call. @arg: the worker's or master's. Must lead to
+	 * control_finish(), now or later. */
 	void (*run)(void *arg, const struct json *request, struct control_reply *reply);
 };
 
 /* ---- serving, on a loop ---- */
 
 struct control_server;
-/** control_listen - bind the socket, without serving yet; a name left by a dead daemon is replaced, so hold the pid file. After
- *  privileges were dropped: it belongs to who calls. */
+/** control_listen - bind the socket, without serving yet; a name left by a dead daemon is replaced,
+ * so hold the pid file. After privileges were dropped: it belongs to who calls. */
 MUST_CHECK struct fault control_listen(const struct instance *instance, const char *name, int *fd);
 /**
  * control_server_new - answer on fd, which it owns.
  * @verbs: ends with a row without a name; asked first
- * @other: called for a verb that is in no row; NULL: such a verb is an error
- */
-typedef void control_other_fn(void *arg, struct sv verb, struct sv line, struct control_reply *reply);
-struct control_server *control_server_new(struct loop *loop, int fd, const struct control_verb *verbs,
-                                          control_other_fn *other, void *arg);
-/** control_server_free - answers under way find their client gone. Removing the socket's name is the caller's. */
+ * @other: called for a verb that is in no row; NULL: such a verb is an error */
+typedef void control_other_fn(void *arg, struct sv verb, struct sv line,
+			      struct control_reply *reply);
+struct control_server *control_server_new(struct loop *loop, int fd,
+					  const struct control_verb *verbs, control_other_fn *other,
+					  void *arg);
+/** control_server_free - answers under way find their client gone. Removing the socket's name is
+ * the caller's. */
 void control_server_free(struct control_server **server);
 
 /* ---- a pipe between a master and its worker ---- */
@@ -64,32 +69,34 @@ struct control_pipe;
 struct control_pipe_events {
 	/* a whole line, without its end; borrowed for the call */
 	void (*line)(void *arg, struct sv line);
-	/* the other end is gone, or sent a line that is too long; control_pipe_free() may be called */
+	/* the other end is gone, or sent a line that is too long; control_pipe_free() may be called
+	 */
 	void (*end)(void *arg);
 };
-struct control_pipe *control_pipe_new(struct loop *loop, int fd, const struct control_pipe_events *events,
-                                      void *arg);
+struct control_pipe *control_pipe_new(struct loop *loop, int fd,
+				      const struct control_pipe_events *events, void *arg);
 /** control_pipe_send - a line and its end; false when the other side does not read any more. */
 bool control_pipe_send(struct control_pipe *pipe, struct sv line);
 void control_pipe_free(struct control_pipe **pipe);
 
 /* In the master: a request passed on to some workers, whose lines are merged into one answer. */
 struct control_relay;
-/** control_relay_new - @reply: taken over, *reply is NULL; finished when all who were asked have finished, or died, or wait_ms
- *  are over. */
-struct control_relay *control_relay_new(struct loop *loop, struct control_reply **reply, uint32_t wait_ms);
+/** control_relay_new - @reply: taken over, *reply is NULL; finished when all who were asked have
+ * finished, or died, or wait_ms are over. */
+struct control_relay *control_relay_new(struct loop *loop, struct control_reply **reply,
+					uint32_t wait_ms);
 /** control_relay_ask - send the request to one more worker. */
 void control_relay_ask(struct control_relay *relay, struct control_pipe *to, struct sv request);
 /** control_relay_go - all were asked. Sets *relay to NULL: from here on it looks after itself. */
 void control_relay_go(struct control_relay **relay);
-/** control_relay_take - a line from a worker's pipe: true when it was part of an answer. Freeing the pipe counts as the worker's
- *  last word. */
+/** control_relay_take - a line from a worker's pipe: true when it was part of an answer. Freeing
+ * the pipe counts as the worker's last word. */
 bool control_relay_take(struct control_pipe *from, struct sv line);
 
-/** control_serve_line - in a worker: true when the line from the master was a request, which is run. Every line of the answer
- *  gets a member "worker" with this number. */
-bool control_serve_line(struct control_pipe *pipe, struct sv line, const struct control_verb *verbs, void *arg,
-                        unsigned worker);
+/** control_serve_line - in a worker: true when the line from the master was a request, which is
+ * run. Every line of the answer gets a member "worker" with this number. */
+bool control_serve_line(struct control_pipe *pipe, struct sv line, const struct control_verb *verbs,
+			void *arg, unsigned worker);
 
 /* ---- asking: blocking, for the command line ---- */
 
@@ -99,10 +106,11 @@ bool control_serve_line(struct control_pipe *pipe, struct sv line, const struct 
  * @request: {"verb":...}, one line without its end
  * @on_line: each line but the last; false ends the asking. NULL: lines are dropped
  * @wait_ms: for the whole answer
- * Errors: FAULT_UNAVAILABLE (no such daemon runs, or it does not answer in time), what the daemon answered.
- */
-MUST_CHECK struct fault control_ask(const struct instance *instance, const char *daemon, struct sv request,
-                                    bool (*on_line)(void *arg, const struct json *line), void *arg,
-                                    uint32_t wait_ms);
+ * Errors: FAULT_UNAVAILABLE (no such daemon runs, or it does not answer in time), what the daemon
+ * answered. */
+MUST_CHECK struct fault control_ask(const struct instance *instance, const char *daemon,
+				    struct sv request,
+				    bool (*on_line)(void *arg, const struct json *line), void *arg,
+				    uint32_t wait_ms);
 
 #endif

@@ -57,7 +57,8 @@ static struct fault connect_to(struct asking *a, const struct instance *instance
 		else if (errno == EAGAIN)
 			f = fault_detail(FAULT_UNAVAILABLE, "%s is asked by too many", a->daemon);
 		else if (errno == EACCES)
-			f = fault_detail(FAULT_DENIED, "%s: only the instance's owner and root may ask", path);
+			f = fault_detail(FAULT_DENIED,
+					 "%s: only the instance's owner and root may ask", path);
 		else
 			f = fault_errno("connect", path);
 	}
@@ -80,7 +81,8 @@ static struct fault send_all(struct asking *a, struct sv text)
 			if (f.kind)
 				return f;
 		} else if (errno != EINTR) {
-			return fault_detail(FAULT_UNAVAILABLE, "%s closed the connection", a->daemon);
+			return fault_detail(FAULT_UNAVAILABLE, "%s closed the connection",
+					    a->daemon);
 		}
 	}
 	return FAULT_OK;
@@ -107,17 +109,20 @@ static struct fault next_line(struct asking *a, struct sv *line)
 		f = wait_for(a, POLLIN);
 		if (f.kind)
 			return f;
-		(void)buf_reserve(&a->in, a->in.max - a->in.len < 16384 ? a->in.max - a->in.len : 16384);
+		(void)buf_reserve(&a->in,
+				  a->in.max - a->in.len < 16384 ? a->in.max - a->in.len : 16384);
 		n = recv(a->fd, a->in.p + a->in.len, a->in.cap - a->in.len, 0);
 		if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN))
-			return fault_detail(FAULT_UNAVAILABLE, "%s ended before it had answered", a->daemon);
+			return fault_detail(FAULT_UNAVAILABLE, "%s ended before it had answered",
+					    a->daemon);
 		if (n > 0)
 			a->in.len += (size_t)n;
 	}
 }
 
 /* Every line up to the last one. */
-static struct fault read_answer(struct asking *a, bool (*on_line)(void *arg, const struct json *line), void *arg)
+static struct fault read_answer(struct asking *a,
+				bool (*on_line)(void *arg, const struct json *line), void *arg)
 {
 	for (;;) {
 		struct sv line;
@@ -142,7 +147,8 @@ static struct fault read_answer(struct asking *a, bool (*on_line)(void *arg, con
 }
 
 struct fault control_ask(const struct instance *instance, const char *daemon, struct sv request,
-                         bool (*on_line)(void *arg, const struct json *line), void *arg, uint32_t wait_ms)
+			 bool (*on_line)(void *arg, const struct json *line), void *arg,
+			 uint32_t wait_ms)
 {
 	struct asking a = { .daemon = daemon, .fd = -1, .deadline_ms = now_ms() + wait_ms };
 	struct fault f = connect_to(&a, instance);

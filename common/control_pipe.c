@@ -10,7 +10,8 @@
 
 #include "common/banned.h"
 
-/* What libuv holds on to until its close callback: it outlives the pipe, and so does the line that is being read. */
+/* What libuv holds on to until its close callback: it outlives the pipe, and so does the line that
+ * is being read. */
 struct handle {
 	uv_poll_t poll;
 	struct control_pipe *pipe;      /* NULL: freed */
@@ -72,8 +73,8 @@ static void break_off(struct control_pipe *pipe)
 static bool flush(struct control_pipe *pipe)
 {
 	while (pipe->out_at < pipe->out.len) {
-		ssize_t n = send(pipe->handle->fd, pipe->out.p + pipe->out_at, pipe->out.len - pipe->out_at,
-		                 MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n = send(pipe->handle->fd, pipe->out.p + pipe->out_at,
+				 pipe->out.len - pipe->out_at, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -104,7 +105,8 @@ bool control_pipe_send(struct control_pipe *pipe, struct sv line)
 		return false;
 	(void)buf_append(&pipe->out, line);
 	(void)buf_append_c(&pipe->out, '\n');
-	/* Written from the loop: whoever sends is never called back from here, nor finds its pipe freed. */
+	/* Written from the loop: whoever sends is never called back from here, nor finds its pipe
+	 * freed. */
 	arm(pipe);
 	return true;
 }
@@ -181,7 +183,8 @@ static void on_closed(uv_handle_t *closed)
 
 static void on_loop_end(struct loop_member *m)
 {
-	struct control_pipe *pipe = (struct control_pipe *)(void *)((char *)m - offsetof(struct control_pipe, member));
+	struct control_pipe *pipe =
+		(struct control_pipe *)(void *)((char *)m - offsetof(struct control_pipe, member));
 
 	if (pipe->ends_soon)
 		control_pipe_free(&pipe);
@@ -191,12 +194,15 @@ static void on_loop_end(struct loop_member *m)
 
 static void on_patience_end(struct timer *t)
 {
-	struct control_pipe *pipe = (struct control_pipe *)(void *)((char *)t - offsetof(struct control_pipe, patience));
+	struct control_pipe *pipe =
+		(struct control_pipe *)(void *)((char *)t -
+						offsetof(struct control_pipe, patience));
 
 	control_pipe_free(&pipe);
 }
 
-struct control_pipe *control_pipe_new(struct loop *loop, int fd, const struct control_pipe_events *events, void *arg)
+struct control_pipe *control_pipe_new(struct loop *loop, int fd,
+				      const struct control_pipe_events *events, void *arg)
 {
 	struct control_pipe *pipe = xcalloc(1, sizeof(*pipe));
 	int e;
@@ -235,7 +241,8 @@ void control_pipe_free(struct control_pipe **ppipe)
 		reply->pipe = NULL;
 	}
 	while (pipe->asks)
-		ask_over(pipe->asks, fault(FAULT_UNAVAILABLE, "a worker ended before it had answered"));
+		ask_over(pipe->asks,
+			 fault(FAULT_UNAVAILABLE, "a worker ended before it had answered"));
 	timer_stop(&pipe->patience);
 	loop_leave(&pipe->member);
 	buf_done(&pipe->out);
@@ -421,7 +428,9 @@ static void ask_over(struct ask *ask, struct fault f)
 		ask->next->at = ask->at;
 	if (f.kind && !relay->fault.kind) {
 		/* Kept until all have finished: longer than a text of fault_detail() lives. */
-		struct buf b = { .p = relay->detail, .cap = sizeof(relay->detail) - 1, .max = sizeof(relay->detail) - 1 };
+		struct buf b = { .p = relay->detail,
+				 .cap = sizeof(relay->detail) - 1,
+				 .max = sizeof(relay->detail) - 1 };
 
 		(void)buf_append(&b, sv_sub(sv_z(f.detail), 0, b.max));
 		relay->detail[b.len] = '\0';
@@ -434,14 +443,17 @@ static void ask_over(struct ask *ask, struct fault f)
 
 static void on_relay_patience_end(struct timer *t)
 {
-	struct control_relay *relay = (struct control_relay *)(void *)((char *)t - offsetof(struct control_relay, patience));
+	struct control_relay *relay =
+		(struct control_relay *)(void *)((char *)t -
+						 offsetof(struct control_relay, patience));
 
 	if (!relay->fault.kind)
 		relay->fault = fault(FAULT_UNAVAILABLE, "a worker did not answer in time");
 	relay_finish(relay);
 }
 
-struct control_relay *control_relay_new(struct loop *loop, struct control_reply **reply, uint32_t wait_ms)
+struct control_relay *control_relay_new(struct loop *loop, struct control_reply **reply,
+					uint32_t wait_ms)
 {
 	struct control_relay *relay = xcalloc(1, sizeof(*relay));
 
@@ -471,8 +483,9 @@ void control_relay_ask(struct control_relay *relay, struct control_pipe *to, str
 	to->asks = ask;
 	/* The request was parsed before it came here, so it can be put in as it is. */
 	buf_init(&line, CONTROL_LINE_MAX + CONTROL_WRAP_MAX);
-	if (!buf_appendf(&line, "{\"id\":%llu,\"request\":", (unsigned long long)ask->id) || !buf_append(&line, request) ||
-	    !buf_append_c(&line, '}') || !control_pipe_send(to, buf_sv(&line)))
+	if (!buf_appendf(&line, "{\"id\":%llu,\"request\":", (unsigned long long)ask->id) ||
+	    !buf_append(&line, request) || !buf_append_c(&line, '}') ||
+	    !control_pipe_send(to, buf_sv(&line)))
 		ask_over(ask, fault(FAULT_UNAVAILABLE, "a worker does not take requests"));
 	buf_done(&line);
 }
@@ -509,15 +522,16 @@ bool control_relay_take(struct control_pipe *from, struct sv line)
 	if (ask && part)
 		control_reply_put(ask->relay->reply, part);
 	else if (ask)
-		ask_over(ask, json_get(end, "error") ? control_fault_from(json_get(end, "error")) : FAULT_OK);
+		ask_over(ask, json_get(end, "error") ? control_fault_from(json_get(end, "error"))
+						     : FAULT_OK);
 	json_free(&message);
 	return true;
 }
 
 /* ---- requests: the worker's side ---- */
 
-bool control_serve_line(struct control_pipe *pipe, struct sv line, const struct control_verb *verbs, void *arg,
-                        unsigned worker)
+bool control_serve_line(struct control_pipe *pipe, struct sv line, const struct control_verb *verbs,
+			void *arg, unsigned worker)
 {
 	struct json *message = NULL;
 	struct fault f = json_parse(line, &message);

@@ -1,4 +1,5 @@
-/* common/control_private.h - what control.c (server), control_pipe.c (lines, relays) and control_ask.c (client) share. */
+/* common/control_private.h - what control.c (server), control_pipe.c (lines, relays) and
+ * control_ask.c (client) share. */
 #ifndef COMMON_CONTROL_PRIVATE_H
 #define COMMON_CONTROL_PRIVATE_H
 
@@ -9,7 +10,8 @@
 /* Octets around a line when it travels between worker and master. */
 #define CONTROL_WRAP_MAX 256
 
-/* Where an answer goes: straight to a client, or wrapped to the master. Linked to its pipe, which may end first. */
+/* Where an answer goes: straight to a client, or wrapped to the master. Linked to its pipe, which
+ * may end first. */
 struct control_reply {
 	struct control_pipe *pipe;              /* NULL: the asker is gone */
 	struct control_reply *next, **at;       /* of the pipe */
@@ -27,18 +29,20 @@ struct control_reply {
 /** control_reply_new - an answer over this pipe. */
 struct control_reply *control_reply_new(struct control_pipe *pipe);
 /** control_reply_wrapped - an answer to a master's request of that id. */
-struct control_reply *control_reply_wrapped(struct control_pipe *pipe, uint64_t id, unsigned worker);
+struct control_reply *control_reply_wrapped(struct control_pipe *pipe, uint64_t id,
+					    unsigned worker);
 /** control_reply_put - an object as one more line. */
 void control_reply_put(struct control_reply *reply, const struct json *object);
-/** control_pipe_end_soon - free the pipe once everything was written, at the latest after wait_ms; nobody is told. */
+/** control_pipe_end_soon - free the pipe once everything was written, at the latest after wait_ms;
+ * nobody is told. */
 void control_pipe_end_soon(struct control_pipe **pipe, uint32_t wait_ms);
 /** control_verb_find - a row by name, or NULL. */
 const struct control_verb *control_verb_find(const struct control_verb *verbs, struct sv name);
 /** control_fault_from - {"kind":...,"text":...} as a fault. */
 struct fault control_fault_from(const struct json *error);
 
-/** control_address - the socket address of a path. A path that is too long is reached through its folder, opened as *dir_fd
- *  (else -1), which must stay open until bind() or connect(). */
+/** control_address - the socket address of a path. A path that is too long is reached through its
+ * folder, opened as *dir_fd (else -1), which must stay open until bind() or connect(). */
 MUST_CHECK struct fault control_address(const char *path, struct sockaddr_un *out, int *dir_fd);
 
 #endif

@@ -1,72 +1,72 @@
 /* common/events.h - what happened to each message, login and device, as records.
- * One call per happening: event_emit(ctx, EVENT_SMTP_ACCEPT, KV_..., ...). Today it feeds the log, at level info; the
- * event store (trace, stats, sessions) will be fed by the same call. The difference to log_info(): events are a fixed
- * vocabulary with documented fields on which tools may rely, listed once in the table below. Any thread. */
+ * One call per happening: event_emit(ctx, EVENT_SMTP_ACCEPT, KV_..., ...). Today it feeds the log,
+ * at level info; the event store (trace, stats, sessions) will be fed by the same call. The
+ * difference to log_info(): events are a fixed vocabulary with documented fields on which tools may
+ * rely, listed once in the table below. Any thread. */
 #ifndef COMMON_EVENTS_H
 #define COMMON_EVENTS_H
 
 #include "common/log.h"
 
-/* identifier, name in the log, what happened, fields a reader may rely on (the session's sid and peer always) */
-#define EVENT_TABLE(X) \
-	X(EVENT_SESSION_OPEN, "session.open", "A peer connected.", \
-	  "listener protocol tls") \
-	X(EVENT_SESSION_CLOSE, "session.close", "A connection ended.", \
-	  "protocol user reason commands in_octets out_octets took_ms") \
-	X(EVENT_SESSION_REFUSED, "session.refused", "A connection was turned away before it began.", \
-	  "listener protocol reason") \
-	X(EVENT_TLS_DONE, "tls.done", "A TLS handshake ended well.", \
-	  "protocol version cipher sni resumed took_ms") \
-	X(EVENT_TLS_FAILED, "tls.failed", "A TLS handshake failed.", \
-	  "protocol reason") \
-	X(EVENT_LOGIN_OK, "login.ok", "Somebody proved who they are.", \
-	  "protocol user mechanism credential tls") \
-	X(EVENT_LOGIN_FAILED, "login.failed", "A login was refused; the name is what the peer claimed.", \
-	  "protocol user mechanism reason tls") \
-	X(EVENT_LOGIN_THROTTLED, "login.throttled", "A login was not tried: too many failures before it.", \
-	  "protocol user reason") \
-	X(EVENT_SMTP_ACCEPT, "smtp.accept", "A message was taken over: delivered or queued for every recipient.", \
-	  "queue_id message_id from recipients size listener user tls took_ms") \
-	X(EVENT_SMTP_REJECT, "smtp.reject", "A message or a recipient was refused for good.", \
-	  "stage from to reason code listener user") \
-	X(EVENT_SMTP_DEFER, "smtp.defer", "A message or a recipient was refused for now.", \
-	  "stage from to reason code listener user") \
-	X(EVENT_DELIVER_DONE, "deliver.done", "A message is durably in a mailbox.", \
-	  "queue_id message_id to account mailbox uid size") \
-	X(EVENT_DELIVER_FAILED, "deliver.failed", "A message could not be put into a mailbox.", \
-	  "queue_id message_id to account mailbox reason") \
-	X(EVENT_QUEUE_ADD, "queue.add", "A message is durably in the queue.", \
-	  "queue_id message_id from recipients size") \
-	X(EVENT_QUEUE_REMOVE, "queue.remove", "A message left the queue.", \
-	  "queue_id outcome reason by") \
-	X(EVENT_MESSAGE_APPEND, "message.append", "A client stored a message.", \
-	  "user mailbox uid size") \
-	X(EVENT_MESSAGE_COPY, "message.copy", "Messages were copied between mailboxes.", \
-	  "user mailbox target count uids") \
-	X(EVENT_MESSAGE_MOVE, "message.move", "Messages were moved between mailboxes.", \
-	  "user mailbox target count uids") \
-	X(EVENT_MESSAGE_EXPUNGE, "message.expunge", "Messages were removed for good.", \
-	  "user mailbox count uids by") \
-	X(EVENT_MAILBOX_CREATE, "mailbox.create", "A mailbox was made.", \
-	  "user mailbox") \
-	X(EVENT_MAILBOX_RENAME, "mailbox.rename", "A mailbox got another name.", \
-	  "user mailbox target") \
-	X(EVENT_MAILBOX_DELETE, "mailbox.delete", "A mailbox was removed with its messages.", \
-	  "user mailbox messages") \
-	X(EVENT_INDEX_REBUILD, "index.rebuild", "An account's index was made anew from its files.", \
-	  "account reason mailboxes messages took_ms") \
-	X(EVENT_ACCOUNT_CHANGE, "account.change", "An account, alias or domain was changed by an administrator.", \
-	  "what name change by") \
-	X(EVENT_WORKER_START, "worker.start", "A worker process is ready.", \
-	  "worker worker_pid") \
-	X(EVENT_WORKER_END, "worker.end", "A worker process ended; the master starts another one after the delay.", \
-	  "worker worker_pid status signal reason delay_ms") \
-	X(EVENT_DAEMON_READY, "daemon.ready", "A daemon listens.", \
-	  "version workers listeners") \
-	X(EVENT_DAEMON_RELOAD, "daemon.reload", "A daemon took over its configuration anew.", \
-	  "changed need_restart") \
-	X(EVENT_DAEMON_STOP, "daemon.stop", "A daemon ended.", \
-	  "reason")
+/* identifier, name in the log, what happened, fields a reader may rely on (the session's sid and
+ * peer always) */
+#define EVENT_TABLE(X)                                                                             \
+	X(EVENT_SESSION_OPEN, "session.open", "A peer connected.", "listener protocol tls")        \
+	X(EVENT_SESSION_CLOSE, "session.close", "A connection ended.",                             \
+	  "protocol user reason commands in_octets out_octets took_ms")                            \
+	X(EVENT_SESSION_REFUSED, "session.refused",                                                \
+	  "A connection was turned away before it began.", "listener protocol reason")             \
+	X(EVENT_TLS_DONE, "tls.done", "A TLS handshake ended well.",                               \
+	  "protocol version cipher sni resumed took_ms")                                           \
+	X(EVENT_TLS_FAILED, "tls.failed", "A TLS handshake failed.", "protocol reason")            \
+	X(EVENT_LOGIN_OK, "login.ok", "Somebody proved who they are.",                             \
+	  "protocol user mechanism credential tls")                                                \
+	X(EVENT_LOGIN_FAILED, "login.failed",                                                      \
+	  "A login was refused; the name is what the peer claimed.",                               \
+	  "protocol user mechanism reason tls")                                                    \
+	X(EVENT_LOGIN_THROTTLED, "login.throttled",                                                \
+	  "A login was not tried: too many failures before it.", "protocol user reason")           \
+	X(EVENT_SMTP_ACCEPT, "smtp.accept",                                                        \
+	  "A message was taken over: delivered or queued for every recipient.",                    \
+	  "queue_id message_id from recipients size listener user tls took_ms")                    \
+	X(EVENT_SMTP_REJECT, "smtp.reject", "A message or a recipient was refused for good.",      \
+	  "stage from to reason code listener user")                                               \
+	X(EVENT_SMTP_DEFER, "smtp.defer", "A message or a recipient was refused for now.",         \
+	  "stage from to reason code listener user")                                               \
+	X(EVENT_DELIVER_DONE, "deliver.done", "A message is durably in a mailbox.",                \
+	  "queue_id message_id to account mailbox uid size")                                       \
+	X(EVENT_DELIVER_FAILED, "deliver.failed", "A message could not be put into a mailbox.",    \
+	  "queue_id message_id to account mailbox reason")                                         \
+	X(EVENT_QUEUE_ADD, "queue.add", "A message is durably in the queue.",                      \
+	  "queue_id message_id from recipients size")                                              \
+	X(EVENT_QUEUE_REMOVE, "queue.remove", "A message left the queue.",                         \
+	  "queue_id outcome reason by")                                                            \
+	X(EVENT_MESSAGE_APPEND, "message.append", "A client stored a message.",                    \
+	  "user mailbox uid size")                                                                 \
+	X(EVENT_MESSAGE_COPY, "message.copy", "Messages were copied between mailboxes.",           \
+	  "user mailbox target count uids")                                                        \
+	X(EVENT_MESSAGE_MOVE, "message.move", "Messages were moved between mailboxes.",            \
+	  "user mailbox target count uids")                                                        \
+	X(EVENT_MESSAGE_EXPUNGE, "message.expunge", "Messages were removed for good.",             \
+	  "user mailbox count uids by")                                                            \
+	X(EVENT_MAILBOX_CREATE, "mailbox.create", "A mailbox was made.", "user mailbox")           \
+	X(EVENT_MAILBOX_RENAME, "mailbox.rename", "A mailbox got another name.",                   \
+	  "user mailbox target")                                                                   \
+	X(EVENT_MAILBOX_DELETE, "mailbox.delete", "A mailbox was removed with its messages.",      \
+	  "user mailbox messages")                                                                 \
+	X(EVENT_INDEX_REBUILD, "index.rebuild",                                                    \
+	  "An account's index was made anew from its files.",                                      \
+	  "account reason mailboxes messages took_ms")                                             \
+	X(EVENT_ACCOUNT_CHANGE, "account.change",                                                  \
+	  "An account, alias or domain was changed by an administrator.", "what name change by")   \
+	X(EVENT_WORKER_START, "worker.start", "A worker process is ready.", "worker worker_pid")   \
+	X(EVENT_WORKER_END, "worker.end",                                                          \
+	  "A worker process ended; the master starts another one after the delay.",                \
+	  "worker worker_pid status signal reason delay_ms")                                       \
+	X(EVENT_DAEMON_READY, "daemon.ready", "A daemon listens.", "version workers listeners")    \
+	X(EVENT_DAEMON_RELOAD, "daemon.reload", "A daemon took over its configuration anew.",      \
+	  "changed need_restart")                                                                  \
+	X(EVENT_DAEMON_STOP, "daemon.stop", "A daemon ended.", "reason")
 
 enum event {
 #define X(id, name, meaning, fields) id,

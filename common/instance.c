@@ -94,7 +94,8 @@ static struct fault check_format(const struct instance *instance)
 
 	if (fd < 0 && errno == ENOENT)
 		return fault_detail(FAULT_NOT_FOUND, "%s is not an instance: it has no file \"%s\"",
-		                    instance->paths[INSTANCE_ROOT], places[INSTANCE_FORMAT_FILE].name);
+				    instance->paths[INSTANCE_ROOT],
+				    places[INSTANCE_FORMAT_FILE].name);
 	if (fd < 0)
 		return fault_errno("open", path);
 	n = read(fd, text, sizeof(text));
@@ -102,13 +103,15 @@ static struct fault check_format(const struct instance *instance)
 	if (n < 0)
 		return fault_errno("read", path);
 	s = sv_trim(sv_from(text, (size_t)n));
-	if (!sv_starts(s, SV(FORMAT_WORD)) || !sv_to_u32(sv_sub(s, sizeof(FORMAT_WORD) - 1, SIZE_MAX), &version) ||
-	    version == 0)
-		return fault_detail(FAULT_CORRUPT, "%s does not say \"" FORMAT_WORD "%d\"", path, INSTANCE_FORMAT);
+	if (!sv_starts(s, SV(FORMAT_WORD)) ||
+	    !sv_to_u32(sv_sub(s, sizeof(FORMAT_WORD) - 1, SIZE_MAX), &version) || version == 0)
+		return fault_detail(FAULT_CORRUPT, "%s does not say \"" FORMAT_WORD "%d\"", path,
+				    INSTANCE_FORMAT);
 	if (version > INSTANCE_FORMAT)
 		return fault_detail(FAULT_UNSUPPORTED,
-		                    "%s was made by a newer Postroom (format %u; this one reads up to %d): use the newer program",
-		                    instance->paths[INSTANCE_ROOT], version, INSTANCE_FORMAT);
+				    "%s was made by a newer Postroom (format %u; this one reads up "
+				    "to %d): use the newer program",
+				    instance->paths[INSTANCE_ROOT], version, INSTANCE_FORMAT);
 	return FAULT_OK;
 }
 
@@ -120,8 +123,10 @@ static struct fault check_permissions(const struct instance *instance)
 	if (stat(root, &st) != 0)
 		return fault_errno("look at", root);
 	if (geteuid() != 0 && st.st_uid != geteuid())
-		return fault_detail(FAULT_DENIED, "%s belongs to user %u, and this is user %u: run it as its owner or as root",
-		                    root, (unsigned)st.st_uid, (unsigned)geteuid());
+		return fault_detail(FAULT_DENIED,
+				    "%s belongs to user %u, and this is user %u: run it as its "
+				    "owner or as root",
+				    root, (unsigned)st.st_uid, (unsigned)geteuid());
 	for (size_t i = 0; i < INSTANCE_PLACES; i++) {
 		const char *path = instance->paths[i];
 		mode_t wrong;
@@ -133,8 +138,9 @@ static struct fault check_permissions(const struct instance *instance)
 		}
 		wrong = st.st_mode & (places[i].is_secret ? 077 : 022);
 		if (wrong)
-			return fault_detail(FAULT_DENIED, "%s may be %s by others: chmod %s %s", path,
-			                    wrong & 022 ? "changed" : "read", places[i].is_secret ? "go=" : "go-w", path);
+			return fault_detail(FAULT_DENIED, "%s may be %s by others: chmod %s %s",
+					    path, wrong & 022 ? "changed" : "read",
+					    places[i].is_secret ? "go=" : "go-w", path);
 	}
 	return FAULT_OK;
 }
@@ -153,15 +159,17 @@ struct fault instance_open(const char *root, struct instance **out)
 	struct fault f;
 
 	if (!absolute)
-		return errno == ENOENT ? fault_detail(FAULT_NOT_FOUND, "there is no folder %s", root) :
-		       fault_errno("look at", root);
+		return errno == ENOENT
+			       ? fault_detail(FAULT_NOT_FOUND, "there is no folder %s", root)
+			       : fault_errno("look at", root);
 	instance = instance_new(absolute);
 	free(absolute);
 	f = check_format(instance);
 	if (!f.kind)
 		f = check_permissions(instance);
 	if (!f.kind)
-		f = make_folder(instance->paths[INSTANCE_RUN]); /* may lie on a file system that a boot empties */
+		f = make_folder(instance->paths[INSTANCE_RUN]); /* may lie on a file system that a
+								   boot empties */
 	if (f.kind)
 		instance_close(&instance);
 	else
@@ -197,7 +205,8 @@ static struct fault check_vacant(const char *root)
 		if (strcmp(e->d_name, places[INSTANCE_FORMAT_FILE].name) == 0)
 			f = fault_detail(FAULT_EXISTS, "%s is an instance already", root);
 		else if (!is_ours(e->d_name))
-			f = fault_detail(FAULT_EXISTS, "%s is not empty: it has \"%.100s\"", root, e->d_name);
+			f = fault_detail(FAULT_EXISTS, "%s is not empty: it has \"%.100s\"", root,
+					 e->d_name);
 	}
 	closedir(dir);
 	return f;
@@ -283,8 +292,8 @@ static int lock_pidfile(const char *path)
 			return -1;
 		}
 		/* The holder before us may have removed the name between our open and our lock. */
-		if (fstat(fd, &ours) == 0 && stat(path, &named) == 0 && ours.st_ino == named.st_ino &&
-		    ours.st_dev == named.st_dev)
+		if (fstat(fd, &ours) == 0 && stat(path, &named) == 0 &&
+		    ours.st_ino == named.st_ino && ours.st_dev == named.st_dev)
 			return fd;
 		close(fd);
 	}
@@ -313,7 +322,8 @@ struct fault pidfile_take(const struct instance *instance, const char *name, str
 	struct fault f = FAULT_OK;
 
 	if (fd < 0 && errno == EWOULDBLOCK)
-		f = fault_detail(FAULT_IN_USE, "%s runs already, as process %d", name, (int)read_pid(path));
+		f = fault_detail(FAULT_IN_USE, "%s runs already, as process %d", name,
+				 (int)read_pid(path));
 	else if (fd < 0)
 		f = fault_errno("open", path);
 	if (!f.kind && (ftruncate(fd, 0) != 0 || dprintf(fd, "%d\n", (int)getpid()) < 0))

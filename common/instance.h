@@ -42,16 +42,15 @@ struct instance;
  * instance_open - look at an instance before it is used.
  * @root: its folder; made absolute
  * @out:  the caller owns it
- * Errors: FAULT_NOT_FOUND (there is no instance), FAULT_UNSUPPORTED (made by a newer program), FAULT_DENIED (the folder or
- * a secret in it is open to others, or belongs to somebody else than us), FAULT_CORRUPT, FAULT_INTERNAL. The detail is a
- * sentence for the person at the keyboard.
- */
+ * Errors: FAULT_NOT_FOUND (there is no instance), FAULT_UNSUPPORTED (made by a newer program),
+ * FAULT_DENIED (the folder or a secret in it is open to others, or belongs to somebody else than
+ * us), FAULT_CORRUPT, FAULT_INTERNAL. The detail is a sentence for the person at the keyboard. */
 MUST_CHECK struct fault instance_open(const char *root, struct instance **out);
 void instance_close(struct instance **instance);
 /**
- * instance_create - make ROOT and the folders in it, mode 0700. The instance exists once instance_seal() was called.
- * Errors: FAULT_EXISTS (ROOT is an instance already, or a folder with other things in it), from errno.
- */
+ * instance_create - make ROOT and the folders in it, mode 0700. The instance exists once
+ * instance_seal() was called. Errors: FAULT_EXISTS (ROOT is an instance already, or a folder with
+ * other things in it), from errno. */
 MUST_CHECK struct fault instance_create(const char *root, struct instance **out);
 /** instance_seal - write the format file, durably: from now on it is an instance. */
 MUST_CHECK struct fault instance_seal(struct instance *instance);
@@ -69,7 +68,8 @@ struct pidfile {
 #define PIDFILE_NONE ((struct pidfile){ -1, NULL })
 
 /** pidfile_take - Errors: FAULT_IN_USE ("smtpd runs already, as process 4711"), from errno. */
-MUST_CHECK struct fault pidfile_take(const struct instance *instance, const char *name, struct pidfile *out);
+MUST_CHECK struct fault pidfile_take(const struct instance *instance, const char *name,
+				     struct pidfile *out);
 /** pidfile_drop - remove it. Fine when not held. */
 void pidfile_drop(struct pidfile *pidfile);
 /** pidfile_holder - the process that holds run/NAME.pid now; 0 when none does. */

@@ -43,7 +43,8 @@ static void put_string(struct json_out *j, struct sv s)
 		size_t plain = 0, n = 1;
 		unsigned char c;
 
-		while (plain < s.len && s.p[plain] >= ' ' && s.p[plain] < 0x7f && s.p[plain] != '"' && s.p[plain] != '\\')
+		while (plain < s.len && s.p[plain] >= ' ' && s.p[plain] < 0x7f &&
+		       s.p[plain] != '"' && s.p[plain] != '\\')
 			plain++;
 		put(j, sv_sub(s, 0, plain));
 		sv_skip(&s, plain);
@@ -175,7 +176,8 @@ void json_out_value(struct json_out *j, const char *name, const struct json *val
 
 /* ---- reading ---- */
 
-/* jansson reads by recursion, 2048 levels deep: refuse what is deeper than we ever need before it starts. */
+/* jansson reads by recursion, 2048 levels deep: refuse what is deeper than we ever need before it
+ * starts. */
 static bool depth_is_fine(struct sv text)
 {
 	bool in_string = false;
@@ -210,7 +212,8 @@ struct fault json_parse(struct sv text, struct json **out)
 		return fault(FAULT_INVALID, "JSON: too many levels");
 	v = json_loadb(text.p ? text.p : "", text.len, JSON_REJECT_DUPLICATES, &error);
 	if (!v)
-		return fault_detail(FAULT_INVALID, "JSON: %s at octet %d", error.text, error.position);
+		return fault_detail(FAULT_INVALID, "JSON: %s at octet %d", error.text,
+				    error.position);
 	*out = (struct json *)(void *)v;
 	return FAULT_OK;
 }

@@ -1,6 +1,7 @@
 /* common/json.h - JSON for the control socket and for --json listings. The keeper of jansson.
- * Writing goes straight into a buffer, with any octets as input: text that is not UTF-8 is written with U+FFFD in place
- * of what is wrong. Reading is strict and bounded. Values belong to one thread at a time. */
+ * Writing goes straight into a buffer, with any octets as input: text that is not UTF-8 is written
+ * with U+FFFD in place of what is wrong. Reading is strict and bounded. Values belong to one thread
+ * at a time. */
 #ifndef COMMON_JSON_H
 #define COMMON_JSON_H
 
@@ -13,7 +14,8 @@
 struct json_out {
 	struct buf *to;         /* borrowed */
 	bool need_comma;
-	bool overflow;          /* the buffer's max was reached: what was written is not valid JSON */
+	/* the buffer's max was reached: what was written is not valid JSON */
+	bool overflow;
 	uint32_t depth;
 };
 
@@ -35,12 +37,14 @@ void json_out_null(struct json_out *j, const char *name);
 struct json;
 
 /** json_parse - read exactly one object or array.
- *  Refuses duplicate names, trailing octets, depth beyond JSON_DEPTH_MAX, text that is not UTF-8, U+0000.
+ *  Refuses duplicate names, trailing octets, depth beyond JSON_DEPTH_MAX, text that is not UTF-8,
+ * U+0000.
  *  @out: the caller owns it, json_free() ends it. Errors: FAULT_INVALID. */
 MUST_CHECK struct fault json_parse(struct sv text, struct json **out);
 void json_free(struct json **j);
 
-/* Everything below borrows from the value that was parsed, and is false, NULL or 0 for another type. NULL is fine. */
+/* Everything below borrows from the value that was parsed, and is false, NULL or 0 for another
+ * type. NULL is fine. */
 const struct json *json_get(const struct json *object, const char *name);
 bool json_value_is_object(const struct json *v);
 bool json_value_is_array(const struct json *v);

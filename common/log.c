@@ -16,7 +16,8 @@ static _Atomic int level_now = LOG_LEVEL_INFO;
 static const char *daemon_name = "postroom";
 static bool under_journald;     /* set before threads start */
 
-/* The names of the levels and their syslog priorities (RFC 5424 §6.2.1), which journald reads as "<3>". */
+/* The names of the levels and their syslog priorities (RFC 5424 §6.2.1), which journald reads as
+ * "<3>". */
 static const struct {
 	const char *name;
 	struct sv journal_prefix;
@@ -164,7 +165,8 @@ static void put_field(struct line *line, const struct log_field *field)
 	case LOG_T_I64:
 		if (field->v.i64 < 0)
 			put(line, SV("-"));
-		put_number(line, field->v.i64 < 0 ? -(uint64_t)field->v.i64 : (uint64_t)field->v.i64, 1);
+		put_number(line,
+			   field->v.i64 < 0 ? -(uint64_t)field->v.i64 : (uint64_t)field->v.i64, 1);
 		break;
 	case LOG_T_BOOL:
 		put(line, field->v.yes ? SV("yes") : SV("no"));
@@ -292,7 +294,8 @@ void log_start(const char *daemon)
 	char end;
 
 	daemon_name = daemon;
-	/* systemd.exec(5): device and inode of the stream, so that a redirected stderr is noticed. */
+	/* systemd.exec(5): device and inode of the stream, so that a redirected stderr is noticed.
+	 */
 	under_journald = journal && fstat(STDERR_FILENO, &st) == 0 &&
 	                 sscanf(journal, "%llu:%llu%c", &dev, &ino, &end) == 2 &&
 	                 dev == st.st_dev && ino == st.st_ino;
@@ -349,7 +352,8 @@ void log_ctx_set_peer(struct log_ctx *ctx, struct sv peer)
 	for (; n < peer.len && n < sizeof(ctx->peer) - 1; n++) {
 		char c = peer.p[n];
 
-		if (!ascii_is_digit(c) && !ascii_is_alpha(c) && c != '.' && c != ':' && c != '%' && c != '/')
+		if (!ascii_is_digit(c) && !ascii_is_alpha(c) && c != '.' && c != ':' && c != '%' &&
+		    c != '/')
 			break;
 		ctx->peer[n] = c;
 	}

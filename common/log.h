@@ -1,13 +1,14 @@
 /* common/log.h - the log: one finished action is one line of typed fields (logfmt).
  *
- *   ts=2026-11-21T19:12:57.123Z level=info daemon=imapd pid=812 sid=3f9c1a2b peer=192.0.2.7 event=imap.append.done
- *   mailbox=INBOX uid=7 took_ms=14
+ *   ts=2026-11-21T19:12:57.123Z level=info daemon=imapd pid=812 sid=3f9c1a2b peer=192.0.2.7
+ * event=imap.append.done mailbox=INBOX uid=7 took_ms=14
  *
- * A line is one write(2) of at most LOG_LINE_MAX octets (PIPE_BUF, so lines of several processes never mix) to
- * standard error, which may be the log file, opened for appending. Under journald the time is left to the journal
- * and the line starts with "<priority>". Untrusted text is safe as a value: it is cut at LOG_FIELD_MAX octets, and
- * whatever is not printable UTF-8 is written as \xNN (CWE-117). Never pass a password, a token or a message body.
- * All functions may be called from any thread; none of them fails, none allocates. */
+ * A line is one write(2) of at most LOG_LINE_MAX octets (PIPE_BUF, so lines of several processes
+ * never mix) to standard error, which may be the log file, opened for appending. Under journald the
+ * time is left to the journal and the line starts with "<priority>". Untrusted text is safe as a
+ * value: it is cut at LOG_FIELD_MAX octets, and whatever is not printable UTF-8 is written as \xNN
+ * (CWE-117). Never pass a password, a token or a message body. All functions may be called from any
+ * thread; none of them fails, none allocates. */
 #ifndef COMMON_LOG_H
 #define COMMON_LOG_H
 
@@ -71,19 +72,21 @@ bool log_wants(enum log_level level);
 /** log_write - write one line. @fields ends with KV_END. Called by the macros. */
 void log_write(enum log_level level, const struct log_ctx *ctx, const char *event,
                const struct log_field *fields);
-/** log_format - the line log_write would write, newline included, without time and process id; for tests and for the
- *  command line. @out should have a max of LOG_LINE_MAX. */
+/** log_format - the line log_write would write, newline included, without time and process id; for
+ * tests and for the command line. @out should have a max of LOG_LINE_MAX. */
 void log_format(struct buf *out, enum log_level level, const struct log_ctx *ctx, const char *event,
                 const struct log_field *fields);
 
-/** log_start - set the name that lines of this process carry, and look whether journald reads standard error.
+/** log_start - set the name that lines of this process carry, and look whether journald reads
+ * standard error.
  *  @daemon is borrowed for ever (a literal). */
 void log_start(const char *daemon);
 /** log_set_level - change the level now, for all threads. */
 void log_set_level(enum log_level level);
 enum log_level log_get_level(void);
-/** log_set_file - make this file standard error (made 0640 when missing), for us and for the processes we start: they need
- *  not open it. NULL or "" changes nothing. On a fault everything stays as it was. */
+/** log_set_file - make this file standard error (made 0640 when missing), for us and for the
+ * processes we start: they need not open it. NULL or "" changes nothing. On a fault everything
+ * stays as it was. */
 MUST_CHECK struct fault log_set_file(const char *path);
 /** log_ctx_init - a new random session id, no peer. */
 void log_ctx_init(struct log_ctx *ctx);

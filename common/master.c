@@ -80,8 +80,9 @@ int daemon_fail(const char *what, struct fault f)
 void daemon_report(const struct conf_report *report)
 {
 	for (size_t i = 0; i < report->count; i++)
-		log_error(NULL, "conf.error", KV_Z("file", report->errors[i].file), KV_U64("line", report->errors[i].line),
-		          KV_Z("text", report->errors[i].text));
+		log_error(NULL, "conf.error", KV_Z("file", report->errors[i].file),
+			  KV_U64("line", report->errors[i].line),
+			  KV_Z("text", report->errors[i].text));
 }
 
 struct fault log_level_from(const struct json *request, enum log_level *out)
@@ -112,7 +113,8 @@ static void on_worker_line(void *arg, struct sv line)
 		return;
 	f = json_parse(line, &message);
 	if (f.kind || !json_get_bool(message, "ready", &ready) || !ready) {
-		log_warn(NULL, "master.odd_line", KV_U64("worker", seat->number), KV_SV("line", line));
+		log_warn(NULL, "master.odd_line", KV_U64("worker", seat->number),
+			 KV_SV("line", line));
 		json_free(&message);
 		return;
 	}
@@ -126,8 +128,9 @@ static void on_worker_line(void *arg, struct sv line)
 	if (m->is_ready || m->is_stopping)
 		return;
 	m->is_ready = true;
-	event_emit(NULL, EVENT_DAEMON_READY, KV_Z("version", POSTROOM_VERSION), KV_U64("workers", m->seat_count),
-	           KV_U64("listeners", listener_count(m->listeners)));
+	event_emit(NULL, EVENT_DAEMON_READY, KV_Z("version", POSTROOM_VERSION),
+		   KV_U64("workers", m->seat_count),
+		   KV_U64("listeners", listener_count(m->listeners)));
 	if (!m->is_supervised)
 		notify_service_manager("READY=1");
 }
@@ -142,8 +145,8 @@ static void on_worker_pipe_end(void *arg)
 
 static const struct control_pipe_events worker_pipe_events = { on_worker_line, on_worker_pipe_end };
 
-/* The configuration in force, in memory: a worker that is started later gets the one that was checked, whatever the
- * file says by then. */
+/* The configuration in force, in memory: a worker that is started later gets the one that was
+ * checked, whatever the file says by then. */
 static struct fault write_conf(const struct conf *conf, int *out)
 {
 	struct buf text;
@@ -154,7 +157,8 @@ static struct fault write_conf(const struct conf *conf, int *out)
 	conf_show(conf, false, &text);
 	if (fd < 0)
 		f = fault_errno("memfd", "configuration");
-	else if (write(fd, text.p ? text.p : "", text.len) != (ssize_t)text.len || lseek(fd, 0, SEEK_SET) != 0)
+	else if (write(fd, text.p ? text.p : "", text.len) != (ssize_t)text.len ||
+		 lseek(fd, 0, SEEK_SET) != 0)
 		f = fault_errno("write", "configuration");
 	buf_done(&text);
 	if (f.kind && fd >= 0)
@@ -171,7 +175,8 @@ static void close_fd(int *fd)
 	*fd = -1;
 }
 
-static struct fault prepare_worker(void *arg, const char *const **argv, const int **keep, size_t *keep_count)
+static struct fault prepare_worker(void *arg, const char *const **argv, const int **keep,
+				   size_t *keep_count)
 {
 	struct seat *seat = arg;
 	struct master *m = seat->master;
@@ -243,16 +248,19 @@ static void on_worker_ended(void *arg, int status, uint64_t restart_ms)
 	seat->is_ready = false;
 	control_pipe_free(&seat->pipe);
 	event_emit(NULL, EVENT_WORKER_END, KV_U64("worker", seat->number),
-	           KV_I64("status", WIFEXITED(status) ? WEXITSTATUS(status) : -1),
-	           KV_I64("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0),
-	           KV_Z("reason", seat->was_stuck ? "stuck in a write transaction" : m->is_stopping ? "stop" : "died"),
-	           KV_I64("delay_ms", restart_ms == UINT64_MAX ? -1 : (int64_t)restart_ms));
+		   KV_I64("status", WIFEXITED(status) ? WEXITSTATUS(status) : -1),
+		   KV_I64("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0),
+		   KV_Z("reason", seat->was_stuck  ? "stuck in a write transaction"
+				  : m->is_stopping ? "stop"
+						   : "died"),
+		   KV_I64("delay_ms", restart_ms == UINT64_MAX ? -1 : (int64_t)restart_ms));
 	seat->was_stuck = false;
 	if (m->is_stopping && supervisor_running(m->supervisor) == 0)
 		loop_stop(m->loop);
 }
 
-static const struct child_events worker_events = { prepare_worker, on_worker_started, on_worker_ended };
+static const struct child_events worker_events = { prepare_worker, on_worker_started,
+						   on_worker_ended };
 
 static void on_watch(struct timer *t)
 {
@@ -261,12 +269,14 @@ static void on_watch(struct timer *t)
 	timer_start_ms(&m->watch, WATCH_MS);
 	for (size_t i = 0; i < m->seat_count; i++) {
 		struct seat *seat = &m->seats[i];
-		uint64_t inside_ms = seat->page && child_pid(seat->child) ? watchdog_longest_ms(seat->page) : 0;
+		uint64_t inside_ms =
+			seat->page && child_pid(seat->child) ? watchdog_longest_ms(seat->page) : 0;
 
 		if (inside_ms <= m->conf->host.stuck_ms || seat->was_stuck)
 			continue;
-		log_error(NULL, "watchdog.kill", KV_U64("worker", seat->number), KV_U64("inside_ms", inside_ms),
-		          KV_I64("worker_pid", child_pid(seat->child)));
+		log_error(NULL, "watchdog.kill", KV_U64("worker", seat->number),
+			  KV_U64("inside_ms", inside_ms),
+			  KV_I64("worker_pid", child_pid(seat->child)));
 		seat->was_stuck = true;
 		child_kill(seat->child);
 	}
@@ -324,8 +334,8 @@ static struct fault reload(struct master *m, struct conf_report *report, struct 
 {
 	struct conf *fresh = NULL;
 	struct buf text;
-	struct fault f = conf_load(instance_path(m->instance, INSTANCE_CONF), instance_path(m->instance, INSTANCE_ROOT),
-	                           report, &fresh);
+	struct fault f = conf_load(instance_path(m->instance, INSTANCE_CONF),
+				   instance_path(m->instance, INSTANCE_ROOT), report, &fresh);
 
 	if (f.kind) {
 		daemon_report(report);
@@ -334,7 +344,9 @@ static struct fault reload(struct master *m, struct conf_report *report, struct 
 	buf_init(&text, RELOAD_TEXT_MAX / 2);   /* quoting may double it */
 	conf_show(fresh, false, &text);
 	if (text.max - text.len < 4096) {
-		f = fault(FAULT_LIMIT, "the configuration is too large to be handed to running workers: restart");
+		f = fault(
+			FAULT_LIMIT,
+			"the configuration is too large to be handed to running workers: restart");
 	} else {
 		conf_diff(m->conf, fresh, note_difference, d);
 		conf_unref(&m->conf);
@@ -523,7 +535,8 @@ static void on_other_verb(void *arg, struct sv verb, struct sv line, struct cont
 			if (m->is_ready)
 				pass_on(m, &reply, line);
 			else
-				control_finish(&reply, fault(FAULT_UNAVAILABLE, "no worker is ready yet"));
+				control_finish(&reply,
+					       fault(FAULT_UNAVAILABLE, "no worker is ready yet"));
 			return;
 		}
 	control_finish(&reply, fault_detail(FAULT_UNSUPPORTED, "%s has no verb %.*s", m->spec->name,
@@ -561,7 +574,8 @@ static void die_with_parent(pid_t parent)
 static struct fault give_up_root(struct master *m)
 {
 	pid_t parent = getppid();
-	struct fault f = privilege_drop(m->conf->host.user, instance_path(m->instance, INSTANCE_ROOT), &m->privileges);
+	struct fault f = privilege_drop(m->conf->host.user,
+					instance_path(m->instance, INSTANCE_ROOT), &m->privileges);
 
 	if (f.kind)
 		return f;
@@ -595,8 +609,8 @@ static struct fault start_loop(struct master *m)
 	return e ? fault_detail(FAULT_INTERNAL, "signal handler: %s", uv_strerror(e)) : FAULT_OK;
 }
 
-/* It may read and execute, for the workers' sake, and write in the instance alone: an owner who is root owns more than that.
- * Each worker narrows this down to what it needs. */
+/* It may read and execute, for the workers' sake, and write in the instance alone: an owner who is
+ * root owns more than that. Each worker narrows this down to what it needs. */
 static struct fault enter_sandbox(const struct master *m)
 {
 	const struct sandbox_path paths[] = {
@@ -604,7 +618,8 @@ static struct fault enter_sandbox(const struct master *m)
 		{ instance_path(m->instance, INSTANCE_ROOT), SANDBOX_READ | SANDBOX_WRITE },
 	};
 
-	return sandbox_enter(&(struct sandbox_rules){ .paths = paths, .path_count = ARRAY_LEN(paths), .may_execute = true });
+	return sandbox_enter(&(struct sandbox_rules){
+		.paths = paths, .path_count = ARRAY_LEN(paths), .may_execute = true });
 }
 
 static void start_workers(struct master *m)
@@ -663,15 +678,16 @@ static struct fault master_start(struct master *m, const char *root, const char 
 	if (f.kind)
 		return f;
 	*stage = "configuration";
-	f = conf_load(instance_path(m->instance, INSTANCE_CONF), instance_path(m->instance, INSTANCE_ROOT), &report,
-	              &m->conf);
+	f = conf_load(instance_path(m->instance, INSTANCE_CONF),
+		      instance_path(m->instance, INSTANCE_ROOT), &report, &m->conf);
 	daemon_report(&report);
 	conf_report_done(&report);
 	if (f.kind)
 		return f;
 	other = pidfile_holder(m->instance, m->spec->name);
 	if (other)
-		return fault_detail(FAULT_IN_USE, "%s runs already, as process %d", m->spec->name, (int)other);
+		return fault_detail(FAULT_IN_USE, "%s runs already, as process %d", m->spec->name,
+				    (int)other);
 	m->open_files = open_files_raise(m->conf->host.open_files);
 	*stage = "listeners";
 	f = bind_listeners(m);
@@ -695,9 +711,13 @@ static struct fault master_start(struct master *m, const char *root, const char 
 	return f;
 }
 
-static int master_main(const struct daemon_spec *spec, const char *program, const char *root, bool is_supervised)
+static int master_main(const struct daemon_spec *spec, const char *program, const char *root,
+		       bool is_supervised)
 {
-	struct master m = { .spec = spec, .program = program, .is_supervised = is_supervised, .pidfile = PIDFILE_NONE };
+	struct master m = { .spec = spec,
+			    .program = program,
+			    .is_supervised = is_supervised,
+			    .pidfile = PIDFILE_NONE };
 	const char *stage = "";
 	struct fault f = master_start(&m, root, &stage);
 	int code = 0;
@@ -728,8 +748,18 @@ static void print_help(const struct daemon_spec *spec)
 	       "Example: %s --root /var/lib/postroom\n", spec->name, spec->doc, spec->name);
 }
 
-enum { OPT_ROOT = 256, OPT_FOREGROUND, OPT_SUPERVISED, OPT_WORKER, OPT_CONTROL, OPT_WATCHDOG, OPT_CONF, OPT_LISTENERS,
-       OPT_VERSION, OPT_HELP };
+enum {
+	OPT_ROOT = 256,
+	OPT_FOREGROUND,
+	OPT_SUPERVISED,
+	OPT_WORKER,
+	OPT_CONTROL,
+	OPT_WATCHDOG,
+	OPT_CONF,
+	OPT_LISTENERS,
+	OPT_VERSION,
+	OPT_HELP
+};
 
 static bool read_int(const char *text, int *out)
 {

@@ -1,13 +1,15 @@
-/* common/master.h - what every daemon is made of: a master that binds, supervises and answers the control socket, and
- * workers that serve.
+/* common/master.h - what every daemon is made of: a master that binds, supervises and answers the
+ * control socket, and workers that serve.
  *
  *   int main(int argc, char **argv) { return daemon_main(&imapd_spec, argc, argv); }
  *
- * The master reads the configuration, binds the listeners, drops privileges and starts the workers by executing the program
- * again with the listening sockets and a control pipe: a worker inherits no memory. It parses nothing from the network.
+ * The master reads the configuration, binds the listeners, drops privileges and starts the workers
+ * by executing the program again with the listening sockets and a control pipe: a worker inherits
+ * no memory. It parses nothing from the network.
  *
  *   SIGTERM, SIGINT   stop: accept no more, let sessions finish what they do, at most stop-time
- *   SIGHUP            reload: configuration, certificates, log file; on an error everything stays as it was
+ *   SIGHUP            reload: configuration, certificates, log file; on an error everything stays
+ * as it was
  *
  * Exit codes: 0 stopped, 1 failed (the log says why), 2 usage, 4 runs already. */
 #ifndef COMMON_MASTER_H
@@ -37,33 +39,38 @@ struct worker {
 
 /* What a daemon is. A constant. Functions are called on the loop's thread of a worker. */
 struct daemon_spec {
-	const char *name;                       /* "imapd": program, log, control socket, pid file */
+	/* "imapd": program, log, control socket, pid file */
+	const char *name;
 	const char *doc;                        /* one line for --help */
 	const struct listener_kind *kinds;      /* listeners it serves */
 	size_t kind_count;
-	/* Places of the instance it may change (beyond reading configuration and certificates), and those it may read:
-	 * bits 1u << INSTANCE_... */
+	/* Places of the instance it may change (beyond reading configuration and certificates), and
+	 * those it may read: bits 1u << INSTANCE_... */
 	unsigned writes, reads;
-	/* Optional: before the sandbox closes. Opens what lies outside the instance (plugins, devices). Starts no threads
-	 * and submits no jobs. */
+	/* Optional: before the sandbox closes. Opens what lies outside the instance (plugins,
+	 * devices). Starts no threads and submits no jobs. */
 	struct fault (*open)(struct worker *w);
-	/* Inside the sandbox: open stores, start to accept (listener_accept). On a fault the worker ends, and is
-	 * started again later. */
+	/* Inside the sandbox: open stores, start to accept (listener_accept). On a fault the worker
+	 * ends, and is started again later. */
 	struct fault (*start)(struct worker *w);
-	/* Optional: w->conf is new, *was is the one before (borrowed for the call). TLS and listener limits are done. */
+	/* Optional: w->conf is new, *was is the one before (borrowed for the call). TLS and
+	 * listener limits are done. */
 	void (*reload)(struct worker *w, const struct conf *was);
-	/* Begin to stop: listeners accept no more already. Let sessions finish, then call worker_stopped(). After stop-time
-	 * the frame does not wait any longer. */
+	/* Begin to stop: listeners accept no more already. Let sessions finish, then call
+	 * worker_stopped(). After stop-time the frame does not wait any longer. */
 	void (*stop)(struct worker *w);
-	/* The loop has ended and its members are closed: release *state. */
+	/* The loop has ended and its members are closed: release *state, which may be NULL when the
+	 * start failed. */
 	void (*end)(struct worker *w);
 	/* Optional: members for this worker's line of `status` (sessions, counters). */
 	void (*status)(struct worker *w, struct json_out *j);
-	/* Optional: verbs answered by workers, arg is the struct worker. Ends with a row without a name. */
+	/* Optional: verbs answered by workers, arg is the struct worker. Ends with a row without a
+	 * name. */
 	const struct control_verb *verbs;
 };
 
-/** daemon_main - the whole life of a daemon's master or worker. Returns the exit code of the process. */
+/** daemon_main - the whole life of a daemon's master or worker. Returns the exit code of the
+ * process. */
 int daemon_main(const struct daemon_spec *spec, int argc, char **argv);
 
 /** worker_stopped - all sessions are done; the worker ends. Called from stop() or later. */

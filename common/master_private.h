@@ -6,8 +6,8 @@
 
 /* Between the two, besides requests and answers (control.h), each a line:
  *   worker to master   {"ready":true}                     it serves
- *   master to worker   {"do":"reload","conf":"..."}       take over this configuration, which the master has checked
- */
+ *   master to worker   {"do":"reload","conf":"..."}       take over this configuration, which the
+ * master has checked */
 
 /* How a worker is told what it is: options of its command line that no person gives. */
 struct worker_args {
@@ -21,7 +21,8 @@ struct worker_args {
 /* Configuration text that fits into one line to a worker, quoted. */
 #define RELOAD_TEXT_MAX (CONTROL_LINE_MAX - 1024)
 
-/** daemon_fail - an error at start: to the log, in words for the person at the keyboard. Returns the exit code. */
+/** daemon_fail - an error at start: to the log, in words for the person at the keyboard. Returns
+ * the exit code. */
 int daemon_fail(const char *what, struct fault f);
 /** daemon_report - errors of a configuration file, one line each, to the log. */
 void daemon_report(const struct conf_report *report);

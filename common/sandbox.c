@@ -38,8 +38,10 @@ static struct fault try_walls(const struct sandbox_rules *rules)
 {
 	if (entered.landlock) {
 		/* A master may read everywhere, and write in its instance only. */
-		int fd = open("/", rules->may_execute ? O_TMPFILE | O_WRONLY | O_CLOEXEC : O_RDONLY | O_DIRECTORY | O_CLOEXEC,
-		              0600);
+		int fd = open("/",
+			      rules->may_execute ? O_TMPFILE | O_WRONLY | O_CLOEXEC
+						 : O_RDONLY | O_DIRECTORY | O_CLOEXEC,
+			      0600);
 
 		if (fd >= 0) {
 			close(fd);
@@ -52,7 +54,8 @@ static struct fault try_walls(const struct sandbox_rules *rules)
 		static char *const argv[] = { NULL };
 
 		if (syscall(SYS_execve, "", argv, argv) != -1 || errno != EPERM)
-			return fault(FAULT_DENIED, "the sandbox does not hold: execve was not refused");
+			return fault(FAULT_DENIED,
+				     "the sandbox does not hold: execve was not refused");
 	}
 	return FAULT_OK;
 }
@@ -68,7 +71,8 @@ struct fault sandbox_enter(const struct sandbox_rules *rules)
 		return fault_errno("prctl", "no new privileges");
 	f = landlock_enter(rules, &entered.landlock, entered.landlock_detail);
 	if (!f.kind && rules->may_execute)
-		snprintf(entered.seccomp_detail, sizeof(entered.seccomp_detail), "not here: workers would inherit it");
+		snprintf(entered.seccomp_detail, sizeof(entered.seccomp_detail),
+			 "not here: workers would inherit it");
 	else if (!f.kind)
 		f = seccomp_enter(&entered.seccomp, entered.seccomp_detail);
 	if (!f.kind)
@@ -76,7 +80,8 @@ struct fault sandbox_enter(const struct sandbox_rules *rules)
 	return f;
 }
 
-static void set_layer(struct sandbox_layer *layer, const char *name, bool active, const char *detail)
+static void set_layer(struct sandbox_layer *layer, const char *name, bool active,
+		      const char *detail)
 {
 	layer->name = name;
 	layer->active = active;
@@ -88,7 +93,8 @@ void sandbox_facts(struct sandbox_layer out[static SANDBOX_LAYERS])
 	bool no_new = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1;
 	bool bare = privilege_has_none(), silent = core_dumps_are_off();
 
-	set_layer(&out[0], "no-new-privileges", no_new, no_new ? "asked from the kernel" : "not set");
+	set_layer(&out[0], "no-new-privileges", no_new,
+		  no_new ? "asked from the kernel" : "not set");
 	set_layer(&out[1], "landlock", entered.landlock, entered.landlock_detail);
 	set_layer(&out[2], "seccomp", entered.seccomp, entered.seccomp_detail);
 	set_layer(&out[3], "capabilities", bare, bare ? "none left" : "some are left");

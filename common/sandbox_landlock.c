@@ -1,5 +1,6 @@
-/* Landlock by its system calls: the file system and TCP, narrowed to what the rules name. The constants are ours, since the
- * headers of a build machine may be older than the kernel that runs the program (landlock(7), uapi/linux/landlock.h). */
+/* Landlock by its system calls: the file system and TCP, narrowed to what the rules name. The
+ * constants are ours, since the headers of a build machine may be older than the kernel that runs
+ * the program (landlock(7), uapi/linux/landlock.h). */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -55,18 +56,30 @@ struct path_beneath_attr {
 	int32_t parent_fd;
 } __attribute__((packed));
 
-/* Older than this, files cannot be linked or renamed between folders at all, which delivery needs. */
+/* Older than this, files cannot be linked or renamed between folders at all, which delivery needs.
+ */
 #define ABI_MIN 2
 
-/* What every program needs at some time: shared libraries and character sets are loaded when they are first used. */
+/* What every program needs at some time: shared libraries and character sets are loaded when they
+ * are first used. */
 static const struct sandbox_path common_paths[] = {
-	{ "/usr/lib", SANDBOX_READ }, { "/usr/lib64", SANDBOX_READ }, { "/lib", SANDBOX_READ }, { "/lib64", SANDBOX_READ },
-	{ "/usr/local/lib", SANDBOX_READ }, { "/usr/share/zoneinfo", SANDBOX_READ }, { "/etc/localtime", SANDBOX_READ },
-	{ "/etc/ld.so.cache", SANDBOX_READ }, { "/etc/ssl", SANDBOX_READ }, { "/etc/pki", SANDBOX_READ },
-	{ "/dev/random", SANDBOX_READ }, { "/dev/urandom", SANDBOX_READ }, { "/dev/null", SANDBOX_READ | SANDBOX_WRITE },
-	{ "/proc/sys/kernel/random", SANDBOX_READ }, { "/sys/devices/system/cpu", SANDBOX_READ },
+	{ "/usr/lib", SANDBOX_READ },
+	{ "/usr/lib64", SANDBOX_READ },
+	{ "/lib", SANDBOX_READ },
+	{ "/lib64", SANDBOX_READ },
+	{ "/usr/local/lib", SANDBOX_READ },
+	{ "/usr/share/zoneinfo", SANDBOX_READ },
+	{ "/etc/localtime", SANDBOX_READ },
+	{ "/etc/ld.so.cache", SANDBOX_READ },
+	{ "/etc/ssl", SANDBOX_READ },
+	{ "/etc/pki", SANDBOX_READ },
+	{ "/dev/random", SANDBOX_READ },
+	{ "/dev/urandom", SANDBOX_READ },
+	{ "/dev/null", SANDBOX_READ | SANDBOX_WRITE },
+	{ "/proc/sys/kernel/random", SANDBOX_READ },
+	{ "/sys/devices/system/cpu", SANDBOX_READ },
 #if SANITIZED
-	{ "/proc", SANDBOX_READ | SANDBOX_WRITE },      /* maps for reports; tasks for the leak check */
+	{ "/proc", SANDBOX_READ | SANDBOX_WRITE }, /* maps for reports; tasks for the leak check */
 	{ "/usr", SANDBOX_READ },
 #endif
 };
@@ -89,8 +102,8 @@ static uint64_t rights_of(unsigned access)
 	if (access & SANDBOX_READ)
 		rights |= FS_READ_FILE | FS_READ_DIR;
 	if (access & SANDBOX_WRITE)
-		rights |= FS_WRITE_FILE | FS_REMOVE_DIR | FS_REMOVE_FILE | FS_MAKE_DIR | FS_MAKE_REG | FS_MAKE_SYM |
-		          FS_REFER | FS_TRUNCATE;
+		rights |= FS_WRITE_FILE | FS_REMOVE_DIR | FS_REMOVE_FILE | FS_MAKE_DIR |
+			  FS_MAKE_REG | FS_MAKE_SYM | FS_REFER | FS_TRUNCATE;
 	if (access & SANDBOX_EXECUTE)
 		rights |= FS_EXECUTE;
 	return rights;
@@ -139,12 +152,14 @@ struct fault landlock_enter(const struct sandbox_rules *rules, bool *active, cha
 
 	*active = false;
 	if (abi < 0) {
-		snprintf(detail, 96, "%s", errno == EOPNOTSUPP ? "the kernel has it switched off (boot option lsm=)" :
-		         "the kernel has none (5.13 is the first)");
+		snprintf(detail, 96, "%s",
+			 errno == EOPNOTSUPP ? "the kernel has it switched off (boot option lsm=)"
+					     : "the kernel has none (5.13 is the first)");
 		return FAULT_OK;
 	}
 	if (abi < ABI_MIN) {
-		snprintf(detail, 96, "the kernel's is too old for links between folders (5.19 is the first)");
+		snprintf(detail, 96,
+			 "the kernel's is too old for links between folders (5.19 is the first)");
 		return FAULT_OK;
 	}
 	ruleset = make_ruleset(abi, rules->may_connect);
@@ -159,7 +174,8 @@ struct fault landlock_enter(const struct sandbox_rules *rules, bool *active, cha
 	close(ruleset);
 	if (f.kind)
 		return f;
-	snprintf(detail, 96, "ABI %d: files%s%s", abi, abi >= 4 ? ", TCP" : "", abi >= 6 ? ", signals" : "");
+	snprintf(detail, 96, "ABI %d: files%s%s", abi, abi >= 4 ? ", TCP" : "",
+		 abi >= 6 ? ", signals" : "");
 	*active = true;
 	return FAULT_OK;
 }

@@ -1,12 +1,13 @@
-/* common/sandbox_private.h - the parts of the sandbox: sandbox_privilege.c, sandbox_landlock.c and sandbox_seccomp.c
- * do one layer each, sandbox.c puts them in order and tries whether they hold. */
+/* common/sandbox_private.h - the parts of the sandbox: sandbox_privilege.c, sandbox_landlock.c and
+ * sandbox_seccomp.c do one layer each, sandbox.c puts them in order and tries whether they hold. */
 #ifndef COMMON_SANDBOX_PRIVATE_H
 #define COMMON_SANDBOX_PRIVATE_H
 
 #include "common/sandbox.h"
 
 #if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                         \
+	__has_feature(memory_sanitizer)
 #define SANITIZED 1
 #endif
 #endif
@@ -18,7 +19,8 @@
 #endif
 
 /** landlock_enter - *active is false, with a reason in detail, when the kernel cannot. */
-MUST_CHECK struct fault landlock_enter(const struct sandbox_rules *rules, bool *active, char detail[static 96]);
+MUST_CHECK struct fault landlock_enter(const struct sandbox_rules *rules, bool *active,
+				       char detail[static 96]);
 MUST_CHECK struct fault seccomp_enter(bool *active, char detail[static 96]);
 /** privilege_has_none - are all capability sets empty? */
 bool privilege_has_none(void);

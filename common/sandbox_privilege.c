@@ -60,7 +60,8 @@ bool privilege_has_none(void)
 	return same;
 }
 
-/* Nothing in any set, and nothing that execve() of a file with capabilities or as user 0 could bring back. */
+/* Nothing in any set, and nothing that execve() of a file with capabilities or as user 0 could
+ * bring back. */
 static struct fault drop_capabilities(void)
 {
 	cap_t none;
@@ -68,7 +69,8 @@ static struct fault drop_capabilities(void)
 
 	for (cap_value_t cap = 0; cap_get_bound(cap) >= 0; cap++)
 		if (cap_get_bound(cap) == 1 && cap_drop_bound(cap) != 0 && geteuid() == 0)
-			return fault(FAULT_DENIED, "the bounding set of capabilities cannot be emptied");
+			return fault(FAULT_DENIED,
+				     "the bounding set of capabilities cannot be emptied");
 	if (cap_reset_ambient() != 0 && errno != EINVAL && errno != ENOSYS)
 		return fault(FAULT_DENIED, "the ambient capabilities cannot be emptied");
 	none = cap_init();
@@ -108,7 +110,8 @@ struct fault privilege_drop(const char *user, const char *root, const char **how
 	if (user[0]) {
 		pw = getpwnam(user);
 		if (!pw)
-			return fault_detail(FAULT_NOT_FOUND, "option user: there is no user %s", user);
+			return fault_detail(FAULT_NOT_FOUND, "option user: there is no user %s",
+					    user);
 		uid = pw->pw_uid;
 		gid = pw->pw_gid;
 	} else {
@@ -119,15 +122,19 @@ struct fault privilege_drop(const char *user, const char *root, const char **how
 		pw = getpwuid(uid);
 	}
 	if (uid == 0) {
-		/* The instance is root's: its files need user 0, and nothing of what makes root more than an owner. */
-		snprintf(text, sizeof(text), "user 0, every capability dropped (%s belongs to root)",
-		         user[0] ? "option user" : "the instance");
+		/* The instance is root's: its files need user 0, and nothing of what makes root
+		 * more than an owner. */
+		snprintf(text, sizeof(text),
+			 "user 0, every capability dropped (%s belongs to root)",
+			 user[0] ? "option user" : "the instance");
 		*how = text;
 		return drop_capabilities();
 	}
-	snprintf(text, sizeof(text), "user %.64s (uid %u)", pw ? pw->pw_name : "without a name", (unsigned)uid);
+	snprintf(text, sizeof(text), "user %.64s (uid %u)", pw ? pw->pw_name : "without a name",
+		 (unsigned)uid);
 	*how = text;
-	/* The bounding set needs CAP_SETPCAP, so it goes first; setresuid() then clears the rest. */
+	/* The bounding set needs CAP_SETPCAP, so it goes first; setresuid() then clears the rest.
+	 */
 	for (cap_value_t cap = 0; cap_get_bound(cap) >= 0; cap++)
 		if (cap != CAP_SETUID && cap != CAP_SETGID)
 			cap_drop_bound(cap);

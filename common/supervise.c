@@ -39,8 +39,9 @@ struct child {
 /* ---- starting ---- */
 
 /* In the child, between fork and exec: async-signal-safe calls only. */
-static __attribute__((noreturn)) void become_program(const char *path, const char *const *argv, const int *keep,
-                                                     size_t keep_count, pid_t parent)
+static __attribute__((noreturn)) void become_program(const char *path, const char *const *argv,
+						     const int *keep, size_t keep_count,
+						     pid_t parent)
 {
 	sigset_t none;
 
@@ -178,7 +179,8 @@ void supervisor_free(struct supervisor **supervisor)
 	*supervisor = NULL;
 }
 
-struct child *child_add(struct supervisor *supervisor, const char *path, const struct child_events *events, void *arg)
+struct child *child_add(struct supervisor *supervisor, const char *path,
+			const struct child_events *events, void *arg)
 {
 	struct child *child = xcalloc(1, sizeof(*child));
 

@@ -10,8 +10,9 @@
 
 #include "common/banned.h"
 
-/* One slot per thread that may be inside at a time: pools have 64 threads at most, and a transaction of the directory may be
- * open beside one of an index. A thread that finds no slot is not watched. */
+/* One slot per thread that may be inside at a time: pools have 64 threads at most, and a
+ * transaction of the directory may be open beside one of an index. A thread that finds no slot is
+ * not watched. */
 #define SLOTS 128
 #define NO_SLOT SLOTS
 
@@ -123,7 +124,8 @@ uint64_t watchdog_longest_ms(const struct watchdog_page *page)
 	for (unsigned i = 0; i < SLOTS; i++) {
 		uint64_t since = atomic_load(&page->page->since_ms[i]);
 
-		/* A worker that writes nonsense here harms itself only: the master reads numbers. */
+		/* A worker that writes nonsense here harms itself only: the master reads numbers.
+		 */
 		if (since && since < now && now - since > longest)
 			longest = now - since;
 	}

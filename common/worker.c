@@ -39,9 +39,12 @@ static struct worker_private *private_of(struct worker *w)
 
 static void on_patience_end(struct timer *t)
 {
-	struct worker_private *p = (struct worker_private *)(void *)((char *)t - offsetof(struct worker_private, patience));
+	struct worker_private *p =
+		(struct worker_private *)(void *)((char *)t -
+						  offsetof(struct worker_private, patience));
 
-	log_warn(NULL, "worker.cut_off", KV_Z("reason", "sessions were still busy when stop-time was over"));
+	log_warn(NULL, "worker.cut_off",
+		 KV_Z("reason", "sessions were still busy when stop-time was over"));
 	loop_stop(p->worker.loop);
 }
 
@@ -80,7 +83,10 @@ static struct fault open_tls(struct worker *w)
 	const struct conf_tls *conf = &w->conf->tls;
 	const struct tls_pair pair = { .cert_path = conf->certificate, .key_path = conf->key };
 	const struct tls_settings settings = {
-		.pairs = &pair, .count = 1, .is_tls13_only = conf->minimum == CONF_TLS_1_3, .has_ktls = conf->ktls,
+		.pairs = &pair,
+		.count = 1,
+		.is_tls13_only = conf->minimum == CONF_TLS_1_3,
+		.has_ktls = conf->ktls,
 	};
 
 	return w->tls ? tls_server_reload(w->tls) : tls_server_new(&settings, &w->tls);
@@ -91,7 +97,8 @@ static void reload(struct worker_private *p, struct sv text)
 	struct worker *w = &p->worker;
 	struct conf_report report = { NULL, 0, false };
 	struct conf *was = w->conf, *is = NULL;
-	struct fault f = conf_parse(text, "reload", instance_path(w->instance, INSTANCE_ROOT), &report, &is);
+	struct fault f =
+		conf_parse(text, "reload", instance_path(w->instance, INSTANCE_ROOT), &report, &is);
 
 	daemon_report(&report);
 	conf_report_done(&report);
@@ -123,8 +130,9 @@ static void run_status(void *arg, const struct json *request, struct control_rep
 	json_out_i64(j, "pid", getpid());
 	json_out_u64(j, "uptime_s", (loop_now_ms(w->loop) - p->started_ms) / 1000);
 	json_out_u64(j, "accepted", stats.accepted);
-	json_out_u64(j, "refused", stats.refused_total + stats.refused_address + stats.refused_network +
-	             stats.refused_rate + stats.refused_descriptors + stats.refused_no_tls);
+	json_out_u64(j, "refused",
+		     stats.refused_total + stats.refused_address + stats.refused_network +
+			     stats.refused_rate + stats.refused_descriptors + stats.refused_no_tls);
 	json_out_u64(j, "strangers", stats.strangers);
 	json_out_u64(j, "connections", stats.streams);
 	json_out_bool(j, "tls", w->tls != NULL);
@@ -215,7 +223,8 @@ static void add_path(struct paths *paths, const char *path, unsigned access)
 	paths->items[paths->count++] = (struct sandbox_path){ path, access };
 }
 
-/* The folder of a file that is replaced by renaming, and the folder where it really lies: certificates are often links. */
+/* The folder of a file that is replaced by renaming, and the folder where it really lies:
+ * certificates are often links. */
 static void add_folders_of(struct paths *paths, const char *file)
 {
 	char *copies[] = { xstrdup(file), realpath(file, NULL) };
@@ -242,11 +251,13 @@ static struct fault enter_sandbox(struct worker_private *p)
 		if (p->spec->writes & 1u << place)
 			access |= SANDBOX_READ | SANDBOX_WRITE;
 		if (access)
-			add_path(&paths, instance_path(w->instance, (enum instance_place)place), access);
+			add_path(&paths, instance_path(w->instance, (enum instance_place)place),
+				 access);
 	}
 	add_folders_of(&paths, w->conf->tls.certificate);
 	add_folders_of(&paths, w->conf->tls.key);
-	f = sandbox_enter(&(struct sandbox_rules){ .paths = paths.items, .path_count = paths.count });
+	f = sandbox_enter(
+		&(struct sandbox_rules){ .paths = paths.items, .path_count = paths.count });
 	for (size_t i = 0; i < paths.owned_count; i++)
 		free(paths.owned[i]);
 	return f;
@@ -272,7 +283,8 @@ static struct fault read_conf(struct worker *w, int fd)
 	}
 	close(fd);
 	if (!f.kind)
-		f = conf_parse(buf_sv(&text), "master", instance_path(w->instance, INSTANCE_ROOT), &report, &w->conf);
+		f = conf_parse(buf_sv(&text), "master", instance_path(w->instance, INSTANCE_ROOT),
+			       &report, &w->conf);
 	daemon_report(&report);
 	conf_report_done(&report);
 	buf_done(&text);
@@ -299,14 +311,15 @@ static struct fault make_loop(struct worker_private *p, const struct worker_args
 	return e ? fault_detail(FAULT_INTERNAL, "signal handler: %s", uv_strerror(e)) : FAULT_OK;
 }
 
-static struct fault import_listeners(struct worker *w, const struct daemon_spec *spec, const char *text)
+static struct fault import_listeners(struct worker *w, const struct daemon_spec *spec,
+				     const char *text)
 {
 	w->listeners = listener_set_new(w->conf, spec->kinds, spec->kind_count);
 	return listener_import(w->listeners, sv_z(text), w->number);
 }
 
-static struct fault worker_start(struct worker_private *p, const char *root, const struct worker_args *args,
-                                 const char **stage)
+static struct fault worker_start(struct worker_private *p, const char *root,
+				 const struct worker_args *args, const char **stage)
 {
 	struct worker *w = &p->worker;
 	struct fault f;
@@ -333,7 +346,8 @@ static struct fault worker_start(struct worker_private *p, const char *root, con
 	kv_set_txn_hooks(watchdog_enter, watchdog_leave);
 	f = open_tls(w);
 	if (f.kind)
-		log_error(NULL, "tls.unusable", KV_FAULT("error", f));  /* the rest of the service is there all the same */
+		log_error(NULL, "tls.unusable",
+			  KV_FAULT("error", f)); /* the rest of the service is there all the same */
 	*stage = "open";
 	f = p->spec->open ? p->spec->open(w) : FAULT_OK;
 	*stage = f.kind ? *stage : "sandbox";
@@ -351,7 +365,8 @@ int worker_main(const struct daemon_spec *spec, const char *root, const struct w
 	struct fault f;
 	int code = 0;
 
-	/* Ctrl-C and a closing terminal reach the whole group; the master decides what they mean. */
+	/* Ctrl-C and a closing terminal reach the whole group; the master decides what they mean.
+	 */
 	signal(SIGINT, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	fcntl(args->control_fd, F_SETFD, FD_CLOEXEC);

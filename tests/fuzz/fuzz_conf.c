@@ -1,4 +1,5 @@
-/* postroom.conf: any octets give a configuration or a report, and what is shown reads back as the same. */
+/* postroom.conf: any octets give a configuration or a report, and what is shown reads back as the
+ * same. */
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -21,9 +22,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct conf_report report = { NULL, 0, false };
 	struct conf *conf = NULL, *again = NULL;
-	struct fault f = conf_parse(sv_from((const char *)data, size), "fuzz", "/srv/mail", &report, &conf);
+	struct fault f =
+		conf_parse(sv_from((const char *)data, size), "fuzz", "/srv/mail", &report, &conf);
 
-	if ((f.kind == FAULT_NONE) != (report.count == 0) || (f.kind == FAULT_NONE) != (conf != NULL))
+	if ((f.kind == FAULT_NONE) != (report.count == 0) ||
+	    (f.kind == FAULT_NONE) != (conf != NULL))
 		abort();
 	if (conf) {
 		struct buf text = show(conf), second;

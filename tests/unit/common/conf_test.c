@@ -130,8 +130,10 @@ static void blocks_are_rows_with_defaults_by_kind(void **state)
 /* Every error of a file, by line and a part of its text. */
 static void each_mistake_is_told_with_line_and_what_is_expected(void **state)
 {
-	static const struct { unsigned line; const char *text, *wants; } cases[] = {
-		{ 1, "mesage-size 5M", "unknown option \"mesage-size\"; did you mean message-size?" },
+	static const struct { unsigned line; const char *text, *wants;
+	} cases[] = {
+		{ 1, "mesage-size 5M",
+		  "unknown option \"mesage-size\"; did you mean message-size?" },
 		{ 1, "HOSTNAME x", "did you mean hostname?" },
 		{ 1, "xyzzyplugh 1", "postroom conf describe" },
 		{ 1, "kind mx", "kind belongs into a listener block" },
@@ -173,16 +175,24 @@ static void each_mistake_is_told_with_line_and_what_is_expected(void **state)
 		{ 2, "listener a {\nlistener b {\nkind mx\n}", "a block inside a block" },
 		{ 1, "domain a {\nkind mx\n}", "unknown block \"domain\"" },
 		{ 1, "listener a {\n}", "listener a has no kind" },
-		{ 2, "listener a {\nkind mix\n}", "expected mx, submission, submissions, lmtp, imap, imaps, pop3 or pop3s" },
+		{ 2, "listener a {\nkind mix\n}",
+		  "expected mx, submission, submissions, lmtp, imap, imaps, pop3 or pop3s" },
 		{ 3, "listener a {\nkind mx\ncolour red\n}", "unknown member \"colour\"" },
-		{ 3, "listener a {\nkind mx\nhostname a.b\n}", "does not belong into a listener block (opened in line 1" },
-		{ 3, "listener a {\nkind mx\naddress here\n}", "\"here\" is not a numeric address" },
+		{ 3, "listener a {\nkind mx\nhostname a.b\n}",
+		  "does not belong into a listener block (opened in line 1" },
+		{ 3, "listener a {\nkind mx\naddress here\n}",
+		  "\"here\" is not a numeric address" },
 		{ 3, "listener a {\nkind mx\ntls implicit\n}", "does not fit kind mx" },
 		{ 1, "listener a {\nkind mx\npath x\n}", "only lmtp listens on a path" },
 		{ 1, "listener a {\nkind lmtp\npath x\nport 24\n}", "one or the other" },
-		{ 4, "listener a {\nkind mx\n}\nlistener a {\nkind imap\n}", "there is a listener a already" },
-		{ 2, "failure-delay-max 1s\nfailure-delay 2s", "failure-delay is larger than failure-delay-max" },
-		{ 1, "imap-line-prelogin 64K\nimap-line 64K\nimap-literal-prelogin 64K\nimap-literal 32K", NULL },
+		{ 4, "listener a {\nkind mx\n}\nlistener a {\nkind imap\n}",
+		  "there is a listener a already" },
+		{ 2, "failure-delay-max 1s\nfailure-delay 2s",
+		  "failure-delay is larger than failure-delay-max" },
+		{ 1,
+		  "imap-line-prelogin 64K\nimap-line 64K\nimap-literal-prelogin 64K\nimap-literal "
+		  "32K",
+		  NULL },
 	};
 	(void)state;
 
@@ -193,12 +203,15 @@ static void each_mistake_is_told_with_line_and_what_is_expected(void **state)
 		char *exact = xmalloc(text.len);
 
 		memcpy(exact, text.p, text.len);
-		assert_int_equal(conf_parse(sv_from(exact, text.len), "t", "/r", &report, &conf).kind, FAULT_INVALID);
+		assert_int_equal(
+			conf_parse(sv_from(exact, text.len), "t", "/r", &report, &conf).kind,
+			FAULT_INVALID);
 		free(exact);
 		assert_null(conf);
 		assert_int_equal(report.count, 1);
 		if (cases[i].wants && !strstr(report.errors[0].text, cases[i].wants))
-			fail_msg("case %zu: \"%s\" lacks \"%s\"", i, report.errors[0].text, cases[i].wants);
+			fail_msg("case %zu: \"%s\" lacks \"%s\"", i, report.errors[0].text,
+				 cases[i].wants);
 		if (cases[i].wants)
 			assert_int_equal(report.errors[0].line, cases[i].line);
 		conf_report_done(&report);
@@ -212,8 +225,11 @@ static void all_errors_come_in_one_run(void **state)
 	struct buf many;
 	(void)state;
 
-	assert_int_equal(conf_parse(SV("worker 1\nmessage-size big\n\nlistener x {\nkind what\nport 99999\n}\nhostname a b\n"),
-	                            "t", "/r", &report, &conf).kind, FAULT_INVALID);
+	assert_int_equal(conf_parse(SV("worker 1\nmessage-size big\n\nlistener x {\nkind "
+				       "what\nport 99999\n}\nhostname a b\n"),
+				    "t", "/r", &report, &conf)
+				 .kind,
+			 FAULT_INVALID);
 	assert_int_equal(report.count, 5);
 	assert_int_equal(report.errors[0].line, 1);
 	assert_int_equal(report.errors[1].line, 2);
@@ -240,7 +256,8 @@ static void a_file_that_cannot_be_read_is_an_error_of_the_report(void **state)
 	FILE *f;
 	(void)state;
 
-	assert_int_equal(conf_load("/nonexistent/postroom.conf", "/r", &report, &conf).kind, FAULT_NOT_FOUND);
+	assert_int_equal(conf_load("/nonexistent/postroom.conf", "/r", &report, &conf).kind,
+			 FAULT_NOT_FOUND);
 	assert_int_equal(report.count, 1);
 	assert_int_equal(report.errors[0].line, 0);
 	conf_report_done(&report);
@@ -266,8 +283,11 @@ static void a_file_that_cannot_be_read_is_an_error_of_the_report(void **state)
 
 static void what_is_shown_reads_back_the_same(void **state)
 {
-	struct conf *conf = read_good("message-size 3M\nlogin-time 90s\nhostname m.example\nplaintext-auth 10.0.0.0/8 loopback\n"
-	                              "tls-key \"/a b/#1\"\nrecipient-delimiter \"\"\nbind 127.0.0.1 ::1\n"), *again;
+	struct conf *conf = read_good(
+			    "message-size 3M\nlogin-time 90s\nhostname m.example\nplaintext-auth "
+			    "10.0.0.0/8 loopback\n"
+			    "tls-key \"/a b/#1\"\nrecipient-delimiter \"\"\nbind 127.0.0.1 ::1\n"),
+		    *again;
 	struct buf text, second;
 	struct conf_report report = { NULL, 0, false };
 	(void)state;
@@ -276,7 +296,9 @@ static void what_is_shown_reads_back_the_same(void **state)
 		buf_init(&text, 1 << 20);
 		buf_init(&second, 1 << 20);
 		conf_show(conf, everything, &text);
-		assert_int_equal(conf_parse(buf_sv(&text), "shown", "/elsewhere", &report, &again).kind, FAULT_NONE);
+		assert_int_equal(
+			conf_parse(buf_sv(&text), "shown", "/elsewhere", &report, &again).kind,
+			FAULT_NONE);
 		conf_show(again, everything, &second);
 		assert_true(sv_eq(buf_sv(&text), buf_sv(&second)));
 		conf_unref(&again);
@@ -286,7 +308,8 @@ static void what_is_shown_reads_back_the_same(void **state)
 	buf_init(&text, 1 << 20);
 	conf_show(conf, false, &text);
 	assert_int_equal(sv_search(buf_sv(&text), SV("workers")), SIZE_MAX);
-	assert_int_not_equal(sv_search(buf_sv(&text), SV("plaintext-auth 10.0.0.0/8 loopback\n")), SIZE_MAX);
+	assert_int_not_equal(sv_search(buf_sv(&text), SV("plaintext-auth 10.0.0.0/8 loopback\n")),
+			     SIZE_MAX);
 	assert_int_not_equal(sv_search(buf_sv(&text), SV("login-time 90s\n")), SIZE_MAX);
 	buf_done(&text);
 	conf_unref(&conf);
@@ -308,7 +331,8 @@ static void note_change(void *arg, const char *option, bool need_restart)
 
 static void a_reload_knows_what_changed_and_what_needs_a_restart(void **state)
 {
-	struct conf *a = read_good("hostname a.example\n"), *b = read_good("hostname a.example\nquota 1G\nworkers 3\n");
+	struct conf *a = read_good("hostname a.example\n"),
+		    *b = read_good("hostname a.example\nquota 1G\nworkers 3\n");
 	struct conf *c = read_good("hostname a.example\nport-offset 10\n");
 	struct changes changes = { "", 0 };
 	(void)state;
@@ -336,12 +360,14 @@ static void every_row_of_the_table_is_whole(void **state)
 		const struct conf_option *o = &options[i];
 		struct buf text;
 
-		assert_int_equal(strspn(o->name, "abcdefghijklmnopqrstuvwxyz0123456789-."), strlen(o->name));
+		assert_int_equal(strspn(o->name, "abcdefghijklmnopqrstuvwxyz0123456789-."),
+				 strlen(o->name));
 		assert_int_equal(o->doc[strlen(o->doc) - 1], '.');
 		assert_ptr_equal(conf_option_find(sv_z(o->name)), o);
 		assert_string_equal(conf_option_nearest(sv_z(o->name)), o->name);
 		for (size_t k = 0; k < i; k++)
-			assert_true(options[k].offset != o->offset || strcmp(options[k].section, o->section) != 0);
+			assert_true(options[k].offset != o->offset ||
+				    strcmp(options[k].section, o->section) != 0);
 		buf_init(&text, 4096);
 		conf_describe(o, &text);
 		assert_int_not_equal(sv_search(buf_sv(&text), sv_z(o->doc)), SIZE_MAX);

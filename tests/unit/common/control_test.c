@@ -1,4 +1,5 @@
-/* The control socket: requests, merged answers, and askers and workers that go away in the middle. */
+/* The control socket: requests, merged answers, and askers and workers that go away in the middle.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -89,8 +90,9 @@ static void run_later(void *arg, const struct json *request, struct control_repl
 }
 
 static const struct control_verb master_verbs[] = {
-	{ "hello", "Greets.", run_hello }, { "many", "Says much.", run_many }, { "wide", "Says too much.", run_wide },
-	{ "fail", "Fails.", run_fail }, { "later", "Answers later.", run_later }, { NULL, NULL, NULL },
+	{ "hello", "Greets.", run_hello },        { "many", "Says much.", run_many },
+	{ "wide", "Says too much.", run_wide },   { "fail", "Fails.", run_fail },
+	{ "later", "Answers later.", run_later }, { NULL, NULL, NULL },
 };
 
 static void run_count(void *arg, const struct json *request, struct control_reply *reply)
@@ -120,7 +122,9 @@ static void run_never(void *arg, const struct json *request, struct control_repl
 }
 
 static const struct control_verb worker_verbs[] = {
-	{ "count", "Counts.", run_count }, { "half", "Half fails.", run_half }, { "never", "Half answers.", run_never },
+	{ "count", "Counts.", run_count },
+	{ "half", "Half fails.", run_half },
+	{ "never", "Half answers.", run_never },
 	{ NULL, NULL, NULL },
 };
 
@@ -195,7 +199,8 @@ static bool on_line(void *arg, const struct json *line)
 static void *ask(void *arg)
 {
 	struct question *q = arg;
-	struct fault f = control_ask(instance, "testd", sv_z(q->request), on_line, q, q->wait_ms ? q->wait_ms : 20000);
+	struct fault f = control_ask(instance, "testd", sv_z(q->request), on_line, q,
+				     q->wait_ms ? q->wait_ms : 20000);
 
 	/* The detail lives on this thread. */
 	q->result = f;
@@ -233,8 +238,9 @@ static int set_up_at(const char *template)
 	int fd;
 
 	snprintf(root, sizeof(root), "%s", template);
-	if (!mkdtemp(root) || instance_create(root, &instance).kind || instance_seal(instance).kind ||
-	    loop_new(&loop).kind || control_listen(instance, "testd", &fd).kind)
+	if (!mkdtemp(root) || instance_create(root, &instance).kind ||
+	    instance_seal(instance).kind || loop_new(&loop).kind ||
+	    control_listen(instance, "testd", &fd).kind)
 		return -1;
 	server = control_server_new(loop, fd, master_verbs, pass_on, root);
 	for (unsigned i = 0; i < 2; i++) {
@@ -242,8 +248,12 @@ static int set_up_at(const char *template)
 
 		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
 			return -1;
-		masters[i] = (struct side){ control_pipe_new(loop, ends[0], &master_events, &masters[i]), i, false };
-		workers[i] = (struct side){ control_pipe_new(loop, ends[1], &worker_events, &workers[i]), i, false };
+		masters[i] =
+			(struct side){ control_pipe_new(loop, ends[0], &master_events, &masters[i]),
+				       i, false };
+		workers[i] =
+			(struct side){ control_pipe_new(loop, ends[1], &worker_events, &workers[i]),
+				       i, false };
 	}
 	return 0;
 }
@@ -257,7 +267,8 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	char *path = instance_run_path(instance, "testd", ".sock");
-	static const char *const names[] = { "directory", "mail", "queue", "events", "keys", "tls", "run" };
+	static const char *const names[] = { "directory", "mail", "queue", "events",
+					     "keys",      "tls",  "run" };
 	char name[256];
 	(void)state;
 
@@ -297,7 +308,8 @@ static void a_verb_is_answered_with_lines_and_an_end(void **state)
 static void a_long_answer_arrives_whole_and_may_be_left(void **state)
 {
 	struct question q = { .request = "{\"verb\":\"many\",\"count\":50000}" };
-	struct question left = { .request = "{\"verb\":\"many\",\"count\":50000}", .stop_after = 3 };
+	struct question left = { .request = "{\"verb\":\"many\",\"count\":50000}",
+				 .stop_after = 3 };
 	(void)state;
 
 	ask_and_serve(&q);
@@ -311,7 +323,11 @@ static void a_long_answer_arrives_whole_and_may_be_left(void **state)
 
 static void errors_come_with_kind_and_text(void **state)
 {
-	static const struct { const char *request; enum fault_kind kind; const char *text; } cases[] = {
+	static const struct {
+		const char *request;
+		enum fault_kind kind;
+		const char *text;
+	} cases[] = {
 		{ "{\"verb\":\"fail\"}", FAULT_NOT_FOUND, "no message x" },
 		{ "{\"verb\":\"wide\"}", FAULT_LIMIT, "too long" },
 		{ "{\"verb\":\"dance\"}", FAULT_UNSUPPORTED, "no such verb" },
@@ -370,7 +386,8 @@ static void bad_clients_are_closed_and_nobody_else_notices(void **state)
 
 	memset(endless, 'x', CONTROL_LINE_MAX * 2);
 	while (sent < CONTROL_LINE_MAX * 2) {
-		ssize_t n = send(fd, endless + sent, CONTROL_LINE_MAX * 2 - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n = send(fd, endless + sent, CONTROL_LINE_MAX * 2 - sent,
+				 MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n < 0 && errno != EAGAIN)
 			break;
@@ -394,7 +411,8 @@ static void bad_clients_are_closed_and_nobody_else_notices(void **state)
 
 static void an_answer_may_come_later_or_to_nobody(void **state)
 {
-	struct question q = { .request = "{\"verb\":\"later\"}" }, gone = { .request = "{\"verb\":\"later\"}", .wait_ms = 30 };
+	struct question q = { .request = "{\"verb\":\"later\"}" },
+			gone = { .request = "{\"verb\":\"later\"}", .wait_ms = 30 };
 	pthread_t thread;
 	(void)state;
 
@@ -422,7 +440,8 @@ static void an_answer_may_come_later_or_to_nobody(void **state)
 
 static void workers_answers_are_merged(void **state)
 {
-	struct question q = { .request = "{\"verb\":\"count\"}" }, half = { .request = "{\"verb\":\"half\"}" };
+	struct question q = { .request = "{\"verb\":\"count\"}" },
+			half = { .request = "{\"verb\":\"half\"}" };
 	struct question unheard = { .request = "{\"verb\":\"unheard\"}" };
 	(void)state;
 
@@ -443,7 +462,8 @@ static void workers_answers_are_merged(void **state)
 
 static void a_worker_that_dies_or_sleeps_does_not_hold_the_answer(void **state)
 {
-	struct question q = { .request = "{\"verb\":\"never\"}" }, slow = { .request = "{\"verb\":\"never\"}" };
+	struct question q = { .request = "{\"verb\":\"never\"}" },
+			slow = { .request = "{\"verb\":\"never\"}" };
 	struct question one = { .request = "{\"verb\":\"count\"}" };
 	pthread_t thread;
 	(void)state;
@@ -492,22 +512,30 @@ static void when_nothing_runs_the_answer_is_unavailable(void **state)
 static int set_up_deep(void **state)
 {
 	(void)state;
-	return set_up_at("/tmp/a-folder-whose-name-is-so-long-that-no-unix-socket-address-has-room-for-it-postroom-control-XXXXXX");
+	return set_up_at("/tmp/"
+			 "a-folder-whose-name-is-so-long-that-no-unix-socket-address-has-room-for-"
+			 "it-postroom-control-XXXXXX");
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_verb_is_answered_with_lines_and_an_end, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_long_answer_arrives_whole_and_may_be_left, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_verb_is_answered_with_lines_and_an_end, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(a_long_answer_arrives_whole_and_may_be_left, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(errors_come_with_kind_and_text, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(bad_clients_are_closed_and_nobody_else_notices, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(an_answer_may_come_later_or_to_nobody, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(bad_clients_are_closed_and_nobody_else_notices,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(an_answer_may_come_later_or_to_nobody, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(workers_answers_are_merged, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_worker_that_dies_or_sleeps_does_not_hold_the_answer, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(when_nothing_runs_the_answer_is_unavailable, set_up, tear_down),
-		{ "a_path_too_long_for_a_socket_address_works_too", a_verb_is_answered_with_lines_and_an_end, set_up_deep,
-		  tear_down, NULL },
+		cmocka_unit_test_setup_teardown(
+			a_worker_that_dies_or_sleeps_does_not_hold_the_answer, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(when_nothing_runs_the_answer_is_unavailable, set_up,
+						tear_down),
+		{ "a_path_too_long_for_a_socket_address_works_too",
+		  a_verb_is_answered_with_lines_and_an_end, set_up_deep, tear_down, NULL },
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

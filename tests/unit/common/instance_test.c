@@ -75,7 +75,8 @@ static void an_instance_exists_once_it_is_sealed(void **state)
 	assert_int_equal(instance_create(folder, &instance).kind, FAULT_NONE);
 	assert_int_equal(instance_open(folder, &again).kind, FAULT_NOT_FOUND);
 	instance_close(&instance);
-	assert_int_equal(instance_create(folder, &instance).kind, FAULT_NONE);     /* an attempt cut off */
+	assert_int_equal(instance_create(folder, &instance).kind,
+			 FAULT_NONE); /* an attempt cut off */
 	assert_int_equal(instance_seal(instance).kind, FAULT_NONE);
 	assert_int_equal(instance_open(folder, &again).kind, FAULT_NONE);
 	assert_string_equal(instance_path(again, INSTANCE_TLS_KEY), in_folder("tls/key.pem"));
@@ -165,7 +166,8 @@ static void a_pid_file_lets_one_process_in_and_dies_with_it(void **state)
 	assert_int_equal(pipe(ready), 0);
 	child = fork();
 	if (child == 0) {
-		if (pidfile_take(instance, "smtpd", &mine).kind == FAULT_NONE && write(ready[1], "x", 1) == 1)
+		if (pidfile_take(instance, "smtpd", &mine).kind == FAULT_NONE &&
+		    write(ready[1], "x", 1) == 1)
 			pause();
 		_exit(1);
 	}
@@ -185,11 +187,16 @@ static void a_pid_file_lets_one_process_in_and_dies_with_it(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(an_instance_exists_once_it_is_sealed, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_folder_with_other_things_is_left_alone, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_newer_or_broken_format_is_refused_with_a_sentence, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(secrets_that_others_may_read_are_refused, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_pid_file_lets_one_process_in_and_dies_with_it, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(an_instance_exists_once_it_is_sealed, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(a_folder_with_other_things_is_left_alone, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(a_newer_or_broken_format_is_refused_with_a_sentence,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(secrets_that_others_may_read_are_refused, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(a_pid_file_lets_one_process_in_and_dies_with_it,
+						set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

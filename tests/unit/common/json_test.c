@@ -1,4 +1,5 @@
-/* JSON: what is written is JSON whatever octets come in; what is read is exactly one bounded value. */
+/* JSON: what is written is JSON whatever octets come in; what is read is exactly one bounded value.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -43,7 +44,8 @@ static void everything_can_be_written_and_read_back(void **state)
 	json_out_object_end(&j);
 	assert_false(j.overflow);
 	assert_int_equal(j.depth, 0);
-	assert_int_not_equal(sv_search(buf_sv(&text), SV("\"bad\":\"x\xef\xbf\xbd\xef\xbf\xbd\"")), SIZE_MAX);
+	assert_int_not_equal(sv_search(buf_sv(&text), SV("\"bad\":\"x\xef\xbf\xbd\xef\xbf\xbd\"")),
+			     SIZE_MAX);
 	assert_int_not_equal(sv_search(buf_sv(&text), SV("\"list\":[1,{},[]]}")), SIZE_MAX);
 
 	assert_int_equal(json_parse(buf_sv(&text), &v).kind, FAULT_NONE);
@@ -89,8 +91,26 @@ static void a_full_buffer_is_noticed(void **state)
 static void only_one_strict_bounded_value_is_read(void **state)
 {
 	static const char *const bad[] = {
-		"", " ", "1", "\"x\"", "null", "{", "{}}", "{} {}", "{\"a\":1,\"a\":2}", "{\"a\":}", "{'a':1}", "[1,]", "[01]",
-		"{\"a\":\"\\u0000\"}", "{\"a\":\"\xff\"}", "{\"a\":\"\n\"}", "[1e999]", "[99999999999999999999]", "[nan]", "// x\n{}",
+		"",
+		" ",
+		"1",
+		"\"x\"",
+		"null",
+		"{",
+		"{}}",
+		"{} {}",
+		"{\"a\":1,\"a\":2}",
+		"{\"a\":}",
+		"{'a':1}",
+		"[1,]",
+		"[01]",
+		"{\"a\":\"\\u0000\"}",
+		"{\"a\":\"\xff\"}",
+		"{\"a\":\"\n\"}",
+		"[1e999]",
+		"[99999999999999999999]",
+		"[nan]",
+		"// x\n{}",
 		"[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]",
 	};
 	char deep[1000];
@@ -110,7 +130,8 @@ static void only_one_strict_bounded_value_is_read(void **state)
 	assert_int_equal(json_parse(sv_from(deep, sizeof(deep)), &v).kind, FAULT_INVALID);
 	assert_null(v);
 	/* Brackets in strings are text. */
-	assert_int_equal(json_parse(SV("{\"a\":\"[[[[[[[[[[[[[[[[[[[[[\\\"[[\"}"), &v).kind, FAULT_NONE);
+	assert_int_equal(json_parse(SV("{\"a\":\"[[[[[[[[[[[[[[[[[[[[[\\\"[[\"}"), &v).kind,
+			 FAULT_NONE);
 	json_free(&v);
 }
 

@@ -36,14 +36,20 @@ static void a_line_carries_session_peer_event_and_typed_fields(void **state)
 	(void)state;
 
 	log_start("testd");
-	assert_string_equal(line_of(&ctx, (const struct log_field[]){
-		KV_SV("mailbox", SV("INBOX")), KV_U64("uid", 7), KV_I64("delta", -3),
-		KV_I64("least", INT64_MIN), KV_BOOL("tls", true), KV_END }),
-		"level=info daemon=testd sid=3f9c1a2b peer=192.0.2.7 event=test.event mailbox=INBOX uid=7 "
+	assert_string_equal(
+		line_of(&ctx,
+			(const struct log_field[]){ KV_SV("mailbox", SV("INBOX")), KV_U64("uid", 7),
+						    KV_I64("delta", -3), KV_I64("least", INT64_MIN),
+						    KV_BOOL("tls", true), KV_END }),
+		"level=info daemon=testd sid=3f9c1a2b peer=192.0.2.7 event=test.event "
+		"mailbox=INBOX uid=7 "
 		"delta=-3 least=-9223372036854775808 tls=yes\n");
-	assert_string_equal(line_of(NULL, (const struct log_field[]){
-		KV_FAULT("error", fault(FAULT_BUSY, "locked by 12")), KV_END }),
-		"level=info daemon=testd event=test.event error=busy error_detail=\"locked by 12\"\n");
+	assert_string_equal(
+		line_of(NULL,
+			(const struct log_field[]){
+				KV_FAULT("error", fault(FAULT_BUSY, "locked by 12")), KV_END }),
+		"level=info daemon=testd event=test.event error=busy error_detail=\"locked by "
+		"12\"\n");
 }
 
 static void untrusted_text_cannot_make_lines_or_fields(void **state)
@@ -71,7 +77,8 @@ static void untrusted_text_cannot_make_lines_or_fields(void **state)
 		char *exact = xmalloc(cases[i].in.len);
 
 		memcpy(exact, cases[i].in.p, cases[i].in.len);
-		snprintf(want, sizeof(want), "level=info daemon=testd event=test.event v=%s\n", cases[i].out);
+		snprintf(want, sizeof(want), "level=info daemon=testd event=test.event v=%s\n",
+			 cases[i].out);
 		assert_string_equal(line_of(NULL, (const struct log_field[]){
 			KV_SV("v", sv_from(exact, cases[i].in.len)), KV_END }), want);
 		free(exact);

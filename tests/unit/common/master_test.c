@@ -1,5 +1,5 @@
-/* A daemon's frame, with a daemon that says hello: this program executed again is the master, and that executes itself as
- * the workers. */
+/* A daemon's frame, with a daemon that says hello: this program executed again is the master, and
+ * that executes itself as the workers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -65,7 +65,8 @@ static struct fault hello_start(struct worker *w)
 	if (!h->opened)
 		return fault(FAULT_INTERNAL, "open was not called");
 	/* Inside the sandbox: what was named may be written, the rest not. */
-	snprintf(path, sizeof(path), "%s/worker-%u", instance_path(w->instance, INSTANCE_MAIL), w->number);
+	snprintf(path, sizeof(path), "%s/worker-%u", instance_path(w->instance, INSTANCE_MAIL),
+		 w->number);
 	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return fault_errno("open", path);
@@ -134,18 +135,31 @@ static void run_stuck(void *arg, const struct json *request, struct control_repl
 }
 
 static const struct control_verb verbs[] = {
-	{ "crash", "Dies.", run_crash }, { "stuck", "Gets stuck.", run_stuck }, { NULL, NULL, NULL },
+	{ "crash", "Dies.", run_crash },
+	{ "stuck", "Gets stuck.", run_stuck },
+	{ NULL, NULL, NULL },
 };
 
 static const struct listener_kind kinds[] = {
-	{ .kind = LISTENER_POP3, .role = { .name = "pop3", .alpn = "pop3" }, .refusal = "-ERR\r\n" },
+	{ .kind = LISTENER_POP3,
+	  .role = { .name = "pop3", .alpn = "pop3" },
+	  .refusal = "-ERR\r\n" },
 };
 
 static const struct daemon_spec spec = {
-	.name = "hellod", .doc = "Says hello.", .kinds = kinds, .kind_count = ARRAY_LEN(kinds),
-	.writes = 1u << INSTANCE_MAIL, .reads = 1u << INSTANCE_DIRECTORY,
-	.open = hello_open, .start = hello_start, .reload = hello_reload, .stop = hello_stop, .end = hello_end,
-	.status = hello_status, .verbs = verbs,
+	.name = "hellod",
+	.doc = "Says hello.",
+	.kinds = kinds,
+	.kind_count = ARRAY_LEN(kinds),
+	.writes = 1u << INSTANCE_MAIL,
+	.reads = 1u << INSTANCE_DIRECTORY,
+	.open = hello_open,
+	.start = hello_start,
+	.reload = hello_reload,
+	.stop = hello_stop,
+	.end = hello_end,
+	.status = hello_status,
+	.verbs = verbs,
 };
 
 /* ---- around it ---- */
@@ -161,7 +175,10 @@ static void put_conf(const char *more)
 	FILE *f = fopen(instance_path(instance, INSTANCE_CONF), "w");
 
 	assert_non_null(f);
-	fprintf(f, "hostname hello.example\nbind 127.0.0.1\nport-offset 21000\nworkers 2\nstuck-time 1s\nlog-file log\n%s", more);
+	fprintf(f,
+		"hostname hello.example\nbind 127.0.0.1\nport-offset 21000\nworkers 2\nstuck-time "
+		"1s\nlog-file log\n%s",
+		more);
 	fclose(f);
 }
 
@@ -238,7 +255,8 @@ static struct facts wait_ready(void)
 	struct facts facts;
 
 	for (int i = 0; i < 2000; i++) {
-		if (ask("{\"verb\":\"status\"}", &facts).kind == FAULT_NONE && facts.ready && facts.lines == 3)
+		if (ask("{\"verb\":\"status\"}", &facts).kind == FAULT_NONE && facts.ready &&
+		    facts.lines == 3)
 			return facts;
 		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
 	}
@@ -402,7 +420,7 @@ static void a_reload_reaches_the_workers_and_an_error_changes_nothing(void **sta
 	assert_int_equal(after.lines, 2);
 	assert_int_equal(kill(master, SIGHUP), 0);
 	assert_int_equal(ask("{\"verb\":\"crash\",\"which\":0}", &after).kind, FAULT_UNAVAILABLE);
-	after = wait_ready();           /* a worker that starts now gets the configuration in force */
+	after = wait_ready(); /* a worker that starts now gets the configuration in force */
 	assert_true(after.message_size == 7u << 20);
 	assert_true(after.pids[1] == before.pids[1]);
 	put_conf("message-size 8M\n");
@@ -453,13 +471,20 @@ static void a_wrong_command_line_or_instance_is_told(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_daemon_serves_in_its_sandbox_and_stops, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_second_daemon_and_a_taken_port_are_refused, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_daemon_serves_in_its_sandbox_and_stops, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(a_second_daemon_and_a_taken_port_are_refused,
+						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_dead_worker_comes_back, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_worker_stuck_in_a_write_transaction_is_killed, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_reload_reaches_the_workers_and_an_error_changes_nothing, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(workers_end_when_their_master_is_killed, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_wrong_command_line_or_instance_is_told, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_worker_stuck_in_a_write_transaction_is_killed,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_reload_reaches_the_workers_and_an_error_changes_nothing, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(workers_end_when_their_master_is_killed, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(a_wrong_command_line_or_instance_is_told, set_up,
+						tear_down),
 	};
 
 	if (argc > 1 && strcmp(argv[1], "--root") == 0)

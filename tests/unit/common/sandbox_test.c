@@ -1,4 +1,5 @@
-/* The sandbox: a process inside can do its work and nothing else. Each case runs in a child, since there is no way out. */
+/* The sandbox: a process inside can do its work and nothing else. Each case runs in a child, since
+ * there is no way out. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -45,11 +46,13 @@ static void put_file(const char *path)
 }
 
 /* Runs in the child. Says where it failed. */
-#define NEED(x) do { \
-		if (!(x)) { \
-			dprintf(2, "%s:%d: %s (errno %s)\n", __FILE__, __LINE__, #x, strerrorname_np(errno)); \
-			_exit(1); \
-		} \
+#define NEED(x)                                                                                    \
+	do {                                                                                       \
+		if (!(x)) {                                                                        \
+			dprintf(2, "%s:%d: %s (errno %s)\n", __FILE__, __LINE__, #x,               \
+				strerrorname_np(errno));                                           \
+			_exit(1);                                                                  \
+		}                                                                                  \
 	} while (0)
 
 static void run_in_child(void (*f)(void))
@@ -71,7 +74,8 @@ static void enter(void)
 	const struct sandbox_path paths[] = {
 		{ inside, SANDBOX_READ | SANDBOX_WRITE }, { "/nonexistent/folder", SANDBOX_READ },
 	};
-	struct fault f = sandbox_enter(&(struct sandbox_rules){ .paths = paths, .path_count = ARRAY_LEN(paths) });
+	struct fault f = sandbox_enter(
+		&(struct sandbox_rules){ .paths = paths, .path_count = ARRAY_LEN(paths) });
 
 	if (f.kind)
 		dprintf(2, "sandbox: %s\n", f.detail);
@@ -98,7 +102,8 @@ static void do_the_work(void)
 	NEED(pread(fd, text, 4, 0) == 4);
 	NEED(close(fd) == 0);
 	NEED(link(in_folder(inside, "tmp/1"), in_folder(inside, "cur/2")) == 0);
-	NEED(renameat2(AT_FDCWD, in_folder(inside, "tmp/1"), AT_FDCWD, in_folder(inside, "cur/1"), 0) == 0);
+	NEED(renameat2(AT_FDCWD, in_folder(inside, "tmp/1"), AT_FDCWD, in_folder(inside, "cur/1"),
+		       0) == 0);
 	NEED(symlink("boot", in_folder(inside, "dirty")) == 0);
 	NEED(unlink(in_folder(inside, "dirty")) == 0);
 	NEED(unlink(in_folder(inside, "cur/1")) == 0);
@@ -213,7 +218,9 @@ static void be_a_master(void)
 	};
 	int fd;
 
-	NEED(sandbox_enter(&(struct sandbox_rules){ .paths = paths, .path_count = 2, .may_execute = true }).kind == FAULT_NONE);
+	NEED(sandbox_enter(&(struct sandbox_rules){
+				   .paths = paths, .path_count = 2, .may_execute = true })
+		     .kind == FAULT_NONE);
 	NEED((fd = open("/etc/passwd", O_RDONLY)) >= 0);
 	close(fd);
 	NEED((fd = open(in_folder(inside, "m"), O_WRONLY | O_CREAT, 0600)) >= 0);
@@ -266,7 +273,8 @@ static void stay_user_0(void)
 	NEED(strstr(how, "every capability dropped"));
 	NEED(geteuid() == 0);
 	NEED(privilege_has_none());
-	NEED(fails(open(in_folder(outside, "theirs"), O_RDONLY), EACCES));    /* mode 0600 of another user */
+	NEED(fails(open(in_folder(outside, "theirs"), O_RDONLY),
+		   EACCES)); /* mode 0600 of another user */
 	NEED(setuid(65534) == -1);
 }
 
@@ -279,7 +287,8 @@ static void become_the_owner(void)
 	NEED(getgroups(0, NULL) <= 1);
 	NEED(setuid(0) == -1);
 	NEED(privilege_has_none());
-	NEED(privilege_drop("", inside, &how).kind == FAULT_NONE);     /* no root: nothing more to give up */
+	NEED(privilege_drop("", inside, &how).kind ==
+	     FAULT_NONE); /* no root: nothing more to give up */
 }
 
 static void become_nobody(void)

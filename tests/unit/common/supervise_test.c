@@ -29,7 +29,8 @@ struct kid {
 	bool refuse;
 };
 
-static struct fault prepare(void *arg, const char *const **argv, const int **keep, size_t *keep_count)
+static struct fault prepare(void *arg, const char *const **argv, const int **keep,
+			    size_t *keep_count)
 {
 	struct kid *kid = arg;
 
@@ -137,7 +138,8 @@ static void a_stopped_child_ends_at_the_latest_when_patience_does(void **state)
 	int ready[2];
 	(void)state;
 
-	/* Descriptor ready[1] would be closed by exec: that it can be written to shows that it was kept. */
+	/* Descriptor ready[1] would be closed by exec: that it can be written to shows that it was
+	 * kept. */
 	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
 	good.keep[0] = deaf.keep[0] = ready[1];
 	good.keep_count = deaf.keep_count = 1;
@@ -209,10 +211,14 @@ static void the_service_manager_is_told(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_dead_child_comes_back_after_a_growing_delay, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_child_that_lived_long_comes_back_soon, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_stopped_child_ends_at_the_latest_when_patience_does, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(what_cannot_be_started_is_tried_again, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_dead_child_comes_back_after_a_growing_delay,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_child_that_lived_long_comes_back_soon, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_stopped_child_ends_at_the_latest_when_patience_does, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_cannot_be_started_is_tried_again, set_up,
+						tear_down),
 		cmocka_unit_test(the_service_manager_is_told),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
