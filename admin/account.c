@@ -307,7 +307,7 @@ static int run_remove(struct cli *cli)
 	struct directory *dir = NULL;
 
 	if (!cli_option(cli, "yes")) {
-		fail("add --yes when that is meant",
+		complain("add --yes when that is meant",
 		     "%s could log in no more; its mail stays in the instance's mail folder", cli->args[0]);
 		return EXIT_USAGE;
 	}

@@ -130,7 +130,7 @@ static bool become_owner(const char *root)
 	if (geteuid() != 0 || stat(root, &st) != 0 || st.st_uid == 0)
 		return true;
 	if (setgroups(0, NULL) != 0 || setgid(st.st_gid) != 0 || setuid(st.st_uid) != 0) {
-		fail(NULL, "cannot become the owner of %s (uid %u): %s", root, (unsigned)st.st_uid,
+		complain(NULL, "cannot become the owner of %s (uid %u): %s", root, (unsigned)st.st_uid,
 		     strerrordesc_np(errno));
 		return false;
 	}
@@ -144,7 +144,7 @@ static int open_instance(struct cli *cli)
 	struct fault f = instance_open(cli->root, &cli->instance);
 
 	if (f.kind == FAULT_NOT_FOUND) {
-		fail("postroom --root DIR init --domain example.org", "there is no instance at %s", cli->root);
+		complain("postroom --root DIR init --domain example.org", "there is no instance at %s", cli->root);
 		return EXIT_NOT_FOUND;
 	}
 	if (f.kind)
@@ -203,7 +203,7 @@ static int parse_and_run(const struct verb *v, const char *program, const char *
 	instance_close(&cli.instance);
 	free(absolute);
 	if (fflush(stdout) != 0 && code == EXIT_DONE) {
-		fail(NULL, "standard output: %s", strerrordesc_np(errno));
+		complain(NULL, "standard output: %s", strerrordesc_np(errno));
 		code = EXIT_FAILED;
 	}
 	return code;
@@ -229,10 +229,10 @@ int cli_main(const struct verb *const *groups, int argc, char **argv)
 			printf("postroom %s\n", POSTROOM_VERSION);
 			return EXIT_DONE;
 		case ':':
-			fail("postroom --help", "%s needs a value", argv[optind - 1]);
+			complain("postroom --help", "%s needs a value", argv[optind - 1]);
 			return EXIT_USAGE;
 		default:
-			fail("postroom --help", "unknown option %s", argv[optind - 1]);
+			complain("postroom --help", "unknown option %s", argv[optind - 1]);
 			return EXIT_USAGE;
 		}
 	}
@@ -250,9 +250,9 @@ int cli_main(const struct verb *const *groups, int argc, char **argv)
 			return word ? EXIT_DONE : EXIT_USAGE;
 		}
 		if (noun_known)
-			fail("see `postroom NOUN --help` for its verbs", "no verb \"%s\" for %s", word, noun);
+			complain("see `postroom NOUN --help` for its verbs", "no verb \"%s\" for %s", word, noun);
 		else
-			fail("postroom --help", "no verb \"%s\"", noun);
+			complain("postroom --help", "no verb \"%s\"", noun);
 		return EXIT_USAGE;
 	}
 	if (help) {
@@ -307,7 +307,7 @@ int cli_fault(const char *what, struct fault f)
 	case FAULT_INTERNAL:
 		break;
 	}
-	fail(NULL, "%s: %s%s%s%s", what, sentence, f.detail ? " (" : "", f.detail ? f.detail : "",
+	complain(NULL, "%s: %s%s%s%s", what, sentence, f.detail ? " (" : "", f.detail ? f.detail : "",
 	     f.detail ? ")" : "");
 	return code;
 }
@@ -363,20 +363,20 @@ char *cli_read_secret(const char *prompt, bool from_stdin)
 	if (from_stdin) {
 		char *secret = read_secret_line(STDIN_FILENO);
 		if (!secret)
-			fail(NULL, "no password on standard input (one line, 1 to %d octets)", SECRET_MAX);
+			complain(NULL, "no password on standard input (one line, 1 to %d octets)", SECRET_MAX);
 		return secret;
 	}
 	int tty = open("/dev/tty", O_RDWR | O_CLOEXEC);
 
 	if (tty < 0) {
-		fail("add --password-stdin, or --generate", "no terminal to ask for a password");
+		complain("add --password-stdin, or --generate", "no terminal to ask for a password");
 		return NULL;
 	}
 	char *first = ask(tty, prompt), *again = first ? ask(tty, "Once more") : NULL;
 
 	close(tty);
 	if (!first || !again || strcmp(first, again) != 0) {
-		fail(NULL, first ? "the two passwords differ" : "no password given");
+		complain(NULL, first ? "the two passwords differ" : "no password given");
 		secret_free(&first);
 	}
 	secret_free(&again);

@@ -51,7 +51,7 @@ static int run_describe(struct cli *cli)
 		const struct conf_option *option = conf_option_find(name);
 		if (!option) {
 			const char *near = conf_option_nearest(name);
-			fail(near ? near : "postroom conf describe", "no option \"%s\"", cli->args[0]);
+			complain(near ? near : "postroom conf describe", "no option \"%s\"", cli->args[0]);
 			buf_done(&text);
 			return EXIT_NOT_FOUND;
 		}

@@ -130,7 +130,7 @@ static int run_remove(struct cli *cli)
 	struct fault f = mailbox_status(user.user, sv_z(cli->args[1]), &status);
 
 	if (!f.kind && status.messages && !cli_option(cli, "yes")) {
-		fail("add --yes when that is meant", "%s has %u messages, which would be lost", cli->args[1],
+		complain("add --yes when that is meant", "%s has %u messages, which would be lost", cli->args[1],
 		     status.messages);
 		close_user(&user);
 		return EXIT_USAGE;

@@ -135,7 +135,7 @@ int ask_daemon(struct cli *cli, const char *daemon, struct sv request,
 	struct fault f = control_ask(cli->instance, daemon, request, fn, arg, 10000);
 
 	if (f.kind == FAULT_UNAVAILABLE) {
-		fail("postroom serve --detach", "%s does not answer%s%s", daemon, f.detail ? ": " : "",
+		complain("postroom serve --detach", "%s does not answer%s%s", daemon, f.detail ? ": " : "",
 		     f.detail ? f.detail : "");
 		return EXIT_UNAVAILABLE;
 	}

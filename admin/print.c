@@ -328,7 +328,7 @@ void table_end(struct table **t, const char *empty)
 	*t = NULL;
 }
 
-void fail(const char *next_step, const char *format, ...)
+void complain(const char *next_step, const char *format, ...)
 {
 	va_list ap;
 

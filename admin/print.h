@@ -43,8 +43,8 @@ void print_bytes(uint64_t n, char out[24]);
 /** print_parse_bytes - "1024", "10K", "1.5" is refused, "2G"; 0 and "none" give 0. */
 bool print_parse_bytes(struct sv text, uint64_t *out);
 
-/** fail - one error line on standard error: "postroom: <text>", and below it, when given, "  try: <next step>". */
-void fail(const char *next_step, const char *format, ...) PRINTF_LIKE(2, 3);
+/** complain - one error line on standard error: "postroom: <text>", and below it, when given, "  try: <next step>". */
+void complain(const char *next_step, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* A bar on standard error while something takes long; silent unless that is a terminal. */
 struct progress {

@@ -96,7 +96,7 @@ static void on_ended(void *arg, int status, uint64_t restart_ms)
 	bool is_new = loop_now_ms(p->loop) - d->first_start_ms < START_MS && child_restarts(d->child) <= 1;
 
 	if (!p->is_stopping && is_new && WIFEXITED(status) && WEXITSTATUS(status) != 0) {
-		fail(NULL, "%s could not start; the line above says why", d->name);
+		complain(NULL, "%s could not start; the line above says why", d->name);
 		p->code = EXIT_FAILED;
 		stop_all(p);
 	} else if (p->is_stopping && !supervisor_running(p->supervisor)) {
@@ -144,7 +144,7 @@ static int run_parent(struct cli *cli, const struct conf *conf)
 		d->parent = &p;
 		d->name = daemon_names[i];
 		if (!daemon_path(d->name, d->path, sizeof(d->path))) {
-			fail(NULL, "the program %s is neither beside postroom nor in %s", d->name, POSTROOM_LIBEXECDIR);
+			complain(NULL, "the program %s is neither beside postroom nor in %s", d->name, POSTROOM_LIBEXECDIR);
 			p.code = EXIT_FAILED;
 			break;
 		}
@@ -172,7 +172,7 @@ static int serve_here(struct cli *cli, const struct conf *conf)
 	struct fault f = pidfile_take(cli->instance, "postroom", &pidfile);
 
 	if (f.kind == FAULT_IN_USE) {
-		fail("postroom stop", "%s", f.detail);
+		complain("postroom stop", "%s", f.detail);
 		return EXIT_FAILED;
 	}
 	if (f.kind)
@@ -216,7 +216,7 @@ static int wait_ready(struct cli *cli, const struct conf *conf, pid_t pid, const
 		int status;
 		if (waitpid(pid, &status, WNOHANG) == pid) {
 			show_since(log_path, log_from);
-			fail(NULL, "the server did not start; its log is %s", log_path);
+			complain(NULL, "the server did not start; its log is %s", log_path);
 			return EXIT_FAILED;
 		}
 		if (daemons_answer(cli->instance, conf)) {
@@ -229,7 +229,7 @@ static int wait_ready(struct cli *cli, const struct conf *conf, pid_t pid, const
 	}
 	kill(pid, SIGTERM);
 	show_since(log_path, log_from);
-	fail(NULL, "not every listener answered within %d s; stopped again", READY_WAIT_MS / 1000);
+	complain(NULL, "not every listener answered within %d s; stopped again", READY_WAIT_MS / 1000);
 	return EXIT_FAILED;
 }
 
@@ -239,7 +239,7 @@ static int serve_detached(struct cli *cli, const struct conf *conf)
 	struct stat st;
 
 	if (running) {
-		fail("postroom status", "it runs already, process %d", (int)running);
+		complain("postroom status", "it runs already, process %d", (int)running);
 		return EXIT_FAILED;
 	}
 	char *log_path = instance_run_path(cli->instance, "server", ".log");
@@ -256,7 +256,7 @@ static int serve_detached(struct cli *cli, const struct conf *conf)
 	int code = EXIT_FAILED;
 
 	if (pid < 0)
-		fail(NULL, "fork: %s", strerrordesc_np(errno));
+		complain(NULL, "fork: %s", strerrordesc_np(errno));
 	else
 		code = wait_ready(cli, conf, pid, log_path, log_from);
 	free(log_path);
@@ -289,11 +289,11 @@ static int run_stop(struct cli *cli)
 	pid_t pid = pidfile_holder(cli->instance, "postroom");
 
 	if (!pid) {
-		fail(NULL, "nothing runs for %s", cli->root);
+		complain(NULL, "nothing runs for %s", cli->root);
 		return EXIT_UNAVAILABLE;
 	}
 	if (kill(pid, SIGTERM) != 0) {
-		fail(NULL, "process %d: %s", (int)pid, strerrordesc_np(errno));
+		complain(NULL, "process %d: %s", (int)pid, strerrordesc_np(errno));
 		return EXIT_FAILED;
 	}
 	struct conf *conf = NULL;
@@ -310,7 +310,7 @@ static int run_stop(struct cli *cli)
 		}
 		usleep(20000);
 	}
-	fail(NULL, "process %d has not ended yet; it is finishing what it does", (int)pid);
+	complain(NULL, "process %d has not ended yet; it is finishing what it does", (int)pid);
 	return EXIT_FAILED;
 }
 
@@ -324,11 +324,11 @@ static int run_reload(struct cli *cli)
 	if (code != EXIT_DONE)
 		return code;    /* every error was named; what runs goes on with what it has */
 	if (!pid) {
-		fail("postroom serve --detach", "nothing runs for %s", cli->root);
+		complain("postroom serve --detach", "nothing runs for %s", cli->root);
 		return EXIT_UNAVAILABLE;
 	}
 	if (kill(pid, SIGHUP) != 0) {
-		fail(NULL, "process %d: %s", (int)pid, strerrordesc_np(errno));
+		complain(NULL, "process %d: %s", (int)pid, strerrordesc_np(errno));
 		return EXIT_FAILED;
 	}
 	return EXIT_DONE;

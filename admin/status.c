@@ -254,7 +254,7 @@ int run_status(struct cli *cli)
 	if (cli->json) {
 		print_as_json(pid, answers, has_cert ? &cert : NULL);
 	} else if (!pid && !any) {
-		fail("postroom serve --detach", "nothing runs for %s", cli->root);
+		complain("postroom serve --detach", "nothing runs for %s", cli->root);
 	} else {
 		printf("Postroom %s, %s%s", POSTROOM_VERSION, cli->root, pid ? "" : "\n");
 		if (pid)
