@@ -153,6 +153,8 @@ static void data_bare(struct data_scanner *s, enum data_fault which)
 
 enum feed data_scanner_feed(struct data_scanner *s, struct sv *in)
 {
+	if (!in->len)
+		return FEED_MORE;
 	const char *p = in->p, *end = p + in->len, *run = p, *nl = NULL, *cr;
 	bool has_dots = !(s->flags & DATA_NO_DOTS);
 
@@ -252,6 +254,8 @@ static bool put(bool *is_full, struct sv run, byte_sink_fn *sink, void *ctx)
 
 bool dot_writer_feed(struct dot_writer *w, struct sv in, byte_sink_fn *sink, void *ctx)
 {
+	if (!in.len)
+		return !w->is_full;
 	const char *p = in.p, *end = p + in.len, *run = p;
 
 	while (p < end && !w->is_full) {
@@ -282,6 +286,8 @@ bool dot_writer_end(struct dot_writer *w, byte_sink_fn *sink, void *ctx)
 
 bool crlf_writer_feed(struct crlf_writer *w, struct sv in, byte_sink_fn *sink, void *ctx)
 {
+	if (!in.len)
+		return !w->is_full;
 	const char *p = in.p, *end = p + in.len, *run = p;
 
 	while (p < end && !w->is_full) {
@@ -295,8 +301,7 @@ bool crlf_writer_feed(struct crlf_writer *w, struct sv in, byte_sink_fn *sink, v
 		}
 		p = nl + 1;
 	}
-	if (in.len)
-		w->saw_cr = end[-1] == '\r';
+	w->saw_cr = end[-1] == '\r';
 	return put(&w->is_full, sv_from(run, (size_t)(end - run)), sink, ctx);
 }
 
