@@ -82,16 +82,16 @@ static const struct {
 	{ SV_INIT("shift_jis"), "CP932" },
 	{ SV_INIT("sjis"), "CP932" },
 	{ SV_INIT("tis-620"), "CP874" },
-	{ SV_INIT("unicode-1-1-utf-7"), "UTF-7" },
+	{ SV_INIT("unicode-1-1-utf-7"), NULL },
 	{ SV_INIT("unicode-1-1-utf-8"), NULL },
 	{ SV_INIT("us-ascii"), NULL },
 	{ SV_INIT("utf-16"), "UTF-16" },
 	{ SV_INIT("utf-16be"), "UTF-16BE" },
 	{ SV_INIT("utf-16le"), "UTF-16LE" },
 	{ SV_INIT("utf-32"), "UTF-32" },
-	{ SV_INIT("utf-7"), "UTF-7" },
+	{ SV_INIT("utf-7"), NULL },
 	{ SV_INIT("utf-8"), NULL },
-	{ SV_INIT("utf7"), "UTF-7" },
+	{ SV_INIT("utf7"), NULL },
 	{ SV_INIT("utf8"), NULL },
 	{ SV_INIT("windows-1250"), "CP1250" },
 	{ SV_INIT("windows-1251"), "CP1251" },
@@ -232,7 +232,7 @@ bool utf8_clean(struct sv in, struct buf *out)
 
 /* ---- converters ---- */
 
-enum kind { KIND_UTF8 = 0, KIND_1252, KIND_ICONV };
+enum kind { KIND_UTF8 = 0, KIND_1252, KIND_UTF7, KIND_ICONV };
 
 struct charset_converter {
 	enum kind kind;
@@ -240,6 +240,10 @@ struct charset_converter {
 	char held[16];          /* the beginning of a character */
 	size_t held_len;
 	bool is_full;
+	/* UTF-7 */
+	uint32_t bits, high;    /* of the base64 so far; a surrogate that waits for its other half */
+	unsigned bit_count;
+	bool is_shifted, is_fresh;      /* inside of +...-; nothing came behind the + yet */
 };
 
 /* windows-1252 from 0x80 to 0x9f; the five that are not assigned are the controls they are in Latin-1. */
@@ -281,6 +285,77 @@ static bool feed_1252(struct sv in, struct buf *out)
 	return ok;
 }
 
+/* A code point, or U+FFFD for half of a surrogate pair. */
+static bool append_character(struct buf *out, uint32_t c)
+{
+	char octets[4];
+	size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+
+	if (c >= 0xd800 && c <= 0xdfff)
+		return append_cut(out, REPLACEMENT);
+	for (size_t i = n; i-- > 1; c >>= 6)
+		octets[i] = (char)(0x80 | (c & 63));
+	octets[0] = (char)(n == 1 ? c : n == 2 ? 0xc0 | c : n == 3 ? 0xe0 | c : 0xf0 | c);
+	return append_cut(out, sv_from(octets, n));
+}
+
+static bool utf7_unit(struct charset_converter *c, uint32_t unit, struct buf *out)
+{
+	bool is_low = unit >= 0xdc00 && unit <= 0xdfff;
+	uint32_t high = c->high;
+	bool ok = true;
+
+	c->high = 0;
+	if (high && is_low)
+		return append_character(out, 0x10000 + ((high - 0xd800) << 10) + (unit - 0xdc00));
+	if (high)
+		ok = append_cut(out, REPLACEMENT);
+	if (unit >= 0xd800 && unit <= 0xdbff) {
+		c->high = unit;
+		return ok;
+	}
+	return ok && append_character(out, unit);
+}
+
+/* RFC 2152. Done here because libc's converter answers differently when a text is cut differently. */
+static bool feed_utf7(struct charset_converter *c, struct sv in, struct buf *out)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	bool ok = true;
+
+	for (size_t i = 0; ok && i < in.len; i++) {
+		char octet = in.p[i];
+		const char *digit = octet ? strchr(digits, octet) : NULL;
+		if (c->is_shifted && digit) {
+			c->is_fresh = false;
+			c->bits = (c->bits << 6 | (uint32_t)(digit - digits)) & 0x3fffff;
+			c->bit_count += 6;
+			if (c->bit_count >= 16) {
+				c->bit_count -= 16;
+				ok = utf7_unit(c, c->bits >> c->bit_count & 0xffff, out);
+			}
+			continue;
+		}
+		if (c->is_shifted) {
+			if (c->high)
+				ok = append_cut(out, REPLACEMENT);
+			else if (c->is_fresh)
+				ok = append_cut(out, SV("+"));
+			c->is_shifted = false;
+			c->high = 0;
+			if (octet == '-')
+				continue;
+		}
+		if (octet == '+') {
+			c->is_shifted = c->is_fresh = true;
+			c->bits = c->bit_count = 0;
+		} else {
+			ok = ok && (octet & 0x80 ? append_cut(out, REPLACEMENT) : append_cut(out, sv_from(&octet, 1)));
+		}
+	}
+	return ok;
+}
+
 struct charset_converter *charset_converter_new(struct sv label)
 {
 	struct charset_converter *c = xcalloc(1, sizeof(*c));
@@ -292,6 +367,8 @@ struct charset_converter *charset_converter_new(struct sv label)
 		c->cd = iconv_open("UTF-8", charsets[i].iconv_name);
 		/* A libc without this converter: what is UTF-8 or ASCII in it can still be read. */
 		c->kind = c->cd == (iconv_t)-1 ? KIND_UTF8 : KIND_ICONV;
+	} else if (i != SIZE_MAX && sv_ends(label, SV("7"))) {
+		c->kind = KIND_UTF7;
 	} else if (i != SIZE_MAX && !sv_starts_nocase(label, SV("utf")) && !sv_starts_nocase(label, SV("uni"))) {
 		c->kind = KIND_1252;
 	}
@@ -338,8 +415,8 @@ bool charset_converter_feed(struct charset_converter *c, struct sv in, struct bu
 {
 	bool ok = !c->is_full;
 
-	if (c->kind == KIND_1252) {
-		ok = ok && feed_1252(in, out);
+	if (c->kind == KIND_1252 || c->kind == KIND_UTF7) {
+		ok = ok && (c->kind == KIND_1252 ? feed_1252(in, out) : feed_utf7(c, in, out));
 		c->is_full = !ok;
 		return ok;
 	}
@@ -378,9 +455,12 @@ bool charset_converter_finish(struct charset_converter *c, struct buf *out)
 {
 	bool ok = !c->is_full;
 
-	if (c->held_len)
+	if (c->held_len || c->high)
 		ok = ok && append_cut(out, REPLACEMENT);
-	c->held_len = 0;
+	else if (c->is_shifted && c->is_fresh)
+		ok = ok && append_cut(out, SV("+"));
+	c->held_len = c->high = 0;
+	c->is_shifted = c->is_fresh = false;
 	if (c->kind == KIND_ICONV) {    /* back to the initial state, with what the converter still had in it */
 		char text[64], *to = text;
 		size_t room = sizeof(text);

@@ -48,6 +48,8 @@ static void charsets_are_converted_alike_however_they_are_cut(void **state)
 		{ S("utf-16"), S("\xfe\xff\0a\xd8\x3d\xdc\xa9"), S("a\xf0\x9f\x92\xa9") },
 		{ S("utf-16be"), S("\0a\xd8\x3d"), S("a" FFFD) },
 		{ S("utf-7"), S("a&+AOQ-b"), S("a&\xc3\xa4" "b") },
+		{ S("utf-7"), S("1 +- 1 +2D3cqQ-+AOQ x+(+2D0-+2D0AYQ-+3Kk-\xff+"),
+		  S("1 + 1 \xf0\x9f\x92\xa9\xc3\xa4 x+(" FFFD FFFD "a" FFFD FFFD "+") },
 		/* unknown: UTF-8 if it is */
 		{ S("x-nothing"), S("\xc3\xa4\xe4"), S("\xc3\xa4" FFFD) },
 		{ S("iso-2022-cn-ext"), S("a\x1b"), S("a\x1b") },
