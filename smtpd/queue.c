@@ -29,7 +29,7 @@ enum row_tag {
 	ROW_SIZE = 2,
 	ROW_SENDER = 3,
 	ROW_USER = 4,
-	ROW_FIRST_RCPT = 5,
+	ROW_RCPT = 5,           /* the first QUEUE_RCPTS_LISTED, one each */
 	ROW_RCPT_COUNT = 6,
 };
 
@@ -140,13 +140,16 @@ static bool id_name(struct sv id, char out[QUEUE_ID_LEN + 1])
 /* make_row - how a message is listed. */
 static struct fault make_row(struct record_out *row, const struct envelope *e, uint64_t size, struct sv *value)
 {
+	size_t listed = 0;
+
 	record_begin(row, ROW_VERSION);
 	record_put_u64(row, ROW_RECEIVED, (uint64_t)e->received_s);
 	record_put_u64(row, ROW_SIZE, size);
 	record_put(row, ROW_SENDER, e->sender);
 	record_put(row, ROW_USER, e->facts[ENVELOPE_USER]);
-	record_put(row, ROW_FIRST_RCPT, e->rcpts ? e->rcpts->address : SV_NONE);
 	record_put_u64(row, ROW_RCPT_COUNT, e->rcpt_count);
+	for (const struct envelope_rcpt *r = e->rcpts; r && listed < QUEUE_RCPTS_LISTED; r = r->next, listed++)
+		record_put(row, ROW_RCPT, r->address);
 	return record_end(row, value);
 }
 
@@ -175,8 +178,9 @@ static bool read_row(struct sv id, struct sv value, struct queue_info *out)
 		case ROW_USER:
 			out->user = field;
 			break;
-		case ROW_FIRST_RCPT:
-			out->first_rcpt = field;
+		case ROW_RCPT:
+			if (out->listed < QUEUE_RCPTS_LISTED)
+				out->rcpts[out->listed++] = field;
 			break;
 		case ROW_RCPT_COUNT:
 			(void)record_u64(field, &out->rcpt_count);
@@ -353,13 +357,28 @@ struct fault queue_list(struct queue *queue, struct sv after, queue_list_fn *fn,
 	return walk(queue, after, fn, arg);
 }
 
+static struct fault no_such_message(void)
+{
+	return fault(FAULT_NOT_FOUND, "there is no such message in the queue");
+}
+
+/* open_message - in words for the administrator who asks. */
+static struct fault open_message(struct queue *q, const char *name, enum spool_wait lock, struct spool **out)
+{
+	struct fault f = spool_open(q->msg, name, lock, out);
+
+	if (f.kind == FAULT_BUSY)
+		f.detail = "the message is being worked on";
+	return f.kind == FAULT_NOT_FOUND ? no_such_message() : f;
+}
+
 struct fault queue_read(struct queue *queue, struct sv id, struct spool **out)
 {
 	char name[QUEUE_ID_LEN + 1];
 
 	if (!id_name(id, name))
-		return fault(FAULT_NOT_FOUND, "queue: no such message");
-	return spool_open(queue->msg, name, SPOOL_UNLOCKED, out);
+		return no_such_message();
+	return open_message(queue, name, SPOOL_UNLOCKED, out);
 }
 
 struct fault queue_remove(struct queue *queue, struct sv id, struct sv by)
@@ -369,8 +388,8 @@ struct fault queue_remove(struct queue *queue, struct sv id, struct sv by)
 	struct fault f;
 
 	if (!id_name(id, name))
-		return fault(FAULT_NOT_FOUND, "queue: no such message");
-	f = spool_open(queue->msg, name, SPOOL_LOCKED, &s);
+		return no_such_message();
+	f = open_message(queue, name, SPOOL_LOCKED, &s);
 	if (f.kind)
 		return f;
 	if (unlinkat(queue->msg, name, 0) || fsync(queue->msg))

@@ -46,6 +46,8 @@ void queue_abort(struct queue_entry **entry);
 /** queue_count - messages in it. */
 MUST_CHECK struct fault queue_count(struct queue *queue, uint64_t *out);
 
+#define QUEUE_RCPTS_LISTED 10
+
 /* A row of the listing. Views are borrowed for the call. */
 struct queue_info {
 	struct sv id;
@@ -53,8 +55,9 @@ struct queue_info {
 	uint64_t size;
 	struct sv sender;       /* empty: the null sender */
 	struct sv user;         /* who was logged in; may be empty */
-	struct sv first_rcpt;
-	uint64_t rcpt_count;
+	struct sv rcpts[QUEUE_RCPTS_LISTED];
+	size_t listed;          /* of them */
+	uint64_t rcpt_count;    /* in all */
 };
 typedef bool queue_list_fn(void *arg, const struct queue_info *info);
 /** queue_list - in the order of time, from the first id behind `after` (empty: all). False from fn stops. */

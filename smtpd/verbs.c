@@ -35,7 +35,7 @@ struct queue_job {
 	struct control_reply *reply;
 	void (*ask)(struct queue_job *job);     /* in a job */
 	struct sv id;                           /* queue-list: after */
-	uint64_t limit, count, total;
+	uint64_t count;
 	struct buf lines;                       /* the answer: JSON objects, each followed by a newline */
 	struct fault fault;
 	char detail[256];                       /* of the fault; its own text belongs to the job's thread */
@@ -103,9 +103,7 @@ static void start(void *arg, const struct json *request, const char *id_member, 
 	job->server = w->state;
 	job->reply = reply;
 	job->ask = ask;
-	job->limit = LIST_MOST;
 	(void)json_get_sv(request, id_member, &id);
-	(void)json_get_u64(request, "limit", &job->limit);
 	job->id = (struct sv){ sv_copy_z(id), id.len };
 	buf_init(&job->lines, CONTROL_ANSWER_MAX);
 	job->work.run = job_run;
@@ -122,32 +120,28 @@ static bool list_one(void *arg, const struct queue_info *info)
 	struct queue_job *job = arg;
 	struct json_out j;
 
-	if (job->count++ >= job->limit)
+	if (job->count++ >= LIST_MOST)
 		return false;
 	json_out_init(&j, &job->lines);
 	json_out_object(&j, NULL);
 	json_out_sv(&j, "id", info->id);
-	json_out_i64(&j, "received", info->received_s);
+	json_out_i64(&j, "since", info->received_s);
 	json_out_u64(&j, "size", info->size);
 	json_out_sv(&j, "from", info->sender);
-	json_out_sv(&j, "user", info->user);
-	json_out_sv(&j, "to", info->first_rcpt);
+	json_out_array(&j, "to");
+	for (size_t i = 0; i < info->listed; i++)
+		json_out_sv(&j, NULL, info->rcpts[i]);
+	json_out_array_end(&j);
 	json_out_u64(&j, "recipients", info->rcpt_count);
+	json_out_sv(&j, "user", info->user);
+	json_out_z(&j, "state", "waiting");
 	json_out_object_end(&j);
 	return !j.overflow && buf_append_c(&job->lines, '\n');
 }
 
 static void ask_list(struct queue_job *job)
 {
-	struct json_out j;
-
-	job->fault = queue_count(job->server->queue, &job->total);
-	if (!job->fault.kind)
-		job->fault = queue_list(job->server->queue, job->id, list_one, job);
-	json_out_init(&j, &job->lines);
-	json_out_object(&j, NULL);
-	json_out_u64(&j, "total", job->total);
-	json_out_object_end(&j);
+	job->fault = queue_list(job->server->queue, job->id, list_one, job);
 }
 
 static void describe_facts(struct json_out *j, const struct envelope *e)
@@ -160,7 +154,7 @@ static void describe_facts(struct json_out *j, const struct envelope *e)
 
 	for (unsigned i = 0; i < ENVELOPE_FACTS; i++)
 		json_out_sv(j, names[i], e->facts[i]);
-	json_out_i64(j, "received", e->received_s);
+	json_out_i64(j, "since", e->received_s);
 	json_out_sv(j, "from", e->sender);
 }
 
@@ -194,6 +188,68 @@ static void describe(struct json_out *j, const struct spool *s)
 	json_out_object_end(j);
 }
 
+/* ---- the same for people ---- */
+
+static void say_line(struct queue_job *job, const char *name, struct sv value)
+{
+	struct json_out j;
+	struct buf text;
+
+	buf_init(&text, 4096);
+	if (*name)
+		buf_appendf(&text, "%-12s", name);
+	buf_append(&text, sv_sub(value, 0, 2000));
+	json_out_init(&j, &job->lines);
+	json_out_object(&j, NULL);
+	json_out_sv(&j, "line", buf_sv(&text));
+	json_out_object_end(&j);
+	buf_append_c(&job->lines, '\n');
+	buf_done(&text);
+}
+
+static void say_envelope(struct queue_job *job, const struct spool *s)
+{
+	const struct envelope *e = spool_envelope(s);
+	struct buf text;
+	uint32_t i = 0;
+
+	buf_init(&text, 4096);
+	say_line(job, "id", e->facts[ENVELOPE_ID]);
+	say_line(job, "from", e->sender.len ? e->sender : SV("<>"));
+	for (const struct envelope_rcpt *r = e->rcpts; r; r = r->next) {
+		buf_clear(&text);
+		buf_appendf(&text, "%.*s (%s%s%.*s)", SV_FMT(r->address), spool_outcome_name(spool_outcome(s, i++)),
+			    r->original.len ? ", for " : "", SV_FMT(r->original));
+		say_line(job, "to", buf_sv(&text));
+	}
+	buf_clear(&text);
+	buf_appendf(&text, "%llu octets", (unsigned long long)spool_size(s));
+	say_line(job, "size", buf_sv(&text));
+	buf_clear(&text);
+	buf_appendf(&text, "%.*s by %.*s, session %.*s", SV_FMT(e->facts[ENVELOPE_PEER]),
+		    SV_FMT(e->facts[ENVELOPE_PROTOCOL]), SV_FMT(e->facts[ENVELOPE_SESSION]));
+	say_line(job, "came from", buf_sv(&text));
+	say_line(job, "user", e->facts[ENVELOPE_USER]);
+	buf_done(&text);
+}
+
+/* say_header - up to the empty line, as far as it lies in the first record. */
+static struct fault say_header(struct queue_job *job, struct spool *s)
+{
+	struct buf body;
+	struct sv rest, line;
+	struct fault f;
+
+	buf_init(&body, SPOOL_BODY_MAX);
+	f = spool_read_body(s, &body);
+	rest = buf_sv(&body);
+	say_line(job, "", SV_NONE);
+	while (!f.kind && sv_split(&rest, '\n', &line) && sv_trim(line).len)
+		say_line(job, "", line.len && line.p[line.len - 1] == '\r' ? sv_sub(line, 0, line.len - 1) : line);
+	buf_done(&body);
+	return f;
+}
+
 static void ask_show(struct queue_job *job)
 {
 	struct spool *s = NULL;
@@ -204,20 +260,15 @@ static void ask_show(struct queue_job *job)
 		return;
 	json_out_init(&j, &job->lines);
 	describe(&j, s);
+	buf_append_c(&job->lines, '\n');
+	say_envelope(job, s);
+	job->fault = say_header(job, s);
 	spool_close(&s);
 }
 
 static void ask_remove(struct queue_job *job)
 {
-	struct json_out j;
-
 	job->fault = queue_remove(job->server->queue, job->id, SV("administrator"));
-	if (job->fault.kind)
-		return;
-	json_out_init(&j, &job->lines);
-	json_out_object(&j, NULL);
-	json_out_sv(&j, "removed", job->id);
-	json_out_object_end(&j);
 }
 
 static void do_queue_list(void *arg, const struct json *request, struct control_reply *reply)
@@ -237,8 +288,8 @@ static void do_queue_remove(void *arg, const struct json *request, struct contro
 
 const struct control_verb smtpd_verbs[] = {
 	{ "sessions", "the connections that are open", do_sessions },
-	{ "queue-list", "messages in the queue", do_queue_list },
-	{ "queue-show", "one message in the queue", do_queue_show },
-	{ "queue-remove", "take a message out of the queue", do_queue_remove },
+	{ "queue.list", "messages in the queue", do_queue_list },
+	{ "queue.show", "one message in the queue", do_queue_show },
+	{ "queue.remove", "take a message out of the queue", do_queue_remove },
 	{ NULL, NULL, NULL },
 };

@@ -101,7 +101,8 @@ static bool see(void *arg, const struct queue_info *info)
 	s->rcpts = info->rcpt_count;
 	assert_true(sv_eq(info->sender, SV("alice@here")));
 	assert_true(sv_eq(info->user, SV("alice@here")));
-	assert_true(sv_eq(info->first_rcpt, SV("x@there")));
+	assert_int_equal(info->listed, 2);
+	assert_true(sv_eq(info->rcpts[0], SV("x@there")) && sv_eq(info->rcpts[1], SV("y@there")));
 	assert_int_equal(info->received_s, 1000);
 	return true;
 }

@@ -1,0 +1,159 @@
+/* smtpd: mail comes in by SMTP, submission and LMTP, for one worker at a time (common/master.h is the rest of the program). */
+#include <stdlib.h>
+
+#include "common/auth.h"
+#include "common/memory.h"
+#include "smtpd/session.h"
+#include "smtpd/smtpd.h"
+#include "smtpd/verbs.h"
+
+#include "common/banned.h"
+
+#define TIDY_MS 60000
+#define TOO_MANY "421 4.7.0 Too many connections, try again later\r\n"
+
+static const struct listener_kind kinds[] = {
+	/* Some large senders fail over session tickets of another TLS library, so port 25 does without. */
+	{ LISTENER_MX, { .name = "mx", .alpn = "smtp", .has_no_tickets = true }, TOO_MANY },
+	{ LISTENER_SUBMISSION, { .name = "submission", .alpn = "smtp" }, TOO_MANY },
+	{ LISTENER_SUBMISSIONS, { .name = "submissions", .alpn = "smtp" }, NULL },
+	{ LISTENER_LMTP, { .name = "lmtp", .alpn = "lmtp" }, TOO_MANY },
+};
+
+/* ---- housekeeping: once at start, then every minute ---- */
+
+static void tidy_run(struct work *work)
+{
+	struct smtpd *server = (struct smtpd *)((char *)work - offsetof(struct smtpd, tidy_work));
+
+	if (!server->is_queue_synced) {
+		struct fault f = queue_sync(server->queue);
+
+		if (f.kind)
+			log_error(NULL, "queue.sync", KV_FAULT("fault", f));
+		server->is_queue_synced = true;
+	}
+	store_tidy(server->store);
+	directory_tidy(server->directory);
+}
+
+static void tidy_done(struct work *work, bool is_cancelled)
+{
+	struct smtpd *server = (struct smtpd *)((char *)work - offsetof(struct smtpd, tidy_work));
+
+	if (!is_cancelled)
+		timer_start_ms(&server->tidy_timer, TIDY_MS);
+}
+
+static void tidy_start(struct timer *t)
+{
+	struct smtpd *server = (struct smtpd *)((char *)t - offsetof(struct smtpd, tidy_timer));
+
+	server->tidy_work.run = tidy_run;
+	server->tidy_work.done = tidy_done;
+	if (work_submit(server->loop, WORK_MAIL, &server->tidy_work).kind)
+		timer_start_ms(t, TIDY_MS);
+}
+
+/* ---- life of a worker ---- */
+
+static struct fault smtpd_open(struct worker *w)
+{
+	struct smtpd *server = xcalloc(1, sizeof(*server));
+	struct fault f;
+
+	w->state = server;
+	server->worker = w;
+	server->loop = w->loop;
+	f = directory_open(instance_path(w->instance, INSTANCE_DIRECTORY), false, &server->directory);
+	if (!f.kind)
+		f = auth_open(server->directory, &server->auth);
+	return f;
+}
+
+static struct fault smtpd_start(struct worker *w)
+{
+	struct smtpd *server = w->state;
+	struct store_conf conf = {
+		.mail_dir = instance_path(w->instance, INSTANCE_MAIL),
+		.host = w->conf->host.hostname,
+		.open_accounts_max = (uint32_t)w->conf->store.open_accounts,
+		.create_special_use = true,
+	};
+	struct fault f = store_open(&conf, &server->store);
+
+	if (!f.kind)
+		f = queue_open(instance_path(w->instance, INSTANCE_QUEUE), &server->queue);
+	if (f.kind)
+		return f;
+	space_start(&server->space, w->loop, conf.mail_dir, instance_path(w->instance, INSTANCE_QUEUE));
+	timer_init(&server->tidy_timer, w->loop, tidy_start);
+	timer_start_ms(&server->tidy_timer, 0);
+	return listener_accept(w->listeners, w->loop, w->tls, session_start, server);
+}
+
+static void smtpd_stop(struct worker *w)
+{
+	struct smtpd *server = w->state;
+
+	server->is_stopping = true;
+	timer_stop(&server->tidy_timer);
+	for (struct session *s = server->sessions; s; s = session_next_of(s))
+		session_stop(s);
+	if (!server->session_count)
+		worker_stopped(w);
+}
+
+static void smtpd_end(struct worker *w)
+{
+	struct smtpd *server = w->state;
+
+	if (!server)
+		return;
+	while (server->sessions) {
+		struct session *s = server->sessions;
+
+		session_free(&s);
+	}
+	space_stop(&server->space);
+	queue_close(&server->queue);
+	store_close(&server->store);
+	auth_close(&server->auth);
+	directory_close(&server->directory);
+	free(server);
+	w->state = NULL;
+}
+
+static void smtpd_status(struct worker *w, struct json_out *j)
+{
+	const struct smtpd *server = w->state;
+	const struct smtpd_counters *c = &server->counters;
+
+	json_out_u64(j, "sessions", server->session_count);
+	json_out_u64(j, "sessions_total", c->sessions);
+	json_out_u64(j, "messages_accepted", c->accepted);
+	json_out_u64(j, "rejected", c->rejected);
+	json_out_u64(j, "deferred", c->deferred);
+	json_out_u64(j, "logins", c->logins);
+	json_out_u64(j, "login_failures", c->login_failures);
+	json_out_bool(j, "disk_is_low", space_is_low(&server->space, w->conf));
+}
+
+static const struct daemon_spec spec = {
+	.name = "smtpd",
+	.doc = "take in mail by SMTP, submission and LMTP",
+	.kinds = kinds,
+	.kind_count = ARRAY_LEN(kinds),
+	.writes = 1u << INSTANCE_MAIL | 1u << INSTANCE_QUEUE | 1u << INSTANCE_DIRECTORY | 1u << INSTANCE_EVENTS,
+	.open = smtpd_open,
+	.start = smtpd_start,
+	.stop = smtpd_stop,
+	.end = smtpd_end,
+	.status = smtpd_status,
+	.verbs = smtpd_verbs,
+};
+
+int main(int argc, char **argv)
+{
+	return daemon_main(&spec, argc, argv);
+}
