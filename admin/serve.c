@@ -38,7 +38,7 @@ struct daemon_child {
 	struct parent *parent;
 	const char *name;
 	char path[4096];
-	const char *argv[4];
+	const char *argv[5];
 	struct child *child;
 	uint64_t first_start_ms;        /* 0: never started */
 };
@@ -151,6 +151,7 @@ static int run_parent(struct cli *cli, const struct conf *conf)
 		d->argv[0] = d->path;
 		d->argv[1] = "--root";
 		d->argv[2] = cli->root;
+		d->argv[3] = "--supervised"; /* ends with us; we talk to the service manager */
 		d->child = child_add(p.supervisor, d->path, &child_events, d);
 	}
 	if (p.code == EXIT_DONE) {
