@@ -1,0 +1,57 @@
+/* imapd/capability.c - see capability.h. */
+#include "imapd/capability.h"
+
+#include "common/banned.h"
+
+static const struct row {
+	const char *name;
+	bool before_login;      /* of use to a client that has not logged in */
+	const char *source;
+} rows[CAP_COUNT] = {
+	[CAP_NONE]          = { "IMAP4rev1",      true,  "RFC 3501" },
+	[CAP_LITERAL_PLUS]  = { "LITERAL+",       true,  "RFC 7888" },
+	[CAP_SASL_IR]       = { "SASL-IR",        true,  "RFC 4959" },
+	[CAP_ID]            = { "ID",             true,  "RFC 2971" },
+	[CAP_ENABLE]        = { "ENABLE",         true,  "RFC 5161" },
+	[CAP_IDLE]          = { "IDLE",           true,  "RFC 2177" },
+	[CAP_NAMESPACE]     = { "NAMESPACE",      false, "RFC 2342" },
+	[CAP_UIDPLUS]       = { "UIDPLUS",        false, "RFC 4315" },
+	[CAP_MOVE]          = { "MOVE",           false, "RFC 6851" },
+	[CAP_UNSELECT]      = { "UNSELECT",       false, "RFC 3691" },
+	[CAP_CHILDREN]      = { "CHILDREN",       false, "RFC 3348" },
+	[CAP_SPECIAL_USE]   = { "SPECIAL-USE",    false, "RFC 6154" },
+	[CAP_LIST_EXTENDED] = { "LIST-EXTENDED",  false, "RFC 5258" },
+	[CAP_ESEARCH]       = { "ESEARCH",        false, "RFC 4731" },
+	[CAP_CONDSTORE]     = { "CONDSTORE",      false, "RFC 7162" },
+};
+
+enum capability capability_find(struct sv name)
+{
+	for (size_t i = CAP_NONE + 1; i < CAP_COUNT; i++)
+		if (sv_eq_nocase(name, sv_z(rows[i].name)))
+			return (enum capability)i;
+	return CAP_NONE;
+}
+
+void capability_write(struct writer *w, const struct capability_context *context)
+{
+	writer_z(w, "CAPABILITY");
+	for (size_t i = 0; i < CAP_COUNT; i++) {
+		if (!capability_has(context->on, (enum capability)i) || (!context->is_logged_in && !rows[i].before_login))
+			continue;
+		writer_c(w, ' ');
+		writer_z(w, rows[i].name);
+	}
+	if (context->is_logged_in)
+		return;
+	if (context->has_starttls)
+		writer_z(w, " STARTTLS");
+	if (context->is_login_disabled)
+		writer_z(w, " LOGINDISABLED");
+	for (struct sv rest = sv_z(context->mechanisms), name; sv_split(&rest, ' ', &name);) {
+		if (!name.len)
+			continue;
+		writer_z(w, " AUTH=");
+		writer_put(w, name);
+	}
+}

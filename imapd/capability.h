@@ -1,0 +1,50 @@
+/* imapd/capability.h - what this server can do, as table rows. A command names the row it belongs to, so a capability
+ * that is switched off takes its commands along. Pure. */
+#ifndef IMAPD_CAPABILITY_H
+#define IMAPD_CAPABILITY_H
+
+#include "imapd/writer.h"
+
+enum capability {
+	CAP_NONE = 0,           /* IMAP4rev1 itself */
+	CAP_LITERAL_PLUS,
+	CAP_SASL_IR,
+	CAP_ID,
+	CAP_ENABLE,
+	CAP_IDLE,
+	CAP_NAMESPACE,
+	CAP_UIDPLUS,
+	CAP_MOVE,
+	CAP_UNSELECT,
+	CAP_CHILDREN,
+	CAP_SPECIAL_USE,
+	CAP_LIST_EXTENDED,
+	CAP_ESEARCH,
+	CAP_CONDSTORE,
+	CAP_COUNT
+};
+
+/* What is on in this instance: bit 1 << enum capability. */
+typedef uint32_t capability_set;
+#define CAPABILITIES_ALL ((capability_set)((1u << CAP_COUNT) - 1))
+
+static inline bool capability_has(capability_set set, enum capability c)
+{
+	return (set >> c) & 1;
+}
+
+/** capability_find - the row with this name in any case; CAP_NONE when there is none. */
+enum capability capability_find(struct sv name);
+
+/* What the list depends on besides the table. */
+struct capability_context {
+	capability_set on;
+	bool is_logged_in;
+	bool has_starttls;              /* TLS is possible and not on yet */
+	bool is_login_disabled;         /* RFC 3501 §6.2.3: no password in clear here */
+	const char *mechanisms;         /* SASL names separated by a space; NULL or "" is none */
+};
+/** capability_write - "CAPABILITY IMAP4rev1 ...", without CRLF: for the response and the response code. */
+void capability_write(struct writer *w, const struct capability_context *context);
+
+#endif

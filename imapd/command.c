@@ -1,0 +1,273 @@
+/* imapd/command.c - see command.h: the table, and the way of a command through its steps. */
+#include "imapd/command.h"
+
+#include <time.h>
+
+#include "common/charset.h"
+
+#include "common/banned.h"
+
+static const struct command_spec specs[] = {    /* sorted: found by bisection */
+	/* name         allowed in    flags                                              capability      run             source */
+	{ "APPEND",     ST_LOGGED_IN, CMD_STREAMS,                                       CAP_NONE,       do_append,      "RFC 3501 §6.3.11" },
+	{ "CAPABILITY", ST_LOGGED_IN, CMD_INLINE | CMD_NO_UPDATES,                       CAP_NONE,       do_capability,  "RFC 3501 §6.1.1" },
+	{ "CHECK",      ST_SELECTED,  CMD_FRESH,                                         CAP_NONE,       do_check,       "RFC 3501 §6.4.1" },
+	{ "CLOSE",      ST_SELECTED,  CMD_NO_UPDATES,                                    CAP_NONE,       do_close,       "RFC 3501 §6.4.2" },
+	{ "COPY",       ST_SELECTED,  CMD_SEQNUMS | CMD_FRESH,                           CAP_NONE,       do_copy,        "RFC 3501 §6.4.7" },
+	{ "CREATE",     ST_LOGGED_IN, 0,                                                 CAP_NONE,       do_create,      "RFC 3501 §6.3.3" },
+	{ "DELETE",     ST_LOGGED_IN, 0,                                                 CAP_NONE,       do_delete,      "RFC 3501 §6.3.4" },
+	{ "ENABLE",     ST_LOGGED_IN, CMD_INLINE | CMD_NO_UPDATES,                       CAP_ENABLE,     do_enable,      "RFC 5161 §3.1" },
+	{ "EXAMINE",    ST_LOGGED_IN, CMD_NO_UPDATES,                                    CAP_NONE,       do_select,      "RFC 3501 §6.3.2" },
+	{ "EXPUNGE",    ST_SELECTED,  CMD_FRESH | CMD_WRITES,                            CAP_NONE,       do_expunge,     "RFC 3501 §6.4.3" },
+	{ "FETCH",      ST_SELECTED,  CMD_SEQNUMS | CMD_NO_EXPUNGE | CMD_FRESH,          CAP_NONE,       do_fetch,       "RFC 3501 §6.4.5" },
+	{ "ID",         ST_LOGGED_IN, CMD_INLINE | CMD_NO_UPDATES,                       CAP_ID,         do_id,          "RFC 2971 §3.1" },
+	{ "IDLE",       ST_LOGGED_IN, CMD_FRESH,                                         CAP_IDLE,       do_idle,        "RFC 2177 §3" },
+	{ "LIST",       ST_LOGGED_IN, 0,                                                 CAP_NONE,       do_list,        "RFC 3501 §6.3.8" },
+	{ "LOGOUT",     ST_LOGGED_IN, CMD_INLINE | CMD_NO_UPDATES,                       CAP_NONE,       do_logout,      "RFC 3501 §6.1.3" },
+	{ "LSUB",       ST_LOGGED_IN, 0,                                                 CAP_NONE,       do_lsub,        "RFC 3501 §6.3.9" },
+	{ "MOVE",       ST_SELECTED,  CMD_SEQNUMS | CMD_FRESH | CMD_WRITES,              CAP_MOVE,       do_move,        "RFC 6851 §3.1" },
+	{ "NAMESPACE",  ST_LOGGED_IN, CMD_INLINE | CMD_NO_UPDATES,                       CAP_NAMESPACE,  do_namespace,   "RFC 2342 §5" },
+	{ "NOOP",       ST_LOGGED_IN, CMD_FRESH,                                         CAP_NONE,       do_noop,        "RFC 3501 §6.1.2" },
+	{ "RENAME",     ST_LOGGED_IN, 0,                                                 CAP_NONE,       do_rename,      "RFC 3501 §6.3.5" },
+	{ "SEARCH",     ST_SELECTED,  CMD_SEQNUMS | CMD_NO_EXPUNGE | CMD_FRESH | CMD_METERED, CAP_NONE,  do_search,      "RFC 3501 §6.4.4" },
+	{ "SELECT",     ST_LOGGED_IN, CMD_NO_UPDATES,                                    CAP_NONE,       do_select,      "RFC 3501 §6.3.1" },
+	{ "STATUS",     ST_LOGGED_IN, 0,                                                 CAP_NONE,       do_status,      "RFC 3501 §6.3.10" },
+	{ "STORE",      ST_SELECTED,  CMD_SEQNUMS | CMD_NO_EXPUNGE | CMD_FRESH | CMD_WRITES, CAP_NONE,   do_store,       "RFC 3501 §6.4.6" },
+	{ "SUBSCRIBE",  ST_LOGGED_IN, 0,                                                 CAP_NONE,       do_subscribe,   "RFC 3501 §6.3.6" },
+	{ "UID COPY",   ST_SELECTED,  CMD_UID | CMD_FRESH,                               CAP_NONE,       do_copy,        "RFC 3501 §6.4.8" },
+	{ "UID EXPUNGE", ST_SELECTED, CMD_UID | CMD_FRESH | CMD_WRITES,                  CAP_UIDPLUS,    do_uid_expunge, "RFC 4315 §2.1" },
+	{ "UID FETCH",  ST_SELECTED,  CMD_UID | CMD_FRESH,                               CAP_NONE,       do_fetch,       "RFC 3501 §6.4.8" },
+	{ "UID MOVE",   ST_SELECTED,  CMD_UID | CMD_FRESH | CMD_WRITES,                  CAP_MOVE,       do_move,        "RFC 6851 §3.2" },
+	{ "UID SEARCH", ST_SELECTED,  CMD_UID | CMD_FRESH | CMD_METERED,                 CAP_NONE,       do_search,      "RFC 3501 §6.4.8" },
+	{ "UID STORE",  ST_SELECTED,  CMD_UID | CMD_FRESH | CMD_WRITES,                  CAP_NONE,       do_store,       "RFC 3501 §6.4.8" },
+	{ "UNSELECT",   ST_SELECTED,  CMD_NO_UPDATES,                                    CAP_UNSELECT,   do_unselect,    "RFC 3691 §2" },
+	{ "UNSUBSCRIBE", ST_LOGGED_IN, 0,                                                CAP_NONE,       do_unsubscribe, "RFC 3501 §6.3.7" },
+};
+
+const struct command_spec *command_specs(size_t *count)
+{
+	*count = ARRAY_LEN(specs);
+	return specs;
+}
+
+const struct command_spec *command_find(struct sv name)
+{
+	size_t low = 0, high = ARRAY_LEN(specs);
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		int order = sv_cmp_nocase(name, sv_z(specs[mid].name));
+
+		if (!order)
+			return &specs[mid];
+		if (order < 0)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return NULL;
+}
+
+void command_init(struct command *c, const struct command_spec *spec, struct sv tag, struct args args,
+                  struct room *room, const struct log_ctx *log)
+{
+	*c = (struct command){ .spec = spec, .room = room, .log = log, .tag = tag, .args = args,
+			       .is_uid = spec->flags & CMD_UID };
+	writer_init(&c->out, COMMAND_OUT_MAX);
+	arena_init(&c->arena, COMMAND_ARENA_MAX);
+	buf_init(&c->code, COMMAND_CODE_MAX);
+}
+
+void command_done(struct command *c)
+{
+	if (c->release)
+		c->release(c);
+	keywords_free(&c->keywords);
+	buf_done(&c->code);
+	arena_done(&c->arena);
+	writer_done(&c->out);
+}
+
+/* ---- endings ---- */
+
+static enum step end_with(struct command *c, struct answer answer)
+{
+	c->answer = answer;
+	return STEP_DONE;
+}
+
+enum step command_ok(struct command *c, const char *text)
+{
+	return end_with(c, (struct answer){ "OK", NULL, text });
+}
+
+enum step command_ok_code(struct command *c, const char *code, const char *text)
+{
+	return end_with(c, (struct answer){ "OK", code, text });
+}
+
+enum step command_no(struct command *c, const char *code, const char *text)
+{
+	buf_clear(&c->code);
+	return end_with(c, (struct answer){ "NO", code, text });
+}
+
+enum step command_bad(struct command *c, const char *text)
+{
+	buf_clear(&c->code);
+	return end_with(c, (struct answer){ "BAD", NULL, text });
+}
+
+/* is_ours - a fault that somebody who runs the server should see. */
+static bool is_ours(enum fault_kind kind)
+{
+	return kind == FAULT_INTERNAL || kind == FAULT_CORRUPT || kind == FAULT_NO_SPACE || kind == FAULT_UNAVAILABLE;
+}
+
+enum step command_fault(struct command *c, struct fault f)
+{
+	if (is_ours(f.kind))
+		log_error(c->log, "imap.command.failed", KV_Z("command", c->spec->name), KV_SV("user", c->room->account),
+		          KV_SV("mailbox", c->room->box_name), KV_FAULT("fault", f));
+	buf_clear(&c->code);
+	return end_with(c, answer_for(f.kind));
+}
+
+void *command_new_state(struct command *c, size_t size)
+{
+	c->state = arena_alloc(&c->arena, size);
+	if (!c->state)
+		BUG("a new command's arena is full");
+	return c->state;
+}
+
+bool command_set(struct command *c, struct sv text, struct uidset *out)
+{
+	switch (view_resolve(&c->room->view, text, c->is_uid, out)) {
+	case SET_OK:
+		return true;
+	case SET_LIMIT:
+		command_no(c, "LIMIT", "Too many ranges");
+		break;
+	case SET_BAD:
+		command_bad(c, "Bad message set, or a number that no message has");
+		break;
+	}
+	uidset_done(out);
+	return false;
+}
+
+bool command_name(struct command *c, struct sv wire, struct sv *name)
+{
+	struct buf utf8;
+	bool is_good;
+
+	buf_init(&utf8, MAILBOX_NAME_MAX);
+	is_good = mutf7_to_utf8(wire, &utf8);
+	if (is_good) {
+		/* RFC 3501 §6.3.3: a trailing delimiter only says that children will come; Thunderbird sends it. */
+		if (utf8.len > 1 && utf8.p[utf8.len - 1] == '/')
+			utf8.len--;
+		*name = sv_eq_nocase(buf_sv(&utf8), SV("INBOX")) ? SV("INBOX") : arena_copy(&c->arena, buf_sv(&utf8));
+		is_good = name->p && name->len;
+	}
+	buf_done(&utf8);
+	if (!is_good)
+		command_no(c, "CANNOT", "Not a mailbox name: empty, too long, or not in modified UTF-7");
+	return is_good;
+}
+
+bool command_mailbox(struct command *c, struct sv *name)
+{
+	struct sv wire;
+
+	if (!args_astring(&c->args, &wire)) {
+		command_bad(c, "A mailbox name is missing");
+		return false;
+	}
+	return command_name(c, wire, name);
+}
+
+/* ---- steps ---- */
+
+static uint64_t thread_cpu_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* run - one step of the handler, within its budget. */
+static enum step run(struct command *c)
+{
+	if (!(c->spec->flags & CMD_METERED))
+		return c->spec->run(c);
+	uint64_t start = thread_cpu_ns();
+	enum step step = c->spec->run(c);
+
+	c->cpu_ns += thread_cpu_ns() - start;
+	if (step == STEP_MORE && c->cpu_ns / 1000000u > c->room->conf->limits.command_cpu_ms)
+		return command_no(c, "LIMIT", "This takes too long; ask for less");
+	return step;
+}
+
+/* updates - RFC 3501 §5.2: what others did, told where it may be told. */
+static enum step updates(struct command *c, unsigned how)
+{
+	bool more;
+	struct fault f = room_updates(c, how, NULL, &more);
+
+	if (f.kind == FAULT_GONE) {
+		/* RFC 2180 §3.3: the mailbox was deleted under us. What the client knows of it is void. */
+		writer_z(&c->out, "* BYE The selected mailbox was deleted; log in again\r\n");
+		return STEP_CLOSE;
+	}
+	if (f.kind) {
+		log_error(c->log, "imap.updates.failed", KV_SV("user", c->room->account),
+		          KV_SV("mailbox", c->room->box_name), KV_FAULT("fault", f));
+		return STEP_DONE;       /* told the next time: the view stayed where it was */
+	}
+	return more ? STEP_MORE : STEP_DONE;
+}
+
+enum step command_step(struct command *c)
+{
+	unsigned flags = c->spec->flags;
+	enum step step;
+
+	switch (c->phase) {
+	case PHASE_FRESH:
+		if (flags & CMD_FRESH && c->room->box) {
+			step = updates(c, flags & CMD_SEQNUMS ? 0 : UPDATES_EXPUNGE);
+			if (step != STEP_DONE)
+				return step;
+		}
+		c->phase = PHASE_RUN;
+		__attribute__((fallthrough));
+	case PHASE_RUN:
+		if (flags & CMD_WRITES && c->room->is_readonly)
+			step = command_no(c, "NOPERM", "The mailbox is open read-only");
+		else
+			step = run(c);
+		if (step != STEP_DONE)
+			return step;
+		c->phase = PHASE_UPDATES;
+		__attribute__((fallthrough));
+	case PHASE_UPDATES:
+		if (!(flags & CMD_NO_UPDATES) && c->room->box) {
+			step = updates(c, flags & CMD_NO_EXPUNGE ? 0 : UPDATES_EXPUNGE);
+			if (step != STEP_DONE)
+				return step;
+		}
+		c->phase = PHASE_ANSWER;
+		__attribute__((fallthrough));
+	case PHASE_ANSWER:
+		writer_answer(&c->out, c->tag, c->answer, buf_sv(&c->code));
+		c->phase = PHASE_OVER;
+		return c->is_close_due ? STEP_CLOSE : STEP_DONE;
+	case PHASE_OVER:
+		break;
+	}
+	BUG("a step behind the answer of %s", c->spec->name);
+}

@@ -1,0 +1,85 @@
+/* imapd/commands/session.c - commands that touch no message: CAPABILITY, NOOP, CHECK, ENABLE, ID, NAMESPACE, LOGOUT. */
+#include "imapd/command.h"
+#include "imapd/id.h"
+
+#include "common/banned.h"
+
+enum step do_capability(struct command *c)
+{
+	struct capability_context context = { .on = c->room->on, .is_logged_in = true };
+
+	if (!args_end(&c->args))
+		return command_bad(c, "CAPABILITY takes no arguments");
+	writer_z(&c->out, "* ");
+	capability_write(&c->out, &context);
+	writer_crlf(&c->out);
+	return command_ok(c, "Capabilities listed");
+}
+
+/* The dispatcher tells what is new; nothing else is to do. */
+enum step do_noop(struct command *c)
+{
+	if (!args_end(&c->args))
+		return command_bad(c, "NOOP takes no arguments");
+	return command_ok(c, "Nothing done");
+}
+
+enum step do_check(struct command *c)
+{
+	if (!args_end(&c->args))
+		return command_bad(c, "CHECK takes no arguments");
+	return command_ok(c, "Checked");
+}
+
+/* RFC 5161 §3.1: what is not known or not offered is ignored; the answer lists what is on now, always (some clients
+ * wait for it). */
+enum step do_enable(struct command *c)
+{
+	struct sv name;
+	bool has_any = false, wants_condstore = false;
+
+	while (args_atom(&c->args, &name)) {
+		has_any = true;
+		if (sv_eq_nocase(name, SV("CONDSTORE")) && capability_has(c->room->on, CAP_CONDSTORE))
+			wants_condstore = true;
+	}
+	if (!has_any || !args_end(&c->args))
+		return command_bad(c, "ENABLE takes the names of capabilities");
+	if (wants_condstore)
+		c->room->has_condstore = true;
+	writer_z(&c->out, "* ENABLED");
+	if (wants_condstore)
+		writer_z(&c->out, " CONDSTORE");
+	writer_crlf(&c->out);
+	return command_ok(c, "Enabled");
+}
+
+/* RFC 2971 §3.1 */
+enum step do_id(struct command *c)
+{
+	struct sv summary = SV_NONE;
+
+	if (!id_read(&c->args, &c->arena, &summary))
+		return command_bad(c, "ID takes NIL or a list of strings");
+	log_info(c->log, "imap.id", KV_SV("user", c->room->account), KV_SV("client", summary));
+	id_write(&c->out);
+	return command_ok(c, "Pleased to meet you");
+}
+
+/* RFC 2342 §5: one personal namespace without prefix; no others' and no shared ones yet. */
+enum step do_namespace(struct command *c)
+{
+	if (!args_end(&c->args))
+		return command_bad(c, "NAMESPACE takes no arguments");
+	writer_z(&c->out, "* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n");
+	return command_ok(c, "Namespaces listed");
+}
+
+enum step do_logout(struct command *c)
+{
+	if (!args_end(&c->args))
+		return command_bad(c, "LOGOUT takes no arguments");
+	writer_z(&c->out, "* BYE Goodbye\r\n");
+	c->is_close_due = true;
+	return command_ok(c, "Logged out");
+}

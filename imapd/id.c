@@ -1,0 +1,40 @@
+/* imapd/id.c - see id.h. */
+#include "imapd/id.h"
+
+#include "common/banned.h"
+
+#define PAIRS_MAX 30            /* RFC 2971 §3.3: pairs, octets of a name, octets of a value */
+#define NAME_MAX_OCTETS 30
+#define VALUE_MAX_OCTETS 1024
+#define SUMMARY_MAX 512
+
+bool id_read(struct args *args, struct arena *arena, struct sv *summary)
+{
+	struct buf text = { .max = SUMMARY_MAX };
+	struct args list;
+	struct sv key, value;
+	size_t pairs = 0;
+	bool is_good = true;
+
+	if (args_word(args, "NIL"))
+		return args_end(args);
+	if (!args_open(args, &list) || !args_end(args))
+		return false;
+	while (is_good && !args_end(&list)) {
+		is_good = args_string(&list, &key) && key.len <= NAME_MAX_OCTETS && ++pairs <= PAIRS_MAX;
+		value = SV_NONE;
+		if (is_good && !args_word(&list, "NIL"))
+			is_good = args_string(&list, &value) && value.len <= VALUE_MAX_OCTETS;
+		if (is_good && text.len + key.len + value.len + 2 < text.max)
+			buf_appendf(&text, "%s%.*s=%.*s", text.len ? " " : "", SV_FMT(key), SV_FMT(value));
+	}
+	if (is_good)
+		*summary = arena_copy(arena, buf_sv(&text));
+	buf_done(&text);
+	return is_good;
+}
+
+void id_write(struct writer *w)
+{
+	writer_z(w, "* ID (\"name\" \"Postroom\")\r\n");
+}

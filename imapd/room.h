@@ -1,0 +1,88 @@
+/* imapd/room.h - what a logged-in session works with: the account, the selected mailbox, what its client has seen of
+ * it, and what it enabled. Everything that touches the store in imapd/ goes through a room.
+ *
+ * A room blocks and belongs to one thread at a time: to the job that runs, else to the loop, which only reads
+ * the plain fields. It is made from an identity and from nothing else (maildir_user_open). */
+#ifndef IMAPD_ROOM_H
+#define IMAPD_ROOM_H
+
+#include "common/conf.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "imapd/capability.h"
+#include "imapd/view.h"
+#include "imapd/writer.h"
+#include "maildir/mailbox.h"
+#include "maildir/store.h"
+
+struct command;
+
+struct room {
+	struct maildir_user *user;
+	struct sv account;              /* canonical address, for logs; owned by the session */
+	struct conf *conf;              /* a reference is held by the session */
+	capability_set on;
+	struct mailbox *box;            /* selected, or NULL */
+	struct sv box_name;             /* UTF-8, owned */
+	struct view view;
+	bool is_readonly;               /* EXAMINE */
+	bool has_condstore;             /* RFC 7162 §3.1: MODSEQ goes with every FETCH that tells flags */
+	uint32_t keywords_told;         /* how many keywords the last FLAGS response had */
+	uint32_t rescan_uid;            /* history was lost: flags of all messages from this UID on must be told */
+};
+
+/** room_deselect - leave the selected mailbox, if any. */
+void room_deselect(struct room *room);
+/** room_done - leave everything. */
+void room_done(struct room *room);
+
+/* Keyword names and the texts of flag lists, for one command. */
+struct keywords {
+	struct keyword_table table;
+	struct {
+		uint32_t flags;         /* FLAG_ bits, and room.c's own */
+		uint32_t len;
+		struct keyword_bits bits;
+		const char *text;
+	} cache[256];
+	struct arena names, own;        /* of the table; of the cached texts */
+};
+/** room_keywords - load (or load again: `fresh`) the selected mailbox's keywords for the command; tells the client of new
+ *  ones by FLAGS and PERMANENTFLAGS. Call outside of scans. */
+MUST_CHECK struct fault room_keywords(struct command *c, bool fresh);
+void keywords_free(struct keywords **k);
+/** keywords_flags - "(\Seen $Forwarded)": borrowed, valid as long as the keywords. */
+struct sv keywords_flags(struct keywords *k, uint32_t flags, struct keyword_bits bits, bool is_recent);
+/** room_write_flags - the FLAGS response, and PERMANENTFLAGS. */
+void room_write_flags(struct command *c);
+
+
+/** keywords_cover - does the table know all of these bits? If not, somebody added one since it was loaded. */
+bool keywords_cover(const struct keywords *k, struct keyword_bits bits);
+/** room_write_fetch_flags - `* 3 FETCH (FLAGS (...))`, with UID and MODSEQ where they belong. Keywords are loaded. */
+void room_write_fetch_flags(struct command *c, uint32_t seq, uint32_t uid, uint32_t flags, struct keyword_bits keywords,
+                            uint64_t modseq);
+/** room_recent_count - messages with \Recent in this session. */
+uint32_t room_recent_count(const struct room *room);
+
+/* Own changes of one chunk, so that their echo is not told again: (uid, modseq) as they were told. */
+struct told {
+	struct { uint32_t uid; uint64_t modseq; } *items;
+	size_t count, cap;
+};
+void told_add(struct told *t, uint32_t uid, uint64_t modseq);
+void told_done(struct told *t);
+
+enum updates {
+	UPDATES_EXPUNGE = 1 << 0,       /* EXPUNGE may be told now */
+};
+/**
+ * room_updates - tell what happened in the selected mailbox since the last time: EXPUNGE (if allowed), EXISTS, RECENT,
+ * FETCH with FLAGS. One chunk per call; *more: call again when it has drained. Without anything new it costs one
+ * look at the store.
+ * @told: changes the client knows already, or NULL
+ * FAULT_GONE: the mailbox was deleted.
+ */
+MUST_CHECK struct fault room_updates(struct command *c, unsigned how, const struct told *told, bool *more);
+
+#endif
