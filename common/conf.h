@@ -176,7 +176,8 @@ struct conf_imap {
 	uint64_t command;
 	uint64_t literal_prelogin;
 	uint64_t list_depth;
-	uint64_t commands_ahead;
+	bool auto_subscribe;
+	struct conf_list capabilities_off;      /* the word `none` names no capability */
 	uint64_t bad_commands_prelogin;
 	uint64_t bad_commands;
 	uint64_t search_keys;

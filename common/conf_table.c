@@ -347,10 +347,13 @@ static const struct conf_option options[] = {
 	{ "imap-list-depth", "IMAP", NUMBER(imap.list_depth), .def = "32", .min = 4, .max = 1000,
 	  .unit = "levels",
 	  .doc = "Parentheses inside parentheses in a command; before login 1." },
-	{ "imap-commands-ahead", "IMAP", NUMBER(imap.commands_ahead), .def = "4", .min = 1,
+	{ "imap-auto-subscribe", "IMAP", YES_NO(imap.auto_subscribe), .def = "yes",
+	  .doc = "Subscribe what CREATE and RENAME make: several mail programs show subscribed "
+	         "mailboxes only." },
+	{ "imap-capabilities-off", "IMAP", LIST(imap.capabilities_off), .def = "none", .min = 1,
 	  .max = 64,
-	  .unit = "commands",
-	  .doc = "Commands read ahead of the one that runs; then reading stops." },
+	  .doc = "Capabilities not to offer, such as CONDSTORE or LIST-EXTENDED; their commands are "
+	         "unknown then. For programs that stumble over one." },
 	{ "imap-bad-commands-prelogin", "IMAP", NUMBER(imap.bad_commands_prelogin), .def = "3",
 	  .min = 1, .max = 1000,
 	  .unit = "commands",
