@@ -143,7 +143,7 @@ void *command_new_state(struct command *c, size_t size)
 
 bool command_set(struct command *c, struct sv text, struct uidset *out)
 {
-	switch (view_resolve(&c->room->view, text, c->is_uid, out)) {
+	switch (view_resolve(&c->room->view, text, c->is_uid ? SET_UIDS : SET_NUMBERS, out)) {
 	case SET_OK:
 		return true;
 	case SET_LIMIT:

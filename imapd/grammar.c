@@ -692,6 +692,13 @@ bool args_raw(struct args *a, struct sv *out)
 	return t && t->kind == TOKEN_ATOM && take_text(a, t, out);
 }
 
+bool args_glued(struct args *a, struct sv *out)
+{
+	const struct token *t = args_peek(a);
+
+	return t && !t->is_spaced && t->kind == TOKEN_ATOM && take_text(a, t, out);
+}
+
 bool args_atom(struct args *a, struct sv *out)
 {
 	const struct token *t = next(a);

@@ -115,6 +115,8 @@ const struct token *args_peek(const struct args *a);
 bool args_atom(struct args *a, struct sv *out);
 /** args_raw - any unquoted word: sequence sets, FETCH items, search dates; what it may hold is for the caller to check. */
 bool args_raw(struct args *a, struct sv *out);
+/** args_glued - an unquoted word that follows the token before it without a space: `]<0.100>` behind a list. */
+bool args_glued(struct args *a, struct sv *out);
 /** args_word - this very atom, in any case. */
 bool args_word(struct args *a, const char *word);
 /** args_astring - atom (with `]`), quoted string or literal. */

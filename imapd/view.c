@@ -207,9 +207,9 @@ static void numbers_to_uids(const struct view *v, const struct uidset *numbers, 
 	}
 }
 
-enum set_result view_resolve(const struct view *v, struct sv text, bool is_uid, struct uidset *out)
+enum set_result view_resolve(const struct view *v, struct sv text, enum set_kind kind, struct uidset *out)
 {
-	uint32_t highest = is_uid ? view_highest(v) : v->count;
+	uint32_t highest = kind == SET_UIDS ? view_highest(v) : v->count;
 	struct uidset asked = { .max_ranges = SET_RANGES_MAX };
 	enum set_result result = text.len ? SET_OK : SET_BAD;
 	struct set_item item;
@@ -218,7 +218,7 @@ enum set_result view_resolve(const struct view *v, struct sv text, bool is_uid, 
 		/* In an empty mailbox `*` is nothing: 1 keeps the syntax check going and finds no member. */
 		if (!read_item(&text, highest ? highest : 1, &item))
 			result = SET_BAD;
-		else if (!is_uid && item.last > v->count && !item.has_star)
+		else if (kind == SET_NUMBERS && item.last > v->count && !item.has_star)
 			result = SET_BAD;
 		else if (item.has_star && item.last > highest && highest)
 			item.first = item.last = highest;       /* n:* beyond the end is the last one (RFC 3501 §6.4.8) */
@@ -226,7 +226,7 @@ enum set_result view_resolve(const struct view *v, struct sv text, bool is_uid, 
 			result = SET_LIMIT;
 	}
 	if (result == SET_OK) {
-		if (is_uid)
+		if (kind == SET_UIDS)
 			uidset_intersect(&asked, &v->uids, out);
 		else
 			numbers_to_uids(v, &asked, out);

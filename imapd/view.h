@@ -52,13 +52,17 @@ enum set_result {
 	SET_BAD,                /* not a sequence set, or a number beyond the mailbox (RFC 3501 §9: seq-number) */
 	SET_LIMIT,
 };
+enum set_kind {
+	SET_NUMBERS,            /* a number above the mailbox is SET_BAD (RFC 3501 §9 seq-number), except in a range that
+	                         * has `*`: clients ask for n:* to learn what is new */
+	SET_NUMBERS_ANY,        /* SEARCH: numbers above the mailbox are nothing */
+	SET_UIDS,               /* UIDs that do not exist are nothing (§6.4.8) */
+};
 /**
- * view_resolve - a sequence-set (RFC 3501 §9) of numbers or, with is_uid, of UIDs, to the UIDs it means here: `*` is the
- * highest one, a range is unordered, UIDs that do not exist are nothing (§6.4.8). A number above the mailbox is SET_BAD,
- * except in a range that has `*`: clients ask for n:* to learn what is new.
+ * view_resolve - a sequence-set (RFC 3501 §9) to the UIDs it means here: `*` is the highest one, a range is unordered.
  * @out: an empty set; gets members of the view only
  */
-enum set_result view_resolve(const struct view *v, struct sv text, bool is_uid, struct uidset *out);
+enum set_result view_resolve(const struct view *v, struct sv text, enum set_kind kind, struct uidset *out);
 /** uidset_parse - a uid-set of plain numbers, with `star` (0: not allowed) for `*`. Not limited to a mailbox. */
 enum set_result uidset_parse(struct sv text, uint32_t star, struct uidset *out);
 /** uidset_intersect - members of both, into an empty set. */

@@ -1,0 +1,632 @@
+/* imapd/commands/fetch.c - FETCH and UID FETCH (RFC 3501 §6.4.5, §7.4.2; RFC 7162 §3.1.4).
+ *
+ * What the index knows (flags, dates, sizes, ENVELOPE, BODYSTRUCTURE, usual header fields) is copied to the output inside
+ * the scan, at the price of a memcpy per item. Only a message that needs octets of its file leaves the scan: its line is
+ * begun there, and its sections are streamed behind it chunk by chunk, however large they are. */
+#include "common/date.h"
+#include "imapd/command.h"
+#include "imapd/section.h"
+#include "maildir/message.h"
+
+#include "common/banned.h"
+
+#define ITEMS_MAX 256
+#define READ_SIZE ((size_t)64 << 10)
+#define HEADER_READ_MAX ((size_t)64 << 20)
+#define HEADER_KEEP ((size_t)64 << 10)
+
+enum item_kind {
+	ITEM_FLAGS = 1, ITEM_UID, ITEM_INTERNALDATE, ITEM_SIZE, ITEM_ENVELOPE, ITEM_BODY, ITEM_BODYSTRUCTURE, ITEM_MODSEQ,
+	ITEM_SECTION,
+};
+
+static const struct item_name {
+	const char *name;
+	enum item_kind kind;
+	unsigned scan;
+	enum capability capability;
+} item_names[] = {
+	{ "FLAGS",         ITEM_FLAGS,         SCAN_ROW,    CAP_NONE },
+	{ "UID",           ITEM_UID,           SCAN_ROW,    CAP_NONE },
+	{ "INTERNALDATE",  ITEM_INTERNALDATE,  SCAN_ROW,    CAP_NONE },
+	{ "RFC822.SIZE",   ITEM_SIZE,          SCAN_ROW,    CAP_NONE },
+	{ "ENVELOPE",      ITEM_ENVELOPE,      SCAN_PARSED, CAP_NONE },
+	{ "BODY",          ITEM_BODY,          SCAN_PARSED, CAP_NONE },
+	{ "BODYSTRUCTURE", ITEM_BODYSTRUCTURE, SCAN_PARSED, CAP_NONE },
+	{ "MODSEQ",        ITEM_MODSEQ,        SCAN_ROW,    CAP_CONDSTORE },
+};
+
+static const struct {
+	const char *name;
+	enum item_kind kinds[6];
+} macros[] = {
+	{ "ALL",  { ITEM_FLAGS, ITEM_INTERNALDATE, ITEM_SIZE, ITEM_ENVELOPE } },
+	{ "FAST", { ITEM_FLAGS, ITEM_INTERNALDATE, ITEM_SIZE } },
+	{ "FULL", { ITEM_FLAGS, ITEM_INTERNALDATE, ITEM_SIZE, ITEM_ENVELOPE, ITEM_BODY } },
+};
+
+struct item {
+	enum item_kind kind;
+	struct section *section;
+	struct section_place place;     /* for the message at hand */
+};
+
+struct fetch {
+	struct item items[ITEMS_MAX];
+	size_t count;
+	unsigned scan;                  /* what the scan must bring */
+	bool has_flags, has_uid, has_modseq;
+	bool sets_seen;
+	bool has_since;
+	uint64_t since;                 /* CHANGEDSINCE */
+	struct uidset set;
+	uint32_t resume;
+	struct view_cursor cursor;
+	struct buf text;                /* filtered header fields */
+	bool is_damaged;                /* a message could not be read: the answer is NO */
+
+	/* why the scan stopped at a message, and which */
+	enum { STOP_NONE = 0, STOP_SECTIONS, STOP_SEEN, STOP_KEYWORDS, STOP_UNPARSED } stop;
+	struct message_row row;
+	uint32_t seen_uid;              /* \Seen was set for it just now: its flags are told */
+
+	/* the message whose sections are being written */
+	struct message_reader *reader;
+	size_t at;                      /* item */
+	uint64_t offset, left;          /* of the slice under way */
+	bool is_in_slice;
+	size_t line_start;              /* of its response in the output; SIZE_MAX once part of it was sent */
+};
+
+static void release(struct command *c)
+{
+	struct fetch *x = c->state;
+
+	message_close(&x->reader);
+	uidset_done(&x->set);
+	buf_done(&x->text);
+}
+
+/* ---- arguments ---- */
+
+static bool add_item(struct fetch *x, enum item_kind kind, struct section *section)
+{
+	if (x->count == ITEMS_MAX)
+		return false;
+	for (size_t i = 0; i < x->count; i++)
+		if (x->items[i].kind == kind && kind != ITEM_SECTION)
+			return true;    /* asked for twice, told once */
+	x->items[x->count++] = (struct item){ .kind = kind, .section = section };
+	x->has_flags |= kind == ITEM_FLAGS;
+	x->has_uid |= kind == ITEM_UID;
+	x->has_modseq |= kind == ITEM_MODSEQ;
+	for (size_t i = 0; i < ARRAY_LEN(item_names); i++)
+		if (item_names[i].kind == kind)
+			x->scan |= item_names[i].scan;
+	if (section) {
+		x->sets_seen |= !section->is_peek;
+		if (section_needs_parse(section))
+			x->scan |= SCAN_PARSED;
+	}
+	return true;
+}
+
+static bool read_item(struct command *c, struct fetch *x, struct args *from)
+{
+	struct section *section;
+	struct sv word;
+
+	for (size_t i = 0; i < ARRAY_LEN(item_names); i++)
+		if (capability_has(c->room->on, item_names[i].capability) && args_word(from, item_names[i].name))
+			return add_item(x, item_names[i].kind, NULL);
+	section = arena_alloc(&c->arena, sizeof(*section));
+	if (!section)
+		return false;
+	struct args try = *from;
+
+	if (args_raw(&try, &word) && section_named(word, section)) {
+		*from = try;
+		return add_item(x, ITEM_SECTION, section);
+	}
+	return section_read(from, &c->arena, section) && add_item(x, ITEM_SECTION, section);
+}
+
+static bool read_items(struct command *c, struct fetch *x)
+{
+	struct args list;
+
+	for (size_t i = 0; i < ARRAY_LEN(macros); i++) {
+		if (!args_word(&c->args, macros[i].name))
+			continue;
+		for (size_t k = 0; k < ARRAY_LEN(macros[i].kinds) && macros[i].kinds[k]; k++)
+			add_item(x, macros[i].kinds[k], NULL);
+		return true;
+	}
+	if (!args_open(&c->args, &list))
+		return read_item(c, x, &c->args);
+	if (args_end(&list))
+		return false;
+	while (!args_end(&list))
+		if (!read_item(c, x, &list))
+			return false;
+	return true;
+}
+
+/* read_modifiers - RFC 4466 §2.4: (CHANGEDSINCE 123). 0 is what some send for "everything". */
+static bool read_modifiers(struct command *c, struct fetch *x)
+{
+	struct args list;
+
+	if (args_end(&c->args))
+		return true;
+	if (!args_open(&c->args, &list) || !args_end(&c->args) || args_end(&list))
+		return false;
+	while (!args_end(&list)) {
+		if (!capability_has(c->room->on, CAP_CONDSTORE) || !args_word(&list, "CHANGEDSINCE") ||
+		    !args_u64(&list, &x->since) || x->has_since)
+			return false;
+		x->has_since = true;
+	}
+	return true;
+}
+
+static bool take_changed(void *arg, const struct change *change)
+{
+	if (change->kind != CHANGE_EXPUNGED)
+		uidset_add(arg, change->uid, change->uid);
+	return true;
+}
+
+/* narrow - with CHANGEDSINCE, look only at what changed: the cost grows with the changes, not with the mailbox. */
+static struct fault narrow(struct command *c, struct fetch *x)
+{
+	struct uidset changed = { 0 }, both = { 0 };
+	uint64_t until = 0;
+	struct fault f = mailbox_changes(c->room->box, x->since, take_changed, &changed, &until);
+
+	if (f.kind == FAULT_GONE && until) {
+		f = FAULT_OK;           /* the history is too short: every row is looked at */
+	} else if (!f.kind) {
+		uidset_intersect(&x->set, &changed, &both);
+		uidset_done(&x->set);
+		x->set = both;
+	}
+	uidset_done(&changed);
+	return f;
+}
+
+static enum step begin(struct command *c)
+{
+	struct fetch *x = command_new_state(c, sizeof(*x));
+	struct fault f = FAULT_OK;
+	struct sv set;
+
+	c->release = release;
+	buf_init(&x->text, HEADER_READ_MAX);
+	if (!args_raw(&c->args, &set))
+		return command_bad(c, "FETCH takes a message set and items");
+	if (c->is_uid)
+		add_item(x, ITEM_UID, NULL);
+	if (!read_items(c, x))
+		return command_bad(c, "Unknown or malformed FETCH item");
+	if (!read_modifiers(c, x))
+		return command_bad(c, "Unknown or malformed FETCH modifier");
+	if (x->has_since) {
+		c->room->has_condstore = true;
+		add_item(x, ITEM_MODSEQ, NULL);
+	}
+	if (x->has_modseq)              /* RFC 7162 §3.1: asking for it enables CONDSTORE */
+		c->room->has_condstore = true;
+	x->sets_seen &= !c->room->is_readonly;
+	if (!command_set(c, set, &x->set))
+		return STEP_DONE;
+	if (x->has_since)
+		f = narrow(c, x);
+	if (!f.kind && (x->has_flags || x->sets_seen))
+		f = room_keywords(c, false);
+	if (f.kind)
+		return command_fault(c, f);
+	x->cursor = view_cursor(&c->room->view);
+	return STEP_MORE;
+}
+
+/* ---- one message: what the index knows ---- */
+
+static void write_item_gap(struct writer *w)
+{
+	if (w->buf.len && w->buf.p[w->buf.len - 1] != '(')
+		writer_c(w, ' ');
+}
+
+static void write_flags(struct command *c, const struct message_row *row)
+{
+	writer_put(&c->out, SV("FLAGS "));
+	writer_put(&c->out, keywords_flags(c->keywords, row->flags, row->keywords,
+	                                   uidset_has(&c->room->view.recent, row->uid)));
+}
+
+static void write_modseq(struct command *c, const struct message_row *row)
+{
+	writer_put(&c->out, SV("MODSEQ ("));
+	writer_u64(&c->out, row->modseq);
+	writer_c(&c->out, ')');
+}
+
+static void write_item(struct command *c, enum item_kind kind, const struct message_row *row,
+                       const struct mime_message *parsed)
+{
+	struct writer *w = &c->out;
+
+	switch (kind) {
+	case ITEM_FLAGS:
+		write_flags(c, row);
+		break;
+	case ITEM_UID:
+		writer_put(w, SV("UID "));
+		writer_u64(w, row->uid);
+		break;
+	case ITEM_INTERNALDATE:
+		writer_put(w, SV("INTERNALDATE "));
+		w->is_full |= !date_append_imap(&w->buf, (struct date){ .seconds = row->internaldate });
+		break;
+	case ITEM_SIZE:
+		writer_put(w, SV("RFC822.SIZE "));
+		writer_u64(w, row->size);
+		break;
+	case ITEM_ENVELOPE:
+		writer_put(w, SV("ENVELOPE "));
+		writer_put(w, parsed->envelope);
+		break;
+	case ITEM_BODY:
+		writer_put(w, SV("BODY "));
+		writer_put(w, parsed->body);
+		break;
+	case ITEM_BODYSTRUCTURE:
+		writer_put(w, SV("BODYSTRUCTURE "));
+		writer_put(w, parsed->bodystructure);
+		break;
+	case ITEM_MODSEQ:
+		write_modseq(c, row);
+		break;
+	case ITEM_SECTION:
+		break;
+	}
+}
+
+static void write_label(struct command *c, const struct section *s)
+{
+	write_item_gap(&c->out);
+	writer_put(&c->out, s->label);
+	writer_c(&c->out, ' ');
+}
+
+/* write_text - octets that are at hand, as a literal; NUL may not be sent (RFC 3501 §9 CHAR8). */
+static void write_text(struct writer *w, struct sv text)
+{
+	writer_literal(w, text.len);
+	size_t start = w->buf.len;
+
+	writer_put(w, text);
+	if (w->is_full)
+		return;
+	for (char *p = w->buf.p + start, *end = w->buf.p + w->buf.len; p < end && (p = memchr(p, 0, (size_t)(end - p))); p++)
+		*p = (char)0x80;
+}
+
+/* write_section - false when its octets have to come from the file. */
+static bool write_section(struct command *c, struct fetch *x, struct item *item, const struct message_row *row,
+                          const struct mime_message *parsed)
+{
+	buf_clear(&x->text);
+	item->place = section_find(item->section, parsed, row->size, &x->text);
+	switch (item->place.source) {
+	case SECTION_NIL:
+		write_label(c, item->section);
+		writer_put(&c->out, SV("NIL"));
+		return true;
+	case SECTION_OCTETS:
+		write_label(c, item->section);
+		write_text(&c->out, buf_sv(&x->text));
+		return true;
+	case SECTION_SLICE:
+	case SECTION_HEADER:
+		if (item->place.len)
+			return false;
+		write_label(c, item->section);
+		if (item->place.source == SECTION_HEADER) {
+			section_filter(item->section, SV_NONE, &x->text);
+			write_text(&c->out, buf_sv(&x->text));
+		} else {
+			writer_put(&c->out, SV("\"\""));
+		}
+		return true;
+	}
+	return true;
+}
+
+/* one_message - called inside the scan. */
+static bool one_message(void *arg, const struct message_row *row, const struct mime_message *parsed)
+{
+	struct command *c = arg;
+	struct fetch *x = c->state;
+	uint32_t seq = view_cursor_seq(&x->cursor, row->uid);
+	bool has_file_items = false, tells_flags = x->has_flags;
+
+	if (!seq || (x->has_since && row->modseq <= x->since))
+		return true;
+	if (x->scan & SCAN_PARSED && !parsed) {
+		x->row = *row;
+		x->stop = STOP_UNPARSED;
+		return false;
+	}
+	if (x->sets_seen && !(row->flags & FLAG_SEEN) && x->seen_uid != row->uid) {
+		x->row = *row;
+		x->stop = STOP_SEEN;
+		return false;
+	}
+	/* RFC 3501 §6.4.5: flags that the command itself changed are told with it. */
+	tells_flags |= x->seen_uid == row->uid;
+	if (tells_flags && !keywords_cover(c->keywords, row->keywords)) {
+		x->row = *row;
+		x->stop = STOP_KEYWORDS;
+		return false;
+	}
+	x->line_start = c->out.buf.len;
+	writer_put(&c->out, SV("* "));
+	writer_u64(&c->out, seq);
+	writer_put(&c->out, SV(" FETCH ("));
+	for (size_t i = 0; i < x->count; i++) {
+		if (x->items[i].kind == ITEM_SECTION)
+			continue;
+		if (i)
+			write_item_gap(&c->out);
+		write_item(c, x->items[i].kind, row, parsed);
+	}
+	if (tells_flags && !x->has_flags) {
+		write_item_gap(&c->out);
+		write_flags(c, row);
+		if (c->room->has_condstore && !x->has_modseq) {
+			writer_c(&c->out, ' ');
+			write_modseq(c, row);
+		}
+	}
+	for (size_t i = 0; i < x->count; i++) {
+		x->items[i].place = (struct section_place){ 0 };
+		if (x->items[i].kind == ITEM_SECTION && !write_section(c, x, &x->items[i], row, parsed))
+			has_file_items = true;
+	}
+	if (has_file_items) {
+		x->row = *row;
+		x->stop = STOP_SECTIONS;
+		return false;
+	}
+	writer_put(&c->out, SV(")\r\n"));
+	return !command_is_full(c);
+}
+
+/* ---- one message: what the file has ---- */
+
+static bool take_row(void *arg, const struct message_row *row, const struct mime_message *parsed)
+{
+	struct told *told = arg;
+
+	(void)parsed;
+	told_add(told, row->uid, row->modseq);
+	return true;
+}
+
+/* set_seen - a disk that is full must not keep people from reading their mail: then the flag stays as it is. */
+static void set_seen(struct command *c, struct fetch *x)
+{
+	struct flag_change change = { .mode = STORE_ADD, .flags = FLAG_SEEN };
+	struct uidset one = { 0 };
+	struct told told = { 0 };
+	uint32_t resume = 0;
+	bool more;
+
+	uidset_add(&one, x->row.uid, x->row.uid);
+	struct fault f = mailbox_store_flags(c->room->box, &one, &change, &resume, NULL, take_row, &told);
+
+	/* Our own change is told with the message. What others did comes along; more of it at the next occasion. */
+	if (!f.kind)
+		f = room_updates(c, 0, &told, &more);
+	if (f.kind && f.kind != FAULT_GONE)
+		log_warn(c->log, "imap.seen.failed", KV_SV("user", c->room->account),
+		         KV_SV("mailbox", c->room->box_name), KV_U64("uid", x->row.uid), KV_FAULT("fault", f));
+	uidset_done(&one);
+	told_done(&told);
+}
+
+/* fill_header - read the header block and pick the fields. */
+static struct fault fill_header(struct fetch *x, const struct item *item)
+{
+	struct buf header = { .max = HEADER_READ_MAX };
+	uint64_t done = 0;
+	struct fault f = FAULT_OK;
+	size_t got = 1;
+
+	if (item->place.len > HEADER_READ_MAX || !buf_reserve(&header, (size_t)item->place.len))
+		return fault(FAULT_LIMIT, "header block too large");
+	while (!f.kind && got && done < item->place.len) {
+		f = message_read(x->reader, item->place.offset + done, header.p + done, (size_t)(item->place.len - done), &got);
+		done += got;
+	}
+	header.len = (size_t)done;
+	buf_clear(&x->text);
+	if (!f.kind && !section_filter(item->section, buf_sv(&header), &x->text))
+		f = fault(FAULT_LIMIT, "header fields too large");
+	buf_done(&header);
+	return f;
+}
+
+/* fill_slice - the next octets of the slice under way, up to the end of the chunk. */
+static struct fault fill_slice(struct command *c, struct fetch *x)
+{
+	struct fault f = FAULT_OK;
+
+	while (x->left && !command_is_full(c)) {
+		struct buf *out = &c->out.buf;
+		size_t want = x->left < READ_SIZE ? (size_t)x->left : READ_SIZE, got = 0;
+
+		if (!buf_reserve(out, want))
+			return fault(FAULT_INTERNAL, "no room for a chunk of a message");
+		f = message_read(x->reader, x->offset, out->p + out->len, want, &got);
+		if (!f.kind && !got)
+			f = fault(FAULT_CORRUPT, "message is shorter than the index says");
+		if (f.kind)
+			return f;
+		for (char *p = out->p + out->len, *end = p + got; p < end && (p = memchr(p, 0, (size_t)(end - p))); p++)
+			*p = (char)0x80;
+		out->len += got;
+		x->offset += got;
+		x->left -= got;
+	}
+	return f;
+}
+
+/* write_sections - from x->at on, until the chunk is full or the message is done. */
+static struct fault write_sections(struct command *c, struct fetch *x, bool *is_done)
+{
+	struct fault f = FAULT_OK;
+
+	*is_done = false;
+	for (; x->at < x->count; x->at++) {
+		struct item *item = &x->items[x->at];
+
+		if (item->kind != ITEM_SECTION || !item->place.len)
+			continue;       /* written inside the scan */
+		if (!x->is_in_slice && item->place.source == SECTION_HEADER) {
+			f = fill_header(x, item);
+			if (f.kind)
+				return f;
+			write_label(c, item->section);
+			write_text(&c->out, buf_sv(&x->text));
+			if (x->text.cap > HEADER_KEEP)
+				buf_done(&x->text);
+		} else {
+			if (!x->is_in_slice) {
+				write_label(c, item->section);
+				writer_literal(&c->out, item->place.len);
+				x->is_in_slice = true;
+				x->offset = item->place.offset;
+				x->left = item->place.len;
+			}
+			f = fill_slice(c, x);
+			if (f.kind || x->left)
+				return f;
+			x->is_in_slice = false;
+		}
+		if (command_is_full(c)) {
+			x->at++;
+			return f;
+		}
+	}
+	writer_put(&c->out, SV(")\r\n"));
+	*is_done = true;
+	return f;
+}
+
+/* message_step - go on with the message whose sections come from its file. */
+static enum step message_step(struct command *c, struct fetch *x)
+{
+	struct fault f = FAULT_OK;
+	bool is_done = false;
+
+	if (!x->reader) {
+		x->at = 0;
+		x->is_in_slice = false;
+		f = message_open(c->room->box, x->row.uid, &x->reader);
+		if (!f.kind && message_size(x->reader) != x->row.size)
+			f = fault(FAULT_CORRUPT, "message size differs from the index");
+	}
+	if (!f.kind)
+		f = write_sections(c, x, &is_done);
+	if (f.kind) {
+		message_close(&x->reader);
+		x->stop = STOP_NONE;
+		if (f.kind != FAULT_GONE) {
+			log_error(c->log, "imap.fetch.failed", KV_SV("user", c->room->account),
+			          KV_SV("mailbox", c->room->box_name), KV_U64("uid", x->row.uid), KV_FAULT("fault", f));
+			x->is_damaged = true;
+		}
+		if (x->line_start == SIZE_MAX)
+			return STEP_CLOSE;      /* in the middle of a literal there is no way to say so */
+		c->out.buf.len = x->line_start;
+		return STEP_MORE;
+	}
+	if (is_done) {
+		message_close(&x->reader);
+		x->stop = STOP_NONE;
+	}
+	return STEP_MORE;
+}
+
+/* note_unparsed - a file that is gone was expunged by somebody; one that is there and cannot be read is damage. */
+static void note_unparsed(struct command *c, struct fetch *x)
+{
+	struct message_row row;
+	struct fault f = mailbox_row(c->room->box, x->row.uid, &row);
+
+	if (f.kind == FAULT_GONE)
+		return;
+	log_error(c->log, "imap.fetch.failed", KV_SV("user", c->room->account), KV_SV("mailbox", c->room->box_name),
+	          KV_U64("uid", x->row.uid), KV_Z("reason", "message file cannot be parsed"));
+	x->is_damaged = true;
+}
+
+enum step do_fetch(struct command *c)
+{
+	struct fetch *x = c->state;
+	struct fault f = FAULT_OK;
+
+	if (!x) {
+		enum step step = begin(c);
+
+		if (step != STEP_MORE)
+			return step;
+		x = c->state;
+		if (!x->set.count)
+			return command_ok(c, "Nothing to fetch");
+	}
+	x->line_start = SIZE_MAX;       /* what was begun in the last chunk is with the client now */
+	while (!command_is_full(c)) {
+		uint32_t again = x->row.uid;
+
+		switch (x->stop) {
+		case STOP_SECTIONS:
+			if (message_step(c, x) == STEP_CLOSE)
+				return STEP_CLOSE;
+			if (x->stop || x->resume)
+				continue;
+			goto end;
+		case STOP_SEEN:
+			set_seen(c, x);
+			x->seen_uid = again;
+			x->resume = again;
+			break;
+		case STOP_KEYWORDS:
+			f = room_keywords(c, true);
+			x->resume = again;
+			break;
+		case STOP_UNPARSED:
+			note_unparsed(c, x);
+			if (!x->resume)
+				goto end;
+			break;
+		case STOP_NONE:
+			break;
+		}
+		x->stop = STOP_NONE;
+		if (!f.kind)
+			f = mailbox_scan(c->room->box, &x->set, x->scan, &x->resume, one_message, c);
+		if (f.kind)
+			return command_fault(c, f);
+		if (!x->resume && !x->stop)
+			goto end;
+	}
+	return STEP_MORE;
+end:
+	if (x->is_damaged)
+		return command_no(c, "SERVERBUG", "Some messages could not be read");
+	return command_ok(c, "Fetched");
+}

@@ -1,0 +1,186 @@
+/* imapd/commands/store.c - STORE and UID STORE (RFC 3501 §6.4.6, RFC 7162 §3.1.3). */
+#include <stdlib.h>
+
+#include "imapd/command.h"
+#include "imapd/flagset.h"
+
+#include "common/banned.h"
+
+struct store_command {
+	struct uidset set, modified;
+	struct flag_change change;
+	bool is_silent;
+	uint32_t resume;
+	struct told told;
+	struct view_cursor cursor;
+};
+
+static void release(struct command *c)
+{
+	struct store_command *x = c->state;
+
+	uidset_done(&x->set);
+	uidset_done(&x->modified);
+	told_done(&x->told);
+}
+
+/* read_mode - FLAGS, +FLAGS, -FLAGS, each with or without .SILENT */
+static bool read_mode(struct command *c, struct store_command *x)
+{
+	static const struct { const char *name; enum store_mode mode; bool is_silent; } modes[] = {
+		{ "FLAGS", STORE_REPLACE, false }, { "FLAGS.SILENT", STORE_REPLACE, true },
+		{ "+FLAGS", STORE_ADD, false }, { "+FLAGS.SILENT", STORE_ADD, true },
+		{ "-FLAGS", STORE_REMOVE, false }, { "-FLAGS.SILENT", STORE_REMOVE, true },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
+		if (!args_word(&c->args, modes[i].name))
+			continue;
+		x->change.mode = modes[i].mode;
+		x->is_silent = modes[i].is_silent;
+		return true;
+	}
+	return false;
+}
+
+/* read_modifiers - RFC 4466 §2.5: (UNCHANGEDSINCE 123) */
+static bool read_modifiers(struct command *c, struct store_command *x)
+{
+	struct args list;
+
+	if (!args_open(&c->args, &list))
+		return true;
+	if (!capability_has(c->room->on, CAP_CONDSTORE) || !args_word(&list, "UNCHANGEDSINCE") ||
+	    !args_u64(&list, &x->change.unchangedsince) || !args_end(&list))
+		return false;
+	x->change.has_unchangedsince = true;
+	return true;
+}
+
+static enum step begin(struct command *c)
+{
+	struct store_command *x = command_new_state(c, sizeof(*x));
+	struct flagset flags;
+	struct sv set;
+
+	c->release = release;
+	if (!args_raw(&c->args, &set) || !read_modifiers(c, x) || !read_mode(c, x))
+		return command_bad(c, "STORE takes a message set, FLAGS, +FLAGS or -FLAGS, and flags");
+	if (!flagset_read(&c->args, &c->arena, &flags))
+		return command_bad(c, "Unknown or malformed flags");
+	x->change.flags = flags.flags;
+	x->change.keywords = flags.keywords;
+	x->change.keyword_count = flags.keyword_count;
+	if (x->change.has_unchangedsince)
+		c->room->has_condstore = true;
+	if (!command_set(c, set, &x->set))
+		return STEP_DONE;
+	return STEP_MORE;
+}
+
+struct stored {
+	struct change *rows;
+	size_t count, cap;
+};
+
+static bool take_row(void *arg, const struct message_row *row, const struct mime_message *parsed)
+{
+	struct stored *all = arg;
+
+	(void)parsed;
+	if (all->count == all->cap) {
+		all->cap = all->cap ? all->cap * 2 : 64;
+		all->rows = xrealloc(all->rows, all->cap * sizeof(*all->rows));
+	}
+	all->rows[all->count++] = (struct change){ .uid = row->uid, .modseq = row->modseq, .flags = row->flags,
+						   .keywords = row->keywords };
+	return true;
+}
+
+/* tell - the messages of a chunk as they are now. With .SILENT only the MODSEQ is told, and only to those who think in
+ * MODSEQs (RFC 7162 §3.1.3). A message that UNCHANGEDSINCE left alone is told in MODIFIED. */
+static struct fault tell(struct command *c, struct store_command *x, const struct stored *all)
+{
+	struct fault f = FAULT_OK;
+	bool is_covered = c->keywords != NULL;
+
+	for (size_t i = 0; i < all->count && is_covered; i++)
+		is_covered = keywords_cover(c->keywords, all->rows[i].keywords);
+	if (!x->is_silent)
+		f = room_keywords(c, !is_covered);
+	for (size_t i = 0; i < all->count && !f.kind; i++) {
+		const struct change *row = &all->rows[i];
+		uint32_t seq = view_cursor_seq(&x->cursor, row->uid);
+
+		if (uidset_has(&x->modified, row->uid))
+			continue;
+		told_add(&x->told, row->uid, row->modseq);
+		if (!seq)
+			continue;
+		if (!x->is_silent)
+			room_write_fetch_flags(c, seq, row->uid, row->flags, row->keywords, row->modseq);
+		else if (c->room->has_condstore)
+			writer_f(&c->out, "* %u FETCH (UID %u MODSEQ (%llu))\r\n", seq, row->uid,
+			         (unsigned long long)row->modseq);
+	}
+	return f;
+}
+
+/* write_modified - [MODIFIED set]: numbers or UIDs, as the command had them. */
+static void write_modified(struct command *c, struct store_command *x)
+{
+	struct uidset numbers = { 0 };
+
+	buf_append(&c->code, SV("MODIFIED "));
+	if (c->is_uid) {
+		uidset_write(&x->modified, &c->code);
+		return;
+	}
+	for (size_t i = 0; i < x->modified.count; i++)
+		for (uint32_t uid = x->modified.ranges[i].first;; uid++) {
+			uint32_t seq = uidset_rank(&c->room->view.uids, uid);
+
+			uidset_add(&numbers, seq, seq);
+			if (uid == x->modified.ranges[i].last)
+				break;
+		}
+	uidset_write(&numbers, &c->code);
+	uidset_done(&numbers);
+}
+
+enum step do_store(struct command *c)
+{
+	struct store_command *x = c->state;
+	struct stored all = { 0 };
+	bool more;
+
+	if (!x) {
+		enum step step = begin(c);
+
+		if (step != STEP_MORE)
+			return step;
+		x = c->state;
+		if (!x->set.count)
+			return command_ok(c, "No such messages, nothing to do");
+		x->cursor = view_cursor(&c->room->view);
+	}
+	struct fault f = mailbox_store_flags(c->room->box, &x->set, &x->change, &x->resume, &x->modified, take_row, &all);
+
+	x->told.count = 0;
+	if (!f.kind)
+		f = tell(c, x, &all);
+	free(all.rows);
+	/* Our own changes of this chunk are told; whatever others did in between comes now, so that the next chunk's list
+	 * of own changes starts empty and stays small. */
+	if (!f.kind)
+		f = room_updates(c, 0, &x->told, &more);
+	if (f.kind)
+		return command_fault(c, f);
+	if (x->resume)
+		return STEP_MORE;
+	if (x->modified.count) {
+		write_modified(c, x);
+		return command_ok_code(c, NULL, "Some messages were changed by others and left alone");
+	}
+	return command_ok(c, "Stored");
+}

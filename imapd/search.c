@@ -1,0 +1,504 @@
+/* imapd/search.c - reading and running SEARCH; see search.h. What is in files is search_text.c's. */
+#include "imapd/search.h"
+
+#include <stdlib.h>
+
+#include "common/charset.h"
+#include "imapd/flagset.h"
+
+#include "common/banned.h"
+
+#define NEEDLE_MAX ((size_t)256 << 10)
+#define NAME_LEN_MAX 256
+
+/* What has been begun and waits for its keys. */
+struct frame {
+	enum { FRAME_LIST, FRAME_NOT, FRAME_OR } kind;
+	uint32_t end;           /* of a list: the token behind it */
+	uint32_t have;          /* keys so far */
+};
+
+struct reading {
+	struct args at;
+	const struct search_context *context;
+	struct search *search;
+	struct frame *frames;
+	size_t depth, cap;
+	struct sv charset;
+	enum search_read result;
+};
+
+/* ---- leaves ---- */
+
+enum argument {
+	ARG_NONE = 0, ARG_TEXT, ARG_DATE, ARG_NUMBER, ARG_KEYWORD, ARG_UIDS, ARG_HEADER, ARG_MODSEQ,
+};
+
+static const struct key_name {
+	const char *name;
+	enum search_op op;
+	enum argument argument;
+	uint32_t bit;
+	bool is_negated;
+	const char *field;
+} key_names[] = {
+	{ "ALL",        OP_ALL,         ARG_NONE,    0,             false, NULL },
+	{ "ANSWERED",   OP_FLAG,        ARG_NONE,    FLAG_ANSWERED, false, NULL },
+	{ "BCC",        OP_HEADER,      ARG_TEXT,    0,             false, "Bcc" },
+	{ "BEFORE",     OP_BEFORE,      ARG_DATE,    0,             false, NULL },
+	{ "BODY",       OP_BODY,        ARG_TEXT,    0,             false, NULL },
+	{ "CC",         OP_HEADER,      ARG_TEXT,    0,             false, "Cc" },
+	{ "DELETED",    OP_FLAG,        ARG_NONE,    FLAG_DELETED,  false, NULL },
+	{ "DRAFT",      OP_FLAG,        ARG_NONE,    FLAG_DRAFT,    false, NULL },
+	{ "FLAGGED",    OP_FLAG,        ARG_NONE,    FLAG_FLAGGED,  false, NULL },
+	{ "FROM",       OP_HEADER,      ARG_TEXT,    0,             false, "From" },
+	{ "HEADER",     OP_HEADER,      ARG_HEADER,  0,             false, NULL },
+	{ "KEYWORD",    OP_KEYWORD,     ARG_KEYWORD, 0,             false, NULL },
+	{ "LARGER",     OP_LARGER,      ARG_NUMBER,  0,             false, NULL },
+	{ "MODSEQ",     OP_MODSEQ,      ARG_MODSEQ,  0,             false, NULL },
+	{ "OLD",        OP_RECENT,      ARG_NONE,    0,             true,  NULL },
+	{ "ON",         OP_ON,          ARG_DATE,    0,             false, NULL },
+	{ "RECENT",     OP_RECENT,      ARG_NONE,    0,             false, NULL },
+	{ "SEEN",       OP_FLAG,        ARG_NONE,    FLAG_SEEN,     false, NULL },
+	{ "SENTBEFORE", OP_SENT_BEFORE, ARG_DATE,    0,             false, NULL },
+	{ "SENTON",     OP_SENT_ON,     ARG_DATE,    0,             false, NULL },
+	{ "SENTSINCE",  OP_SENT_SINCE,  ARG_DATE,    0,             false, NULL },
+	{ "SINCE",      OP_SINCE,       ARG_DATE,    0,             false, NULL },
+	{ "SMALLER",    OP_SMALLER,     ARG_NUMBER,  0,             false, NULL },
+	{ "SUBJECT",    OP_HEADER,      ARG_TEXT,    0,             false, "Subject" },
+	{ "TEXT",       OP_TEXT,        ARG_TEXT,    0,             false, NULL },
+	{ "TO",         OP_HEADER,      ARG_TEXT,    0,             false, "To" },
+	{ "UID",        OP_SET,         ARG_UIDS,    0,             false, NULL },
+	{ "UNANSWERED", OP_FLAG,        ARG_NONE,    FLAG_ANSWERED, true,  NULL },
+	{ "UNDELETED",  OP_FLAG,        ARG_NONE,    FLAG_DELETED,  true,  NULL },
+	{ "UNDRAFT",    OP_FLAG,        ARG_NONE,    FLAG_DRAFT,    true,  NULL },
+	{ "UNFLAGGED",  OP_FLAG,        ARG_NONE,    FLAG_FLAGGED,  true,  NULL },
+	{ "UNKEYWORD",  OP_KEYWORD,     ARG_KEYWORD, 0,             true,  NULL },
+	{ "UNSEEN",     OP_FLAG,        ARG_NONE,    FLAG_SEEN,     true,  NULL },
+};
+
+static bool fail(struct reading *r, enum search_read why)
+{
+	if (r->result == SEARCH_READ)
+		r->result = why;
+	return false;
+}
+
+/* emit - append a key; NULL when there are too many. */
+static struct search_key *emit(struct reading *r, enum search_op op)
+{
+	struct search *s = r->search;
+
+	/* Twice the limit: each key of the client's brings at most one operator of ours. */
+	if (s->count >= r->context->keys_max * 2) {
+		fail(r, SEARCH_LIMIT);
+		return NULL;
+	}
+	s->keys[s->count] = (struct search_key){ .op = op };
+	return &s->keys[s->count++];
+}
+
+/* fold - a needle in the client's charset to what texts are compared with. */
+static bool fold(struct reading *r, struct sv text, struct sv *out)
+{
+	struct buf utf8 = { .max = NEEDLE_MAX }, folded = { .max = NEEDLE_MAX };
+	bool is_plain = !r->charset.len || sv_eq_nocase(r->charset, SV("UTF-8")) ||
+			sv_eq_nocase(r->charset, SV("US-ASCII"));
+	bool is_good;
+
+	if (is_plain)
+		is_good = (sv_is_utf8(text) || !r->charset.len) && utf8_clean(text, &utf8);
+	else
+		is_good = charset_to_utf8(r->charset, text, &utf8);
+	is_good = is_good && utf8_casemap(buf_sv(&utf8), &folded);
+	if (is_good)
+		*out = arena_copy(r->context->arena, buf_sv(&folded));
+	buf_done(&utf8);
+	buf_done(&folded);
+	return is_good && out->p ? true : fail(r, SEARCH_BAD);
+}
+
+static uint32_t keyword_number(const struct search_context *context, struct sv name)
+{
+	for (uint32_t i = 0; i < context->keywords->count; i++)
+		if (sv_eq_nocase(context->keywords->names[i], name))
+			return i;
+	return UINT32_MAX;
+}
+
+/* read_modseq - RFC 7162 §3.1.5: [entry-name entry-type] number; what an entry would narrow down is not kept per entry. */
+static bool read_modseq(struct reading *r, struct search_key *key)
+{
+	struct sv skip;
+	const struct token *t = args_peek(&r->at);
+
+	if (!r->context->has_condstore)
+		return false;
+	if (t && t->kind == TOKEN_QUOTED && (!args_string(&r->at, &skip) || !args_atom(&r->at, &skip)))
+		return false;
+	r->search->has_modseq = true;
+	return args_u64(&r->at, &key->number);
+}
+
+static bool read_argument(struct reading *r, const struct key_name *name, struct search_key *key)
+{
+	const struct search_context *context = r->context;
+	struct sv text;
+
+	switch (name->argument) {
+	case ARG_NONE:
+		key->bit = name->bit;
+		return true;
+	case ARG_TEXT:
+		key->name = sv_z(name->field);
+		return args_astring(&r->at, &text) && fold(r, text, &key->text);
+	case ARG_HEADER:
+		return args_astring(&r->at, &key->name) && key->name.len && key->name.len <= NAME_LEN_MAX &&
+		       args_astring(&r->at, &text) && fold(r, text, &key->text);
+	case ARG_DATE:
+		return (args_string(&r->at, &text) || args_raw(&r->at, &text)) && date_parse_imap_day(text, &key->day);
+	case ARG_NUMBER:
+		return args_u64(&r->at, &key->number);
+	case ARG_KEYWORD:
+		if (!args_flag(&r->at, &text))
+			return false;
+		key->bit = flag_find(text);     /* KEYWORD \Seen is in the wild */
+		if (key->bit)
+			key->op = OP_FLAG;
+		else
+			key->keyword = keyword_number(context, text);
+		return true;
+	case ARG_UIDS:
+		return args_raw(&r->at, &text) && view_resolve(context->view, text, SET_UIDS, &key->set) == SET_OK;
+	case ARG_MODSEQ:
+		return read_modseq(r, key);
+	}
+	return false;
+}
+
+static void note_needs(struct search *s, struct search_key *key)
+{
+	switch (key->op) {
+	case OP_ALL:
+	case OP_SET:
+		break;
+	case OP_HEADER:
+		key->is_cached = mime_header_is_cached(key->name);
+		s->needs_rows = s->needs_parse = true;
+		break;
+	case OP_SENT_BEFORE:
+	case OP_SENT_ON:
+	case OP_SENT_SINCE:
+		s->needs_rows = s->needs_parse = true;
+		break;
+	case OP_BODY:
+	case OP_TEXT:
+		s->needs_rows = s->needs_parse = s->needs_files = true;
+		break;
+	default:
+		s->needs_rows = true;
+		break;
+	}
+}
+
+/* join - the search as a whole is joined with this set: nothing outside needs to be looked at. */
+static void join(struct search *s, const struct uidset *set)
+{
+	struct uidset both = { 0 };
+
+	uidset_intersect(&s->within, set, &both);
+	uidset_done(&s->within);
+	s->within = both;
+}
+
+/* ---- structure ---- */
+
+static bool push(struct reading *r, int kind, uint32_t end)
+{
+	if (r->depth == r->cap)
+		return fail(r, SEARCH_LIMIT);
+	r->frames[r->depth].kind = kind;
+	r->frames[r->depth].end = end;
+	r->frames[r->depth++].have = 0;
+	return true;
+}
+
+/* complete - a key stands in the program: close whatever waited for it. */
+static bool complete(struct reading *r)
+{
+	while (r->depth) {
+		struct frame *f = &r->frames[r->depth - 1];
+
+		f->have++;
+		switch (f->kind) {
+		case FRAME_LIST:
+			return f->have < 2 || emit(r, OP_AND) != NULL;
+		case FRAME_NOT:
+			r->search->needs_rows = true;
+			if (!emit(r, OP_NOT))
+				return false;
+			r->depth--;
+			break;
+		case FRAME_OR:
+			r->search->needs_rows = true;
+			if (f->have < 2)
+				return true;
+			if (!emit(r, OP_OR))
+				return false;
+			r->depth--;
+			break;
+		}
+	}
+	return true;
+}
+
+static bool read_leaf(struct reading *r)
+{
+	struct search *s = r->search;
+	struct search_key *key = emit(r, OP_ALL);
+	bool is_negated = false;
+	struct sv word;
+
+	if (!key)
+		return false;
+	size_t i = 0;
+
+	while (i < ARRAY_LEN(key_names) && !args_word(&r->at, key_names[i].name))
+		i++;
+	if (i < ARRAY_LEN(key_names)) {
+		key->op = key_names[i].op;
+		is_negated = key_names[i].is_negated;
+		if (!read_argument(r, &key_names[i], key))
+			return fail(r, SEARCH_BAD);
+	} else {
+		key->op = OP_SET;
+		if (!args_raw(&r->at, &word) ||
+		    view_resolve(r->context->view, word, SET_NUMBERS_ANY, &key->set) != SET_OK)
+			return fail(r, SEARCH_BAD);
+	}
+	note_needs(s, key);
+	if (key->op == OP_SET && r->depth == 1)
+		join(s, &key->set);
+	else if (key->op == OP_SET)
+		s->needs_rows = true;
+	if (is_negated && !emit(r, OP_NOT))
+		return false;
+	return complete(r);
+}
+
+/* read_keys - everything up to the end, with a stack of what was begun instead of recursion. */
+static bool read_keys(struct reading *r)
+{
+	if (!push(r, FRAME_LIST, r->at.end))
+		return false;
+	while (r->depth) {
+		struct frame *f = &r->frames[r->depth - 1];
+		const struct token *t;
+		struct args inside;
+
+		if (f->kind == FRAME_LIST && r->at.at >= f->end) {
+			if (!f->have)
+				return fail(r, SEARCH_BAD);
+			r->depth--;
+			if (!r->depth)
+				return true;
+			r->at.at = f->end + 1;  /* behind the list's closing token */
+			if (!complete(r))
+				return false;
+			continue;
+		}
+		t = args_peek(&r->at);
+		if (!t || t->kind == TOKEN_CLOSE)
+			return fail(r, SEARCH_BAD);     /* NOT or OR without its keys */
+		if (t->kind == TOKEN_OPEN) {
+			struct args try = r->at;
+
+			if (!args_open(&try, &inside) || !push(r, FRAME_LIST, inside.end))
+				return fail(r, SEARCH_BAD);
+			r->at.at = inside.at;
+		} else if (args_word(&r->at, "NOT")) {
+			if (!push(r, FRAME_NOT, 0))
+				return false;
+		} else if (args_word(&r->at, "OR")) {
+			if (!push(r, FRAME_OR, 0))
+				return false;
+		} else if (!read_leaf(r)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool read_return(struct reading *r)
+{
+	static const struct { const char *name; unsigned bit; } names[] = {
+		{ "MIN", RETURN_MIN }, { "MAX", RETURN_MAX }, { "ALL", RETURN_ALL }, { "COUNT", RETURN_COUNT },
+	};
+	struct args list;
+
+	if (!r->context->has_esearch || !args_word(&r->at, "RETURN"))
+		return true;
+	if (!args_open(&r->at, &list))
+		return false;
+	r->search->is_extended = true;
+	while (!args_end(&list)) {
+		size_t i = 0;
+
+		while (i < ARRAY_LEN(names) && !args_word(&list, names[i].name))
+			i++;
+		if (i == ARRAY_LEN(names))
+			return false;
+		r->search->returns |= names[i].bit;
+	}
+	if (!r->search->returns)        /* RFC 4731 §3.1 */
+		r->search->returns = RETURN_ALL;
+	return true;
+}
+
+enum search_read search_read(struct args *args, const struct search_context *context, struct search *out)
+{
+	struct reading r = { .at = *args, .context = context, .search = out, .cap = context->keys_max + 1 };
+
+	*out = (struct search){ 0 };
+	uidset_copy(&out->within, &context->view->uids);
+	out->keys = arena_array(context->arena, context->keys_max * 2, sizeof(*out->keys));
+	r.frames = arena_array(context->arena, r.cap, sizeof(*r.frames));
+	if (!out->keys || !r.frames)
+		return SEARCH_LIMIT;
+	if (!read_return(&r))
+		return SEARCH_BAD;
+	if (args_word(&r.at, "CHARSET")) {
+		if (!args_astring(&r.at, &r.charset))
+			return SEARCH_BAD;
+		if (!charset_is_known(r.charset))
+			return SEARCH_BAD_CHARSET;
+	}
+	if (!read_keys(&r) && r.result == SEARCH_READ)
+		r.result = SEARCH_BAD;
+	return r.result;
+}
+
+void search_done(struct search *s)
+{
+	for (size_t i = 0; i < s->count; i++)
+		uidset_done(&s->keys[i].set);
+	uidset_done(&s->within);
+	s->count = 0;
+}
+
+/* ---- running ---- */
+
+static enum truth truth(bool yes)
+{
+	return yes ? YES : NO;
+}
+
+static int64_t day_of(int64_t seconds)
+{
+	int64_t day = seconds / 86400;
+
+	return seconds % 86400 < 0 ? day - 1 : day;
+}
+
+/* sent_day - RFC 3501 §6.4.4 disregards time and zone. A message without a date is as old as its arrival (RFC 5256 §2.2). */
+static int64_t sent_day(const struct search_message *m)
+{
+	return m->parsed->facts & MIME_HAS_DATE ? date_day(m->parsed->date) : day_of(m->row->internaldate);
+}
+
+static enum truth header_key(const struct search_key *key, const struct search_message *m)
+{
+	if (!m->parsed || !key->is_cached || m->parsed->facts & MIME_HEADERS_INCOMPLETE)
+		return UNKNOWN;
+	return truth(search_header(m->parsed->headers, key->name, key->text));
+}
+
+static enum truth leaf(const struct search_key *key, const struct search_message *m)
+{
+	const struct message_row *row = m->row;
+
+	switch (key->op) {
+	case OP_ALL:
+		return YES;
+	case OP_FLAG:
+		return truth(row->flags & key->bit);
+	case OP_KEYWORD:
+		return truth(key->keyword < KEYWORDS_MAX && row->keywords.w[key->keyword / 64] >> (key->keyword % 64) & 1);
+	case OP_RECENT:
+		return truth(m->is_recent);
+	case OP_SET:
+		return truth(uidset_has(&key->set, row->uid));
+	case OP_BEFORE:
+		return truth(day_of(row->internaldate) < key->day);
+	case OP_ON:
+		return truth(day_of(row->internaldate) == key->day);
+	case OP_SINCE:
+		return truth(day_of(row->internaldate) >= key->day);
+	case OP_SENT_BEFORE:
+		return m->parsed ? truth(sent_day(m) < key->day) : UNKNOWN;
+	case OP_SENT_ON:
+		return m->parsed ? truth(sent_day(m) == key->day) : UNKNOWN;
+	case OP_SENT_SINCE:
+		return m->parsed ? truth(sent_day(m) >= key->day) : UNKNOWN;
+	case OP_LARGER:
+		return truth(row->size > key->number);
+	case OP_SMALLER:
+		return truth(row->size < key->number);
+	case OP_MODSEQ:
+		return truth(row->modseq >= key->number);
+	case OP_HEADER:
+		return header_key(key, m);
+	case OP_BODY:
+	case OP_TEXT:
+	case OP_NOT:
+	case OP_AND:
+	case OP_OR:
+		break;
+	}
+	return UNKNOWN;
+}
+
+static enum truth not(enum truth a)
+{
+	return a == UNKNOWN ? UNKNOWN : a == YES ? NO : YES;
+}
+
+static enum truth and(enum truth a, enum truth b)
+{
+	return a == NO || b == NO ? NO : a == YES && b == YES ? YES : UNKNOWN;
+}
+
+enum truth search_run(const struct search *s, const struct search_message *m)
+{
+	unsigned char stack_small[64], *stack = stack_small, *big = NULL;
+	size_t top = 0;
+
+	if (s->count > sizeof(stack_small))
+		stack = big = xmalloc(s->count);
+	for (size_t i = 0; i < s->count; i++) {
+		const struct search_key *key = &s->keys[i];
+		enum truth b;
+
+		switch (key->op) {
+		case OP_NOT:
+			stack[top - 1] = (unsigned char)not(stack[top - 1]);
+			break;
+		case OP_AND:
+			b = stack[--top];
+			stack[top - 1] = (unsigned char)and(stack[top - 1], b);
+			break;
+		case OP_OR:
+			b = stack[--top];
+			stack[top - 1] = (unsigned char)not(and(not(stack[top - 1]), not(b)));
+			break;
+		default:
+			b = m->answers && m->answers[i] != UNKNOWN ? m->answers[i] : leaf(key, m);
+			stack[top++] = (unsigned char)b;
+			break;
+		}
+	}
+	enum truth result = top ? (enum truth)stack[0] : NO;
+
+	free(big);
+	return result;
+}

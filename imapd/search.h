@@ -1,0 +1,100 @@
+/* imapd/search.h - SEARCH as a program (RFC 3501 §6.4.4): keys in postfix order, so that neither reading nor running it
+ * recurses, and an evaluation in three values, so that a message is looked at no further than needed: first its row
+ * in the index, then its parsed header, then its file.
+ * Reading is pure. search_text_*() read a message file and block. */
+#ifndef IMAPD_SEARCH_H
+#define IMAPD_SEARCH_H
+
+#include "common/memory.h"
+#include "common/mime.h"
+#include "imapd/grammar.h"
+#include "imapd/view.h"
+#include "maildir/mailbox.h"
+#include "maildir/message.h"
+
+enum search_op {
+	OP_ALL = 0,
+	OP_FLAG,                /* has the flag `bit` */
+	OP_KEYWORD,             /* number `keyword`; UINT32_MAX: nobody has it */
+	OP_RECENT,
+	OP_SET,                 /* is in `set` */
+	OP_BEFORE, OP_ON, OP_SINCE,                     /* INTERNALDATE, `day` */
+	OP_SENT_BEFORE, OP_SENT_ON, OP_SENT_SINCE,      /* Date field */
+	OP_LARGER, OP_SMALLER,  /* `number` */
+	OP_MODSEQ,              /* at least `number` (RFC 7162 §3.1.5) */
+	OP_HEADER,              /* field `name` holds `text` */
+	OP_BODY, OP_TEXT,
+	OP_NOT, OP_AND, OP_OR,  /* of the last one or two results */
+};
+
+struct search_key {
+	enum search_op op;
+	uint32_t bit, keyword;
+	int64_t day;
+	uint64_t number;
+	struct uidset set;
+	struct sv name;
+	struct sv text;         /* UTF-8, folded by utf8_casemap() */
+	bool is_cached;         /* OP_HEADER: the index has the field, unless MIME_HEADERS_INCOMPLETE */
+};
+
+enum search_return {
+	RETURN_MIN = 1 << 0, RETURN_MAX = 1 << 1, RETURN_ALL = 1 << 2, RETURN_COUNT = 1 << 3,
+};
+
+struct search {
+	struct search_key *keys;
+	size_t count;
+	struct uidset within;   /* no other message can match: sets that the whole search is joined with */
+	bool needs_rows;        /* false: `within` is the answer */
+	bool needs_parse, needs_files, has_modseq;
+	bool is_extended;       /* RETURN was given: answer by ESEARCH (RFC 4731) */
+	unsigned returns;
+};
+
+/* What reading needs to know of the session. */
+struct search_context {
+	const struct view *view;
+	const struct keyword_table *keywords;   /* NULL: not loaded; then a KEYWORD key asks for it */
+	struct arena *arena;
+	size_t keys_max;
+	bool has_esearch, has_condstore;
+};
+
+enum search_read {
+	SEARCH_READ = 0,
+	SEARCH_BAD,             /* syntax */
+	SEARCH_BAD_CHARSET,
+	SEARCH_LIMIT,
+};
+/** search_read - the arguments of SEARCH. search_done() in any case. */
+enum search_read search_read(struct args *args, const struct search_context *context, struct search *out);
+void search_done(struct search *s);
+
+enum truth { NO = 0, YES, UNKNOWN };
+
+/* What is known of the message at hand. */
+struct search_message {
+	const struct message_row *row;
+	const struct mime_message *parsed;      /* NULL: not yet */
+	bool is_recent;
+	const enum truth *answers;              /* per key: found in the file already; NULL: nothing yet */
+};
+enum truth search_run(const struct search *s, const struct search_message *m);
+
+/**
+ * search_file - answer the keys that need the file, one by one, until the result is known.
+ * @parsed: with the part table
+ * Errors of reading the file; *result is NO then.
+ */
+MUST_CHECK struct fault search_file(const struct search *s, const struct message_row *row, bool is_recent,
+                                    const struct mime_message *parsed, struct message_reader *reader,
+                                    enum truth *result);
+
+/** search_holds - does UTF-8 text hold a folded needle? */
+bool search_holds(struct sv text, struct sv needle);
+/** search_header - does a field of this name in the header block hold the needle? Values are unfolded and decoded. An
+ *  empty needle: is there such a field? */
+bool search_header(struct sv block, struct sv name, struct sv needle);
+
+#endif

@@ -1,0 +1,284 @@
+/* imapd/search_text.c - what SEARCH finds in texts: decoded header values, decoded bodies; see search.h. */
+#include "imapd/search.h"
+
+
+#include <stdlib.h>
+
+#include "common/charset.h"
+#include "common/header.h"
+
+#include "common/banned.h"
+
+#define READ_SIZE ((size_t)32 << 10)
+#define TEXT_MAX ((size_t)4 << 20)      /* one header value, decoded and folded */
+#define HEADER_READ_MAX HEADER_BLOCK_MAX
+
+/* holds_folded - both are folded: octets. */
+static bool holds_folded(struct sv text, struct sv needle)
+{
+	return !needle.len || (text.len >= needle.len && memmem(text.p, text.len, needle.p, needle.len));
+}
+
+/* holds_ascii - a plain ASCII text need not be folded first; folding of ASCII is upper case (RFC 5051). */
+static bool holds_ascii(struct sv text, struct sv needle)
+{
+	if (!needle.len)
+		return true;
+	for (size_t i = 0; i + needle.len <= text.len; i++) {
+		size_t k = 0;
+
+		while (k < needle.len && ascii_upper(text.p[i + k]) == needle.p[k])
+			k++;
+		if (k == needle.len)
+			return true;
+	}
+	return false;
+}
+
+bool search_holds(struct sv text, struct sv needle)
+{
+	struct buf folded = { .max = TEXT_MAX };
+
+	if (!sv_has_8bit(text))
+		return holds_ascii(text, needle);
+	utf8_casemap(sv_sub(text, 0, TEXT_MAX / 20), &folded);
+	bool holds = holds_folded(buf_sv(&folded), needle);
+
+	buf_done(&folded);
+	return holds;
+}
+
+/* value_holds - a raw field value: unfolded, encoded-words decoded. */
+static bool value_holds(struct sv value, struct sv needle)
+{
+	struct buf line = { .max = HEADER_FIELD_MAX * 2 }, text = { .max = HEADER_FIELD_MAX * 4 };
+	bool holds;
+
+	if (!needle.len)
+		return true;
+	if (sv_find(value, '\n') == SIZE_MAX && sv_search(value, SV("=?")) == SIZE_MAX && !sv_has_8bit(value))
+		return holds_ascii(value, needle);
+	header_unfold(value, &line);
+	charset_decode_words(buf_sv(&line), &text);
+	holds = search_holds(buf_sv(&text), needle);
+	buf_done(&line);
+	buf_done(&text);
+	return holds;
+}
+
+/* take_field - the next field, folded lines included, off *rest. */
+static struct sv take_field(struct sv *rest)
+{
+	size_t n = 0;
+
+	do {
+		size_t lf = sv_find(sv_sub(*rest, n, SIZE_MAX), '\n');
+
+		n = lf == SIZE_MAX ? rest->len : n + lf + 1;
+	} while (n < rest->len && (rest->p[n] == ' ' || rest->p[n] == '\t'));
+	struct sv field = sv_sub(*rest, 0, n);
+
+	sv_skip(rest, n);
+	return field;
+}
+
+bool search_header(struct sv block, struct sv name, struct sv needle)
+{
+	while (block.len) {
+		struct sv field = take_field(&block);
+		size_t colon = sv_find(field, ':');
+
+		if (colon == SIZE_MAX || !sv_eq_nocase(sv_trim(sv_sub(field, 0, colon)), name))
+			continue;
+		if (value_holds(sv_trim(sv_sub(field, colon + 1, SIZE_MAX)), needle))
+			return true;
+	}
+	return false;
+}
+
+/* block_holds - TEXT looks at whole header blocks, names included. */
+static bool block_holds(struct sv block, struct sv needle)
+{
+	while (block.len) {
+		struct sv field = take_field(&block);
+		struct sv line = sv_trim(field);
+
+		if (holds_ascii(line, needle) || value_holds(line, needle))
+			return true;
+	}
+	return false;
+}
+
+/* ---- files ---- */
+
+struct file_search {
+	struct message_reader *reader;
+	struct buf block;               /* a header block */
+	struct buf decoded, utf8, folded;
+};
+
+static struct fault read_block(struct file_search *x, uint64_t offset, uint64_t len)
+{
+	struct fault f = FAULT_OK;
+	size_t want = len > HEADER_READ_MAX ? HEADER_READ_MAX : (size_t)len, got = 1;
+
+	buf_clear(&x->block);
+	if (!buf_reserve(&x->block, want))
+		return fault(FAULT_LIMIT, "header block too large");
+	while (!f.kind && got && x->block.len < want) {
+		f = message_read(x->reader, offset + x->block.len, x->block.p + x->block.len, want - x->block.len, &got);
+		x->block.len += f.kind ? 0 : got;
+	}
+	return f;
+}
+
+/* charset_of - the charset parameter of a part, from its header (the part table has none). In the arena. */
+static struct fault charset_of(struct file_search *x, const struct mime_part *part, struct arena *arena,
+                               struct sv *charset)
+{
+	struct fault f = read_block(x, part->header_offset, part->header_len);
+	struct sv rest = buf_sv(&x->block);
+
+	*charset = SV_NONE;
+	while (!f.kind && rest.len) {
+		struct sv field = take_field(&rest);
+		size_t colon = sv_find(field, ':');
+		struct header_content content;
+		const struct header_param *param;
+
+		if (colon == SIZE_MAX || !sv_eq_nocase(sv_trim(sv_sub(field, 0, colon)), SV("Content-Type")))
+			continue;
+		if (header_parse_content(arena, sv_sub(field, colon + 1, SIZE_MAX), &content)) {
+			param = header_param(&content, SV("charset"));
+			if (param)
+				*charset = param->value;
+		}
+		break;
+	}
+	return f;
+}
+
+/* take_text - fold what was decoded and look for the needle; the end is kept, for a needle that lies across two reads. */
+static bool take_text(struct file_search *x, struct sv needle)
+{
+	utf8_casemap(buf_sv(&x->utf8), &x->folded);
+	buf_clear(&x->utf8);
+	if (holds_folded(buf_sv(&x->folded), needle))
+		return true;
+	if (x->folded.len >= needle.len)
+		buf_consume(&x->folded, x->folded.len - needle.len + 1);
+	return false;
+}
+
+static struct fault text_part(struct file_search *x, const struct mime_part *part, struct sv needle, bool *found)
+{
+	struct arena arena;
+	struct charset_converter *converter;
+	struct transfer_decoder decoder;
+	struct sv charset;
+	uint64_t done = 0;
+	char *raw = xmalloc(READ_SIZE);
+
+	arena_init(&arena, (size_t)256 << 10);
+	struct fault f = charset_of(x, part, &arena, &charset);
+
+	converter = charset_converter_new(charset);
+	transfer_decoder_init(&decoder, part->encoding);
+	buf_clear(&x->folded);
+	buf_clear(&x->utf8);
+	while (!f.kind && !*found && done < part->body_len) {
+		uint64_t left = part->body_len - done;
+		size_t got = 0;
+
+		f = message_read(x->reader, part->body_offset + done, raw, left < READ_SIZE ? (size_t)left : READ_SIZE, &got);
+		if (f.kind || !got)
+			break;
+		done += got;
+		buf_clear(&x->decoded);
+		transfer_decoder_feed(&decoder, sv_from(raw, got), &x->decoded);
+		charset_converter_feed(converter, buf_sv(&x->decoded), &x->utf8);
+		*found = take_text(x, needle);
+	}
+	if (!f.kind && !*found) {
+		buf_clear(&x->decoded);
+		transfer_decoder_finish(&decoder, &x->decoded);
+		charset_converter_feed(converter, buf_sv(&x->decoded), &x->utf8);
+		charset_converter_finish(converter, &x->utf8);
+		*found = take_text(x, needle);
+	}
+	charset_converter_free(&converter);
+	arena_done(&arena);
+	free(raw);
+	return f;
+}
+
+/* body_holds - every text part, decoded, and the headers of messages inside. With header: the message's own, too. */
+static struct fault body_holds(struct file_search *x, const struct mime_message *parsed, struct sv needle, bool with_header,
+                               bool *found)
+{
+	struct fault f = FAULT_OK;
+	struct mime_part part;
+
+	*found = !needle.len;
+	for (uint32_t i = 0; !f.kind && !*found && mime_part_at(parsed, i, &part); i++) {
+		struct mime_part parent;
+		bool has_message_header = i == 0 ? with_header :
+			mime_part_at(parsed, part.parent, &parent) && parent.kind == MIME_MESSAGE;
+
+		if (has_message_header) {
+			f = read_block(x, part.header_offset, part.header_len);
+			*found = !f.kind && block_holds(buf_sv(&x->block), needle);
+		}
+		if (!f.kind && !*found && part.kind == MIME_TEXT)
+			f = text_part(x, &part, needle, found);
+	}
+	return f;
+}
+
+static struct fault answer(struct file_search *x, const struct search_key *key, const struct mime_message *parsed,
+                           enum truth *out)
+{
+	bool found = false;
+	struct fault f;
+
+	if (key->op == OP_HEADER) {
+		f = read_block(x, 0, parsed->header_len);
+		found = !f.kind && search_header(buf_sv(&x->block), key->name, key->text);
+	} else {
+		f = body_holds(x, parsed, key->text, key->op == OP_TEXT, &found);
+	}
+	*out = found ? YES : NO;
+	return f;
+}
+
+struct fault search_file(const struct search *s, const struct message_row *row, bool is_recent,
+                         const struct mime_message *parsed, struct message_reader *reader, enum truth *result)
+{
+	enum truth *answers = xmalloc(s->count * sizeof(*answers));
+	struct search_message m = { .row = row, .parsed = parsed, .is_recent = is_recent, .answers = answers };
+	struct file_search x = {
+		.reader = reader, .block = { .max = HEADER_READ_MAX }, .decoded = { .max = 4 * READ_SIZE },
+		.utf8 = { .max = 16 * READ_SIZE }, .folded = { .max = TEXT_MAX },
+	};
+	struct fault f = FAULT_OK;
+
+	for (size_t i = 0; i < s->count; i++)
+		answers[i] = UNKNOWN;
+	*result = search_run(s, &m);
+	for (size_t i = 0; i < s->count && !f.kind && *result == UNKNOWN; i++) {
+		enum search_op op = s->keys[i].op;
+
+		if (op != OP_BODY && op != OP_TEXT && op != OP_HEADER)
+			continue;
+		f = answer(&x, &s->keys[i], parsed, &answers[i]);
+		*result = search_run(s, &m);
+	}
+	if (f.kind)
+		*result = NO;
+	buf_done(&x.block);
+	buf_done(&x.decoded);
+	buf_done(&x.utf8);
+	buf_done(&x.folded);
+	free(answers);
+	return f;
+}
