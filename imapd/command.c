@@ -1,6 +1,7 @@
 /* imapd/command.c - see command.h: the table, and the way of a command through its steps. */
 #include "imapd/command.h"
 
+#include <stdlib.h>
 #include <time.h>
 
 #include "common/charset.h"
@@ -71,7 +72,7 @@ const struct command_spec *command_find(struct sv name)
 void command_init(struct command *c, const struct command_spec *spec, struct sv tag, struct args args,
                   struct room *room, const struct log_ctx *log)
 {
-	*c = (struct command){ .spec = spec, .room = room, .log = log, .tag = tag, .args = args,
+	*c = (struct command){ .spec = spec, .room = room, .log = log, .tag = { sv_copy_z(tag), tag.len }, .args = args,
 			       .is_uid = spec->flags & CMD_UID };
 	writer_init(&c->out, COMMAND_OUT_MAX);
 	arena_init(&c->arena, COMMAND_ARENA_MAX);
@@ -86,6 +87,7 @@ void command_done(struct command *c)
 	buf_done(&c->code);
 	arena_done(&c->arena);
 	writer_done(&c->out);
+	free((char *)c->tag.p);
 }
 
 /* ---- endings ---- */

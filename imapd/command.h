@@ -75,7 +75,7 @@ struct command {
 	const struct command_spec *spec;
 	struct room *room;
 	const struct log_ctx *log;      /* the session's; copied values that do not change */
-	struct sv tag;
+	struct sv tag;                  /* owned: the parser's text may move */
 	struct args args;
 	bool is_uid;
 	bool is_close_due;              /* end the connection behind the answer (LOGOUT, deleted mailbox) */
@@ -100,7 +100,8 @@ struct command {
 #define COMMAND_ARENA_MAX ((size_t)8 << 20)
 #define COMMAND_CODE_MAX ((size_t)1 << 20)
 
-/** command_init - ready for its first step. Everything given is borrowed until command_done(). */
+/** command_init - ready for its first step. Everything given but the tag is borrowed until
+ *  command_done(). */
 void command_init(struct command *c, const struct command_spec *spec, struct sv tag, struct args args,
                   struct room *room, const struct log_ctx *log);
 /** command_done - release; a handler that was in the middle is told WAKE_ABORT first. */

@@ -16,7 +16,7 @@ uint32_t flag_find(struct sv name)
 	return 0;
 }
 
-static bool add(struct flagset *set, struct sv name)
+static bool add(struct flagset *set, struct arena *arena, struct sv name)
 {
 	uint32_t bit = flag_find(name);
 
@@ -31,8 +31,9 @@ static bool add(struct flagset *set, struct sv name)
 			return true;
 	if (set->keyword_count == KEYWORDS_MAX)
 		return false;
+	name = arena_copy(arena, name);         /* the parser's text moves when it grows */
 	set->keywords[set->keyword_count++] = name;
-	return true;
+	return name.p != NULL;
 }
 
 bool flagset_read(struct args *args, struct arena *arena, struct flagset *out)
@@ -46,7 +47,7 @@ bool flagset_read(struct args *args, struct arena *arena, struct flagset *out)
 	if (!out->keywords || (!is_list && args_end(args)))
 		return false;
 	while (args_flag(from, &name))
-		if (!add(out, name))
+		if (!add(out, arena, name))
 			return false;
 	return args_end(from) && (!is_list || args_end(args));
 }

@@ -99,14 +99,18 @@ void grammar_expect_line(struct grammar *g, size_t max)
 {
 	if (g->state != S_TOLD)
 		BUG("a line is expected in the middle of a command");
+	/* The line follows the command's text, so that the command's arguments stay valid; it replaces a line before it. */
+	if (g->is_line)
+		g->text.len = (size_t)g->left;
+	else
+		g->left = g->text.len;
 	g->is_line = true;
+	g->is_bad = false;
 	g->line_max = max;
 	g->line_used = 0;
 	g->state = S_LINE;
-	/* The line follows the command's text, so that the command's arguments stay valid. */
 	g->text.max = g->text.len + max;
 	g->octets = SV_NONE;
-	g->left = g->text.len;
 }
 
 struct sv token_text(const struct grammar *g, const struct token *t)

@@ -1,0 +1,56 @@
+/* imapd/door.h - an IMAP connection before login: greeting, CAPABILITY, ID, NOOP, STARTTLS, LOGIN, AUTHENTICATE, LOGOUT.
+ *
+ * The door knows the stream and the authenticator and nothing of mailboxes. All it hands on is an identity, with the
+ * stream and the parser. What a stranger can cost is bounded here: one deadline for everything before login, small limits
+ * for lines and literals, lists one level deep, three wrong commands, three wrong passwords.
+ * Loop thread only; password checks run as jobs. */
+#ifndef IMAPD_DOOR_H
+#define IMAPD_DOOR_H
+
+#include "common/auth.h"
+#include "common/conf.h"
+#include "common/listener.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/stream.h"
+#include "imapd/capability.h"
+#include "imapd/grammar.h"
+
+struct door;
+
+/* What all doors of a worker share. The pointers are read at each use: a reload may change them. */
+struct door_house {
+	struct loop *loop;
+	struct conf *conf;
+	struct auth *auth;
+	struct tls_server *tls;         /* NULL: no STARTTLS */
+	capability_set on;
+	/* Somebody proved who they are: open their account, then call door_leave() or door_refuse(), now or later. */
+	void (*enter)(struct door *door, struct auth_identity *identity, void *user);
+	/* The stream of a door that waits for that is gone: do not call it any more. */
+	void (*gone)(struct door *door, void *user);
+	void *user;
+	struct door *doors;             /* all that are open */
+};
+
+/** door_open - take over a new connection. */
+void door_open(struct door_house *house, struct stream *stream, const struct listener *listener);
+
+/* What goes on into the room. */
+struct door_handover {
+	struct stream *stream;
+	struct grammar grammar;
+	struct log_ctx log;
+	struct sv tag;                  /* of the login command: heap, free() it; the answer is still owed */
+	const char *mechanism;
+};
+/** door_leave - the account is open: everything is the caller's now, the door ends. */
+void door_leave(struct door **door, struct door_handover *out);
+/** door_refuse - the account could not be opened: answer the login, stay at the door. */
+void door_refuse(struct door *door, struct fault f);
+/** door_close - say BYE and end it. */
+void door_close(struct door **door, const char *bye);
+/** door_log - for those who open the account. */
+const struct log_ctx *door_log(const struct door *door);
+
+#endif

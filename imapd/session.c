@@ -1,0 +1,704 @@
+/* imapd/session.c - see session.h. */
+#include "imapd/session.h"
+
+#include <stdlib.h>
+
+#include "common/directory.h"
+#include "common/events.h"
+#include "common/memory.h"
+#include "common/work.h"
+#include "imapd/command.h"
+
+#include "common/banned.h"
+
+#define INPUT_MAX (64u << 10)           /* while a message streams in: one piece for a job */
+#define INPUT_IDLE_MAX (8u << 10)
+#define LINE_MAX_OCTETS 1024            /* DONE */
+#define TOKENS_MAX 16384
+#define RETRY_MS 50
+#define DROP_FACTOR 4                   /* an unasked-for literal larger than this many limits ends the session */
+
+enum session_state {
+	SESSION_OPENING = 0,    /* the account is being opened; the door still has the stream */
+	SESSION_AUTH,           /* RFC 3501 §3.2 */
+	SESSION_SELECTED,       /* §3.3 */
+	SESSION_CLOSING,        /* nothing is written any more; the room is being left */
+};
+
+/* What the session waits for. */
+enum session_wait {
+	WAIT_COMMAND = 0,       /* the client's next command, or the rest of one */
+	WAIT_JOB,
+	WAIT_ROOM,              /* for the client to read its output */
+	WAIT_LINE,              /* IDLE */
+};
+
+struct session {
+	struct work job;
+	struct session_house *house;
+	struct session *next, **at;
+	struct stream *stream;
+	struct door *door;              /* while opening */
+	struct grammar grammar;
+	struct log_ctx log;
+	struct conf *conf;
+	struct auth_identity *identity;
+	struct room room;
+	struct command *command;        /* that runs, or whose literal streams in */
+	struct buf octets;              /* a piece of a literal, for a job */
+	struct timer retry;
+	struct fault opened;
+	enum step step;
+	enum session_state state;
+	enum session_wait wait;
+	bool has_notice;                /* came while a job ran */
+	bool is_watching;
+	bool is_last;                   /* end behind the running command */
+	bool is_told;                   /* BYE was said */
+	bool is_leaving;                /* the room is being left */
+	unsigned bad;
+	uint64_t commands, began_ms;
+	const char *reason;             /* of its end */
+};
+
+static void submit(struct session *s);
+static void run(struct session *s, enum command_wake wake);
+static void go_on(struct session *s);
+
+static void session_enter(struct session *s, enum session_state state)
+{
+	static const char *const names[] = { "opening", "authenticated", "selected", "closing" };
+
+	if (s->state == state)
+		return;
+	log_debug(&s->log, "imap.state", KV_Z("from", names[s->state]), KV_Z("to", names[state]));
+	s->state = state;
+}
+
+/* ---- its end ---- */
+
+static void session_free(struct session *s)
+{
+	struct session_house *house = s->house;
+
+	timer_stop(&s->retry);
+	*s->at = s->next;
+	if (s->next)
+		s->next->at = s->at;
+	house->count--;
+	grammar_done(&s->grammar);
+	buf_done(&s->octets);
+	identity_unref(&s->identity);
+	conf_unref(&s->conf);
+	free(s);
+	if (house->is_stopping && !house->count && house->empty)
+		house->empty(house->user);
+}
+
+static void leave(struct session *s)
+{
+	if (s->command) {
+		command_done(s->command);
+		free(s->command);
+		s->command = NULL;
+	}
+	room_done(&s->room);
+}
+
+/* unwatch - on the loop, before the account is closed. */
+static void unwatch(struct session *s)
+{
+	if (!s->is_watching)
+		return;
+	s->is_watching = false;
+	struct fault f = maildir_user_watch(s->room.user, NULL);
+
+	if (f.kind)
+		log_warn(&s->log, "imap.unwatch.failed", KV_FAULT("fault", f));
+}
+
+/* closing - the stream goes at once; the room is left in a job, since that may touch files. */
+static void closing(struct session *s, const char *reason)
+{
+	uint64_t in, out;
+
+	if (s->state == SESSION_CLOSING)
+		return;
+	s->reason = reason;
+	if (s->stream) {
+		stream_octets(s->stream, &in, &out);
+		event_emit(&s->log, EVENT_SESSION_CLOSE, KV_Z("protocol", "imap"), KV_SV("user", s->room.account),
+		           KV_Z("reason", reason), KV_U64("commands", s->commands), KV_U64("in_octets", in),
+		           KV_U64("out_octets", out), KV_U64("took_ms", loop_now_ms(s->house->loop) - s->began_ms));
+		stream_close(&s->stream, true);
+	}
+	session_enter(s, SESSION_CLOSING);
+	if (s->wait != WAIT_JOB)
+		submit(s);
+}
+
+static void bye(struct session *s, const char *text, const char *reason)
+{
+	if (s->stream && !s->is_told)
+		stream_writef(s->stream, "* BYE %s\r\n", text);
+	closing(s, reason);
+}
+
+/* ---- jobs ---- */
+
+static struct fault open_account(struct session *s)
+{
+	struct directory_account account;
+	struct quota quota = { .bytes = s->conf->store.quota };
+	struct fault f = directory_account_get(s->house->directory, identity_address(s->identity), &account);
+
+	if (!f.kind) {
+		if (account.quota_bytes)
+			quota.bytes = account.quota_bytes;
+		quota.messages = account.quota_messages;
+		f = maildir_user_open(s->house->store, s->identity, &quota, &s->room.user);
+	}
+	return f;
+}
+
+/* job_run - pool thread: the room and the command are ours. */
+static void job_run(struct work *w)
+{
+	struct session *s = (struct session *)w;
+
+	if (s->is_leaving)
+		leave(s);
+	else if (s->state == SESSION_OPENING)
+		s->opened = open_account(s);
+	else
+		s->step = command_step(s->command);
+}
+
+static void opened(struct session *s);
+static void stepped(struct session *s);
+
+static void job_done(struct work *w, bool is_cancelled)
+{
+	struct session *s = (struct session *)w;
+
+	s->wait = WAIT_COMMAND;
+	if (s->is_leaving || is_cancelled) {
+		if (is_cancelled) {             /* the process ends: nobody else is served by this loop any more */
+			unwatch(s);
+			leave(s);
+			if (s->stream)
+				stream_close(&s->stream, false);
+		}
+		session_free(s);
+		return;
+	}
+	if (s->state == SESSION_CLOSING) {
+		submit(s);
+		return;
+	}
+	if (s->state == SESSION_OPENING)
+		opened(s);
+	else
+		stepped(s);
+}
+
+static void retry(struct timer *t)
+{
+	submit((struct session *)((char *)t - offsetof(struct session, retry)));
+}
+
+/* submit - have the next job run: a step of the command, or, when closing, leaving the room. */
+static void submit(struct session *s)
+{
+	if (s->state == SESSION_CLOSING && !s->is_leaving) {
+		unwatch(s);
+		s->is_leaving = true;
+	}
+	s->wait = WAIT_JOB;
+	s->job = (struct work){ .run = job_run, .done = job_done };
+	struct fault f = work_submit(s->house->loop, WORK_MAIL, &s->job);
+
+	if (!f.kind)
+		return;
+	if (f.kind == FAULT_BUSY)       /* the pool's queue is full: the client waits, as everybody does */
+		timer_start_ms(&s->retry, RETRY_MS);
+	else
+		job_done(&s->job, true);
+}
+
+/* ---- opening ---- */
+
+void session_begin(struct session_house *house, struct door *door, struct auth_identity *identity)
+{
+	struct session *s = xcalloc(1, sizeof(*s));
+
+	s->house = house;
+	s->door = door;
+	s->identity = identity;
+	s->conf = conf_ref(house->conf);
+	s->log = *door_log(door);
+	s->began_ms = loop_now_ms(house->loop);
+	s->room.account = identity_address(identity);
+	s->room.conf = s->conf;
+	s->room.on = house->on;
+	timer_init(&s->retry, house->loop, retry);
+	s->at = &house->sessions;
+	s->next = house->sessions;
+	if (s->next)
+		s->next->at = &s->next;
+	house->sessions = s;
+	house->count++;
+	submit(s);
+}
+
+void session_door_gone(struct session_house *house, struct door *door)
+{
+	for (struct session *s = house->sessions; s; s = s->next) {
+		if (s->state != SESSION_OPENING || s->door != door)
+			continue;
+		s->door = NULL;
+		session_enter(s, SESSION_CLOSING);
+		return;
+	}
+}
+
+/* make_place - security: a user's oldest silent session goes when there are too many; the new one, which somebody sits
+ * in front of, is let in. */
+static void make_place(struct session *newcomer)
+{
+	const struct conf_limits *limits = &newcomer->conf->limits;
+	const struct netaddr *peer = stream_peer(newcomer->stream);
+	struct session *silent = NULL, *silent_here = NULL;
+	uint64_t all = 0, here = 0;
+
+	for (struct session *s = newcomer->house->sessions; s; s = s->next) {
+		if (s == newcomer || !s->stream || s->is_last || !sv_eq(s->room.account, newcomer->room.account))
+			continue;
+		bool is_here = netaddr_eq_ip(stream_peer(s->stream), peer);
+
+		all++;
+		here += is_here;
+		if (!silent || stream_idle_ms(s->stream) > stream_idle_ms(silent->stream))
+			silent = s;
+		if (is_here && (!silent_here || stream_idle_ms(s->stream) > stream_idle_ms(silent_here->stream)))
+			silent_here = s;
+	}
+	if (here >= limits->sessions_per_user_address)
+		silent = silent_here;
+	else if (all < limits->sessions_per_user)
+		return;
+	if (silent)
+		bye(silent, "[UNAVAILABLE] Too many sessions of this user; this one was silent for longest", "evicted");
+}
+
+static const struct stream_events session_events;
+
+static void opened(struct session *s)
+{
+	struct door_handover from;
+	struct door *door = s->door;
+
+	if (s->opened.kind) {
+		s->door = NULL;
+		door_refuse(door, s->opened);
+		session_enter(s, SESSION_CLOSING);
+		submit(s);
+		return;
+	}
+	door_leave(&door, &from);
+	s->door = NULL;
+	s->stream = from.stream;
+	s->grammar = from.grammar;
+	const struct conf_imap *imap = &s->conf->imap;
+
+	s->grammar.limits = (struct grammar_limits){
+		.line = imap->line, .literal = imap->literal, .literal_nonsync = imap->literal, .literals = imap->command,
+		.depth = imap->list_depth, .tokens = TOKENS_MAX,
+	};
+	grammar_next(&s->grammar);
+	stream_set_events(s->stream, &session_events, s);
+	stream_set_idle_ms(s->stream, (uint32_t)imap->idle_ms);
+	listener_logged_in(s->stream);
+	make_place(s);
+	session_enter(s, SESSION_AUTH);
+	/* RFC 3501 §6.2.3: the new capabilities come with the answer, which saves every client a round trip. */
+	struct capability_context context = { .on = s->room.on, .is_logged_in = true };
+	struct writer w;
+
+	writer_init(&w, INPUT_MAX);
+	capability_write(&w, &context);
+	stream_writef(s->stream, "%.*s OK [%.*s] Logged in\r\n", SV_FMT(from.tag), SV_FMT(buf_sv(&w.buf)));
+	writer_done(&w);
+	free((char *)from.tag.p);
+	stream_resume(s->stream);
+}
+
+/* ---- steps ---- */
+
+static void command_over(struct session *s)
+{
+	if (s->is_watching)
+		unwatch(s);
+	if (s->command->answer.word && strcmp(s->command->answer.word, "BAD"))
+		s->bad = 0;
+	else
+		s->bad++;
+	s->commands++;
+	s->house->commands++;
+	command_done(s->command);
+	free(s->command);
+	s->command = NULL;
+	buf_done(&s->octets);
+	grammar_next(&s->grammar);
+	stream_set_input_max(s->stream, INPUT_IDLE_MAX);
+	session_enter(s, s->room.box ? SESSION_SELECTED : SESSION_AUTH);
+	if (s->is_last) {
+		bye(s, "The server is stopping", "stop");
+		return;
+	}
+	if (s->bad >= s->conf->imap.bad_commands) {
+		bye(s, "Too many wrong commands", "bad-commands");
+		return;
+	}
+	if (grammar_is_idle(&s->grammar) && !stream_input(s->stream).len)
+		grammar_idle(&s->grammar);
+	stream_resume(s->stream);
+}
+
+/* literal_decided - the command has looked at the literal that is announced. */
+static void literal_decided(struct session *s)
+{
+	struct grammar *g = &s->grammar;
+
+	if (s->command->is_literal_taken) {
+		if (g->literal.is_sync)
+			stream_write(s->stream, SV("+ OK\r\n"));
+		grammar_stream(g);
+		stream_set_input_max(s->stream, INPUT_MAX);
+	} else if (g->literal.size > s->conf->smtp.message_size * DROP_FACTOR) {
+		bye(s, "[TOOBIG] The literal is far too large", "overflow");
+		return;
+	} else {
+		grammar_drop(g);
+	}
+	stream_resume(s->stream);
+}
+
+/* stepped - a step is done: write what it put out, then do what it wants. */
+static void stepped(struct session *s)
+{
+	struct command *c = s->command;
+
+	if (c->out.is_full) {
+		log_error(&s->log, "imap.output.too-large", KV_Z("command", c->spec->name));
+		closing(s, "output-too-large");
+		return;
+	}
+	if (c->out.buf.len && !stream_write_buf(s->stream, &c->out.buf)) {
+		closing(s, "output-overflow");
+		return;
+	}
+	switch (s->step) {
+	case STEP_DONE:
+		if (c->wake == WAKE_LITERAL)    /* refused before it was sent */
+			grammar_refuse(&s->grammar);
+		command_over(s);
+		return;
+	case STEP_CLOSE:
+		s->is_told = true;
+		s->commands++;
+		closing(s, c->is_close_due ? "logout" : "command");
+		return;
+	case STEP_MORE:
+		s->wait = WAIT_ROOM;
+		if (stream_has_room(s->stream))
+			go_on(s);
+		return;
+	case STEP_WAIT:
+		break;
+	}
+	if (c->wake == WAKE_LITERAL) {
+		literal_decided(s);
+	} else if (c->is_line_wanted) {
+		s->wait = WAIT_LINE;
+		if (s->is_last) {
+			bye(s, "The server is stopping", "stop");
+			return;
+		}
+		if (s->has_notice) {
+			run(s, WAKE_NOTICE);
+			return;
+		}
+		if (!s->grammar.is_line)
+			grammar_expect_line(&s->grammar, LINE_MAX_OCTETS);
+		stream_resume(s->stream);
+	} else {
+		stream_resume(s->stream);
+	}
+}
+
+/* go_on - the client has read what was written: the next chunk. */
+static void go_on(struct session *s)
+{
+	s->command->wake = s->command->wake == WAKE_NOTICE ? WAKE_NOTICE : WAKE_RUN;
+	submit(s);
+}
+
+/* run - wake the command for its next step. The stream stands still until it is done. */
+static void run(struct session *s, enum command_wake wake)
+{
+	struct command *c = s->command;
+
+	c->wake = wake;
+	stream_pause(s->stream);
+	if (wake == WAKE_NOTICE)
+		s->has_notice = false;
+	if (c->spec->flags & CMD_INLINE) {
+		s->step = command_step(c);
+		stepped(s);
+		return;
+	}
+	submit(s);
+}
+
+/* ---- commands ---- */
+
+/* refuse - the command cannot be run. False: the session has ended. */
+static bool refuse(struct session *s, const char *word, const char *text)
+{
+	struct sv tag = grammar_tag(&s->grammar);
+
+	stream_writef(s->stream, "%.*s %s %s\r\n", SV_FMT(tag.len ? tag : SV("*")), word, text);
+	if (s->command) {               /* an APPEND whose line turned out to be bad */
+		command_done(s->command);
+		free(s->command);
+		s->command = NULL;
+	}
+	grammar_next(&s->grammar);
+	s->commands++;
+	if (++s->bad < s->conf->imap.bad_commands)
+		return true;
+	bye(s, "Too many wrong commands", "bad-commands");
+	return false;
+}
+
+/* find_spec - the command that the tokens name, and where its arguments begin. NULL: *text says what is wrong. */
+static const struct command_spec *find_spec(struct session *s, uint32_t *first, const char **text)
+{
+	const struct command_spec *spec;
+	struct args args = args_from(&s->grammar, 1);
+	char name[32];
+	struct sv word, verb;
+
+	*text = "Unknown command";
+	if (!grammar_tag(&s->grammar).len) {
+		*text = "Bad tag";
+		return NULL;
+	}
+	if (!args_atom(&args, &word))
+		return NULL;
+	if (sv_eq_nocase(word, SV("UID"))) {
+		if (!args_atom(&args, &verb) || verb.len > sizeof(name) - 5)
+			return NULL;
+		memcpy(name, "UID ", 4);
+		memcpy(name + 4, verb.p, verb.len);
+		word = sv_from(name, verb.len + 4);
+	}
+	*first = args.at;
+	spec = command_find(word);
+	if (!spec || !capability_has(s->room.on, spec->capability))
+		return NULL;
+	if (!(spec->states & (s->room.box ? ST_SELECTED : ST_AUTH))) {
+		*text = "Select a mailbox first";
+		return NULL;
+	}
+	return spec;
+}
+
+static struct command *command_new(struct session *s, const struct command_spec *spec, uint32_t first)
+{
+	struct command *c = xmalloc(sizeof(*c));
+
+	command_init(c, spec, grammar_tag(&s->grammar), args_from(&s->grammar, first), &s->room, &s->log);
+	s->command = c;
+	return c;
+}
+
+/* watch - IDLE is to be told at once. Before its first look, so that nothing falls between. */
+static bool watch(struct session *s)
+{
+	struct fault f = maildir_user_watch(s->room.user, s);
+
+	if (f.kind) {
+		log_error(&s->log, "imap.watch.failed", KV_FAULT("fault", f));
+		return refuse(s, "NO", "[UNAVAILABLE] Cannot watch the mailbox now");
+	}
+	s->is_watching = true;
+	s->has_notice = false;
+	return true;
+}
+
+/* run_command - the line is complete. False: wait, or the session has ended. */
+static bool run_command(struct session *s)
+{
+	const struct command_spec *spec;
+	const char *text;
+	uint32_t first;
+
+	if (s->command) {               /* APPEND, behind its literal */
+		s->command->args = args_from(&s->grammar, s->command->args.at);
+		run(s, WAKE_RUN);
+		return false;
+	}
+	spec = find_spec(s, &first, &text);
+	if (!spec)
+		return refuse(s, "BAD", text);
+	command_new(s, spec, first);
+	if (spec->run == do_idle && !watch(s))
+		return false;
+	if (s->command)
+		run(s, WAKE_RUN);
+	return false;
+}
+
+/* literal - one is announced. */
+static bool literal(struct session *s)
+{
+	struct grammar *g = &s->grammar;
+	const struct command_spec *spec;
+	const char *text;
+	uint32_t first = 0;
+
+	/* The first argument of APPEND, its mailbox, may be a literal like any other. */
+	spec = find_spec(s, &first, &text);
+	if (s->command || (spec && spec->flags & CMD_STREAMS && g->count > first && !g->depth)) {
+		if (!s->command)
+			command_new(s, spec, first);
+		s->command->literal = g->literal;
+		run(s, WAKE_LITERAL);
+		return false;
+	}
+	if (grammar_take(g)) {
+		if (g->literal.is_sync)
+			stream_write(s->stream, SV("+ OK\r\n"));
+		return true;
+	}
+	return !g->literal.is_sync || refuse(s, "NO", "[TOOBIG] Literal too large");
+}
+
+static bool handle(struct session *s, enum grammar_event event)
+{
+	struct grammar *g = &s->grammar;
+
+	switch (event) {
+	case GRAMMAR_MORE:
+	case GRAMMAR_LITERAL_END:
+		return true;
+	case GRAMMAR_COMMAND:
+		return run_command(s);
+	case GRAMMAR_LITERAL:
+		return literal(s);
+	case GRAMMAR_OCTETS:
+		buf_clear(&s->octets);
+		s->octets.max = INPUT_MAX;
+		if (!buf_append(&s->octets, g->octets))
+			BUG("more input than a stream keeps");
+		s->command->octets = buf_sv(&s->octets);
+		run(s, WAKE_OCTETS);
+		return false;
+	case GRAMMAR_LINE:
+		s->command->line = g->octets;
+		run(s, WAKE_LINE);
+		return false;
+	case GRAMMAR_BAD:
+		if (s->is_watching)
+			unwatch(s);
+		return refuse(s, g->is_too_big ? "NO [TOOBIG]" : "BAD", g->why);
+	case GRAMMAR_OVERFLOW:
+		bye(s, "[TOOBIG] Too much", "overflow");
+		return false;
+	}
+	BUG("grammar event %d", (int)event);
+}
+
+static void on_input(struct stream *stream, void *user)
+{
+	struct session *s = user;
+
+	while (stream_input_is_ready(stream)) {
+		struct sv in = stream_input(stream);
+		size_t had = in.len;
+
+		if (!had)
+			break;
+		enum grammar_event event = grammar_feed(&s->grammar, &in);
+
+		/* Octets of a literal are borrowed from the input: they are used before they are taken off. What runs a
+		 * job pauses the stream; nothing is read behind it until the command is done. */
+		if (event == GRAMMAR_OCTETS) {
+			bool goes_on = handle(s, event);
+
+			if (s->stream)
+				stream_take(s->stream, had - in.len);
+			if (!goes_on)
+				return;
+			continue;
+		}
+		stream_take(stream, had - in.len);
+		if (!handle(s, event))
+			return;
+	}
+}
+
+static void on_writable(struct stream *stream, void *user)
+{
+	struct session *s = user;
+
+	(void)stream;
+	if (s->wait == WAIT_ROOM)
+		go_on(s);
+}
+
+static void on_end(struct stream *stream, enum stream_end why, void *user)
+{
+	if (why == STREAM_IDLE)
+		bye(user, "Autologout: no command for too long", "autologout");
+	else
+		closing(user, stream_end_name(why));
+	(void)stream;
+}
+
+static const struct stream_events session_events = {
+	.on_input = on_input, .on_writable = on_writable, .on_end = on_end,
+};
+
+/* ---- from outside ---- */
+
+void session_notice(struct session_house *house, void *tag)
+{
+	for (struct session *s = house->sessions; s; s = s->next) {
+		if (s != tag || !s->is_watching)
+			continue;
+		if (s->wait == WAIT_LINE)
+			run(s, WAKE_NOTICE);
+		else
+			s->has_notice = true;
+		return;
+	}
+}
+
+void session_stop_all(struct session_house *house)
+{
+	struct session *s = house->sessions, *next;
+
+	house->is_stopping = true;
+	for (; s; s = next) {
+		next = s->next;
+		if (s->wait == WAIT_LINE || (s->wait == WAIT_COMMAND && !s->command))
+			bye(s, "The server is stopping", "stop");
+		else
+			s->is_last = true;
+	}
+	if (!house->count && house->empty)
+		house->empty(house->user);
+}
