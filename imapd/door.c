@@ -3,10 +3,10 @@
 
 #include <stdlib.h>
 
+#include "common/auth_job.h"
 #include "common/events.h"
 #include "common/memory.h"
 #include "common/transfer.h"
-#include "common/work.h"
 #include "imapd/id.h"
 #include "imapd/writer.h"
 
@@ -26,18 +26,8 @@ enum door_state {
 	DOOR_ENTERING,          /* the account is being opened */
 };
 
-enum check { CHECK_LOGIN, CHECK_START, CHECK_STEP };
-
-/* A job of the authenticator: its own copies of what the client said. It outlives the door if it must. */
-struct check_job {
-	struct work work;
-	struct door *door;      /* NULL once the door is gone */
-	struct auth_session *auth;
-	enum check what;
-	struct buf user, secret;
-	bool has_initial;
-	struct auth_result result;
-};
+/* What a command function says: go on with the next one, or not (the door waits, or is gone). */
+enum next { NEXT = 0, HOLD };
 
 struct door {
 	struct door_house *house;
@@ -47,12 +37,11 @@ struct door {
 	struct grammar grammar;
 	struct log_ctx log;
 	struct auth_session *auth;
-	struct check_job *job;
+	struct auth_job *job;
 	struct timer deadline, delay;
 	enum door_state state;
 	struct sv tag;          /* of the command under way, on the heap */
 	const char *refusal;    /* answer held back by `delay` */
-	const char *mechanism;
 	unsigned bad, failures, commands;
 	uint64_t opened_ms;
 	bool is_tls;
@@ -130,8 +119,7 @@ static void end(struct door *d)
 {
 	timer_stop(&d->deadline);
 	timer_stop(&d->delay);
-	if (d->job)
-		d->job->door = NULL;    /* the job ends by itself, with its own reference to the authenticator's session */
+	auth_job_forget(&d->job);       /* it ends by itself, with its own reference to the authenticator's session */
 	auth_session_unref(&d->auth);
 	*d->at = d->next;
 	if (d->next)
@@ -183,15 +171,6 @@ static void keep_tag(struct door *d)
 	d->tag = sv_from(sv_copy_z(tag), tag.len);
 }
 
-static void job_free(struct check_job *job)
-{
-	auth_result_done(&job->result);
-	auth_session_unref(&job->auth);
-	buf_wipe(&job->user);
-	buf_wipe(&job->secret);
-	free(job);
-}
-
 /* again - the login command is over, the next command may come. */
 static void again(struct door *d)
 {
@@ -199,24 +178,6 @@ static void again(struct door *d)
 	d->state = DOOR_READY;
 	grammar_next(&d->grammar);
 	stream_resume(d->stream);
-}
-
-static void check_run(struct work *w)
-{
-	struct check_job *job = (struct check_job *)w;
-	struct sv secret = buf_sv(&job->secret);
-
-	switch (job->what) {
-	case CHECK_LOGIN:
-		auth_login(job->auth, buf_sv(&job->user), secret, &job->result);
-		break;
-	case CHECK_START:
-		auth_start(job->auth, buf_sv(&job->user), job->has_initial ? &secret : NULL, &job->result);
-		break;
-	case CHECK_STEP:
-		auth_step(job->auth, secret, &job->result);
-		break;
-	}
 }
 
 /* refusal_for - RFC 5530 §3. Phones ask for the password anew, or forget it, on AUTHENTICATIONFAILED: nothing else may
@@ -279,72 +240,57 @@ static void challenge(struct door *d, struct sv octets)
 	stream_resume(d->stream);
 }
 
-static void check_done(struct work *w, bool is_cancelled)
+/* checked - an authentication job is done; *result is borrowed. */
+static void checked(void *arg, struct auth_result *result)
 {
-	struct check_job *job = (struct check_job *)w;
-	struct door *d = job->door;
+	struct door *d = arg;
 	struct auth_identity *identity;
 
-	if (!d || is_cancelled) {
-		if (d)
-			d->job = NULL;
-		job_free(job);
-		return;
-	}
 	d->job = NULL;
-	switch (job->result.outcome) {
+	switch (result->outcome) {
 	case AUTH_CONTINUE:
-		challenge(d, buf_sv(&job->result.challenge));
+		challenge(d, buf_sv(&result->challenge));
 		break;
 	case AUTH_OK:
-		identity = job->result.identity;
-		job->result.identity = NULL;
+		identity = result->identity;
+		result->identity = NULL;
 		d->state = DOOR_ENTERING;
 		d->house->enter(d, identity, d->house->user);
 		break;
 	case AUTH_FAIL:
-		failed(d, &job->result);
+		failed(d, result);
 		break;
 	}
-	job_free(job);
 }
 
-/* check - hand a job to the pool; the stream stands still meanwhile. */
-static void check(struct door *d, enum check what, struct sv user, struct sv secret, bool has_initial)
+/* begin_check - the stream stands still until checked(). */
+static struct auth_session *begin_check(struct door *d)
 {
 	struct auth_peer peer = peer_of(d);
-	struct check_job *job = xcalloc(1, sizeof(*job));
-	struct fault f;
 
 	if (!d->auth)
 		d->auth = auth_session_new(d->house->auth, &d->conf->auth, &peer);
-	*job = (struct check_job){ .work = { .run = check_run, .done = check_done }, .door = d,
-				   .auth = auth_session_ref(d->auth), .what = what, .has_initial = has_initial };
-	buf_init(&job->user, DIRECTORY_ADDRESS_MAX * 4);
-	buf_init(&job->secret, AUTH_INPUT_MAX);
 	stream_pause(d->stream);
-	d->job = job;
 	d->state = DOOR_CHECKING;
-	if (!buf_append(&job->user, user) || !buf_append(&job->secret, secret)) {
-		/* No account has such a name or password; the answer is that of any wrong one. */
-		job->result = (struct auth_result){ .outcome = AUTH_FAIL, .reason = AUTH_BAD_CREDENTIALS,
-						    .delay_ms = (uint32_t)d->conf->auth.failure_delay_ms };
-		check_done(&job->work, false);
-		return;
-	}
-	f = work_submit(d->house->loop, WORK_AUTH, &job->work);
+	return d->auth;
+}
+
+/* submitted - a job that could not be had is a temporary failure. */
+static enum next submitted(struct door *d, struct fault f)
+{
 	if (f.kind) {
-		job->result = (struct auth_result){ .outcome = AUTH_FAIL, .reason = AUTH_TEMPORARY };
-		check_done(&job->work, false);
+		log_warn(&d->log, "imap.login.busy", KV_FAULT("fault", f));
+		d->refusal = refusal_for(AUTH_TEMPORARY);
+		refuse(d);
 	}
+	return HOLD;
 }
 
 void door_leave(struct door **door, struct door_handover *out)
 {
 	struct door *d = *door;
 
-	*out = (struct door_handover){ .stream = d->stream, .grammar = d->grammar, .log = d->log, .tag = d->tag,
-				       .mechanism = d->mechanism };
+	*out = (struct door_handover){ .stream = d->stream, .grammar = d->grammar, .log = d->log, .tag = d->tag };
 	d->tag = SV_NONE;
 	d->grammar = (struct grammar){ 0 };
 	end(d);
@@ -360,9 +306,6 @@ void door_refuse(struct door *d, struct fault f)
 }
 
 /* ---- commands ---- */
-
-/* What a command function says: go on with the next one, or not (the door waits, or is gone). */
-enum next { NEXT = 0, HOLD };
 
 static enum next bad(struct door *d, const char *text)
 {
@@ -478,9 +421,7 @@ static enum next do_login(struct door *d, struct args *args)
 		return NEXT;
 	}
 	keep_tag(d);
-	d->mechanism = "LOGIN";
-	check(d, CHECK_LOGIN, user, password, false);
-	return HOLD;
+	return submitted(d, auth_job_login(d->house->loop, begin_check(d), user, password, checked, d, &d->job));
 }
 
 static enum next do_authenticate(struct door *d, struct args *args)
@@ -505,10 +446,12 @@ static enum next do_authenticate(struct door *d, struct args *args)
 		}
 	}
 	keep_tag(d);
-	d->mechanism = "AUTHENTICATE";
-	check(d, CHECK_START, mechanism, buf_sv(&initial), has_initial);
+	struct sv octets = buf_sv(&initial);
+	struct fault f = auth_job_start(d->house->loop, begin_check(d), mechanism, has_initial ? &octets : NULL, checked, d,
+	                                &d->job);
+
 	buf_wipe(&initial);
-	return HOLD;
+	return submitted(d, f);
 }
 
 /* take_response - a line of the client in AUTHENTICATE. */
@@ -518,7 +461,7 @@ static void take_response(struct door *d, struct sv line)
 
 	switch (auth_decode_response(line, false, &octets)) {
 	case AUTH_RESPONSE_DATA:
-		check(d, CHECK_STEP, SV_NONE, buf_sv(&octets), false);
+		submitted(d, auth_job_step(d->house->loop, begin_check(d), buf_sv(&octets), checked, d, &d->job));
 		break;
 	case AUTH_RESPONSE_CANCEL:
 		auth_cancel(d->auth);

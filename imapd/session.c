@@ -55,7 +55,7 @@ struct session {
 	bool is_watching;
 	bool is_last;                   /* end behind the running command */
 	bool is_told;                   /* BYE was said */
-	bool is_leaving;                /* the room is being left */
+	enum { JOB_STEP = 0, JOB_OPEN, JOB_LEAVE } what;        /* is done by the job; set before it runs */
 	unsigned bad;
 	uint64_t commands, began_ms;
 	const char *reason;             /* of its end */
@@ -166,12 +166,17 @@ static void job_run(struct work *w)
 {
 	struct session *s = (struct session *)w;
 
-	if (s->is_leaving)
-		leave(s);
-	else if (s->state == SESSION_OPENING)
-		s->opened = open_account(s);
-	else
+	switch (s->what) {
+	case JOB_STEP:
 		s->step = command_step(s->command);
+		break;
+	case JOB_OPEN:
+		s->opened = open_account(s);
+		break;
+	case JOB_LEAVE:
+		leave(s);
+		break;
+	}
 }
 
 static void opened(struct session *s);
@@ -182,7 +187,7 @@ static void job_done(struct work *w, bool is_cancelled)
 	struct session *s = (struct session *)w;
 
 	s->wait = WAIT_COMMAND;
-	if (s->is_leaving || is_cancelled) {
+	if (s->what == JOB_LEAVE || is_cancelled) {
 		if (is_cancelled) {             /* the process ends: nobody else is served by this loop any more */
 			unwatch(s);
 			leave(s);
@@ -196,7 +201,7 @@ static void job_done(struct work *w, bool is_cancelled)
 		submit(s);
 		return;
 	}
-	if (s->state == SESSION_OPENING)
+	if (s->what == JOB_OPEN)
 		opened(s);
 	else
 		stepped(s);
@@ -210,9 +215,11 @@ static void retry(struct timer *t)
 /* submit - have the next job run: a step of the command, or, when closing, leaving the room. */
 static void submit(struct session *s)
 {
-	if (s->state == SESSION_CLOSING && !s->is_leaving) {
+	if (s->state == SESSION_CLOSING) {
 		unwatch(s);
-		s->is_leaving = true;
+		s->what = JOB_LEAVE;
+	} else {
+		s->what = s->state == SESSION_OPENING ? JOB_OPEN : JOB_STEP;
 	}
 	s->wait = WAIT_JOB;
 	s->job = (struct work){ .run = job_run, .done = job_done };
