@@ -20,6 +20,7 @@ static const struct row {
 	[CAP_UNSELECT]      = { "UNSELECT",       false, "RFC 3691" },
 	[CAP_CHILDREN]      = { "CHILDREN",       false, "RFC 3348" },
 	[CAP_SPECIAL_USE]   = { "SPECIAL-USE",    false, "RFC 6154" },
+	[CAP_CREATE_SPECIAL_USE] = { "CREATE-SPECIAL-USE", false, "RFC 6154" },
 	[CAP_LIST_EXTENDED] = { "LIST-EXTENDED",  false, "RFC 5258" },
 	[CAP_ESEARCH]       = { "ESEARCH",        false, "RFC 4731" },
 	[CAP_CONDSTORE]     = { "CONDSTORE",      false, "RFC 7162" },

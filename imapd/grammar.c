@@ -298,6 +298,18 @@ static void in_skip(struct grammar *g, char c)
 	}
 }
 
+/* drop_literal - the octets of a bad command's literal come whatever we think of it (RFC 7888 §4); up to a point. */
+static void drop_literal(struct grammar *g)
+{
+	uint64_t size = g->literal.size;
+
+	g->state = S_LITERAL;
+	g->literal_mode = LITERAL_DROP;
+	g->left = size;
+	g->is_flood = size > (uint64_t)g->limits.literal * PATIENCE ||
+		      (g->literals_dropped += size) > (uint64_t)(g->limits.line + g->limits.literals) * PATIENCE;
+}
+
 static enum grammar_event told(struct grammar *g, enum grammar_event event)
 {
 	g->state = S_TOLD;
@@ -326,10 +338,7 @@ static enum grammar_event line_end(struct grammar *g)
 		g->state = S_DECIDE;
 		return GRAMMAR_LITERAL;
 	case S_SKIP_CR_PLUS:
-		/* RFC 7888 §4: the octets come whatever we think of the command. */
-		g->state = S_LITERAL;
-		g->literal_mode = LITERAL_DROP;
-		g->left = g->literal.size;
+		drop_literal(g);
 		return GRAMMAR_MORE;
 	default:
 		if (!g->is_bad)
@@ -528,6 +537,8 @@ enum grammar_event grammar_feed(struct grammar *g, struct sv *in)
 	for (;;) {
 		enum grammar_event event = GRAMMAR_MORE;
 
+		if (g->is_flood)
+			return GRAMMAR_OVERFLOW;
 		if (g->state == S_LITERAL) {
 			event = literal_octets(g, in);
 			if (event != GRAMMAR_MORE || g->state == S_LITERAL)
@@ -561,13 +572,6 @@ enum grammar_event grammar_feed(struct grammar *g, struct sv *in)
 			event = line_end(g);
 		else
 			step(g, c);
-		if (g->state == S_LITERAL && g->is_bad) {
-			/* A dropped literal counts against what we are willing to read at all. */
-			if (g->left > (uint64_t)g->limits.literal * PATIENCE || (g->dropped += (size_t)g->left) >
-			    (g->limits.line + g->limits.literals) * PATIENCE)
-				return GRAMMAR_OVERFLOW;
-			g->dropped = 0;
-		}
 		if (event != GRAMMAR_MORE) {
 			g->literal.is_binary = g->is_tilde;
 			return event;
@@ -611,13 +615,9 @@ bool grammar_take(struct grammar *g)
 		g->why = "Literal too large";
 		grammar_refuse(g);
 	} else {
-		grammar_drop(g);
 		turn_bad(g, "Literal too large");
 		g->is_too_big = true;
-		g->state = S_LITERAL;
-		/* One that is far too large ends the connection: see grammar_feed(). */
-		if (size > (uint64_t)g->limits.literal * PATIENCE)
-			g->left = UINT64_MAX;
+		drop_literal(g);
 	}
 	return false;
 }

@@ -62,8 +62,9 @@ struct grammar {
 
 	/* private */
 	uint8_t state, literal_mode;
-	bool is_spaced, is_bad, is_line, is_tilde;
+	bool is_spaced, is_bad, is_line, is_tilde, is_flood;
 	size_t line_used, literals_used, dropped, line_max;
+	uint64_t literals_dropped;
 	uint64_t left;                  /* octets of the literal to come */
 	uint32_t open;                  /* innermost open list, or UINT32_MAX; its match is the one outside of it */
 	size_t depth;

@@ -7,19 +7,10 @@
 
 #define DELIMITER '/'
 
-struct loading {
-	struct listing *l;
-	size_t cap;
-	bool is_full;
-};
-
-/* add - a row more; the array grows by copying inside the arena, which costs at most twice its size. */
-static struct listed *add(struct loading *x, struct sv name)
+struct listed *listing_add(struct listing *l, struct sv name)
 {
-	struct listing *l = x->l;
-
-	if (l->count == x->cap) {
-		size_t cap = x->cap ? x->cap * 2 : 32;
+	if (l->count == l->cap) {
+		size_t cap = l->cap ? l->cap * 2 : 32;
 		struct listed *rows = arena_array(l->arena, cap, sizeof(*rows));
 
 		if (!rows)
@@ -27,7 +18,7 @@ static struct listed *add(struct loading *x, struct sv name)
 		if (l->count)
 			memcpy(rows, l->rows, l->count * sizeof(*rows));
 		l->rows = rows;
-		x->cap = cap;
+		l->cap = cap;
 	}
 	struct sv kept = arena_copy(l->arena, name);
 
@@ -35,22 +26,6 @@ static struct listed *add(struct loading *x, struct sv name)
 		return NULL;
 	l->rows[l->count] = (struct listed){ .name = kept, .parent = SIZE_MAX };
 	return &l->rows[l->count++];
-}
-
-static bool load_one(void *arg, const struct mailbox_info *info)
-{
-	struct loading *x = arg;
-	struct listed *row = add(x, info->name);
-
-	if (!row) {
-		x->is_full = true;
-		return false;
-	}
-	row->special_use = info->special_use;
-	row->exists = info->exists;
-	row->has_children = info->has_children;
-	row->subscribed = info->subscribed;
-	return true;
 }
 
 /* Tree order: the delimiter sorts before everything, so that children stand right behind their parent. */
@@ -90,7 +65,6 @@ static size_t parent_of(const struct listing *l, size_t i)
 
 struct fault listing_arrange(struct listing *l)
 {
-	struct loading x = { .l = l, .cap = l->count };
 	size_t given = l->count;
 
 	qsort(l->rows, l->count, sizeof(*l->rows), in_tree_order);
@@ -106,7 +80,7 @@ struct fault listing_arrange(struct listing *l)
 		for (size_t k = known + 1; k < name.len; k++) {
 			if (name.p[k] != DELIMITER || is_below(before, sv_sub(name, 0, k)))
 				continue;
-			struct listed *row = add(&x, sv_sub(name, 0, k));
+			struct listed *row = listing_add(l, sv_sub(name, 0, k));
 
 			if (!row)
 				return fault(FAULT_LIMIT, "too many mailboxes for one listing");
@@ -119,19 +93,6 @@ struct fault listing_arrange(struct listing *l)
 			l->rows[i].parent = parent_of(l, i);
 	}
 	return FAULT_OK;
-}
-
-struct fault listing_load(struct maildir_user *user, struct arena *arena, struct listing *out)
-{
-	*out = (struct listing){ .arena = arena };
-	struct loading x = { .l = out };
-	struct fault f = mailbox_list(user, load_one, &x);
-
-	if (!f.kind && x.is_full)
-		f = fault(FAULT_LIMIT, "too many mailboxes for one listing");
-	if (!f.kind && out->count)
-		f = listing_arrange(out);
-	return f;
 }
 
 void listing_choose(struct listing *l, bool (*chosen)(const struct listed *row, unsigned options), unsigned options)

@@ -1,5 +1,5 @@
 /* imapd/listing.h - the mailboxes of an account as LIST and LSUB see them: in tree order, every parent present, and
- * which names a pattern means (RFC 3501 §6.3.8). Pure but for listing_load(). */
+ * which names a pattern means (RFC 3501 §6.3.8). Pure. */
 #ifndef IMAPD_LISTING_H
 #define IMAPD_LISTING_H
 
@@ -17,13 +17,13 @@ struct listed {
 
 struct listing {
 	struct listed *rows;    /* INBOX first, each parent before its children */
-	size_t count;
-	struct arena *arena;
+	size_t count, cap;
+	struct arena *arena;    /* where all of it lives */
 };
 
-/** listing_load - blocks. FAULT_LIMIT when the arena is full. */
-MUST_CHECK struct fault listing_load(struct maildir_user *user, struct arena *arena, struct listing *out);
-/** listing_arrange - sort rows that were put in, add missing parents, find each one's parent. Part of listing_load(). */
+/** listing_add - one more row, its name copied; NULL when the arena is full. Valid until the next one. */
+struct listed *listing_add(struct listing *l, struct sv name);
+/** listing_arrange - after the last row: sort, add missing parents, find each one's parent. FAULT_LIMIT: arena full. */
 MUST_CHECK struct fault listing_arrange(struct listing *l);
 /** listing_choose - set is_chosen for the rows that `chosen` accepts and has_chosen_child above them. */
 void listing_choose(struct listing *l, bool (*chosen)(const struct listed *row, unsigned options), unsigned options);

@@ -118,6 +118,41 @@ static bool read_arguments(struct command *c, struct list *l, bool *is_root)
 	return args_end(&c->args);
 }
 
+struct loading {
+	struct listing *rows;
+	bool is_full;
+};
+
+static bool load_one(void *arg, const struct mailbox_info *info)
+{
+	struct loading *x = arg;
+	struct listed *row = listing_add(x->rows, info->name);
+
+	if (!row) {
+		x->is_full = true;
+		return false;
+	}
+	row->special_use = info->special_use;
+	row->exists = info->exists;
+	row->has_children = info->has_children;
+	row->subscribed = info->subscribed;
+	return true;
+}
+
+static struct fault load(struct command *c, struct listing *out)
+{
+	struct loading x = { .rows = out };
+	struct fault f;
+
+	*out = (struct listing){ .arena = &c->arena };
+	f = mailbox_list(c->room->user, load_one, &x);
+	if (!f.kind && x.is_full)
+		f = fault(FAULT_LIMIT, "too many mailboxes for one listing");
+	if (!f.kind && out->count)
+		f = listing_arrange(out);
+	return f;
+}
+
 static bool is_chosen(const struct listed *row, unsigned options)
 {
 	if (options & (SELECT_SUBSCRIBED | LIST_IS_LSUB) && !row->subscribed)
@@ -181,7 +216,7 @@ static enum step list(struct command *c, unsigned options)
 			writer_f(&c->out, "* %s (\\Noselect) \"/\" \"\"\r\n", c->spec->name);
 			return command_ok(c, "Listed");
 		}
-		struct fault f = listing_load(c->room->user, &c->arena, &l->rows);
+		struct fault f = load(c, &l->rows);
 
 		if (f.kind)
 			return command_fault(c, f);

@@ -130,7 +130,8 @@ static bool read_use(struct command *c, uint32_t *use)
 	*use = 0;
 	if (args_end(&c->args))
 		return true;
-	if (!args_open(&c->args, &list) || !args_end(&c->args) || !args_word(&list, "USE") ||
+	if (!capability_has(c->room->on, CAP_CREATE_SPECIAL_USE) || !args_open(&c->args, &list) ||
+	    !args_end(&c->args) || !args_word(&list, "USE") ||
 	    !args_open(&list, &uses) || !args_end(&list))
 		return false;
 	while (args_flag(&uses, &name)) {

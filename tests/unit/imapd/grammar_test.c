@@ -1,0 +1,233 @@
+/* The parser of IMAP commands: each case whole, at every cut point, and octet by octet. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/imapd/grammar_trace.h"
+
+#define IN(s) s, sizeof(s) - 1
+
+struct grammar_case {
+	const char *in;
+	size_t len;
+	const char *want;
+};
+
+static const struct grammar_case cases[] = {
+	{ IN("a1 NOOP\r\n"), "C a2:a1 a4:NOOP\n" },
+	{ IN("\r\n\r\na1 NOOP\r\na2 NOOP\r\n"), "C a2:a1 a4:NOOP\nC a2:a2 a4:NOOP\n" },
+	{ IN(" a1  NOOP \r\n"), "C a2:a1 a4:NOOP\n" },
+	{ IN("a LOGIN \"b\\\"\\\\c\" \"\"\r\n"), "C a1:a a5:LOGIN q4:b\"\\c q0:\n" },
+	{ IN("a LOGIN {3}\r\nb c {1+}\r\nd\r\n"), "+C a1:a a5:LOGIN l3:b c l1:d\n" },
+	{ IN("a LOGIN \"\xc3\xa4\" {2}\r\n\xff\xfe\r\n"), "+C a1:a a5:LOGIN q2:\xc3\xa4 l2:\xff\xfe\n" },
+	{ IN("a LOGIN \"\xff\" b\r\nc NOOP\r\n"), "B t1:a\nC a1:c a4:NOOP\n" },
+	{ IN("a X {0}\r\n\r\n"), "+C a1:a a1:X l0:\n" },
+	{ IN("a X (b (c) () \"d\")\r\n"), "C a1:a a1:X ( a1:b~ ( a1:c~ )~ ( )~ q1:d )~\n" },
+	{ IN("a F 1:* (BODY[HEADER.FIELDS (To)]<0.1>)\r\n"),
+	  "C a1:a a1:F a3:1:* ( a18:BODY[HEADER.FIELDS~ ( a2:To~ )~ a6:]<0.1>~ )~\n" },
+	/* literals: the line goes on behind them */
+	{ IN("a X {1}\r\nb{1}\r\nc\r\n"), "++C a1:a a1:X l1:b l1:c~\n" },
+	{ IN("a X ~{2}\r\n\0b\r\n"), "+C a1:a a1:X l2:" },
+	{ IN("a X {2}\r\n\0b d\r\nb N\r\n"), "+B t1:a\nC a1:b a1:N\n" },
+	/* APPEND streams what is behind its mailbox */
+	{ IN("a APPEND {5+}\r\nINBOX (\\Seen) {3}\r\nx\r\n\r\nb N\r\n"),
+	  "+ S3:x\r\n\nC a1:a a6:APPEND l5:INBOX ( a5:\\Seen~ )~ s0:\nC a1:b a1:N\n" },
+	{ IN("a APPEND x {0}\r\n\r\n"), "+ S0:\nC a1:a a6:APPEND a1:x s0:\n" },
+	{ IN("a APPEND x {2000}\r\nb N\r\n"), "+refused\nC a1:b a1:N\n" },
+	/* IDLE and the line behind it, in one packet with the next command */
+	{ IN("a IDLE\r\nDONE\r\nb SELECT x\r\n"), "C a1:a a4:IDLE\n L4:DONE\nC a1:b a6:SELECT a1:x\n" },
+	{ IN("a IDLE\r\nDONEDONEDONE\r\nb N\r\n"), "C a1:a a4:IDLE\nB t1:a\nC a1:b a1:N\n" },
+	{ IN("a IDLE\r\n\r\n"), "C a1:a a4:IDLE\n L0:\n" },
+	{ IN("a IDLE\r\nDONE\nb N\r\n"), "C a1:a a4:IDLE\nB t1:a\nC a1:b a1:N\n" },
+	/* what is wrong, and the next command all the same */
+	{ IN("a X \"b\r\nb N\r\n"), "B t1:a\nC a1:b a1:N\n" },
+	{ IN("a X (b\r\nb N\r\n"), "B t1:a\nC a1:b a1:N\n" },
+	{ IN("a X b)\r\nb N\r\n"), "B t1:a\nC a1:b a1:N\n" },
+	{ IN("a X ((((b))))\r\nb N\r\n"), "B t1:a\nC a1:b a1:N\n" },
+	{ IN("a X \"b\\c\"\r\nb N\r\n"), "B t1:a\nC a1:b a1:N\n" },
+	{ IN("a X \"b\\\r\nb N\r\n"), "B t1:a\nC a1:b a1:N\n" },
+	{ IN("a X b\"c\"\r\nb N\r\n"), "B t1:a\nC a1:b a1:N\n" },
+	{ IN("a X \0\r\nb N\r\n"), "B t1:a\nC a1:b a1:N\n" },
+	{ IN("a X \xe4\r\nb N\r\n"), "B t1:a\nC a1:b a1:N\n" },
+	{ IN("a N\nb N\r\n"), "B t1:a\nC a1:b a1:N\n" },
+	{ IN("a N\rx\r\nb N\r\n"), "B t1:a\nC a1:b a1:N\n" },
+	{ IN("\nb N\r\n"), "B t0:\nC a1:b a1:N\n" },
+	{ IN("\"a\" N\r\nb N\r\n"), "B t0:\nC a1:b a1:N\n" },
+	{ IN("a X {}\r\nb N\r\n"), "B t1:a\nC a1:b a1:N\n" },
+	{ IN("a X {1x}\r\nb N\r\n"), "B t1:a\nC a1:b a1:N\n" },
+	{ IN("a X {1}x\r\nb N\r\n"), "B t1:a\nC a1:b a1:N\n" },
+	{ IN("a X {99999999999999999999}\r\nb N\r\n"), "B t1:a\nC a1:b a1:N\n" },
+	{ IN("a X {1+}\n\r\nb N\r\n"), "B t1:a\nC a1:b a1:N\n" },
+	/* a literal that nobody asked for belongs to the bad command, whatever it holds (RFC 7888 §4) */
+	{ IN("a X ) {4+}\r\nq N\r x{3+}\r\n\r\n) y\r\nb N\r\n"), "B t1:a\nC a1:b a1:N\n" },
+	{ IN("a X \xff{3+}\r\nq N\r\nb N\r\n"), "B t1:a\nC a1:b a1:N\n" },
+	{ IN("a X ) {4}\r\nb N\r\n"), "B t1:a\nC a1:b a1:N\n" },
+	/* limits: of one literal, of all, of lists, of tokens, of the line */
+	{ IN("a X {31}\r\nb N\r\n"), "too-big\nC a1:b a1:N\n" },
+	{ IN("a X {31+}\r\n0123456789012345678901234567890 y\r\nb N\r\n"), "B! t1:a\nC a1:b a1:N\n" },
+	{ IN("a X {21+}\r\n012345678901234567890\r\nb N\r\n"), "B! t1:a\nC a1:b a1:N\n" },
+	{ IN("a X {30}\r\n012345678901234567890123456789 {30}\r\n012345678901234567890123456789 {1}\r\nb N\r\n"),
+	  "++too-big\nC a1:b a1:N\n" },
+	{ IN("a X {121+}\r\nxxxx"), "O\n" },
+	{ IN("a X ) {121+}\r\nxxxx"), "O\n" },
+	{ IN("a 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0\r\nb N\r\n"), "B t1:a\nC a1:b a1:N\n" },
+	{ IN("a 0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789\r\n"
+	     "b N\r\n"), "B t1:a\nC a1:b a1:N\n" },
+};
+
+static void commands_are_read_alike_however_they_are_cut(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct sv in = sv_from(cases[i].in, cases[i].len);
+		char *whole = trace_cut(in, 0, 0);
+
+		/* The trace of a NUL ends the C string: then the beginning is compared. */
+		if (strncmp(whole, cases[i].want, strlen(cases[i].want)))
+			fail_msg("case %zu: got:\n%swanted:\n%s", i, whole, cases[i].want);
+		if (!memchr(cases[i].in, 0, cases[i].len) && strcmp(whole, cases[i].want))
+			fail_msg("case %zu: got:\n%swanted:\n%s", i, whole, cases[i].want);
+		for (size_t cut = 0; cut <= in.len; cut++) {
+			char *other = trace_cut(in, cut, 0);
+
+			if (strcmp(other, whole))
+				fail_msg("case %zu cut at %zu: got:\n%swanted:\n%s", i, cut, other, whole);
+			free(other);
+		}
+		char *bytes = trace_cut(in, 0, 1);
+
+		assert_string_equal(bytes, whole);
+		free(bytes);
+		free(whole);
+	}
+}
+
+static void a_line_without_end_is_given_up(void **state)
+{
+	struct buf in = { .max = 4096 };
+
+	(void)state;
+	buf_append(&in, SV("a X "));
+	for (int i = 0; i < 600; i++)
+		buf_append_c(&in, 'x');
+	char *whole = trace_cut(buf_sv(&in), 0, 0), *bytes = trace_cut(buf_sv(&in), 0, 1);
+
+	assert_string_equal(whole, "O\n");
+	assert_string_equal(bytes, "O\n");
+	free(whole);
+	free(bytes);
+	buf_done(&in);
+}
+
+/* read_all - parse one command and leave its arguments to the test. */
+static struct args parsed(struct grammar *g, const char *line)
+{
+	struct grammar_limits limits = { .line = 1000, .literal = 100, .literal_nonsync = 100, .literals = 100,
+					 .depth = 10, .tokens = 100 };
+	struct sv in = sv_z(line);
+
+	grammar_init(g, &limits);
+	assert_int_equal(grammar_feed(g, &in), GRAMMAR_COMMAND);
+	return args_from(g, 1);
+}
+
+static void arguments_have_their_types(void **state)
+{
+	struct grammar g;
+	struct args a = parsed(&g, "t atom a]b \\Seen $kw 5 4294967296 (x (y)) 1:* %x \"s\" INBOX\r\n"), list, inner;
+	struct sv s;
+	uint32_t n;
+	uint64_t big;
+
+	(void)state;
+	assert_true(sv_eq(grammar_tag(&g), SV("t")));
+	assert_false(args_string(&a, &s));
+	assert_true(args_atom(&a, &s) && sv_eq(s, SV("atom")));
+	assert_false(args_atom(&a, &s));
+	assert_true(args_astring(&a, &s) && sv_eq(s, SV("a]b")));
+	assert_false(args_astring(&a, &s));
+	assert_true(args_flag(&a, &s) && sv_eq(s, SV("\\Seen")));
+	assert_true(args_flag(&a, &s) && sv_eq(s, SV("$kw")));
+	assert_true(args_u32(&a, &n) && n == 5);
+	assert_false(args_u32(&a, &n));
+	assert_true(args_u64(&a, &big) && big == 4294967296u);
+	assert_false(args_atom(&a, &s));
+	assert_true(args_open(&a, &list));
+	assert_true(args_word(&list, "X"));
+	assert_true(args_open(&list, &inner));
+	assert_true(args_end(&list));
+	assert_true(args_word(&inner, "y") && args_end(&inner));
+	assert_false(args_atom(&a, &s));
+	assert_true(args_raw(&a, &s) && sv_eq(s, SV("1:*")));
+	assert_false(args_astring(&a, &s));
+	assert_true(args_pattern(&a, &s) && sv_eq(s, SV("%x")));
+	assert_true(args_string(&a, &s) && sv_eq(s, SV("s")));
+	assert_false(args_word(&a, "inbo"));
+	assert_true(args_word(&a, "inbox"));
+	assert_true(args_end(&a));
+	assert_false(args_raw(&a, &s) || args_open(&a, &list) || args_astring(&a, &s));
+	grammar_done(&g);
+}
+
+static void words_that_touch_are_not_two_arguments(void **state)
+{
+	struct grammar g;
+	struct args a = parsed(&g, "t \"a\"b (c)(d) e\r\n"), list;
+	struct sv s;
+
+	(void)state;
+	assert_true(args_string(&a, &s));
+	assert_false(args_atom(&a, &s));
+	assert_true(args_glued(&a, &s) && sv_eq(s, SV("b")));
+	assert_true(args_open(&a, &list));
+	assert_false(args_open(&a, &list));
+	grammar_done(&g);
+}
+
+static void a_tag_is_told_only_when_it_is_one(void **state)
+{
+	static const struct { const char *line, *tag; } tags[] = {
+		{ "a1 x\r\n", "a1" }, { "a+ x\r\n", "" }, { "* x\r\n", "" }, { "a]b x\r\n", "a]b" }, { "\\a x\r\n", "" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(tags); i++) {
+		struct grammar g;
+
+		parsed(&g, tags[i].line);
+		assert_true(sv_eq(grammar_tag(&g), sv_z(tags[i].tag)));
+		grammar_done(&g);
+	}
+}
+
+static void an_idle_parser_holds_no_memory(void **state)
+{
+	struct grammar g;
+
+	(void)state;
+	parsed(&g, "t LOGIN user secret\r\n");
+	grammar_next(&g);
+	grammar_idle(&g);
+	assert_null(g.text.p);
+	assert_null(g.tokens);
+	assert_true(grammar_is_idle(&g));
+	grammar_done(&g);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(commands_are_read_alike_however_they_are_cut),
+		cmocka_unit_test(a_line_without_end_is_given_up),
+		cmocka_unit_test(arguments_have_their_types),
+		cmocka_unit_test(words_that_touch_are_not_two_arguments),
+		cmocka_unit_test(a_tag_is_told_only_when_it_is_one),
+		cmocka_unit_test(an_idle_parser_holds_no_memory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
