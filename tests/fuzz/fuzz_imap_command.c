@@ -2,6 +2,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "imapd/grammar.h"
 #include "tests/unit/imapd/grammar_trace.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
