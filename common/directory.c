@@ -289,7 +289,7 @@ static struct fault add_local(struct walk *w, const struct step *s, const char *
 	for (size_t i = 0; i < w->found; i++)
 		if (!w->targets[i].is_remote && sv_eq(w->targets[i].id, sv_z(id)))
 			return FAULT_OK;
-	struct fault f = account_read(w->txn, sv_z(id), &row);
+	struct fault f = account_row_read(w->txn, sv_z(id), &row);
 
 	if (f.kind == FAULT_NOT_FOUND)
 		return fault_detail(FAULT_CORRUPT, "directory: a name without account %s", id);

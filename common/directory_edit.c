@@ -341,7 +341,7 @@ static struct fault add_account(struct kv_txn *txn, void *arg)
 		return f.kind ? f : taken(&e->name);
 	do {
 		crypt_random_text(row.pub.id, DIRECTORY_ID_LEN);
-		f = account_read(txn, sv_z(row.pub.id), &old);
+		f = account_row_read(txn, sv_z(row.pub.id), &old);
 	} while (!f.kind);
 	if (f.kind != FAULT_NOT_FOUND)
 		return f;
@@ -412,7 +412,7 @@ struct fault directory_account_by_id(struct directory *dir, struct sv id, struct
 
 	if (f.kind)
 		return f;
-	f = account_read(txn, id, &row);
+	f = account_row_read(txn, id, &row);
 	kv_read_end(&txn);
 	if (!f.kind)
 		*out = row.pub;
@@ -423,7 +423,7 @@ static struct fault set_account(struct kv_txn *txn, void *arg)
 {
 	const struct account_edit *e = arg;
 	struct account_row row;
-	struct fault f = account_read(txn, sv_z(e->set->id), &row);
+	struct fault f = account_row_read(txn, sv_z(e->set->id), &row);
 
 	if (f.kind == FAULT_NOT_FOUND)
 		return fault_detail(FAULT_NOT_FOUND, "the account %s is gone", e->set->address);
@@ -499,7 +499,7 @@ struct fault directory_account_list(struct directory *dir, struct sv domain, dir
 		f = name_decode(l.value, &name);
 		if (f.kind || !name.id[0])
 			continue;
-		f = account_read(l.txn, sv_z(name.id), &row);
+		f = account_row_read(l.txn, sv_z(name.id), &row);
 		if (f.kind == FAULT_NOT_FOUND)
 			f = fault_detail(FAULT_CORRUPT, "directory: a name without account %s", name.id);
 		if (!f.kind && !fn(arg, &row.pub))
@@ -900,7 +900,7 @@ struct fault directory_grant_list(struct directory *dir, struct sv account, dire
 			f = fault(FAULT_CORRUPT, "directory: bad grant");
 			break;
 		}
-		f = account_read(l.txn, sv_sub(l.key, 0, DIRECTORY_ID_LEN), &row);
+		f = account_row_read(l.txn, sv_sub(l.key, 0, DIRECTORY_ID_LEN), &row);
 		if (!f.kind && !fn(arg, sv_z(row.pub.address), sv_sub(l.key, DIRECTORY_ID_LEN, l.key.len)))
 			break;
 	}

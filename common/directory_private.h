@@ -68,7 +68,7 @@ MUST_CHECK struct fault target_from_text(struct arena *a, struct sv text, struct
 /** alias_next - the next target of an alias; false at the end (then *f says whether the row was whole). */
 bool alias_next(struct record_in *targets, struct sv *local, struct sv *domain, struct fault *f);
 
-MUST_CHECK struct fault account_read(struct kv_txn *txn, struct sv id, struct account_row *out);
+MUST_CHECK struct fault account_row_read(struct kv_txn *txn, struct sv id, struct account_row *out);
 MUST_CHECK struct fault account_decode(struct sv id, struct sv value, struct account_row *out);
 /** account_write - raises the revision. */
 MUST_CHECK struct fault account_write(struct kv_txn *txn, struct account_row *row);

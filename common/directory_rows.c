@@ -340,7 +340,7 @@ struct fault account_decode(struct sv id, struct sv value, struct account_row *r
 	return finish("account", id, &in, ok);
 }
 
-struct fault account_read(struct kv_txn *txn, struct sv id, struct account_row *row)
+struct fault account_row_read(struct kv_txn *txn, struct sv id, struct account_row *row)
 {
 	struct sv value;
 
@@ -388,7 +388,7 @@ struct fault account_find(struct kv_txn *txn, const struct name *n, struct accou
 		name_text(n, text);
 		return fault_detail(FAULT_NOT_FOUND, "%s is an alias, not an account", text);
 	}
-	f = account_read(txn, sv_z(name.id), row);
+	f = account_row_read(txn, sv_z(name.id), row);
 	if (f.kind == FAULT_NOT_FOUND)
 		return corrupt("name without account", sv_z(name.id), FAULT_OK);
 	return f;
