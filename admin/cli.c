@@ -159,7 +159,7 @@ static int parse_and_run(const struct verb *v, const char *program, const char *
 	int c, at;
 
 	make_long_options(v, longs);
-	optind = 1;
+	optind = 0;             /* anew: the options before the verb were read in another order */
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, ":", longs, &at)) != -1) {
 		if (c == ':')
