@@ -1,0 +1,499 @@
+/* maildir/account.c - see account_private.h: folders, locks, opening and closing. */
+#include "maildir/account_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/crypt.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "maildir/files.h"
+#include "maildir/mark_private.h"
+#include "maildir/store_private.h"
+
+#include "common/banned.h"
+
+#define LOCK_WAIT_MS 10000
+#define LOCK_POLL_MS 3
+#define RESERVE ((uint64_t)1 << 20)     /* kept allocated behind data.mdb: copy-on-write needs pages even to expunge */
+
+static void sleep_ms(long ms)
+{
+	struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
+
+	nanosleep(&t, NULL);
+}
+
+static struct fault lock_account(int dir, int how)
+{
+	for (long waited = 0; flock(dir, how | LOCK_NB); waited += LOCK_POLL_MS) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return fault_errno("lock", "account folder");
+		if (waited > LOCK_WAIT_MS)
+			return fault(FAULT_BUSY, "account is locked by another process");
+		sleep_ms(LOCK_POLL_MS);
+	}
+	return FAULT_OK;
+}
+
+void box_path(char out[BOX_PATH_MAX], const char *dir, const char *sub, const char *name)
+{
+	/* INBOX lies in the Maildir itself. Nothing here can be cut: each part has its limit. */
+	snprintf(out, BOX_PATH_MAX, "%s%s%s%s%s", strcmp(dir, ".") ? dir : "", strcmp(dir, ".") ? "/" : "", sub,
+		 name ? "/" : "", name ? name : "");
+}
+
+/* --- folders --------------------------------------------------------------------------------------------------- */
+
+struct fault adopt_new_mailbox_at(const struct store_conf *conf, int maildir, const char *path,
+				  const struct sidecar_mailbox *s, bool is_inbox)
+{
+	static const char *const parts[] = { "cur", "new", "tmp" };
+	char sub[BOX_PATH_MAX];
+	struct buf text;
+	struct fault f = is_inbox ? FAULT_OK : files_mkdir(maildir, path, conf->umask_dir, NULL);
+
+	for (size_t i = 0; !f.kind && i < ARRAY_LEN(parts); i++) {
+		box_path(sub, path, parts[i], NULL);
+		f = files_mkdir(maildir, sub, conf->umask_dir, NULL);
+	}
+	buf_init(&text, SIDECAR_MAX);
+	if (!f.kind)
+		f = sidecar_mailbox_write(s, &text);
+	if (!f.kind) {
+		box_path(sub, path, LAYOUT_MAILBOX_FILE, NULL);
+		f = files_write_new(maildir, sub, buf_sv(&text), conf->umask_file);
+	}
+	if (!f.kind && !is_inbox) {
+		/* Courier and Dovecot know by this file that the folder is a mailbox of the Maildir above. */
+		box_path(sub, path, "maildirfolder", NULL);
+		f = files_write_new(maildir, sub, SV_NONE, conf->umask_file);
+	}
+	buf_done(&text);
+	return f;
+}
+
+static uint64_t new_mailbox_id(void)
+{
+	uint64_t id;
+
+	do {
+		crypt_random(&id, sizeof(id));
+	} while (!id);
+	return id;
+}
+
+/* The mailboxes of a new account, made under a temporary name so that nobody ever sees half of them. */
+static struct fault fill_new_maildir(const struct store_conf *conf, int maildir)
+{
+	static const struct { const char *name; uint32_t use; } boxes[] = {
+		{ "INBOX", 0 }, { "Drafts", USE_DRAFTS }, { "Sent", USE_SENT }, { "Junk", USE_JUNK },
+		{ "Trash", USE_TRASH }, { "Archive", USE_ARCHIVE },
+	};
+	size_t count = conf->create_special_use ? ARRAY_LEN(boxes) : 1;
+	uint32_t now = (uint32_t)time(NULL);
+	struct sidecar_subscriptions subscribed = { .generation = 1 };
+	struct sidecar_account account = { .generation = 1, .uidvalidity_floor = now + UIDVALIDITY_BLOCK,
+					   .modseq_ceiling = MODSEQ_BLOCK };
+	struct buf text;
+	struct fault f = FAULT_OK;
+
+	for (size_t i = 0; !f.kind && i < count; i++) {
+		struct sidecar_mailbox s = { .generation = 1, .id = new_mailbox_id(), .uidvalidity = now + (uint32_t)i,
+					     .uid_ceiling = 1 + UID_BLOCK, .special_use = boxes[i].use };
+		char dir[LAYOUT_DIR_MAX + 1];
+		if (!layout_dir(sv_z(boxes[i].name), dir))
+			BUG("no folder for %s", boxes[i].name);
+		f = adopt_new_mailbox_at(conf, maildir, dir, &s, !i);
+		sidecar_subscribe(&subscribed, sv_z(boxes[i].name), true);
+	}
+	buf_init(&text, SIDECAR_MAX);
+	if (!f.kind)
+		f = sidecar_subscriptions_write(&subscribed, &text);
+	if (!f.kind)
+		f = files_write_new(maildir, LAYOUT_SUBSCRIPTIONS_FILE, buf_sv(&text), conf->umask_file);
+	buf_clear(&text);
+	if (!f.kind)
+		f = sidecar_account_write(&account, &text);
+	if (!f.kind)
+		f = files_write_new(maildir, LAYOUT_ACCOUNT_FILE, buf_sv(&text), conf->umask_file);
+	sidecar_subscriptions_done(&subscribed);
+	buf_done(&text);
+	return f;
+}
+
+static struct fault make_maildir(struct account *a, int dir)
+{
+	const struct store_conf *conf = account_conf(a);
+	char temp[FILES_TEMP_LEN];
+	int fd = -1;
+	struct fault f;
+
+	files_temp_name(LAYOUT_MAILDIR, temp);
+	f = files_mkdir(dir, temp, conf->umask_dir, NULL);
+	if (!f.kind) {
+		fd = files_open(dir, temp, O_RDONLY | O_DIRECTORY, 0);
+		if (fd < 0)
+			f = fault_errno("open", temp);
+	}
+	if (!f.kind)
+		f = fill_new_maildir(conf, fd);
+	/* Some thirty names in a dozen folders: one syncfs is less work than a flush of each. */
+	if (!f.kind && syncfs(fd))
+		f = fault_errno("syncfs", temp);
+	if (!f.kind)
+		f = files_rename_new(dir, temp, dir, LAYOUT_MAILDIR);
+	if (fd >= 0)
+		close(fd);
+	if (f.kind)
+		files_remove_tree(dir, temp);
+	else
+		log_info(NULL, "store.account.made", KV_Z("account", a->address));
+	if (f.kind == FAULT_EXISTS)     /* another process was faster */
+		f = FAULT_OK;
+	return f.kind ? f : files_sync_dir(dir, ".");
+}
+
+static struct fault open_made(int at, const char *name, mode_t mode, int *out)
+{
+	bool made;
+	struct fault f = files_mkdir(at, name, mode, &made);
+
+	if (!f.kind && made)
+		f = files_sync_dir(at, ".");
+	if (f.kind)
+		return f;
+	*out = files_open(at, name, O_RDONLY | O_DIRECTORY, 0);
+	return *out < 0 ? fault_errno("open", name) : FAULT_OK;
+}
+
+/* Gate held alone. */
+static struct fault open_folders(struct account *a)
+{
+	const struct store_conf *conf = account_conf(a);
+	struct sv user, domain;
+	int root = -1, middle = -1, dir = -1, maildir = -1;
+	struct fault f = FAULT_OK;
+
+	if (a->dir >= 0)
+		return FAULT_OK;
+	if (!layout_account_split(sv_z(a->address), &user, &domain))
+		return fault(FAULT_INVALID, "address cannot be a folder");
+	char *user_z = sv_copy_z(user), *domain_z = sv_copy_z(domain);
+
+	root = open(conf->mail_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		f = fault_errno("open", conf->mail_dir);
+	if (!f.kind)
+		f = open_made(root, domain_z, conf->umask_dir, &middle);
+	if (!f.kind)
+		f = open_made(middle, user_z, conf->umask_dir, &dir);
+	if (!f.kind && !files_exists(dir, LAYOUT_MAILDIR))
+		f = make_maildir(a, dir);
+	if (!f.kind) {
+		maildir = files_open(dir, LAYOUT_MAILDIR, O_RDONLY | O_DIRECTORY, 0);
+		if (maildir < 0)
+			f = fault_errno("open", LAYOUT_MAILDIR);
+	}
+	if (!f.kind) {
+		a->dir = dir;
+		a->maildir = maildir;
+		dir = maildir = -1;
+	}
+	free(user_z);
+	free(domain_z);
+	if (root >= 0)
+		close(root);
+	if (middle >= 0)
+		close(middle);
+	if (dir >= 0)
+		close(dir);
+	return f;
+}
+
+struct fault account_prepare_folders(struct account *a)
+{
+	struct fault f = FAULT_OK;
+
+	pthread_rwlock_rdlock(&a->gate);
+	bool is_open = a->dir >= 0 && files_exists(a->maildir, "tmp");
+	pthread_rwlock_unlock(&a->gate);
+	if (is_open)
+		return FAULT_OK;
+	account_close_index(a);
+	pthread_rwlock_wrlock(&a->gate);
+	f = open_folders(a);
+	pthread_rwlock_unlock(&a->gate);
+	return f;
+}
+
+/* --- the index: opened, found wanting, made anew ---------------------------------------------------------------- */
+
+static void close_env(struct account *a)
+{
+	kv_env_close(&a->env);
+	intent_close(&a->intent);
+	if (a->index_dir >= 0)
+		close(a->index_dir);
+	a->index_dir = -1;
+}
+
+static void close_all(struct account *a)
+{
+	close_env(a);
+	if (a->flag_log >= 0) {
+		if (atomic_exchange(&a->log_dirty_ms, 0))
+			(void)!fdatasync(a->flag_log);
+		close(a->flag_log);
+	}
+	if (a->maildir >= 0)
+		close(a->maildir);
+	if (a->dir >= 0)
+		close(a->dir);
+	a->flag_log = a->maildir = a->dir = -1;
+}
+
+void account_close_index(struct account *a)
+{
+	pthread_rwlock_wrlock(&a->gate);
+	close_all(a);
+	pthread_rwlock_unlock(&a->gate);
+}
+
+static bool data_identity(int dir, uint64_t *ino, int64_t *btime)
+{
+	struct statx x;
+
+	if (statx(dir, LAYOUT_INDEX "/data.mdb", AT_SYMLINK_NOFOLLOW, STATX_INO | STATX_BTIME, &x))
+		return false;
+	*ino = x.stx_ino;
+	*btime = x.stx_mask & STATX_BTIME ? (int64_t)x.stx_btime.tv_sec * 1000000000 + x.stx_btime.tv_nsec : 0;
+	return true;
+}
+
+static const struct kv_options index_options = {
+	.kind = KV_DISPOSABLE, .tables = index_tables, .table_count = T_COUNT,
+};
+
+/* Open data.mdb and look whether it is this account's, as it was left. FAULT_CORRUPT: it must be made anew. */
+static struct fault open_env(struct account *a)
+{
+	struct kv_txn *kv = NULL;
+	struct index_meta meta;
+	struct sidecar_account side;
+	struct buf text, path;
+	uint64_t ino;
+	int64_t btime;
+	struct stat st;
+	struct fault f;
+
+	a->index_dir = files_open(a->dir, LAYOUT_INDEX, O_RDONLY | O_DIRECTORY, 0);
+	if (a->index_dir < 0 || !data_identity(a->dir, &ino, &btime))
+		return fault(FAULT_CORRUPT, "no index");
+	if (mark_look(a->index_dir) == MARK_OTHER_BOOT)
+		return fault(FAULT_CORRUPT, "index was not flushed before the power failed");
+	buf_init(&path, 8192);
+	if (!buf_appendf(&path, "%s/" LAYOUT_INDEX, a->path) || !buf_z(&path))
+		return fault(FAULT_LIMIT, "path too long");
+	f = kv_env_open(buf_z(&path), &index_options, &a->env);
+	buf_done(&path);
+	if (!f.kind) {
+		kv_env_file(a->env, &a->data_dev, &a->data_ino);
+		f = kv_read_begin(a->env, &kv);
+	}
+	if (!f.kind)
+		f = index_meta_get(kv, &meta);
+	kv_read_end(&kv);
+	if (f.kind == FAULT_NOT_FOUND || f.kind == FAULT_INVALID)
+		f = fault(FAULT_CORRUPT, "index has no account record");
+	if (!f.kind && (meta.format != INDEX_FORMAT || meta.data_ino != ino || meta.data_btime != btime ||
+			a->data_ino != (ino_t)ino))
+		f = fault(FAULT_CORRUPT, "index is of another format, or a copy");
+
+	/* A sidecar that is older than the index, or much newer, came from a backup. */
+	buf_init(&text, SIDECAR_MAX);
+	if (!f.kind) {
+		f = files_read(a->maildir, LAYOUT_ACCOUNT_FILE, &text);
+		if (!f.kind)
+			f = sidecar_account_parse(buf_sv(&text), &side);
+		if (f.kind == FAULT_NOT_FOUND)
+			f = fault(FAULT_CORRUPT, "account sidecar is gone");
+		if (!f.kind && (side.generation < meta.generation || side.generation > meta.generation + 1000))
+			f = fault(FAULT_CORRUPT, "account sidecar was restored");
+		sidecar_account_done(&side);
+	}
+	buf_done(&text);
+	if (!f.kind)
+		f = intent_open(a->index_dir, &a->intent);
+	if (!f.kind && a->flag_log < 0) {
+		a->flag_log = files_open(a->maildir, LAYOUT_FLAG_LOG, O_RDWR | O_CREAT | O_APPEND,
+					 account_conf(a)->umask_file);
+		if (a->flag_log < 0)
+			f = fault_errno("open", LAYOUT_FLAG_LOG);
+	}
+	if (!f.kind && !fstat(a->flag_log, &st) && st.st_size) {
+		/* Perhaps a killed process wrote these and did not live to flush them. */
+		atomic_store(&a->log_dirty_ms, store_now_ms());
+		atomic_store(&a->names_lag, true);
+	}
+	if (!f.kind && kv_env_reserve(a->env, RESERVE).kind)
+		log_warn(NULL, "store.index.no_reserve", KV_Z("account", a->address));
+	return f;
+}
+
+/* Gate held alone, folders open, nothing locked. */
+static struct fault open_index(struct account *a)
+{
+	struct fault f = lock_account(a->dir, LOCK_SH);
+
+	if (!f.kind) {
+		f = open_env(a);
+		if (f.kind == FAULT_CORRUPT) {
+			bool had_mark = a->index_dir >= 0 && mark_look(a->index_dir) != MARK_NONE;
+			close_env(a);
+			log_info(NULL, "store.index.rebuild", KV_Z("account", a->address), KV_Z("why", f.detail));
+			f = lock_account(a->dir, LOCK_EX);
+			/* While we waited somebody else may have done it. */
+			if (!f.kind && open_env(a).kind) {
+				close_env(a);
+				f = rebuild_index(a, had_mark, NULL, NULL);
+				if (!f.kind)
+					f = open_env(a);
+			}
+		}
+	}
+	if (f.kind)
+		close_env(a);
+	flock(a->dir, LOCK_UN);
+	return f;
+}
+
+struct fault account_rebuild(struct account *a, store_progress_fn *fn, void *arg)
+{
+	struct fault f;
+
+	account_close_index(a);
+	pthread_rwlock_wrlock(&a->gate);
+	f = open_folders(a);
+	if (!f.kind)
+		f = lock_account(a->dir, LOCK_EX);
+	if (!f.kind) {
+		/* With a live mark the ceilings are right as they stand; asked for by hand nothing is known. */
+		f = rebuild_index(a, true, fn, arg);
+		flock(a->dir, LOCK_UN);
+	}
+	pthread_rwlock_unlock(&a->gate);
+	return f;
+}
+
+static bool is_current(const struct account *a)
+{
+	struct stat st;
+
+	return !fstatat(a->dir, LAYOUT_INDEX "/data.mdb", &st, AT_SYMLINK_NOFOLLOW) && st.st_dev == a->data_dev &&
+	       st.st_ino == a->data_ino;
+}
+
+static struct fault hold(struct account *a)
+{
+	struct fault f = FAULT_OK;
+
+	pthread_mutex_lock(&a->mutex);
+	if (!a->active)
+		f = lock_account(a->dir, LOCK_SH);
+	if (!f.kind)
+		a->active++;
+	pthread_mutex_unlock(&a->mutex);
+	return f;
+}
+
+static void release(struct account *a)
+{
+	pthread_mutex_lock(&a->mutex);
+	if (!--a->active)
+		flock(a->dir, LOCK_UN);
+	pthread_mutex_unlock(&a->mutex);
+}
+
+struct fault account_enter(struct account *a)
+{
+	for (int tries = 0; tries < 4; tries++) {
+		struct fault f = FAULT_OK;
+
+		pthread_rwlock_rdlock(&a->gate);
+		if (a->env) {
+			f = hold(a);
+			if (!f.kind && is_current(a))
+				return FAULT_OK;
+			if (!f.kind)
+				release(a);
+		}
+		pthread_rwlock_unlock(&a->gate);
+		if (f.kind)
+			return f;
+
+		pthread_rwlock_wrlock(&a->gate);
+		if (!a->env || !is_current(a)) {
+			close_all(a);
+			f = open_folders(a);
+			if (!f.kind)
+				f = open_index(a);
+			if (f.kind)
+				close_all(a);
+		}
+		pthread_rwlock_unlock(&a->gate);
+		if (!f.kind)
+			watch_renew(a);
+		if (f.kind) {
+			log_warn(NULL, "store.account.open", KV_Z("account", a->address), KV_FAULT("fault", f));
+			return f;
+		}
+		f = folders_replay(a);
+		if (f.kind)
+			log_warn(NULL, "store.account.replay", KV_Z("account", a->address), KV_FAULT("fault", f));
+	}
+	return fault(FAULT_BUSY, "index is replaced again and again");
+}
+
+void account_leave(struct account *a)
+{
+	release(a);
+	pthread_rwlock_unlock(&a->gate);
+}
+
+/* --- sweeping the mark ------------------------------------------------------------------------------------------ */
+
+bool account_sweep_begin(struct account *a, uint64_t *seen)
+{
+	bool ok = false;
+
+	pthread_rwlock_rdlock(&a->gate);
+	if (a->env && mark_look(a->index_dir) != MARK_NONE) {
+		*seen = kv_env_last_txn(a->env);
+		ok = true;
+	}
+	pthread_rwlock_unlock(&a->gate);
+	return ok;
+}
+
+void account_sweep_end(struct account *a, uint64_t seen)
+{
+	pthread_rwlock_wrlock(&a->gate);        /* so nobody of this process is inside */
+	if (a->env && is_current(a) && !flock(a->dir, LOCK_EX | LOCK_NB)) {
+		if (kv_env_last_txn(a->env) == seen)
+			mark_clear(a->index_dir);
+		flock(a->dir, LOCK_UN);
+	}
+	pthread_rwlock_unlock(&a->gate);
+}
+
+struct fault account_read(struct account *a, struct kv_txn **out)
+{
+	return kv_read_begin(a->env, out);
+}

@@ -1,0 +1,131 @@
+/* maildir/account_private.h - one account as this process has it open: its folders, its index, its locks.
+ *
+ * Three locks, taken in this order:
+ *  1. gate: a thread that works with the index holds it shared; opening, closing and replacing the index takes it alone.
+ *  2. flock on the account's folder: held shared by a process while any of its threads is in the account, taken alone
+ *     to make or sweep an index. So no index is replaced under a transaction, and a mark is only cleared when nobody works.
+ *     Whoever enters looks whether data.mdb is still the file it has open, and whether its mark is there.
+ *  3. the index's write transaction, which is also the name lock: message files and mailboxes are renamed, linked and
+ *     removed only inside one.
+ *
+ * Functions here expect to be called between account_enter() and account_leave(), if not said otherwise. */
+#ifndef MAILDIR_ACCOUNT_PRIVATE_H
+#define MAILDIR_ACCOUNT_PRIVATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#include "maildir/flaglog.h"
+#include "maildir/index_private.h"
+#include "maildir/intent_private.h"
+#include "maildir/sidecar.h"
+#include "maildir/store.h"
+
+struct watch;
+
+struct account {
+	struct store *store;
+	char *address;
+	struct account *next;           /* in the store's table; under the store's mutex, as refs and last_use */
+	unsigned refs;
+	int64_t last_use_ms;
+	char *path;                     /* MAIL/DOMAIN/USER */
+
+	pthread_rwlock_t gate;
+	/* Set up by opening, under the gate. */
+	int dir;                        /* the account's folder; -1: not open */
+	int maildir;                    /* Maildir in it */
+	int index_dir;
+	struct kv_env *env;
+	dev_t data_dev;
+	ino_t data_ino;
+	struct intent_map *intent;
+	int flag_log;                   /* O_APPEND */
+
+	pthread_mutex_t mutex;          /* for what follows */
+	unsigned active;                /* threads inside; the flock is held while it is not 0 */
+	_Atomic int64_t log_dirty_ms;   /* since when the flag log is not flushed; 0: it is */
+	_Atomic int64_t folders_mtime;  /* of the Maildir, when its folders were last compared with the index */
+	_Atomic bool names_lag;         /* flag log is not empty: names are behind */
+	struct watch *watch;            /* under the store's watch mutex */
+};
+
+/** account_enter - be inside: opens, makes or rebuilds the index as needed. Not inside already. */
+MUST_CHECK struct fault account_enter(struct account *a);
+void account_leave(struct account *a);
+/** account_close_index - close what is open, from outside. */
+void account_close_index(struct account *a);
+/** account_prepare_folders - make MAIL/DOMAIN/USER/Maildir if missing and open it; from outside. Cheap when done before. */
+MUST_CHECK struct fault account_prepare_folders(struct account *a);
+/** account_rebuild - throw the index away and make it anew; from outside. */
+MUST_CHECK struct fault account_rebuild(struct account *a, store_progress_fn *fn, void *arg);
+/** account_sweep_begin, account_sweep_end - clear the mark if nobody was in the account between the two calls (with a
+ *  syncfs in between); from outside. *seen is handed from one to the other. */
+bool account_sweep_begin(struct account *a, uint64_t *seen);
+void account_sweep_end(struct account *a, uint64_t seen);
+
+/** account_read - a snapshot. End it by kv_read_end(). */
+MUST_CHECK struct fault account_read(struct account *a, struct kv_txn **out);
+/** index_update - run fn in a write transaction, which is the name lock, and commit. fn may run more than once, from the
+ *  unchanged state: it must set what it leaves in arg anew each time. Names that fn noted by index_undo_note() are taken
+ *  back when nothing is committed. */
+typedef struct fault index_fn(struct index_txn *t, void *arg);
+MUST_CHECK struct fault index_update(struct account *a, index_fn *fn, void *arg);
+
+/** account_edit_mailbox - replace a mailbox's sidecar (durable), then publish it in the index. edit changes what it is given
+ *  and returns false when nothing is to be written; it may run more than once. */
+typedef bool sidecar_edit_fn(struct sidecar_mailbox *s, void *arg);
+MUST_CHECK struct fault account_edit_mailbox(struct account *a, uint64_t box, sidecar_edit_fn *edit, void *arg);
+/** account_edit_account - the same for the account's sidecar. */
+typedef bool account_edit_fn(struct sidecar_account *s, void *arg);
+MUST_CHECK struct fault account_edit_account(struct account *a, account_edit_fn *edit, void *arg);
+/** account_edit_subscriptions - likewise; not in the index. */
+typedef bool subscriptions_edit_fn(struct sidecar_subscriptions *s, void *arg);
+MUST_CHECK struct fault account_edit_subscriptions(struct account *a, subscriptions_edit_fn *edit, void *arg);
+MUST_CHECK struct fault account_subscriptions(struct account *a, struct sidecar_subscriptions *out);
+
+/** account_keywords - numbers of keyword names in a mailbox, unknown ones added durably when `add`, else left out. */
+MUST_CHECK struct fault account_keywords(struct account *a, uint64_t box, const struct sv *names, size_t count,
+					 bool add, struct keyword_bits *out);
+/** account_new_uidvalidity - one that this account never used, durably reserved. */
+MUST_CHECK struct fault account_new_uidvalidity(struct account *a, uint32_t *out);
+
+/** account_log_flags - append to the flag log, inside the transaction that makes the change. */
+MUST_CHECK struct fault account_log_flags(struct account *a, struct sv lines);
+/** account_flush_log - flush the flag log if anything in it is older than age_ms; from outside or inside. */
+void account_flush_log(struct account *a, int64_t age_ms);
+/** account_settle_names - let file names follow the flag log, then cut it. */
+MUST_CHECK struct fault account_settle_names(struct account *a);
+
+/** account_store_conf, account_modes - what the store was opened with. */
+const struct store_conf *account_conf(const struct account *a);
+
+/* --- adopt.c: what is on disk becomes what is in the index ------------------------------------------------------- */
+
+/** adopt_refresh - look whether other programs changed a mailbox's folders, and adopt it. box is read anew.
+ *  FAULT_NOT_FOUND when the mailbox is gone. */
+MUST_CHECK struct fault adopt_refresh(struct account *a, uint64_t box);
+/** adopt_scan - adopt without looking first. */
+MUST_CHECK struct fault adopt_scan(struct account *a, uint64_t box);
+/** adopt_folders - mailboxes that other programs made or removed. */
+MUST_CHECK struct fault adopt_folders(struct account *a);
+/** adopt_recover - finish or undo what a dead writer's intent says, inside the transaction that found it. */
+MUST_CHECK struct fault adopt_recover(struct index_txn *t, const struct intent *intent);
+/** adopt_note_times - after changing names of a mailbox: these directory times are ours. */
+void adopt_note_times(struct account *a, struct index_box *box);
+/** adopt_check_times - did nobody else change the folders since? Called before changing names; false sets needs_scan. */
+void adopt_check_times(struct account *a, struct index_box *box);
+
+/* --- rebuild.c --------------------------------------------------------------------------------------------------- */
+
+/** rebuild_index - make a new index from names and sidecars beside the old one and put it in its place. The caller holds
+ *  the account alone. had_mark: there was a dirty mark, so the sidecars are no older than the index was. */
+MUST_CHECK struct fault rebuild_index(struct account *a, bool had_mark, store_progress_fn *fn, void *arg);
+
+/* --- paths, relative to the Maildir ------------------------------------------------------------------------------ */
+
+#define BOX_PATH_MAX (LAYOUT_DIR_MAX + FILENAME_MAX_LEN + 16)
+void box_path(char out[BOX_PATH_MAX], const char *dir, const char *sub, const char *name);
+
+#endif

@@ -1,0 +1,131 @@
+/* maildir/check.c - compare an index with the files it stands for; changes nothing. See store.h. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "common/memory.h"
+#include "maildir/adopt_private.h"
+#include "maildir/files.h"
+#include "maildir/store_private.h"
+
+#include "common/banned.h"
+
+struct check {
+	struct account *account;
+	struct kv_txn *kv;
+	struct index_box box;
+	store_difference_fn *fn;
+	void *arg;
+	uint64_t messages;
+};
+
+static bool check_file(void *arg, const char *name, unsigned char type)
+{
+	struct check *c = arg;
+	struct filename n;
+	struct index_row row;
+
+	if (type != DT_REG || !filename_parse(sv_z(name), &n))
+		return true;
+	if (!n.has_uid || n.uidvalidity != c->box.uidvalidity)
+		c->fn(c->arg, c->box.name, 0, "a file without a UID of this mailbox");
+	else if (index_row_get(c->kv, c->box.id, n.uid, &row).kind)
+		c->fn(c->arg, c->box.name, n.uid, "a file that the index does not have");
+	else if (strcmp(row.name, name))
+		c->fn(c->arg, c->box.name, n.uid, "a file under another name than the index has");
+	return true;
+}
+
+static void check_row(struct check *c, const struct index_row *row, struct index_box *sum)
+{
+	char path[BOX_PATH_MAX];
+	struct stat st;
+
+	box_path(path, c->box.dir, "cur", row->name);
+	if (fstatat(c->account->maildir, path, &st, AT_SYMLINK_NOFOLLOW))
+		c->fn(c->arg, c->box.name, row->uid, "the file is missing");
+	else if (!S_ISREG(st.st_mode))
+		c->fn(c->arg, c->box.name, row->uid, "no regular file");
+	else if ((uint64_t)st.st_size != row->h.stored)
+		c->fn(c->arg, c->box.name, row->uid, "the file has another size");
+	sum->messages++;
+	sum->size += row->h.size;
+	sum->unseen += !(row->h.flags & FLAG_SEEN);
+	sum->deleted += (row->h.flags & FLAG_DELETED) != 0;
+	if (row->uid >= c->box.uidnext)
+		c->fn(c->arg, c->box.name, row->uid, "UID is not below UIDNEXT");
+}
+
+static struct fault check_box(struct check *c)
+{
+	struct index_box sum = { 0 };
+	struct kv_cursor *cursor = NULL;
+	struct kv_key key;
+	struct sv k, v;
+	char path[BOX_PATH_MAX];
+	struct fault f = kv_cursor_open(c->kv, T_ROWS, &cursor);
+
+	index_row_key(&key, c->box.id, 0);
+	if (!f.kind)
+		f = kv_cursor_seek(cursor, kv_key_view(&key), &k, &v);
+	while (!f.kind) {
+		struct index_row row;
+		uint64_t id;
+		if (!index_row_decode(k, v, &id, &row)) {
+			f = fault(FAULT_CORRUPT, "index: message row");
+			break;
+		}
+		if (id != c->box.id)
+			break;
+		check_row(c, &row, &sum);
+		f = kv_cursor_next(cursor, &k, &v);
+	}
+	kv_cursor_close(&cursor);
+	if (f.kind && f.kind != FAULT_NOT_FOUND)
+		return f;
+	if (sum.messages != c->box.messages || sum.size != c->box.size || sum.unseen != c->box.unseen ||
+	    sum.deleted != c->box.deleted)
+		c->fn(c->arg, c->box.name, 0, "counters differ from the messages");
+	c->messages += sum.messages;
+	box_path(path, c->box.dir, "cur", NULL);
+	return files_each(c->account->maildir, path, check_file, c);
+}
+
+struct fault store_index_check(struct store *store, struct sv address, store_difference_fn *fn, void *arg,
+			       uint64_t *messages)
+{
+	struct check c = { .fn = fn, .arg = arg };
+	struct index_meta meta;
+	uint64_t *ids = NULL, bytes = 0;
+	size_t count = 0;
+	struct fault f = store_account(store, address, &c.account);
+
+	if (f.kind)
+		return f;
+	f = account_enter(c.account);
+	if (f.kind) {
+		store_account_unref(&c.account);
+		return f;
+	}
+	f = account_read(c.account, &c.kv);
+	if (!f.kind)
+		f = index_meta_get(c.kv, &meta);
+	if (!f.kind)
+		f = adopt_box_ids(c.kv, &ids, &count);
+	for (size_t i = 0; !f.kind && i < count; i++) {
+		f = index_box_get(c.kv, ids[i], &c.box);
+		bytes += c.box.size;
+		if (!f.kind)
+			f = check_box(&c);
+	}
+	if (!f.kind && (meta.messages != c.messages || meta.bytes != bytes))
+		fn(arg, "", 0, "quota counters differ from the messages");
+	kv_read_end(&c.kv);
+	account_leave(c.account);
+	store_account_unref(&c.account);
+	free(ids);
+	*messages = c.messages;
+	return f;
+}

@@ -1,0 +1,384 @@
+/* maildir/flags.c - changing flags: to index and log at once, to file names later. See mailbox.h and flaglog.h. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/memory.h"
+#include "maildir/files.h"
+#include "maildir/mailbox_private.h"
+
+#include "common/banned.h"
+
+#define STORE_ROWS 1024                 /* in one transaction: no file is touched */
+#define ALL_FLAGS (FLAG_SEEN | FLAG_ANSWERED | FLAG_FLAGGED | FLAG_DELETED | FLAG_DRAFT)
+#define GROUPS_MAX 32
+#define SETTLE_MS 2000                  /* per account and call */
+
+struct change_set {
+	struct mailbox *box;
+	const struct uidset *set;
+	const struct flag_change *change;
+	struct keyword_bits keywords;
+	uint32_t from, next;
+	struct message_row *rows;       /* out: as they are afterwards */
+	size_t row_count;
+	struct uidset modified;         /* out */
+};
+
+/* Log lines of one transaction: messages that end up with the same flags share one. */
+struct log_groups {
+	struct flag_record groups[GROUPS_MAX];
+	size_t count;
+	struct buf lines;
+};
+
+static struct fault log_flush(struct log_groups *l, struct account *a)
+{
+	struct fault f = FAULT_OK;
+
+	for (size_t i = 0; i < l->count; i++) {
+		if (!flaglog_write(&l->groups[i], &l->lines))
+			f = fault(FAULT_INTERNAL, "flag log lines are too long");
+		uidset_done(&l->groups[i].uids);
+	}
+	l->count = 0;
+	if (!f.kind && l->lines.len)
+		f = account_log_flags(a, buf_sv(&l->lines));
+	buf_clear(&l->lines);
+	return f;
+}
+
+static struct fault log_note(struct log_groups *l, struct account *a, uint64_t box, const struct index_row *row)
+{
+	struct fault f = FAULT_OK;
+
+	for (size_t i = 0; i < l->count; i++) {
+		struct flag_record *g = &l->groups[i];
+		if (g->flags == row->h.flags && g->keywords.w[0] == row->h.keywords.w[0] &&
+		    g->keywords.w[1] == row->h.keywords.w[1]) {
+			uidset_add(&g->uids, row->uid, row->uid);
+			return FAULT_OK;
+		}
+	}
+	if (l->count == GROUPS_MAX)
+		f = log_flush(l, a);
+	l->groups[l->count] = (struct flag_record){ .box = box, .flags = row->h.flags, .keywords = row->h.keywords };
+	uidset_add(&l->groups[l->count++].uids, row->uid, row->uid);
+	return f;
+}
+
+static void wanted(const struct change_set *s, const struct index_row *row, uint32_t *flags, struct keyword_bits *bits)
+{
+	uint32_t f = s->change->flags & ALL_FLAGS;
+
+	*bits = row->h.keywords;
+	switch (s->change->mode) {
+	case STORE_REPLACE:
+		*flags = f;
+		*bits = s->keywords;
+		break;
+	case STORE_ADD:
+		*flags = row->h.flags | f;
+		for (unsigned w = 0; w < 2; w++)
+			bits->w[w] |= s->keywords.w[w];
+		break;
+	case STORE_REMOVE:
+		*flags = row->h.flags & ~f;
+		for (unsigned w = 0; w < 2; w++)
+			bits->w[w] &= ~s->keywords.w[w];
+		break;
+	}
+}
+
+static struct fault change_row(struct index_txn *t, struct index_box *box, struct change_set *s, struct log_groups *log,
+			       struct index_row *row)
+{
+	uint32_t flags = 0;
+	struct keyword_bits bits;
+	struct fault f = FAULT_OK;
+
+	if (s->change->has_unchangedsince && row->h.modseq > s->change->unchangedsince) {
+		uidset_add(&s->modified, row->uid, row->uid);
+		return FAULT_OK;
+	}
+	wanted(s, row, &flags, &bits);
+	if (flags != row->h.flags || bits.w[0] != row->h.keywords.w[0] || bits.w[1] != row->h.keywords.w[1]) {
+		f = index_row_flags(t, box, row, flags, &bits);
+		if (!f.kind)
+			f = log_note(log, t->account, box->id, row);
+	}
+	index_row_public(row, &s->rows[s->row_count++]);
+	return f;
+}
+
+static struct fault change_chunk(struct index_txn *t, void *arg)
+{
+	struct change_set *s = arg;
+	struct index_box box;
+	struct index_row *rows;
+	struct log_groups *log;
+	struct kv_cursor *c = NULL;
+	struct kv_key key;
+	struct sv k, v;
+	size_t count = 0;
+	uint32_t start = s->set ? uidset_next(s->set, s->from) : s->from;
+	struct fault f = mailbox_gone(index_box_get(t->kv, s->box->id, &box));
+
+	s->row_count = 0;
+	s->next = 0;
+	uidset_done(&s->modified);
+	if (f.kind || (s->set && !start))
+		return f;
+	/* Rows are read first: a cursor does not outlive the changes of its table. */
+	rows = xmalloc(STORE_ROWS * sizeof(*rows));
+	f = kv_cursor_open(t->kv, T_ROWS, &c);
+	index_row_key(&key, box.id, start);
+	if (!f.kind)
+		f = kv_cursor_seek(c, kv_key_view(&key), &k, &v);
+	while (!f.kind) {
+		uint64_t id;
+		struct index_row *row = &rows[count < STORE_ROWS ? count : STORE_ROWS - 1];
+		struct sv peek = k;
+		uint32_t owner, uid;
+
+		if (!kv_take_u32(&peek, &owner) || !kv_take_u64(&peek, &id) || !kv_take_u32(&peek, &uid) || owner ||
+		    id != box.id)
+			break;
+		if (s->set && !uidset_has(s->set, uid)) {
+			uint32_t next = uidset_next(s->set, uid);
+			if (!next)
+				break;
+			index_row_key(&key, box.id, next);
+			f = kv_cursor_seek(c, kv_key_view(&key), &k, &v);
+			continue;
+		}
+		if (count == STORE_ROWS) {
+			s->next = uid;
+			break;
+		}
+		if (!index_row_decode(k, v, &id, row)) {
+			f = fault(FAULT_CORRUPT, "index: message row");
+			break;
+		}
+		count++;
+		f = kv_cursor_next(c, &k, &v);
+	}
+	kv_cursor_close(&c);
+	if (f.kind == FAULT_NOT_FOUND)
+		f = FAULT_OK;
+
+	log = xcalloc(1, sizeof(*log));
+	buf_init(&log->lines, (size_t)1 << 20);
+	for (size_t i = 0; !f.kind && i < count; i++)
+		f = change_row(t, &box, s, log, &rows[i]);
+	struct fault logged = log_flush(log, t->account);
+	if (!f.kind)
+		f = logged;
+	buf_done(&log->lines);
+	free(log);
+	free(rows);
+	return f.kind ? f : index_box_put(t->kv, &box);
+}
+
+struct fault mailbox_store_flags(struct mailbox *box, const struct uidset *set, const struct flag_change *change,
+				 uint32_t *resume, struct uidset *modified, message_fn *fn, void *arg)
+{
+	struct change_set s = { .box = box, .set = set, .change = change, .from = *resume };
+	struct fault f = mailbox_enter(box, false);
+
+	if (f.kind)
+		return f;
+	f = mailbox_gone(account_keywords(box->account, box->id, change->keywords, change->keyword_count,
+					  change->mode != STORE_REMOVE, &s.keywords));
+	s.rows = xmalloc(STORE_ROWS * sizeof(*s.rows));
+	if (!f.kind)
+		f = index_update(box->account, change_chunk, &s);
+	account_leave(box->account);
+	if (!f.kind) {
+		*resume = s.next;
+		for (size_t i = 0; modified && i < s.modified.count; i++)
+			uidset_add(modified, s.modified.ranges[i].first, s.modified.ranges[i].last);
+		for (size_t i = 0; fn && i < s.row_count; i++)
+			fn(arg, &s.rows[i], NULL);
+	}
+	uidset_done(&s.modified);
+	free(s.rows);
+	return f;
+}
+
+/* --- names follow the log ---------------------------------------------------------------------------------------------- */
+
+struct settling {
+	struct account *account;
+	struct uidset todo;             /* of one mailbox */
+	uint64_t box;
+	uint32_t from;
+	uint64_t *touched;              /* mailboxes whose cur/ must be flushed */
+	size_t touched_count;
+	int64_t deadline_ms;
+	struct fault fault;
+	bool is_late;
+};
+
+static struct fault settle_one(struct index_txn *t, const struct index_box *box, uint32_t uid)
+{
+	struct index_row row;
+	struct filename n;
+	char here[BOX_PATH_MAX], there[BOX_PATH_MAX], name[FILENAME_MAX_LEN + 1];
+	struct fault f = index_row_get(t->kv, box->id, uid, &row);
+
+	if (f.kind)
+		return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
+	if (!filename_parse(sv_from(row.name, row.h.name_len), &n) ||
+	    (n.flags == row.h.flags && n.keywords.w[0] == row.h.keywords.w[0] &&
+	     n.keywords.w[1] == row.h.keywords.w[1]))
+		return FAULT_OK;
+	n.flags = row.h.flags;
+	n.keywords = row.h.keywords;
+	if (!filename_write(&n, name))
+		return FAULT_OK;
+	box_path(here, box->dir, "cur", row.name);
+	box_path(there, box->dir, "cur", name);
+	f = files_rename_new(t->account->maildir, here, t->account->maildir, there);
+	if (f.kind == FAULT_NOT_FOUND || f.kind == FAULT_EXISTS)
+		return FAULT_OK;        /* another program was here: the next look at the folder finds out */
+	if (f.kind)
+		return f;
+	index_undo_note(t, here, there);
+	row.h.name_len = (uint16_t)strlen(name);
+	memcpy(row.name, name, row.h.name_len + 1u);
+	return index_row_put(t->kv, box->id, &row);
+}
+
+static struct fault settle_chunk(struct index_txn *t, void *arg)
+{
+	struct settling *s = arg;
+	struct index_box box;
+	uint32_t uid = s->from;
+	struct fault f = index_box_get(t->kv, s->box, &box);
+
+	if (f.kind)
+		return f;
+	adopt_check_times(t->account, &box);
+	index_intend(t, s->box);
+	for (unsigned i = 0; !f.kind && uid && i < CHUNK_MAX; i++) {
+		f = settle_one(t, &box, uid);
+		uid = uid == UINT32_MAX ? 0 : uidset_next(&s->todo, uid + 1);
+	}
+	adopt_note_times(t->account, &box);
+	return f.kind ? f : index_box_put(t->kv, &box);
+}
+
+static bool settle_box(void *arg, const struct flag_record *r)
+{
+	struct settling *s = arg;
+	bool known = false;
+
+	uidset_done(&s->todo);
+	uidset_copy(&s->todo, &r->uids);
+	s->todo.max_ranges = 0;
+	s->box = r->box;
+	for (s->from = uidset_next(&s->todo, 1); s->from;) {
+		if (store_now_ms() > s->deadline_ms) {
+			s->is_late = true;
+			return false;
+		}
+		s->fault = index_update(s->account, settle_chunk, s);
+		if (s->fault.kind == FAULT_NOT_FOUND)
+			s->fault = FAULT_OK;    /* mailbox is gone */
+		if (s->fault.kind)
+			return false;
+		uint32_t uid = s->from;
+		for (unsigned i = 0; uid && i < CHUNK_MAX; i++)
+			uid = uid == UINT32_MAX ? 0 : uidset_next(&s->todo, uid + 1);
+		s->from = uid;
+	}
+	for (size_t i = 0; i < s->touched_count; i++)
+		known = known || s->touched[i] == r->box;
+	if (!known) {
+		s->touched = xrealloc(s->touched, (s->touched_count + 1) * sizeof(*s->touched));
+		s->touched[s->touched_count++] = r->box;
+	}
+	return true;
+}
+
+static struct fault flush_touched(struct settling *s)
+{
+	struct fault f = FAULT_OK;
+
+	for (size_t i = 0; !f.kind && i < s->touched_count; i++) {
+		struct kv_txn *kv = NULL;
+		struct index_box box;
+		char path[BOX_PATH_MAX];
+
+		f = account_read(s->account, &kv);
+		if (!f.kind)
+			f = index_box_get(kv, s->touched[i], &box);
+		kv_read_end(&kv);
+		if (f.kind == FAULT_NOT_FOUND) {
+			f = FAULT_OK;
+			continue;
+		}
+		box_path(path, box.dir, "cur", NULL);
+		if (!f.kind)
+			f = files_sync_dir(s->account->maildir, path);
+	}
+	return f;
+}
+
+struct cut {
+	off_t size;
+	bool done;
+};
+
+static struct fault cut_log(struct index_txn *t, void *arg)
+{
+	struct cut *c = arg;
+	struct stat st;
+
+	c->done = false;
+	if (fstat(t->account->flag_log, &st))
+		return fault_errno("stat", LAYOUT_FLAG_LOG);
+	if (st.st_size != c->size)
+		return FAULT_OK;        /* somebody changed flags meanwhile */
+	if (ftruncate(t->account->flag_log, 0))
+		return fault_errno("cut", LAYOUT_FLAG_LOG);
+	c->done = true;
+	return FAULT_OK;
+}
+
+struct fault account_settle_names(struct account *a)
+{
+	struct settling s = { .account = a, .deadline_ms = store_now_ms() + SETTLE_MS };
+	struct fault f = FAULT_OK;
+
+	for (int pass = 0; !f.kind && pass < 4; pass++) {
+		struct buf log;
+		struct cut cut = { 0, false };
+
+		buf_init(&log, (size_t)1 << 32);
+		f = files_read(a->maildir, LAYOUT_FLAG_LOG, &log);
+		cut.size = (off_t)log.len;
+		if (!f.kind && log.len)
+			flaglog_parse(buf_sv(&log), settle_box, &s);
+		buf_done(&log);
+		if (!f.kind)
+			f = s.fault;
+		if (f.kind || s.is_late)
+			break;
+		if (cut.size) {
+			f = flush_touched(&s);
+			if (!f.kind)
+				f = index_update(a, cut_log, &cut);
+			if (f.kind || !cut.done)
+				continue;
+		}
+		atomic_store(&a->names_lag, false);
+		break;
+	}
+	uidset_done(&s.todo);
+	free(s.touched);
+	return f;
+}

@@ -1,0 +1,87 @@
+/* maildir/intent.c - see intent_private.h. */
+#include "maildir/intent_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "common/crc32c.h"
+#include "common/memory.h"
+#include "maildir/files.h"
+
+#include "common/banned.h"
+
+#define PAGE 4096
+
+struct intent_map {
+	struct intent *page;
+};
+
+struct fault intent_open(int index_dir, struct intent_map **out)
+{
+	int fd = files_open(index_dir, "intent", O_RDWR | O_CREAT, 0600);
+	struct fault f = FAULT_OK;
+	void *p = MAP_FAILED;
+
+	if (fd < 0)
+		return fault_errno("open", "intent");
+	/* Allocated, not only sized: a store into a hole on a full disk would be a SIGBUS. */
+	int error = posix_fallocate(fd, 0, PAGE);
+	if (error)
+		f = fault(error == ENOSPC ? FAULT_NO_SPACE : FAULT_INTERNAL, "no room for the intent page");
+	if (!f.kind) {
+		p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		if (p == MAP_FAILED)
+			f = fault_errno("map", "intent");
+	}
+	close(fd);
+	if (f.kind)
+		return f;
+	*out = xcalloc(1, sizeof(**out));
+	(*out)->page = p;
+	return FAULT_OK;
+}
+
+void intent_close(struct intent_map **map)
+{
+	if (!*map)
+		return;
+	munmap((*map)->page, PAGE);
+	free(*map);
+	*map = NULL;
+}
+
+static uint32_t checksum(const struct intent *i)
+{
+	return crc32c(sv_from((const char *)i, offsetof(struct intent, crc)));
+}
+
+bool intent_read(const struct intent_map *map, struct intent *out)
+{
+	memcpy(out, map->page, sizeof(*out));
+	return out->seq && out->crc == checksum(out);
+}
+
+void intent_write(struct intent_map *map, struct intent *intent, uint64_t seq)
+{
+	struct intent *page = map->page;
+
+	intent->seq = seq;
+	intent->crc = checksum(intent);
+	/* A process killed in between leaves a page whose checksum is wrong, and nothing done yet. */
+	page->seq = 0;
+	atomic_signal_fence(memory_order_seq_cst);
+	memcpy((char *)page + sizeof(page->seq), (const char *)intent + sizeof(intent->seq),
+	       sizeof(*intent) - sizeof(intent->seq));
+	atomic_signal_fence(memory_order_seq_cst);
+	page->seq = seq;
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
+void intent_clear(struct intent_map *map)
+{
+	map->page->seq = 0;
+}

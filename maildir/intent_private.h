@@ -1,0 +1,33 @@
+/* maildir/intent_private.h - what the holder of the name lock is about to do, for whoever finds it dead.
+ *
+ * One page, shared by all processes through a mapping of the file `intent` in the index folder: writing it costs no system
+ * call, and it outlives a killed process. It holds the number that meta.seq gets by the commit; a page whose number is above
+ * meta.seq when the lock is had belongs to a writer that never committed. It need not survive a power cut: then the
+ * index is rebuilt from names. Used inside a write transaction only. */
+#ifndef MAILDIR_INTENT_PRIVATE_H
+#define MAILDIR_INTENT_PRIVATE_H
+
+#include "common/bytes.h"
+#include "common/fault.h"
+
+#define INTENT_BOXES 4
+
+struct intent {
+	uint64_t seq;                   /* written last; 0: nothing */
+	uint64_t boxes[INTENT_BOXES];   /* mailboxes whose files are touched; scan them */
+	uint32_t box_count;             /* more than fit: all mailboxes are scanned */
+	uint32_t folders;               /* mailbox folders are made, renamed or removed */
+	uint32_t crc, spare;
+};
+
+struct intent_map;
+
+MUST_CHECK struct fault intent_open(int index_dir, struct intent_map **out);
+void intent_close(struct intent_map **map);
+/** intent_read - what stands there; false when nothing does. */
+bool intent_read(const struct intent_map *map, struct intent *out);
+/** intent_write - say what comes; intent->seq is set to seq. */
+void intent_write(struct intent_map *map, struct intent *intent, uint64_t seq);
+void intent_clear(struct intent_map *map);
+
+#endif

@@ -1,0 +1,639 @@
+/* maildir/mailbox.c - see mailbox.h: an open mailbox, read. */
+#include "maildir/mailbox_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/memory.h"
+#include "common/mime.h"
+#include "maildir/adopt_private.h"
+#include "maildir/files.h"
+#include "maildir/message_private.h"
+
+#include "common/banned.h"
+
+#define SCAN_ROWS 4096          /* in one read transaction */
+#define PARSE_CHUNK 64          /* messages parsed ahead when the index lacks them */
+#define PARSED_MAX ((size_t)8 << 20)
+
+struct fault mailbox_enter(struct mailbox *box, bool refresh)
+{
+	struct fault f = account_enter(box->account);
+
+	if (f.kind)
+		return f;
+	f = refresh ? mailbox_gone(adopt_refresh(box->account, box->id)) : FAULT_OK;
+	if (f.kind)
+		account_leave(box->account);
+	return f;
+}
+
+struct fault mailbox_snapshot(struct mailbox *box, struct kv_txn **kv, struct index_box *record)
+{
+	struct fault f = account_read(box->account, kv);
+
+	if (f.kind)
+		return f;
+	f = mailbox_gone(index_box_get(*kv, box->id, record));
+	if (f.kind)
+		kv_read_end(kv);
+	return f;
+}
+
+/* --- open and close -------------------------------------------------------------------------------------------------- */
+
+static struct fault find(struct account *a, struct sv name, struct index_box *out)
+{
+	struct kv_txn *kv = NULL;
+	struct fault f = account_read(a, &kv);
+
+	if (!f.kind)
+		f = index_box_find(kv, name, out);
+	kv_read_end(&kv);
+	return f;
+}
+
+struct fault mailbox_open(struct maildir_user *user, struct sv name, struct mailbox **out)
+{
+	struct account *a = user->account;
+	struct index_box record;
+	struct buf canonical;
+	struct fault f;
+
+	buf_init(&canonical, MAILBOX_NAME_MAX + 1);
+	f = mailbox_name_check(name, &canonical);
+	if (f.kind) {
+		buf_done(&canonical);
+		return fault(FAULT_NOT_FOUND, f.detail);        /* no mailbox can have such a name */
+	}
+	f = account_enter(a);
+	if (f.kind) {
+		buf_done(&canonical);
+		return f;
+	}
+	f = find(a, buf_sv(&canonical), &record);
+	if (f.kind == FAULT_NOT_FOUND) {
+		f = adopt_folders(a);   /* perhaps another program has just made it */
+		if (!f.kind)
+			f = find(a, buf_sv(&canonical), &record);
+	}
+	if (!f.kind)
+		f = adopt_refresh(a, record.id);
+	account_leave(a);
+	buf_done(&canonical);
+	if (f.kind)
+		return f;
+	watch_mailbox(a, record.dir);
+	*out = xcalloc(1, sizeof(**out));
+	(*out)->account = store_account_ref(a);
+	(*out)->quota = user->quota;
+	(*out)->id = record.id;
+	(*out)->lock = -1;
+	return FAULT_OK;
+}
+
+void mailbox_close(struct mailbox **box)
+{
+	if (!*box)
+		return;
+	mailbox_unlock(*box);
+	store_account_unref(&(*box)->account);
+	free(*box);
+	*box = NULL;
+}
+
+/* --- counters --------------------------------------------------------------------------------------------------------- */
+
+static void show_counters(const struct index_box *box, struct mailbox_status *out)
+{
+	*out = (struct mailbox_status){
+		.messages = box->messages, .recent = box->recent, .unseen = box->unseen, .deleted = box->deleted,
+		.uidnext = box->uidnext, .uidvalidity = box->uidvalidity, .highestmodseq = box->highestmodseq,
+		.size = box->size,
+	};
+	if (!out->highestmodseq)
+		out->highestmodseq = 1; /* RFC 7162 §3.1.2.1: a mod-sequence is never 0 */
+	sidecar_id_text(box->id, out->mailbox_id);
+}
+
+struct fault mailbox_counters(struct mailbox *box, struct mailbox_status *out)
+{
+	struct kv_txn *kv = NULL;
+	struct index_box record;
+	struct fault f = mailbox_enter(box, true);
+
+	if (f.kind)
+		return f;
+	f = mailbox_snapshot(box, &kv, &record);
+	if (!f.kind)
+		show_counters(&record, out);
+	kv_read_end(&kv);
+	account_leave(box->account);
+	return f;
+}
+
+struct fault mailbox_status(struct maildir_user *user, struct sv name, struct mailbox_status *out)
+{
+	struct mailbox *box;
+	struct fault f = mailbox_open(user, name, &box);
+
+	if (f.kind)
+		return f;
+	f = mailbox_counters(box, out);
+	mailbox_close(&box);
+	return f.kind == FAULT_GONE ? fault(FAULT_NOT_FOUND, f.detail) : f;
+}
+
+/* --- rows -------------------------------------------------------------------------------------------------------------- */
+
+/* A walk along the rows of one mailbox. */
+struct walk {
+	struct kv_cursor *c;
+	uint64_t box;
+	struct sv key, value;
+	uint32_t uid;
+};
+
+static struct fault settle(struct walk *w, struct fault f)
+{
+	struct sv key = w->key;
+	uint32_t owner;
+	uint64_t box;
+
+	if (!f.kind && (!kv_take_u32(&key, &owner) || !kv_take_u64(&key, &box) || !kv_take_u32(&key, &w->uid)))
+		return fault(FAULT_CORRUPT, "index: row key");
+	if (!f.kind && (owner || box != w->box))
+		return fault(FAULT_NOT_FOUND, "end of mailbox");
+	return f;
+}
+
+static struct fault walk_seek(struct walk *w, uint32_t uid)
+{
+	struct kv_key key;
+
+	index_row_key(&key, w->box, uid);
+	return settle(w, kv_cursor_seek(w->c, kv_key_view(&key), &w->key, &w->value));
+}
+
+static struct fault walk_next(struct walk *w)
+{
+	return settle(w, kv_cursor_next(w->c, &w->key, &w->value));
+}
+
+static bool walk_head(const struct walk *w, struct index_row_head *out)
+{
+	if (w->value.len < sizeof(*out))
+		return false;
+	memcpy(out, w->value.p, sizeof(*out));
+	return true;
+}
+
+struct fault mailbox_uids(struct mailbox *box, struct uidset *out, uint64_t *modseq)
+{
+	struct kv_txn *kv = NULL;
+	struct index_box record;
+	struct walk w = { .box = box->id };
+	struct fault f = mailbox_enter(box, true);
+
+	if (f.kind)
+		return f;
+	f = mailbox_snapshot(box, &kv, &record);
+	if (!f.kind)
+		f = kv_cursor_open(kv, T_ROWS, &w.c);
+	if (!f.kind) {
+		*modseq = record.highestmodseq ? record.highestmodseq : 1;
+		for (f = walk_seek(&w, 0); !f.kind; f = walk_next(&w))
+			if (!uidset_add(out, w.uid, w.uid))
+				break;
+		if (f.kind == FAULT_NOT_FOUND)
+			f = FAULT_OK;
+	}
+	kv_cursor_close(&w.c);
+	kv_read_end(&kv);
+	account_leave(box->account);
+	return f;
+}
+
+static struct fault claim(struct index_txn *t, void *arg)
+{
+	struct index_box record;
+	uint64_t *id_and_mark = arg;
+	struct fault f = index_box_get(t->kv, id_and_mark[0], &record);
+
+	if (f.kind)
+		return f;
+	id_and_mark[1] = record.recent_mark;
+	id_and_mark[2] = record.uidnext - 1;
+	record.recent_mark = record.uidnext - 1;
+	record.recent = 0;
+	return index_box_put(t->kv, &record);
+}
+
+struct fault mailbox_claim_recent(struct mailbox *box, bool peek, struct uidset *out)
+{
+	struct kv_txn *kv = NULL;
+	struct index_box record;
+	struct walk w = { .box = box->id };
+	uint64_t arg[3] = { box->id, 0, 0 };
+	struct fault f = mailbox_enter(box, false);
+
+	if (f.kind)
+		return f;
+	f = mailbox_snapshot(box, &kv, &record);
+	if (f.kind || !record.recent) {
+		kv_read_end(&kv);
+		account_leave(box->account);
+		return f;
+	}
+	if (!peek) {
+		kv_read_end(&kv);
+		f = mailbox_gone(index_update(box->account, claim, arg));
+		if (!f.kind)
+			f = mailbox_snapshot(box, &kv, &record);
+	} else {
+		arg[1] = record.recent_mark;
+		arg[2] = record.uidnext - 1;
+	}
+	if (!f.kind)
+		f = kv_cursor_open(kv, T_ROWS, &w.c);
+	if (!f.kind) {
+		for (f = walk_seek(&w, (uint32_t)arg[1] + 1); !f.kind && w.uid <= arg[2]; f = walk_next(&w))
+			uidset_add(out, w.uid, w.uid);
+		if (f.kind == FAULT_NOT_FOUND)
+			f = FAULT_OK;
+	}
+	kv_cursor_close(&w.c);
+	kv_read_end(&kv);
+	account_leave(box->account);
+	return f;
+}
+
+struct hint {
+	uint64_t box;
+	uint64_t modseq;
+	uint32_t uid;
+};
+
+static struct fault store_hint(struct index_txn *t, void *arg)
+{
+	const struct hint *h = arg;
+	struct index_box record;
+	struct fault f = index_box_get(t->kv, h->box, &record);
+
+	if (f.kind || record.highestmodseq != h->modseq || record.unseen_hint >= h->uid)
+		return f;
+	record.unseen_hint = h->uid;
+	return index_box_put(t->kv, &record);
+}
+
+struct fault mailbox_first_unseen(struct mailbox *box, uint32_t *uid)
+{
+	struct kv_txn *kv = NULL;
+	struct index_box record;
+	struct walk w = { .box = box->id };
+	unsigned passed = 0;
+	struct fault f = mailbox_enter(box, false);
+
+	*uid = 0;
+	if (f.kind)
+		return f;
+	f = mailbox_snapshot(box, &kv, &record);
+	if (!f.kind && record.unseen) {
+		f = kv_cursor_open(kv, T_ROWS, &w.c);
+		if (!f.kind)
+			f = walk_seek(&w, record.unseen_hint);
+		for (; !f.kind; f = walk_next(&w), passed++) {
+			struct index_row_head h;
+			if (walk_head(&w, &h) && !(h.flags & FLAG_SEEN)) {
+				*uid = w.uid;
+				break;
+			}
+		}
+		if (f.kind == FAULT_NOT_FOUND)
+			f = FAULT_OK;
+	}
+	kv_cursor_close(&w.c);
+	kv_read_end(&kv);
+	/* A long walk is done once: the next one starts where this one ended. */
+	if (!f.kind && passed > 500) {
+		struct hint h = { box->id, record.highestmodseq, *uid };
+		(void)!index_update(box->account, store_hint, &h).kind;
+	}
+	account_leave(box->account);
+	return f;
+}
+
+struct fault mailbox_keywords(struct mailbox *box, struct arena *arena, struct keyword_table *out)
+{
+	struct kv_txn *kv = NULL;
+	struct keyword_names *names;
+	struct fault f = mailbox_enter(box, false);
+
+	if (f.kind)
+		return f;
+	names = xmalloc(sizeof(*names));
+	f = account_read(box->account, &kv);
+	if (!f.kind)
+		f = index_keywords_get(kv, box->id, names);
+	kv_read_end(&kv);
+	account_leave(box->account);
+	out->count = 0;
+	out->arena = arena;
+	for (uint32_t i = 0; !f.kind && i < names->count; i++) {
+		out->names[i] = arena_copy(arena, sv_z(names->name[i]));
+		if (!out->names[i].p)
+			f = fault(FAULT_LIMIT, "keywords do not fit");
+		out->count = i + 1;
+	}
+	free(names);
+	return f;
+}
+
+struct fault mailbox_row(struct mailbox *box, uint32_t uid, struct message_row *out)
+{
+	struct kv_txn *kv = NULL;
+	struct index_row row;
+	struct fault f = mailbox_enter(box, false);
+
+	if (f.kind)
+		return f;
+	f = account_read(box->account, &kv);
+	if (!f.kind)
+		f = index_row_get(kv, box->id, uid, &row);
+	kv_read_end(&kv);
+	account_leave(box->account);
+	if (!f.kind)
+		index_row_public(&row, out);
+	return f.kind == FAULT_NOT_FOUND ? fault(FAULT_GONE, "no such message") : f;
+}
+
+struct fault mailbox_uidl(struct mailbox *box, uint32_t uid, char out[72])
+{
+	struct kv_txn *kv = NULL;
+	struct index_box record;
+	struct fault f = mailbox_enter(box, false);
+
+	if (f.kind)
+		return f;
+	f = mailbox_snapshot(box, &kv, &record);
+	kv_read_end(&kv);
+	account_leave(box->account);
+	/* As Dovecot's default format has it (%08Xu%08Xv), so that a maildrop that moves here keeps its ids. */
+	if (!f.kind)
+		snprintf(out, 72, "%08x%08x", uid, record.uidvalidity);
+	return f;
+}
+
+/* --- scan -------------------------------------------------------------------------------------------------------------- */
+
+/* Messages whose parsed form the index lacks, parsed now: views live in `encoded`. */
+struct fresh {
+	uint32_t uid;
+	struct buf encoded;             /* empty: file damaged or gone */
+};
+
+struct refill {
+	uint64_t box;
+	struct fresh *fresh;
+	size_t count;
+};
+
+static struct fault put_fresh(struct index_txn *t, void *arg)
+{
+	const struct refill *r = arg;
+	struct fault f = FAULT_OK;
+
+	for (size_t i = 0; !f.kind && i < r->count; i++) {
+		struct kv_key key;
+		struct sv row;
+		if (!r->fresh[i].encoded.len)
+			continue;
+		index_row_key(&key, r->box, r->fresh[i].uid);
+		if (kv_get(t->kv, T_ROWS, kv_key_view(&key), &row).kind)
+			continue;       /* expunged meanwhile */
+		f = index_parsed_put(t->kv, r->box, r->fresh[i].uid, buf_sv(&r->fresh[i].encoded));
+	}
+	return f;
+}
+
+static void parse_file(struct mailbox *box, struct fresh *fresh)
+{
+	struct message_reader *reader;
+	char *piece;
+	uint64_t offset = 0;
+	size_t got = 1;
+	struct fault f = message_open_inside(box, fresh->uid, &reader);
+
+	buf_init(&fresh->encoded, PARSED_MAX);
+	if (f.kind)
+		return;
+	struct mime_parser *p = mime_parser_new();
+	piece = xmalloc(65536);
+	while (!f.kind && got) {
+		f = message_read_raw(reader, offset, piece, 65536, &got);
+		if (!f.kind)
+			mime_parser_feed(p, sv_from(piece, got));
+		offset += got;
+	}
+	free(piece);
+	message_close(&reader);
+	if (!f.kind) {
+		struct mime_message *m = mime_parser_finish(p);
+		if (!mime_encode(m, &fresh->encoded))
+			buf_done(&fresh->encoded);
+		mime_message_free(&m);
+	}
+	mime_parser_free(&p);
+}
+
+/* The message at the walk lacks its parsed form: parse it and those behind it that lack it too. */
+static void refill(struct mailbox *box, struct refill *r)
+{
+	for (size_t i = 0; i < r->count; i++)
+		parse_file(box, &r->fresh[i]);
+	struct fault f = index_update(box->account, put_fresh, r);
+	if (f.kind)
+		log_warn(NULL, "store.refill", KV_Z("account", box->account->address), KV_FAULT("fault", f));
+}
+
+static void refill_done(struct refill *r)
+{
+	for (size_t i = 0; i < r->count; i++)
+		buf_done(&r->fresh[i].encoded);
+	free(r->fresh);
+}
+
+static bool get_parsed(struct kv_txn *kv, uint64_t box, uint32_t uid, const struct refill *r, struct mime_message *out)
+{
+	struct kv_key key;
+	struct sv v;
+
+	for (size_t i = 0; i < r->count; i++)
+		if (r->fresh[i].uid == uid)
+			return r->fresh[i].encoded.len && mime_decode(buf_sv(&r->fresh[i].encoded), out);
+	index_parsed_key(&key, box, uid);
+	return !kv_get(kv, T_PARSED, kv_key_view(&key), &v).kind && mime_decode(v, out);
+}
+
+static bool has_parsed(struct kv_txn *kv, uint64_t box, uint32_t uid)
+{
+	struct kv_key key;
+	struct sv v;
+
+	index_parsed_key(&key, box, uid);
+	return !kv_get(kv, T_PARSED, kv_key_view(&key), &v).kind;
+}
+
+static void plan_refill(struct kv_txn *kv, struct walk *w, const struct uidset *set, struct refill *r)
+{
+	struct fault f = FAULT_OK;
+
+	r->box = w->box;
+	r->fresh = xcalloc(PARSE_CHUNK, sizeof(*r->fresh));
+	for (unsigned looked = 0; !f.kind && r->count < PARSE_CHUNK && looked < 4 * PARSE_CHUNK; looked++) {
+		if ((!set || uidset_has(set, w->uid)) && (!looked || !has_parsed(kv, w->box, w->uid)))
+			r->fresh[r->count++].uid = w->uid;
+		f = walk_next(w);
+	}
+}
+
+/* One pass from *resume on. When a parsed form is missing, r is planned and *resume stands on that message. */
+static struct fault scan_pass(struct mailbox *box, struct kv_txn *kv, const struct uidset *set, unsigned want,
+			      uint32_t *resume, struct refill *r, message_fn *fn, void *arg)
+{
+	struct walk w = { .box = box->id };
+	struct mime_message parsed;
+	struct fault f = kv_cursor_open(kv, T_ROWS, &w.c);
+	unsigned rows = 0;
+	bool has_plan = r->count > 0, go_on = true;
+
+	if (!f.kind)
+		f = walk_seek(&w, set ? uidset_next(set, *resume) : *resume);
+	while (!f.kind) {
+		struct index_row row;
+		struct message_row shown;
+		bool is_parsed = false;
+
+		if (set) {
+			uint32_t next = uidset_next(set, w.uid);
+			if (!next)
+				break;
+			if (next != w.uid) {
+				f = walk_seek(&w, next);
+				continue;
+			}
+		}
+		if (!go_on || ++rows > SCAN_ROWS) {
+			*resume = w.uid;
+			break;
+		}
+		if (!walk_head(&w, &row.h)) {
+			f = fault(FAULT_CORRUPT, "index: message row");
+			break;
+		}
+		row.uid = w.uid;
+		if (want & SCAN_PARSED) {
+			is_parsed = get_parsed(kv, box->id, w.uid, r, &parsed);
+			bool tried = false;
+			for (size_t i = 0; has_plan && i < r->count; i++)
+				tried = tried || r->fresh[i].uid == w.uid;
+			if (!is_parsed && !tried) {
+				*resume = w.uid;
+				if (rows == 1 && !has_plan)
+					plan_refill(kv, &w, set, r);
+				break;
+			}
+		}
+		index_row_public(&row, &shown);
+		go_on = fn(arg, &shown, is_parsed ? &parsed : NULL);
+		*resume = 0;
+		f = walk_next(&w);
+	}
+	/* The end of the mailbox, or of the set. */
+	if (f.kind == FAULT_NOT_FOUND) {
+		f = FAULT_OK;
+		*resume = 0;
+	} else if (!f.kind && set && !uidset_next(set, w.uid)) {
+		*resume = 0;
+	}
+	kv_cursor_close(&w.c);
+	return f;
+}
+
+struct fault mailbox_scan(struct mailbox *box, const struct uidset *set, unsigned want, uint32_t *resume,
+			  message_fn *fn, void *arg)
+{
+	struct refill r = { 0 };
+	struct index_box record;
+	struct kv_txn *kv = NULL;
+	struct fault f = mailbox_enter(box, false);
+
+	if (f.kind)
+		return f;
+	uint32_t from = *resume;
+	f = mailbox_snapshot(box, &kv, &record);
+	if (!f.kind)
+		f = scan_pass(box, kv, set, want, resume, &r, fn, arg);
+	kv_read_end(&kv);
+	if (!f.kind && r.count) {
+		/* Nothing was told yet: the first message lacks its parsed form. */
+		refill(box, &r);
+		*resume = from;
+		f = mailbox_snapshot(box, &kv, &record);
+		if (!f.kind)
+			f = scan_pass(box, kv, set, want, resume, &r, fn, arg);
+		kv_read_end(&kv);
+	}
+	refill_done(&r);
+	account_leave(box->account);
+	return f;
+}
+
+/* --- POP3's lock ------------------------------------------------------------------------------------------------------- */
+
+struct fault mailbox_lock(struct mailbox *box)
+{
+	struct kv_txn *kv = NULL;
+	struct index_box record;
+	char path[BOX_PATH_MAX];
+	struct fault f;
+	int fd = -1;
+
+	if (box->lock >= 0)
+		return FAULT_OK;
+	f = mailbox_enter(box, false);
+	if (f.kind)
+		return f;
+	f = mailbox_snapshot(box, &kv, &record);
+	kv_read_end(&kv);
+	if (!f.kind) {
+		box_path(path, record.dir, LAYOUT_LOCK_FILE, NULL);
+		fd = files_open(box->account->maildir, path, O_RDWR | O_CREAT, account_conf(box->account)->umask_file);
+		if (fd < 0)
+			f = fault_errno("open", LAYOUT_LOCK_FILE);
+	}
+	account_leave(box->account);
+	/* Of the open file, not of the process: two sessions in one worker exclude each other, too. */
+	if (!f.kind && flock(fd, LOCK_EX | LOCK_NB))
+		f = errno == EWOULDBLOCK ? fault(FAULT_IN_USE, "maildrop is locked by another session") :
+		    fault_errno("lock", LAYOUT_LOCK_FILE);
+	if (f.kind) {
+		if (fd >= 0)
+			close(fd);
+		return f;
+	}
+	box->lock = fd;
+	return FAULT_OK;
+}
+
+void mailbox_unlock(struct mailbox *box)
+{
+	if (box->lock >= 0)
+		close(box->lock);
+	box->lock = -1;
+}

@@ -1,0 +1,26 @@
+/* maildir/mailbox_private.h - an open mailbox inside: an account and a MAILBOXID, nothing that a rebuild or rename by others
+ * could make wrong. */
+#ifndef MAILDIR_MAILBOX_PRIVATE_H
+#define MAILDIR_MAILBOX_PRIVATE_H
+
+#include "maildir/store_private.h"
+
+struct mailbox {
+	struct account *account;
+	struct quota quota;
+	uint64_t id;
+	int lock;                       /* POP3's; -1: not held */
+};
+
+/** mailbox_gone - FAULT_NOT_FOUND of the record means that somebody deleted the mailbox: FAULT_GONE. */
+static inline struct fault mailbox_gone(struct fault f)
+{
+	return f.kind == FAULT_NOT_FOUND ? fault(FAULT_GONE, "mailbox was deleted") : f;
+}
+
+/** mailbox_enter - be inside the account, with other programs' changes to this mailbox noticed when `refresh`. */
+MUST_CHECK struct fault mailbox_enter(struct mailbox *box, bool refresh);
+/** mailbox_snapshot - a read transaction and the mailbox's record in it. */
+MUST_CHECK struct fault mailbox_snapshot(struct mailbox *box, struct kv_txn **kv, struct index_box *record);
+
+#endif

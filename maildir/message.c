@@ -1,0 +1,166 @@
+/* maildir/message.c - see message.h. */
+#include "maildir/message_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/memory.h"
+#include "maildir/files.h"
+#include "maildir/mailbox_private.h"
+
+#include "common/banned.h"
+
+struct message_reader {
+	int fd;
+	uint64_t size;                  /* wire form */
+	uint64_t stored;                /* in the file */
+	bool is_converted;              /* the file has bare LFs */
+	/* Where the last converted read ended: wire offset, file offset, and the octet before it. */
+	uint64_t wire_at, file_at;
+	char before;
+	bool owes_lf;                   /* the CR of a made CRLF was given out, its LF not */
+};
+
+/* Open the file a row names. A row may be a moment behind a rename: look again, then at the folder itself. */
+static struct fault open_file(struct mailbox *box, uint32_t uid, struct index_row *row, int *fd)
+{
+	struct fault f = FAULT_OK;
+
+	for (int tries = 0; tries < 3; tries++) {
+		struct kv_txn *kv = NULL;
+		struct index_box record;
+		char path[BOX_PATH_MAX];
+
+		f = mailbox_snapshot(box, &kv, &record);
+		if (!f.kind)
+			f = index_row_get(kv, box->id, uid, row);
+		kv_read_end(&kv);
+		if (f.kind)
+			break;
+		box_path(path, record.dir, "cur", row->name);
+		f = files_open_regular(box->account->maildir, path, fd);
+		if (f.kind != FAULT_NOT_FOUND)
+			break;
+		if (tries == 1) {
+			struct fault scan = adopt_scan(box->account, box->id);
+			if (scan.kind)
+				return scan;
+		}
+	}
+	return f.kind == FAULT_NOT_FOUND ? fault(FAULT_GONE, "message is gone") : f;
+}
+
+struct fault message_open_inside(struct mailbox *box, uint32_t uid, struct message_reader **out)
+{
+	struct index_row row;
+	int fd;
+	struct fault f = open_file(box, uid, &row, &fd);
+
+	if (f.kind)
+		return f;
+	*out = xcalloc(1, sizeof(**out));
+	(*out)->fd = fd;
+	(*out)->size = row.h.size;
+	(*out)->stored = row.h.stored;
+	(*out)->is_converted = row.h.size != row.h.stored;
+	return FAULT_OK;
+}
+
+struct fault message_open(struct mailbox *box, uint32_t uid, struct message_reader **out)
+{
+	struct fault f = mailbox_enter(box, false);
+
+	if (f.kind)
+		return f;
+	f = message_open_inside(box, uid, out);
+	account_leave(box->account);
+	return f;
+}
+
+void message_close(struct message_reader **reader)
+{
+	if (!*reader)
+		return;
+	close((*reader)->fd);
+	free(*reader);
+	*reader = NULL;
+}
+
+uint64_t message_size(const struct message_reader *reader)
+{
+	return reader->size;
+}
+
+int message_file(const struct message_reader *reader)
+{
+	return reader->fd;
+}
+
+struct fault message_read_raw(struct message_reader *r, uint64_t offset, char *p, size_t n, size_t *got)
+{
+	*got = 0;
+	if (offset >= r->stored)
+		return FAULT_OK;
+	if (n > r->stored - offset)
+		n = (size_t)(r->stored - offset);
+	while (*got < n) {
+		ssize_t m = pread(r->fd, p + *got, n - *got, (off_t)(offset + *got));
+		if (m < 0 && errno == EINTR)
+			continue;
+		if (m < 0)
+			return fault_errno("read", "message");
+		if (!m)
+			return fault(FAULT_CORRUPT, "message file is shorter than the index says");
+		*got += (size_t)m;
+	}
+	return FAULT_OK;
+}
+
+/* Convert on the way, from where the last read ended or from the start. */
+static struct fault read_converted(struct message_reader *r, uint64_t offset, char *p, size_t n, size_t *got)
+{
+	char in[16384];
+	struct fault f = FAULT_OK;
+
+	if (offset < r->wire_at) {
+		r->wire_at = r->file_at = 0;
+		r->before = 0;
+		r->owes_lf = false;
+	}
+	*got = 0;
+	while (!f.kind && *got < n) {
+		size_t have = 0, i = 0;
+
+		if (!r->owes_lf)
+			f = message_read_raw(r, r->file_at, in, sizeof(in), &have);
+		if (f.kind || (!have && !r->owes_lf))
+			break;
+		while (*got < n && (r->owes_lf || i < have)) {
+			char c;
+			if (r->owes_lf) {
+				c = '\n';
+				r->owes_lf = false;
+			} else if (in[i] == '\n' && r->before != '\r') {
+				c = '\r';
+				r->owes_lf = true;
+				r->before = '\n';
+				i++;
+				r->file_at++;
+			} else {
+				c = r->before = in[i++];
+				r->file_at++;
+			}
+			if (r->wire_at >= offset)
+				p[(*got)++] = c;
+			r->wire_at++;
+		}
+	}
+	return f;
+}
+
+struct fault message_read(struct message_reader *r, uint64_t offset, char *p, size_t n, size_t *got)
+{
+	return r->is_converted ? read_converted(r, offset, p, n, got) : message_read_raw(r, offset, p, n, got);
+}

@@ -1,0 +1,15 @@
+/* maildir/message_private.h - reading a message from inside the account. */
+#ifndef MAILDIR_MESSAGE_PRIVATE_H
+#define MAILDIR_MESSAGE_PRIVATE_H
+
+#include "maildir/message.h"
+
+/** message_open_inside - as message_open(), between account_enter() and account_leave(). */
+MUST_CHECK struct fault message_open_inside(struct mailbox *box, uint32_t uid, struct message_reader **out);
+/** message_read_raw - octets as they lie in the file. */
+MUST_CHECK struct fault message_read_raw(struct message_reader *reader, uint64_t offset, char *p, size_t n,
+					 size_t *got);
+/** message_file - the descriptor, borrowed. */
+int message_file(const struct message_reader *reader);
+
+#endif

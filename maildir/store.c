@@ -1,0 +1,563 @@
+/* maildir/store.c - see store.h: the accounts of an instance, users, drops, housekeeping. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/identity.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "maildir/adopt_private.h"
+#include "maildir/files.h"
+#include "maildir/store_private.h"
+
+#include "common/banned.h"
+
+#define BUCKETS 1024
+#define IDLE_MS (5 * 60 * 1000)
+#define SWEEP_MS (10 * 60 * 1000)
+#define STALE_TMP_S (36 * 3600)
+
+struct store {
+	struct store_conf conf;
+	char *mail_dir, *host;
+	pthread_mutex_t mutex;          /* accounts, refs */
+	struct account *buckets[BUCKETS];
+	size_t count;
+	int64_t swept_ms;
+	_Atomic bool has_unflushed;
+	struct watcher *watcher;
+};
+
+int64_t store_now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	/* Never 0: that stands for "never". */
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000 + 1;
+}
+
+const struct store_conf *account_conf(const struct account *a)
+{
+	return &a->store->conf;
+}
+
+const char *store_host(const struct store *store)
+{
+	return store->host;
+}
+
+struct watcher *store_watcher(struct store *store)
+{
+	return store->watcher;
+}
+
+void store_note_unflushed(struct account *a)
+{
+	atomic_store(&a->store->has_unflushed, true);
+}
+
+/* What stands in file names: no separator of theirs, and short. */
+static char *clean_host(const char *host)
+{
+	char *out = xstrdup(host && *host ? host : "localhost");
+
+	for (char *p = out; *p; p++)
+		if (*p == '/' || *p == ':' || *p == ',' || (unsigned char)*p <= 0x20 || (unsigned char)*p >= 0x7f)
+			*p = '_';
+	if (strlen(out) > 40)
+		out[40] = '\0';
+	return out;
+}
+
+struct fault store_open(const struct store_conf *conf, struct store **out)
+{
+	struct stat st;
+	struct store *s;
+
+	if (mkdir(conf->mail_dir, conf->umask_dir ? conf->umask_dir : 0700) && errno != EEXIST)
+		return fault_errno("mkdir", conf->mail_dir);
+	if (stat(conf->mail_dir, &st) || !S_ISDIR(st.st_mode))
+		return fault_errno("open", conf->mail_dir);
+	s = xcalloc(1, sizeof(*s));
+	s->conf = *conf;
+	s->mail_dir = xstrdup(conf->mail_dir);
+	s->conf.mail_dir = s->mail_dir;
+	s->host = clean_host(conf->host);
+	s->conf.host = s->host;
+	if (!s->conf.open_accounts_max)
+		s->conf.open_accounts_max = 512;
+	if (!s->conf.umask_dir)
+		s->conf.umask_dir = 0700;
+	if (!s->conf.umask_file)
+		s->conf.umask_file = 0600;
+	pthread_mutex_init(&s->mutex, NULL);
+	s->watcher = watcher_new();
+	s->swept_ms = store_now_ms();
+	*out = s;
+	return FAULT_OK;
+}
+
+/* --- accounts -------------------------------------------------------------------------------------------------------- */
+
+static struct account *account_new(struct store *store, struct sv address, struct sv user, struct sv domain)
+{
+	struct account *a = xcalloc(1, sizeof(*a));
+	struct buf path;
+
+	a->store = store;
+	a->address = sv_copy_z(address);
+	buf_init(&path, 8192);
+	if (!buf_appendf(&path, "%s/%.*s/%.*s", store->conf.mail_dir, SV_FMT(domain), SV_FMT(user)) || !buf_z(&path))
+		BUG("mail folder's path is too long");
+	a->path = xstrdup(buf_z(&path));
+	buf_done(&path);
+	a->dir = a->maildir = a->index_dir = a->flag_log = -1;
+	pthread_rwlock_init(&a->gate, NULL);
+	pthread_mutex_init(&a->mutex, NULL);
+	return a;
+}
+
+static void account_free(struct account *a)
+{
+	watch_forget(a);
+	account_close_index(a);
+	pthread_rwlock_destroy(&a->gate);
+	pthread_mutex_destroy(&a->mutex);
+	free(a->address);
+	free(a->path);
+	free(a);
+}
+
+/* Take the account that was used longest ago, and that nobody refers to, out of the table. Store's mutex held. */
+static struct account *take_idle(struct store *s, int64_t before_ms)
+{
+	struct account **oldest = NULL;
+
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (struct account **p = &s->buckets[i]; *p; p = &(*p)->next)
+			if (!(*p)->refs && (*p)->last_use_ms <= before_ms &&
+			    (!oldest || (*p)->last_use_ms < (*oldest)->last_use_ms))
+				oldest = p;
+	if (!oldest)
+		return NULL;
+	struct account *a = *oldest;
+	*oldest = a->next;
+	s->count--;
+	return a;
+}
+
+struct fault store_account(struct store *s, struct sv address, struct account **out)
+{
+	struct sv user, domain;
+	struct account *a, *old = NULL;
+
+	if (!layout_account_split(address, &user, &domain))
+		return fault(FAULT_INVALID, "address cannot be a folder");
+	struct account **bucket = &s->buckets[sv_hash(address) % BUCKETS];
+	pthread_mutex_lock(&s->mutex);
+	for (a = *bucket; a && !sv_eq(sv_z(a->address), address); a = a->next)
+		;
+	if (!a) {
+		if (s->count >= s->conf.open_accounts_max)
+			old = take_idle(s, INT64_MAX);
+		a = account_new(s, address, user, domain);
+		a->next = *bucket;
+		*bucket = a;
+		s->count++;
+	}
+	a->refs++;
+	pthread_mutex_unlock(&s->mutex);
+	if (old)
+		account_free(old);
+	*out = a;
+	return FAULT_OK;
+}
+
+struct account *store_account_ref(struct account *a)
+{
+	pthread_mutex_lock(&a->store->mutex);
+	a->refs++;
+	pthread_mutex_unlock(&a->store->mutex);
+	return a;
+}
+
+void store_account_unref(struct account **a)
+{
+	if (!*a)
+		return;
+	struct store *s = (*a)->store;
+	pthread_mutex_lock(&s->mutex);
+	(*a)->last_use_ms = store_now_ms();
+	(*a)->refs--;
+	pthread_mutex_unlock(&s->mutex);
+	*a = NULL;
+}
+
+/* Every account, referenced, so that work on them needs no lock. */
+static struct account **all_accounts(struct store *s, size_t *count)
+{
+	struct account **all;
+	size_t n = 0;
+
+	pthread_mutex_lock(&s->mutex);
+	all = xcalloc(s->count + 1, sizeof(struct account *));
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (struct account *a = s->buckets[i]; a; a = a->next) {
+			a->refs++;
+			all[n++] = a;
+		}
+	pthread_mutex_unlock(&s->mutex);
+	*count = n;
+	return all;
+}
+
+static void release_accounts(struct store *s, struct account **all, size_t count)
+{
+	pthread_mutex_lock(&s->mutex);
+	for (size_t i = 0; i < count; i++)
+		all[i]->refs--;         /* looking after an account is no use of it */
+	pthread_mutex_unlock(&s->mutex);
+	free(all);
+}
+
+/* --- housekeeping ---------------------------------------------------------------------------------------------------- */
+
+static void sweep(struct store *s, struct account **all, size_t count)
+{
+	uint64_t *seen = xcalloc(count + 1, sizeof(*seen));
+	bool *marked = xcalloc(count + 1, sizeof(*marked)), any = false;
+
+	for (size_t i = 0; i < count; i++) {
+		marked[i] = account_sweep_begin(all[i], &seen[i]);
+		any = any || marked[i];
+	}
+	int fd = any ? open(s->conf.mail_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	bool flushed = fd >= 0 && !syncfs(fd);
+
+	if (fd >= 0)
+		close(fd);
+	for (size_t i = 0; flushed && i < count; i++)
+		if (marked[i])
+			account_sweep_end(all[i], seen[i]);
+	free(seen);
+	free(marked);
+}
+
+struct stale {
+	int dir;
+	time_t before;
+};
+
+static bool remove_stale(void *arg, const char *name, unsigned char type)
+{
+	struct stale *s = arg;
+	struct stat st;
+
+	if (type == DT_REG && !fstatat(s->dir, name, &st, AT_SYMLINK_NOFOLLOW) && st.st_mtime < s->before &&
+	    st.st_ctime < s->before)
+		unlinkat(s->dir, name, 0);
+	return true;
+}
+
+/* What killed deliveries left in tmp/, as the Maildir specification wants it; and deleted mailboxes. */
+static void remove_leftovers(struct account *a)
+{
+	int dir = files_open(a->maildir, "tmp", O_RDONLY | O_DIRECTORY, 0);
+
+	if (dir >= 0) {
+		struct stale stale = { dir, time(NULL) - STALE_TMP_S };
+		(void)!files_each(dir, ".", remove_stale, &stale).kind;
+		close(dir);
+	}
+	if (files_exists(a->dir, LAYOUT_TRASH))
+		files_remove_tree(a->dir, LAYOUT_TRASH);
+}
+
+static struct fault purge(struct index_txn *t, void *arg)
+{
+	return index_purge(t, 20000, arg);
+}
+
+static void tidy_account(struct account *a)
+{
+	bool left = true;
+	struct fault f;
+
+	pthread_rwlock_rdlock(&a->gate);
+	bool is_open = a->env != NULL;
+	pthread_rwlock_unlock(&a->gate);
+	if (!is_open)
+		return;
+	f = account_enter(a);
+	if (f.kind)
+		return;
+	kv_reader_check(a->env);
+	if (atomic_load(&a->names_lag))
+		f = account_settle_names(a);
+	while (!f.kind && left)
+		f = index_update(a, purge, &left);
+	remove_leftovers(a);
+	if (f.kind)
+		log_warn(NULL, "store.tidy", KV_Z("account", a->address), KV_FAULT("fault", f));
+	account_leave(a);
+}
+
+void store_tidy(struct store *s)
+{
+	size_t count;
+	struct account **all = all_accounts(s, &count), *idle;
+	int64_t now = store_now_ms();
+
+	for (size_t i = 0; i < count; i++)
+		tidy_account(all[i]);
+	if (now - s->swept_ms >= SWEEP_MS) {
+		sweep(s, all, count);
+		s->swept_ms = now;
+	}
+	release_accounts(s, all, count);
+	do {
+		pthread_mutex_lock(&s->mutex);
+		idle = take_idle(s, now - IDLE_MS);
+		pthread_mutex_unlock(&s->mutex);
+		if (idle)
+			account_free(idle);
+	} while (idle);
+}
+
+void store_flush_flags(struct store *s)
+{
+	size_t count;
+	struct account **all;
+	bool left = false;
+
+	atomic_store(&s->has_unflushed, false);
+	all = all_accounts(s, &count);
+	for (size_t i = 0; i < count; i++) {
+		pthread_rwlock_rdlock(&all[i]->gate);
+		account_flush_log(all[i], 900);
+		left = left || atomic_load(&all[i]->log_dirty_ms);
+		pthread_rwlock_unlock(&all[i]->gate);
+	}
+	release_accounts(s, all, count);
+	if (left)
+		atomic_store(&s->has_unflushed, true);
+}
+
+bool store_needs_flush(struct store *s)
+{
+	return atomic_load(&s->has_unflushed);
+}
+
+void store_close(struct store **store)
+{
+	struct store *s = *store;
+	struct account **all, *a;
+	size_t count;
+
+	if (!s)
+		return;
+	all = all_accounts(s, &count);
+	for (size_t i = 0; i < count; i++) {
+		pthread_rwlock_rdlock(&all[i]->gate);
+		account_flush_log(all[i], 0);
+		pthread_rwlock_unlock(&all[i]->gate);
+	}
+	sweep(s, all, count);
+	release_accounts(s, all, count);
+	while ((a = take_idle(s, INT64_MAX)))
+		account_free(a);
+	if (s->count)
+		BUG("store closed while %zu accounts are in use", s->count);
+	watcher_free(&s->watcher);
+	pthread_mutex_destroy(&s->mutex);
+	free(s->mail_dir);
+	free(s->host);
+	free(s);
+	*store = NULL;
+}
+
+/* --- who may come in -------------------------------------------------------------------------------------------------- */
+
+struct fault maildir_user_open(struct store *store, const struct auth_identity *id, const struct quota *quota,
+			       struct maildir_user **out)
+{
+	struct account *a;
+	struct fault f = store_account(store, identity_address(id), &a);
+
+	if (f.kind)
+		return f;
+	f = account_enter(a);
+	if (f.kind) {
+		store_account_unref(&a);
+		return f;
+	}
+	account_leave(a);
+	*out = xcalloc(1, sizeof(**out));
+	(*out)->account = a;
+	if (quota)
+		(*out)->quota = *quota;
+	return FAULT_OK;
+}
+
+void maildir_user_close(struct maildir_user **user)
+{
+	if (!*user)
+		return;
+	watch_drop_user(*user);
+	store_account_unref(&(*user)->account);
+	free(*user);
+	*user = NULL;
+}
+
+struct fault maildir_drop_open(struct store *store, struct sv address, const struct quota *quota,
+			       struct maildir_drop **out)
+{
+	struct account *a;
+	struct fault f = store_account(store, address, &a);
+
+	if (f.kind)
+		return f;
+	*out = xcalloc(1, sizeof(**out));
+	(*out)->account = a;
+	if (quota)
+		(*out)->quota = *quota;
+	return FAULT_OK;
+}
+
+void maildir_drop_close(struct maildir_drop **drop)
+{
+	if (!*drop)
+		return;
+	store_account_unref(&(*drop)->account);
+	free(*drop);
+	*drop = NULL;
+}
+
+/* --- quota ------------------------------------------------------------------------------------------------------------ */
+
+struct fault quota_allows(const struct quota *quota, const struct index_meta *meta, uint64_t bytes, uint64_t messages)
+{
+	if ((quota->bytes && (bytes > quota->bytes || meta->bytes > quota->bytes - bytes)) ||
+	    (quota->messages && (messages > quota->messages || meta->messages > quota->messages - messages)))
+		return fault(FAULT_QUOTA, "account is full");
+	return FAULT_OK;
+}
+
+static struct fault read_meta(struct account *a, struct index_meta *meta)
+{
+	struct kv_txn *kv = NULL;
+	struct fault f = account_enter(a);
+
+	if (f.kind)
+		return f;
+	f = account_read(a, &kv);
+	if (!f.kind)
+		f = index_meta_get(kv, meta);
+	kv_read_end(&kv);
+	account_leave(a);
+	return f;
+}
+
+struct fault maildir_user_quota(struct maildir_user *user, struct quota_usage *out)
+{
+	struct index_meta meta;
+	struct fault f = read_meta(user->account, &meta);
+
+	if (!f.kind)
+		*out = (struct quota_usage){ meta.bytes, meta.messages, user->quota.bytes, user->quota.messages };
+	return f;
+}
+
+struct fault maildir_drop_fits(struct maildir_drop *drop, uint64_t bytes)
+{
+	struct index_meta meta;
+	struct fault f = drop->quota.bytes || drop->quota.messages ? read_meta(drop->account, &meta) : FAULT_OK;
+
+	if (f.kind || !(drop->quota.bytes || drop->quota.messages))
+		return f;
+	return quota_allows(&drop->quota, &meta, bytes, 1);
+}
+
+
+static struct fault recount(struct index_txn *t, void *arg)
+{
+	struct index_meta *was = arg;
+	uint64_t *ids = NULL;
+	size_t count = 0;
+	struct fault f = adopt_box_ids(t->kv, &ids, &count);
+
+	*was = t->meta;
+	t->meta.bytes = t->meta.messages = 0;
+	for (size_t i = 0; !f.kind && i < count; i++) {
+		struct index_box box;
+		struct kv_cursor *c = NULL;
+		struct kv_key key;
+		struct sv k, v;
+		struct index_row row;
+		uint64_t owner;
+
+		f = index_box_get(t->kv, ids[i], &box);
+		if (f.kind)
+			break;
+		box.size = box.messages = box.unseen = box.deleted = box.recent = 0;
+		index_row_key(&key, box.id, 0);
+		f = kv_cursor_open(t->kv, T_ROWS, &c);
+		if (!f.kind)
+			f = kv_cursor_seek(c, kv_key_view(&key), &k, &v);
+		while (!f.kind && index_row_decode(k, v, &owner, &row) && owner == box.id) {
+			box.messages++;
+			box.size += row.h.size;
+			box.unseen += !(row.h.flags & FLAG_SEEN);
+			box.deleted += (row.h.flags & FLAG_DELETED) != 0;
+			box.recent += row.uid > box.recent_mark;
+			f = kv_cursor_next(c, &k, &v);
+		}
+		kv_cursor_close(&c);
+		if (f.kind == FAULT_NOT_FOUND)
+			f = FAULT_OK;
+		t->meta.bytes += box.size;
+		t->meta.messages += box.messages;
+		if (!f.kind)
+			f = index_box_put(t->kv, &box);
+	}
+	free(ids);
+	t->meta_changed = true;
+	return f;
+}
+
+struct fault maildir_user_recount(struct maildir_user *user)
+{
+	struct index_meta was, is;
+	struct fault f = account_enter(user->account);
+
+	if (f.kind)
+		return f;
+	f = index_update(user->account, recount, &was);
+	account_leave(user->account);
+	if (!f.kind)
+		f = read_meta(user->account, &is);
+	if (!f.kind)
+		log_info(NULL, "store.quota.recount", KV_Z("account", user->account->address),
+			 KV_I64("bytes_difference", (int64_t)(is.bytes - was.bytes)),
+			 KV_I64("messages_difference", (int64_t)(is.messages - was.messages)),
+			 KV_U64("bytes", is.bytes), KV_U64("messages", is.messages));
+	return f;
+}
+
+struct fault store_index_rebuild(struct store *store, struct sv address, store_progress_fn *fn, void *arg)
+{
+	struct account *a;
+	struct fault f = store_account(store, address, &a);
+
+	if (f.kind)
+		return f;
+	f = account_rebuild(a, fn, arg);
+	store_account_unref(&a);
+	return f;
+}

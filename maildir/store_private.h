@@ -1,0 +1,55 @@
+/* maildir/store_private.h - what the handles of store.h are inside, and what the store's modules share. */
+#ifndef MAILDIR_STORE_PRIVATE_H
+#define MAILDIR_STORE_PRIVATE_H
+
+#include "maildir/account_private.h"
+
+struct maildir_user {
+	struct account *account;
+	struct quota quota;
+	void *watch_tag;                /* under the watcher's mutex */
+	struct maildir_user *next_watching;
+};
+
+struct maildir_drop {
+	struct account *account;
+	struct quota quota;
+};
+
+/** store_account - the account of an address, referenced; nothing is opened. */
+MUST_CHECK struct fault store_account(struct store *store, struct sv address, struct account **out);
+void store_account_unref(struct account **a);
+struct account *store_account_ref(struct account *a);
+/** store_now_ms - the monotonic clock. */
+int64_t store_now_ms(void);
+/** store_note_unflushed - a flag log has changes that are not on disk yet. */
+void store_note_unflushed(struct account *a);
+/** store_host - the host part of file names. */
+const char *store_host(const struct store *store);
+
+/** quota_allows - FAULT_QUOTA when so much more would pass a limit. */
+MUST_CHECK struct fault quota_allows(const struct quota *quota, const struct index_meta *meta, uint64_t bytes,
+				     uint64_t messages);
+
+/** folders_replay - finish a structural change that was pending when the account was opened; from outside. */
+MUST_CHECK struct fault folders_replay(struct account *a);
+
+/** adopt_new_mailbox_at - a mailbox's folder with all in it, not flushed as a whole. */
+MUST_CHECK struct fault adopt_new_mailbox_at(const struct store_conf *conf, int maildir, const char *path,
+					     const struct sidecar_mailbox *s, bool is_inbox);
+
+/* --- watch.c --- */
+struct watcher;
+struct watcher *watcher_new(void);
+void watcher_free(struct watcher **w);
+struct watcher *store_watcher(struct store *store);
+/** watch_renew - the account's index was opened or replaced: watch the file it is now. */
+void watch_renew(struct account *a);
+/** watch_forget - the account is about to be freed. */
+void watch_forget(struct account *a);
+/** watch_drop_user - as maildir_user_watch(user, NULL). */
+void watch_drop_user(struct maildir_user *user);
+/** watch_mailbox - a mailbox was selected: other programs' deliveries into it are noticed while the account is watched. */
+void watch_mailbox(struct account *a, const char *dir);
+
+#endif

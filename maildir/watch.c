@@ -1,0 +1,288 @@
+/* maildir/watch.c - change notices: see store.h, store_watch_fd() and what follows it.
+ *
+ * One inotify descriptor per store. Watched are an account's data.mdb (a commit by any process writes to it), and new/ and
+ * cur/ of its INBOX and of mailboxes selected while it is watched (other programs). A notice says "look again", so events
+ * need not be told apart; a replaced index is one, too. Where no watch can be had (max_user_watches) store_tidy()'s callers
+ * still see changes at their next command. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/memory.h"
+#include "maildir/store_private.h"
+
+#include "common/banned.h"
+
+#define WATCHES_MAX 64          /* per account: further selected mailboxes are looked at when commands come */
+
+struct watch {
+	struct account *account;
+	struct watch *next;
+	struct maildir_user *users;
+	int wds[WATCHES_MAX];
+	unsigned count;
+	bool has_data;
+	bool is_told;
+};
+
+struct watcher {
+	int fd;
+	pthread_mutex_t mutex;
+	struct watch *watches;
+};
+
+struct watcher *watcher_new(void)
+{
+	struct watcher *w = xcalloc(1, sizeof(*w));
+
+	w->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (w->fd < 0)
+		log_warn(NULL, "store.watch.none", KV_Z("error", strerror(errno)));
+	pthread_mutex_init(&w->mutex, NULL);
+	return w;
+}
+
+void watcher_free(struct watcher **watcher)
+{
+	struct watcher *w = *watcher;
+
+	if (!w)
+		return;
+	if (w->fd >= 0)
+		close(w->fd);
+	pthread_mutex_destroy(&w->mutex);
+	free(w);
+	*watcher = NULL;
+}
+
+/* Mutex held for all that follows, as far as it is static. */
+
+static bool add(struct watch *watch, const char *path, uint32_t mask)
+{
+	int fd = store_watcher(watch->account->store)->fd;
+	int wd = fd < 0 ? -1 : inotify_add_watch(fd, path, mask);
+
+	if (wd < 0) {
+		if (errno == ENOSPC)
+			log_warn(NULL, "store.watch.full", KV_Z("account", watch->account->address));
+		return false;
+	}
+	for (unsigned i = 0; i < watch->count; i++)
+		if (watch->wds[i] == wd)
+			return true;
+	if (watch->count == WATCHES_MAX) {
+		inotify_rm_watch(fd, wd);
+		return false;
+	}
+	watch->wds[watch->count++] = wd;
+	return true;
+}
+
+static bool add_below(struct watch *watch, const char *below, uint32_t mask)
+{
+	struct buf path;
+	bool ok;
+
+	buf_init(&path, 8192);
+	ok = buf_appendf(&path, "%s/%s", watch->account->path, below) && buf_z(&path) && add(watch, buf_z(&path), mask);
+	buf_done(&path);
+	return ok;
+}
+
+#define FOLDER_EVENTS (IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ONLYDIR | IN_DONT_FOLLOW)
+
+static void add_folder(struct watch *watch, const char *dir)
+{
+	char below[BOX_PATH_MAX + 16], sub[BOX_PATH_MAX];
+	static const char *const parts[] = { "new", "cur" };
+
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		box_path(sub, dir, parts[i], NULL);
+		snprintf(below, sizeof(below), LAYOUT_MAILDIR "/%s", sub);
+		add_below(watch, below, FOLDER_EVENTS);
+	}
+}
+
+static void add_data(struct watch *watch)
+{
+	/* IN_ATTRIB: the link count of a removed index; the file itself stays while somebody has it open. */
+	watch->has_data = add_below(watch, LAYOUT_INDEX "/data.mdb",
+				    IN_MODIFY | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_DONT_FOLLOW);
+}
+
+static void remove_all(struct watch *watch)
+{
+	int fd = store_watcher(watch->account->store)->fd;
+
+	for (unsigned i = 0; i < watch->count; i++)
+		inotify_rm_watch(fd, watch->wds[i]);
+	watch->count = 0;
+	watch->has_data = false;
+}
+
+static void unlink_user(struct watch *watch, struct maildir_user *user)
+{
+	struct maildir_user **p = &watch->users;
+
+	while (*p && *p != user)
+		p = &(*p)->next_watching;
+	if (*p)
+		*p = user->next_watching;
+	user->watch_tag = NULL;
+}
+
+struct fault maildir_user_watch(struct maildir_user *user, void *user_tag)
+{
+	struct account *a = user->account;
+	struct watcher *w = store_watcher(a->store);
+
+	pthread_mutex_lock(&w->mutex);
+	if (a->watch && user->watch_tag)
+		unlink_user(a->watch, user);
+	if (user_tag && !a->watch) {
+		a->watch = xcalloc(1, sizeof(*a->watch));
+		a->watch->account = a;
+		a->watch->next = w->watches;
+		w->watches = a->watch;
+	}
+	if (user_tag) {
+		if (!a->watch->users) {
+			add_data(a->watch);
+			add_folder(a->watch, ".");
+		}
+		user->watch_tag = user_tag;
+		user->next_watching = a->watch->users;
+		a->watch->users = user;
+	} else if (a->watch && !a->watch->users) {
+		remove_all(a->watch);
+	}
+	pthread_mutex_unlock(&w->mutex);
+	return FAULT_OK;
+}
+
+void watch_drop_user(struct maildir_user *user)
+{
+	(void)!maildir_user_watch(user, NULL).kind;
+}
+
+void watch_renew(struct account *a)
+{
+	struct watcher *w = store_watcher(a->store);
+
+	pthread_mutex_lock(&w->mutex);
+	if (a->watch && a->watch->users)
+		add_data(a->watch);
+	pthread_mutex_unlock(&w->mutex);
+}
+
+void watch_mailbox(struct account *a, const char *dir)
+{
+	struct watcher *w = store_watcher(a->store);
+
+	pthread_mutex_lock(&w->mutex);
+	if (a->watch && a->watch->users)
+		add_folder(a->watch, dir);
+	pthread_mutex_unlock(&w->mutex);
+}
+
+void watch_forget(struct account *a)
+{
+	struct watcher *w = store_watcher(a->store);
+
+	pthread_mutex_lock(&w->mutex);
+	if (a->watch) {
+		struct watch **p = &w->watches;
+		while (*p != a->watch)
+			p = &(*p)->next;
+		*p = a->watch->next;
+		remove_all(a->watch);
+		free(a->watch);
+		a->watch = NULL;
+	}
+	pthread_mutex_unlock(&w->mutex);
+}
+
+int store_watch_fd(struct store *store)
+{
+	return store_watcher(store)->fd;
+}
+
+static void note_event(struct watcher *w, const struct inotify_event *e)
+{
+	for (struct watch *watch = w->watches; watch; watch = watch->next)
+		for (unsigned i = 0; i < watch->count; i++) {
+			/* A full queue has lost events of anybody. */
+			if (watch->wds[i] != e->wd && !(e->mask & IN_Q_OVERFLOW))
+				continue;
+			watch->is_told = true;
+			if (e->mask & IN_IGNORED) {     /* its file is gone, and so is the watch */
+				watch->wds[i] = watch->wds[--watch->count];
+				watch->has_data = false;
+			} else if (e->mask & (IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF)) {
+				watch->has_data = false;
+			}
+			break;
+		}
+}
+
+struct told {
+	void **tags;
+	size_t count, cap;
+};
+
+static void collect(struct watch *watch, struct told *told)
+{
+	if (!watch->has_data && watch->users)
+		add_data(watch);        /* perhaps there is a new index already; if not, opening it adds the watch */
+	for (struct maildir_user *u = watch->users; u; u = u->next_watching) {
+		if (told->count == told->cap) {
+			told->cap = told->cap ? told->cap * 2 : 16;
+			told->tags = xrealloc(told->tags, told->cap * sizeof(*told->tags));
+		}
+		told->tags[told->count++] = u->watch_tag;
+	}
+}
+
+static bool is_watching(struct watcher *w, const void *tag)
+{
+	bool found = false;
+
+	pthread_mutex_lock(&w->mutex);
+	for (struct watch *watch = w->watches; watch && !found; watch = watch->next)
+		for (struct maildir_user *u = watch->users; u && !found; u = u->next_watching)
+			found = u->watch_tag == tag;
+	pthread_mutex_unlock(&w->mutex);
+	return found;
+}
+
+void store_watch_read(struct store *store, void (*fn)(void *arg, void *user_tag), void *arg)
+{
+	struct watcher *w = store_watcher(store);
+	_Alignas(struct inotify_event) char events[16384];
+	struct told told = { 0 };
+	ssize_t n;
+
+	if (w->fd < 0)
+		return;
+	pthread_mutex_lock(&w->mutex);
+	while ((n = read(w->fd, events, sizeof(events))) > 0)
+		for (char *p = events; p < events + n;) {
+			const struct inotify_event *e = (const void *)p;
+			note_event(w, e);
+			p += sizeof(*e) + e->len;
+		}
+	for (struct watch *watch = w->watches; watch; watch = watch->next)
+		if (watch->is_told) {
+			watch->is_told = false;
+			collect(watch, &told);
+		}
+	pthread_mutex_unlock(&w->mutex);
+	/* Outside the lock, so that fn may watch, unwatch and end sessions: then a later tag may be gone by its turn. */
+	for (size_t i = 0; i < told.count; i++)
+		if (is_watching(w, told.tags[i]))
+			fn(arg, told.tags[i]);
+	free(told.tags);
+}
