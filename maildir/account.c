@@ -106,7 +106,7 @@ static struct fault fill_new_maildir(const struct store_conf *conf, int maildir)
 
 	for (size_t i = 0; !f.kind && i < count; i++) {
 		struct sidecar_mailbox s = { .generation = 1, .id = new_mailbox_id(), .uidvalidity = now + (uint32_t)i,
-					     .uid_ceiling = 1 + UID_BLOCK, .special_use = boxes[i].use };
+					     .uid_ceiling = 1, .special_use = boxes[i].use };
 		char dir[LAYOUT_DIR_MAX + 1];
 		if (!layout_dir(sv_z(boxes[i].name), dir))
 			BUG("no folder for %s", boxes[i].name);

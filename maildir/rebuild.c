@@ -622,7 +622,52 @@ struct fault adopt_box_ids(struct kv_txn *kv, uint64_t **ids, size_t *count)
 	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
 }
 
-static struct fault drop_vanished(struct index_txn *t, struct folder_list *known)
+/* The id that a folder's sidecar says; 0 when it has none that can be read. */
+static uint64_t folder_id(struct account *a, const char *dir)
+{
+	char path[BOX_PATH_MAX];
+	struct sidecar_mailbox side;
+	struct buf text;
+	uint64_t id = 0;
+
+	buf_init(&text, SIDECAR_MAX);
+	box_path(path, dir, LAYOUT_MAILBOX_FILE, NULL);
+	if (!files_read(a->maildir, path, &text).kind && !sidecar_mailbox_parse(buf_sv(&text), &side).kind) {
+		id = side.id;
+		sidecar_mailbox_done(&side);
+	}
+	buf_done(&text);
+	return id;
+}
+
+/* A mailbox whose folder is not where it was: renamed, by another program or a process that died, or gone. */
+static struct fault settle_moved(struct index_txn *t, struct index_box *box, const struct folder_list *found)
+{
+	struct index_box other;
+	struct buf name;
+	struct fault f = FAULT_OK;
+
+	buf_init(&name, MAILBOX_NAME_MAX);
+	for (size_t i = 0; i < found->count; i++) {
+		if (folder_id(t->account, found->dirs[i]) != box->id)
+			continue;
+		buf_clear(&name);
+		if (!layout_name(sv_z(found->dirs[i]), &name))
+			break;
+		/* Its name may still belong to a mailbox that moved as well: that one is settled first, or dropped. */
+		f = index_box_find(t->kv, buf_sv(&name), &other);
+		if (!f.kind && other.id != box->id && folder_id(t->account, other.dir) != other.id)
+			f = index_box_drop(t, &other);
+		if (!f.kind || f.kind == FAULT_NOT_FOUND)
+			f = index_box_rename(t, box, buf_sv(&name), sv_z(found->dirs[i]));
+		buf_done(&name);
+		return f;
+	}
+	buf_done(&name);
+	return index_box_drop(t, box);
+}
+
+static struct fault settle_known(struct index_txn *t, const struct folder_list *found, struct folder_list *known)
 {
 	uint64_t *ids = NULL;
 	size_t count = 0;
@@ -630,26 +675,21 @@ static struct fault drop_vanished(struct index_txn *t, struct folder_list *known
 
 	for (size_t i = 0; !f.kind && i < count; i++) {
 		struct index_box box;
-		char path[BOX_PATH_MAX];
-		struct sidecar_mailbox side;
-		struct buf text;
-		bool is_other = false;
 
 		f = index_box_get(t->kv, ids[i], &box);
+		if (f.kind == FAULT_NOT_FOUND) {        /* dropped in favour of another one */
+			f = FAULT_OK;
+			continue;
+		}
 		if (f.kind)
 			break;
-		/* Another mailbox may lie under this name by now: then the sidecar says another id. */
-		buf_init(&text, SIDECAR_MAX);
-		box_path(path, box.dir, LAYOUT_MAILBOX_FILE, NULL);
-		if (!files_read(t->account->maildir, path, &text).kind &&
-		    !sidecar_mailbox_parse(buf_sv(&text), &side).kind) {
-			is_other = side.id != box.id;
-			sidecar_mailbox_done(&side);
-		}
-		buf_done(&text);
-		if (strcmp(box.dir, ".") && (is_other || !load_is_mailbox(t->account, box.dir)))
-			f = index_box_drop(t, &box);
-		else
+		/* A folder without a readable sidecar is still the one we knew: the index can write it anew. */
+		uint64_t id = strcmp(box.dir, ".") && load_is_mailbox(t->account, box.dir) ?
+			      folder_id(t->account, box.dir) : 0;
+		bool is_there = !strcmp(box.dir, ".") || id == box.id || (!id && load_is_mailbox(t->account, box.dir));
+		if (!is_there)
+			f = settle_moved(t, &box, found);
+		if (!f.kind && !index_box_get(t->kv, ids[i], &box).kind)
 			add_folder(known, box.dir);
 	}
 	free(ids);
@@ -664,7 +704,7 @@ static bool is_known(const struct folder_list *known, const char *dir)
 	return false;
 }
 
-/* A folder that the index does not know: renamed (its id is among the dropped rows), restored, or somebody's own. */
+/* A folder that the index does not know: restored, or another program's. */
 static struct fault add_unknown(struct index_txn *t, const char *dir)
 {
 	struct sidecar_mailbox side;
@@ -702,6 +742,8 @@ static struct fault add_unknown(struct index_txn *t, const char *dir)
 	if (!f.kind)
 		f = add_box(t->kv, &r);
 	if (!f.kind)
+		f = replay_log(t->kv, t->account);
+	if (!f.kind)
 		f = index_meta_get(t->kv, &t->meta);
 	t->meta_changed = true;
 	sidecar_mailbox_done(&side);
@@ -714,9 +756,9 @@ struct fault adopt_sync_folders(struct index_txn *t)
 	struct fault f = index_meta_put(t->kv, &t->meta);
 
 	if (!f.kind)
-		f = drop_vanished(t, &known);
-	if (!f.kind)
 		f = files_each(t->account->maildir, ".", list_folder, &found);
+	if (!f.kind)
+		f = settle_known(t, &found, &known);
 	for (size_t i = 0; !f.kind && i < found.count; i++)
 		if (!is_known(&known, found.dirs[i])) {
 			f = index_meta_put(t->kv, &t->meta);
