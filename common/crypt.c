@@ -64,8 +64,8 @@ size_t crypt_hmac(enum crypt_hash hash, struct sv key, struct sv data, uint8_t o
 	if (key.len > INT32_MAX)
 		BUG("key of %zu octets", key.len);
 	/* HMAC() takes a NULL key for "as before": an empty key needs an address. */
-	if (!HMAC(md_of(hash), key.len ? key.p : "", (int)key.len, (const uint8_t *)data.p, data.len,
-	          out, &len))
+	if (!HMAC(md_of(hash), key.len ? key.p : "", (int)key.len, (const uint8_t *)data.p,
+		  data.len, out, &len))
 		BUG("HMAC failed");
 	return len;
 }
@@ -216,8 +216,9 @@ static bool append_private_pem(EVP_PKEY *key, struct buf *out)
 struct fault crypt_key_new(enum crypt_key kind, struct buf *pem, struct buf *public_der)
 {
 	size_t pem_len = pem->len, der_len = public_der->len;
-	EVP_PKEY *key = kind == CRYPT_KEY_ED25519 ? EVP_PKEY_Q_keygen(NULL, NULL, "ED25519")
-	                                          : EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048);
+	EVP_PKEY *key = kind == CRYPT_KEY_ED25519
+				? EVP_PKEY_Q_keygen(NULL, NULL, "ED25519")
+				: EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048);
 
 	if (!key)
 		return fault(FAULT_INTERNAL, "cannot generate a key");

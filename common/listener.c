@@ -15,7 +15,7 @@
 
 #include "common/banned.h"
 
-#define ACCEPTS_PER_TURN 16     /* leaves some to the other workers, and a turn to those who are in */
+#define ACCEPTS_PER_TURN 16 /* leaves some to the other workers, and a turn to those who are in */
 #define BREATH_MS 100           /* pause after running out of descriptors or memory */
 
 /* A peer who came in: what to take back when it is no stranger any more, or gone. */
@@ -37,7 +37,8 @@ static const struct listener_kind *find_kind(const struct listener_kind *kinds, 
 	return NULL;
 }
 
-struct listener_set *listener_set_new(struct conf *conf, const struct listener_kind *kinds, size_t count)
+struct listener_set *listener_set_new(struct conf *conf, const struct listener_kind *kinds,
+				      size_t count)
 {
 	struct listener_set *set = xcalloc(1, sizeof(*set));
 
@@ -55,8 +56,11 @@ struct listener_set *listener_set_new(struct conf *conf, const struct listener_k
 		row->set = set;
 		row->name = xstrdup(from->name);
 		row->path = from->path ? xstrdup(from->path) : NULL;
-		row->listener = (struct listener){ .kind = kind, .name = row->name, .path = row->path,
-		                                   .tls = from->tls, .fd = -1 };
+		row->listener = (struct listener){ .kind = kind,
+						   .name = row->name,
+						   .path = row->path,
+						   .tls = from->tls,
+						   .fd = -1 };
 		if (from->path) {
 			row->listener.at.family = NET_UNIX;
 			continue;
@@ -139,7 +143,8 @@ static uint64_t *count_in(struct visitor *v, const struct netaddr *peer, const s
 {
 	struct listener_set *set = v->set;
 	const struct conf_limits *limits = &set->conf->limits;
-	uint64_t per_minute = row->listener.kind->kind == LISTENER_MX ? limits->rate_mx : limits->rate_other;
+	uint64_t per_minute =
+		row->listener.kind->kind == LISTENER_MX ? limits->rate_mx : limits->rate_other;
 
 	if (counts_total(set->counts) >= limits->prelogin_total)
 		return &set->stats.refused_total;
@@ -155,9 +160,11 @@ static uint64_t *count_in(struct visitor *v, const struct netaddr *peer, const s
 		bool is_new_known = counts_add(set->counts, COUNT_RATE, v->address);
 		if (!is_new_known || counts_get(set->counts, COUNT_RATE, v->address) > per_minute)
 			return &set->stats.refused_rate;
-		if (counts_get(set->counts, COUNT_STRANGERS, v->address) >= limits->prelogin_per_address)
+		if (counts_get(set->counts, COUNT_STRANGERS, v->address) >=
+		    limits->prelogin_per_address)
 			return &set->stats.refused_address;
-		if (counts_get(set->counts, COUNT_STRANGERS, v->network) >= limits->prelogin_per_network)
+		if (counts_get(set->counts, COUNT_STRANGERS, v->network) >=
+		    limits->prelogin_per_network)
 			return &set->stats.refused_network;
 		if (!counts_add(set->counts, COUNT_STRANGERS, v->address))
 			return &set->stats.refused_address;
@@ -196,8 +203,9 @@ static void refuse(struct row *row, int fd, const struct netaddr *peer, uint64_t
 	/* One line per power of two: a flood must not fill the disk with words about it. */
 	if ((*counter & (*counter + 1)) == 0)
 		log_warn(NULL, "listener.refused", KV_Z("listener", row->name),
-		         KV_SV("peer", netaddr_text(peer, text)),
-		         KV_Z("limit", refusal_name(row->set, counter)), KV_U64("count", *counter + 1));
+			 KV_SV("peer", netaddr_text(peer, text)),
+			 KV_Z("limit", refusal_name(row->set, counter)),
+			 KV_U64("count", *counter + 1));
 	++*counter;
 	turn_away(row, fd);
 }
@@ -226,7 +234,8 @@ static void let_in(struct row *row, int fd, const struct netaddr *peer)
 	struct fault f = stream_new(set->loop, fd, &set->limits, NULL, NULL, &s);
 
 	if (f.kind) {
-		log_error(NULL, "listener.stream_failed", KV_Z("listener", row->name), KV_FAULT("fault", f));
+		log_error(NULL, "listener.stream_failed", KV_Z("listener", row->name),
+			  KV_FAULT("fault", f));
 		on_visitor_gone(v);
 		return;
 	}

@@ -88,7 +88,8 @@ static bool bind_unix(int fd, const char *path, const union socket_name *name, s
 	struct stat st;
 
 	if (bind(fd, &name->sa, len)) {
-		if (errno != EADDRINUSE || lstat(path, &st) || !S_ISSOCK(st.st_mode) || !is_abandoned(name, len)) {
+		if (errno != EADDRINUSE || lstat(path, &st) || !S_ISSOCK(st.st_mode) ||
+		    !is_abandoned(name, len)) {
 			errno = EADDRINUSE;
 			return false;
 		}
@@ -124,7 +125,8 @@ static struct fault bind_row(struct row *row)
 	} else {
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 		if (name.sa.sa_family == AF_INET6)
-			setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, row->is_any ? &off : &on, sizeof(on));
+			setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, row->is_any ? &off : &on,
+				   sizeof(on));
 		is_bound = !bind(fd, &name.sa, len);
 	}
 	if (!is_bound || listen(fd, BACKLOG)) {
@@ -167,13 +169,15 @@ static void adopt(struct row *row, int fd, const struct netaddr *at)
 }
 
 /* Is the passed socket the one this row means? */
-static bool is_meant(const struct row *row, struct sv name, const struct netaddr *at, const char *path)
+static bool is_meant(const struct row *row, struct sv name, const struct netaddr *at,
+		     const char *path)
 {
 	if (sv_eq(name, sv_z(row->name)))
 		return true;
 	if (row->path)
 		return at->family == NET_UNIX && strcmp(path, row->path) == 0;
-	return at->port && at->port == row->listener.at.port && netaddr_eq_ip(at, &row->listener.at);
+	return at->port && at->port == row->listener.at.port &&
+	       netaddr_eq_ip(at, &row->listener.at);
 }
 
 static void take_passed_sockets(struct listener_set *set)
@@ -195,13 +199,15 @@ static void take_passed_sockets(struct listener_set *set)
 		if (!listens_at(fd, &at, path))
 			continue;
 		for (size_t i = 0; i < set->count && !is_taken; i++) {
-			if (set->rows[i].listener.fd < 0 && is_meant(&set->rows[i], name, &at, path)) {
+			if (set->rows[i].listener.fd < 0 &&
+			    is_meant(&set->rows[i], name, &at, path)) {
 				adopt(&set->rows[i], fd, &at);
 				is_taken = true;
 			}
 		}
 		if (!is_taken)
-			log_warn(NULL, "listener.passed_unused", KV_SV("name", name), KV_U64("fd", (uint64_t)fd));
+			log_warn(NULL, "listener.passed_unused", KV_SV("name", name),
+				 KV_U64("fd", (uint64_t)fd));
 	}
 	/* They are ours now, not our children's. */
 	unsetenv("LISTEN_PID");
@@ -268,8 +274,8 @@ struct fault listener_import(struct listener_set *set, struct sv text, unsigned 
 		struct netaddr at;
 		uint32_t fd;
 
-		if (equals == SIZE_MAX || !sv_to_u32(sv_sub(line, equals + 1, SIZE_MAX), &fd) || fd > INT32_MAX ||
-		    fcntl((int)fd, F_GETFD) < 0)
+		if (equals == SIZE_MAX || !sv_to_u32(sv_sub(line, equals + 1, SIZE_MAX), &fd) ||
+		    fd > INT32_MAX || fcntl((int)fd, F_GETFD) < 0)
 			return fault(FAULT_INVALID, "not a list of listening sockets");
 		if (!equals) {
 			struct fault f = counts_open((int)fd, worker, &set->counts);
@@ -282,7 +288,7 @@ struct fault listener_import(struct listener_set *set, struct sv text, unsigned 
 		if (row && row->listener.fd < 0 && listens_at((int)fd, &at, path))
 			adopt(row, (int)fd, &at);
 		else
-			close((int)fd); /* the file has changed since: nobody here serves this one */
+			close((int)fd); /* the file has changed: nobody here serves this one */
 	}
 	return set->counts ? FAULT_OK : fault(FAULT_INVALID, "no connection counters");
 }

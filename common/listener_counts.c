@@ -20,7 +20,7 @@
 
 #define MAGIC 0x706f7374726f6f6dull     /* "postroom" */
 #define BUCKET 8
-#define STRANGER_SLOTS (32u << 10)      /* for 8192 strangers under two keys each, half full at most */
+#define STRANGER_SLOTS (32u << 10) /* for 8192 strangers under two keys each, half full at most */
 #define RATE_SLOTS (16u << 10)
 
 struct slot {
@@ -53,7 +53,8 @@ struct listener_counts {
 
 static struct fault map(int fd, struct listener_counts **out)
 {
-	char *memory = mmap(NULL, MEMORY_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	char *memory =
+		mmap(NULL, MEMORY_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
 
 	if (memory == MAP_FAILED) {
 		struct fault f = fault_errno("map", "connection counters");
@@ -94,11 +95,13 @@ static void be_worker(struct listener_counts *counts, unsigned worker)
 	counts->mine = &counts->parts[worker];
 	/* Given back to the kernel, which has zeroes instead. */
 	if (fallocate(counts->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-	              (off_t)(HEAD_SIZE + worker * sizeof(struct part)), (off_t)sizeof(struct part)))
+		      (off_t)(HEAD_SIZE + worker * sizeof(struct part)),
+		      (off_t)sizeof(struct part)))
 		memset((void *)counts->mine, 0, sizeof(*counts->mine));
 	uint32_t parts = atomic_load(&counts->head->parts);
 
-	while (parts < worker + 1 && !atomic_compare_exchange_weak(&counts->head->parts, &parts, worker + 1))
+	while (parts < worker + 1 &&
+	       !atomic_compare_exchange_weak(&counts->head->parts, &parts, worker + 1))
 		continue;
 }
 
@@ -151,7 +154,8 @@ uint64_t counts_key(const struct listener_counts *counts, const struct netaddr *
 {
 	uint8_t hash[CRYPT_HASH_MAX];
 	uint64_t key;
-	struct sv secret = sv_from((const char *)counts->head->hash_key, sizeof(counts->head->hash_key));
+	struct sv secret =
+		sv_from((const char *)counts->head->hash_key, sizeof(counts->head->hash_key));
 
 	/* Keyed, so that nobody can choose addresses that meet in one bucket. */
 	crypt_hmac(CRYPT_SHA256, secret, sv_from((const char *)a->ip, sizeof(a->ip)), hash);
@@ -168,9 +172,11 @@ static const struct slot *bucket_of(const struct part *part, enum count_table ta
 }
 
 /* What a slot counts for key at present. */
-static uint32_t value_of(const struct listener_counts *counts, const struct slot *slot, enum count_table table)
+static uint32_t value_of(const struct listener_counts *counts, const struct slot *slot,
+			 enum count_table table)
 {
-	if (table == COUNT_RATE && atomic_load_explicit(&slot->minute, memory_order_relaxed) != counts->minute)
+	if (table == COUNT_RATE &&
+	    atomic_load_explicit(&slot->minute, memory_order_relaxed) != counts->minute)
 		return 0;
 	return atomic_load_explicit(&slot->count, memory_order_relaxed);
 }

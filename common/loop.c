@@ -113,7 +113,8 @@ void timer_start_ms(struct timer *t, uint64_t delay_ms)
 	if (!t->place) {
 		if (loop->timer_count == loop->timer_cap) {
 			loop->timer_cap = loop->timer_cap ? 2 * loop->timer_cap : 64;
-			loop->timers = xrealloc(loop->timers, loop->timer_cap * sizeof(*loop->timers));
+			loop->timers =
+				xrealloc(loop->timers, loop->timer_cap * sizeof(*loop->timers));
 		}
 		t->place = ++loop->timer_count;
 	}
@@ -291,7 +292,7 @@ void loop_run(struct loop *loop)
 
 static void on_patience_end(struct timer *t)
 {
-	uv_stop(&t->loop->uv);          /* timers run before the wait, too: it must not begin then */
+	uv_stop(&t->loop->uv); /* timers run before the wait, too: it must not begin then */
 }
 
 void loop_run_once(struct loop *loop, uint32_t wait_ms)

@@ -22,7 +22,7 @@ struct loop {
 	struct deferred *deferred, **deferred_end;
 	struct loop_member *members;
 	struct work_pool *work;
-	char *scratch;                  /* LOOP_SCRATCH octets for whoever reads a socket right now, or NULL */
+	char *scratch; /* LOOP_SCRATCH octets for whoever reads a socket right now, or NULL */
 	bool is_stopping, is_ending;
 };
 

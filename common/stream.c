@@ -20,7 +20,6 @@
 #define CLOSE_MAX_MS 60000      /* for everything that a graceful end has to do */
 #define LINGER_MS 2000          /* of it, for input that is still on its way */
 #define LINGER_MAX ((size_t)256 << 10)
-#define SMALL_INPUT 4096        /* so much leftover is copied rather than kept apart */
 
 const struct stream_limits stream_limits_default = {
 	.input_max = 8 << 10,
@@ -32,143 +31,7 @@ const struct stream_limits stream_limits_default = {
 	.keepalive_ms = 120000,
 };
 
-enum phase {
-	PHASE_CLEAR,
-	PHASE_GO_AHEAD, /* the last octets in clear are on their way; nothing is read */
-	PHASE_HANDSHAKE,
-	PHASE_TLS,
-};
-
-/* What the owner's stream_close() left to do. */
-enum farewell {
-	FAREWELL_NOT_YET,
-	FAREWELL_FLUSH,
-	FAREWELL_NOTIFY,        /* TLS close_notify */
-	FAREWELL_LINGER,
-	FAREWELL_DONE,          /* handles are closing */
-};
-
-struct stream {
-	uv_poll_t poll;
-	struct loop *loop;
-	struct loop_member member;
-	struct deferred soon;           /* a turn without an event of the socket */
-	struct timer timer;             /* the earliest of all deadlines, looked at lazily */
-	const struct stream_events *events;     /* NULL: nobody listens (any more) */
-	void *user;
-	struct stream_limits limits;
-	int fd;
-	struct tls_conn *tls;
-
-	/* Input that was not taken: in `in`, or, during a turn, in the loop's scratch. */
-	struct sv input;
-	struct buf in;
-	/* Output that was not sent: out from out_at on. */
-	struct buf out;
-	size_t out_at;
-	size_t clear_left;              /* of it, what goes out before the handshake */
-
-	uint64_t octets_in, octets_out;
-	uint64_t quiet_ms;              /* since when nothing was heard, sent or worked on */
-	uint64_t progress_ms;           /* since when the peer has not taken output, or the handshake runs */
-	uint64_t closing_ms;
-	size_t lingered;
-	uint32_t idle_ms;
-
-	enum phase phase;
-	enum farewell farewell;
-	enum stream_end end;
-	uint8_t polled;                 /* events the socket is watched for */
-	uint8_t read_wants, write_wants;        /* what the next attempt waits for */
-	bool is_turning;                /* inside turn() */
-	bool is_paused;
-	bool is_offer_due;              /* on_input has not seen this yet */
-	bool is_choked;                 /* was above output_high: input may wait for being offered */
-	bool is_full;                   /* on_writable is owed */
-	bool is_end_told;
-	bool is_unwanted;               /* readable, and we are not reading */
-	bool has_more;                  /* TLS may hold input that the socket does not know of */
-	bool is_owned;                  /* stream_close() was not called yet */
-	bool is_gone;                   /* the handle is closed */
-	char detail[96];
-	struct netaddr peer, local;
-	void (*gone)(void *arg);
-	void *gone_arg;
-};
-
-/* --- the way down: socket or TLS. What sits between this and the buffers (RFC 4978) goes here. ---
- * */
-
-enum io { IO_DONE, IO_WAIT, IO_EOF, IO_CUT, IO_RESET, IO_BROKEN };
-
-static enum io from_tls(struct stream *s, enum tls_io result, uint8_t *wants)
-{
-	switch (result) {
-	case TLS_DONE:       return IO_DONE;
-	case TLS_WANT_READ:  *wants = UV_READABLE; return IO_WAIT;
-	case TLS_WANT_WRITE: *wants = UV_WRITABLE; return IO_WAIT;
-	case TLS_CLOSED:     return IO_EOF;
-	case TLS_CUT:        snprintf(s->detail, sizeof(s->detail), "no close_notify"); return IO_CUT;
-	case TLS_RESET:
-	case TLS_FAILED:
-		snprintf(s->detail, sizeof(s->detail), "%s", tls_error(s->tls));
-		return result == TLS_RESET ? IO_RESET : IO_BROKEN;
-	}
-	BUG("TLS result %d", result);
-}
-
-static enum io from_errno(struct stream *s, int e, uint8_t event, uint8_t *wants)
-{
-	if (e == EAGAIN || e == EWOULDBLOCK) {
-		*wants = event;
-		return IO_WAIT;
-	}
-	snprintf(s->detail, sizeof(s->detail), "%s", strerrordesc_np(e));
-	return IO_RESET;
-}
-
-/* IO_DONE: at least one octet was read. */
-static enum io read_some(struct stream *s, char *p, size_t n, size_t *done)
-{
-	ssize_t got;
-
-	s->read_wants = UV_READABLE;
-	*done = 0;
-	if (s->phase == PHASE_TLS)
-		return from_tls(s, tls_read(s->tls, p, n, done), &s->read_wants);
-	do
-		got = recv(s->fd, p, n, 0);
-	while (got < 0 && errno == EINTR);
-	if (got < 0)
-		return from_errno(s, errno, UV_READABLE, &s->read_wants);
-	*done = (size_t)got;
-	return got ? IO_DONE : IO_EOF;
-}
-
-static enum io write_some(struct stream *s, const char *p, size_t n, size_t *done)
-{
-	ssize_t put;
-
-	s->write_wants = UV_WRITABLE;
-	*done = 0;
-	if (s->phase == PHASE_TLS)
-		return from_tls(s, tls_write(s->tls, p, n, done), &s->write_wants);
-	do
-		put = send(s->fd, p, n, MSG_NOSIGNAL);
-	while (put < 0 && errno == EINTR);
-	if (put < 0)
-		return from_errno(s, errno, UV_WRITABLE, &s->write_wants);
-	*done = (size_t)put;
-	return IO_DONE;
-}
-
 /* --- the end --- */
-
-static void drop_output(struct stream *s)
-{
-	buf_done(&s->out);
-	s->out_at = s->clear_left = 0;
-}
 
 static void free_when_unused(struct stream *s)
 {
@@ -200,186 +63,17 @@ static void destroy(struct stream *s)
 	timer_stop(&s->timer);
 	deferred_cancel(&s->soon);
 	loop_leave(&s->member);
-	drop_output(s);
+	stream_drop_output(s);
 	uv_poll_stop(&s->poll);
 	tls_conn_free(&s->tls);
 	uv_close((uv_handle_t *)&s->poll, on_poll_closed);
 }
 
-static bool is_ended_hard(const struct stream *s)
-{
-	return s->end != STREAM_OPEN && s->end != STREAM_EOF && s->end != STREAM_IDLE;
-}
-
-/* The first reason counts. */
-static void end(struct stream *s, enum stream_end why, const char *detail)
-{
-	if (s->end != STREAM_OPEN && !(s->end == STREAM_EOF || s->end == STREAM_IDLE))
-		return;
-	s->end = why;
-	if (detail)
-		snprintf(s->detail, sizeof(s->detail), "%s", detail);
-	if (is_ended_hard(s))
-		drop_output(s);
-}
-
-static void end_by_io(struct stream *s, enum io result)
-{
-	switch (result) {
-	case IO_EOF:    end(s, STREAM_EOF, "end of input"); break;
-	case IO_CUT:    end(s, STREAM_TRUNCATED, NULL); break;
-	case IO_RESET:  end(s, STREAM_RESET, NULL); break;
-	case IO_BROKEN: end(s, STREAM_TLS_FAILED, NULL); break;
-	case IO_DONE:
-	case IO_WAIT:   break;
-	}
-}
-
-/* --- output --- */
-
-static bool is_choked(const struct stream *s)
-{
-	return stream_pending(s) > s->limits.output_high;
-}
-
-size_t stream_pending(const struct stream *s)
-{
-	return s->out.len - s->out_at;
-}
-
-bool stream_has_room(const struct stream *s)
-{
-	return stream_pending(s) <= s->limits.output_low;
-}
-
-/* Send what the kernel takes. */
-static void flush(struct stream *s)
-{
-	size_t todo;
-
-	while ((todo = s->phase == PHASE_GO_AHEAD ? s->clear_left : stream_pending(s))) {
-		size_t done;
-		enum io result = write_some(s, s->out.p + s->out_at, todo, &done);
-
-		if (result != IO_DONE) {
-			end_by_io(s, result);
-			return;
-		}
-		s->out_at += done;
-		s->octets_out += done;
-		if (s->clear_left)
-			s->clear_left -= done;
-		s->progress_ms = s->quiet_ms = loop_now_ms(s->loop);
-	}
-	s->write_wants = 0;
-	if (!stream_pending(s))
-		drop_output(s);
-}
-
-/* Send, and see what that makes possible again. */
-static void send_on(struct stream *s)
-{
-	flush(s);
-	if (s->is_choked && !is_choked(s)) {
-		s->is_choked = false;
-		s->is_offer_due = true;
-		if (s->farewell != FAREWELL_DONE)
-			deferred_call(&s->soon);
-	}
-}
-
-/* --- input --- */
-
-static bool wants_input(const struct stream *s)
-{
-	return s->events && s->end == STREAM_OPEN && !s->is_paused && !is_choked(s) &&
-	       (s->phase == PHASE_CLEAR || s->phase == PHASE_TLS) &&
-	       s->input.len < s->limits.input_max;
-}
-
-static char *scratch_of(struct loop *loop)
-{
-	if (!loop->scratch)
-		loop->scratch = xmalloc(LOOP_SCRATCH);
-	return loop->scratch;
-}
-
-/* Read once, as much as limit and scratch allow. Input begins in the scratch, which costs no memory
- * if the session takes all of it; what it leaves is kept by settle(). */
-static void fill(struct stream *s)
-{
-	size_t have = s->input.len, room = s->limits.input_max - have;
-	enum io result = IO_DONE;
-	char *at;
-
-	if (have <= SMALL_INPUT) {
-		at = scratch_of(s->loop);
-		if (have)
-			memcpy(at, s->input.p, have);
-		buf_done(&s->in);
-		if (room > LOOP_SCRATCH - have)
-			room = LOOP_SCRATCH - have;
-		s->input = sv_from(at, have);
-		at += have;
-	} else {
-		/* Little by little behind what is there: the buffer doubles, so this is linear. */
-		buf_consume(&s->in, (size_t)(s->input.p - s->in.p));
-		if (room > LOOP_SCRATCH / 4)
-			room = LOOP_SCRATCH / 4;
-		if (!buf_reserve(&s->in, room))
-			BUG("no room for input");
-		s->input = buf_sv(&s->in);
-		at = s->in.p + have;
-	}
-	while (room && result == IO_DONE) {
-		size_t done;
-
-		result = read_some(s, at, room, &done);
-		at += done;
-		room -= done;
-		s->input.len += done;
-		s->octets_in += done;
-		if (s->phase != PHASE_TLS)
-			break;          /* one call gives all there is; TLS gives records */
-	}
-	/* Octets inside TLS wake nobody: go on until it says that it has none. */
-	s->has_more = s->phase == PHASE_TLS && result == IO_DONE;
-	if (have > SMALL_INPUT)
-		s->in.len = s->input.len;
-	if (s->input.len > have) {
-		s->is_offer_due = true;
-		s->quiet_ms = loop_now_ms(s->loop);
-	}
-	end_by_io(s, result);
-}
-
-/* The turn is over: keep what the session left, in no more memory than it needs. */
-static void settle(struct stream *s)
-{
-	bool is_kept = s->in.p && s->input.p >= s->in.p && s->input.p <= s->in.p + s->in.len;
-
-	if (!s->input.len) {
-		buf_done(&s->in);
-		s->input = SV_NONE;
-		return;
-	}
-	if (is_kept && s->input.len > s->in.cap / 4)
-		return;
-	struct buf kept;
-
-	buf_init(&kept, SIZE_MAX / 2);
-	if (!buf_append(&kept, s->input))
-		BUG("no room for input");
-	buf_done(&s->in);
-	s->in = kept;
-	s->input = buf_sv(&s->in);
-}
-
 bool stream_input_is_ready(const struct stream *s)
 {
-	return s->input.len && s->events && !s->is_paused && !s->is_end_told && !is_choked(s) &&
-	       s->phase != PHASE_GO_AHEAD && s->phase != PHASE_HANDSHAKE &&
-	       (!is_ended_hard(s) || s->end == STREAM_TRUNCATED);
+	return s->input.len && s->events && !s->is_paused && !s->is_end_told &&
+	       !stream_is_choked(s) && s->phase != PHASE_GO_AHEAD && s->phase != PHASE_HANDSHAKE &&
+	       (!stream_is_cut(s) || s->end == STREAM_TRUNCATED);
 }
 
 /* Tell the session what there is to tell. It may close the stream in each of these calls. */
@@ -393,7 +87,8 @@ static void tell(struct stream *s)
 		return;
 	/* A job may still be answering what came before the end, or the rest of the input has not
 	 * been offered because the output is full. */
-	if (!is_ended_hard(s) && (s->is_paused || is_choked(s) || s->phase == PHASE_GO_AHEAD))
+	if (!stream_is_cut(s) &&
+	    (s->is_paused || stream_is_choked(s) || s->phase == PHASE_GO_AHEAD))
 		return;
 	s->is_end_told = true;
 	s->events->on_end(s, s->end, s->user);
@@ -414,8 +109,8 @@ static bool is_shaking_hands(const struct stream *s)
 
 static bool may_be_idle(const struct stream *s)
 {
-	return s->idle_ms && s->events && !s->is_paused && s->end == STREAM_OPEN && !stream_pending(s) &&
-	       !is_shaking_hands(s);
+	return s->idle_ms && s->events && !s->is_paused && s->end == STREAM_OPEN &&
+	       !stream_pending(s) && !is_shaking_hands(s);
 }
 
 /* When the first deadline is over; UINT64_MAX for never. */
@@ -424,12 +119,13 @@ static uint64_t next_deadline(const struct stream *s)
 	uint64_t first_ms = UINT64_MAX;
 
 	if (s->farewell != FAREWELL_NOT_YET) {
-		sooner(&first_ms, s->closing_ms, s->farewell == FAREWELL_LINGER ? LINGER_MS : CLOSE_MAX_MS);
+		sooner(&first_ms, s->closing_ms,
+		       s->farewell == FAREWELL_LINGER ? LINGER_MS : CLOSE_MAX_MS);
 		if (stream_pending(s))
 			sooner(&first_ms, s->progress_ms, s->limits.stall_ms);
 		return first_ms;
 	}
-	if (is_ended_hard(s))
+	if (stream_is_cut(s))
 		return first_ms;
 	if (is_shaking_hands(s))
 		sooner(&first_ms, s->progress_ms, s->limits.handshake_ms);
@@ -445,7 +141,7 @@ static void arm_timer(struct stream *s)
 	uint64_t first_ms = next_deadline(s), now = loop_now_ms(s->loop);
 
 	if (first_ms == UINT64_MAX)
-		return;         /* an old deadline is looked at when it comes, and found to be none */
+		return; /* an old deadline is looked at when it comes, and found to be none */
 	if (timer_is_running(&s->timer) && s->timer.looked_at_ms <= first_ms)
 		return;
 	timer_start_ms(&s->timer, first_ms > now ? first_ms - now : 0);
@@ -476,7 +172,7 @@ static void watch_and_wait(struct stream *s)
 {
 	uint8_t wanted = 0;
 
-	if (is_ended_hard(s) && s->farewell == FAREWELL_NOT_YET) {
+	if (stream_is_cut(s) && s->farewell == FAREWELL_NOT_YET) {
 		if (s->polled)
 			uv_poll_stop(&s->poll);
 		s->polled = 0;
@@ -484,7 +180,7 @@ static void watch_and_wait(struct stream *s)
 	}
 	if (s->phase == PHASE_HANDSHAKE)
 		wanted = s->read_wants;
-	else if (wants_input(s))
+	else if (stream_wants_input(s))
 		wanted = s->read_wants ? s->read_wants : UV_READABLE;
 	if (s->farewell == FAREWELL_NOTIFY)
 		wanted |= s->write_wants;
@@ -494,19 +190,19 @@ static void watch_and_wait(struct stream *s)
 		wanted |= s->write_wants ? s->write_wants : UV_WRITABLE;
 	watch(s, wanted);
 	arm_timer(s);
-	if (s->has_more && wants_input(s))
+	if (s->has_more && stream_wants_input(s))
 		deferred_call(&s->soon);
 }
 
 static void shake_hands(struct stream *s)
 {
-	enum io result = from_tls(s, tls_handshake(s->tls), &s->read_wants);
+	enum io result = stream_handshake(s);
 
 	if (result == IO_WAIT)
 		return;
 	if (result != IO_DONE) {
 		/* Whatever cut it short: nothing was agreed on. */
-		end(s, result == IO_RESET ? STREAM_RESET : STREAM_TLS_FAILED,
+		stream_end_with(s, result == IO_RESET ? STREAM_RESET : STREAM_TLS_FAILED,
 		    result == IO_EOF || result == IO_CUT ? "closed during the handshake" : NULL);
 		return;
 	}
@@ -528,10 +224,11 @@ static void linger(struct stream *s)
 
 	for (int i = 0; i < 4 && result == IO_DONE; i++) {
 		/* The raw socket: TLS is over, and what still comes is not looked at. */
-		ssize_t got = recv(s->fd, scratch_of(s->loop), LOOP_SCRATCH, 0);
+		ssize_t got = recv(s->fd, stream_scratch(s->loop), LOOP_SCRATCH, 0);
 		done = got > 0 ? (size_t)got : 0;
 		s->lingered += done;
-		if (!got || (got < 0 && errno != EAGAIN && errno != EINTR) || s->lingered > LINGER_MAX) {
+		if (!got || (got < 0 && errno != EAGAIN && errno != EINTR) ||
+		    s->lingered > LINGER_MAX) {
 			destroy(s);
 			return;
 		}
@@ -542,7 +239,7 @@ static void linger(struct stream *s)
 
 static void say_farewell(struct stream *s)
 {
-	if (is_ended_hard(s)) {
+	if (stream_is_cut(s)) {
 		destroy(s);
 		return;
 	}
@@ -552,8 +249,7 @@ static void say_farewell(struct stream *s)
 		s->farewell = FAREWELL_NOTIFY;
 	}
 	if (s->farewell == FAREWELL_NOTIFY) {
-		if (s->phase == PHASE_TLS &&
-		    from_tls(s, tls_say_goodbye(s->tls), &s->write_wants) == IO_WAIT)
+		if (stream_say_goodbye(s) == IO_WAIT)
 			return;
 		if (shutdown(s->fd, SHUT_WR) || s->end == STREAM_EOF) {
 			destroy(s);
@@ -573,29 +269,29 @@ static void turn(struct stream *s, int events)
 		return;
 	s->is_turning = true;
 	if (s->phase == PHASE_GO_AHEAD) {
-		send_on(s);
-		if (!s->clear_left && !is_ended_hard(s)) {
+		stream_send(s);
+		if (!s->clear_left && !stream_is_cut(s)) {
 			s->phase = PHASE_HANDSHAKE;
 			s->write_wants = 0;
 			events |= UV_READABLE;
 		}
 	}
-	if (s->phase == PHASE_HANDSHAKE && !is_ended_hard(s))
+	if (s->phase == PHASE_HANDSHAKE && !stream_is_cut(s))
 		shake_hands(s);
 	else if (s->phase != PHASE_GO_AHEAD && s->write_wants & events)
-		send_on(s);
-	if (wants_input(s)) {
+		stream_send(s);
+	if (stream_wants_input(s)) {
 		uint8_t wants = s->read_wants ? s->read_wants : UV_READABLE;
 
 		if (wants & events || s->has_more)
-			fill(s);
+			stream_fill(s);
 	} else if (events & UV_READABLE) {
 		s->is_unwanted = true;
 	}
 	tell(s);
-	settle(s);
+	stream_settle(s);
 	if (!s->write_wants && (s->phase == PHASE_CLEAR || s->phase == PHASE_TLS))
-		send_on(s);
+		stream_send(s);
 	if (s->events && s->end != STREAM_OPEN)
 		tell(s);        /* sending failed just now */
 	if (s->events && s->is_full && stream_has_room(s) && !s->is_end_told) {
@@ -624,12 +320,12 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 		socklen_t len = sizeof(e);
 
 		s->polled = 0;
-		if (wants_input(s))
+		if (stream_wants_input(s))
 			turn(s, UV_READABLE | UV_WRITABLE);
-		if (s->octets_in != was || s->farewell == FAREWELL_DONE || is_ended_hard(s))
+		if (s->octets_in != was || s->farewell == FAREWELL_DONE || stream_is_cut(s))
 			return;
 		getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &e, &len);
-		end(s, STREAM_RESET, e ? strerrordesc_np(e) : "socket error");
+		stream_end_with(s, STREAM_RESET, e ? strerrordesc_np(e) : "socket error");
 		turn(s, 0);
 		return;
 	}
@@ -654,11 +350,11 @@ static void on_timer(struct timer *t)
 		return;
 	}
 	if (is_shaking_hands(s))
-		end(s, STREAM_TLS_SLOW, "no handshake in time");
+		stream_end_with(s, STREAM_TLS_SLOW, "no handshake in time");
 	else if (stream_pending(s))
-		end(s, STREAM_STALLED, "output not read in time");
+		stream_end_with(s, STREAM_STALLED, "output not read in time");
 	else
-		end(s, STREAM_IDLE, "silent for too long");
+		stream_end_with(s, STREAM_IDLE, "silent for too long");
 	turn(s, 0);
 }
 
@@ -675,7 +371,13 @@ static void on_loop_end(struct loop_member *m)
 {
 	struct stream *s = CONTAINER_OF(m, struct stream, member);
 
-	end(s, STREAM_RESET, "the process is ending");
+	/* Last words, as far as the kernel takes them at once. */
+	if ((s->phase == PHASE_CLEAR || s->phase == PHASE_TLS) && !stream_is_cut(s)) {
+		stream_send(s);
+		if (!stream_pending(s))
+			(void)stream_say_goodbye(s);
+	}
+	stream_end_with(s, STREAM_RESET, "the process is ending");
 	s->is_turning = true;
 	tell(s);
 	s->is_turning = false;
@@ -762,7 +464,7 @@ void stream_close(struct stream **ps, bool is_graceful)
 		return;
 	}
 	s->input = SV_NONE;
-	if (!is_graceful || is_ended_hard(s) || s->phase == PHASE_HANDSHAKE) {
+	if (!is_graceful || stream_is_cut(s) || s->phase == PHASE_HANDSHAKE) {
 		destroy(s);
 		return;
 	}
@@ -822,7 +524,7 @@ static bool may_queue(struct stream *s, size_t n)
 
 static bool is_writable(const struct stream *s)
 {
-	return s->farewell == FAREWELL_NOT_YET && !is_ended_hard(s);
+	return s->farewell == FAREWELL_NOT_YET && !stream_is_cut(s);
 }
 
 static void queued(struct stream *s, size_t before)
@@ -831,7 +533,7 @@ static void queued(struct stream *s, size_t before)
 		s->progress_ms = loop_now_ms(s->loop);
 	if (!stream_has_room(s))
 		s->is_full = true;
-	if (is_choked(s))
+	if (stream_is_choked(s))
 		s->is_choked = true;
 	ask_for_turn(s);
 }
@@ -884,7 +586,7 @@ bool stream_write_buf(struct stream *s, struct buf *b)
 		buf_done(b);
 		return true;
 	}
-	drop_output(s);
+	stream_drop_output(s);
 	s->out.p = b->p;
 	s->out.len = b->len;
 	s->out.cap = b->cap;
@@ -905,7 +607,8 @@ uint64_t stream_idle_ms(const struct stream *s)
 	return s->is_paused ? 0 : loop_now_ms(s->loop) - s->quiet_ms;
 }
 
-struct fault stream_start_tls(struct stream *s, struct tls_server *server, const struct tls_role *role)
+struct fault stream_start_tls(struct stream *s, struct tls_server *server,
+			      const struct tls_role *role)
 {
 	if (s->phase != PHASE_CLEAR)
 		return fault(FAULT_INVALID, "TLS is on already");

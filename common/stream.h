@@ -32,13 +32,13 @@ struct tls_conn;
 /* Why a stream ended. */
 enum stream_end {
 	STREAM_OPEN = 0,
-	STREAM_EOF,             /* the peer sends no more; it may still read: answer, then close */
-	STREAM_IDLE,            /* the peer was silent for too long: say goodbye, then close */
-	STREAM_RESET,           /* the connection is gone */
-	STREAM_STALLED,         /* the peer did not read its output for too long */
-	STREAM_TLS_FAILED,      /* handshake refused, or the peer broke the TLS protocol */
-	STREAM_TLS_SLOW,        /* handshake not done in time */
-	STREAM_TRUNCATED,       /* TLS ended without close_notify (RFC 8446 §6.1): input was cut off */
+	STREAM_EOF,        /* the peer sends no more; it may still read: answer, then close */
+	STREAM_IDLE,       /* the peer was silent for too long: say goodbye, then close */
+	STREAM_RESET,      /* the connection is gone */
+	STREAM_STALLED,    /* the peer did not read its output for too long */
+	STREAM_TLS_FAILED, /* handshake refused, or the peer broke the TLS protocol */
+	STREAM_TLS_SLOW,   /* handshake not done in time */
+	STREAM_TRUNCATED,  /* TLS ended without close_notify (RFC 8446 §6.1): input was cut off */
 };
 
 struct stream_events {

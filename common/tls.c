@@ -31,7 +31,8 @@
 	"ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 #define GROUPS "X25519:P-256:P-384"
 
-#define TICKET_KEY_S (12 * 3600)        /* a key makes tickets for so long, and reads them twice as long */
+/* A key makes tickets for so long, and reads them for twice as long. */
+#define TICKET_KEY_S (12 * 3600)
 
 /* One name or set of names: a context with up to one certificate of each key type. */
 struct site {
@@ -156,7 +157,8 @@ static int on_server_name(SSL *ssl, int *alert, void *arg)
 	for (size_t i = 0; i < c->sites->count; i++) {
 		struct site *site = &c->sites->at[i];
 
-		if (X509_check_host(site->cert, name, len, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL) != 1)
+		if (X509_check_host(site->cert, name, len, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS,
+				    NULL) != 1)
 			continue;
 		if (i && !SSL_set_SSL_CTX(ssl, site->ctx))
 			return SSL_TLSEXT_ERR_ALERT_FATAL;
@@ -166,8 +168,8 @@ static int on_server_name(SSL *ssl, int *alert, void *arg)
 	return SSL_TLSEXT_ERR_NOACK;
 }
 
-static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
-                   unsigned in_len, void *arg)
+static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
+		   const unsigned char *in, unsigned in_len, void *arg)
 {
 	struct tls_conn *c = SSL_get_app_data(ssl);
 	struct sv wanted = sv_z(c->role->alpn);
@@ -193,9 +195,12 @@ static SSL_CTX *new_context(const struct tls_settings *settings)
 	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
 
 	if (!ctx ||
-	    !SSL_CTX_set_min_proto_version(ctx, settings->is_tls13_only ? TLS1_3_VERSION : TLS1_2_VERSION) ||
+	    !SSL_CTX_set_min_proto_version(ctx, settings->is_tls13_only ? TLS1_3_VERSION
+									: TLS1_2_VERSION) ||
 	    !SSL_CTX_set_cipher_list(ctx, CIPHERS) || !SSL_CTX_set1_groups_list(ctx, GROUPS))
 		BUG("TLS context: %s", tls_reason());
+	/* What Debian has as its default, everywhere: at least 112 bits, no SHA-1 signatures. */
+	SSL_CTX_set_security_level(ctx, 2);
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
 	                      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
@@ -257,11 +262,13 @@ static struct fault add_pair(struct sites *sites, const struct tls_settings *set
 
 	tls_cert_describe(cert, facts);
 	if (X509_check_private_key(cert, key) != 1) {
-		f = fault_detail(FAULT_INVALID, "%s is not the key of %s", pair->key_path, pair->cert_path);
+		f = fault_detail(FAULT_INVALID, "%s is not the key of %s", pair->key_path,
+				 pair->cert_path);
 		goto out;
 	}
 	site = site_for(sites, settings, facts);
-	if (SSL_CTX_use_certificate(site->ctx, cert) != 1 || SSL_CTX_use_PrivateKey(site->ctx, key) != 1) {
+	if (SSL_CTX_use_certificate(site->ctx, cert) != 1 ||
+	    SSL_CTX_use_PrivateKey(site->ctx, key) != 1) {
 		f = fault_detail(FAULT_INVALID, "%s: %s", pair->cert_path, tls_reason());
 		goto out;
 	}
@@ -270,8 +277,8 @@ static struct fault add_pair(struct sites *sites, const struct tls_settings *set
 	SSL_CTX_clear_chain_certs(site->ctx);
 	for (int k = 1; k < sk_X509_num(chain); k++) {
 		if (SSL_CTX_add1_chain_cert(site->ctx, sk_X509_value(chain, k)) != 1) {
-			f = fault_detail(FAULT_INVALID, "%s, certificate %d: %s", pair->cert_path, k + 1,
-			                 tls_reason());
+			f = fault_detail(FAULT_INVALID, "%s, certificate %d: %s", pair->cert_path,
+					 k + 1, tls_reason());
 			break;
 		}
 	}
@@ -374,7 +381,8 @@ struct fault tls_conn_new(struct tls_server *server, const struct tls_role *role
 	SSL *ssl = SSL_new(server->sites->at[0].ctx);
 
 	if (!ssl || !SSL_set_fd(ssl, fd) ||
-	    !SSL_set_session_id_context(ssl, (const uint8_t *)role->name, (unsigned)strlen(role->name))) {
+	    !SSL_set_session_id_context(ssl, (const uint8_t *)role->name,
+					(unsigned)strlen(role->name))) {
 		struct fault f = fault_detail(FAULT_INTERNAL, "TLS: %s", tls_reason());
 		SSL_free(ssl);
 		return f;
@@ -506,8 +514,8 @@ bool tls_binding_exporter(const struct tls_conn *c, uint8_t out[32])
 		return false;
 	/* A context that is empty, not one that is missing: different values in TLS 1.2 (RFC 5705
 	 * §4). */
-	return SSL_export_keying_material(c->ssl, out, 32, label, sizeof(label) - 1, (const uint8_t *)"", 0,
-	                                  1) == 1;
+	return SSL_export_keying_material(c->ssl, out, 32, label, sizeof(label) - 1,
+					  (const uint8_t *)"", 0, 1) == 1;
 }
 
 size_t tls_binding_end_point(const struct tls_conn *c, uint8_t out[64])
@@ -516,7 +524,8 @@ size_t tls_binding_end_point(const struct tls_conn *c, uint8_t out[64])
 	int hash_nid = NID_undef;
 	unsigned len = 0;
 
-	if (!cert || !X509_get_signature_info(cert, &hash_nid, NULL, NULL, NULL) || hash_nid == NID_undef)
+	if (!cert || !X509_get_signature_info(cert, &hash_nid, NULL, NULL, NULL) ||
+	    hash_nid == NID_undef)
 		return 0;       /* RFC 5929 §4.1: undefined without a single hash */
 	if (hash_nid == NID_md5 || hash_nid == NID_sha1)
 		hash_nid = NID_sha256;

@@ -38,8 +38,8 @@ static struct fault read_file(const char *path, bool is_secret, struct buf *out)
 	else if (!S_ISREG(st.st_mode))
 		f = fault_detail(FAULT_INVALID, "%s is not a file", path);
 	else if (is_secret && st.st_mode & (S_IRWXG | S_IRWXO))
-		f = fault_detail(FAULT_DENIED, "%s is open to others (mode %04o): chmod 600 it", path,
-		                 (unsigned)(st.st_mode & 07777));
+		f = fault_detail(FAULT_DENIED, "%s is open to others (mode %04o): chmod 600 it",
+				 path, (unsigned)(st.st_mode & 07777));
 	/* Reserved as a whole, so that a secret leaves no copies behind while the buffer grows. */
 	else if ((size_t)st.st_size > FILE_MAX || !buf_reserve(out, (size_t)st.st_size + 1))
 		f = fault_detail(FAULT_INVALID, "%s is too large", path);
@@ -70,10 +70,12 @@ struct fault tls_load_chain(const char *path, STACK_OF(X509) **out)
 		BIO *bio = BIO_new_mem_buf(text.p, (int)text.len);
 
 		ERR_clear_error();
-		while (sk_X509_num(chain) < CHAIN_MAX && (cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)))
+		while (sk_X509_num(chain) < CHAIN_MAX &&
+		       (cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)))
 			sk_X509_push(chain, cert);
 		/* The end of the file is the one good reason to stop. */
-		if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE && ERR_peek_last_error())
+		if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE &&
+		    ERR_peek_last_error())
 			f = fault_detail(FAULT_INVALID, "%s, certificate %d: %s", path,
 			                 sk_X509_num(chain) + 1, tls_reason());
 		else if (!sk_X509_num(chain))
@@ -113,9 +115,11 @@ struct fault tls_load_key(const char *path, EVP_PKEY **out)
 		ERR_clear_error();
 		*out = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
 		if (!*out && sv_search(buf_sv(&text), SV("ENCRYPTED")) != SIZE_MAX)
-			f = fault_detail(FAULT_INVALID, "%s: the key has a passphrase; remove it", path);
+			f = fault_detail(FAULT_INVALID, "%s: the key has a passphrase; remove it",
+					 path);
 		else if (!*out)
-			f = fault_detail(FAULT_INVALID, "%s: not a private key: %s", path, tls_reason());
+			f = fault_detail(FAULT_INVALID, "%s: not a private key: %s", path,
+					 tls_reason());
 		ERR_clear_error();
 		BIO_free(bio);
 	}
@@ -146,7 +150,8 @@ static void list_names(X509 *cert, char *out, size_t size)
 
 	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
 		int type;
-		const ASN1_STRING *value = GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names, i), &type);
+		const ASN1_STRING *value =
+			GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names, i), &type);
 
 		if (type != GEN_DNS && type != GEN_IPADD)
 			continue;
@@ -155,7 +160,8 @@ static void list_names(X509 *cert, char *out, size_t size)
 
 		if (type == GEN_DNS) {
 			/* A name is for people and logs: nothing that is not a name. */
-			if (strspn(p, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._*") >= len)
+			if (strspn(p, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567"
+				      "89-._*") >= len)
 				add_name(out, size, p, len);
 		} else if (len == 4 || len == 16) {
 			struct netaddr a = { .family = len == 4 ? NET_IPV4 : NET_IPV6 };
@@ -231,7 +237,8 @@ static bool is_host_name(struct sv name)
 		return false;
 	for (size_t i = 0; i < name.len; i++) {
 		char c = name.p[i];
-		if (!ascii_is_alpha(c) && !ascii_is_digit(c) && c != '-' && c != '.' && !(c == '*' && !i))
+		if (!ascii_is_alpha(c) && !ascii_is_digit(c) && c != '-' && c != '.' &&
+		    !(c == '*' && !i))
 			return false;
 	}
 	return true;
@@ -286,19 +293,19 @@ static X509 *make_cert(const struct sv *names, size_t count, EVP_PKEY *key)
 	for (size_t i = 0; i < count; i++)
 		sk_GENERAL_NAME_push(alt, general_name(names[i]));
 	bool is_good = X509_set_version(cert, X509_VERSION_3) &&
-		BN_to_ASN1_INTEGER(number, X509_get_serialNumber(cert)) &&
-		/* An hour back, for clients whose clock is late. */
-		X509_gmtime_adj(X509_getm_notBefore(cert), -3600) &&
-		X509_time_adj_ex(X509_getm_notAfter(cert), SELF_SIGNED_DAYS, 0, NULL) &&
-		X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, (const uint8_t *)names[0].p, cn_len,
-		                           -1, 0) &&
-		X509_set_issuer_name(cert, subject) && X509_set_pubkey(cert, key) &&
-		add_extension(cert, NID_basic_constraints, "critical,CA:FALSE") &&
-		add_extension(cert, NID_key_usage, "critical,digitalSignature") &&
-		add_extension(cert, NID_ext_key_usage, "serverAuth") &&
-		add_extension(cert, NID_subject_key_identifier, "hash") &&
-		X509_add1_ext_i2d(cert, NID_subject_alt_name, alt, 0, 0) == 1 &&
-		X509_sign(cert, key, EVP_sha256());
+		       BN_to_ASN1_INTEGER(number, X509_get_serialNumber(cert)) &&
+		       /* An hour back, for clients whose clock is late. */
+		       X509_gmtime_adj(X509_getm_notBefore(cert), -3600) &&
+		       X509_time_adj_ex(X509_getm_notAfter(cert), SELF_SIGNED_DAYS, 0, NULL) &&
+		       X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8,
+						  (const uint8_t *)names[0].p, cn_len, -1, 0) &&
+		       X509_set_issuer_name(cert, subject) && X509_set_pubkey(cert, key) &&
+		       add_extension(cert, NID_basic_constraints, "critical,CA:FALSE") &&
+		       add_extension(cert, NID_key_usage, "critical,digitalSignature") &&
+		       add_extension(cert, NID_ext_key_usage, "serverAuth") &&
+		       add_extension(cert, NID_subject_key_identifier, "hash") &&
+		       X509_add1_ext_i2d(cert, NID_subject_alt_name, alt, 0, 0) == 1 &&
+		       X509_sign(cert, key, EVP_sha256());
 
 	BN_free(number);
 	GENERAL_NAMES_free(alt);
@@ -367,7 +374,8 @@ struct fault tls_make_self_signed(const struct sv *names, size_t count, const ch
 		return fault(FAULT_INVALID, "no name for the certificate");
 	for (size_t i = 0; i < count; i++) {
 		if (!is_host_name(names[i]) && !netaddr_parse(names[i], &ignored))
-			return fault_detail(FAULT_INVALID, "not a host name: %.*s", SV_FMT(names[i]));
+			return fault_detail(FAULT_INVALID, "not a host name: %.*s",
+					    SV_FMT(names[i]));
 	}
 	EVP_PKEY *key = EVP_EC_gen("P-256");
 	X509 *cert = key ? make_cert(names, count, key) : NULL;
@@ -382,7 +390,7 @@ struct fault tls_make_self_signed(const struct sv *names, size_t count, const ch
 	if (!f.kind) {
 		f = write_new_file(cert_path, 0644, cert_pem);
 		if (f.kind)
-			unlink(key_path);       /* a key without its certificate only stands in the way */
+			unlink(key_path); /* a key without its certificate only stands in the way */
 	}
 	ERR_clear_error();
 	BIO_free(key_pem);

@@ -1,5 +1,6 @@
-/* How fast streams are, and what an idle one costs: octets per second in clear and over TLS, both ways, and the resident memory
- * of 1,000 idle TLS connections that have spoken once. The client is another process, so that its memory is not counted.
+/* How fast streams are, and what an idle one costs: octets per second in clear and over TLS, both
+ * ways, and the resident memory of 1,000 idle TLS connections that have spoken once. The client is
+ * another process, so that its memory is not counted.
  *
  *   stream_bench [MiB per transfer] [idle connections] */
 #include <netinet/in.h>
@@ -219,8 +220,9 @@ static void transfer(struct bench *b, bool has_tls, enum task task, size_t octet
 	waitpid(pid, NULL, 0);
 	double took = now_s() - began, mib = (double)octets / (1 << 20);
 
-	printf("stream_bench %-8s %-7s %6.0f MiB/s, server CPU %5.2f ms per MiB\n", has_tls ? "TLS" : "clear",
-	       task == TASK_SEND ? "send" : "receive", mib / took, (cpu_s() - cpu) * 1000 / mib);
+	printf("stream_bench %-8s %-7s %6.0f MiB/s, server CPU %5.2f ms per MiB\n",
+	       has_tls ? "TLS" : "clear", task == TASK_SEND ? "send" : "receive", mib / took,
+	       (cpu_s() - cpu) * 1000 / mib);
 }
 
 static void idle(struct bench *b, size_t count)
@@ -231,7 +233,8 @@ static void idle(struct bench *b, size_t count)
 	b->task = TASK_ECHO;
 	if (pipe(ready))
 		abort();
-	/* Everything that is allocated once has been by now; what is free goes back, so that it does not hide growth. */
+	/* Everything that is allocated once has been by now; what is free goes back, so that it
+	 * does not hide growth. */
 	malloc_trim(0);
 	long before = resident();
 	pid_t pid = fork();
@@ -261,7 +264,8 @@ static void idle(struct bench *b, size_t count)
 	if (read(ready[0], &c, 1) != 1)
 		abort();
 	loop_run_once(b->loop, 10);
-	printf("stream_bench TLS      idle    %6.1f KiB resident per connection (%zu connections)\n",
+	printf("stream_bench TLS      idle    %6.1f KiB resident per connection (%zu "
+	       "connections)\n",
 	       (double)(resident() - before) / 1024 / (double)count, count);
 	printf("stream_bench TLS      connect %6.0f handshakes per second, one after the other\n",
 	       (double)count / took);
@@ -281,7 +285,8 @@ int main(int argc, char **argv)
 	struct test_cert cert;
 	struct bench b = { 0 };
 
-	if ((argc > 1 && !sv_to_u32(sv_z(argv[1]), &mib)) || (argc > 2 && !sv_to_u32(sv_z(argv[2]), &count))) {
+	if ((argc > 1 && !sv_to_u32(sv_z(argv[1]), &mib)) ||
+	    (argc > 2 && !sv_to_u32(sv_z(argv[2]), &count))) {
 		fprintf(stderr, "usage: stream_bench [MiB per transfer] [idle connections]\n");
 		return 2;
 	}

@@ -21,11 +21,14 @@ static void assert_hex(const uint8_t *got, size_t len, const char *expected)
 
 static void digests_match_fips_180(void **state)
 {
-	static const struct { enum crypt_hash hash; const char *hex; } cases[] = {
+	static const struct { enum crypt_hash hash; const char *hex;
+	} cases[] = {
 		{ CRYPT_SHA1, "a9993e364706816aba3e25717850c26c9cd0d89d" },
-		{ CRYPT_SHA256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" },
-		{ CRYPT_SHA512, "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
-		                "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f" },
+		{ CRYPT_SHA256,
+		  "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" },
+		{ CRYPT_SHA512,
+		  "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
+		  "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f" },
 	};
 	uint8_t out[CRYPT_HASH_MAX];
 	(void)state;
@@ -50,7 +53,8 @@ static void hmac_matches_rfc_4231(void **state)
 {
 	uint8_t out[CRYPT_HASH_MAX];
 	(void)state;
-	assert_int_equal(crypt_hmac(CRYPT_SHA256, SV("Jefe"), SV("what do ya want for nothing?"), out), 32);
+	assert_int_equal(
+		crypt_hmac(CRYPT_SHA256, SV("Jefe"), SV("what do ya want for nothing?"), out), 32);
 	assert_hex(out, 32, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
 	/* RFC 4231 has no empty key; Python's hmac module gave this one. */
 	crypt_hmac(CRYPT_SHA256, SV_NONE, SV_NONE, out);
@@ -133,7 +137,8 @@ static void new_keys_are_pem_and_a_public_part(void **state)
 	buf_clear(&public);
 	assert_int_equal(crypt_key_new(CRYPT_KEY_RSA2048, &pem, &public).kind, FAULT_NONE);
 	assert_true(sv_starts(buf_sv(&pem), SV("-----BEGIN PRIVATE KEY-----\n")));
-	assert_int_equal(public.len, 294);      /* SubjectPublicKeyInfo of 2048 bits and exponent 65537 */
+	assert_int_equal(public.len,
+			 294); /* SubjectPublicKeyInfo of 2048 bits and exponent 65537 */
 	assert_int_equal(crypt_key_new(CRYPT_KEY_ED25519, &small, &public).kind, FAULT_LIMIT);
 	assert_int_equal(small.len, 0);
 	assert_int_equal(public.len, 294);

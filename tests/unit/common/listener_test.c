@@ -1,4 +1,5 @@
-/* Listening sockets: bound, handed to workers, and the rules by which peers are let in or turned away. */
+/* Listening sockets: bound, handed to workers, and the rules by which peers are let in or turned
+ * away. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -436,8 +437,8 @@ static void workers_inherit_sockets_and_count_together(void **state)
 			uint32_t fd;
 			assert_true(sv_to_u32(sv_sub(line, at + 1, SIZE_MAX), &fd));
 			assert_int_equal(fcntl((int)fd, F_GETFD) & FD_CLOEXEC, 0);
-			assert_true(buf_appendf(&mine, "%s%.*s=%d", mine.len ? "\n" : "", (int)at, line.p,
-			                        dup((int)fd)));
+			assert_true(buf_appendf(&mine, "%s%.*s=%d", mine.len ? "\n" : "", (int)at,
+						line.p, dup((int)fd)));
 		}
 		d->conf = conf_ref(later);
 		d->set = listener_set_new(later, kinds, ARRAY_LEN(kinds));
@@ -445,7 +446,8 @@ static void workers_inherit_sockets_and_count_together(void **state)
 		assert_int_equal(listener_at(d->set, 0)->at.port, listener_at(master, 0)->at.port);
 		buf_done(&mine);
 		assert_int_equal(loop_new(&d->loop).kind, FAULT_NONE);
-		assert_int_equal(listener_accept(d->set, d->loop, NULL, on_stream, d).kind, FAULT_NONE);
+		assert_int_equal(listener_accept(d->set, d->loop, NULL, on_stream, d).kind,
+				 FAULT_NONE);
 	}
 	assert_true(is_in(visit(workers[0], "127.0.0.2")));
 	assert_true(is_in(visit(workers[1], "127.0.0.2")));
@@ -466,7 +468,8 @@ static void workers_inherit_sockets_and_count_together(void **state)
 
 static void what_is_no_list_of_sockets_is_refused(void **state)
 {
-	static const char *const lists[] = { "", "door", "door=x", "door=999", "=999", "=0", "door=-1" };
+	static const char *const lists[] = { "",     "door", "door=x", "door=999",
+					     "=999", "=0",   "door=-1" };
 	struct conf *conf = conf_of(mx_only, 0);
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
@@ -475,7 +478,8 @@ static void what_is_no_list_of_sockets_is_refused(void **state)
 		snprintf(text, sizeof(text), "%s", lists[i]);
 		/* A descriptor that is open, but not our counters. */
 		if (strcmp(text, "=0") == 0)
-			snprintf(text, sizeof(text), "=%d", open("/dev/null", O_RDONLY | O_CLOEXEC));
+			snprintf(text, sizeof(text), "=%d",
+				 open("/dev/null", O_RDONLY | O_CLOEXEC));
 		assert_int_equal(listener_import(set, sv_z(text), 0).kind, FAULT_INVALID);
 		listener_set_free(&set, false);
 	}
@@ -486,15 +490,18 @@ static void sockets_of_the_service_manager_are_taken_by_name_or_address(void **s
 {
 	(void)state;
 	for (int by_name = 0; by_name < 2; by_name++) {
-		/* In a child, because the protocol names descriptors from 3 on and the process id. */
+		/* In a child, because the protocol names descriptors from 3 on and the process id.
+		 * */
 		pid_t pid = fork();
 		if (!pid) {
-			struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+			struct sockaddr_in at = { .sin_family = AF_INET,
+						  .sin_addr = { htonl(INADDR_LOOPBACK) } };
 			socklen_t len = sizeof(at);
 			int fd = socket(AF_INET, SOCK_STREAM, 0);
 			char id[20];
 			struct conf *conf = conf_of(mx_only, 0);
-			if (bind(fd, (struct sockaddr *)&at, sizeof(at)) || listen(fd, 5) || dup2(fd, 3) != 3)
+			if (bind(fd, (struct sockaddr *)&at, sizeof(at)) || listen(fd, 5) ||
+			    dup2(fd, 3) != 3)
 				_exit(2);
 			getsockname(3, (struct sockaddr *)&at, &len);
 			if (!by_name)
@@ -507,7 +514,8 @@ static void sockets_of_the_service_manager_are_taken_by_name_or_address(void **s
 			if (listener_bind(set).kind)
 				_exit(3);
 			if (listener_at(set, 0)->fd != 3 ||
-			    listener_at(set, 0)->at.port != ntohs(at.sin_port) || getenv("LISTEN_FDS"))
+			    listener_at(set, 0)->at.port != ntohs(at.sin_port) ||
+			    getenv("LISTEN_FDS"))
 				_exit(4);
 			_exit(0);
 		}
@@ -529,7 +537,8 @@ static void a_worker_that_dies_takes_its_counts_along(void **state)
 	assert_int_equal(counts_open(dup(counts_fd(master)), 5, &other).kind, FAULT_NONE);
 	uint64_t key = counts_key(other, &a);
 	assert_true(key == counts_key(dead, &a));
-	assert_true(counts_add(dead, COUNT_STRANGERS, key) && counts_add(other, COUNT_STRANGERS, key));
+	assert_true(counts_add(dead, COUNT_STRANGERS, key) &&
+		    counts_add(other, COUNT_STRANGERS, key));
 	counts_total_add(dead, 3);
 	counts_total_add(other, 2);
 	assert_int_equal(counts_get(other, COUNT_STRANGERS, key), 2);
@@ -553,7 +562,8 @@ static void a_flood_of_addresses_fills_the_counters_and_nothing_else(void **stat
 	counts_begin(counts);
 	uint64_t *keys = calloc(n, sizeof(*keys));
 	for (size_t i = 0; i < n; i++) {
-		struct netaddr a = { .family = NET_IPV6, .ip = { (uint8_t)i, (uint8_t)(i >> 8), (uint8_t)(i >> 16) } };
+		struct netaddr a = { .family = NET_IPV6,
+				     .ip = { (uint8_t)i, (uint8_t)(i >> 8), (uint8_t)(i >> 16) } };
 		keys[i] = counts_key(counts, &a);
 		if (!counts_add(counts, COUNT_STRANGERS, keys[i]))
 			keys[i] = 0;

@@ -297,13 +297,18 @@ static void members_are_closed_with_the_loop_unless_they_left(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(timers_fire_once_in_the_order_of_their_deadlines, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_timer_moved_to_later_fires_at_the_later_time_only, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_timer_moved_to_earlier_fires_at_the_earlier_time, setup, teardown),
+		cmocka_unit_test_setup_teardown(timers_fire_once_in_the_order_of_their_deadlines,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(a_timer_moved_to_later_fires_at_the_later_time_only,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(a_timer_moved_to_earlier_fires_at_the_earlier_time,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(the_heap_agrees_with_a_list, setup, teardown),
-		cmocka_unit_test_setup_teardown(timers_may_be_freed_when_they_fire, setup, teardown),
+		cmocka_unit_test_setup_teardown(timers_may_be_freed_when_they_fire, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(a_real_millisecond_passes_too, setup, teardown),
-		cmocka_unit_test_setup_teardown(deferred_calls_keep_their_order_and_may_cancel_each_other, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			deferred_calls_keep_their_order_and_may_cancel_each_other, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_loop_runs_until_it_is_stopped, setup, teardown),
 		cmocka_unit_test(members_are_closed_with_the_loop_unless_they_left),
 	};

@@ -22,17 +22,30 @@ static struct netaddr parsed(const char *text)
 
 static void texts_come_back_in_their_shortest_form(void **state)
 {
-	static const struct { const char *in, *out, *literal; } cases[] = {
+	static const struct { const char *in, *out, *literal;
+	} cases[] = {
 		{ "192.0.2.1", "192.0.2.1", "[192.0.2.1]" },
 		{ "::ffff:192.0.2.1", "192.0.2.1", "[192.0.2.1]" },
 		{ "2001:DB8:0:0::1", "2001:db8::1", "[IPv6:2001:db8::1]" },
 		{ "[::1]", "::1", "[IPv6:::1]" },
-		{ "1111:2222:3333:4444:5555:6666:7777:8888", "1111:2222:3333:4444:5555:6666:7777:8888",
+		{ "1111:2222:3333:4444:5555:6666:7777:8888",
+		  "1111:2222:3333:4444:5555:6666:7777:8888",
 		  "[IPv6:1111:2222:3333:4444:5555:6666:7777:8888]" },
 	};
 	static const char *const bad[] = {
-		"", "1.2.3", "1.2.3.4.5", "256.1.1.1", "[1.2.3.4]", "::1]", "[::1", "[]", "example.org", "1.2.3.4/8",
-		"1111:2222:3333:4444:5555:6666:7777:8888:9999", "::g", " ::1",
+		"",
+		"1.2.3",
+		"1.2.3.4.5",
+		"256.1.1.1",
+		"[1.2.3.4]",
+		"::1]",
+		"[::1",
+		"[]",
+		"example.org",
+		"1.2.3.4/8",
+		"1111:2222:3333:4444:5555:6666:7777:8888:9999",
+		"::g",
+		" ::1",
 		"1111:2222:3333:4444:5555:6666:255.255.255.255 and more",
 	};
 	char text[NETADDR_TEXT_MAX];
@@ -66,7 +79,9 @@ static void texts_come_back_in_their_shortest_form(void **state)
 
 static void a_peer_is_the_same_however_its_socket_names_it(void **state)
 {
-	struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons(25), .sin_addr = { htonl(0xc0000201) } };
+	struct sockaddr_in v4 = { .sin_family = AF_INET,
+				  .sin_port = htons(25),
+				  .sin_addr = { htonl(0xc0000201) } };
 	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons(26) };
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	(void)state;
@@ -90,9 +105,11 @@ static void networks_hold_who_belongs_to_them(void **state)
 	(void)state;
 	assert_true(ipnet_parse(SV("10.0.0.0/8"), &nets[0]));
 	assert_true(ipnet_parse(SV("::1"), &nets[1]));
-	static const struct { const char *text; bool in, is_loopback; } cases[] = {
-		{ "10.255.0.1", true, false }, { "11.0.0.1", false, false }, { "::1", true, true },
-		{ "::2", false, false }, { "127.3.4.5", false, true }, { "::ffff:127.0.0.1", false, true },
+	static const struct { const char *text; bool in, is_loopback;
+	} cases[] = {
+		{ "10.255.0.1", true, false }, { "11.0.0.1", false, false },
+		{ "::1", true, true },         { "::2", false, false },
+		{ "127.3.4.5", false, true },  { "::ffff:127.0.0.1", false, true },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct netaddr a = parsed(cases[i].text);
@@ -107,9 +124,12 @@ static void networks_hold_who_belongs_to_them(void **state)
 
 static void cutting_makes_neighbours_equal(void **state)
 {
-	static const struct { const char *a, *b; unsigned v4, v6; bool same; } cases[] = {
-		{ "192.0.2.1", "192.0.2.1", 32, 64, true }, { "192.0.2.1", "192.0.2.2", 32, 64, false },
-		{ "192.0.2.1", "192.0.2.200", 24, 48, true }, { "192.0.2.1", "192.0.3.1", 24, 48, false },
+	static const struct { const char *a, *b; unsigned v4, v6; bool same;
+	} cases[] = {
+		{ "192.0.2.1", "192.0.2.1", 32, 64, true },
+		{ "192.0.2.1", "192.0.2.2", 32, 64, false },
+		{ "192.0.2.1", "192.0.2.200", 24, 48, true },
+		{ "192.0.2.1", "192.0.3.1", 24, 48, false },
 		{ "2001:db8::1", "2001:db8::ffff", 32, 64, true },
 		{ "2001:db8:0:1::1", "2001:db8:0:2::1", 32, 64, false },
 		{ "2001:db8:0:1::1", "2001:db8:0:2::1", 24, 48, true },

@@ -190,7 +190,8 @@ static struct session *session_new(const struct stream_limits *limits)
 	socket_pair(fds);
 	c->reply_factor = 1;
 	assert_int_equal(loop_new(&c->loop).kind, FAULT_NONE);
-	assert_int_equal(stream_new(c->loop, fds[0], limits, &events, c, &c->stream).kind, FAULT_NONE);
+	assert_int_equal(stream_new(c->loop, fds[0], limits, &events, c, &c->stream).kind,
+			 FAULT_NONE);
 	peer_init(&c->peer, fds[1]);
 	return c;
 }
@@ -252,7 +253,8 @@ static void input_is_the_same_however_it_is_cut(void **state)
 			peer_send(&c->peer, text + cut, sizeof(text) - 1 - cut);
 			WAIT_FOR(c, c->peer.is_eof);
 			assert_string_equal(c->seen, "one|two||four and more|QUIT|");
-			assert_string_equal(c->peer.got, "one\r\ntwo\r\n\r\nfour and more\r\nQUIT\r\n");
+			assert_string_equal(c->peer.got,
+					    "one\r\ntwo\r\n\r\nfour and more\r\nQUIT\r\n");
 			assert_null(c->stream);
 			assert_int_equal(c->ends, 0);   /* no callback after the close */
 			session_free(c);
@@ -375,7 +377,8 @@ static void a_peer_that_never_reads_costs_bounded_memory_and_no_time(void **stat
 			loop_run_once(c->loop, 0);
 		}
 		assert_true(sent > 100000);
-		assert_true(c->most_pending <= stream_limits_default.output_high + 20 * sizeof(line));
+		assert_true(c->most_pending <=
+			    stream_limits_default.output_high + 20 * sizeof(line));
 		assert_true(stream_pending(c->stream) > stream_limits_default.output_high);
 		assert_false(c->was_refused);
 		/* Not spinning: with nothing to do the loop sleeps until its patience ends. */
@@ -496,7 +499,7 @@ static void after_half_a_close_everything_asked_for_is_still_answered(void **sta
 			shutdown(c->peer.fd, SHUT_WR);
 		settle(c);
 		assert_string_equal(c->seen, "one|PAUSE|");
-		assert_int_equal(c->ends, 0);           /* a job still runs: not the moment to say so */
+		assert_int_equal(c->ends, 0); /* a job still runs: not the moment to say so */
 		stream_resume(c->stream);
 		WAIT_FOR(c, c->ends);
 		assert_int_equal(c->why, STREAM_EOF);
@@ -619,8 +622,9 @@ static void a_stream_may_be_closed_in_any_callback(void **state)
 				c->is_closing_on_end = where == 2;
 				c->is_closing_on_tls = where == 3;
 				if (has_tls) {
-					assert_int_equal(stream_start_tls(c->stream, server, &role).kind,
-					                 FAULT_NONE);
+					assert_int_equal(
+						stream_start_tls(c->stream, server, &role).kind,
+						FAULT_NONE);
 					peer_start_tls(&c->peer, NULL, NULL, NULL);
 					WAIT_FOR(c, c->shakes && c->peer.is_shaken);
 				} else if (where == 3) {
@@ -630,13 +634,15 @@ static void a_stream_may_be_closed_in_any_callback(void **state)
 				if (where == 0)
 					say(c, "x");
 				if (where == 1)
-					assert_true(stream_write(c->stream, sv_from(big, sizeof(big))));
+					assert_true(
+						stream_write(c->stream, sv_from(big, sizeof(big))));
 				if (where == 2) {
 					peer_done(&c->peer);
 					while (c->stream)
 						loop_run_once(c->loop, 10);
 				} else {
-					WAIT_FOR(c, !c->stream && (c->peer.is_eof || c->peer.is_reset));
+					WAIT_FOR(c, !c->stream &&
+							    (c->peer.is_eof || c->peer.is_reset));
 				}
 				assert_null(c->stream);
 				session_free(c);
@@ -727,7 +733,8 @@ static void a_handshake_that_does_not_end_is_ended(void **state)
 
 static void what_is_no_handshake_fails(void **state)
 {
-	static const char *const junk[] = { "GET / HTTP/1.1\r\n\r\n", "EHLO x\r\n", "\x16\x03\x01\xff\xff" };
+	static const char *const junk[] = { "GET / HTTP/1.1\r\n\r\n", "EHLO x\r\n",
+					    "\x16\x03\x01\xff\xff" };
 	(void)state;
 	for (size_t i = 0; i <= ARRAY_LEN(junk); i++) {
 		struct session *c = session_new(NULL);
@@ -821,6 +828,91 @@ static void the_loop_ends_open_streams(void **state)
 	}
 }
 
+static void last_words_are_sent_even_when_the_loop_ends(void **state)
+{
+	(void)state;
+	for (int has_tls = 0; has_tls < 2; has_tls++) {
+		struct session *c = session_over(has_tls, NULL);
+		assert_true(stream_write(c->stream, SV("* BYE ending\r\n")));
+		stream_close(&c->stream, true);
+		loop_free(&c->loop);
+		peer_poll(&c->peer);
+		assert_true(c->peer.is_eof);
+		assert_string_equal(c->peer.got, "* BYE ending\r\n");
+		session_free(c);
+	}
+}
+
+/* Echo of random pieces under random limits, pauses and reading: every octet comes back once, in
+ * order. */
+static void random_traffic_comes_back_in_order(void **state)
+{
+	static char sent[200000];
+	(void)state;
+	fill_pattern(sent, 0, sizeof(sent));
+	for (unsigned seed = 1; seed <= 40; seed++) {
+		unsigned dice = seed;
+		struct stream_limits limits = stream_limits_default;
+		limits.input_max = 1 + (uint32_t)rand_r(&dice) % 20000;
+		limits.output_low = (uint32_t)rand_r(&dice) % 5000;
+		limits.output_high = limits.output_low + (uint32_t)rand_r(&dice) % 20000;
+		struct session *c = session_over(seed % 2, &limits);
+		size_t out = 0, in = 0;
+		c->is_lazy = true;
+		while (c->peer.got_len < sizeof(sent)) {
+			size_t n = 1 + (size_t)rand_r(&dice) % 3000;
+			switch (rand_r(&dice) % 8) {
+			case 0:
+			case 1:
+				if (out < sizeof(sent))
+					out += peer_send(
+						&c->peer, sent + out,
+						n < sizeof(sent) - out ? n : sizeof(sent) - out);
+				break;
+			case 2:
+				stream_pause(c->stream);
+				break;
+			case 3:
+				stream_set_input_max(c->stream,
+						     1 + (uint32_t)rand_r(&dice) % 20000);
+				break;
+			case 4:
+			case 5: {
+				struct sv have = sv_sub(stream_input(c->stream), 0, n);
+				stream_resume(c->stream);
+				if (stream_pending(c->stream) > limits.output_high)
+					break;
+				assert_memory_equal(have.p, sent + in, have.len);
+				assert_true(stream_write(c->stream, have));
+				stream_take(c->stream, have.len);
+				in += have.len;
+				break;
+			}
+			case 6: {
+				char *at = c->peer.got;
+				size_t had = c->peer.got_len;
+				if (had < sizeof(c->peer.got) - 1 - 3000)
+					at += had;
+				else
+					c->peer.got_len = 0; /* there is room for the first only:
+								start over */
+				size_t before = c->peer.got_len;
+				peer_read_some(&c->peer, n);
+				size_t got = c->peer.got_len - before;
+				assert_memory_equal(at, sent + had, got);
+				c->peer.got_len = had + got;
+				break;
+			}
+			default:
+				loop_run_once(c->loop, 1);
+			}
+			assert_int_equal(c->ends, 0);
+		}
+		assert_int_equal(in, sizeof(sent));
+		session_free(c);
+	}
+}
+
 static void addresses_and_counts_are_known(void **state)
 {
 	struct session *c = session_new(NULL);
@@ -902,6 +994,8 @@ int main(void)
 		cmocka_unit_test(octets_behind_starttls_are_never_seen_again),
 		cmocka_unit_test(what_is_written_before_the_handshake_waits_for_it),
 		cmocka_unit_test(the_loop_ends_open_streams),
+		cmocka_unit_test(last_words_are_sent_even_when_the_loop_ends),
+		cmocka_unit_test(random_traffic_comes_back_in_order),
 		cmocka_unit_test(addresses_and_counts_are_known),
 		cmocka_unit_test(another_owner_takes_over_with_the_input),
 	};

@@ -30,12 +30,14 @@ static struct tls_cert_facts first_facts, second_facts;
 
 static int make_certs(void **state)
 {
-	static const char *const names[] = { "mail.example.test", "imap.example.test", "192.0.2.1", "2001:db8::1" };
+	static const char *const names[] = { "mail.example.test", "imap.example.test", "192.0.2.1",
+					     "2001:db8::1" };
 	static const char *const others[] = { "*.example.org", "example.org" };
 	(void)state;
 	test_cert_make(&first, names, 4);
 	test_cert_make(&second, others, 2);
-	return tls_cert_read(first.cert, &first_facts).kind || tls_cert_read(second.cert, &second_facts).kind;
+	return tls_cert_read(first.cert, &first_facts).kind ||
+	       tls_cert_read(second.cert, &second_facts).kind;
 }
 
 static int drop_certs(void **state)
@@ -73,8 +75,8 @@ struct pair {
 	enum tls_io result;
 };
 
-static void pair_init(struct pair *p, struct tls_server *server, const struct tls_role *role, SSL_CTX *ctx,
-                      const char *name, const char *alpn)
+static void pair_init(struct pair *p, struct tls_server *server, const struct tls_role *role,
+		      SSL_CTX *ctx, const char *name, const char *alpn)
 {
 	int fds[2];
 
@@ -115,7 +117,8 @@ static void peer_fingerprint(struct pair *p, char out[65])
 	X509_free(cert);
 }
 
-static void assert_gets(struct tls_server *server, const char *name, const struct tls_cert_facts *expected)
+static void assert_gets(struct tls_server *server, const char *name,
+			const struct tls_cert_facts *expected)
 {
 	struct pair p;
 	char got[65];
@@ -132,7 +135,8 @@ static void a_self_signed_certificate_says_what_it_was_made_for(void **state)
 	struct stat st;
 	(void)state;
 	assert_string_equal(first_facts.subject, "CN=mail.example.test");
-	assert_string_equal(first_facts.names, "mail.example.test imap.example.test 192.0.2.1 2001:db8::1");
+	assert_string_equal(first_facts.names,
+			    "mail.example.test imap.example.test 192.0.2.1 2001:db8::1");
 	assert_string_equal(first_facts.key_type, "EC P-256");
 	assert_true(first_facts.is_self_signed);
 	int64_t days = (first_facts.not_after_s - (int64_t)time(NULL)) / 86400;
@@ -147,7 +151,8 @@ static void a_self_signed_certificate_says_what_it_was_made_for(void **state)
 
 static void nothing_is_overwritten_and_nothing_half_done_stays(void **state)
 {
-	struct sv good = SV("a.test"), bad[] = { SV("a b"), SV(""), SV("a\n"), SV("-.x."), SV("a_b"), SV("\xff") };
+	struct sv good = SV("a.test"),
+		  bad[] = { SV("a b"), SV(""), SV("a\n"), SV("-.x."), SV("a_b"), SV("\xff") };
 	char cert[120], key[120];
 	(void)state;
 	snprintf(cert, sizeof(cert), "%s/new.pem", first.folder);
@@ -160,7 +165,8 @@ static void nothing_is_overwritten_and_nothing_half_done_stays(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
 		assert_int_equal(tls_make_self_signed(&bad[i], 1, cert, key).kind, FAULT_INVALID);
 	assert_int_equal(tls_make_self_signed(NULL, 0, cert, key).kind, FAULT_INVALID);
-	assert_int_equal(tls_make_self_signed(&good, 1, "/nowhere/c", "/nowhere/k").kind, FAULT_NOT_FOUND);
+	assert_int_equal(tls_make_self_signed(&good, 1, "/nowhere/c", "/nowhere/k").kind,
+			 FAULT_NOT_FOUND);
 	assert_int_equal(access(cert, F_OK), -1);
 }
 
@@ -264,7 +270,8 @@ static void make_rsa(struct test_cert *c)
 	X509_set1_notBefore(cert, X509_get0_notBefore(model));
 	X509_set1_notAfter(cert, X509_get0_notAfter(model));
 	X509_set_pubkey(cert, key);
-	X509_add_ext(cert, X509_get_ext(model, X509_get_ext_by_NID(model, NID_subject_alt_name, -1)), -1);
+	X509_add_ext(cert,
+		     X509_get_ext(model, X509_get_ext_by_NID(model, NID_subject_alt_name, -1)), -1);
 	X509_sign(cert, key, EVP_sha256());
 	snprintf(c->cert, sizeof(c->cert), "%s/rsa.pem", first.folder);
 	snprintf(c->key, sizeof(c->key), "%s/rsa.key", first.folder);
@@ -287,7 +294,9 @@ static void two_kinds_of_key_stand_side_by_side(void **state)
 	struct tls_cert_facts facts;
 	(void)state;
 	make_rsa(&rsa);
-	struct tls_pair pairs[] = { { first.cert, first.key }, { rsa.cert, rsa.key }, { second.cert, second.key } };
+	struct tls_pair pairs[] = { { first.cert, first.key },
+				    { rsa.cert, rsa.key },
+				    { second.cert, second.key } };
 	struct tls_server *server = server_of(pairs, 3);
 	assert_true(tls_server_cert(server, 1, &facts));
 	assert_string_equal(facts.key_type, "RSA 2048");
@@ -315,9 +324,15 @@ static void two_kinds_of_key_stand_side_by_side(void **state)
 static void a_client_that_names_protocols_must_name_ours(void **state)
 {
 	struct tls_server *server = both();
-	static const struct { const char *alpn; bool ok; } cases[] = {
-		{ NULL, true }, { "\004imap", true }, { "\010http/1.1\004imap", true },
-		{ "\010http/1.1", false }, { "\004smtp", false }, { "\005imaps", false }, { "\003ima", false },
+	static const struct { const char *alpn; bool ok;
+	} cases[] = {
+		{ NULL, true },
+		{ "\004imap", true },
+		{ "\010http/1.1\004imap", true },
+		{ "\010http/1.1", false },
+		{ "\004smtp", false },
+		{ "\005imaps", false },
+		{ "\003ima", false },
 	};
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -516,8 +531,11 @@ static void a_reload_changes_new_connections_and_an_error_changes_nothing(void *
 static void channel_bindings_are_the_same_on_both_sides(void **state)
 {
 	struct tls_server *server = both();
-	static const struct { int version; bool has_ems, is_bound; } cases[] = {
-		{ TLS1_3_VERSION, true, true }, { TLS1_2_VERSION, true, true }, { TLS1_2_VERSION, false, false },
+	static const struct { int version; bool has_ems, is_bound;
+	} cases[] = {
+		{ TLS1_3_VERSION, true, true },
+		{ TLS1_2_VERSION, true, true },
+		{ TLS1_2_VERSION, false, false },
 	};
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {

@@ -232,11 +232,14 @@ static void at_the_end_waiting_jobs_are_cancelled_and_running_ones_finish(void *
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_job_runs_elsewhere_and_is_done_here, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_full_queue_refuses_and_the_rest_is_done, setup, teardown),
-		cmocka_unit_test_setup_teardown(neither_class_can_keep_the_other_from_the_threads, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_waiting_job_can_be_taken_back_and_a_running_one_cannot, setup,
-		                                teardown),
+		cmocka_unit_test_setup_teardown(a_job_runs_elsewhere_and_is_done_here, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_full_queue_refuses_and_the_rest_is_done, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(neither_class_can_keep_the_other_from_the_threads,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_waiting_job_can_be_taken_back_and_a_running_one_cannot, setup, teardown),
 		cmocka_unit_test(at_the_end_waiting_jobs_are_cancelled_and_running_ones_finish),
 	};
 
