@@ -21,7 +21,23 @@ static void make_table(void)
 			table[k][b] = (table[k - 1][b] >> 8) ^ table[0][table[k - 1][b] & 0xff];
 }
 
-uint32_t crc32c_more(uint32_t crc, struct sv s)
+#if defined(__x86_64__)
+/* SSE 4.2 has an instruction for exactly this polynomial: ten times as fast, and a FETCH checks a record per message. */
+__attribute__((target("sse4.2"))) static uint32_t by_instruction(uint32_t crc, struct sv s)
+{
+	uint64_t c = (uint32_t)~crc, octets;
+
+	for (; s.len >= 8; sv_skip(&s, 8)) {
+		memcpy(&octets, s.p, 8);
+		c = __builtin_ia32_crc32di(c, octets);
+	}
+	for (; s.len; sv_skip(&s, 1))
+		c = __builtin_ia32_crc32qi((uint32_t)c, (unsigned char)*s.p);
+	return ~(uint32_t)c;
+}
+#endif
+
+uint32_t crc32c_by_table(uint32_t crc, struct sv s)
 {
 	const unsigned char *p = (const unsigned char *)s.p;
 	size_t n = s.len;
@@ -35,6 +51,15 @@ uint32_t crc32c_more(uint32_t crc, struct sv s)
 	for (; n; p++, n--)
 		c = (c >> 8) ^ table[0][(c ^ *p) & 0xff];
 	return ~c;
+}
+
+uint32_t crc32c_more(uint32_t crc, struct sv s)
+{
+#if defined(__x86_64__)
+	if (s.len && __builtin_cpu_supports("sse4.2"))
+		return by_instruction(crc, s);
+#endif
+	return crc32c_by_table(crc, s);
 }
 
 uint32_t crc32c(struct sv s)

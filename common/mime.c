@@ -63,6 +63,61 @@ static uint32_t get_u32(const char *p)
 	return (uint32_t)get_u64((const char[8]){ p[0], p[1], p[2], p[3] });
 }
 
+/* All of mime_decode() but the checksum. */
+static bool read_form(struct sv encoded, struct mime_message *out)
+{
+	const char *p = encoded.p;
+
+	if (encoded.len < HEAD_SIZE || memcmp(p, magic, sizeof(magic)) || get_u32(p + 12) != encoded.len)
+		return false;
+	struct mime_message m = { 0 };
+	uint64_t n[NUMBER_COUNT];
+
+	for (size_t i = 0; i < NUMBER_COUNT; i++)
+		n[i] = get_u64(p + 16 + 8 * i);
+	m.raw_size = n[0];
+	m.wire_size = n[1];
+	m.header_len = n[2];
+	m.bare_lf = n[3];
+	m.bare_cr = n[4];
+	m.nul = n[5];
+	m.eight_bit = n[6];
+	m.longest_line = n[7];
+	m.facts = (uint32_t)n[8];
+	m.from_count = (uint32_t)n[9];
+	m.date_count = (uint32_t)n[10];
+	m.message_id_count = (uint32_t)n[11];
+	m.received_count = (uint32_t)n[12];
+	m.delivered_to_count = (uint32_t)n[13];
+	m.part_count = (uint32_t)n[14];
+	m.date.seconds = (int64_t)n[15];
+	m.date.zone_min = (int32_t)(int64_t)n[16];
+	if (!n[14] || n[14] > MIME_PARTS_MAX || m.header_len > m.wire_size)
+		return false;
+	uint64_t at = HEAD_SIZE, table_len = (uint64_t)ROW_SIZE * m.part_count;
+
+	if (table_len > encoded.len - at)
+		return false;
+	m.part_table = sv_from(p + at, (size_t)table_len);
+	at += table_len;
+	for (size_t i = 0; i < VIEW_COUNT; i++) {
+		uint32_t len = get_u32(p + 16 + 8 * NUMBER_COUNT + 4 * i);
+		if (len > encoded.len - at)
+			return false;
+		if (i == NAMES_VIEW)    /* the rows and their names are one piece, but for the views between */
+			m.part_names = sv_from(p + at, len);
+		else
+			*view_at(&m, i) = sv_from(p + at, len);
+		at += len;
+	}
+	if (at != encoded.len)
+		return false;
+	m.encoded = encoded;
+	m.delivered_to = SV("");
+	*out = m;
+	return true;
+}
+
 /* ---- writing ---- */
 
 static void put_row(char *row, const struct mime_node *node, uint32_t names_at)
@@ -164,7 +219,7 @@ struct mime_message *mime_build(struct mime_parser *p)
 		at += views[i].len;
 	}
 	put_u32(blob + 8, crc32c(sv_from(blob + 12, total - 12)));
-	if (!mime_decode(sv_from(blob, total), m))
+	if (!read_form(sv_from(blob, total), m))
 		BUG("a stored form that cannot be read: %u parts, %zu octets", p->count, total);
 	if (k->delivered_to.len)
 		memcpy(at, k->delivered_to.p, k->delivered_to.len);
@@ -191,55 +246,10 @@ bool mime_encode(const struct mime_message *m, struct buf *out)
 
 bool mime_decode(struct sv encoded, struct mime_message *out)
 {
-	const char *p = encoded.p;
+	struct mime_message m;
 
-	if (encoded.len < HEAD_SIZE || memcmp(p, magic, sizeof(magic)) || get_u32(p + 12) != encoded.len ||
-	    get_u32(p + 8) != crc32c(sv_from(p + 12, encoded.len - 12)))
+	if (!read_form(encoded, &m) || get_u32(encoded.p + 8) != crc32c(sv_from(encoded.p + 12, encoded.len - 12)))
 		return false;
-	struct mime_message m = { 0 };
-	uint64_t n[NUMBER_COUNT];
-
-	for (size_t i = 0; i < NUMBER_COUNT; i++)
-		n[i] = get_u64(p + 16 + 8 * i);
-	m.raw_size = n[0];
-	m.wire_size = n[1];
-	m.header_len = n[2];
-	m.bare_lf = n[3];
-	m.bare_cr = n[4];
-	m.nul = n[5];
-	m.eight_bit = n[6];
-	m.longest_line = n[7];
-	m.facts = (uint32_t)n[8];
-	m.from_count = (uint32_t)n[9];
-	m.date_count = (uint32_t)n[10];
-	m.message_id_count = (uint32_t)n[11];
-	m.received_count = (uint32_t)n[12];
-	m.delivered_to_count = (uint32_t)n[13];
-	m.part_count = (uint32_t)n[14];
-	m.date.seconds = (int64_t)n[15];
-	m.date.zone_min = (int32_t)(int64_t)n[16];
-	if (!n[14] || n[14] > MIME_PARTS_MAX || m.header_len > m.wire_size)
-		return false;
-	uint64_t at = HEAD_SIZE, table_len = (uint64_t)ROW_SIZE * m.part_count;
-
-	if (table_len > encoded.len - at)
-		return false;
-	m.part_table = sv_from(p + at, (size_t)table_len);
-	at += table_len;
-	for (size_t i = 0; i < VIEW_COUNT; i++) {
-		uint32_t len = get_u32(p + 16 + 8 * NUMBER_COUNT + 4 * i);
-		if (len > encoded.len - at)
-			return false;
-		if (i == NAMES_VIEW)    /* the rows and their names are one piece, but for the views between */
-			m.part_names = sv_from(p + at, len);
-		else
-			*view_at(&m, i) = sv_from(p + at, len);
-		at += len;
-	}
-	if (at != encoded.len)
-		return false;
-	m.encoded = encoded;
-	m.delivered_to = SV("");
 	*out = m;
 	return true;
 }

@@ -33,11 +33,24 @@ static void pieces_give_what_the_whole_gives(void **state)
 		assert_int_equal(crc32c_more(crc32c(sv_sub(text, 0, cut)), sv_sub(text, cut, text.len)), crc32c(text));
 }
 
+static void the_table_and_the_processor_agree(void **state)
+{
+	char text[64];
+	(void)state;
+	for (size_t i = 0; i < sizeof(text); i++)
+		text[i] = (char)(i * 151 + 7);
+	for (size_t from = 0; from < 9; from++)
+		for (size_t len = 0; from + len <= sizeof(text); len++)
+			assert_int_equal(crc32c_more((uint32_t)len, sv_from(text + from, len)),
+					 crc32c_by_table((uint32_t)len, sv_from(text + from, len)));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_examples_of_rfc_3720_hold),
 		cmocka_unit_test(pieces_give_what_the_whole_gives),
+		cmocka_unit_test(the_table_and_the_processor_agree),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
