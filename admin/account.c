@@ -88,11 +88,8 @@ static int run_add(struct cli *cli)
 		f = directory_account_set(dir, &made);
 	}
 	code = cli_fault(cli->args[0], f);
-	if (code == EXIT_DONE) {
-		note_change("account", cli->args[0], "add");
-		if (is_generated)
-			tell_password(cli, password);
-	}
+	if (code == EXIT_DONE && is_generated)
+		tell_password(cli, password);
 	secret_free(&password);
 	directory_close(&dir);
 	return code;
@@ -114,11 +111,8 @@ static int run_password(struct cli *cli)
 	if (password) {
 		code = cli_fault(cli->args[0],
 				 directory_password_set(dir, sv_z(cli->args[0]), sv_z(password), iterations_of(cli)));
-		if (code == EXIT_DONE) {
-			note_change("account", cli->args[0], "password");
-			if (is_generated)
-				tell_password(cli, password);
-		}
+		if (code == EXIT_DONE && is_generated)
+			tell_password(cli, password);
 	} else if (code == EXIT_DONE) {
 		code = EXIT_FAILED;
 	}
@@ -254,7 +248,7 @@ static bool parse_protocols(struct cli *cli, unsigned *scope)
 }
 
 /* Read the account, let `change` work on it, write it back. */
-static int change_account(struct cli *cli, bool (*change)(struct cli *, struct directory_account *), const char *what)
+static int change_account(struct cli *cli, bool (*change)(struct cli *, struct directory_account *))
 {
 	struct directory_account account;
 	struct directory *dir = NULL;
@@ -267,8 +261,6 @@ static int change_account(struct cli *cli, bool (*change)(struct cli *, struct d
 		code = EXIT_USAGE;
 	if (code == EXIT_DONE)
 		code = cli_fault(cli->args[0], directory_account_set(dir, &account));
-	if (code == EXIT_DONE)
-		note_change("account", cli->args[0], what);
 	directory_close(&dir);
 	return code;
 }
@@ -294,12 +286,12 @@ static bool set_enabled(struct cli *cli, struct directory_account *account)
 
 static int run_set(struct cli *cli)
 {
-	return change_account(cli, set_fields, "set");
+	return change_account(cli, set_fields);
 }
 
 static int run_enable(struct cli *cli)
 {
-	return change_account(cli, set_enabled, cli->verb->verb);
+	return change_account(cli, set_enabled);
 }
 
 static int run_remove(struct cli *cli)
@@ -316,8 +308,6 @@ static int run_remove(struct cli *cli)
 	if (code != EXIT_DONE)
 		return code;
 	code = cli_fault(cli->args[0], directory_account_remove(dir, sv_z(cli->args[0])));
-	if (code == EXIT_DONE)
-		note_change("account", cli->args[0], "remove");
 	directory_close(&dir);
 	return code;
 }

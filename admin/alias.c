@@ -20,8 +20,6 @@ static int put(struct cli *cli, bool replace)
 				   directory_alias_add(dir, sv_z(cli->args[0]), targets, cli->arg_count - 1);
 
 	code = cli_fault(cli->args[0], f);
-	if (code == EXIT_DONE)
-		note_change("alias", cli->args[0], replace ? "set" : "add");
 	directory_close(&dir);
 	return code;
 }
@@ -77,8 +75,6 @@ static int run_remove(struct cli *cli)
 	if (code != EXIT_DONE)
 		return code;
 	code = cli_fault(cli->args[0], directory_alias_remove(dir, sv_z(cli->args[0])));
-	if (code == EXIT_DONE)
-		note_change("alias", cli->args[0], "remove");
 	directory_close(&dir);
 	return code;
 }

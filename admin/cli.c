@@ -12,6 +12,7 @@
 #include "admin/print.h"
 #include "common/crypt.h"
 #include "common/instance.h"
+#include "common/log.h"
 #include "common/memory.h"
 
 #include "common/banned.h"
@@ -240,6 +241,10 @@ int cli_main(const struct verb *const *groups, int argc, char **argv)
 		help_all(groups);
 		return help ? EXIT_DONE : EXIT_USAGE;
 	}
+	/* What a person should know is told in words; the store's own lines are for the daemons' log. `serve` sets what
+	 * the configuration says. */
+	log_start("postroom");
+	log_set_level(LOG_LEVEL_WARN);
 	bool noun_known;
 	const char *noun = argv[optind], *word = optind + 1 < argc ? argv[optind + 1] : NULL;
 	const struct verb *v = find_verb(groups, noun, word, &noun_known);

@@ -33,7 +33,8 @@ static int run_show(struct cli *cli)
 		return code;
 	buf_init(&text, TEXT_MAX);
 	conf_show(conf, cli_option(cli, "all") != NULL, &text);
-	fwrite(text.p, 1, text.len, stdout);
+	if (text.len)
+		fwrite(text.p, 1, text.len, stdout);
 	buf_done(&text);
 	conf_unref(&conf);
 	return EXIT_DONE;
@@ -66,7 +67,8 @@ static int run_describe(struct cli *cli)
 			conf_describe(&options[i], &text);
 		}
 	}
-	fwrite(text.p, 1, text.len, stdout);
+	if (text.len)
+		fwrite(text.p, 1, text.len, stdout);
 	buf_done(&text);
 	return EXIT_DONE;
 }

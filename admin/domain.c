@@ -16,8 +16,6 @@ static int run_add(struct cli *cli)
 	if (code != EXIT_DONE)
 		return code;
 	code = cli_fault(cli->args[0], directory_domain_add(dir, sv_z(cli->args[0])));
-	if (code == EXIT_DONE)
-		note_change("domain", cli->args[0], "add");
 	directory_close(&dir);
 	return code;
 }
@@ -98,8 +96,6 @@ static int run_set(struct cli *cli)
 				 strcmp(catch_all, "none") == 0 ? "" : catch_all);
 		code = cli_fault(cli->args[0], directory_domain_set(dir, &domain));
 	}
-	if (code == EXIT_DONE)
-		note_change("domain", cli->args[0], "set");
 	directory_close(&dir);
 	return code;
 }
@@ -112,8 +108,6 @@ static int run_remove(struct cli *cli)
 	if (code != EXIT_DONE)
 		return code;
 	code = cli_fault(cli->args[0], directory_domain_remove(dir, sv_z(cli->args[0])));
-	if (code == EXIT_DONE)
-		note_change("domain", cli->args[0], "remove");
 	directory_close(&dir);
 	return code;
 }

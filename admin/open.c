@@ -1,15 +1,12 @@
 #include "admin/open.h"
 
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "admin/print.h"
 #include "common/conf.h"
 #include "common/control.h"
 #include "common/directory.h"
-#include "common/events.h"
 #include "common/identity.h"
 #include "common/instance.h"
 #include "common/memory.h"
@@ -106,27 +103,6 @@ void close_user(struct open_user *user)
 	maildir_user_close(&user->user);
 	identity_unref(&user->identity);
 	store_close(&user->store);
-}
-
-/* Who typed it: the login name that sudo or su kept, else the name of the user. */
-static const char *who(void)
-{
-	const char *name = getenv("SUDO_USER");
-	const struct passwd *pw;
-
-	if (name && *name)
-		return name;
-	pw = getpwuid(getuid());
-	return pw ? pw->pw_name : "unknown";
-}
-
-void note_change(const char *what, const char *name, const char *change)
-{
-	/* On a terminal the person has just seen it; a script's log keeps it. */
-	if (isatty(STDERR_FILENO))
-		return;
-	event_emit(NULL, EVENT_ACCOUNT_CHANGE, KV_Z("what", what), KV_Z("name", name), KV_Z("change", change),
-		   KV_Z("by", who()));
 }
 
 int ask_daemon(struct cli *cli, const char *daemon, struct sv request,

@@ -33,9 +33,6 @@ void close_user(struct open_user *user);
 /** open_store - the store alone (index check, delivery). store_close() ends it. */
 int open_store(struct cli *cli, struct store **out);
 
-/** note_change - the event record of a change by an administrator. */
-void note_change(const char *what, const char *name, const char *change);
-
 /** ask_daemon - send a request to a daemon's control socket; fn gets each answer. EXIT_UNAVAILABLE when nothing runs. */
 int ask_daemon(struct cli *cli, const char *daemon, struct sv request,
 	       bool (*fn)(void *arg, const struct json *answer), void *arg);

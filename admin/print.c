@@ -319,7 +319,8 @@ void table_end(struct table **t, const char *empty)
 		print_facts(*t, &out);
 	else
 		print_rows(*t, &out, empty);
-	fwrite(out.p, 1, out.len, stdout);
+	if (out.len)
+		fwrite(out.p, 1, out.len, stdout);
 	buf_done(&out);
 	for (size_t i = 0; i < (*t)->count; i++)
 		free((*t)->cells[i].text);

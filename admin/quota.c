@@ -104,8 +104,6 @@ static int run_set(struct cli *cli)
 	}
 	if (code == EXIT_DONE)
 		code = cli_fault(cli->args[0], directory_account_set(dir, &account));
-	if (code == EXIT_DONE)
-		note_change("account", cli->args[0], "quota");
 	directory_close(&dir);
 	return code;
 }

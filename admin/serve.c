@@ -271,7 +271,6 @@ static int run_serve(struct cli *cli)
 
 	if (code != EXIT_DONE)
 		return code;
-	log_start("postroom");
 	log_set_level(conf->log.level);
 	struct fault f = log_set_file(conf->log.file);
 

@@ -65,7 +65,7 @@ def test_swaks_speaks_lmtp(server, program):
 @pytest.mark.parametrize("scheme,listener", [("smtp", "submission"), ("smtps", "submissions")])
 def test_curl_submits_with_a_checked_certificate(server, program, tmp_path, scheme, listener):
     letter = tmp_path / "letter"
-    letter.write_bytes(b"From: alice\r\nTo: bob\r\nSubject: curl " + scheme.encode() + b"\r\n\r\nHello\r\n.dot\r\n")
+    letter.write_bytes(f"From: <{server.address('alice')}>\r\nSubject: curl {scheme}\r\n\r\nHello\r\n.dot\r\n".encode())
     program("curl", "-sS", "--ssl-reqd", "--cacert", server.root / "tls" / "cert.pem",
             "--url", f"{scheme}://localhost:{server.port(listener)}/client.example",
             "--user", f"{server.address('alice')}:{server.password('alice')}",
