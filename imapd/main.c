@@ -1,0 +1,270 @@
+/* imapd/main.c - the IMAP daemon: what a worker has, and how its parts know of each other. */
+#include <stdlib.h>
+#include <uv.h>
+
+#include "common/auth.h"
+#include "common/directory.h"
+#include "common/master.h"
+#include "common/memory.h"
+#include "common/work.h"
+#include "imapd/door.h"
+#include "imapd/session.h"
+
+#include "common/banned.h"
+
+#define TIDY_MS 60000
+#define FLUSH_MS 1000
+
+/* A job of the store's housekeeping: at most one of each kind at a time. */
+struct chore {
+	struct work work;
+	struct imapd *daemon;
+	struct timer timer;
+	bool is_running;
+};
+
+struct imapd {
+	struct worker *worker;
+	struct directory *directory;
+	struct auth *auth;
+	struct store *store;
+	struct door_house doors;
+	struct session_house sessions;
+	struct chore tidy, flush;
+	uv_poll_t *notices;             /* closed by the loop, before end() */
+};
+
+static const struct listener_kind kinds[] = {
+	{ LISTENER_IMAP, { "imap", "imap", false }, "* BYE [UNAVAILABLE] Too many connections\r\n" },
+	{ LISTENER_IMAPS, { "imaps", "imap", false }, "* BYE [UNAVAILABLE] Too many connections\r\n" },
+};
+
+/* ---- between the parts ---- */
+
+static void enter(struct door *door, struct auth_identity *identity, void *user)
+{
+	struct imapd *d = user;
+
+	session_begin(&d->sessions, door, identity);
+}
+
+static void door_gone(struct door *door, void *user)
+{
+	struct imapd *d = user;
+
+	session_door_gone(&d->sessions, door);
+}
+
+static void on_stream(struct stream *stream, const struct listener *listener, void *user)
+{
+	struct imapd *d = user;
+
+	door_open(&d->doors, stream, listener);
+}
+
+static void notice(void *arg, void *tag)
+{
+	struct imapd *d = arg;
+
+	session_notice(&d->sessions, tag);
+}
+
+static void on_notices(uv_poll_t *poll, int status, int events)
+{
+	struct imapd *d = poll->data;
+
+	(void)status;
+	(void)events;
+	store_watch_read(d->store, notice, d);
+}
+
+static void last_session_ended(void *user)
+{
+	struct imapd *d = user;
+
+	worker_stopped(d->worker);
+}
+
+/* ---- housekeeping ---- */
+
+static void tidy_run(struct work *w)
+{
+	struct chore *chore = (struct chore *)w;
+
+	store_tidy(chore->daemon->store);
+	directory_tidy(chore->daemon->directory);
+}
+
+static void flush_run(struct work *w)
+{
+	store_flush_flags(((struct chore *)w)->daemon->store);
+}
+
+static void chore_done(struct work *w, bool is_cancelled)
+{
+	struct chore *chore = (struct chore *)w;
+
+	(void)is_cancelled;
+	chore->is_running = false;
+}
+
+static void chore_start(struct chore *chore, void (*run)(struct work *w))
+{
+	if (chore->is_running)
+		return;
+	chore->work = (struct work){ .run = run, .done = chore_done };
+	/* A pool that is full does it the next time. */
+	chore->is_running = !work_submit(chore->daemon->worker->loop, WORK_MAIL, &chore->work).kind;
+}
+
+static void tidy_due(struct timer *t)
+{
+	struct chore *chore = (struct chore *)((char *)t - offsetof(struct chore, timer));
+
+	chore_start(chore, tidy_run);
+	timer_start_ms(t, TIDY_MS);
+}
+
+static void flush_due(struct timer *t)
+{
+	struct chore *chore = (struct chore *)((char *)t - offsetof(struct chore, timer));
+
+	if (store_needs_flush(chore->daemon->store))
+		chore_start(chore, flush_run);
+	timer_start_ms(t, FLUSH_MS);
+}
+
+static void chore_init(struct chore *chore, struct imapd *d, void (*due)(struct timer *t), uint64_t ms)
+{
+	chore->daemon = d;
+	timer_init(&chore->timer, d->worker->loop, due);
+	timer_start_ms(&chore->timer, ms);
+}
+
+/* ---- the daemon ---- */
+
+static capability_set capabilities(const struct conf *conf)
+{
+	capability_set on = CAPABILITIES_ALL;
+
+	for (size_t i = 0; i < conf->imap.capabilities_off.count; i++) {
+		const char *name = conf->imap.capabilities_off.items[i];
+		enum capability c = capability_find(sv_z(name));
+
+		if (c)
+			on &= ~(1u << c);
+		else if (strcmp(name, "none"))
+			log_warn(NULL, "imap.capability.unknown", KV_Z("name", name));
+	}
+	return on;
+}
+
+/* The directory and libsasl2's plugins are opened before the sandbox closes. */
+static struct fault open_outside(struct worker *w)
+{
+	struct imapd *d = xcalloc(1, sizeof(*d));
+	struct fault f;
+
+	w->state = d;
+	d->worker = w;
+	f = directory_open(instance_path(w->instance, INSTANCE_DIRECTORY), false, &d->directory);
+	if (!f.kind)
+		f = auth_open(d->directory, &d->auth);
+	return f;
+}
+
+static void take_conf(struct imapd *d)
+{
+	d->doors.conf = d->sessions.conf = d->worker->conf;
+	d->doors.tls = d->worker->tls;
+	d->doors.on = d->sessions.on = capabilities(d->worker->conf);
+}
+
+static struct fault start(struct worker *w)
+{
+	struct imapd *d = w->state;
+	struct store_conf conf = {
+		.mail_dir = instance_path(w->instance, INSTANCE_MAIL), .host = w->conf->host.hostname,
+		.open_accounts_max = (uint32_t)w->conf->store.open_accounts, .create_special_use = true,
+	};
+	struct fault f = store_open(&conf, &d->store);
+
+	if (f.kind)
+		return f;
+	d->doors.loop = d->sessions.loop = w->loop;
+	d->doors.auth = d->auth;
+	d->doors.enter = enter;
+	d->doors.gone = door_gone;
+	d->doors.user = d->sessions.user = d;
+	d->sessions.store = d->store;
+	d->sessions.directory = d->directory;
+	d->sessions.empty = last_session_ended;
+	take_conf(d);
+	chore_init(&d->tidy, d, tidy_due, TIDY_MS);
+	chore_init(&d->flush, d, flush_due, FLUSH_MS);
+	d->notices = xcalloc(1, sizeof(*d->notices));
+	d->notices->data = d;
+	if (uv_poll_init(loop_uv(w->loop), d->notices, store_watch_fd(d->store)) ||
+	    uv_poll_start(d->notices, UV_READABLE, on_notices))
+		return fault(FAULT_INTERNAL, "cannot poll the store's notices");
+	return listener_accept(w->listeners, w->loop, w->tls, on_stream, d);
+}
+
+static void reload(struct worker *w, const struct conf *was)
+{
+	(void)was;
+	take_conf(w->state);
+}
+
+static void stop(struct worker *w)
+{
+	struct imapd *d = w->state;
+
+	while (d->doors.doors) {
+		struct door *door = d->doors.doors;
+
+		door_close(&door, "The server is stopping");
+	}
+	session_stop_all(&d->sessions);
+}
+
+static void end(struct worker *w)
+{
+	struct imapd *d = w->state;
+
+	if (!d)
+		return;
+	store_close(&d->store);
+	auth_close(&d->auth);
+	directory_close(&d->directory);
+	free(d->notices);
+	free(d);
+	w->state = NULL;
+}
+
+static void status(struct worker *w, struct json_out *j)
+{
+	struct imapd *d = w->state;
+
+	json_out_u64(j, "sessions", d->sessions.count);
+	json_out_u64(j, "commands", d->sessions.commands);
+}
+
+static const struct daemon_spec imapd_spec = {
+	.name = "imapd",
+	.doc = "serves mailboxes by IMAP",
+	.kinds = kinds,
+	.kind_count = ARRAY_LEN(kinds),
+	.writes = 1u << INSTANCE_MAIL | 1u << INSTANCE_DIRECTORY,
+	.open = open_outside,
+	.start = start,
+	.reload = reload,
+	.stop = stop,
+	.end = end,
+	.status = status,
+};
+
+int main(int argc, char **argv)
+{
+	return daemon_main(&imapd_spec, argc, argv);
+}
