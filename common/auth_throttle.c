@@ -100,6 +100,7 @@ uint32_t throttle_failure(struct throttle *t, const struct netaddr *address, uin
 	uint64_t key = sv_hash(sv_from((char *)network.ip, sizeof(network.ip))), delay = first_ms;
 
 	pthread_mutex_lock(&t->lock);
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not see that forget() moves t->oldest on */
 	while (t->oldest && (t->oldest->last_ms + FORGET_MS <= now_ms || t->count >= ENTRIES))
 		forget(t, t->oldest);
 	struct entry *e = find(t, key);

@@ -445,6 +445,7 @@ static void too_many_parts_end_in_an_opaque_leaf(void **state)
 	static const char *const parts[] = {
 		"--b\r\n\r\nx\r\n", "--b\r\n", "--b\r\nContent-Type: message/rfc822\r\n\r\nA: b\r\n\r\nx\r\n",
 		"--b\r\nContent-Type: message/rfc822\r\n",
+		/* NOLINTNEXTLINE(bugprone-suspicious-missing-comma): one part, two lines */
 		("--b\r\nContent-Type: image/png; name=\"a long name of an image that is here to fill the memory up to its cap.png\"\r\n"
 		 "Content-Disposition: attachment; filename=\"a long name of an image that is here to fill the memory.png\"\r\n\r\n\r\n"),
 	};
