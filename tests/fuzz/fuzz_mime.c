@@ -4,7 +4,7 @@
 
 #include "common/crc32c.h"
 #include "common/mime.h"
-#include "tests/unit/support/imap_grammar.c"    /* fuzz targets are linked without the unit tests' library */
+#include "tests/unit/support/imap_grammar.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
