@@ -332,10 +332,13 @@ static struct fault adopt_one(struct index_txn *t, struct index_box *box, struct
 		return FAULT_OK;
 	box_path(there, box->dir, "cur", row.name);
 	index_intend(t, box->id);
-	f = files_rename_new(dir, here, dir, there);
-	if (f.kind)
-		return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
-	index_undo_note(t, here, there);
+	/* The very next UID: then this is what a writer died over before its row was there. */
+	if (strcmp(here, there)) {
+		f = files_rename_new(dir, here, dir, there);
+		if (f.kind)
+			return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
+		index_undo_note(t, here, there);
+	}
 	return index_row_add(t, box, &row);
 }
 
