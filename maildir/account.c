@@ -23,6 +23,8 @@
 #define LOCK_POLL_MS 3
 #define RESERVE ((uint64_t)1 << 20)     /* kept allocated behind data.mdb: copy-on-write needs pages even to expunge */
 
+#define LOG_RESERVE (64 << 10)          /* behind the flag log: a full disk keeps nobody from deleting */
+
 static void sleep_ms(long ms)
 {
 	struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
@@ -281,6 +283,14 @@ static const struct kv_options index_options = {
 	.kind = KV_DISPOSABLE, .tables = index_tables, .table_count = T_COUNT,
 };
 
+void account_reserve_log(struct account *a)
+{
+	struct stat st;
+
+	if (!fstat(a->flag_log, &st))
+		(void)!fallocate(a->flag_log, FALLOC_FL_KEEP_SIZE, 0, st.st_size + LOG_RESERVE);
+}
+
 /* Open data.mdb and look whether it is this account's, as it was left. FAULT_CORRUPT: it must be made anew. */
 static struct fault open_env(struct account *a)
 {
@@ -342,6 +352,8 @@ static struct fault open_env(struct account *a)
 		atomic_store(&a->log_dirty_ms, store_now_ms());
 		atomic_store(&a->names_lag, true);
 	}
+	if (!f.kind)
+		account_reserve_log(a);
 	if (!f.kind && kv_env_reserve(a->env, RESERVE).kind)
 		log_warn(NULL, "store.index.no_reserve", KV_Z("account", a->address));
 	return f;

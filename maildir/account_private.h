@@ -93,6 +93,8 @@ MUST_CHECK struct fault account_new_uidvalidity(struct account *a, uint32_t *out
 
 /** account_log_flags - append to the flag log, inside the transaction that makes the change. */
 MUST_CHECK struct fault account_log_flags(struct account *a, struct sv lines);
+/** account_reserve_log - keep disk space allocated behind the flag log's end. */
+void account_reserve_log(struct account *a);
 /** account_flush_log - flush the flag log if anything in it is older than age_ms; from outside or inside. */
 void account_flush_log(struct account *a, int64_t age_ms);
 /** account_settle_names - let file names follow the flag log, then cut it. */

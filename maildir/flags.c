@@ -345,6 +345,7 @@ static struct fault cut_log(struct index_txn *t, void *arg)
 		return FAULT_OK;        /* somebody changed flags meanwhile */
 	if (ftruncate(t->account->flag_log, 0))
 		return fault_errno("cut", LAYOUT_FLAG_LOG);
+	account_reserve_log(t->account);
 	c->done = true;
 	return FAULT_OK;
 }

@@ -1,0 +1,455 @@
+/* Other programs in the Maildir, power cuts, lost and copied indexes, full disks, notices. */
+#include <dirent.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/memory.h"
+#include "maildir/mark_private.h"
+#include "tests/unit/support/store_fixture.h"
+
+#define ok(call) assert_int_equal((call).kind, FAULT_NONE)
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	fixture_make(f);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	fixture_remove(*state);
+	free(*state);
+	return 0;
+}
+
+/* In the account's Maildir, by another process. */
+#define foreign(f, command) assert_int_equal(fixture_shell("cd '%s' && %s", fixture_path(f, "Maildir"), command), 0)
+
+static void mail_that_others_deliver_is_adopted(void **state)
+{
+	struct fixture *f = *state;
+	struct mailbox_status st;
+	struct message_row row;
+	struct buf text;
+
+	fixture_append(f->inbox, f->user, "ours", 0);
+	foreign(f, "printf 'Subject: theirs\\n\\nbare\\nlines\\n' > tmp/x && touch -d @1600000000 tmp/x && "
+		   "mv tmp/x new/1500000000.M1P2.other");
+	foreign(f, "printf 'Subject: odd\\r\\n\\r\\n' > 'cur/odd:2,FS'");
+	foreign(f, "mkdir -p .Work/cur .Work/new .Work/tmp && printf 'Subject: w\\r\\n\\r\\n' > .Work/new/1.a.b");
+	ok(mailbox_counters(f->inbox, &st));
+	assert_int_equal(st.messages, 3);
+	assert_int_equal(st.unseen, 2);
+	/* One of the two came first; both have their flags, dates and sizes. */
+	for (uint32_t uid = 2; uid <= 3; uid++) {
+		ok(mailbox_row(f->inbox, uid, &row));
+		buf_init(&text, 1000);
+		fixture_read(f->inbox, uid, &text);
+		assert_int_equal(text.len, row.size);
+		if (row.flags) {
+			assert_int_equal(row.flags, FLAG_FLAGGED | FLAG_SEEN);
+		} else {
+			assert_string_equal(buf_z(&text), "Subject: theirs\r\n\r\nbare\r\nlines\r\n");
+			assert_true(row.internaldate == 1600000000 && row.savedate == 1500000000);
+		}
+		buf_done(&text);
+	}
+	ok(mailbox_status(f->user, SV("Work"), &st));
+	assert_int_equal(st.messages, 1);
+	assert_int_equal(fixture_differences(f), 0);
+	foreign(f, "test -z \"$(ls new)\"");
+}
+
+static bool note_change(void *arg, const struct change *c)
+{
+	buf_appendf(arg, "%c%u:%x ", c->kind == CHANGE_NEW ? 'N' : c->kind == CHANGE_FLAGS ? 'F' : 'X', c->uid, c->flags);
+	return true;
+}
+
+static void flags_that_others_set_are_merged_with_ours(void **state)
+{
+	struct fixture *f = *state;
+	struct uidset uids = { 0 };
+	struct buf out;
+	uint64_t since, until;
+	struct message_row row;
+
+	for (int i = 0; i < 4; i++)
+		fixture_append(f->inbox, f->user, "x", FLAG_FLAGGED);
+	ok(mailbox_uids(f->inbox, &uids, &since));
+	fixture_store(f->inbox, 1, 1, STORE_ADD, FLAG_ANSWERED, "Work"); /* only in index and log until names follow */
+	usleep(30000);
+	foreign(f, "for n in cur/*; do case $n in *.1:2,F) mv $n ${n%F}S;; *.2:2,F) mv $n ${n}T;; *.3:2,F) rm $n;; esac; done");
+	buf_init(&out, 1000);
+	ok(mailbox_changes(f->inbox, since, note_change, &out, &until));
+	/* Theirs: seen, not flagged. Ours: answered. */
+	assert_true(sv_search(buf_sv(&out), SV("F1:3 ")) != SIZE_MAX);
+	assert_true(sv_search(buf_sv(&out), SV("F2:c ")) != SIZE_MAX);
+	assert_true(sv_search(buf_sv(&out), SV("X3:0 ")) != SIZE_MAX);
+	ok(mailbox_row(f->inbox, 1, &row));
+	assert_true(row.keywords.w[0] == 1);
+	assert_int_equal(fixture_differences(f), 0);
+
+	/* The same after the index is lost, and with the names settled. */
+	fixture_shell("rm -rf '%s'", fixture_path(f, "index"));
+	ok(mailbox_row(f->inbox, 1, &row));
+	assert_int_equal(row.flags, FLAG_SEEN | FLAG_ANSWERED);
+	store_tidy(f->store);
+	foreign(f, "ls cur/*.1:2,RSa && test ! -s postroom-flags.log");
+	assert_int_equal(fixture_differences(f), 0);
+	uidset_done(&uids);
+	buf_done(&out);
+}
+
+static void a_message_renamed_meanwhile_is_still_read(void **state)
+{
+	struct fixture *f = *state;
+	struct message_reader *r;
+	struct buf text;
+
+	fixture_append(f->inbox, f->user, "x", 0);
+	fixture_append(f->inbox, f->user, "y", 0);
+	foreign(f, "for n in cur/*.1:2,; do mv $n ${n}S; done; rm cur/*.2:2,");
+	buf_init(&text, 1000);
+	fixture_read(f->inbox, 1, &text);
+	assert_true(text.len > 0);
+	assert_int_equal(message_open(f->inbox, 2, &r).kind, FAULT_GONE);
+	buf_done(&text);
+}
+
+static void mailboxes_that_others_rename_keep_their_messages(void **state)
+{
+	struct fixture *f = *state;
+	struct mailbox *sent = fixture_mailbox(f, "Sent");
+	struct mailbox_status st;
+
+	fixture_append(sent, f->user, "x", 0);
+	foreign(f, "mv .Sent .Gesendet && rm -r .Junk && cp -a .Gesendet .Copy");
+	ok(mailbox_status(f->user, SV("Gesendet"), &st));
+	assert_int_equal(st.messages, 1);
+	ok(mailbox_counters(sent, &st));
+	ok(mailbox_status(f->user, SV("Copy"), &st));
+	assert_int_equal(st.messages, 1);
+	assert_int_equal(mailbox_status(f->user, SV("Sent"), &st).kind, FAULT_NOT_FOUND);
+	assert_int_equal(mailbox_status(f->user, SV("Junk"), &st).kind, FAULT_NOT_FOUND);
+	mailbox_close(&sent);
+	assert_int_equal(fixture_differences(f), 0);
+}
+
+static void links_and_pipes_are_not_read(void **state)
+{
+	struct fixture *f = *state;
+	struct mailbox_status st;
+	struct message_reader *r;
+
+	fixture_append(f->inbox, f->user, "x", 0);
+	foreign(f, "ln -s /etc/passwd cur/1.a.b:2, && mkfifo cur/2.a.b:2, && ln -s /tmp .Link && mkdir cur/3.a.b:2,");
+	ok(mailbox_counters(f->inbox, &st));
+	assert_int_equal(st.messages, 1);
+	assert_int_equal(mailbox_status(f->user, SV("Link"), &st).kind, FAULT_NOT_FOUND);
+	foreign(f, "for n in cur/*.1:2,; do rm $n; ln -s /etc/passwd $n; done");
+	assert_int_not_equal(message_open(f->inbox, 1, &r).kind, FAULT_NONE);
+}
+
+/* --- power cuts, copies -------------------------------------------------------------------------------------------------- */
+
+static void another_boot(char out[BOOT_ID_MAX])
+{
+	snprintf(out, BOOT_ID_MAX, "another-boot");
+}
+
+/* Run in a process of its own, because a process keeps its environments. */
+static void in_child(struct fixture *f, void (*fn)(struct fixture *f))
+{
+	int status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		fn(f);
+		fixture_close(f);
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void fill_and_die(struct fixture *f)
+{
+	fixture_open(f);
+	for (int i = 0; i < 20; i++)
+		fixture_append(f->inbox, f->user, "x", 0);
+	fixture_store(f->inbox, 5, 9, STORE_ADD, FLAG_SEEN, "Word");
+	kill(getpid(), SIGKILL);        /* no clean end: the mark stays */
+}
+
+static void damage(struct fixture *f)
+{
+	/* What a power cut may do without any error: the counters are wrong. */
+	fixture_shell("cd '%s' && f=index/data.mdb && s=$(stat -c %%s $f) && test -e index/dirty -o -L index/dirty && "
+		      "dd if=/dev/urandom of=$f bs=4096 seek=2 count=3 conv=notrunc 2> /dev/null", fixture_path(f, "."));
+	mark_boot_id = another_boot;
+	fixture_open(f);
+	struct mailbox_status st;
+	if (mailbox_counters(f->inbox, &st).kind || st.messages != 20 || st.unseen != 15)
+		_exit(2);
+	if (fixture_append(f->inbox, f->user, "next", 0) <= 20)
+		_exit(3);
+	if (fixture_differences(f))
+		_exit(4);
+}
+
+static void an_index_of_before_a_power_cut_is_made_anew(void **state)
+{
+	struct fixture f;
+	int status;
+
+	(void)state;
+	fixture_make_folder(&f);
+	pid_t pid = fork();
+	if (!pid)
+		fill_and_die(&f);
+	waitpid(pid, &status, 0);
+	assert_true(WIFSIGNALED(status));
+	in_child(&f, damage);
+	/* A clean end leaves no mark, so the next boot believes the index. */
+	assert_int_equal(fixture_shell("test ! -L '%s'", fixture_path(&f, "index/dirty")), 0);
+	fixture_shell("rm -rf '%s'", f.root);
+}
+
+static void fill_and_close(struct fixture *f)
+{
+	fixture_open(f);
+	for (int i = 0; i < 5; i++)
+		fixture_append(f->inbox, f->user, "x", 0);
+}
+
+static void expect_five(struct fixture *f)
+{
+	fixture_open(f);
+	struct mailbox_status st;
+	if (mailbox_counters(f->inbox, &st).kind || st.messages != 5 || fixture_differences(f))
+		_exit(2);
+}
+
+static void a_copied_tree_gets_an_index_of_its_own(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_make_folder(&f);
+	in_child(&f, fill_and_close);
+	fixture_shell("cd '%s' && cp -a mail copy && rm -r mail && mv copy mail", f.root);
+	in_child(&f, expect_five);
+	fixture_shell("rm -rf '%s'", f.root);
+}
+
+static void broken_sidecars_are_made_from_what_is_known(void **state)
+{
+	struct fixture *f = *state;
+	struct mailbox_status before, after;
+	uint32_t uid;
+
+	for (int i = 0; i < 5; i++)
+		fixture_append(f->inbox, f->user, "x", 0);
+	ok(mailbox_counters(f->inbox, &before));
+	foreign(f, "echo garbage > postroom-mailbox && echo garbage > postroom-account && rm postroom-subscriptions");
+	fixture_close(f);
+	fixture_shell("rm -rf '%s'", fixture_path(f, "index"));
+	fixture_open(f);
+	ok(mailbox_counters(f->inbox, &after));
+	assert_int_equal(before.uidvalidity, after.uidvalidity);
+	assert_int_equal(after.messages, 5);
+	uid = fixture_append(f->inbox, f->user, "x", 0);
+	assert_true(uid > 5);
+	assert_int_equal(fixture_differences(f), 0);
+}
+
+static void ten_thousand_messages_come_back_the_same(void **state)
+{
+	struct fixture *f = *state;
+	struct buf before, after;
+
+	/* As another postroom left them: names alone, most of them never seen by this index. */
+	fixture_append(f->inbox, f->user, "x", 0);
+	foreign(f, "v=$(ls cur | sed 's/.*U=\\([0-9]*\\).*/\\1/'); i=2; while [ $i -le 10000 ]; do "
+		   "n=$i; printf x > \"cur/1700000000.m$i.host,S=1,W=1,U=$v.$i,T=16$i:2,$([ $((i % 3)) = 0 ] && echo S)\"; "
+		   "i=$((i + 1)); done");
+	fixture_close(f);
+	fixture_shell("rm -rf '%s'", fixture_path(f, "index"));
+	fixture_open(f);
+	buf_init(&before, 1 << 24);
+	buf_init(&after, 1 << 24);
+	for (uint32_t i = 0; i < 30; i++) {
+		char word[16];
+		snprintf(word, sizeof(word), "word%u", i);
+		fixture_store(f->inbox, i * 300 + 1, i * 300 + 200, STORE_ADD, FLAG_ANSWERED, word);
+	}
+	fixture_describe(f->inbox, &before);
+	assert_int_equal(sv_search(buf_sv(&before), SV("messages 10000 ")), 0);
+	fixture_shell("rm -rf '%s'", fixture_path(f, "index"));
+	fixture_describe(f->inbox, &after);
+	assert_int_equal(sv_cmp(buf_sv(&before), buf_sv(&after)), 0);
+	store_tidy(f->store);
+	fixture_shell("rm -rf '%s'", fixture_path(f, "index"));
+	buf_clear(&after);
+	fixture_describe(f->inbox, &after);
+	assert_int_equal(sv_cmp(buf_sv(&before), buf_sv(&after)), 0);
+	assert_int_equal(fixture_differences(f), 0);
+	buf_done(&before);
+	buf_done(&after);
+}
+
+/* --- notices --------------------------------------------------------------------------------------------------------------- */
+
+static void count_notice(void *arg, void *tag)
+{
+	assert_ptr_equal(tag, arg);
+	++*(unsigned *)arg;
+}
+
+static unsigned notices(struct fixture *f, unsigned *counter, int wait_ms)
+{
+	struct pollfd p = { store_watch_fd(f->store), POLLIN, 0 };
+
+	*counter = 0;
+	while (poll(&p, 1, *counter ? 0 : wait_ms) > 0)
+		store_watch_read(f->store, count_notice, counter);
+	return *counter;
+}
+
+static void deliver_one(struct fixture *f)
+{
+	fixture_open(f);
+	if (fixture_deliver(f, ALICE, "Subject: x\r\n\r\n", NULL).kind)
+		_exit(2);
+}
+
+static void changes_by_other_processes_are_noticed(void **state)
+{
+	struct fixture f;
+	struct mailbox_status st;
+	unsigned counter = 0;
+	int go[2], status;
+	char c;
+
+	(void)state;
+	fixture_make_folder(&f);
+	assert_int_equal(pipe(go), 0);
+	pid_t pid = fork();             /* before anything is opened */
+	if (!pid) {
+		struct fixture mine = f;
+		for (int i = 0; i < 3; i++) {
+			if (read(go[0], &c, 1) != 1)
+				_exit(9);
+			if (i == 0)
+				deliver_one(&mine);
+			else if (i == 1)
+				fixture_shell("cd '%s' && printf 'Subject: y\\n\\n' > new/1.x.y", fixture_path(&mine, "Maildir"));
+			else
+				fixture_shell("rm -rf '%s'", fixture_path(&mine, "index"));
+		}
+		_exit(0);
+	}
+	fixture_open(&f);
+	ok(maildir_user_watch(f.user, &counter));
+	notices(&f, &counter, 0);
+	for (uint32_t i = 0; i < 3; i++) {
+		assert_int_equal(write(go[1], "x", 1), 1);
+		assert_true(notices(&f, &counter, 5000) > 0);
+		for (int tries = 0; tries < 500; tries++) {
+			ok(mailbox_counters(f.inbox, &st));
+			if (st.messages > i || st.messages == 2)
+				break;
+			usleep(10000);
+		}
+		assert_int_equal(st.messages, i < 2 ? i + 1 : 2);
+		notices(&f, &counter, 50);
+	}
+	waitpid(pid, &status, 0);
+	/* The index was replaced: the new one is watched as well. */
+	fixture_append(f.inbox, f.user, "own", 0);
+	assert_true(notices(&f, &counter, 5000) > 0);
+	ok(maildir_user_watch(f.user, NULL));
+	fixture_append(f.inbox, f.user, "own", 0);
+	assert_int_equal(notices(&f, &counter, 50), 0);
+	close(go[0]);
+	close(go[1]);
+	fixture_remove(&f);
+}
+
+/* --- full disk ------------------------------------------------------------------------------------------------------------- */
+
+static void a_full_disk_refuses_mail_and_still_expunges(void **state)
+{
+	struct fixture f;
+	struct mailbox_status st;
+	struct fault r = FAULT_OK;
+	char *big = xmalloc(100001);
+
+	(void)state;
+	fixture_make_folder(&f);
+	if (mount("tmpfs", f.root, "tmpfs", 0, "size=8m")) {
+		free(big);
+		fixture_shell("rm -rf '%s'", f.root);
+		skip();                 /* needs root: mount(2) */
+	}
+	fixture_open(&f);
+	memset(big, 'x', 100000);
+	memcpy(big, "Subject: x\r\n\r\n", 14);
+	big[100000] = '\0';
+	unsigned accepted = 0;
+	while (!(r = fixture_deliver(&f, ALICE, big, NULL)).kind && accepted < 1000)
+		accepted++;
+	assert_int_equal(r.kind, FAULT_NO_SPACE);
+	assert_true(accepted > 10);
+	/* Nothing at all is left. */
+	fixture_shell("dd if=/dev/zero of='%s/filler' bs=4096 2> /dev/null", f.root);
+	ok(mailbox_counters(f.inbox, &st));
+	assert_int_equal(st.messages, accepted);
+	fixture_store(f.inbox, 1, accepted, STORE_ADD, FLAG_DELETED, NULL);
+	assert_int_equal(fixture_expunge(f.inbox), accepted);
+	ok(mailbox_counters(f.inbox, &st));
+	assert_int_equal(st.messages, 0);
+	fixture_shell("rm '%s/filler'", f.root);
+	ok(fixture_deliver(&f, ALICE, big, NULL));
+	assert_int_equal(fixture_differences(&f), 0);
+	fixture_close(&f);
+	umount(f.root);
+	fixture_shell("rm -rf '%s'", f.root);
+	free(big);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		/* These fork, and a child must not touch environments of its parent: first, with nothing open. */
+		cmocka_unit_test(an_index_of_before_a_power_cut_is_made_anew),
+		cmocka_unit_test(a_copied_tree_gets_an_index_of_its_own),
+		cmocka_unit_test(changes_by_other_processes_are_noticed),
+		cmocka_unit_test(a_full_disk_refuses_mail_and_still_expunges),
+		TEST(mail_that_others_deliver_is_adopted),
+		TEST(flags_that_others_set_are_merged_with_ours),
+		TEST(a_message_renamed_meanwhile_is_still_read),
+		TEST(mailboxes_that_others_rename_keep_their_messages),
+		TEST(links_and_pipes_are_not_read),
+		TEST(broken_sidecars_are_made_from_what_is_known),
+		TEST(ten_thousand_messages_come_back_the_same),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
