@@ -6,6 +6,9 @@
 
 #include "common/banned.h"
 
+/* RFC 2047 §2 says 75. A longer text is none; else many beginnings without an end would each be read to the end. */
+#define WORD_MAX ((size_t)4 << 10)
+
 /* =?charset*language?B?text?= (RFC 2047 §2, RFC 2231 §5) */
 struct word {
 	struct sv charset, text;
@@ -47,6 +50,7 @@ static bool take_encoded_word(struct sv *s, struct word *w)
 	/* Q text may hold raw 8-bit octets and a '?' where programs forget to encode: it ends at the next "?=". */
 	size_t n = 0;
 
+	rest = sv_sub(rest, 0, WORD_MAX);
 	while (n + 1 < rest.len && !(rest.p[n] == '?' && rest.p[n + 1] == '='))
 		if (is_space(rest.p[n++]))
 			return false;
@@ -54,6 +58,7 @@ static bool take_encoded_word(struct sv *s, struct word *w)
 		return false;
 	w->text = sv_sub(rest, 0, n);
 	sv_skip(&rest, n + 2);
+	rest.len = (size_t)(s->p + s->len - rest.p);
 	size_t star = sv_find(w->charset, '*');
 
 	if (star != SIZE_MAX)

@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "common/charset.h"
 #include "common/events.h"
 #include "common/kv.h"
 #include "common/master.h"
@@ -256,6 +257,7 @@ static struct fault enter_sandbox(struct worker_private *p)
 	}
 	add_folders_of(&paths, w->conf->tls.certificate);
 	add_folders_of(&paths, w->conf->tls.key);
+	charset_preload();      /* libc's tables lie where no worker may read afterwards */
 	f = sandbox_enter(
 		&(struct sandbox_rules){ .paths = paths.items, .path_count = paths.count });
 	for (size_t i = 0; i < paths.owned_count; i++)
