@@ -83,6 +83,8 @@ class Imap(postroom.Line):
             if line.startswith(tag + b" "):
                 assert line.startswith(tag + b" OK"), (text[:80], line)
                 return lines, line
+            if line.startswith(b"* BYE"):
+                raise Gone
             lines.append(line)
 
     def append(self, mailbox, ident, flags=""):
@@ -164,6 +166,8 @@ class Client(threading.Thread):
                 text, line.buffer = line.buffer.split(b"\n", 1)
                 texts += text
                 if text[3:4] != b"-":
+                    if text.startswith(b"421"):
+                        raise Gone      # the orderly stop at the end of a round
                     assert text.startswith(code), texts
                     return
 
@@ -282,8 +286,8 @@ def read_back(server, mailboxes, user="alice"):
     seen = {}
     with server.imap(user, tls=False) as imap:
         for mailbox in mailboxes:
-            status, _ = imap.select(mailbox, readonly=True)
-            assert status == "OK", mailbox
+            status, text = imap.select(mailbox, readonly=True)
+            assert status == "OK", (mailbox, text)
             validity = int(imap.response("UIDVALIDITY")[1][0])
             messages = {}
             _, data = imap.uid("FETCH", "1:*", "(UID FLAGS BODY.PEEK[HEADER.FIELDS (X-Ident)])")
@@ -446,7 +450,7 @@ def main():
             if len(verdict.violations) > 20:
                 break
         if verdict.violations:
-            print(server.log()[-5000:])
+            print(server.log()[-5000:], flush=True)
             server.keep = True
             print("instance kept in", server.root)
 
