@@ -1,0 +1,575 @@
+#!/usr/bin/python3
+"""Figures of this build on this machine: `make bench`, or BUILD=... tests/bench/run.py.
+
+Starts real instances on loopback below the build folder, puts tests/bench/load/load on them, and prints one table.
+A row is the median of some repetitions (--repeat); a row marked "invalid" is not to be believed, and says why.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import pathlib
+import platform
+import re
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+BUILD = pathlib.Path(os.environ.get("POSTROOM_BUILD", "build")).resolve()
+os.environ["POSTROOM_BUILD"] = str(BUILD)
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
+
+import postroom  # noqa: E402
+
+LOAD = BUILD / "tests" / "bench" / "load" / "load"
+FLUSHES = ("fsync", "fdatasync", "sync_file_range", "msync", "syncfs", "sync")
+TICK_US = 1000000 // os.sysconf("SC_CLK_TCK")
+
+
+class Postroom:
+    """The server under test: a fresh instance with accounts, and what a scenario may ask about it."""
+
+    name = "postroom"
+
+    def __init__(self, work, accounts, conf=""):
+        self.instance = postroom.Instance(accounts=[f"user{i}" for i in range(accounts)], conf=conf,
+                                          root=pathlib.Path(tempfile.mkdtemp(prefix="postroom-", dir=work)))
+        self.root = self.instance.root
+        self.users = self.root / "bench-users"
+        self.users.write_text("".join(f"{address} {password}\n" for address, password in
+                                      self.instance.passwords.items()))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.instance.stop()
+
+    def start(self):
+        self.instance.start()
+
+    def stop(self):
+        self.instance.stop()
+
+    def port(self, name):
+        return self.instance.port(name)
+
+    def pids(self, program=None):
+        return self.instance.pids(program)
+
+    def maildir(self, number):
+        return self.instance.maildir(f"user{number}")
+
+    def drop_index(self, number):
+        shutil.rmtree(self.maildir(number).parent / "index")
+
+    def first_user(self):
+        """A file that names the first account only."""
+        path = self.root / "bench-first-user"
+        path.write_text(self.users.read_text().splitlines()[0] + "\n")
+        return path
+
+    def certificate(self):
+        return self.root / "tls" / "cert.pem", self.root / "tls" / "key.pem"
+
+    def count_messages(self):
+        return sum(len(os.listdir(path)) for path in (self.root / "mail").glob("*/*/Maildir/*")
+                   if path.name in ("cur", "new"))
+
+
+class Bench:
+    def __init__(self, options, work):
+        self.options = options
+        self.quick = options.quick
+        self.work = work
+        self.rows = []
+
+    def target(self, accounts, conf=""):
+        return Postroom(self.work, accounts, conf)
+
+    # -- running the generator
+
+    def load(self, scenario, *args, **named):
+        """Rows of one start of the generator. A start that printed nothing is an error."""
+        done = subprocess.run(self.command(scenario, args, named), stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, timeout=900, check=False)
+        rows = [json.loads(line) for line in done.stdout.splitlines()]
+        if not rows:
+            raise RuntimeError(f"load {scenario}: exit {done.returncode}: {done.stderr.strip()}")
+        return rows
+
+    @staticmethod
+    def command(scenario, args, named):
+        options = []
+        for key, value in named.items():
+            options += ["--" + key.replace("_", "-")] + ([] if value is True else [str(value)])
+        return [str(LOAD), *options, "--", scenario, *args]
+
+    # -- rows
+
+    def row(self, name, value, unit, **more):
+        row = {"scenario": name, "value": value, "unit": unit, **more}
+        self.rows.append(row)
+        if self.options.json:
+            with open(self.options.json, "a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+        print(f"  {name}: {figure(value)} {unit}" + (f"  invalid: {row['invalid']}" if row.get("invalid") else ""),
+              file=sys.stderr, flush=True)
+        return row
+
+    def repeated(self, name, target, once, units=False, repeat=None, check=None):
+        """Run `once` some times; the row is made of medians. units: count units (RETR) instead of operations."""
+        runs = []
+        for _ in range(repeat or (1 if self.quick else self.options.repeat)):
+            before = cpu_us(target.pids()) if target else 0
+            run = once()[0]
+            run["server_cpu_us"] = cpu_us(target.pids()) - before if target else 0
+            if check and not run.get("invalid"):
+                run["invalid"] = check(run)
+            runs.append(run)
+        key, count = ("units_per_1000_s", "units") if units else ("per_1000_s", "ops")
+        rates = [run[key] / 1000 for run in runs]
+        ops = [max(run[count], 1) for run in runs]
+        invalid = next((run["invalid"] + (": " + run["error"] if run.get("error") else "")
+                        for run in runs if run.get("invalid")), None)
+        prefix = "part_" if units else ""
+        busy = statistics.median((run["machine_cpu_us"] - run["own_cpu_us"] - run["server_cpu_us"]) * 100 /
+                                 (run["wall_us"] * run["cores"]) for run in runs)
+        return self.row(
+            name, statistics.median(rates), "/s", spread=[min(rates), max(rates)], runs=runs,
+            p50=median_of(runs, prefix + "p50_us"), p95=median_of(runs, prefix + "p95_us"),
+            p99=median_of(runs, prefix + "p99_us"),
+            cpu_us=statistics.median(run["server_cpu_us"] / n for run, n in zip(runs, ops)),
+            own_percent=statistics.median(run["own_percent"] for run in runs),
+            others_percent=max(0, round(busy)), invalid=invalid)
+
+    def commands(self, target, port, *commands, tls="none"):
+        """A row for each NAME|REPEAT|COMMAND of one IMAP session."""
+        rows = self.load("commands", *commands, port=port, tls=tls, users=target.first_user(), seconds=300)
+        for run in rows:
+            self.row(run["scenario"], run.get("p50_us", 0) / 1000, "ms", p50=run.get("p50_us"),
+                     p95=run.get("p95_us"), p99=run.get("p99_us"), own_percent=run["own_percent"], runs=[run],
+                     invalid=run.get("invalid") and f"{run['invalid']}: {run.get('error', '')}".rstrip(": "),
+                     note=f"{run['untagged']} responses, {run['octets'] / 1e6:.1f} MB")
+        return rows
+
+
+def cpu_us(pids):
+    """Processor time these processes have used, all their threads."""
+    total = 0
+    for pid in pids:
+        with contextlib.suppress(OSError, IndexError):
+            fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+            total += (int(fields[11]) + int(fields[12])) * TICK_US
+    return total
+
+
+def memory(pids):
+    """Resident and proportional kilobytes of these processes (smaps_rollup)."""
+    rss = pss = 0
+    for pid in pids:
+        text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+        rss += int(re.search(r"^Rss:\s+(\d+)", text, re.M).group(1))
+        pss += int(re.search(r"^Pss:\s+(\d+)", text, re.M).group(1))
+    return rss, pss
+
+
+def median_of(runs, key):
+    values = [run[key] for run in runs if key in run]
+    return statistics.median(values) if values else None
+
+
+class SystemCalls:
+    """strace -c on some processes while the block runs; .calls is name -> count, or None and .why."""
+
+    def __init__(self, pids):
+        self.pids, self.calls, self.why = pids, None, None
+
+    def __enter__(self):
+        if not shutil.which("strace"):
+            self.why = "strace is not installed"
+            return self
+        fd, self.path = tempfile.mkstemp(prefix="strace-")
+        os.close(fd)
+        self.process = subprocess.Popen(["strace", "-f", "-c", "-U", "calls,name", "-o", self.path,
+                                         *[arg for pid in self.pids for arg in ("-p", str(pid))]],
+                                        stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        attached = 0
+        while attached < len(self.pids):
+            line = self.process.stderr.readline()
+            if not line or "attach:" in line:
+                self.why = "strace: " + (line.strip() or "ended")
+                self.process.kill()
+                self.process.wait()
+                return self
+            attached += "attached" in line
+        time.sleep(0.2)
+        return self
+
+    def __exit__(self, *_):
+        if self.why:
+            return
+        self.process.send_signal(signal.SIGINT)
+        self.process.communicate(timeout=60)
+        self.calls = {}
+        for line in pathlib.Path(self.path).read_text().splitlines():
+            match = re.fullmatch(r"\s*(\d+)\s+(\w+)\s*", line)
+            if match and match.group(2) != "total":
+                self.calls[match.group(2)] = int(match.group(1))
+        os.unlink(self.path)
+
+    def rows(self, bench, name, ops, per):
+        if self.calls is None:
+            bench.row(f"{name}: system calls", 0, f"per {per}", invalid=self.why)
+            return
+        top = sorted(self.calls.items(), key=lambda item: -item[1])[:6]
+        bench.row(f"{name}: system calls", sum(self.calls.values()) / ops, f"per {per}",
+                  note=" ".join(f"{call} {count / ops:.1f}" for call, count in top), calls=self.calls)
+        bench.row(f"{name}: flushes", sum(self.calls.get(call, 0) for call in FLUSHES) / ops, f"per {per}",
+                  note=" ".join(f"{call} {self.calls[call] / ops:.2f}" for call in FLUSHES if call in self.calls))
+
+
+# -- scenarios ---------------------------------------------------------------------------------------
+
+def limits(bench):
+    """What the machine can do without any server."""
+    seconds = 1 if bench.quick else 3
+    for connections in (1, 20):
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="disk-", dir=bench.work))
+        bench.repeated(f"disk: write, fdatasync, rename, fsync folder; {connections} at once", None,
+                       lambda n=connections, d=folder: bench.load("disk", dir=d, connections=n, seconds=seconds,
+                                                                  count=10000000))
+    cert, key = bench.work / "limit-cert.pem", bench.work / "limit-key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                    "-keyout", key, "-out", cert, "-subj", "/CN=bench"], check=True, capture_output=True)
+    cores = os.cpu_count()
+    bench.repeated(f"TLS: full handshakes, both sides, P-256, {cores} threads", None,
+                   lambda: bench.load("handshakes", cert=cert, key=key, connections=cores, seconds=seconds,
+                                      count=10000000))
+
+
+def smtp(bench):
+    """SMTP in, on the mx listener: our 250 says that the message is in the mailbox."""
+    with bench.target(50) as target:
+        target.start()
+        mail(bench, target, "mx, 1 connection", "mx", 300, connections=1)
+        mail(bench, target, "mx, 20 connections", "mx", 4000, connections=20)
+        mail(bench, target, "mx, 20 connections, 5 recipients", "mx", 2000, connections=20, recipients=5)
+        mail(bench, target, "mx, 20 connections, 20 messages each", "mx", 4000, connections=20, per_connection=20)
+        mail(bench, target, "mx STARTTLS, 1 connection", "mx", 300, connections=1, tls="starttls")
+        mail(bench, target, "mx STARTTLS, 20 connections", "mx", 4000, connections=20, tls="starttls")
+
+
+def submission(bench):
+    with bench.target(50) as target:
+        target.start()
+        mail(bench, target, "submission STARTTLS AUTH, 1 connection", "submission", 300, connections=1, tls="starttls",
+             auth=True)
+        mail(bench, target, "submission STARTTLS AUTH, 20 connections", "submission", 4000, connections=20,
+             tls="starttls", auth=True)
+        mail(bench, target, "submissions AUTH, 20 connections", "submissions", 4000, connections=20, tls="implicit",
+             auth=True)
+
+
+def lmtp(bench):
+    with bench.target(50) as target:
+        target.start()
+        mail(bench, target, "lmtp, 1 connection", "lmtp", 300, connections=1, lmtp=True)
+        mail(bench, target, "lmtp, 10 connections", "lmtp", 4000, connections=10, lmtp=True)
+        mail(bench, target, "lmtp, 10 connections, 5 recipients", "lmtp", 2000, connections=10, recipients=5, lmtp=True)
+
+
+def mail(bench, target, name, listener, count, **named):
+    """count: at most; the time is bounded, too. Each message that was accepted is looked for in the mailboxes."""
+    count = count // 10 if bench.quick else count
+    recipients = named.get("recipients", 1)
+
+    def once():
+        nonlocal before
+        before = target.count_messages()
+        return bench.load("mail", port=target.port(listener), users=target.users, count=count,
+                          seconds=5 if bench.quick else 15, **named)
+
+    def check(run):
+        arrived = target.count_messages() - before
+        if arrived != run["ops"] * recipients:
+            return f"{run['ops'] * recipients} were accepted, {arrived} arrived"
+        return None
+
+    before = 0
+    bench.repeated(name, target, once, check=check)
+
+
+def imap(bench):
+    """Sessions of a mail program over TLS, on mailboxes of 200 messages."""
+    with bench.target(50) as target:
+        fill_all(bench, target, 20 if bench.quick else 200)
+        target.start()
+        session(bench, target, "imap-short", "adopt and first session", 50, connections=16, repeat=1)
+        session(bench, target, "imap-short", "login, SELECT, FETCH flags, LOGOUT; TLS, 16 connections", 3000,
+                connections=16)
+        session(bench, target, "imap-short", "the same, 1 connection", 300, connections=1)
+        session(bench, target, "imap-mix", "session mix; TLS, 16 connections", 3000, connections=16)
+        session(bench, target, "imap-mix", "session mix; no TLS, 16 connections", 3000, connections=16,
+                listener="imap", tls="none")
+        bench.repeated("TLS connections, 16 at once", target,
+                       lambda: bench.load("connections", port=target.port("imaps"), tls="implicit", connections=16,
+                                          count=300 if bench.quick else 5000, seconds=10))
+
+
+def session(bench, target, scenario, name, count, listener="imaps", tls="implicit", repeat=None, **named):
+    count = max(50, count // 10) if bench.quick else count
+    bench.repeated(name, target, lambda: bench.load(scenario, port=target.port(listener), users=target.users, count=count,
+                                                    tls=tls, seconds=10, **named), repeat=repeat)
+
+
+def fill_all(bench, target, messages):
+    for number in range(50):
+        fill(bench, target, number, messages)
+
+
+def fill(bench, target, number, messages):
+    folder = target.maildir(number)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    bench.load("fill", dir=folder, count=messages, size=4096)
+
+
+def big(bench):
+    """A mailbox of 100,000 messages that another program left there, without TLS."""
+    messages = bench.options.messages or (2000 if bench.quick else 100000)
+    few = 1 if bench.quick else 5
+    with bench.target(1) as target:
+        fill(bench, target, 0, messages)
+        target.start()
+        port = target.port("imap")
+        bench.commands(target, port, f"login, {messages} messages of another program|1|CONNECT", "first SELECT|1|SELECT INBOX")
+        commands = [
+            "SELECT|5|SELECT INBOX",
+            "FETCH 1:* (UID FLAGS)|5|FETCH 1:* (UID FLAGS)",
+            "FETCH 1:* (RFC822.SIZE)|3|FETCH 1:* (RFC822.SIZE)",
+            "FETCH 1:* (ENVELOPE BODYSTRUCTURE), first|1|FETCH 1:* (ENVELOPE BODYSTRUCTURE)",
+            "FETCH 1:* (ENVELOPE BODYSTRUCTURE), again|3|FETCH 1:* (ENVELOPE BODYSTRUCTURE)",
+            "FETCH 1:* header fields|3|FETCH 1:* (BODY.PEEK[HEADER.FIELDS (FROM SUBJECT DATE MESSAGE-ID REFERENCES)])",
+            "FETCH one BODY[]|200|FETCH # (BODY.PEEK[])",
+            "FETCH 1:* BODY[]|1|FETCH 1:* (BODY.PEEK[])",
+            "SEARCH UNSEEN|5|SEARCH UNSEEN",
+            "SEARCH FROM|5|SEARCH FROM tanaka",
+            "SEARCH SUBJECT|5|SEARCH SUBJECT \"garden and the train\"",
+            "SEARCH SINCE|5|SEARCH SINCE 1-Jun-2026",
+            "SEARCH TEXT|1|SEARCH TEXT zanzibar",
+            "STORE one|200|STORE # +FLAGS (\\Flagged)",
+            "STORE 1:*|1|STORE 1:* +FLAGS.SILENT ($Bench)",
+            "-create|1|CREATE Other",
+            f"COPY 1,000|{few}|COPY 1:1000 Other",
+            "MOVE 1,000|1|MOVE 1:1000 Other",
+            "-mark|1|STORE 1:1000 +FLAGS.SILENT (\\Deleted)",
+            "EXPUNGE 1,000|1|EXPUNGE",
+        ]
+        bench.commands(target, port, "login|20|CONNECT", "-select|1|SELECT INBOX", *commands)
+        target.stop()
+        target.drop_index(0)
+        target.start()
+        bench.commands(target, port, "login, index deleted|1|CONNECT", "SELECT, index deleted|1|SELECT INBOX")
+
+
+def idle(bench):
+    """TLS sessions that IDLE on INBOX: what each costs, and how soon it hears of a message."""
+    sessions, accounts = (100, 50) if bench.quick else (bench.options.sessions, 50)
+    with bench.target(accounts) as target:
+        target.start()
+        # One session each first: what an open account costs is not what a session costs.
+        bench.load("imap-short", port=target.port("imaps"), tls="implicit", users=target.users, connections=4,
+                   count=accounts * 2, seconds=30)
+        pids = target.pids("imapd")
+        rss, pss = memory(pids)
+        process = subprocess.Popen(
+            bench.command("idle", (), {"port": target.port("imaps"), "smtp_port": target.port("mx"),
+                                       "tls": "implicit", "users": target.users, "connections": 8, "count": sessions,
+                                       "seconds": 60}),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        try:
+            opened = json.loads(process.stdout.readline())
+            invalid = opened.get("invalid") and f"{opened['invalid']}: {opened.get('error', '')}".rstrip(": ")
+            bench.row(f"{sessions} idle sessions: opened", opened["per_1000_s"] / 1000, "/s", invalid=invalid,
+                      own_percent=opened["own_percent"], p50=opened.get("p50_us"), p95=opened.get("p95_us"),
+                      p99=opened.get("p99_us"), runs=[opened])
+            if invalid:
+                return
+            time.sleep(3)
+            rss_after, pss_after = memory(target.pids("imapd"))
+            bench.row("idle session: proportional memory", (pss_after - pss) / sessions, "KB",
+                      note=f"{len(pids)} processes: {pss / 1024:.1f} MB before, {pss_after / 1024:.1f} MB after")
+            bench.row("idle session: resident memory", (rss_after - rss) / sessions, "KB")
+            seconds = 3 if bench.quick else 10
+            before = cpu_us(target.pids("imapd"))
+            time.sleep(seconds)
+            used = cpu_us(target.pids("imapd")) - before
+            bench.row(f"{sessions} idle sessions: CPU", used / seconds / 10000, "% of a core")
+            process.stdin.write(f"push {20 if bench.quick else 100}\n")
+            process.stdin.flush()
+            run = json.loads(process.stdout.readline())
+            bench.row("push: SMTP 250 to the first session's EXISTS", run.get("p50_us", 0) / 1000, "ms",
+                      p50=run.get("p50_us"), p95=run.get("p95_us"), p99=run.get("p99_us"), invalid=run.get("invalid"),
+                      own_percent=run["own_percent"])
+            bench.row(f"push: to the last of {sessions // accounts} sessions", run.get("last_p50_us", 0) / 1000, "ms",
+                      p50=run.get("last_p50_us"), p95=run.get("last_p95_us"), p99=run.get("last_p99_us"),
+                      invalid=run.get("invalid"))
+        finally:
+            with contextlib.suppress(OSError):
+                process.stdin.close()
+            process.wait(60)
+            process.stdout.close()
+
+
+def pop3(bench):
+    with bench.target(50) as target:
+        fill_all(bench, target, 20 if bench.quick else 200)
+        target.start()
+
+        def once(count=50 if bench.quick else 100):
+            return bench.load("pop3", port=target.port("pop3s"), tls="implicit", users=target.users, connections=8,
+                              count=count, seconds=15)
+        once(50)
+        bench.repeated("RETR; TLS, 8 connections, login + UIDL + all + QUIT", target, once, units=True)
+
+
+def counts(bench):
+    """What does not depend on the machine: system calls and flushes of one operation, warm, by strace -c."""
+    ops = 20 if bench.quick else 200
+    with bench.target(10) as target:
+        fill(bench, target, 0, 200)
+        target.start()
+
+        def send(**named):
+            return bench.load("mail", port=target.port("mx"), users=target.users, count=ops, seconds=60, **named)[0]
+
+        def visit():
+            return bench.load("imap-mix", port=target.port("imaps"), tls="implicit", users=target.first_user(),
+                              count=ops, seconds=60)[0]
+        send()
+        visit()
+        for name, daemon, run, per in (
+                ("mx, message per connection", "smtpd", send, "message"),
+                ("mx, 20 messages per connection", "smtpd", lambda: send(per_connection=20), "message"),
+                ("mx, 5 recipients", "smtpd", lambda: send(recipients=5), "message"),
+                ("mx STARTTLS", "smtpd", lambda: send(tls="starttls"), "message"),
+                ("IMAP session mix", "imapd", visit, "session")):
+            with SystemCalls(target.pids(daemon)) as traced:
+                done = run()
+            traced.rows(bench, name, max(done["ops"], 1), per)
+
+
+SCENARIOS = (limits, smtp, submission, lmtp, imap, big, idle, pop3, counts)
+
+
+# -- the table ---------------------------------------------------------------------------------------
+
+def figure(value):
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def milliseconds(us):
+    return "" if us is None else figure(us / 1000)
+
+
+def table(groups):
+    """One aligned table out of (group, rows)."""
+    head = ("", "value", "unit", "p50 ms", "p95 ms", "p99 ms", "CPU us/op", "own %", "spread", "")
+    lines = [head]
+    for group, rows in groups:
+        lines.append((group.upper(),) + ("",) * 9)
+        for row in rows:
+            spread = row.get("spread")
+            note = "; ".join(text for text in (
+                row.get("invalid") and f"INVALID: {row['invalid']}", row.get("note"),
+                f"others used {row['others_percent']} % of the machine" if row.get("others_percent", 0) >= 15 else None)
+                if text)
+            lines.append(("  " + row["scenario"], figure(row["value"]), row["unit"], milliseconds(row.get("p50")),
+                          milliseconds(row.get("p95")), milliseconds(row.get("p99")), figure(row.get("cpu_us")),
+                          "" if row.get("own_percent") is None else f"{row['own_percent']:.0f}",
+                          f"{figure(spread[0])}-{figure(spread[1])}" if spread and spread[0] != spread[1] else "", note))
+    widths = [max(len(line[i]) for line in lines) for i in range(9)]
+    out = []
+    for line in lines:
+        cells = [line[0].ljust(widths[0]), line[1].rjust(widths[1]), line[2].ljust(widths[2])]
+        cells += [line[i].rjust(widths[i]) for i in range(3, 9)] + [line[9]]
+        out.append("  ".join(cells).rstrip())
+    return "\n".join(out)
+
+
+def machine(about):
+    cpu = "unknown processor"
+    with contextlib.suppress(OSError, AttributeError):
+        cpu = re.search(r"^model name\s*:\s*(.*)$", pathlib.Path("/proc/cpuinfo").read_text(), re.M).group(1)
+    memory_gb = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    version = subprocess.run([BUILD / "bin" / "postroom", "version"], capture_output=True, text=True, check=False)
+    filesystem = subprocess.run(["stat", "-f", "-c", "%T", str(BUILD)], capture_output=True, text=True, check=False)
+    return (f"{version.stdout.strip() or 'postroom'}, compiler {about['compiler']}, {' '.join(about['openssl'].split()[:2])}\n"
+            f"{cpu}, {os.cpu_count()} cores, {memory_gb:.0f} GB, Linux {platform.release()}, "
+            f"{filesystem.stdout.strip()}; {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}; "
+            f"load {os.getloadavg()[0]:.1f} before")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0],
+                                     epilog="groups: " + ", ".join(scenario.__name__ for scenario in SCENARIOS))
+    parser.add_argument("--only", action="append", metavar="GROUP", help="these groups (may be given several times)")
+    parser.add_argument("--quick", action="store_true", help="short runs, once each: does it work?")
+    parser.add_argument("--repeat", type=int, default=3, help="repetitions of a row (%(default)s)")
+    parser.add_argument("--messages", type=int, default=0, help="size of the big mailbox")
+    parser.add_argument("--sessions", type=int, default=1000, help="idle sessions (%(default)s)")
+    parser.add_argument("--json", metavar="FILE", help="append each row to FILE, a line of JSON each")
+    parser.add_argument("--anyway", action="store_true", help="also with a build without optimisation, or sanitized")
+    parser.add_argument("--keep", action="store_true", help="leave the instances and their logs behind")
+    options = parser.parse_args()
+    wanted = [scenario for scenario in SCENARIOS if not options.only or scenario.__name__ in options.only]
+    if not wanted or (options.only and len(wanted) < len(set(options.only))):
+        parser.error("no such group; there are: " + ", ".join(scenario.__name__ for scenario in SCENARIOS))
+    if not LOAD.exists():
+        sys.exit(f"bench: {LOAD} is missing: run `make bench` in the build folder")
+    about = json.loads(subprocess.run([LOAD, "--about"], capture_output=True, text=True, check=True).stdout)
+    if (about["sanitized"] or not about["optimised"]) and not options.anyway:
+        sys.exit("bench: this build is " + ("sanitized" if about["sanitized"] else "not optimised") +
+                 ", its figures mean nothing: configure another one with -O2 and without --enable-sanitize "
+                 "(or give --anyway)")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    work = pathlib.Path(tempfile.mkdtemp(prefix="bench-work-", dir=BUILD))
+    bench = Bench(options, work)
+    groups = []
+    failed = False
+    header = machine(about)
+    try:
+        for scenario in wanted:
+            print(f"{scenario.__name__}:", file=sys.stderr, flush=True)
+            bench.rows = []
+            try:
+                scenario(bench)
+            except (RuntimeError, OSError, postroom.CommandFailed, subprocess.SubprocessError) as error:
+                bench.row(scenario.__name__, 0, "", invalid=str(error).strip().splitlines()[-1][:300])
+            groups.append((scenario.__name__, bench.rows))
+    except KeyboardInterrupt:
+        failed = True
+    finally:
+        if options.keep:
+            print(f"bench: kept {work}", file=sys.stderr)
+        else:
+            shutil.rmtree(work, ignore_errors=True)
+    print(header)
+    print(table(groups))
+    invalid = sum(bool(row.get("invalid")) for _, rows in groups for row in rows)
+    if invalid:
+        print(f"bench: {invalid} rows are invalid")
+    return 1 if failed or invalid else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""The load generator: what it refuses, and that each scenario of `make bench` still runs against the real daemons."""
+
+import json
+import pathlib
+import subprocess
+
+import postroom
+
+LOAD = postroom.BUILD / "tests" / "bench" / "load" / "load"
+
+
+def load(*args, input=""):
+    return subprocess.run([LOAD, *map(str, args)], input=input, capture_output=True, text=True, timeout=120, check=False)
+
+
+def users_file(server, folder, *names):
+    path = pathlib.Path(folder) / "users"
+    path.write_text("".join(f"{server.address(name)} {server.password(name)}\n" for name in names))
+    return path
+
+
+def row(*args, input=""):
+    done = load(*args, input=input)
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert rows, done.stderr
+    assert not [r for r in rows if r.get("errors") or r.get("error")], rows
+    return rows[-1]
+
+
+def test_a_host_that_is_not_loopback_is_refused():
+    for host in ("192.0.2.1", "0.0.0.0", "localhost", "::1", "128.0.0.1"):
+        done = load("--host", host, "--port", 25, "connections")
+        assert done.returncode == 2 and "loopback" not in done.stdout and host in done.stderr
+
+
+def test_counts_and_times_are_bounded():
+    for option, value in (("--seconds", 601), ("--connections", 257), ("--count", 10**9), ("--seconds", 0)):
+        assert load(option, value, "--port", 25, "connections").returncode == 2
+
+
+def test_a_refused_message_is_an_error_and_makes_the_row_invalid(server, tmp_path):
+    path = tmp_path / "users"
+    path.write_text("nobody@example.test secret\n")
+    done = load("--port", server.port("mx"), "--users", path, "--count", 2, "mail")
+    found = json.loads(done.stdout)
+    assert done.returncode == 1 and found["errors"] and found["invalid"] and "550" in found["error"]
+
+
+def test_mail_that_was_counted_is_in_the_mailboxes(server, tmp_path):
+    users = users_file(server, tmp_path, "alice", "bob")
+    before = len(server.files("alice")) + len(server.files("bob"))
+    for args in (("--port", server.port("mx")), ("--port", server.port("mx"), "--tls", "starttls", "--recipients", 2),
+                 ("--port", server.port("submission"), "--tls", "starttls", "--auth"),
+                 ("--port", server.port("lmtp"), "--lmtp", "--recipients", 2, "--per-connection", 2)):
+        assert row(*args, "--users", users, "--connections", 2, "--count", 4, "mail")["ops"] == 4
+    assert len(server.files("alice")) + len(server.files("bob")) == before + 4 + 8 + 4 + 8
+
+
+def test_sessions_read_what_is_there(server, tmp_path):
+    users = users_file(server, tmp_path, "alice", "bob")
+    row("--port", server.port("mx"), "--users", users, "--count", 4, "mail")
+    for scenario, listener, tls in (("imap-short", "imaps", "implicit"), ("imap-mix", "imap", "starttls"),
+                                    ("pop3", "pop3s", "implicit"), ("pop3", "pop3", "starttls")):
+        found = row("--port", server.port(listener), "--tls", tls, "--users", users, "--connections", 2, "--count", 4,
+                    scenario)
+        assert found["ops"] == 4 and found["octets"] > 0
+    found = row("--port", server.port("imap"), "--users", users, "--", "commands", "-login|1|CONNECT", "-select|1|SELECT INBOX",
+                "one|3|FETCH # (BODY.PEEK[])")
+    assert found["ops"] == 3 and found["untagged"] >= 1 and found["literal_octets"] > 1000
+
+
+def test_idle_sessions_hear_of_new_mail(server, tmp_path):
+    users = users_file(server, tmp_path, "alice", "bob")
+    found = row("--port", server.port("imaps"), "--tls", "implicit", "--smtp-port", server.port("mx"), "--users", users,
+                "--count", 6, "--connections", 2, "idle", input="push 3\nquit\n")
+    assert found["scenario"] == "push" and found["ops"] == 3
+
+
+def test_a_filled_maildir_is_adopted(fresh_server, tmp_path):
+    folder = fresh_server.maildir("alice")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    row("--dir", folder, "--count", 12, "fill")
+    users = users_file(fresh_server, tmp_path, "alice")
+    found = row("--port", fresh_server.port("imap"), "--users", users, "--", "commands", "-login|1|CONNECT", "-select|1|SELECT INBOX",
+                "flags|1|FETCH 1:* (FLAGS)")
+    assert found["untagged"] == 12
