@@ -479,6 +479,45 @@ void account_leave(struct account *a)
 	pthread_rwlock_unlock(&a->gate);
 }
 
+/* --- flushing a mailbox's names ---------------------------------------------------------------------------------- */
+
+/* A flush that began after my change covers it: so of all that wait while one flush runs, one does the next for all. Only
+ * the folder that is being flushed is shared; who wants another one does it himself. */
+struct fault account_sync_cur(struct account *a, const char *dir)
+{
+	char path[BOX_PATH_MAX];
+	struct fault f = FAULT_OK;
+
+	box_path(path, dir, "cur", NULL);
+	pthread_mutex_lock(&a->mutex);
+	if (a->is_syncing && !strcmp(a->sync_dir, dir)) {
+		uint64_t wanted = a->sync_started + 1;
+		while (a->sync_done < wanted && a->is_syncing)
+			pthread_cond_wait(&a->synced, &a->mutex);
+		if (a->sync_done >= wanted && !strcmp(a->sync_dir, dir)) {
+			f = a->sync_fault;
+			pthread_mutex_unlock(&a->mutex);
+			return f;
+		}
+	}
+	if (a->is_syncing) {            /* somebody flushes another folder */
+		pthread_mutex_unlock(&a->mutex);
+		return files_sync_dir(a->maildir, path);
+	}
+	a->is_syncing = true;
+	a->sync_started++;
+	snprintf(a->sync_dir, sizeof(a->sync_dir), "%s", dir);
+	pthread_mutex_unlock(&a->mutex);
+	f = files_sync_dir(a->maildir, path);
+	pthread_mutex_lock(&a->mutex);
+	a->sync_fault = f;
+	a->sync_done = a->sync_started;
+	a->is_syncing = false;
+	pthread_cond_broadcast(&a->synced);
+	pthread_mutex_unlock(&a->mutex);
+	return f;
+}
+
 /* --- sweeping the mark ------------------------------------------------------------------------------------------ */
 
 bool account_sweep_begin(struct account *a, uint64_t *seen)

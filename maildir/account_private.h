@@ -45,6 +45,12 @@ struct account {
 
 	pthread_mutex_t mutex;          /* for what follows */
 	unsigned active;                /* threads inside; the flock is held while it is not 0 */
+	/* Flushes of one folder asked for by many threads: who comes while one runs shares the next one. */
+	pthread_cond_t synced;
+	char sync_dir[LAYOUT_DIR_MAX + 1];      /* mailbox of the latest flush */
+	bool is_syncing;
+	uint64_t sync_started, sync_done;
+	struct fault sync_fault;        /* of the last one done */
 	_Atomic int64_t log_dirty_ms;   /* since when the flag log is not flushed; 0: it is */
 	_Atomic int64_t folders_mtime;  /* of the Maildir, when its folders were last compared with the index */
 	_Atomic bool names_lag;         /* flag log is not empty: names are behind */
@@ -93,6 +99,9 @@ MUST_CHECK struct fault account_new_uidvalidity(struct account *a, uint32_t *out
 
 /** account_log_flags - append to the flag log, inside the transaction that makes the change. */
 MUST_CHECK struct fault account_log_flags(struct account *a, struct sv lines);
+/** account_sync_cur - flush the names in a mailbox's cur/. */
+MUST_CHECK struct fault account_sync_cur(struct account *a, const char *dir);
+
 /** account_reserve_log - keep disk space allocated behind the flag log's end. */
 void account_reserve_log(struct account *a);
 /** account_flush_log - flush the flag log if anything in it is older than age_ms; from outside or inside. */

@@ -127,20 +127,12 @@ static struct fault remove_chunk(struct index_txn *t, void *arg)
 	return f.kind ? f : index_box_put(t->kv, &box);
 }
 
-static struct fault sync_cur(struct account *a, const char *dir)
-{
-	char path[BOX_PATH_MAX];
-
-	box_path(path, dir, "cur", NULL);
-	return files_sync_dir(a->maildir, path);
-}
-
 static struct fault remove_messages(struct account *a, struct removal *r)
 {
 	struct fault f = index_update(a, remove_chunk, r);
 
 	if (!f.kind && r->gone_count)
-		f = sync_cur(a, r->dir);
+		f = account_sync_cur(a, r->dir);
 	return f;
 }
 
@@ -431,10 +423,10 @@ static struct fault plan_keywords(struct copying *c)
 
 static struct fault make_durable(struct copying *c)
 {
-	struct fault f = sync_cur(c->to->account, c->to_dir);
+	struct fault f = account_sync_cur(c->to->account, c->to_dir);
 
 	if (!f.kind && c->move && strcmp(c->from_dir, c->to_dir))
-		f = sync_cur(c->from->account, c->from_dir);
+		f = account_sync_cur(c->from->account, c->from_dir);
 	if (f.kind && !c->move) {
 		struct uidset made = { 0 };
 		for (size_t i = 0; i < c->done; i++)

@@ -186,7 +186,6 @@ static void take_back(struct group *group)
 static struct fault deliver_group(struct group *group)
 {
 	struct account *a = group->targets[0]->want->drop->account;
-	char path[BOX_PATH_MAX];
 	struct fault f = account_enter(a);
 
 	if (f.kind) {
@@ -207,8 +206,7 @@ static struct fault deliver_group(struct group *group)
 	for (size_t i = 0; !f.kind && i < group->count; i++) {
 		if (!group->targets[i]->is_placed || (i && group->targets[i]->box == group->targets[i - 1]->box))
 			continue;
-		box_path(path, group->targets[i]->dir, "cur", NULL);
-		f = files_sync_dir(a->maildir, path);
+		f = account_sync_cur(a, group->targets[i]->dir);
 		if (f.kind)
 			take_back(group);
 	}

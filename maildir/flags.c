@@ -311,7 +311,6 @@ static struct fault flush_touched(struct settling *s)
 	for (size_t i = 0; !f.kind && i < s->touched_count; i++) {
 		struct kv_txn *kv = NULL;
 		struct index_box box;
-		char path[BOX_PATH_MAX];
 
 		f = account_read(s->account, &kv);
 		if (!f.kind)
@@ -321,9 +320,8 @@ static struct fault flush_touched(struct settling *s)
 			f = FAULT_OK;
 			continue;
 		}
-		box_path(path, box.dir, "cur", NULL);
 		if (!f.kind)
-			f = files_sync_dir(s->account->maildir, path);
+			f = account_sync_cur(s->account, box.dir);
 	}
 	return f;
 }

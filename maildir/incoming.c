@@ -292,7 +292,6 @@ struct fault incoming_append(struct mailbox *box, struct append_item *items, siz
 {
 	struct append ap = { .box = box, .count = count };
 	char (*brought)[BOX_PATH_MAX];
-	char path[BOX_PATH_MAX];
 	struct fault f = mailbox_enter(box, false);
 
 	if (f.kind)
@@ -305,8 +304,7 @@ struct fault incoming_append(struct mailbox *box, struct append_item *items, siz
 		f = index_update(box->account, append, &ap);
 	bool is_placed = !f.kind && count;
 	if (is_placed) {
-		box_path(path, ap.dir, "cur", NULL);
-		f = files_sync_dir(box->account->maildir, path);
+		f = account_sync_cur(box->account, ap.dir);
 	}
 	if (is_placed && f.kind) {
 		/* Not durable, so not there: RFC 3501 §6.3.11, as if nothing had been tried. */

@@ -120,6 +120,7 @@ static struct account *account_new(struct store *store, struct sv address, struc
 	a->dir = a->maildir = a->index_dir = a->flag_log = -1;
 	pthread_rwlock_init(&a->gate, NULL);
 	pthread_mutex_init(&a->mutex, NULL);
+	pthread_cond_init(&a->synced, NULL);
 	return a;
 }
 
@@ -129,6 +130,7 @@ static void account_free(struct account *a)
 	account_close_index(a);
 	pthread_rwlock_destroy(&a->gate);
 	pthread_mutex_destroy(&a->mutex);
+	pthread_cond_destroy(&a->synced);
 	free(a->address);
 	free(a->path);
 	free(a);
