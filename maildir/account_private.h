@@ -79,6 +79,9 @@ MUST_CHECK struct fault account_read(struct account *a, struct kv_txn **out);
 typedef struct fault index_fn(struct index_txn *t, void *arg);
 MUST_CHECK struct fault index_update(struct account *a, index_fn *fn, void *arg);
 
+/** index_before_commit - tests die here: names are changed, nothing is committed. NULL otherwise. */
+extern void (*index_before_commit)(bool has_intent);
+
 /** account_edit_mailbox - replace a mailbox's sidecar (durable), then publish it in the index. edit changes what it is given
  *  and returns false when nothing is to be written; it may run more than once. */
 typedef bool sidecar_edit_fn(struct sidecar_mailbox *s, void *arg);

@@ -16,6 +16,8 @@
 
 #include "common/banned.h"
 
+#define CHUNK_MS 20             /* how long one transaction may keep others waiting */
+
 /* --- choosing a chunk -------------------------------------------------------------------------------------------------- */
 
 struct chunk {
@@ -87,6 +89,7 @@ struct removal {
 	uint32_t flags;                 /* only those that still have them */
 	uint32_t *gone;                 /* out: room for count */
 	size_t gone_count, lost_count;  /* lost: not under the name that the row says */
+	size_t looked_at;               /* less than count: time was up */
 	char dir[LAYOUT_DIR_MAX + 1];
 };
 
@@ -94,9 +97,10 @@ static struct fault remove_chunk(struct index_txn *t, void *arg)
 {
 	struct removal *r = arg;
 	struct index_box box;
+	int64_t until = store_now_ms() + CHUNK_MS;
 	struct fault f = index_box_get(t->kv, r->box, &box);
 
-	r->gone_count = r->lost_count = 0;
+	r->gone_count = r->lost_count = r->looked_at = 0;
 	if (f.kind)
 		return f;
 	adopt_check_times(t->account, &box);
@@ -105,6 +109,9 @@ static struct fault remove_chunk(struct index_txn *t, void *arg)
 		struct index_row row;
 		char path[BOX_PATH_MAX];
 
+		if (i % 16 == 15 && store_now_ms() > until)
+			break;
+		r->looked_at = i + 1;
 		f = index_row_get(t->kv, r->box, r->uids[i], &row);
 		if (f.kind == FAULT_NOT_FOUND) {
 			f = FAULT_OK;
@@ -146,6 +153,8 @@ void copy_remove(struct account *a, uint64_t box, const struct uidset *uids)
 		for (r.count = 0; uid && r.count < CHUNK_MAX; uid = uid == UINT32_MAX ? 0 : uidset_next(uids, uid + 1))
 			list[r.count++] = uid;
 		f = remove_messages(a, &r);
+		if (!f.kind && r.looked_at < r.count)
+			uid = list[r.looked_at];
 	}
 	if (f.kind)
 		log_error(NULL, "store.take_back", KV_Z("account", a->address), KV_FAULT("fault", f));
@@ -168,6 +177,8 @@ struct fault mailbox_expunge(struct mailbox *box, const struct uidset *set, bool
 			f = mailbox_gone(remove_messages(box->account, &r));
 		for (size_t i = 0; !f.kind && chunk.count && i < r.gone_count; i++)
 			uidset_add(gone, removed[i], removed[i]);
+		if (!f.kind && chunk.count && r.looked_at < chunk.count)
+			chunk.next = chunk.uids[r.looked_at];
 		if (f.kind || !chunk.count || !r.lost_count)
 			break;
 		/* Renamed or removed by another program: look, then try these again. */
@@ -189,7 +200,7 @@ struct copying {
 	bool move;
 	uint8_t keyword_map[KEYWORDS_MAX];      /* number in `from` -> number in `to`; 255: none */
 	uint32_t done_from[CHUNK_MAX], done_to[CHUNK_MAX];
-	size_t done, lost;
+	size_t done, lost, looked_at;
 	char from_dir[LAYOUT_DIR_MAX + 1], to_dir[LAYOUT_DIR_MAX + 1];
 };
 
@@ -343,11 +354,11 @@ static struct fault copy_chunk(struct index_txn *t, void *arg)
 {
 	struct copying *c = arg;
 	struct index_box from_record, to_record, *from = &from_record, *to = &to_record;
-	int64_t now = (int64_t)time(NULL);
+	int64_t now = (int64_t)time(NULL), until = store_now_ms() + CHUNK_MS;
 	uint64_t bytes = 0;
 	struct fault f = mailbox_gone(index_box_get(t->kv, c->from->id, from));
 
-	c->done = c->lost = 0;
+	c->done = c->lost = c->looked_at = 0;
 	if (!f.kind)
 		f = mailbox_gone(index_box_get(t->kv, c->to->id, to));
 	if (f.kind)
@@ -372,8 +383,12 @@ static struct fault copy_chunk(struct index_txn *t, void *arg)
 	adopt_check_times(t->account, to);
 	index_intend(t, from->id);
 	index_intend(t, to->id);
-	for (size_t i = 0; !f.kind && i < c->chunk->count; i++)
+	for (size_t i = 0; !f.kind && i < c->chunk->count; i++) {
+		if (i % 16 == 15 && store_now_ms() > until)
+			break;
+		c->looked_at = i + 1;
 		f = copy_one(t, c, from, to, c->chunk->uids[i], now);
+	}
 	memcpy(c->from_dir, from->dir, sizeof(c->from_dir));
 	memcpy(c->to_dir, to->dir, sizeof(c->to_dir));
 	adopt_note_times(t->account, from);
@@ -454,6 +469,8 @@ struct fault copy_inside(struct mailbox *from, const struct uidset *set, struct 
 			f = index_update(from->account, copy_chunk, c);
 		if (f.kind)
 			break;
+		if (c->looked_at < chunk->count)
+			chunk->next = chunk->uids[c->looked_at];
 		if (c->lost && tries < 2) {
 			/* Other programs were here. What was copied is copied; the rest is looked for first next time,
 			 * and a message that is gone is simply not copied. */

@@ -116,7 +116,7 @@ static struct fault collect_boxes(struct kv_txn *kv, struct listing *l)
 	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
 }
 
-static struct fault look_for_foreign_folders(struct account *a)
+struct fault folders_refresh(struct account *a)
 {
 	int64_t now = files_mtime(a->maildir, ".");
 
@@ -138,7 +138,7 @@ struct fault mailbox_list(struct maildir_user *user, mailbox_list_fn *fn, void *
 
 	if (f.kind)
 		return f;
-	f = look_for_foreign_folders(a);
+	f = folders_refresh(a);
 	if (!f.kind)
 		f = account_read(a, &kv);
 	if (!f.kind)

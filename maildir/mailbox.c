@@ -78,7 +78,7 @@ struct fault mailbox_open(struct maildir_user *user, struct sv name, struct mail
 	}
 	f = find(a, buf_sv(&canonical), &record);
 	if (f.kind == FAULT_NOT_FOUND) {
-		f = adopt_folders(a);   /* perhaps another program has just made it */
+		f = folders_refresh(a); /* perhaps another program has just made it */
 		if (!f.kind)
 			f = find(a, buf_sv(&canonical), &record);
 	}

@@ -816,13 +816,40 @@ static struct fault prepare_folders(struct account *a, struct folder_list *found
 	return f;
 }
 
-struct fault adopt_folders(struct account *a)
+static struct fault count_boxes(struct account *a, size_t *count)
 {
-	struct folder_list found = { .account = a };
-	struct fault f = files_each(a->maildir, ".", list_folder, &found);
+	struct kv_txn *kv = NULL;
+	uint64_t *ids = NULL;
+	struct fault f = account_read(a, &kv);
 
 	if (!f.kind)
-		f = prepare_folders(a, &found);
-	folder_list_done(&found);
-	return f.kind ? f : index_update(a, sync_folders, NULL);
+		f = adopt_box_ids(kv, &ids, count);
+	kv_read_end(&kv);
+	free(ids);
+	return f;
+}
+
+struct fault adopt_folders(struct account *a)
+{
+	struct fault f = FAULT_OK;
+	size_t known = 0;
+
+	/* Twice when some were left out: a copy of a mailbox that was renamed looks like the mailbox itself at first. */
+	for (int round = 0; !f.kind && round < 2; round++) {
+		struct folder_list found = { .account = a };
+		size_t want;
+
+		f = files_each(a->maildir, ".", list_folder, &found);
+		if (!f.kind)
+			f = prepare_folders(a, &found);
+		want = found.count + 1;
+		folder_list_done(&found);
+		if (!f.kind)
+			f = index_update(a, sync_folders, NULL);
+		if (!f.kind)
+			f = count_boxes(a, &known);
+		if (known >= want)
+			break;
+	}
+	return f;
 }

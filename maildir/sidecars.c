@@ -4,11 +4,13 @@
  * read, and it is renamed into place; the folder is flushed; only then is it published in the index, so that
  * no UID, MODSEQ or keyword is ever used before its reservation is durable. A process that dies in between leaves a
  * sidecar that is newer than the index knows: harmless, and published by the next one that reads it. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "common/log.h"
 #include "maildir/account_private.h"
 #include "maildir/files.h"
 #include "maildir/store_private.h"
@@ -460,5 +462,6 @@ void account_flush_log(struct account *a, int64_t age_ms)
 		return;
 	/* Cleared before: a change that comes in between is flushed once more. */
 	atomic_store(&a->log_dirty_ms, 0);
-	(void)!fdatasync(a->flag_log);
+	if (fdatasync(a->flag_log))     /* the pages may be gone: trying again would only hide it */
+		log_error(NULL, "store.flags.flush", KV_Z("account", a->address), KV_Z("error", strerror(errno)));
 }

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -77,6 +78,7 @@ static char *clean_host(const char *host)
 
 struct fault store_open(const struct store_conf *conf, struct store **out)
 {
+	struct rlimit limit;
 	struct stat st;
 	struct store *s;
 
@@ -92,6 +94,9 @@ struct fault store_open(const struct store_conf *conf, struct store **out)
 	s->conf.host = s->host;
 	if (!s->conf.open_accounts_max)
 		s->conf.open_accounts_max = 512;
+	/* An open account has seven descriptors; half of what the process may have is for others. */
+	if (!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur / 16 < s->conf.open_accounts_max)
+		s->conf.open_accounts_max = (uint32_t)(limit.rlim_cur / 16) + 1;
 	if (!s->conf.umask_dir)
 		s->conf.umask_dir = 0700;
 	if (!s->conf.umask_file)
@@ -254,29 +259,51 @@ static void sweep(struct store *s, struct account **all, size_t count)
 struct stale {
 	int dir;
 	time_t before;
+	bool any;                       /* every file, not only those with names that we give to unfinished things */
 };
+
+/* Unfinished things of killed processes are known by their names; nothing else is ever touched. */
+static bool is_unfinished(const char *name)
+{
+	static const char *const prefixes[] = { LAYOUT_INDEX ".new.", LAYOUT_INDEX ".old.", LAYOUT_MAILDIR ".",
+						"postroom-new." };
+
+	for (size_t i = 0; i < ARRAY_LEN(prefixes); i++)
+		if (sv_starts(sv_z(name), sv_z(prefixes[i])))
+			return true;
+	return false;
+}
 
 static bool remove_stale(void *arg, const char *name, unsigned char type)
 {
 	struct stale *s = arg;
 	struct stat st;
 
-	if (type == DT_REG && !fstatat(s->dir, name, &st, AT_SYMLINK_NOFOLLOW) && st.st_mtime < s->before &&
-	    st.st_ctime < s->before)
+	if ((!s->any && !is_unfinished(name)) || fstatat(s->dir, name, &st, AT_SYMLINK_NOFOLLOW) ||
+	    st.st_mtime >= s->before || st.st_ctime >= s->before)
+		return true;
+	if (type == DT_REG)
 		unlinkat(s->dir, name, 0);
+	else if (type == DT_DIR && !s->any)
+		files_remove_tree(s->dir, name);
 	return true;
 }
 
-/* What killed deliveries left in tmp/, as the Maildir specification wants it; and deleted mailboxes. */
+/* What killed deliveries left in tmp/, as the Maildir specification wants it; half-made things; deleted mailboxes. */
 static void remove_leftovers(struct account *a)
 {
-	int dir = files_open(a->maildir, "tmp", O_RDONLY | O_DIRECTORY, 0);
+	struct stale stale = { .before = time(NULL) - STALE_TMP_S, .any = true };
 
-	if (dir >= 0) {
-		struct stale stale = { dir, time(NULL) - STALE_TMP_S };
-		(void)!files_each(dir, ".", remove_stale, &stale).kind;
-		close(dir);
+	stale.dir = files_open(a->maildir, "tmp", O_RDONLY | O_DIRECTORY, 0);
+	if (stale.dir >= 0) {
+		(void)!files_each(stale.dir, ".", remove_stale, &stale).kind;
+		close(stale.dir);
 	}
+	stale.any = false;
+	stale.dir = a->maildir;
+	(void)!files_each(stale.dir, ".", remove_stale, &stale).kind;
+	stale.dir = a->dir;
+	(void)!files_each(stale.dir, ".", remove_stale, &stale).kind;
 	if (files_exists(a->dir, LAYOUT_TRASH))
 		files_remove_tree(a->dir, LAYOUT_TRASH);
 }

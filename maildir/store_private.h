@@ -31,6 +31,8 @@ const char *store_host(const struct store *store);
 MUST_CHECK struct fault quota_allows(const struct quota *quota, const struct index_meta *meta, uint64_t bytes,
 				     uint64_t messages);
 
+/** folders_refresh - notice mailboxes that other programs made or removed, when the Maildir has changed; inside. */
+MUST_CHECK struct fault folders_refresh(struct account *a);
 /** folders_replay - finish a structural change that was pending when the account was opened; from outside. */
 MUST_CHECK struct fault folders_replay(struct account *a);
 

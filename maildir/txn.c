@@ -163,6 +163,8 @@ static struct fault begin(struct account *a, struct index_txn *t)
 	return begin(a, t);     /* once: the intent is cleared */
 }
 
+void (*index_before_commit)(bool has_intent);
+
 static struct fault commit(struct index_txn *t)
 {
 	struct fault f = index_change_flush(t);
@@ -175,6 +177,8 @@ static struct fault commit(struct index_txn *t)
 		f = index_meta_put(t->kv, &t->meta);
 	if (f.kind)
 		return f;
+	if (index_before_commit)
+		index_before_commit(t->has_intent);
 	f = kv_commit(&t->kv);
 	if (f.kind)
 		undo_after_commit(t);
