@@ -56,6 +56,7 @@ static const struct key_name {
 	{ "KEYWORD",    OP_KEYWORD,     ARG_KEYWORD, 0,             false, NULL },
 	{ "LARGER",     OP_LARGER,      ARG_NUMBER,  0,             false, NULL },
 	{ "MODSEQ",     OP_MODSEQ,      ARG_MODSEQ,  0,             false, NULL },
+	{ "NEW",        OP_NEW,         ARG_NONE,    0,             false, NULL },
 	{ "OLD",        OP_RECENT,      ARG_NONE,    0,             true,  NULL },
 	{ "ON",         OP_ON,          ARG_DATE,    0,             false, NULL },
 	{ "RECENT",     OP_RECENT,      ARG_NONE,    0,             false, NULL },
@@ -426,6 +427,8 @@ static enum truth leaf(const struct search_key *key, const struct search_message
 		return truth(key->keyword < KEYWORDS_MAX && row->keywords.w[key->keyword / 64] >> (key->keyword % 64) & 1);
 	case OP_RECENT:
 		return truth(m->is_recent);
+	case OP_NEW:
+		return truth(m->is_recent && !(row->flags & FLAG_SEEN));
 	case OP_SET:
 		return truth(uidset_has(&key->set, row->uid));
 	case OP_BEFORE:

@@ -16,7 +16,7 @@ enum search_op {
 	OP_ALL = 0,
 	OP_FLAG,                /* has the flag `bit` */
 	OP_KEYWORD,             /* number `keyword`; UINT32_MAX: nobody has it */
-	OP_RECENT,
+	OP_RECENT, OP_NEW,
 	OP_SET,                 /* is in `set` */
 	OP_BEFORE, OP_ON, OP_SINCE,                     /* INTERNALDATE, `day` */
 	OP_SENT_BEFORE, OP_SENT_ON, OP_SENT_SINCE,      /* Date field */

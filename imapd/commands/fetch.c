@@ -392,7 +392,11 @@ static bool one_message(void *arg, const struct message_row *row, const struct m
 	}
 	for (size_t i = 0; i < x->count; i++) {
 		x->items[i].place = (struct section_place){ 0 };
-		if (x->items[i].kind == ITEM_SECTION && !write_section(c, x, &x->items[i], row, parsed))
+		if (x->items[i].kind != ITEM_SECTION)
+			continue;
+		if (write_section(c, x, &x->items[i], row, parsed))
+			x->items[i].place.len = 0;      /* nothing is left to do for it */
+		else
 			has_file_items = true;
 	}
 	if (has_file_items) {

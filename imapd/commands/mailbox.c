@@ -108,7 +108,10 @@ enum step do_select(struct command *c)
 /* ---- CREATE, DELETE, RENAME ---- */
 
 /* is_wise - names that the store could keep and that some client then could not handle: wildcards cannot be listed
- * (RFC 9051 §5.1.1), and blanks at the ends make Outlook synchronise for ever. */
+ * (RFC 9051 §5.1.1), blanks at the ends make Outlook synchronise for ever, and `..` is a path to those that keep a
+ * mailbox as a folder. */
+static const char unwise[] = "A level of a name may not be empty, . or .., nor have *, %, or spaces at its ends or in pairs";
+
 static bool is_wise(struct sv name)
 {
 	struct sv level;
@@ -116,7 +119,8 @@ static bool is_wise(struct sv name)
 	if (sv_find(name, '%') != SIZE_MAX || sv_find(name, '*') != SIZE_MAX || sv_search(name, SV("  ")) != SIZE_MAX)
 		return false;
 	while (sv_split(&name, '/', &level))
-		if (!level.len || level.p[0] == ' ' || level.p[level.len - 1] == ' ')
+		if (!level.len || level.p[0] == ' ' || level.p[level.len - 1] == ' ' || sv_eq(level, SV(".")) ||
+		    sv_eq(level, SV("..")))
 			return false;
 	return true;
 }
@@ -166,7 +170,7 @@ enum step do_create(struct command *c)
 	if (!read_use(c, &use))
 		return command_bad(c, "Bad parameter behind the mailbox name");
 	if (!is_wise(name))
-		return command_no(c, "CANNOT", "Names may not have *, %, empty levels, or spaces at their ends or in pairs");
+		return command_no(c, "CANNOT", unwise);
 	struct fault f = mailbox_create(c->room->user, name, use, id);
 
 	if (f.kind == FAULT_EXISTS && use)      /* RFC 6154 §3 */
@@ -214,7 +218,7 @@ enum step do_rename(struct command *c)
 	if (sv_eq(to, SV("INBOX")))
 		return command_no(c, "ALREADYEXISTS", "INBOX exists already");
 	if (!is_wise(to))
-		return command_no(c, "CANNOT", "Names may not have *, %, empty levels, or spaces at their ends or in pairs");
+		return command_no(c, "CANNOT", unwise);
 	struct fault f = mailbox_rename(c->room->user, from, to);
 
 	if (f.kind)
