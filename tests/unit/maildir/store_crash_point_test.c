@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -198,9 +199,63 @@ static void whoever_comes_next_finishes_or_undoes_it(void **state)
 	}
 }
 
+/* A deliverer looks at no folder, so only the intent tells it that the next UID stands in a name already. */
+static void deliver_next(struct fixture *f, const struct step *step)
+{
+	uint32_t *acknowledged = (uint32_t *)(uintptr_t)step->name;
+
+	if (fixture_deliver(f, ALICE, "Subject: acknowledged\r\n\r\n", acknowledged).kind)
+		_exit(92);
+}
+
+static void look_for_it(struct fixture *f, const struct step *step)
+{
+	const uint32_t *acknowledged = (const uint32_t *)(uintptr_t)step->name;
+	struct buf text;
+
+	buf_init(&text, 1000);
+	fixture_read(f->inbox, *acknowledged, &text);
+	if (!sv_eq(buf_sv(&text), SV("Subject: acknowledged\r\n\r\n")))
+		_exit(93);
+}
+
+static void no_two_messages_get_one_uid(void **state)
+{
+	struct fixture f;
+	int status;
+	uint32_t *acknowledged = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct step step = { .name = (const char *)acknowledged, .run = deliver };
+
+	(void)state;
+	assert_true(acknowledged != MAP_FAILED);
+	fixture_make_folder(&f);
+	in_child(&f, fill, NULL, false);
+	in_child(&f, run_armed, &step, true);
+	pid_t pid = fork();
+	if (!pid) {
+		char mail[96];
+		struct store_conf conf = { .mail_dir = mail, .host = "host.test" };
+		snprintf(mail, sizeof(mail), "%s/mail", f.root);
+		if (store_open(&conf, &f.store).kind)
+			_exit(91);
+		deliver_next(&f, &step);
+		store_close(&f.store);
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	fixture_shell("rm -rf '%s'", fixture_path(&f, "index"));
+	in_child(&f, look_for_it, &step, false);
+	fixture_shell("rm -rf '%s'", f.root);
+	munmap(acknowledged, 4096);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(whoever_comes_next_finishes_or_undoes_it) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(whoever_comes_next_finishes_or_undoes_it),
+		cmocka_unit_test(no_two_messages_get_one_uid),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
