@@ -88,12 +88,12 @@ struct fault mailbox_open(struct maildir_user *user, struct sv name, struct mail
 	buf_done(&canonical);
 	if (f.kind)
 		return f;
-	watch_mailbox(a, record.dir);
 	*out = xcalloc(1, sizeof(**out));
 	(*out)->account = store_account_ref(a);
 	(*out)->quota = user->quota;
 	(*out)->id = record.id;
 	(*out)->lock = -1;
+	watch_mailbox(*out, record.dir);
 	return FAULT_OK;
 }
 
@@ -102,6 +102,7 @@ void mailbox_close(struct mailbox **box)
 	if (!*box)
 		return;
 	mailbox_unlock(*box);
+	watch_close_mailbox(*box);
 	store_account_unref(&(*box)->account);
 	free(*box);
 	*box = NULL;

@@ -10,6 +10,8 @@ struct mailbox {
 	struct quota quota;
 	uint64_t id;
 	int lock;                       /* POP3's; -1: not held */
+	struct mailbox *next_open;      /* of the account; under the watcher's mutex, as the folder that is watched */
+	char watch_dir[LAYOUT_DIR_MAX + 1];
 };
 
 /** mailbox_gone - FAULT_NOT_FOUND of the record means that somebody deleted the mailbox: FAULT_GONE. */

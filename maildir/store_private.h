@@ -52,6 +52,8 @@ void watch_forget(struct account *a);
 /** watch_drop_user - as maildir_user_watch(user, NULL). */
 void watch_drop_user(struct maildir_user *user);
 /** watch_mailbox - a mailbox was selected: other programs' deliveries into it are noticed while the account is watched. */
-void watch_mailbox(struct account *a, const char *dir);
+void watch_mailbox(struct mailbox *box, const char *dir);
+/** watch_close_mailbox - it is about to be closed. */
+void watch_close_mailbox(struct mailbox *box);
 
 #endif

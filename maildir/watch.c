@@ -12,7 +12,7 @@
 
 #include "common/log.h"
 #include "common/memory.h"
-#include "maildir/store_private.h"
+#include "maildir/mailbox_private.h"
 
 #include "common/banned.h"
 
@@ -22,7 +22,10 @@ struct watch {
 	struct account *account;
 	struct watch *next;
 	struct maildir_user *users;
-	int wds[WATCHES_MAX];
+	struct spot {
+		int wd;
+		uint64_t box;           /* the selected mailbox whose folder it is; 0: data.mdb, INBOX */
+	} spots[WATCHES_MAX];
 	unsigned count;
 	bool has_data;
 	bool is_told;
@@ -60,7 +63,7 @@ void watcher_free(struct watcher **watcher)
 
 /* Mutex held for all that follows, as far as it is static. */
 
-static bool add(struct watch *watch, const char *path, uint32_t mask)
+static bool add(struct watch *watch, const char *path, uint32_t mask, uint64_t box)
 {
 	int fd = store_watcher(watch->account->store)->fd;
 	int wd = fd < 0 ? -1 : inotify_add_watch(fd, path, mask);
@@ -71,30 +74,31 @@ static bool add(struct watch *watch, const char *path, uint32_t mask)
 		return false;
 	}
 	for (unsigned i = 0; i < watch->count; i++)
-		if (watch->wds[i] == wd)
+		if (watch->spots[i].wd == wd)
 			return true;
 	if (watch->count == WATCHES_MAX) {
 		inotify_rm_watch(fd, wd);
 		return false;
 	}
-	watch->wds[watch->count++] = wd;
+	watch->spots[watch->count++] = (struct spot){ wd, box };
 	return true;
 }
 
-static bool add_below(struct watch *watch, const char *below, uint32_t mask)
+static bool add_below(struct watch *watch, const char *below, uint32_t mask, uint64_t box)
 {
 	struct buf path;
 	bool ok;
 
 	buf_init(&path, 8192);
-	ok = buf_appendf(&path, "%s/%s", watch->account->path, below) && buf_z(&path) && add(watch, buf_z(&path), mask);
+	ok = buf_appendf(&path, "%s/%s", watch->account->path, below) && buf_z(&path) &&
+	     add(watch, buf_z(&path), mask, box);
 	buf_done(&path);
 	return ok;
 }
 
 #define FOLDER_EVENTS (IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ONLYDIR | IN_DONT_FOLLOW)
 
-static void add_folder(struct watch *watch, const char *dir)
+static void add_folder(struct watch *watch, const char *dir, uint64_t box)
 {
 	char below[BOX_PATH_MAX + 16], sub[BOX_PATH_MAX];
 	static const char *const parts[] = { "new", "cur" };
@@ -102,7 +106,7 @@ static void add_folder(struct watch *watch, const char *dir)
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
 		box_path(sub, dir, parts[i], NULL);
 		snprintf(below, sizeof(below), LAYOUT_MAILDIR "/%s", sub);
-		add_below(watch, below, FOLDER_EVENTS);
+		add_below(watch, below, FOLDER_EVENTS, box);
 	}
 }
 
@@ -110,7 +114,7 @@ static void add_data(struct watch *watch)
 {
 	/* IN_ATTRIB: the link count of a removed index; the file itself stays while somebody has it open. */
 	watch->has_data = add_below(watch, LAYOUT_INDEX "/data.mdb",
-				    IN_MODIFY | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_DONT_FOLLOW);
+				    IN_MODIFY | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_DONT_FOLLOW, 0);
 }
 
 static void remove_all(struct watch *watch)
@@ -118,7 +122,7 @@ static void remove_all(struct watch *watch)
 	int fd = store_watcher(watch->account->store)->fd;
 
 	for (unsigned i = 0; i < watch->count; i++)
-		inotify_rm_watch(fd, watch->wds[i]);
+		inotify_rm_watch(fd, watch->spots[i].wd);
 	watch->count = 0;
 	watch->has_data = false;
 }
@@ -151,7 +155,9 @@ struct fault maildir_user_watch(struct maildir_user *user, void *user_tag)
 	if (user_tag) {
 		if (!a->watch->users) {
 			add_data(a->watch);
-			add_folder(a->watch, ".");
+			add_folder(a->watch, ".", 0);
+			for (struct mailbox *box = a->open_boxes; box; box = box->next_open)
+				add_folder(a->watch, box->watch_dir, box->id);
 		}
 		user->watch_tag = user_tag;
 		user->next_watching = a->watch->users;
@@ -178,13 +184,42 @@ void watch_renew(struct account *a)
 	pthread_mutex_unlock(&w->mutex);
 }
 
-void watch_mailbox(struct account *a, const char *dir)
+void watch_mailbox(struct mailbox *box, const char *dir)
 {
+	struct account *a = box->account;
 	struct watcher *w = store_watcher(a->store);
 
 	pthread_mutex_lock(&w->mutex);
+	snprintf(box->watch_dir, sizeof(box->watch_dir), "%s", dir);
+	box->next_open = a->open_boxes;
+	a->open_boxes = box;
 	if (a->watch && a->watch->users)
-		add_folder(a->watch, dir);
+		add_folder(a->watch, dir, box->id);
+	pthread_mutex_unlock(&w->mutex);
+}
+
+void watch_close_mailbox(struct mailbox *box)
+{
+	struct account *a = box->account;
+	struct watcher *w = store_watcher(a->store);
+	struct mailbox **p = &a->open_boxes;
+	bool others = false;
+
+	pthread_mutex_lock(&w->mutex);
+	while (*p && *p != box)
+		p = &(*p)->next_open;
+	if (*p)
+		*p = box->next_open;
+	for (struct mailbox *other = a->open_boxes; other; other = other->next_open)
+		others = others || other->id == box->id;
+	for (unsigned i = 0; !others && a->watch && i < a->watch->count;) {
+		if (a->watch->spots[i].box == box->id) {
+			inotify_rm_watch(w->fd, a->watch->spots[i].wd);
+			a->watch->spots[i] = a->watch->spots[--a->watch->count];
+		} else {
+			i++;
+		}
+	}
 	pthread_mutex_unlock(&w->mutex);
 }
 
@@ -215,11 +250,11 @@ static void note_event(struct watcher *w, const struct inotify_event *e)
 	for (struct watch *watch = w->watches; watch; watch = watch->next)
 		for (unsigned i = 0; i < watch->count; i++) {
 			/* A full queue has lost events of anybody. */
-			if (watch->wds[i] != e->wd && !(e->mask & IN_Q_OVERFLOW))
+			if (watch->spots[i].wd != e->wd && !(e->mask & IN_Q_OVERFLOW))
 				continue;
 			watch->is_told = true;
 			if (e->mask & IN_IGNORED) {     /* its file is gone, and so is the watch */
-				watch->wds[i] = watch->wds[--watch->count];
+				watch->spots[i] = watch->spots[--watch->count];
 				watch->has_data = false;
 			} else if (e->mask & (IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF)) {
 				watch->has_data = false;
