@@ -31,6 +31,7 @@ BIN = BUILD / "bin"
 PORTS = {"mx": 25, "submission": 587, "submissions": 465, "lmtp": 24, "imap": 143, "imaps": 993,
          "pop3": 110, "pop3s": 995}
 DAEMONS = ("smtpd", "imapd", "pop3d")
+SERVED_BY = {"smtpd": ("mx", "submission", "submissions", "lmtp"), "imapd": ("imap", "imaps"), "pop3d": ("pop3", "pop3s")}
 # Generous: a sanitizer build on a busy machine starts slowly. Nothing measures time with it.
 DEADLINE_S = 60
 
@@ -143,6 +144,7 @@ class Instance:
         self.offset = free_port_offset()
         self.keep = keep
         self.process = None
+        self.only = None
         self.passwords = {}
         self.log_path = self.root / "server.log"
         self.postroom("init", "--domain", domain, "--hostname", f"mail.{domain}", "--port-offset", str(self.offset))
@@ -193,13 +195,16 @@ class Instance:
     def port(self, name):
         return PORTS[name] + self.offset
 
-    def start(self, wait=True):
+    def start(self, wait=True, only=None):
+        """Serve; only: the name of the one daemon that a test needs, run without `postroom serve`."""
+        command = [BIN / only, "--root", self.root] if only else [BIN / "postroom", "--root", self.root, "serve"]
         log = open(self.log_path, "ab")
-        self.process = subprocess.Popen([BIN / "postroom", "--root", self.root, "serve"], stdin=subprocess.DEVNULL,
-                                        stdout=log, stderr=log, start_new_session=True)
+        self.only = only
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                        start_new_session=True)
         log.close()
         if wait:
-            self.wait_ready()
+            self.wait_ready(SERVED_BY[only] if only else tuple(PORTS))
         return self
 
     def wait_ready(self, names=tuple(PORTS)):
@@ -240,7 +245,7 @@ class Instance:
 
     def restart(self):
         self.stop()
-        return self.start()
+        return self.start(only=self.only)
 
     def pids(self, program=None):
         """Process ids of the instance (all its processes share the session of the one that was started)."""
