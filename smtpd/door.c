@@ -132,7 +132,11 @@ void door_start_tls(struct door *d)
 		d->events->close(d->user, "bytes-behind-starttls");
 		return;
 	}
+	/* A login in clear is worth nothing behind TLS: whoever stood between may have made it. */
 	auth_session_unref(&d->exchange);
+	identity_unref(&d->identity);
+	if (door_is_login(d))
+		timer_start_ms(&d->deadline, d->conf->limits.login_ms);
 	d->events->say(d->user, REPLY_START_TLS);
 	d->state = DOOR_TLS;
 	f = stream_start_tls(d->stream, d->tls, &d->listener->kind->role);

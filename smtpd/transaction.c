@@ -304,7 +304,9 @@ static void done(struct work *w, bool is_cancelled)
 	} else if (task == TASK_FINISH) {
 		t->events->on_end(t->user, t->answers, t->answer_count);
 	} else {
-		t->events->on_answer(t->user, &t->answer);
+		struct transaction_answer answer = t->answer;   /* the session may free t as it reads it */
+
+		t->events->on_answer(t->user, &answer);
 	}
 }
 

@@ -159,6 +159,9 @@ static void commands_are_answered_in_every_state(void **state)
 		{ LISTENER_LMTP, "LHLO a|MAIL FROM:<a@b.test>|DATA", "250 250 503" },
 		{ LISTENER_SUBMISSION, "EHLO|MAIL FROM:<alice@example.test>", "250 530" },
 		{ LISTENER_SUBMISSION, "|EHLO [192.168.0.2]|", "250" },
+		{ LISTENER_SUBMISSION, "EHLO a|AUTH PLAIN AGFsaWNlQGV4YW1wbGUudGVzdABzZXNhbWU=|MAIL FROM:<bob@example.test>|"
+		  "MAIL FROM:<x@elsewhere.test>|MAIL FROM: alice@example.test|RCPT TO:<x@elsewhere.test>|RSET",
+		  "250 235 550 550 250 250 250" },
 		{ LISTENER_SUBMISSION, "EHLO a|AUTH PLAIN ****|AUTH NTLM|AUTH PLAIN|*", "250 501 504 334 501" },
 	};
 	(void)state;
