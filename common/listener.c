@@ -152,8 +152,8 @@ static uint64_t *count_in(struct visitor *v, const struct netaddr *peer, const s
 		struct netaddr one = netaddr_cut(peer, 32, 64), around = netaddr_cut(peer, 24, 48);
 
 		v->address = counts_key(set->counts, &one);
-		/* The two must differ even where the cut does not. */
-		around.ip[15] ^= 1;
+		/* The two must differ even where the cut does not: this octet is 0 in both of either family. */
+		around.ip[8] ^= 1;
 		v->network = counts_key(set->counts, &around);
 		/* Refused ones count, too: trying again at once is what the rate is against. */
 		counts_set_minute(set->counts, (uint32_t)(loop_now_ms(set->loop) / 60000) + 1);
