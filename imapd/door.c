@@ -529,6 +529,8 @@ static enum next handle(struct door *d, enum grammar_event event)
 		return run_command(d);
 	case GRAMMAR_LITERAL:
 		if (!grammar_take(&d->grammar)) {
+			if (grammar_is_flood(&d->grammar))
+				return handle(d, GRAMMAR_OVERFLOW);
 			if (!d->grammar.literal.is_sync)
 				return NEXT;
 			if (bad(d, d->grammar.why) == HOLD)

@@ -622,6 +622,11 @@ bool grammar_take(struct grammar *g)
 	return false;
 }
 
+bool grammar_is_flood(const struct grammar *g)
+{
+	return g->is_flood;
+}
+
 void grammar_stream(struct grammar *g)
 {
 	begin_literal(g, LITERAL_STREAM);

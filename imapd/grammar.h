@@ -87,8 +87,11 @@ enum grammar_event grammar_feed(struct grammar *g, struct sv *in);
 
 /* Answers to GRAMMAR_LITERAL. */
 /** grammar_take - collect it as an argument. false: it is beyond a limit. Then, when the client waits (is_sync), the
- *  command is over and grammar_refuse() was done; else it is dropped and GRAMMAR_BAD follows at the end of the command. */
+ *  command is over and grammar_refuse() was done; else it is dropped and GRAMMAR_BAD follows at the end of the command,
+ *  or GRAMMAR_OVERFLOW at once if grammar_is_flood(). */
 bool grammar_take(struct grammar *g);
+/** grammar_is_flood - what is announced is far beyond every limit: do not wait for it. */
+bool grammar_is_flood(const struct grammar *g);
 /** grammar_stream - its octets go to the caller by GRAMMAR_OCTETS. */
 void grammar_stream(struct grammar *g);
 /** grammar_drop - read it and forget it; the tokens go on behind it. */

@@ -590,6 +590,10 @@ static bool literal(struct session *s)
 			stream_write(s->stream, SV("+ OK\r\n"));
 		return true;
 	}
+	if (grammar_is_flood(g)) {
+		bye(s, "[TOOBIG] Too much", "overflow");
+		return false;
+	}
 	return !g->literal.is_sync || refuse(s, "NO", "[TOOBIG] Literal too large");
 }
 
