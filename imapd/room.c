@@ -24,6 +24,8 @@ void room_deselect(struct room *room)
 	room->is_readonly = false;
 	room->keywords_told = 0;
 	room->rescan_uid = 0;
+	room->fresh_uid = 0;
+	room->fresh_modseq = 0;
 }
 
 void room_done(struct room *room)
@@ -219,9 +221,21 @@ static int by_uid(const void *a, const void *b)
 
 static bool add_new(void *arg, const struct message_row *row, const struct mime_message *parsed)
 {
+	struct room *room = arg;
+
 	(void)parsed;
-	view_add(arg, row->uid);
+	view_add(&room->view, row->uid);
+	if (row->modseq > room->fresh_modseq)
+		room->fresh_modseq = row->modseq;
 	return true;
+}
+
+/* is_news - must this change be told as FETCH? Not when the client knows it, or learned of the message only afterwards. */
+static bool is_news(const struct room *room, const struct change *change, const struct told *told)
+{
+	if (change->kind == CHANGE_EXPUNGED || (change->uid >= room->fresh_uid && change->modseq <= room->fresh_modseq))
+		return false;
+	return !told_has(told, change->uid, change->modseq);
 }
 
 /* find_new - messages above the highest UID we know. Changes come in the order of MODSEQ, in which a message that was
@@ -234,9 +248,11 @@ static struct fault find_new(struct room *room)
 
 	if (view_highest(&room->view) == UINT32_MAX)
 		return FAULT_OK;
+	room->fresh_uid = view_highest(&room->view) + 1;
+	room->fresh_modseq = 0;
 	uidset_add(&above, view_highest(&room->view) + 1, UINT32_MAX);
 	do
-		f = mailbox_scan(room->box, &above, SCAN_ROW, &resume, add_new, &room->view);
+		f = mailbox_scan(room->box, &above, SCAN_ROW, &resume, add_new, room);
 	while (!f.kind && resume);
 	uidset_done(&above);
 	if (!f.kind)
@@ -300,8 +316,7 @@ void room_write_fetch_flags(struct command *c, uint32_t seq, uint32_t uid, uint3
 	writer_put(w, SV(")\r\n"));
 }
 
-static struct fault write_flag_changes(struct command *c, const struct changes *all, const struct told *told,
-                                       uint32_t old_highest)
+static struct fault write_flag_changes(struct command *c, const struct changes *all, const struct told *told)
 {
 	struct view_cursor cursor = view_cursor(&c->room->view);
 	struct fault f = FAULT_OK;
@@ -313,10 +328,7 @@ static struct fault write_flag_changes(struct command *c, const struct changes *
 	for (size_t i = 0; i < all->count && !f.kind; i++) {
 		const struct change *change = &all->items[i];
 
-		if (change->kind == CHANGE_EXPUNGED || change->uid > old_highest ||
-		    told_has(told, change->uid, change->modseq))
-			continue;
-		uint32_t seq = view_cursor_seq(&cursor, change->uid);
+		uint32_t seq = is_news(c->room, change, told) ? view_cursor_seq(&cursor, change->uid) : 0;
 
 		if (seq)
 			room_write_fetch_flags(c, seq, change->uid, change->flags, change->keywords, change->modseq);
@@ -343,6 +355,7 @@ static struct fault lose_history(struct room *room)
 				break;
 		}
 		room->view.modseq = modseq;
+		room->fresh_modseq = 0;
 		room->rescan_uid = 1;
 		f = mailbox_claim_recent(room->box, room->is_readonly, &room->view.recent);
 	}
@@ -404,7 +417,7 @@ struct fault room_updates(struct command *c, unsigned how, const struct told *to
 				view_lose(&room->view, change->uid);
 			else if (change->uid > old_highest)
 				has_new = true;
-			else if (!told_has(told, change->uid, change->modseq))
+			else if (is_news(room, change, told))
 				has_flags = true;
 		}
 		if (has_new)
@@ -418,7 +431,7 @@ struct fault room_updates(struct command *c, unsigned how, const struct told *to
 		write_exists(c);
 	if (!f.kind && has_flags) {
 		qsort(all.items, all.count, sizeof(*all.items), by_uid);
-		f = write_flag_changes(c, &all, told, old_highest);
+		f = write_flag_changes(c, &all, told);
 	}
 	if (!f.kind && room->rescan_uid) {
 		f = rescan(c);

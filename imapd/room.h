@@ -28,6 +28,8 @@ struct room {
 	bool is_readonly;               /* EXAMINE */
 	bool has_condstore;             /* RFC 7162 §3.1: MODSEQ goes with every FETCH that tells flags */
 	uint32_t keywords_told;         /* how many keywords the last FLAGS response had */
+	uint32_t fresh_uid;             /* messages from this UID on were shown as they are at ... */
+	uint64_t fresh_modseq;          /* ... this MODSEQ: older changes of them are no news */
 	uint32_t rescan_uid;            /* history was lost: flags of all messages from this UID on must be told */
 };
 

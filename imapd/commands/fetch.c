@@ -75,6 +75,7 @@ struct fetch {
 	size_t at;                      /* item */
 	uint64_t offset, left;          /* of the slice under way */
 	bool is_in_slice;
+	bool has_items;                 /* something was written behind its "(" */
 	size_t line_start;              /* of its response in the output; SIZE_MAX once part of it was sent */
 };
 
@@ -232,10 +233,14 @@ static enum step begin(struct command *c)
 
 /* ---- one message: what the index knows ---- */
 
-static void write_item_gap(struct writer *w)
+/* write_item_gap - between two items of a message; chunks may be cut there. */
+static void write_item_gap(struct command *c)
 {
-	if (w->buf.len && w->buf.p[w->buf.len - 1] != '(')
-		writer_c(w, ' ');
+	struct fetch *x = c->state;
+
+	if (x->has_items)
+		writer_c(&c->out, ' ');
+	x->has_items = true;
 }
 
 static void write_flags(struct command *c, const struct message_row *row)
@@ -295,7 +300,7 @@ static void write_item(struct command *c, enum item_kind kind, const struct mess
 
 static void write_label(struct command *c, const struct section *s)
 {
-	write_item_gap(&c->out);
+	write_item_gap(c);
 	writer_put(&c->out, s->label);
 	writer_c(&c->out, ' ');
 }
@@ -375,15 +380,15 @@ static bool one_message(void *arg, const struct message_row *row, const struct m
 	writer_put(&c->out, SV("* "));
 	writer_u64(&c->out, seq);
 	writer_put(&c->out, SV(" FETCH ("));
+	x->has_items = false;
 	for (size_t i = 0; i < x->count; i++) {
 		if (x->items[i].kind == ITEM_SECTION)
 			continue;
-		if (i)
-			write_item_gap(&c->out);
+		write_item_gap(c);
 		write_item(c, x->items[i].kind, row, parsed);
 	}
 	if (tells_flags && !x->has_flags) {
-		write_item_gap(&c->out);
+		write_item_gap(c);
 		write_flags(c, row);
 		if (c->room->has_condstore && !x->has_modseq) {
 			writer_c(&c->out, ' ');
