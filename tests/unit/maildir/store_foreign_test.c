@@ -406,6 +406,7 @@ static void a_full_disk_refuses_mail_and_still_expunges(void **state)
 		free(big);
 		fixture_shell("rm -rf '%s'", f.root);
 		skip();                 /* needs root: mount(2) */
+		return;
 	}
 	fixture_open(&f);
 	memset(big, 'x', 100000);
