@@ -219,7 +219,7 @@ static enum step take_line(struct session *s)
 	}
 	if (door_wants_line(&s->door)) {
 		door_line(&s->door, line, feed == FEED_BAD);
-		return STEP_WAIT;
+		return s->door.state == DOOR_OPEN ? STEP_DONE : STEP_WAIT;
 	}
 	if (feed == FEED_BAD) {
 		s->verb = "-";

@@ -268,15 +268,16 @@ static struct fault read_one(struct spool *s, unsigned type, uint32_t len, uint6
 		return FAULT_OK;
 	}
 	f = read_record(s, len, ENVELOPE_SERIAL_MAX, &payload);
-	if (!f.kind && type == RECORD_ENVELOPE) {
+	if (!f.kind && s->is_finished) {
+		if (type == RECORD_OUTCOME)     /* others are of a newer program */
+			read_outcome(s, buf_sv(&payload));
+	} else if (!f.kind && type == RECORD_ENVELOPE) {
 		f = s->outcomes ? fault(FAULT_CORRUPT, "spool: two envelopes") : envelope_read(&s->envelope, buf_sv(&payload));
 		if (!f.kind)
 			s->outcomes = xcalloc(s->envelope.rcpt_count, 1);
 	} else if (!f.kind && type == RECORD_END) {
-		f = s->outcomes && !s->is_finished ? read_end(s, buf_sv(&payload), *body_seen)
-						   : fault(FAULT_CORRUPT, "spool: END out of place");
-	} else if (!f.kind && type == RECORD_OUTCOME && s->is_finished) {
-		read_outcome(s, buf_sv(&payload));
+		f = s->outcomes ? read_end(s, buf_sv(&payload), *body_seen)
+				: fault(FAULT_CORRUPT, "spool: END without an envelope");
 	}
 	buf_done(&payload);
 	return f;

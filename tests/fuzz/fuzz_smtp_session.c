@@ -22,8 +22,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)argv;
 	log_set_level(LOG_LEVEL_ERROR);
 	/* Nobody waits in a fuzzer, and small limits are met more often. */
-	world_open(&world, "message-size 64K\nsmtp-bad-commands 50\nsmtp-bad-commands-max 100\n"
-			   "smtp-unknown-recipients 50\nsmtp-unknown-recipients-max 100\nfailure-delay 0\n");
+	world_open(&world, "message-size 64K\nsmtp-bad-commands 100\nsmtp-bad-commands-max 100\n"
+			   "smtp-unknown-recipients 100\nsmtp-unknown-recipients-max 100\nfailure-delay 0\n"
+			   "failures-per-minute 1000000\nfailures-per-day 1000000\nfailures-per-account 1000000\n");
 	atexit(end);
 	return 0;
 }

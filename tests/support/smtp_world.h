@@ -15,6 +15,7 @@
 
 #include "common/auth.h"
 #include "common/memory.h"
+#include "common/work.h"
 #include "maildir/incoming.h"
 #include "smtpd/session.h"
 #include "smtpd/smtpd.h"
@@ -331,11 +332,20 @@ static bool world_say(int fd, struct sv octets)
 	return send(fd, octets.p, octets.len, MSG_NOSIGNAL) == (ssize_t)octets.len;
 }
 
-/* world_finish - the client sends no more; everything that was asked is done. */
+static bool world_is_working(const struct world *w)
+{
+	struct work_stats mail = work_stats(w->worker.loop, WORK_MAIL), auth = work_stats(w->worker.loop, WORK_AUTH);
+
+	return mail.running || mail.waiting || auth.running || auth.waiting;
+}
+
+/* world_finish - the client sends no more; everything that was asked is done, and what was left is cleaned up. */
 static void world_finish(struct world *w, int fd, struct buf *out)
 {
 	shutdown(fd, SHUT_WR);
 	(void)world_wait(w, fd, out, "");
+	while (world_is_working(w))
+		loop_run_once(w->worker.loop, 10);
 	world_read(fd, out);
 	close(fd);
 }
