@@ -138,7 +138,7 @@ static bool become_owner(const char *root)
 	return true;
 }
 
-static int open_instance(struct cli *cli)
+int cli_open_instance(struct cli *cli)
 {
 	if (!become_owner(cli->root))
 		return EXIT_FAILED;
@@ -197,7 +197,7 @@ static int parse_and_run(const struct verb *v, const char *program, const char *
 		free(cwd);
 	}
 	cli.root = absolute ? absolute : root;
-	int code = v->needs_root ? open_instance(&cli) : EXIT_DONE;
+	int code = v->needs_root ? cli_open_instance(&cli) : EXIT_DONE;
 
 	if (code == EXIT_DONE)
 		code = v->run(&cli);

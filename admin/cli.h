@@ -52,6 +52,8 @@ struct cli {
 
 /** cli_main - parse argv against the verbs (NULL-terminated list of groups), run one, return the exit code. */
 int cli_main(const struct verb *const *groups, int argc, char **argv);
+/** cli_open_instance - what needs_root does before run(), for a verb that needs one only sometimes. Tells its error. */
+int cli_open_instance(struct cli *cli);
 /** cli_option - the value of an option by name; "" for a switch that was given, NULL when absent. */
 const char *cli_option(const struct cli *cli, const char *name);
 /** cli_usage - complain about the arguments of this verb and return EXIT_USAGE. */
