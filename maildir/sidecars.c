@@ -299,19 +299,19 @@ static struct fault replace_account_now(struct account *a, struct replacement *r
 	struct fault f;
 
 	files_temp_name("postroom-new", temp);
-	r->temp = temp;
 	f = files_write_new(a->maildir, temp, text, account_conf(a)->umask_file);
-	if (!f.kind) {
-		f = kv_write_begin(a->env, &t.kv);
-		if (!f.kind)
-			f = replace(&t, r);
-		kv_abort(&t.kv);        /* only the lock was wanted */
-		if (f.kind || r->changed)
-			unlinkat(a->maildir, temp, 0);
-		else
-			f = files_sync_dir(a->maildir, ".");
-	}
+	if (f.kind)
+		return f;
+	r->temp = temp;
+	f = kv_write_begin(a->env, &t.kv);
+	if (!f.kind)
+		f = replace(&t, r);
+	kv_abort(&t.kv);        /* only the lock was wanted */
 	r->temp = NULL;
+	if (f.kind || r->changed)
+		unlinkat(a->maildir, temp, 0);
+	else
+		f = files_sync_dir(a->maildir, ".");
 	return f;
 }
 
