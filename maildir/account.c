@@ -350,8 +350,7 @@ static struct fault open_env(struct account *a)
 	if (!f.kind && !fstat(a->flag_log, &st) && st.st_size) {
 		/* Perhaps a killed process wrote these and did not live to flush them. */
 		atomic_store(&a->log_dirty_ms, store_now_ms());
-		atomic_store(&a->names_lag, true);
-	}
+		}
 	if (!f.kind)
 		account_reserve_log(a);
 	if (!f.kind && kv_env_reserve(a->env, RESERVE).kind)

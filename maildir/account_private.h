@@ -53,7 +53,6 @@ struct account {
 	struct fault sync_fault;        /* of the last one done */
 	_Atomic int64_t log_dirty_ms;   /* since when the flag log is not flushed; 0: it is */
 	_Atomic int64_t folders_mtime;  /* of the Maildir, when its folders were last compared with the index */
-	_Atomic bool names_lag;         /* flag log is not empty: names are behind */
 	struct watch *watch;            /* under the watcher's mutex, with what follows */
 	struct mailbox *open_boxes;
 };

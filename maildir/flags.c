@@ -374,7 +374,6 @@ struct fault account_settle_names(struct account *a)
 			if (f.kind || !cut.done)
 				continue;
 		}
-		atomic_store(&a->names_lag, false);
 		break;
 	}
 	uidset_done(&s.todo);

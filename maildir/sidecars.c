@@ -450,7 +450,6 @@ struct fault account_log_flags(struct account *a, struct sv lines)
 	struct fault f = files_write_all(a->flag_log, lines);
 
 	atomic_compare_exchange_strong(&a->log_dirty_ms, &clean, store_now_ms());
-	atomic_store(&a->names_lag, true);
 	store_note_unflushed(a);
 	return f;
 }

@@ -315,6 +315,7 @@ static struct fault purge(struct index_txn *t, void *arg)
 
 static void tidy_account(struct account *a)
 {
+	struct stat st;
 	bool left = true;
 	struct fault f;
 
@@ -327,8 +328,11 @@ static void tidy_account(struct account *a)
 	if (f.kind)
 		return;
 	kv_reader_check(a->env);
-	if (atomic_load(&a->names_lag))
+	if (!fstat(a->flag_log, &st) && st.st_size) {   /* also what a process left that died meanwhile */
+		if (fdatasync(a->flag_log))
+			log_error(NULL, "store.flags.flush", KV_Z("account", a->address), KV_Z("error", strerror(errno)));
 		f = account_settle_names(a);
+	}
 	while (!f.kind && left)
 		f = index_update(a, purge, &left);
 	remove_leftovers(a);

@@ -336,6 +336,50 @@ static void the_index_can_be_deleted_under_a_live_handle(void **state)
 	buf_done(&after);
 }
 
+static bool note_all_of_mailbox(void *arg, const struct mailbox_info *info)
+{
+	buf_appendf(arg, "%.*s %x %d%d%d %s\n", SV_FMT(info->name), info->special_use, info->exists, info->has_children,
+		    info->subscribed, info->mailbox_id);
+	return true;
+}
+
+static void mailboxes_come_back_from_the_maildir_alone(void **state)
+{
+	struct fixture *f = *state;
+	struct mailbox_status was, is;
+	struct buf before, after;
+	char uidl[72], again[72];
+	uint32_t kept;
+
+	buf_init(&before, 1 << 16);
+	buf_init(&after, 1 << 16);
+	ok(mailbox_create(f->user, SV("Wichtig & Gro\xc3\x9f/v1.0"), USE_IMPORTANT, NULL));
+	ok(mailbox_subscribe(f->user, SV("gone"), true));
+	for (int i = 0; i < 3; i++)
+		kept = fixture_append(f->inbox, f->user, "x", 0);
+	fixture_store(f->inbox, kept, kept, STORE_ADD, FLAG_DELETED, NULL);
+	assert_int_equal(fixture_expunge(f->inbox), 1);
+	ok(mailbox_uidl(f->inbox, 1, uidl));
+	ok(mailbox_counters(f->inbox, &was));
+	ok(mailbox_list(f->user, note_all_of_mailbox, &before));
+	for (int round = 0; round < 3; round++) {
+		fixture_shell("rm -rf '%s'", fixture_path(f, "index"));
+		buf_clear(&after);
+		ok(mailbox_list(f->user, note_all_of_mailbox, &after));
+		assert_string_equal(buf_z(&before), buf_z(&after));
+		ok(mailbox_counters(f->inbox, &is));
+		assert_int_equal(was.uidvalidity, is.uidvalidity);
+		assert_true(is.uidnext >= was.uidnext && is.highestmodseq > was.highestmodseq);
+		ok(mailbox_uidl(f->inbox, 1, again));
+		assert_string_equal(uidl, again);
+		was = is;
+		/* An expunged message's UID is never given again. */
+		assert_true(fixture_append(f->inbox, f->user, "y", 0) > kept);
+	}
+	buf_done(&before);
+	buf_done(&after);
+}
+
 static void quota_counts_and_refuses(void **state)
 {
 	struct fixture *f = *state;
@@ -587,6 +631,7 @@ int main(void)
 		TEST(mailboxes_are_made_renamed_and_deleted),
 		TEST(renaming_inbox_moves_its_messages),
 		TEST(the_index_can_be_deleted_under_a_live_handle),
+		TEST(mailboxes_come_back_from_the_maildir_alone),
 		TEST(quota_counts_and_refuses),
 		TEST(keywords_are_limited),
 		TEST(recent_is_claimed_once),
