@@ -235,12 +235,24 @@ bool sv_is_utf8(struct sv s)
 	return true;
 }
 
+size_t sv_ascii_len(struct sv s)
+{
+	size_t n = 0;
+	uint64_t eight;
+
+	for (; s.len - n >= sizeof(eight); n += sizeof(eight)) {
+		memcpy(&eight, s.p + n, sizeof(eight));
+		if (eight & UINT64_C(0x8080808080808080))
+			break;
+	}
+	while (n < s.len && (unsigned char)s.p[n] < 128)
+		n++;
+	return n;
+}
+
 bool sv_has_8bit(struct sv s)
 {
-	for (size_t i = 0; i < s.len; i++)
-		if ((unsigned char)s.p[i] > 127)
-			return true;
-	return false;
+	return sv_ascii_len(s) < s.len;
 }
 
 void buf_done(struct buf *b)
@@ -284,14 +296,6 @@ bool buf_append(struct buf *b, struct sv s)
 		return false;
 	memcpy(b->p + b->len, s.p, s.len);
 	b->len += s.len;
-	return true;
-}
-
-bool buf_append_c(struct buf *b, char c)
-{
-	if (b->len == b->cap && !buf_reserve(b, 1))
-		return false;
-	b->p[b->len++] = c;
 	return true;
 }
 

@@ -90,6 +90,8 @@ bool sv_hex_to_u64(struct sv s, uint64_t *out);
 uint64_t sv_hash(struct sv s);
 /** sv_is_utf8 - well-formed UTF-8 without surrogates and overlong forms (RFC 3629). */
 bool sv_is_utf8(struct sv s);
+/** sv_ascii_len - how many octets at the beginning of s are below 128. */
+size_t sv_ascii_len(struct sv s);
 /** sv_has_8bit - any octet above 127. */
 bool sv_has_8bit(struct sv s);
 
@@ -132,7 +134,13 @@ void buf_wipe(struct buf *b);
 bool buf_reserve(struct buf *b, size_t n);
 /** buf_append... - add at the end; false (and b unchanged) when max would be passed. */
 bool buf_append(struct buf *b, struct sv s);
-bool buf_append_c(struct buf *b, char c);
+static inline bool buf_append_c(struct buf *b, char c)  /* here, because parsers call it for each octet */
+{
+	if (b->len == b->cap && !buf_reserve(b, 1))
+		return false;
+	b->p[b->len++] = c;
+	return true;
+}
 bool buf_append_u64(struct buf *b, uint64_t n);
 bool buf_appendf(struct buf *b, const char *format, ...) PRINTF_LIKE(2, 3);
 bool buf_vappendf(struct buf *b, const char *format, va_list ap) PRINTF_LIKE(2, 0);

@@ -208,8 +208,9 @@ static bool clean(struct sv *s, bool is_last, struct buf *out)
 		size_t run = 0, n;
 		bool is_good = true, needs_more = false;
 		do {
-			n = (unsigned char)s->p[run] < 0x80 ? 1 :
-			    utf8_length(sv_sub(*s, run, SIZE_MAX), &is_good, &needs_more);
+			n = sv_ascii_len(sv_sub(*s, run, SIZE_MAX));
+			if (!n)
+				n = utf8_length(sv_sub(*s, run, SIZE_MAX), &is_good, &needs_more);
 			if (is_good)
 				run += n;
 		} while (is_good && run < s->len);

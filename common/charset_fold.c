@@ -6,15 +6,29 @@
 
 #include "common/banned.h"
 
+/* Most of all mail is ASCII, where titlecase is the capital letter and nothing decomposes. */
+static bool upper_append(struct buf *out, struct sv ascii)
+{
+	size_t n = out->max - out->len < ascii.len ? out->max - out->len : ascii.len;
+
+	(void)buf_reserve(out, n);
+	char *to = n ? out->p + out->len : NULL;
+
+	for (size_t i = 0; i < n; i++)
+		to[i] = ascii_upper(ascii.p[i]);
+	out->len += n;
+	return n == ascii.len;
+}
+
 bool utf8_casemap(struct sv in, struct buf *out)
 {
 	while (in.len) {
 		utf8proc_int32_t c, parts[32];
-		unsigned char first = (unsigned char)*in.p;
-		if (first < 0x80) {
-			if (!buf_append_c(out, ascii_upper((char)first)))
+		size_t ascii = sv_ascii_len(in);
+		if (ascii) {
+			if (!upper_append(out, sv_sub(in, 0, ascii)))
 				return false;
-			sv_skip(&in, 1);
+			sv_skip(&in, ascii);
 			continue;
 		}
 		utf8proc_ssize_t n = utf8proc_iterate((const utf8proc_uint8_t *)in.p, (utf8proc_ssize_t)in.len, &c);

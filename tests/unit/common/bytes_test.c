@@ -31,6 +31,26 @@ static void numbers_refuse_empty_signed_and_overflowing_input(void **state)
 	assert_false(sv_to_u32(SV("4294967296"), &small));
 }
 
+static void the_first_octet_above_127_is_found_wherever_it_is(void **state)
+{
+	char text[40];
+	(void)state;
+	for (size_t len = 0; len <= sizeof(text); len++) {
+		char *exact = malloc(len ? len : 1);
+		memset(text, 'a', sizeof(text));
+		memcpy(exact, text, len);
+		assert_int_equal(sv_ascii_len(sv_from(exact, len)), len);
+		assert_false(sv_has_8bit(sv_from(exact, len)));
+		for (size_t at = 0; at < len; at++) {
+			exact[at] = '\x80';
+			assert_int_equal(sv_ascii_len(sv_from(exact, len)), at);
+			assert_true(sv_has_8bit(sv_from(exact, len)));
+			exact[at] = '\x7f';
+		}
+		free(exact);
+	}
+}
+
 static void hexadecimal_numbers_are_lower_case_and_fit(void **state)
 {
 	static const char *const bad[] = { "", "A", "aB", "0x1", "g", " 1", "-1", "00000000000000000", "/", ":", "`" };
@@ -135,6 +155,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(numbers_refuse_empty_signed_and_overflowing_input),
 		cmocka_unit_test(hexadecimal_numbers_are_lower_case_and_fit),
+		cmocka_unit_test(the_first_octet_above_127_is_found_wherever_it_is),
 		cmocka_unit_test(a_buffer_never_passes_its_max_and_stays_unchanged_when_it_would),
 		cmocka_unit_test(formatted_text_is_whole_or_not_there),
 		cmocka_unit_test(split_gives_each_part_and_the_last),
