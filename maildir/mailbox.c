@@ -12,6 +12,7 @@
 #include "common/memory.h"
 #include "common/mime.h"
 #include "maildir/adopt_private.h"
+#include "maildir/facts.h"
 #include "maildir/files.h"
 #include "maildir/message_private.h"
 
@@ -104,6 +105,9 @@ void mailbox_close(struct mailbox **box)
 	mailbox_unlock(*box);
 	watch_close_mailbox(*box);
 	store_account_unref(&(*box)->account);
+	if ((*box)->facts)
+		box_facts_done((*box)->facts);
+	free((*box)->facts);
 	free(*box);
 	*box = NULL;
 }
@@ -383,11 +387,27 @@ struct fault mailbox_uidl(struct mailbox *box, uint32_t uid, char out[72])
 		return f;
 	f = mailbox_snapshot(box, &kv, &record);
 	kv_read_end(&kv);
+	/* What an import noted stands there before its messages do, so a handle needs to read it once only. When it is
+	 * damaged nobody gets an id: a wrong one would make every client fetch everything again. */
+	if (!f.kind && !box->facts) {
+		struct box_facts *facts = xcalloc(1, sizeof(*facts));
+		f = box_facts_read(box->account->maildir, record.dir, facts);
+		if (f.kind)
+			free(facts);
+		else
+			box->facts = facts;
+	}
 	account_leave(box->account);
+	if (f.kind)
+		return f;
+	struct sv noted = box_facts_uidl(box->facts, uid);
+
 	/* As Dovecot's default format has it (%08Xu%08Xv), so that a maildrop that moves here keeps its ids. */
-	if (!f.kind)
+	if (noted.len)
+		snprintf(out, 72, "%.*s", SV_FMT(noted));
+	else
 		snprintf(out, 72, "%08x%08x", uid, record.uidvalidity);
-	return f;
+	return FAULT_OK;
 }
 
 /* --- scan -------------------------------------------------------------------------------------------------------------- */

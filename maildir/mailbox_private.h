@@ -5,10 +5,13 @@
 
 #include "maildir/store_private.h"
 
+struct box_facts;
+
 struct mailbox {
 	struct account *account;
 	struct quota quota;
 	uint64_t id;
+	struct box_facts *facts;            /* NULL: not read yet */
 	int lock;                       /* POP3's; -1: not held */
 	struct mailbox *next_open;      /* of the account; under the watcher's mutex, as the folder that is watched */
 	char watch_dir[LAYOUT_DIR_MAX + 1];
