@@ -335,7 +335,7 @@ static void apply_op(struct model *m, const struct op *op, enum outcome o, enum 
 		r->deliveries += o == ACKED;
 		r->acked += o == ACKED ? op->count : 0;
 		for (uint32_t i = 0; i < op->count; i++) {
-			char name[16];
+			char name[24];
 			snprintf(name, sizeof(name), "%u/INBOX", i);
 			if (find_box(m, name) >= 0)
 				put(m, find_box(m, name), op->ident[0], op->uid[i], o, (struct look){ 0, 0, 0 });
