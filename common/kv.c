@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -588,7 +589,14 @@ static struct fault begin(struct kv_env *env, unsigned flags, MDB_txn **out)
 		if (f.kind == FAULT_BUSY)
 			return f;
 	}
+	if (rc == MDB_PANIC)
+		atomic_store(&env->is_broken, true);
 	return kv_fault(env, "begin", rc);
+}
+
+bool kv_env_is_broken(const struct kv_env *env)
+{
+	return atomic_load(&env->is_broken);
 }
 
 static struct fault txn_begin(struct kv_env *env, bool is_write, struct kv_txn **out)
@@ -696,6 +704,8 @@ struct fault kv_commit(struct kv_txn **at)
 	if (rc == MDB_MAP_FULL)
 		txn->is_full = true;    /* the list of free pages is written by commit, and needs pages too */
 	rc = full_disk_or(txn->env, rc);
+	if (rc && rc != MDB_MAP_FULL)
+		atomic_store(&txn->env->is_broken, true);
 	struct fault f = kv_fault(txn->env, "commit", rc);
 	write_end(at);
 	return f;

@@ -13,6 +13,7 @@ struct kv_env {
 	struct kv_env *next;            /* the registry; this and the next three under registry_lock */
 	unsigned refs;
 	bool is_ready;                  /* opening is finished, well or badly */
+	_Atomic bool is_broken;
 	struct fault open_fault;
 
 	dev_t dev;

@@ -411,6 +411,24 @@ static bool is_current(const struct account *a)
 	       st.st_ino == a->data_ino;
 }
 
+struct fault account_lock_structure(struct account *a, bool wait, int *out)
+{
+	int fd = files_open(a->maildir, ".", O_RDONLY | O_DIRECTORY, 0);
+	struct fault f = FAULT_OK;
+
+	if (fd < 0)
+		return fault_errno("open", LAYOUT_MAILDIR);
+	if (wait)
+		f = lock_account(fd, LOCK_EX);
+	else if (flock(fd, LOCK_EX | LOCK_NB))
+		f = fault(FAULT_BUSY, "mailboxes are being renamed");
+	if (f.kind)
+		close(fd);
+	else
+		*out = fd;
+	return f;
+}
+
 static struct fault hold(struct account *a)
 {
 	struct fault f = FAULT_OK;
@@ -432,13 +450,15 @@ static void release(struct account *a)
 	pthread_mutex_unlock(&a->mutex);
 }
 
-struct fault account_enter(struct account *a)
+/* *opened: this process did not have the index as it is now. */
+static struct fault enter(struct account *a, bool *opened)
 {
+	*opened = false;
 	for (int tries = 0; tries < 4; tries++) {
 		struct fault f = FAULT_OK;
 
 		pthread_rwlock_rdlock(&a->gate);
-		if (a->env) {
+		if (a->env && !kv_env_is_broken(a->env)) {
 			f = hold(a);
 			if (!f.kind && is_current(a))
 				return FAULT_OK;
@@ -450,7 +470,7 @@ struct fault account_enter(struct account *a)
 			return f;
 
 		pthread_rwlock_wrlock(&a->gate);
-		if (!a->env || !is_current(a)) {
+		if (!a->env || !is_current(a) || kv_env_is_broken(a->env)) {
 			close_all(a);
 			f = open_folders(a);
 			if (!f.kind)
@@ -465,11 +485,22 @@ struct fault account_enter(struct account *a)
 			log_warn(NULL, "store.account.open", KV_Z("account", a->address), KV_FAULT("fault", f));
 			return f;
 		}
-		f = folders_replay(a);
-		if (f.kind)
-			log_warn(NULL, "store.account.replay", KV_Z("account", a->address), KV_FAULT("fault", f));
+		*opened = true;
 	}
 	return fault(FAULT_BUSY, "index is replaced again and again");
+}
+
+struct fault account_enter(struct account *a)
+{
+	bool opened;
+	struct fault f = enter(a, &opened);
+
+	if (!f.kind && (opened || intent_pending(a->intent))) {
+		struct fault replayed = folders_replay(a);
+		if (replayed.kind)
+			log_warn(NULL, "store.account.replay", KV_Z("account", a->address), KV_FAULT("fault", replayed));
+	}
+	return f;
 }
 
 void account_leave(struct account *a)

@@ -1,11 +1,12 @@
 /* maildir/account_private.h - one account as this process has it open: its folders, its index, its locks.
  *
- * Three locks, taken in this order:
+ * Four locks, taken in this order:
  *  1. gate: a thread that works with the index holds it shared; opening, closing and replacing the index takes it alone.
  *  2. flock on the account's folder: held shared by a process while any of its threads is in the account, taken alone
  *     to make or sweep an index. So no index is replaced under a transaction, and a mark is only cleared when nobody works.
  *     Whoever enters looks whether data.mdb is still the file it has open, and whether its mark is there.
- *  3. the index's write transaction, which is also the name lock: message files and mailboxes are renamed, linked and
+ *  3. flock on the Maildir: renaming mailboxes, of which one may take several steps.
+ *  4. the index's write transaction, which is also the name lock: message files and mailboxes are renamed, linked and
  *     removed only inside one.
  *
  * Functions here expect to be called between account_enter() and account_leave(), if not said otherwise. */
@@ -62,6 +63,9 @@ MUST_CHECK struct fault account_enter(struct account *a);
 void account_leave(struct account *a);
 /** account_close_index - close what is open, from outside. */
 void account_close_index(struct account *a);
+/** account_lock_structure - only one renames mailboxes at a time; whoever gets the lock while a change is pending knows that its
+ *  maker died. FAULT_BUSY. close() the descriptor to unlock. */
+MUST_CHECK struct fault account_lock_structure(struct account *a, bool wait, int *out);
 /** account_prepare_folders - make MAIL/DOMAIN/USER/Maildir if missing and open it; from outside. Cheap when done before. */
 MUST_CHECK struct fault account_prepare_folders(struct account *a);
 /** account_rebuild - throw the index away and make it anew; from outside. */

@@ -206,9 +206,27 @@ bool filename_write(const struct filename *n, char out[FILENAME_MAX_LEN + 1])
 	return true;
 }
 
+/* The next field that does not change with the flags. */
+static bool next_field(struct sv *rest, struct sv *field)
+{
+	while (sv_split(rest, ',', field))
+		if (!sv_starts(*field, SV("K=")))
+			return true;
+	return false;
+}
+
 bool filename_same_but_flags(struct sv a, struct sv b)
 {
-	return sv_eq(sv_sub(a, 0, sv_find(a, ':')), sv_sub(b, 0, sv_find(b, ':')));
+	struct sv x, y;
+	bool has_x, has_y;
+
+	a = sv_sub(a, 0, sv_find(a, ':'));
+	b = sv_sub(b, 0, sv_find(b, ':'));
+	do {
+		has_x = next_field(&a, &x);
+		has_y = next_field(&b, &y);
+	} while (has_x && has_y && sv_eq(x, y));
+	return !has_x && !has_y;
 }
 
 void filename_new_id(char out[FILENAME_ID_LEN + 1])

@@ -36,7 +36,7 @@ struct filename {
 bool filename_parse(struct sv name, struct filename *out);
 /** filename_write - the name that n describes, NUL-terminated; false when it would be longer than 255 octets. */
 bool filename_write(const struct filename *n, char out[FILENAME_MAX_LEN + 1]);
-/** filename_same_but_flags - do both name the same file, with perhaps other flags behind ":2,"? */
+/** filename_same_but_flags - do both name the same file, with perhaps other flags behind ":2," and other keywords in K=? */
 bool filename_same_but_flags(struct sv a, struct sv b);
 /** filename_new_id - a fresh random id. */
 void filename_new_id(char out[FILENAME_ID_LEN + 1]);

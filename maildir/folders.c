@@ -492,11 +492,37 @@ static bool set_pending(struct sidecar_account *s, void *arg)
 	return true;
 }
 
+/* A change of several steps: said before the first, taken back behind the last. Who finds it said and us dead goes on with it. */
+static struct fault begin_pending(struct account *a, const struct pending *p, int *lock)
+{
+	struct fault f = account_lock_structure(a, true, lock);
+
+	if (f.kind)
+		return f;
+	intent_set_pending(a->intent, true);
+	return account_edit_account(a, set_pending, (void *)(uintptr_t)p);
+}
+
+static struct fault end_pending(struct account *a, int lock, struct fault f)
+{
+	struct pending none = { PENDING_NONE, SV_NONE, SV_NONE };
+	struct fault cleared = FAULT_OK;
+
+	if (lock < 0)
+		return f;
+	cleared = account_edit_account(a, set_pending, &none);
+	if (!cleared.kind)
+		intent_set_pending(a->intent, false);
+	close(lock);
+	return f.kind ? f : cleared;
+}
+
 static struct fault rename_tree(struct account *a, struct sv from, struct sv to)
 {
 	struct renaming r = { from, to, false };
-	struct pending p = { PENDING_RENAME, from, to }, none = { PENDING_NONE, SV_NONE, SV_NONE };
+	struct pending p = { PENDING_RENAME, from, to };
 	struct index_box box;
+	int lock = -1;
 	struct fault f = find(a, to, &box);
 
 	if (!f.kind)
@@ -505,14 +531,12 @@ static struct fault rename_tree(struct account *a, struct sv from, struct sv to)
 		return f;
 	f = create_parents(a, to);
 	if (!f.kind)
-		f = account_edit_account(a, set_pending, &p);
-	if (f.kind)
-		return f;
-	f = index_update(a, rename_in, &r);
+		f = begin_pending(a, &p, &lock);
+	if (!f.kind)
+		f = index_update(a, rename_in, &r);
 	if (!f.kind && r.moved)
 		f = files_sync_dir(a->maildir, ".");
-	struct fault cleared = account_edit_account(a, set_pending, &none);
-	return f.kind ? f : cleared;
+	return end_pending(a, lock, f);
 }
 
 /* RFC 9051 §6.3.6: renaming INBOX moves its messages and leaves it empty. */
@@ -534,17 +558,16 @@ static struct fault empty_inbox(struct account *a, struct sv to)
 
 static struct fault rename_inbox(struct account *a, struct sv to)
 {
-	struct pending p = { PENDING_INBOX, SV("INBOX"), to }, none = { PENDING_NONE, SV_NONE, SV_NONE };
+	struct pending p = { PENDING_INBOX, SV("INBOX"), to };
 	uint64_t id;
+	int lock = -1;
 	struct fault f = folders_create(a, to, 0, &id);
 
 	if (!f.kind)
-		f = account_edit_account(a, set_pending, &p);
+		f = begin_pending(a, &p, &lock);
 	if (!f.kind)
 		f = empty_inbox(a, to);
-	if (!f.kind)
-		f = account_edit_account(a, set_pending, &none);
-	return f;
+	return end_pending(a, lock, f);
 }
 
 struct fault mailbox_rename(struct maildir_user *user, struct sv from, struct sv to)
@@ -596,39 +619,45 @@ struct fault mailbox_rename(struct maildir_user *user, struct sv from, struct sv
 struct fault folders_replay(struct account *a)
 {
 	struct sidecar_account side;
-	struct pending none = { PENDING_NONE, SV_NONE, SV_NONE };
 	struct buf text;
-	struct fault f = account_enter(a);
+	int lock = -1;
+	struct fault f = account_lock_structure(a, false, &lock);
 
-	if (f.kind)
-		return f;
+	if (f.kind)     /* BUSY: whoever began it is at it */
+		return f.kind == FAULT_BUSY ? FAULT_OK : f;
 	buf_init(&text, SIDECAR_MAX);
 	f = files_read(a->maildir, LAYOUT_ACCOUNT_FILE, &text);
 	if (!f.kind)
 		f = sidecar_account_parse(buf_sv(&text), &side);
 	buf_done(&text);
-	if (!f.kind && side.pending) {
-		log_info(NULL, "store.replay", KV_Z("account", a->address), KV_Z("from", side.from),
-			 KV_Z("to", side.to));
-		if (side.pending == PENDING_RENAME) {
-			struct renaming r = { sv_z(side.from), sv_z(side.to), false };
-			f = index_update(a, rename_in, &r);
-			if (f.kind == FAULT_EXISTS)     /* made anew by somebody meanwhile: then it stays as it is */
-				f = FAULT_OK;
-			if (!f.kind && r.moved)
-				f = files_sync_dir(a->maildir, ".");
-		} else {
-			f = empty_inbox(a, sv_z(side.to));
-			if (f.kind == FAULT_NOT_FOUND)
-				f = FAULT_OK;
-		}
-		if (!f.kind)
-			f = account_edit_account(a, set_pending, &none);
-		sidecar_account_done(&side);
-	} else if (!f.kind) {
-		sidecar_account_done(&side);
+	if (f.kind) {
+		close(lock);
+		return f;
 	}
-	account_leave(a);
+	if (side.pending == PENDING_NONE) {
+		intent_set_pending(a->intent, false);
+		close(lock);
+		sidecar_account_done(&side);
+		return FAULT_OK;
+	}
+	log_info(NULL, "store.replay", KV_Z("account", a->address), KV_Z("from", side.from), KV_Z("to", side.to));
+	if (side.pending == PENDING_RENAME) {
+		struct renaming r = { sv_z(side.from), sv_z(side.to), false };
+		f = index_update(a, rename_in, &r);
+		if (f.kind == FAULT_EXISTS)     /* made anew by somebody meanwhile: then it stays as it is */
+			f = FAULT_OK;
+		if (!f.kind && r.moved)
+			f = files_sync_dir(a->maildir, ".");
+	} else {
+		f = empty_inbox(a, sv_z(side.to));
+		if (f.kind == FAULT_NOT_FOUND)
+			f = FAULT_OK;
+	}
+	sidecar_account_done(&side);
+	if (!f.kind)
+		return end_pending(a, lock, f);
+	intent_set_pending(a->intent, true);    /* the next one tries again */
+	close(lock);
 	return f;
 }
 

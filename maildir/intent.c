@@ -16,8 +16,13 @@
 
 #define PAGE 4096
 
+struct page {
+	struct intent intent;
+	_Atomic uint32_t pending;
+};
+
 struct intent_map {
-	struct intent *page;
+	struct page *page;
 };
 
 struct fault intent_open(int index_dir, struct intent_map **out)
@@ -61,13 +66,13 @@ static uint32_t checksum(const struct intent *i)
 
 bool intent_read(const struct intent_map *map, struct intent *out)
 {
-	memcpy(out, map->page, sizeof(*out));
+	memcpy(out, &map->page->intent, sizeof(*out));
 	return out->seq && out->crc == checksum(out);
 }
 
 void intent_write(struct intent_map *map, struct intent *intent, uint64_t seq)
 {
-	struct intent *page = map->page;
+	struct intent *page = &map->page->intent;
 
 	intent->seq = seq;
 	intent->crc = checksum(intent);
@@ -83,5 +88,15 @@ void intent_write(struct intent_map *map, struct intent *intent, uint64_t seq)
 
 void intent_clear(struct intent_map *map)
 {
-	map->page->seq = 0;
+	map->page->intent.seq = 0;
+}
+
+bool intent_pending(const struct intent_map *map)
+{
+	return atomic_load_explicit(&map->page->pending, memory_order_relaxed) != 0;
+}
+
+void intent_set_pending(struct intent_map *map, bool pending)
+{
+	atomic_store(&map->page->pending, pending);
 }

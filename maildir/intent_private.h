@@ -29,5 +29,9 @@ bool intent_read(const struct intent_map *map, struct intent *out);
 /** intent_write - say what comes; intent->seq is set to seq. */
 void intent_write(struct intent_map *map, struct intent *intent, uint64_t seq);
 void intent_clear(struct intent_map *map);
+/** intent_pending, intent_set_pending - does a structural change stand in the account's sidecar? Beside the intent, of any
+ *  process at any time; whoever finds it set and its maker gone finishes the change. */
+bool intent_pending(const struct intent_map *map);
+void intent_set_pending(struct intent_map *map, bool pending);
 
 #endif

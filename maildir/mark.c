@@ -4,11 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "maildir/files.h"
 
 #include "common/banned.h"
+
+#define SPARE_NAME "clean"
 
 static char boot_text[FILES_TEMP_LEN > BOOT_ID_MAX ? FILES_TEMP_LEN : BOOT_ID_MAX];
 
@@ -58,7 +61,11 @@ struct fault mark_set(int index_dir, bool *made)
 	if (mark_look(index_dir) == MARK_THIS_BOOT)
 		return FAULT_OK;
 	mark_boot_id(now);
-	if (symlinkat(now, index_dir, MARK_NAME)) {
+	int failed = symlinkat(now, index_dir, MARK_NAME);
+	/* A full disk may have no inode left: the one of the mark before was kept for this. */
+	if (failed && (errno == ENOSPC || errno == EDQUOT) && !unlinkat(index_dir, SPARE_NAME, 0))
+		failed = symlinkat(now, index_dir, MARK_NAME);
+	if (failed) {
 		/* A mark of another boot is not ours to replace: whoever opened this index should have rebuilt it. */
 		return errno == EEXIST && mark_look(index_dir) == MARK_THIS_BOOT ? FAULT_OK :
 		       fault_errno("make mark", MARK_NAME);
@@ -69,5 +76,6 @@ struct fault mark_set(int index_dir, bool *made)
 
 void mark_clear(int index_dir)
 {
-	unlinkat(index_dir, MARK_NAME, 0);
+	if (renameat(index_dir, MARK_NAME, index_dir, SPARE_NAME))
+		unlinkat(index_dir, MARK_NAME, 0);
 }

@@ -383,6 +383,12 @@ static struct fault add_box(struct kv_txn *kv, void *arg)
 		return FAULT_OK;
 	}
 	f = load_box(&l);
+	if (!f.kind && box->uidnext > r->side.uid_ceiling) {
+		/* UIDNEXT will be told: the next rebuild must not say less. */
+		r->side.uid_ceiling = box->uid_ceiling = box->uidnext;
+		box->generation = ++r->side.generation;
+		f = write_sidecar(r->account, r->dir, &r->side);
+	}
 	if (!f.kind)
 		f = index_box_add(&t, box);
 	if (!f.kind)

@@ -33,7 +33,7 @@ MUST_CHECK struct fault quota_allows(const struct quota *quota, const struct ind
 
 /** folders_refresh - notice mailboxes that other programs made or removed, when the Maildir has changed; inside. */
 MUST_CHECK struct fault folders_refresh(struct account *a);
-/** folders_replay - finish a structural change that was pending when the account was opened; from outside. */
+/** folders_replay - finish a structural change whose maker died; inside the account. Nothing to do while he lives. */
 MUST_CHECK struct fault folders_replay(struct account *a);
 
 /** adopt_new_mailbox_at - a mailbox's folder with all in it, not flushed as a whole. */

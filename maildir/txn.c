@@ -77,13 +77,15 @@ static void undo_after_commit(struct index_txn *t)
 {
 	struct intent left;
 
-	if (t->undo_count && !kv_write_begin(t->account->env, &t->kv).kind) {
-		if (intent_read(t->account->intent, &left) && left.seq == t->intent.seq) {
-			undo_names(t);
-			intent_clear(t->account->intent);
-		}
-		kv_abort(&t->kv);
+	/* When the disk failed, the lock may not be had any more (kv_env_is_broken()). As long as the intent is ours nobody
+	 * has looked at these names, and what was refused must not appear: then they are taken back without it. */
+	if (t->undo_count && kv_write_begin(t->account->env, &t->kv).kind)
+		t->kv = NULL;
+	if (t->undo_count && intent_read(t->account->intent, &left) && left.seq == t->intent.seq) {
+		undo_names(t);
+		intent_clear(t->account->intent);
 	}
+	kv_abort(&t->kv);
 	forget_undo(t);
 }
 

@@ -103,6 +103,11 @@ static void ids_are_stable_and_email_ids_follow_them(void **state)
 	assert_true(filename_same_but_flags(SV("a,S=1:2,S"), SV("a,S=1:2,")));
 	assert_true(filename_same_but_flags(SV("a,S=1"), SV("a,S=1:2,")));
 	assert_false(filename_same_but_flags(SV("a,S=1:2,"), SV("a,S=11:2,")));
+	/* Keywords beyond the letters stand before the colon, and are flags all the same. */
+	assert_true(filename_same_but_flags(SV("a,S=1,U=7.1,K=40:2,S"), SV("a,S=1,U=7.1:2,")));
+	assert_true(filename_same_but_flags(SV("a,S=1,U=7.1,K=40:2,S"), SV("a,S=1,U=7.1,K=1:2,")));
+	assert_false(filename_same_but_flags(SV("a,S=1,U=7.1,K=40:2,S"), SV("a,S=1,U=7.2,K=40:2,S")));
+	assert_false(filename_same_but_flags(SV("a,S=1,U=7.1,K=40"), SV("a,S=1")));
 }
 
 int main(void)
