@@ -41,7 +41,7 @@ static void tidy_done(struct work *work, bool is_cancelled)
 {
 	struct smtpd *server = (struct smtpd *)((char *)work - offsetof(struct smtpd, tidy_work));
 
-	if (!is_cancelled)
+	if (!is_cancelled && !server->is_stopping)
 		timer_start_ms(&server->tidy_timer, TIDY_MS);
 }
 
@@ -98,6 +98,7 @@ static void smtpd_stop(struct worker *w)
 
 	server->is_stopping = true;
 	timer_stop(&server->tidy_timer);
+	space_stop(&server->space);
 	for (struct session *s = server->sessions; s; s = session_next_of(s))
 		session_stop(s);
 	if (!server->session_count)
@@ -115,7 +116,7 @@ static void smtpd_end(struct worker *w)
 
 		session_free(&s);
 	}
-	space_stop(&server->space);
+	space_done(&server->space);
 	queue_close(&server->queue);
 	store_close(&server->store);
 	auth_close(&server->auth);

@@ -51,7 +51,8 @@ static void job_done(struct work *w, bool is_cancelled)
 		s->job = NULL;
 		if (!is_cancelled)
 			memcpy(s->places, job->places, sizeof(s->places));
-		timer_start_ms(&s->timer, SPACE_EVERY_MS);
+		if (!is_cancelled && !s->is_stopped)
+			timer_start_ms(&s->timer, SPACE_EVERY_MS);
 	}
 	job_free(job);
 }
@@ -96,8 +97,12 @@ void space_start(struct space *s, struct loop *loop, const char *mail, const cha
 
 void space_stop(struct space *s)
 {
-	if (s->loop)
-		timer_stop(&s->timer);
+	timer_stop(&s->timer);
+	s->is_stopped = true;
+}
+
+void space_done(struct space *s)
+{
 	if (s->job)
 		s->job->owner = NULL;
 	for (size_t i = 0; i < SPACE_PLACES; i++)

@@ -22,11 +22,15 @@ struct space {
 	struct space_job *job;          /* looking right now */
 	char *paths[SPACE_PLACES];      /* mail, queue */
 	struct space_place places[SPACE_PLACES];
+	bool is_stopped;
 };
 
 /** space_start - look once now, blocking, and from then on by jobs. Paths are copied. */
 void space_start(struct space *s, struct loop *loop, const char *mail, const char *queue);
+/** space_stop - look no more. */
 void space_stop(struct space *s);
+/** space_done - release it; also when the loop is gone already. */
+void space_done(struct space *s);
 /**
  * space_is_low - below max(2 x message size, min(5 %, free-space)) octets or 5 % of the inodes, in any place.
  */

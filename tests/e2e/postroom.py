@@ -233,7 +233,14 @@ class Instance:
             self.process.wait()
             raise RuntimeError("the server did not stop:\n" + self.log()) from None
         self.process = None
+        self.check_sanitizers()
         return code
+
+    def check_sanitizers(self):
+        """A build with sanitizers reports into the log, also from a process that nobody waits for."""
+        found = re.search(r"(?m)^.*(ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:).*$", self.log())
+        if found:
+            raise RuntimeError("a sanitizer has found something:\n" + self.log()[found.start():][:8000])
 
     def kill(self):
         """Kill every process of the instance at once, as a crash would."""
