@@ -38,7 +38,8 @@ void capability_write(struct writer *w, const struct capability_context *context
 {
 	writer_z(w, "CAPABILITY");
 	for (size_t i = 0; i < CAP_COUNT; i++) {
-		if (!capability_has(context->on, (enum capability)i) || (!context->is_logged_in && !rows[i].before_login))
+		if (!capability_has(context->on, (enum capability)i) ||
+		    (!context->is_logged_in && !rows[i].before_login))
 			continue;
 		writer_c(w, ' ');
 		writer_z(w, rows[i].name);

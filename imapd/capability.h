@@ -1,5 +1,5 @@
-/* imapd/capability.h - what this server can do, as table rows. A command names the row it belongs to, so a capability
- * that is switched off takes its commands along. Pure. */
+/* imapd/capability.h - what this server can do, as table rows. A command names the row it belongs
+ * to, so a capability that is switched off takes its commands along. Pure. */
 #ifndef IMAPD_CAPABILITY_H
 #define IMAPD_CAPABILITY_H
 
@@ -45,7 +45,8 @@ struct capability_context {
 	bool is_login_disabled;         /* RFC 3501 §6.2.3: no password in clear here */
 	const char *mechanisms;         /* SASL names separated by a space; NULL or "" is none */
 };
-/** capability_write - "CAPABILITY IMAP4rev1 ...", without CRLF: for the response and the response code. */
+/** capability_write - "CAPABILITY IMAP4rev1 ...", without CRLF: for the response and the response
+ * code. */
 void capability_write(struct writer *w, const struct capability_context *context);
 
 #endif

@@ -8,41 +8,50 @@
 
 #include "common/banned.h"
 
-static const struct command_spec specs[] = {    /* sorted: found by bisection */
-	/* name         allowed in    flags                                              capability      run             source */
-	{ "APPEND",     ST_LOGGED_IN, CMD_STREAMS,                                       CAP_NONE,       do_append,      "RFC 3501 §6.3.11" },
-	{ "CAPABILITY", ST_LOGGED_IN, CMD_INLINE | CMD_NO_UPDATES,                       CAP_NONE,       do_capability,  "RFC 3501 §6.1.1" },
-	{ "CHECK",      ST_SELECTED,  CMD_FRESH,                                         CAP_NONE,       do_check,       "RFC 3501 §6.4.1" },
-	{ "CLOSE",      ST_SELECTED,  CMD_NO_UPDATES,                                    CAP_NONE,       do_close,       "RFC 3501 §6.4.2" },
-	{ "COPY",       ST_SELECTED,  CMD_SEQNUMS | CMD_FRESH,                           CAP_NONE,       do_copy,        "RFC 3501 §6.4.7" },
-	{ "CREATE",     ST_LOGGED_IN, 0,                                                 CAP_NONE,       do_create,      "RFC 3501 §6.3.3" },
-	{ "DELETE",     ST_LOGGED_IN, 0,                                                 CAP_NONE,       do_delete,      "RFC 3501 §6.3.4" },
-	{ "ENABLE",     ST_LOGGED_IN, CMD_INLINE | CMD_NO_UPDATES,                       CAP_ENABLE,     do_enable,      "RFC 5161 §3.1" },
-	{ "EXAMINE",    ST_LOGGED_IN, CMD_NO_UPDATES,                                    CAP_NONE,       do_select,      "RFC 3501 §6.3.2" },
-	{ "EXPUNGE",    ST_SELECTED,  CMD_FRESH | CMD_WRITES,                            CAP_NONE,       do_expunge,     "RFC 3501 §6.4.3" },
-	{ "FETCH",      ST_SELECTED,  CMD_SEQNUMS | CMD_NO_EXPUNGE | CMD_FRESH,          CAP_NONE,       do_fetch,       "RFC 3501 §6.4.5" },
-	{ "ID",         ST_LOGGED_IN, CMD_INLINE | CMD_NO_UPDATES,                       CAP_ID,         do_id,          "RFC 2971 §3.1" },
-	{ "IDLE",       ST_LOGGED_IN, CMD_FRESH,                                         CAP_IDLE,       do_idle,        "RFC 2177 §3" },
-	{ "LIST",       ST_LOGGED_IN, 0,                                                 CAP_NONE,       do_list,        "RFC 3501 §6.3.8" },
-	{ "LOGOUT",     ST_LOGGED_IN, CMD_INLINE | CMD_NO_UPDATES,                       CAP_NONE,       do_logout,      "RFC 3501 §6.1.3" },
-	{ "LSUB",       ST_LOGGED_IN, 0,                                                 CAP_NONE,       do_lsub,        "RFC 3501 §6.3.9" },
-	{ "MOVE",       ST_SELECTED,  CMD_SEQNUMS | CMD_FRESH | CMD_WRITES,              CAP_MOVE,       do_move,        "RFC 6851 §3.1" },
-	{ "NAMESPACE",  ST_LOGGED_IN, CMD_INLINE | CMD_NO_UPDATES,                       CAP_NAMESPACE,  do_namespace,   "RFC 2342 §5" },
-	{ "NOOP",       ST_LOGGED_IN, CMD_FRESH,                                         CAP_NONE,       do_noop,        "RFC 3501 §6.1.2" },
-	{ "RENAME",     ST_LOGGED_IN, 0,                                                 CAP_NONE,       do_rename,      "RFC 3501 §6.3.5" },
-	{ "SEARCH",     ST_SELECTED,  CMD_SEQNUMS | CMD_NO_EXPUNGE | CMD_FRESH | CMD_METERED, CAP_NONE,  do_search,      "RFC 3501 §6.4.4" },
-	{ "SELECT",     ST_LOGGED_IN, CMD_NO_UPDATES,                                    CAP_NONE,       do_select,      "RFC 3501 §6.3.1" },
-	{ "STATUS",     ST_LOGGED_IN, 0,                                                 CAP_NONE,       do_status,      "RFC 3501 §6.3.10" },
-	{ "STORE",      ST_SELECTED,  CMD_SEQNUMS | CMD_NO_EXPUNGE | CMD_FRESH | CMD_WRITES, CAP_NONE,   do_store,       "RFC 3501 §6.4.6" },
-	{ "SUBSCRIBE",  ST_LOGGED_IN, 0,                                                 CAP_NONE,       do_subscribe,   "RFC 3501 §6.3.6" },
-	{ "UID COPY",   ST_SELECTED,  CMD_UID | CMD_FRESH,                               CAP_NONE,       do_copy,        "RFC 3501 §6.4.8" },
-	{ "UID EXPUNGE", ST_SELECTED, CMD_UID | CMD_FRESH | CMD_WRITES,                  CAP_UIDPLUS,    do_uid_expunge, "RFC 4315 §2.1" },
-	{ "UID FETCH",  ST_SELECTED,  CMD_UID | CMD_FRESH,                               CAP_NONE,       do_fetch,       "RFC 3501 §6.4.8" },
-	{ "UID MOVE",   ST_SELECTED,  CMD_UID | CMD_FRESH | CMD_WRITES,                  CAP_MOVE,       do_move,        "RFC 6851 §3.2" },
-	{ "UID SEARCH", ST_SELECTED,  CMD_UID | CMD_FRESH | CMD_METERED,                 CAP_NONE,       do_search,      "RFC 3501 §6.4.8" },
-	{ "UID STORE",  ST_SELECTED,  CMD_UID | CMD_FRESH | CMD_WRITES,                  CAP_NONE,       do_store,       "RFC 3501 §6.4.8" },
-	{ "UNSELECT",   ST_SELECTED,  CMD_NO_UPDATES,                                    CAP_UNSELECT,   do_unselect,    "RFC 3691 §2" },
-	{ "UNSUBSCRIBE", ST_LOGGED_IN, 0,                                                CAP_NONE,       do_unsubscribe, "RFC 3501 §6.3.7" },
+/* Flags that go together. */
+#define BY_NUMBER (CMD_SEQNUMS | CMD_FRESH)
+#define BY_UID    (CMD_UID | CMD_FRESH)
+#define ASIDE     (CMD_INLINE | CMD_NO_UPDATES)
+
+static const struct command_spec specs[] = {
+	/* sorted: found by bisection */
+	/* name           allowed in     flags, capability, handler, source */
+	{ "APPEND", ST_LOGGED_IN, CMD_STREAMS, CAP_NONE, do_append, "RFC 3501 §6.3.11" },
+	{ "CAPABILITY", ST_LOGGED_IN, ASIDE, CAP_NONE, do_capability, "RFC 3501 §6.1.1" },
+	{ "CHECK", ST_SELECTED, CMD_FRESH, CAP_NONE, do_check, "RFC 3501 §6.4.1" },
+	{ "CLOSE", ST_SELECTED, CMD_NO_UPDATES, CAP_NONE, do_close, "RFC 3501 §6.4.2" },
+	{ "COPY", ST_SELECTED, BY_NUMBER, CAP_NONE, do_copy, "RFC 3501 §6.4.7" },
+	{ "CREATE", ST_LOGGED_IN, 0, CAP_NONE, do_create, "RFC 3501 §6.3.3" },
+	{ "DELETE", ST_LOGGED_IN, 0, CAP_NONE, do_delete, "RFC 3501 §6.3.4" },
+	{ "ENABLE", ST_LOGGED_IN, ASIDE, CAP_ENABLE, do_enable, "RFC 5161 §3.1" },
+	{ "EXAMINE", ST_LOGGED_IN, CMD_NO_UPDATES, CAP_NONE, do_select, "RFC 3501 §6.3.2" },
+	{ "EXPUNGE", ST_SELECTED, CMD_FRESH | CMD_WRITES, CAP_NONE, do_expunge, "RFC 3501 §6.4.3" },
+	{ "FETCH", ST_SELECTED, BY_NUMBER | CMD_NO_EXPUNGE, CAP_NONE, do_fetch, "RFC 3501 §6.4.5" },
+	{ "ID", ST_LOGGED_IN, ASIDE, CAP_ID, do_id, "RFC 2971 §3.1" },
+	{ "IDLE", ST_LOGGED_IN, CMD_FRESH, CAP_IDLE, do_idle, "RFC 2177 §3" },
+	{ "LIST", ST_LOGGED_IN, 0, CAP_NONE, do_list, "RFC 3501 §6.3.8" },
+	{ "LOGOUT", ST_LOGGED_IN, ASIDE, CAP_NONE, do_logout, "RFC 3501 §6.1.3" },
+	{ "LSUB", ST_LOGGED_IN, 0, CAP_NONE, do_lsub, "RFC 3501 §6.3.9" },
+	{ "MOVE", ST_SELECTED, BY_NUMBER | CMD_WRITES, CAP_MOVE, do_move, "RFC 6851 §3.1" },
+	{ "NAMESPACE", ST_LOGGED_IN, ASIDE, CAP_NAMESPACE, do_namespace, "RFC 2342 §5" },
+	{ "NOOP", ST_LOGGED_IN, CMD_FRESH, CAP_NONE, do_noop, "RFC 3501 §6.1.2" },
+	{ "RENAME", ST_LOGGED_IN, 0, CAP_NONE, do_rename, "RFC 3501 §6.3.5" },
+	{ "SEARCH", ST_SELECTED, BY_NUMBER | CMD_NO_EXPUNGE | CMD_METERED, CAP_NONE, do_search,
+	  "RFC 3501 §6.4.4" },
+	{ "SELECT", ST_LOGGED_IN, CMD_NO_UPDATES, CAP_NONE, do_select, "RFC 3501 §6.3.1" },
+	{ "STATUS", ST_LOGGED_IN, 0, CAP_NONE, do_status, "RFC 3501 §6.3.10" },
+	{ "STORE", ST_SELECTED, BY_NUMBER | CMD_NO_EXPUNGE | CMD_WRITES, CAP_NONE, do_store,
+	  "RFC 3501 §6.4.6" },
+	{ "SUBSCRIBE", ST_LOGGED_IN, 0, CAP_NONE, do_subscribe, "RFC 3501 §6.3.6" },
+	{ "UID COPY", ST_SELECTED, BY_UID, CAP_NONE, do_copy, "RFC 3501 §6.4.8" },
+	{ "UID EXPUNGE", ST_SELECTED, BY_UID | CMD_WRITES, CAP_UIDPLUS, do_uid_expunge,
+	  "RFC 4315 §2.1" },
+	{ "UID FETCH", ST_SELECTED, BY_UID, CAP_NONE, do_fetch, "RFC 3501 §6.4.8" },
+	{ "UID MOVE", ST_SELECTED, BY_UID | CMD_WRITES, CAP_MOVE, do_move, "RFC 6851 §3.2" },
+	{ "UID SEARCH", ST_SELECTED, BY_UID | CMD_METERED, CAP_NONE, do_search, "RFC 3501 §6.4.8" },
+	{ "UID STORE", ST_SELECTED, BY_UID | CMD_WRITES, CAP_NONE, do_store, "RFC 3501 §6.4.8" },
+	{ "UNSELECT", ST_SELECTED, CMD_NO_UPDATES, CAP_UNSELECT, do_unselect, "RFC 3691 §2" },
+	{ "UNSUBSCRIBE", ST_LOGGED_IN, 0, CAP_NONE, do_unsubscribe, "RFC 3501 §6.3.7" },
 };
 
 const struct command_spec *command_specs(size_t *count)
@@ -69,10 +78,14 @@ const struct command_spec *command_find(struct sv name)
 	return NULL;
 }
 
-void command_init(struct command *c, const struct command_spec *spec, struct sv tag, struct args args,
-                  struct room *room, const struct log_ctx *log)
+void command_init(struct command *c, const struct command_spec *spec, struct sv tag,
+		  struct args args, struct room *room, const struct log_ctx *log)
 {
-	*c = (struct command){ .spec = spec, .room = room, .log = log, .tag = { sv_copy_z(tag), tag.len }, .args = args,
+	*c = (struct command){ .spec = spec,
+			       .room = room,
+			       .log = log,
+			       .tag = { sv_copy_z(tag), tag.len },
+			       .args = args,
 			       .is_uid = spec->flags & CMD_UID };
 	writer_init(&c->out, COMMAND_OUT_MAX);
 	arena_init(&c->arena, COMMAND_ARENA_MAX);
@@ -123,14 +136,16 @@ enum step command_bad(struct command *c, const char *text)
 /* is_ours - a fault that somebody who runs the server should see. */
 static bool is_ours(enum fault_kind kind)
 {
-	return kind == FAULT_INTERNAL || kind == FAULT_CORRUPT || kind == FAULT_NO_SPACE || kind == FAULT_UNAVAILABLE;
+	return kind == FAULT_INTERNAL || kind == FAULT_CORRUPT || kind == FAULT_NO_SPACE ||
+	       kind == FAULT_UNAVAILABLE;
 }
 
 enum step command_fault(struct command *c, struct fault f)
 {
 	if (is_ours(f.kind))
-		log_error(c->log, "imap.command.failed", KV_Z("command", c->spec->name), KV_SV("user", c->room->account),
-		          KV_SV("mailbox", c->room->box_name), KV_FAULT("fault", f));
+		log_error(c->log, "imap.command.failed", KV_Z("command", c->spec->name),
+			  KV_SV("user", c->room->account), KV_SV("mailbox", c->room->box_name),
+			  KV_FAULT("fault", f));
 	buf_clear(&c->code);
 	return end_with(c, answer_for(f.kind));
 }
@@ -167,15 +182,19 @@ bool command_name(struct command *c, struct sv wire, struct sv *name)
 	buf_init(&utf8, MAILBOX_NAME_MAX);
 	is_good = mutf7_to_utf8(wire, &utf8);
 	if (is_good) {
-		/* RFC 3501 §6.3.3: a trailing delimiter only says that children will come; Thunderbird sends it. */
+		/* RFC 3501 §6.3.3: a trailing delimiter only says that children will come;
+		 * Thunderbird sends it. */
 		if (utf8.len > 1 && utf8.p[utf8.len - 1] == '/')
 			utf8.len--;
-		*name = sv_eq_nocase(buf_sv(&utf8), SV("INBOX")) ? SV("INBOX") : arena_copy(&c->arena, buf_sv(&utf8));
+		*name = sv_eq_nocase(buf_sv(&utf8), SV("INBOX"))
+				? SV("INBOX")
+				: arena_copy(&c->arena, buf_sv(&utf8));
 		is_good = name->p && name->len;
 	}
 	buf_done(&utf8);
 	if (!is_good)
-		command_no(c, "CANNOT", "Not a mailbox name: empty, too long, or not in modified UTF-7");
+		command_no(c, "CANNOT",
+			   "Not a mailbox name: empty, too long, or not in modified UTF-7");
 	return is_good;
 }
 
@@ -221,7 +240,8 @@ static enum step updates(struct command *c, unsigned how)
 	struct fault f = room_updates(c, how, NULL, &more);
 
 	if (f.kind == FAULT_GONE) {
-		/* RFC 2180 §3.3: the mailbox was deleted under us. What the client knows of it is void. */
+		/* RFC 2180 §3.3: the mailbox was deleted under us. What the client knows of it is
+		 * void. */
 		writer_z(&c->out, "* BYE The selected mailbox was deleted; log in again\r\n");
 		return STEP_CLOSE;
 	}

@@ -1,11 +1,14 @@
-/* imapd/command.h - one command on its way from its arguments to its tagged answer, and the table of all commands.
+/* imapd/command.h - one command on its way from its arguments to its tagged answer, and the table
+ * of all commands.
  *
- * A command is run by steps. A step reads arguments, asks the store, fills at most one chunk of output and says what it
- * needs next. Steps of most commands run as jobs on a pool thread, one at a time; while one runs, the command and
- * its room belong to that thread, and the loop keeps its hands off (imapd/session.c). So no lock is needed, nothing
- * here blocks the loop, and a slow client costs one chunk.
+ * A command is run by steps. A step reads arguments, asks the store, fills at most one chunk of
+ * output and says what it needs next. Steps of most commands run as jobs on a pool thread, one at a
+ * time; while one runs, the command and its room belong to that thread, and the loop keeps its
+ * hands off (imapd/session.c). So no lock is needed, nothing here blocks the loop, and a slow
+ * client costs one chunk.
  *
- * What several commands share is a column of the table; a handler starts where its own work starts. */
+ * What several commands share is a column of the table; a handler starts where its own work starts.
+ */
 #ifndef IMAPD_COMMAND_H
 #define IMAPD_COMMAND_H
 
@@ -18,11 +21,11 @@
 struct command;
 
 enum step {
-	STEP_DONE = 0,          /* answered: command_ok() and friends were called */
-	STEP_MORE,              /* a chunk of output is ready (or a slice of work is done): run me again when it has
-	                         * drained */
-	STEP_WAIT,              /* for an event: a notice, a line, octets of a literal */
-	STEP_CLOSE,             /* what is in the output is the last word: end the connection */
+	STEP_DONE = 0, /* answered: command_ok() and friends were called */
+	STEP_MORE,  /* a chunk of output is ready (or a slice of work is done): run me again when it
+		     * has  drained */
+	STEP_WAIT,  /* for an event: a notice, a line, octets of a literal */
+	STEP_CLOSE, /* what is in the output is the last word: end the connection */
 };
 
 enum command_state {            /* RFC 3501 §3 */
@@ -32,15 +35,15 @@ enum command_state {            /* RFC 3501 §3 */
 };
 
 enum command_flag {
-	CMD_SEQNUMS     = 1 << 0, /* names messages by number: no EXPUNGE may come before it ran */
-	CMD_NO_EXPUNGE  = 1 << 1, /* nor in its answer: FETCH, STORE and SEARCH (RFC 3501 §7.4.1) */
-	CMD_UID         = 1 << 2, /* names messages by UID, and answers in UIDs (§6.4.8) */
-	CMD_FRESH       = 1 << 3, /* show what others did before it starts: n:* finds what just came */
-	CMD_NO_UPDATES  = 1 << 4, /* none behind it either: the mailbox is being left or entered */
-	CMD_INLINE      = 1 << 5, /* touches no store: runs on the loop */
-	CMD_WRITES      = 1 << 6, /* refused in a mailbox that is open read-only */
-	CMD_STREAMS     = 1 << 7, /* its literals behind the first argument go to the store (APPEND) */
-	CMD_METERED     = 1 << 8, /* its computing time is bounded (security: searches that blow up) */
+	CMD_SEQNUMS = 1 << 0,    /* names messages by number: no EXPUNGE may come before it ran */
+	CMD_NO_EXPUNGE = 1 << 1, /* nor in its answer: FETCH, STORE and SEARCH (RFC 3501 §7.4.1) */
+	CMD_UID = 1 << 2,        /* names messages by UID, and answers in UIDs (§6.4.8) */
+	CMD_FRESH = 1 << 3, /* show what others did before it starts: n:* finds what just came */
+	CMD_NO_UPDATES = 1 << 4, /* none behind it either: the mailbox is being left or entered */
+	CMD_INLINE = 1 << 5,     /* touches no store: runs on the loop */
+	CMD_WRITES = 1 << 6,     /* refused in a mailbox that is open read-only */
+	CMD_STREAMS = 1 << 7, /* its literals behind the first argument go to the store (APPEND) */
+	CMD_METERED = 1 << 8, /* its computing time is bounded (security: searches that blow up) */
 };
 
 /* What the loop tells a waiting command. */
@@ -64,7 +67,8 @@ struct command_spec {
 	const char *source;
 };
 
-/** command_find - the row of a name in any case, "UID FETCH" with one space. NULL when there is none. */
+/** command_find - the row of a name in any case, "UID FETCH" with one space. NULL when there is
+ * none. */
 const struct command_spec *command_find(struct sv name);
 /** command_specs - all rows, sorted by name. */
 const struct command_spec *command_specs(size_t *count);
@@ -78,9 +82,9 @@ struct command {
 	struct sv tag;                  /* owned: the parser's text may move */
 	struct args args;
 	bool is_uid;
-	bool is_close_due;              /* end the connection behind the answer (LOGOUT, deleted mailbox) */
+	bool is_close_due; /* end the connection behind the answer (LOGOUT, deleted mailbox) */
 	bool is_line_wanted;            /* with STEP_WAIT: the next input is a line */
-	bool is_literal_taken;          /* answer to WAKE_LITERAL: send the octets; else they are dropped */
+	bool is_literal_taken; /* answer to WAKE_LITERAL: send the octets; else they are dropped */
 	enum command_phase phase;
 	enum command_wake wake;
 	struct sv line, octets;         /* borrowed for the step */
@@ -88,25 +92,27 @@ struct command {
 	struct writer out;
 	struct arena arena;
 	struct answer answer;
-	struct buf code;                /* response code that was put together: APPENDUID, COPYUID, MODIFIED */
+	struct buf code; /* response code that was put together: APPENDUID, COPYUID, MODIFIED */
 	void *state;                    /* the handler's own, between steps */
-	void (*release)(struct command *c);     /* end what state holds; NULL when the arena is enough */
+	/* Ends what state holds; NULL when the arena is enough. */
+	void (*release)(struct command *c);
 	struct keywords *keywords;      /* loaded on demand: room_keywords() */
 	uint64_t cpu_ns;                /* spent so far */
 };
 
 #define COMMAND_CHUNK ((size_t)128 << 10)       /* a step stops filling at this size ... */
-#define COMMAND_OUT_MAX ((size_t)64 << 20)      /* ... and one response may go beyond it, up to here */
+#define COMMAND_OUT_MAX ((size_t)64 << 20) /* ... and one response may go beyond it, up to here */
 #define COMMAND_ARENA_MAX ((size_t)8 << 20)
 #define COMMAND_CODE_MAX ((size_t)1 << 20)
 
 /** command_init - ready for its first step. Everything given but the tag is borrowed until
  *  command_done(). */
-void command_init(struct command *c, const struct command_spec *spec, struct sv tag, struct args args,
-                  struct room *room, const struct log_ctx *log);
+void command_init(struct command *c, const struct command_spec *spec, struct sv tag,
+		  struct args args, struct room *room, const struct log_ctx *log);
 /** command_done - release; a handler that was in the middle is told WAKE_ABORT first. */
 void command_done(struct command *c);
-/** command_step - one step, up to and including updates and the tagged answer. STEP_DONE: everything is in out. */
+/** command_step - one step, up to and including updates and the tagged answer. STEP_DONE:
+ * everything is in out. */
 enum step command_step(struct command *c);
 /** command_is_full - the chunk is filled: answer STEP_MORE soon. */
 static inline bool command_is_full(const struct command *c)
@@ -124,17 +130,19 @@ enum step command_bad(struct command *c, const char *text);
 enum step command_fault(struct command *c, struct fault f);
 /** command_new_state - zeroed memory of the command for the handler's state, in c->state. */
 void *command_new_state(struct command *c, size_t size);
-/** command_set - resolve a sequence set argument in the view; on a failure the answer is set and false returned. */
+/** command_set - resolve a sequence set argument in the view; on a failure the answer is set and
+ * false returned. */
 bool command_set(struct command *c, struct sv text, struct uidset *out);
-/** command_mailbox - the next argument as a mailbox name in UTF-8, in the command's arena; on a failure the answer is
- *  set. A trailing delimiter is dropped. */
+/** command_mailbox - the next argument as a mailbox name in UTF-8, in the command's arena; on a
+ * failure the answer is set. A trailing delimiter is dropped. */
 bool command_mailbox(struct command *c, struct sv *name);
 /** command_name - the same for a name that was read already. */
 bool command_name(struct command *c, struct sv wire, struct sv *name);
 
 /* Handlers, by family (imapd/commands/). */
-command_fn do_append, do_capability, do_check, do_close, do_copy, do_create, do_delete, do_enable, do_expunge,
-	do_fetch, do_id, do_idle, do_list, do_logout, do_lsub, do_move, do_namespace, do_noop, do_rename, do_search,
-	do_select, do_status, do_store, do_subscribe, do_uid_expunge, do_unselect, do_unsubscribe;
+command_fn do_append, do_capability, do_check, do_close, do_copy, do_create, do_delete, do_enable,
+	do_expunge, do_fetch, do_id, do_idle, do_list, do_logout, do_lsub, do_move, do_namespace,
+	do_noop, do_rename, do_search, do_select, do_status, do_store, do_subscribe, do_uid_expunge,
+	do_unselect, do_unsubscribe;
 
 #endif

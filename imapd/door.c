@@ -70,7 +70,9 @@ static void answer(struct door *d, struct sv tag, const char *what)
 
 static struct auth_peer peer_of(const struct door *d)
 {
-	struct auth_peer peer = { .service = AUTH_IMAP, .address = *stream_peer(d->stream), .log = &d->log };
+	struct auth_peer peer = { .service = AUTH_IMAP,
+				  .address = *stream_peer(d->stream),
+				  .log = &d->log };
 
 	if (d->is_tls)
 		peer.tls = sv_z(tls_facts(stream_tls(d->stream)).version);
@@ -119,7 +121,8 @@ static void end(struct door *d)
 {
 	timer_stop(&d->deadline);
 	timer_stop(&d->delay);
-	auth_job_forget(&d->job);       /* it ends by itself, with its own reference to the authenticator's session */
+	auth_job_forget(&d->job); /* it ends by itself, with its own reference to the
+				     authenticator's session */
 	auth_session_unref(&d->auth);
 	*d->at = d->next;
 	if (d->next)
@@ -135,9 +138,10 @@ static void finish(struct door *d, const char *reason)
 	uint64_t in, out;
 
 	stream_octets(d->stream, &in, &out);
-	event_emit(&d->log, EVENT_SESSION_CLOSE, KV_Z("protocol", "imap"), KV_Z("user", ""), KV_Z("reason", reason),
-	           KV_U64("commands", d->commands), KV_U64("in_octets", in), KV_U64("out_octets", out),
-	           KV_U64("took_ms", loop_now_ms(d->house->loop) - d->opened_ms));
+	event_emit(&d->log, EVENT_SESSION_CLOSE, KV_Z("protocol", "imap"), KV_Z("user", ""),
+		   KV_Z("reason", reason), KV_U64("commands", d->commands), KV_U64("in_octets", in),
+		   KV_U64("out_octets", out),
+		   KV_U64("took_ms", loop_now_ms(d->house->loop) - d->opened_ms));
 	if (d->state == DOOR_ENTERING)
 		d->house->gone(d, d->house->user);
 	stream_close(&d->stream, true);
@@ -180,16 +184,18 @@ static void again(struct door *d)
 	stream_resume(d->stream);
 }
 
-/* refusal_for - RFC 5530 §3. Phones ask for the password anew, or forget it, on AUTHENTICATIONFAILED: nothing else may
- * be worded that way. */
+/* refusal_for - RFC 5530 §3. Phones ask for the password anew, or forget it, on
+ * AUTHENTICATIONFAILED: nothing else may be worded that way. */
 static const char *refusal_for(enum auth_reason reason)
 {
 	switch (reason) {
 	case AUTH_REASON_NONE:
-	case AUTH_TEMPORARY:         return "NO [UNAVAILABLE] Login is not possible right now, try again later";
+	case AUTH_TEMPORARY:
+		return "NO [UNAVAILABLE] Login is not possible right now, try again later";
 	case AUTH_BAD_CREDENTIALS:   return "NO [AUTHENTICATIONFAILED] Authentication failed";
 	case AUTH_DISABLED:          return "NO [AUTHORIZATIONFAILED] This account may not log in";
-	case AUTH_NOT_HERE:          return "NO [AUTHORIZATIONFAILED] This password is not good for IMAP";
+	case AUTH_NOT_HERE:
+		return "NO [AUTHORIZATIONFAILED] This password is not good for IMAP";
 	case AUTH_UNKNOWN_MECHANISM: return "NO [CANNOT] Unsupported authentication mechanism";
 	case AUTH_MALFORMED:         return "BAD Malformed authentication exchange";
 	case AUTH_PLAINTEXT_REFUSED: return "NO [PRIVACYREQUIRED] Use TLS first";
@@ -290,7 +296,9 @@ void door_leave(struct door **door, struct door_handover *out)
 {
 	struct door *d = *door;
 
-	*out = (struct door_handover){ .stream = d->stream, .grammar = d->grammar, .log = d->log, .tag = d->tag };
+	*out = (struct door_handover){
+		.stream = d->stream, .grammar = d->grammar, .log = d->log, .tag = d->tag
+	};
 	d->tag = SV_NONE;
 	d->grammar = (struct grammar){ 0 };
 	end(d);
@@ -386,8 +394,9 @@ static enum next do_starttls(struct door *d, struct args *args)
 		answer(d, grammar_tag(&d->grammar), "NO [UNAVAILABLE] TLS is not available");
 		return NEXT;
 	}
-	/* Octets behind the command were sent in clear, by whoever: what follows must not be believed to come from
-	 * inside of TLS (RFC 3501 §6.2.1, CVE-2021-33515). The stream refuses; the connection ends without a word. */
+	/* Octets behind the command were sent in clear, by whoever: what follows must not be
+	 * believed to come from inside of TLS (RFC 3501 §6.2.1, CVE-2021-33515). The stream
+	 * refuses; the connection ends without a word. */
 	if (stream_input(d->stream).len) {
 		log_warn(&d->log, "imap.starttls.injection");
 		finish(d, "starttls-injection");
@@ -421,7 +430,8 @@ static enum next do_login(struct door *d, struct args *args)
 		return NEXT;
 	}
 	keep_tag(d);
-	return submitted(d, auth_job_login(d->house->loop, begin_check(d), user, password, checked, d, &d->job));
+	return submitted(d, auth_job_login(d->house->loop, begin_check(d), user, password, checked,
+					   d, &d->job));
 }
 
 static enum next do_authenticate(struct door *d, struct args *args)
@@ -433,7 +443,8 @@ static enum next do_authenticate(struct door *d, struct args *args)
 	if (!args_atom(args, &mechanism))
 		return bad(d, "AUTHENTICATE takes the name of a mechanism");
 	if (!args_end(args)) {          /* RFC 4959 */
-		if (!capability_has(d->house->on, CAP_SASL_IR) || !args_raw(args, &text) || !args_end(args))
+		if (!capability_has(d->house->on, CAP_SASL_IR) || !args_raw(args, &text) ||
+		    !args_end(args))
 			return bad(d, "One initial response may follow the mechanism");
 		has_initial = true;
 		switch (auth_decode_response(text, true, &initial)) {
@@ -447,8 +458,8 @@ static enum next do_authenticate(struct door *d, struct args *args)
 	}
 	keep_tag(d);
 	struct sv octets = buf_sv(&initial);
-	struct fault f = auth_job_start(d->house->loop, begin_check(d), mechanism, has_initial ? &octets : NULL, checked, d,
-	                                &d->job);
+	struct fault f = auth_job_start(d->house->loop, begin_check(d), mechanism,
+					has_initial ? &octets : NULL, checked, d, &d->job);
 
 	buf_wipe(&initial);
 	return submitted(d, f);
@@ -461,7 +472,8 @@ static void take_response(struct door *d, struct sv line)
 
 	switch (auth_decode_response(line, false, &octets)) {
 	case AUTH_RESPONSE_DATA:
-		submitted(d, auth_job_step(d->house->loop, begin_check(d), buf_sv(&octets), checked, d, &d->job));
+		submitted(d, auth_job_step(d->house->loop, begin_check(d), buf_sv(&octets), checked,
+					   d, &d->job));
 		break;
 	case AUTH_RESPONSE_CANCEL:
 		auth_cancel(d->auth);
@@ -504,13 +516,14 @@ static enum next run_command(struct door *d)
 					     capability_has(d->house->on, commands[i].capability)))
 		i++;
 	if (i == ARRAY_LEN(commands) || !grammar_tag(&d->grammar).len) {
-		/* What does not begin with a command is no mail program: a browser that was lured here (ALPACA), a
-		 * scanner. It gets nothing to work with. */
+		/* What does not begin with a command is no mail program: a browser that was lured
+		 * here (ALPACA), a scanner. It gets nothing to work with. */
 		if (!d->commands) {
 			finish(d, "not-imap");
 			return HOLD;
 		}
-		next = bad(d, i == ARRAY_LEN(commands) ? "Unknown command, or not before login" : "Bad tag");
+		next = bad(d, i == ARRAY_LEN(commands) ? "Unknown command, or not before login"
+						       : "Bad tag");
 	} else {
 		d->commands++;
 		next = commands[i].run(d, &args);
@@ -572,7 +585,8 @@ static void on_input(struct stream *s, void *user)
 {
 	struct door *d = user;
 
-	while (stream_input_is_ready(s) && (d->state == DOOR_READY || d->state == DOOR_CHALLENGED)) {
+	while (stream_input_is_ready(s) &&
+	       (d->state == DOOR_READY || d->state == DOOR_CHALLENGED)) {
 		struct sv in = stream_input(s);
 		size_t had = in.len;
 
@@ -581,8 +595,8 @@ static void on_input(struct stream *s, void *user)
 		enum grammar_event event = grammar_feed(&d->grammar, &in);
 
 		stream_take(s, had - in.len);
-		/* After HOLD the door waits, or is gone: then nothing of it may be touched. A door that waits is called
-		 * again by stream_resume(). */
+		/* After HOLD the door waits, or is gone: then nothing of it may be touched. A door
+		 * that waits is called again by stream_resume(). */
 		if (handle(d, event) == HOLD)
 			return;
 	}
@@ -595,9 +609,10 @@ static void on_tls(struct stream *s, void *user)
 	bool is_implicit = !d->commands;
 
 	d->is_tls = true;
-	event_emit(&d->log, EVENT_TLS_DONE, KV_Z("protocol", "imap"), KV_Z("version", facts.version),
-	           KV_Z("cipher", facts.cipher), KV_Z("sni", facts.sni), KV_BOOL("resumed", facts.is_resumed),
-	           KV_U64("took_ms", loop_now_ms(d->house->loop) - d->opened_ms));
+	event_emit(&d->log, EVENT_TLS_DONE, KV_Z("protocol", "imap"),
+		   KV_Z("version", facts.version), KV_Z("cipher", facts.cipher),
+		   KV_Z("sni", facts.sni), KV_BOOL("resumed", facts.is_resumed),
+		   KV_U64("took_ms", loop_now_ms(d->house->loop) - d->opened_ms));
 	d->state = DOOR_READY;
 	if (is_implicit)
 		greet(d);
@@ -608,23 +623,31 @@ static void on_end(struct stream *s, enum stream_end why, void *user)
 	struct door *d = user;
 
 	if (why == STREAM_TLS_FAILED || why == STREAM_TLS_SLOW)
-		event_emit(&d->log, EVENT_TLS_FAILED, KV_Z("protocol", "imap"), KV_Z("reason", stream_end_detail(s)));
+		event_emit(&d->log, EVENT_TLS_FAILED, KV_Z("protocol", "imap"),
+			   KV_Z("reason", stream_end_detail(s)));
 	finish(d, stream_end_name(why));
 }
 
 static void deadline_over(struct timer *t)
 {
-	bye((struct door *)((char *)t - offsetof(struct door, deadline)), "Login took too long", "login-timeout");
+	bye((struct door *)((char *)t - offsetof(struct door, deadline)), "Login took too long",
+	    "login-timeout");
 }
 
-static const struct stream_events door_events = { .on_input = on_input, .on_tls = on_tls, .on_end = on_end };
+static const struct stream_events door_events = { .on_input = on_input,
+						  .on_tls = on_tls,
+						  .on_end = on_end };
 
 void door_open(struct door_house *house, struct stream *stream, const struct listener *listener)
 {
 	const struct conf_imap *imap = &house->conf->imap;
 	struct grammar_limits limits = {
-		.line = imap->line_prelogin, .literal = imap->literal_prelogin, .literal_nonsync = imap->literal_prelogin,
-		.literals = imap->literal_prelogin * 4, .depth = 1, .tokens = TOKENS_MAX,
+		.line = imap->line_prelogin,
+		.literal = imap->literal_prelogin,
+		.literal_nonsync = imap->literal_prelogin,
+		.literals = imap->literal_prelogin * 4,
+		.depth = 1,
+		.tokens = TOKENS_MAX,
 	};
 	struct door *d = xcalloc(1, sizeof(*d));
 	char text[NETADDR_TEXT_MAX];
@@ -645,8 +668,8 @@ void door_open(struct door_house *house, struct stream *stream, const struct lis
 	timer_init(&d->delay, house->loop, delay_over);
 	timer_start_ms(&d->deadline, d->conf->limits.login_ms);
 	stream_set_events(stream, &door_events, d);
-	event_emit(&d->log, EVENT_SESSION_OPEN, KV_Z("listener", listener->name), KV_Z("protocol", "imap"),
-	           KV_BOOL("tls", listener->tls == CONF_TLS_IMPLICIT));
+	event_emit(&d->log, EVENT_SESSION_OPEN, KV_Z("listener", listener->name),
+		   KV_Z("protocol", "imap"), KV_BOOL("tls", listener->tls == CONF_TLS_IMPLICIT));
 	if (listener->tls == CONF_TLS_IMPLICIT) {
 		d->state = DOOR_HANDSHAKE;      /* greeted once it is done */
 		return;

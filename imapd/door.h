@@ -1,9 +1,10 @@
-/* imapd/door.h - an IMAP connection before login: greeting, CAPABILITY, ID, NOOP, STARTTLS, LOGIN, AUTHENTICATE, LOGOUT.
+/* imapd/door.h - an IMAP connection before login: greeting, CAPABILITY, ID, NOOP, STARTTLS, LOGIN,
+ * AUTHENTICATE, LOGOUT.
  *
- * The door knows the stream and the authenticator and nothing of mailboxes. All it hands on is an identity, with the
- * stream and the parser. What a stranger can cost is bounded here: one deadline for everything before login, small limits
- * for lines and literals, lists one level deep, three wrong commands, three wrong passwords.
- * Loop thread only; password checks run as jobs. */
+ * The door knows the stream and the authenticator and nothing of mailboxes. All it hands on is an
+ * identity, with the stream and the parser. What a stranger can cost is bounded here: one deadline
+ * for everything before login, small limits for lines and literals, lists one level deep, three
+ * wrong commands, three wrong passwords. Loop thread only; password checks run as jobs. */
 #ifndef IMAPD_DOOR_H
 #define IMAPD_DOOR_H
 
@@ -25,7 +26,8 @@ struct door_house {
 	struct auth *auth;
 	struct tls_server *tls;         /* NULL: no STARTTLS */
 	capability_set on;
-	/* Somebody proved who they are: open their account, then call door_leave() or door_refuse(), now or later. */
+	/* Somebody proved who they are: open their account, then call door_leave() or
+	 * door_refuse(), now or later. */
 	void (*enter)(struct door *door, struct auth_identity *identity, void *user);
 	/* The stream of a door that waits for that is gone: do not call it any more. */
 	void (*gone)(struct door *door, void *user);
@@ -41,7 +43,7 @@ struct door_handover {
 	struct stream *stream;
 	struct grammar grammar;
 	struct log_ctx log;
-	struct sv tag;                  /* of the login command: heap, free() it; the answer is still owed */
+	struct sv tag; /* of the login command: heap, free() it; the answer is still owed */
 };
 /** door_leave - the account is open: everything is the caller's now, the door ends. */
 void door_leave(struct door **door, struct door_handover *out);

@@ -5,9 +5,13 @@
 
 uint32_t flag_find(struct sv name)
 {
-	static const struct { const char *name; uint32_t bit; } flags[] = {
-		{ "\\Seen", FLAG_SEEN }, { "\\Answered", FLAG_ANSWERED }, { "\\Flagged", FLAG_FLAGGED },
-		{ "\\Deleted", FLAG_DELETED }, { "\\Draft", FLAG_DRAFT },
+	static const struct {
+		const char *name;
+		uint32_t bit;
+	} flags[] = {
+		{ "\\Seen", FLAG_SEEN },       { "\\Answered", FLAG_ANSWERED },
+		{ "\\Flagged", FLAG_FLAGGED }, { "\\Deleted", FLAG_DELETED },
+		{ "\\Draft", FLAG_DRAFT },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(flags); i++)
@@ -43,7 +47,8 @@ bool flagset_read(struct args *args, struct arena *arena, struct flagset *out)
 	bool is_list = args_open(args, &list);
 	struct args *from = is_list ? &list : args;
 
-	*out = (struct flagset){ .keywords = arena_array(arena, KEYWORDS_MAX, sizeof(*out->keywords)) };
+	*out = (struct flagset){ .keywords =
+					 arena_array(arena, KEYWORDS_MAX, sizeof(*out->keywords)) };
 	if (!out->keywords || (!is_list && args_end(args)))
 		return false;
 	while (args_flag(from, &name))

@@ -1,4 +1,5 @@
-/* imapd/flagset.h - flags and keywords as a client names them, for STORE, APPEND and SEARCH. Pure. */
+/* imapd/flagset.h - flags and keywords as a client names them, for STORE, APPEND and SEARCH. Pure.
+ */
 #ifndef IMAPD_FLAGSET_H
 #define IMAPD_FLAGSET_H
 
@@ -15,8 +16,9 @@ struct flagset {
 /** flag_find - the FLAG_ bit of "\Seen" in any case; 0 when there is none. */
 uint32_t flag_find(struct sv name);
 /**
- * flagset_read - the rest of args: flags with or without parentheses (RFC 3501 §6.4.6 allows both). \Recent is
- * ignored: clients send back what they were told. False: a system flag nobody knows, no flag at all, or no memory.
+ * flagset_read - the rest of args: flags with or without parentheses (RFC 3501 §6.4.6 allows both).
+ * \Recent is ignored: clients send back what they were told. False: a system flag nobody knows, no
+ * flag at all, or no memory.
  */
 bool flagset_read(struct args *args, struct arena *arena, struct flagset *out);
 

@@ -33,10 +33,11 @@ enum literal_mode { LITERAL_TAKE, LITERAL_STREAM, LITERAL_DROP };
 #define NO_LIST UINT32_MAX
 #define TEXT_KEEP 4096          /* a text buffer larger than this is given back between commands */
 #define LITERAL_DIGITS 19       /* fits 64 bits whatever the digits are */
-#define PATIENCE 4              /* how many times a limit is read and dropped before the connection ends */
+#define PATIENCE 4 /* how many times a limit is read and dropped before the connection ends */
 
-/* What may stand in an unquoted word as the tokenizer sees it: the printable octets without those that end or start
- * another token. Which of them an argument really allows is checked where it is read. */
+/* What may stand in an unquoted word as the tokenizer sees it: the printable octets without those
+ * that end or start another token. Which of them an argument really allows is checked where it is
+ * read. */
 static bool is_word_char(char c)
 {
 	return c > ' ' && c < 0x7f && c != '(' && c != ')' && c != '{' && c != '"';
@@ -87,7 +88,9 @@ void grammar_next(struct grammar *g)
 	}
 	buf_clear(&text);
 	text.max = limits.line + limits.literals + 1;
-	*g = (struct grammar){ .limits = limits, .text = text, .tokens = tokens, .cap = cap, .open = NO_LIST };
+	*g = (struct grammar){
+		.limits = limits, .text = text, .tokens = tokens, .cap = cap, .open = NO_LIST
+	};
 }
 
 bool grammar_is_idle(const struct grammar *g)
@@ -99,7 +102,8 @@ void grammar_expect_line(struct grammar *g, size_t max)
 {
 	if (g->state != S_TOLD)
 		BUG("a line is expected in the middle of a command");
-	/* The line follows the command's text, so that the command's arguments stay valid; it replaces a line before it. */
+	/* The line follows the command's text, so that the command's arguments stay valid; it
+	 * replaces a line before it. */
 	if (g->is_line)
 		g->text.len = (size_t)g->left;
 	else
@@ -156,7 +160,9 @@ static struct token *add_token(struct grammar *g, enum token_kind kind)
 	}
 	struct token *t = &g->tokens[g->count++];
 
-	*t = (struct token){ .at = (uint32_t)g->text.len, .kind = (uint8_t)kind, .is_spaced = g->is_spaced };
+	*t = (struct token){ .at = (uint32_t)g->text.len,
+			     .kind = (uint8_t)kind,
+			     .is_spaced = g->is_spaced };
 	g->is_spaced = false;
 	return t;
 }
@@ -166,8 +172,8 @@ static struct token *last_token(struct grammar *g)
 	return &g->tokens[g->count - 1];
 }
 
-/* put - octets of the token that is being read. The text's limit covers line and literals, so it cannot be passed
- * before one of those is; the check is there anyway. */
+/* put - octets of the token that is being read. The text's limit covers line and literals, so it
+ * cannot be passed before one of those is; the check is there anyway. */
 static bool put(struct grammar *g, struct sv octets)
 {
 	if (!buf_append(&g->text, octets))
@@ -247,11 +253,14 @@ static void delimiter(struct grammar *g, char c)
 			turn_bad(g, "Command line too long");
 		return;
 	}
-	turn_bad(g, c == '\0' ? "NUL in a command" : c == '\n' ? "A line ends in CRLF" :
-		 c == '\t' ? "Words are separated by spaces, not tabs" : "Octet not allowed outside of a string");
+	turn_bad(g, c == '\0'   ? "NUL in a command"
+		    : c == '\n' ? "A line ends in CRLF"
+		    : c == '\t' ? "Words are separated by spaces, not tabs"
+				: "Octet not allowed outside of a string");
 }
 
-/* in_skip - the rest of a bad line; it may end in the announcement of a literal that comes unasked. */
+/* in_skip - the rest of a bad line; it may end in the announcement of a literal that comes unasked.
+ */
 static void in_skip(struct grammar *g, char c)
 {
 	switch (g->state) {
@@ -298,7 +307,8 @@ static void in_skip(struct grammar *g, char c)
 	}
 }
 
-/* drop_literal - the octets of a bad command's literal come whatever we think of it (RFC 7888 §4); up to a point. */
+/* drop_literal - the octets of a bad command's literal come whatever we think of it (RFC 7888 §4);
+ * up to a point. */
 static void drop_literal(struct grammar *g)
 {
 	uint64_t size = g->literal.size;
@@ -307,7 +317,8 @@ static void drop_literal(struct grammar *g)
 	g->literal_mode = LITERAL_DROP;
 	g->left = size;
 	g->is_flood = size > (uint64_t)g->limits.literal * PATIENCE ||
-		      (g->literals_dropped += size) > (uint64_t)(g->limits.line + g->limits.literals) * PATIENCE;
+		      (g->literals_dropped += size) >
+			      (uint64_t)(g->limits.line + g->limits.literals) * PATIENCE;
 }
 
 static enum grammar_event told(struct grammar *g, enum grammar_event event)
@@ -404,7 +415,8 @@ static void step(struct grammar *g, char c)
 		if (c == '\\') {
 			g->state = S_ESCAPE;
 		} else if (c == '"') {
-			/* RFC 9051 §4.3 allows UTF-8 here, and people have passwords that need it. */
+			/* RFC 9051 §4.3 allows UTF-8 here, and people have passwords that need it.
+			 */
 			if (sv_is_utf8(token_text(g, last_token(g))))
 				g->state = S_AFTER;
 			else
@@ -442,7 +454,7 @@ static void step(struct grammar *g, char c)
 		return;
 	}
 	if (g->state == S_SKIP)
-		in_skip(g, c);          /* the octet that was wrong may be the "{" or CR of what follows */
+		in_skip(g, c); /* the octet that was wrong may be the "{" or CR of what follows */
 }
 
 /* span - how many octets from the start of in just go into the token that is being read. */
@@ -454,7 +466,8 @@ static size_t span(const struct grammar *g, struct sv in)
 		while (n < in.len && is_word_char(in.p[n]))
 			n++;
 	else if (g->state == S_QUOTED)
-		while (n < in.len && in.p[n] != '"' && in.p[n] != '\\' && in.p[n] != '\r' && in.p[n] != '\n' && in.p[n])
+		while (n < in.len && in.p[n] != '"' && in.p[n] != '\\' && in.p[n] != '\r' &&
+		       in.p[n] != '\n' && in.p[n])
 			n++;
 	return n;
 }
@@ -503,7 +516,8 @@ static enum grammar_event line_octets(struct grammar *g, struct sv *in)
 		if (g->state == S_LINE_CR) {
 			g->state = S_LINE;
 			if (c == '\n') {
-				g->octets = sv_from(g->text.p ? g->text.p + g->left : "", g->text.len - (size_t)g->left);
+				g->octets = sv_from(g->text.p ? g->text.p + g->left : "",
+						    g->text.len - (size_t)g->left);
 				return told(g, g->is_bad ? GRAMMAR_BAD : GRAMMAR_LINE);
 			}
 			g->is_bad = true;
@@ -603,7 +617,8 @@ bool grammar_take(struct grammar *g)
 {
 	uint64_t size = g->literal.size;
 	bool fits = size <= g->limits.literal && size <= g->limits.literals - g->literals_used &&
-		    (g->literal.is_sync || size <= g->limits.literal_nonsync) && g->count < g->limits.tokens;
+		    (g->literal.is_sync || size <= g->limits.literal_nonsync) &&
+		    g->count < g->limits.tokens;
 
 	if (fits) {
 		g->literals_used += (size_t)size;
@@ -712,7 +727,8 @@ bool args_atom(struct args *a, struct sv *out)
 {
 	const struct token *t = next(a);
 
-	return t && t->kind == TOKEN_ATOM && atom_is_valid(token_text(a->g, t)) && take_text(a, t, out);
+	return t && t->kind == TOKEN_ATOM && atom_is_valid(token_text(a->g, t)) &&
+	       take_text(a, t, out);
 }
 
 bool args_word(struct args *a, const char *word)
@@ -729,7 +745,8 @@ bool args_string(struct args *a, struct sv *out)
 {
 	const struct token *t = next(a);
 
-	return t && (t->kind == TOKEN_QUOTED || (t->kind == TOKEN_LITERAL && !t->is_streamed)) && take_text(a, t, out);
+	return t && (t->kind == TOKEN_QUOTED || (t->kind == TOKEN_LITERAL && !t->is_streamed)) &&
+	       take_text(a, t, out);
 }
 
 bool args_astring(struct args *a, struct sv *out)

@@ -1,13 +1,15 @@
-/* imapd/grammar.h - the one parser of what an IMAP client sends (RFC 3501 §9, RFC 7888, RFC 3516 literal8).
+/* imapd/grammar.h - the one parser of what an IMAP client sends (RFC 3501 §9, RFC 7888, RFC 3516
+ * literal8).
  *
- * It takes input cut at any octet and turns one command line with its literals into a flat row of tokens. A list is an
- * opening token that knows where its closing one is, so that reading arguments needs no recursion and no tree.
- * What the tokens mean is the business of the commands, which read them by the args_ functions below.
+ * It takes input cut at any octet and turns one command line with its literals into a flat row of
+ * tokens. A list is an opening token that knows where its closing one is, so that reading arguments
+ * needs no recursion and no tree. What the tokens mean is the business of the commands, which read
+ * them by the args_ functions below.
  *
- * Limits come before memory: every octet is charged to the line or to the literals of the command, in every state,
- * dropped ones too. A command that broke a limit or the grammar is read to its true end (its non-synchronizing
- * literals included), so the next command is found; a peer that goes on far beyond every limit gets
- * GRAMMAR_OVERFLOW. Pure code: any thread, one at a time. */
+ * Limits come before memory: every octet is charged to the line or to the literals of the command,
+ * in every state, dropped ones too. A command that broke a limit or the grammar is read to its true
+ * end (its non-synchronizing literals included), so the next command is found; a peer that goes on
+ * far beyond every limit gets GRAMMAR_OVERFLOW. Pure code: any thread, one at a time. */
 #ifndef IMAPD_GRAMMAR_H
 #define IMAPD_GRAMMAR_H
 
@@ -34,19 +36,23 @@ struct grammar_limits {
 };
 
 enum grammar_event {
-	GRAMMAR_MORE = 0,       /* the input is used up */
-	GRAMMAR_COMMAND,        /* a whole command is in the tokens; grammar_next() goes on to the next one */
-	GRAMMAR_LITERAL,        /* a literal is announced in ->literal; answer by grammar_take/stream/drop/refuse() */
-	GRAMMAR_OCTETS,         /* ->octets are the next ones of a streamed literal (borrowed from the input) */
-	GRAMMAR_LITERAL_END,    /* the streamed literal is complete */
-	GRAMMAR_LINE,           /* line mode: ->text holds the line without CRLF; grammar_next() ends the mode */
-	GRAMMAR_BAD,            /* a bad command was read to its end; ->why and ->is_too_big say more */
-	GRAMMAR_OVERFLOW,       /* the peer does not stop: end the connection */
+	GRAMMAR_MORE = 0, /* the input is used up */
+	GRAMMAR_COMMAND, /* a whole command is in the tokens; grammar_next() goes on to the next one
+			  */
+	GRAMMAR_LITERAL, /* a literal is announced in ->literal; answer by
+			    grammar_take/stream/drop/refuse() */
+	GRAMMAR_OCTETS,  /* ->octets are the next ones of a streamed literal (borrowed from the
+			    input) */
+	GRAMMAR_LITERAL_END, /* the streamed literal is complete */
+	GRAMMAR_LINE, /* line mode: ->text holds the line without CRLF; grammar_next() ends the mode
+		       */
+	GRAMMAR_BAD,  /* a bad command was read to its end; ->why and ->is_too_big say more */
+	GRAMMAR_OVERFLOW, /* the peer does not stop: end the connection */
 };
 
 struct grammar_literal {
 	uint64_t size;
-	bool is_sync;           /* the client waits for "+" (RFC 3501 §4.3); else LITERAL+ (RFC 7888) */
+	bool is_sync; /* the client waits for "+" (RFC 3501 §4.3); else LITERAL+ (RFC 7888) */
 	bool is_binary;
 };
 
@@ -66,29 +72,31 @@ struct grammar {
 	size_t line_used, literals_used, dropped, line_max;
 	uint64_t literals_dropped;
 	uint64_t left;                  /* octets of the literal to come */
-	uint32_t open;                  /* innermost open list, or UINT32_MAX; its match is the one outside of it */
+	uint32_t open; /* innermost open list, or UINT32_MAX; its match is the one outside of it */
 	size_t depth;
 	uint8_t digits;
 };
 
 void grammar_init(struct grammar *g, const struct grammar_limits *limits);
 void grammar_done(struct grammar *g);
-/** grammar_next - forget the command; the next octet starts a new one. Large buffers are given back. */
+/** grammar_next - forget the command; the next octet starts a new one. Large buffers are given
+ * back. */
 void grammar_next(struct grammar *g);
 /** grammar_idle - no command for a while: give all memory back. Only between commands. */
 void grammar_idle(struct grammar *g);
 /** grammar_is_idle - nothing of a command has been read yet. */
 bool grammar_is_idle(const struct grammar *g);
-/** grammar_expect_line - the next input is one plain line of at most max octets, not a command (answers in
- *  AUTHENTICATE, DONE in IDLE). The tokens of the running command stay valid. */
+/** grammar_expect_line - the next input is one plain line of at most max octets, not a command
+ * (answers in AUTHENTICATE, DONE in IDLE). The tokens of the running command stay valid. */
 void grammar_expect_line(struct grammar *g, size_t max);
 /** grammar_feed - take octets off *in until something is to be told. */
 enum grammar_event grammar_feed(struct grammar *g, struct sv *in);
 
 /* Answers to GRAMMAR_LITERAL. */
-/** grammar_take - collect it as an argument. false: it is beyond a limit. Then, when the client waits (is_sync), the
- *  command is over and grammar_refuse() was done; else it is dropped and GRAMMAR_BAD follows at the end of the command,
- *  or GRAMMAR_OVERFLOW at once if grammar_is_flood(). */
+/** grammar_take - collect it as an argument. false: it is beyond a limit. Then, when the client
+ * waits (is_sync), the command is over and grammar_refuse() was done; else it is dropped and
+ * GRAMMAR_BAD follows at the end of the command, or GRAMMAR_OVERFLOW at once if grammar_is_flood().
+ */
 bool grammar_take(struct grammar *g);
 /** grammar_is_flood - what is announced is far beyond every limit: do not wait for it. */
 bool grammar_is_flood(const struct grammar *g);
@@ -99,11 +107,13 @@ void grammar_drop(struct grammar *g);
 /** grammar_refuse - it will not come (is_sync only): forget the command. */
 void grammar_refuse(struct grammar *g);
 
-/** grammar_tag - the tag of the command, or the empty view while it is unknown or not a valid tag (RFC 3501 §9). */
+/** grammar_tag - the tag of the command, or the empty view while it is unknown or not a valid tag
+ * (RFC 3501 §9). */
 struct sv grammar_tag(const struct grammar *g);
 struct sv token_text(const struct grammar *g, const struct token *t);
 
-/* A place in the arguments. Each function takes one argument and moves on, or answers false and stays. */
+/* A place in the arguments. Each function takes one argument and moves on, or answers false and
+ * stays. */
 struct args {
 	const struct grammar *g;
 	uint32_t at, end;
@@ -117,9 +127,11 @@ bool args_end(const struct args *a);
 const struct token *args_peek(const struct args *a);
 /** args_atom - an atom (RFC 3501 atom; `\` first is let through for flags by args_flag only). */
 bool args_atom(struct args *a, struct sv *out);
-/** args_raw - any unquoted word: sequence sets, FETCH items, search dates; what it may hold is for the caller to check. */
+/** args_raw - any unquoted word: sequence sets, FETCH items, search dates; what it may hold is for
+ * the caller to check. */
 bool args_raw(struct args *a, struct sv *out);
-/** args_glued - an unquoted word that follows the token before it without a space: `]<0.100>` behind a list. */
+/** args_glued - an unquoted word that follows the token before it without a space: `]<0.100>`
+ * behind a list. */
 bool args_glued(struct args *a, struct sv *out);
 /** args_word - this very atom, in any case. */
 bool args_word(struct args *a, const char *word);

@@ -21,12 +21,14 @@ bool id_read(struct args *args, struct arena *arena, struct sv *summary)
 	if (!args_open(args, &list) || !args_end(args))
 		return false;
 	while (is_good && !args_end(&list)) {
-		is_good = args_string(&list, &key) && key.len <= NAME_MAX_OCTETS && ++pairs <= PAIRS_MAX;
+		is_good = args_string(&list, &key) && key.len <= NAME_MAX_OCTETS &&
+			  ++pairs <= PAIRS_MAX;
 		value = SV_NONE;
 		if (is_good && !args_word(&list, "NIL"))
 			is_good = args_string(&list, &value) && value.len <= VALUE_MAX_OCTETS;
 		if (is_good && text.len + key.len + value.len + 2 < text.max)
-			buf_appendf(&text, "%s%.*s=%.*s", text.len ? " " : "", SV_FMT(key), SV_FMT(value));
+			buf_appendf(&text, "%s%.*s=%.*s", text.len ? " " : "", SV_FMT(key),
+				    SV_FMT(value));
 	}
 	if (is_good)
 		*summary = arena_copy(arena, buf_sv(&text));

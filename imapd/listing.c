@@ -28,7 +28,8 @@ struct listed *listing_add(struct listing *l, struct sv name)
 	return &l->rows[l->count++];
 }
 
-/* Tree order: the delimiter sorts before everything, so that children stand right behind their parent. */
+/* Tree order: the delimiter sorts before everything, so that children stand right behind their
+ * parent. */
 static int in_tree_order(const void *a, const void *b)
 {
 	struct sv x = ((const struct listed *)a)->name, y = ((const struct listed *)b)->name;
@@ -70,9 +71,11 @@ struct fault listing_arrange(struct listing *l)
 	qsort(l->rows, l->count, sizeof(*l->rows), in_tree_order);
 	for (size_t i = 0; i < given; i++) {
 		l->rows[i].parent = parent_of(l, i);
-		/* Levels between this one and the next row above it are no mailboxes and still have to be shown. */
+		/* Levels between this one and the next row above it are no mailboxes and still have
+		 * to be shown. */
 		struct sv name = l->rows[i].name;
-		size_t known = l->rows[i].parent == SIZE_MAX ? 0 : l->rows[l->rows[i].parent].name.len;
+		size_t known =
+			l->rows[i].parent == SIZE_MAX ? 0 : l->rows[l->rows[i].parent].name.len;
 		/* The row before may share a missing level, which then was added for it. */
 		struct sv before = i ? l->rows[i - 1].name : SV_NONE;
 		bool exists = l->rows[i].exists;
@@ -95,7 +98,8 @@ struct fault listing_arrange(struct listing *l)
 	return FAULT_OK;
 }
 
-void listing_choose(struct listing *l, bool (*chosen)(const struct listed *row, unsigned options), unsigned options)
+void listing_choose(struct listing *l, bool (*chosen)(const struct listed *row, unsigned options),
+		    unsigned options)
 {
 	for (size_t i = 0; i < l->count; i++) {
 		l->rows[i].is_chosen = chosen(&l->rows[i], options);
@@ -113,8 +117,9 @@ static size_t inbox_prefix(struct sv name)
 	return sv_eq(name, SV("INBOX")) || sv_starts(name, SV("INBOX/")) ? 5 : 0;
 }
 
-/* All the ways to read the pattern are followed at once: reached[k] says that the pattern so far can end behind the
- * first k octets of the name. So the time is bounded by the product of the lengths, whatever the pattern is. */
+/* All the ways to read the pattern are followed at once: reached[k] says that the pattern so far
+ * can end behind the first k octets of the name. So the time is bounded by the product of the
+ * lengths, whatever the pattern is. */
 bool pattern_matches(struct sv pattern, struct sv name)
 {
 	bool reached[MAILBOX_NAME_MAX + 1] = { true };
@@ -130,7 +135,8 @@ bool pattern_matches(struct sv pattern, struct sv name)
 
 		if (c == '*' || c == '%') {
 			for (size_t k = 0; k < name.len; k++)
-				reached[k + 1] |= reached[k] && (c == '*' || name.p[k] != DELIMITER);
+				reached[k + 1] |=
+					reached[k] && (c == '*' || name.p[k] != DELIMITER);
 			continue;
 		}
 		for (size_t k = name.len; k > 0; k--) {

@@ -1,5 +1,5 @@
-/* imapd/listing.h - the mailboxes of an account as LIST and LSUB see them: in tree order, every parent present, and
- * which names a pattern means (RFC 3501 §6.3.8). Pure. */
+/* imapd/listing.h - the mailboxes of an account as LIST and LSUB see them: in tree order, every
+ * parent present, and which names a pattern means (RFC 3501 §6.3.8). Pure. */
 #ifndef IMAPD_LISTING_H
 #define IMAPD_LISTING_H
 
@@ -21,14 +21,19 @@ struct listing {
 	struct arena *arena;    /* where all of it lives */
 };
 
-/** listing_add - one more row, its name copied; NULL when the arena is full. Valid until the next one. */
+/** listing_add - one more row, its name copied; NULL when the arena is full. Valid until the next
+ * one. */
 struct listed *listing_add(struct listing *l, struct sv name);
-/** listing_arrange - after the last row: sort, add missing parents, find each one's parent. FAULT_LIMIT: arena full. */
+/** listing_arrange - after the last row: sort, add missing parents, find each one's parent.
+ * FAULT_LIMIT: arena full. */
 MUST_CHECK struct fault listing_arrange(struct listing *l);
-/** listing_choose - set is_chosen for the rows that `chosen` accepts and has_chosen_child above them. */
-void listing_choose(struct listing *l, bool (*chosen)(const struct listed *row, unsigned options), unsigned options);
+/** listing_choose - set is_chosen for the rows that `chosen` accepts and has_chosen_child above
+ * them. */
+void listing_choose(struct listing *l, bool (*chosen)(const struct listed *row, unsigned options),
+		    unsigned options);
 
-/** pattern_matches - `*` stands for anything, `%` for anything without the delimiter. INBOX is known in any case. */
+/** pattern_matches - `*` stands for anything, `%` for anything without the delimiter. INBOX is
+ * known in any case. */
 bool pattern_matches(struct sv pattern, struct sv name);
 
 #endif

@@ -35,8 +35,12 @@ struct imapd {
 };
 
 static const struct listener_kind kinds[] = {
-	{ LISTENER_IMAP, { "imap", "imap", false }, "* BYE [UNAVAILABLE] Too many connections\r\n" },
-	{ LISTENER_IMAPS, { "imaps", "imap", false }, "* BYE [UNAVAILABLE] Too many connections\r\n" },
+	{ LISTENER_IMAP,
+	  { "imap", "imap", false },
+	  "* BYE [UNAVAILABLE] Too many connections\r\n" },
+	{ LISTENER_IMAPS,
+	  { "imaps", "imap", false },
+	  "* BYE [UNAVAILABLE] Too many connections\r\n" },
 };
 
 /* ---- between the parts ---- */
@@ -134,7 +138,8 @@ static void flush_due(struct timer *t)
 	timer_start_ms(t, FLUSH_MS);
 }
 
-static void chore_init(struct chore *chore, struct imapd *d, void (*due)(struct timer *t), uint64_t ms)
+static void chore_init(struct chore *chore, struct imapd *d, void (*due)(struct timer *t),
+		       uint64_t ms)
 {
 	chore->daemon = d;
 	timer_init(&chore->timer, d->worker->loop, due);
@@ -184,8 +189,10 @@ static struct fault start(struct worker *w)
 {
 	struct imapd *d = w->state;
 	struct store_conf conf = {
-		.mail_dir = instance_path(w->instance, INSTANCE_MAIL), .host = w->conf->host.hostname,
-		.open_accounts_max = (uint32_t)w->conf->store.open_accounts, .create_special_use = true,
+		.mail_dir = instance_path(w->instance, INSTANCE_MAIL),
+		.host = w->conf->host.hostname,
+		.open_accounts_max = (uint32_t)w->conf->store.open_accounts,
+		.create_special_use = true,
 	};
 	struct fault f = store_open(&conf, &d->store);
 

@@ -43,11 +43,16 @@ static void append_flag(struct buf *b, const char *name)
 	buf_append(b, sv_z(name));
 }
 
-static void flags_text(const struct keyword_table *table, uint32_t flags, struct keyword_bits bits, struct buf *b)
+static void flags_text(const struct keyword_table *table, uint32_t flags, struct keyword_bits bits,
+		       struct buf *b)
 {
-	static const struct { uint32_t bit; const char *name; } system_flags[] = {
-		{ FLAG_ANSWERED, "\\Answered" }, { FLAG_FLAGGED, "\\Flagged" }, { FLAG_DELETED, "\\Deleted" },
-		{ FLAG_SEEN, "\\Seen" }, { FLAG_DRAFT, "\\Draft" }, { TEXT_RECENT, "\\Recent" },
+	static const struct {
+		uint32_t bit;
+		const char *name;
+	} system_flags[] = {
+		{ FLAG_ANSWERED, "\\Answered" }, { FLAG_FLAGGED, "\\Flagged" },
+		{ FLAG_DELETED, "\\Deleted" },   { FLAG_SEEN, "\\Seen" },
+		{ FLAG_DRAFT, "\\Draft" },       { TEXT_RECENT, "\\Recent" },
 	};
 
 	buf_append_c(b, '(');
@@ -64,13 +69,17 @@ static void flags_text(const struct keyword_table *table, uint32_t flags, struct
 	buf_append_c(b, ')');
 }
 
-struct sv keywords_flags(struct keywords *k, uint32_t flags, struct keyword_bits bits, bool is_recent)
+struct sv keywords_flags(struct keywords *k, uint32_t flags, struct keyword_bits bits,
+			 bool is_recent)
 {
 	uint32_t key = flags | TEXT_USED | (is_recent ? TEXT_RECENT : 0);
-	uint64_t mixed = (key ^ bits.w[0] * 0x9e3779b97f4a7c15u ^ bits.w[1] * 0xc2b2ae3d27d4eb4fu) * 0x9e3779b97f4a7c15u;
-	size_t slot = bits.w[0] | bits.w[1] ? mixed >> 57 | 128 : (flags & 31) | (is_recent ? 32 : 0);
+	uint64_t mixed = (key ^ bits.w[0] * 0x9e3779b97f4a7c15u ^ bits.w[1] * 0xc2b2ae3d27d4eb4fu) *
+			 0x9e3779b97f4a7c15u;
+	size_t slot =
+		bits.w[0] | bits.w[1] ? mixed >> 57 | 128 : (flags & 31) | (is_recent ? 32 : 0);
 
-	if (k->cache[slot].flags == key && k->cache[slot].bits.w[0] == bits.w[0] && k->cache[slot].bits.w[1] == bits.w[1])
+	if (k->cache[slot].flags == key && k->cache[slot].bits.w[0] == bits.w[0] &&
+	    k->cache[slot].bits.w[1] == bits.w[1])
 		return sv_from(k->cache[slot].text, k->cache[slot].len);
 	struct buf text = { .max = KEYWORDS_MAX * (KEYWORD_LEN_MAX + 1) + 128 };
 
@@ -100,10 +109,12 @@ void keywords_free(struct keywords **k)
 	*k = NULL;
 }
 
-/* RFC 3501 §7.2.6 and §7.1 PERMANENTFLAGS: `\*` invites new keywords; without it tags stay on one computer. */
+/* RFC 3501 §7.2.6 and §7.1 PERMANENTFLAGS: `\*` invites new keywords; without it tags stay on one
+ * computer. */
 void room_write_flags(struct command *c)
 {
-	static const uint32_t all = FLAG_ANSWERED | FLAG_FLAGGED | FLAG_DELETED | FLAG_SEEN | FLAG_DRAFT;
+	static const uint32_t all =
+		FLAG_ANSWERED | FLAG_FLAGGED | FLAG_DELETED | FLAG_SEEN | FLAG_DRAFT;
 	struct keyword_bits bits = { { UINT64_MAX, UINT64_MAX } };
 	struct keywords *k = c->keywords;
 	struct sv text = keywords_flags(k, all, bits, false);
@@ -115,7 +126,8 @@ void room_write_flags(struct command *c)
 		writer_z(&c->out, "()] Read-only mailbox\r\n");
 	} else {
 		writer_put(&c->out, sv_sub(text, 0, text.len - 1));
-		writer_z(&c->out, k->table.count < KEYWORDS_MAX ? " \\*)] Flags permitted\r\n" : ")] Flags permitted\r\n");
+		writer_z(&c->out, k->table.count < KEYWORDS_MAX ? " \\*)] Flags permitted\r\n"
+								: ")] Flags permitted\r\n");
 	}
 	c->room->keywords_told = k->table.count;
 }
@@ -146,7 +158,9 @@ struct fault room_keywords(struct command *c, bool fresh)
 bool keywords_cover(const struct keywords *k, struct keyword_bits bits)
 {
 	uint32_t n = k->table.count;
-	uint64_t low = n >= 64 ? 0 : UINT64_MAX << n, high = n >= 128 ? 0 : n <= 64 ? UINT64_MAX : UINT64_MAX << (n - 64);
+	uint64_t low = n >= 64 ? 0 : UINT64_MAX << n, high = n >= 128  ? 0
+							     : n <= 64 ? UINT64_MAX
+								       : UINT64_MAX << (n - 64);
 
 	return !(bits.w[0] & low) && !(bits.w[1] & high);
 }
@@ -195,12 +209,14 @@ struct changes {
 	bool is_cut;            /* there are more */
 };
 
-/* Changes with one MODSEQ belong to one transaction and are taken together, so that "since" can stand behind them. */
+/* Changes with one MODSEQ belong to one transaction and are taken together, so that "since" can
+ * stand behind them. */
 static bool take_change(void *arg, const struct change *change)
 {
 	struct changes *all = arg;
 
-	if (all->count >= CHANGES_PER_CHUNK && all->items[all->count - 1].modseq != change->modseq) {
+	if (all->count >= CHANGES_PER_CHUNK &&
+	    all->items[all->count - 1].modseq != change->modseq) {
 		all->is_cut = true;
 		return false;
 	}
@@ -230,16 +246,19 @@ static bool add_new(void *arg, const struct message_row *row, const struct mime_
 	return true;
 }
 
-/* is_news - must this change be told as FETCH? Not when the client knows it, or learned of the message only afterwards. */
+/* is_news - must this change be told as FETCH? Not when the client knows it, or learned of the
+ * message only afterwards. */
 static bool is_news(const struct room *room, const struct change *change, const struct told *told)
 {
-	if (change->kind == CHANGE_EXPUNGED || (change->uid >= room->fresh_uid && change->modseq <= room->fresh_modseq))
+	if (change->kind == CHANGE_EXPUNGED ||
+	    (change->uid >= room->fresh_uid && change->modseq <= room->fresh_modseq))
 		return false;
 	return !told_has(told, change->uid, change->modseq);
 }
 
-/* find_new - messages above the highest UID we know. Changes come in the order of MODSEQ, in which a message that was
- * flagged since it came stands behind younger ones: the rows are asked instead, which ascend. */
+/* find_new - messages above the highest UID we know. Changes come in the order of MODSEQ, in which
+ * a message that was flagged since it came stands behind younger ones: the rows are asked instead,
+ * which ascend. */
 static struct fault find_new(struct room *room)
 {
 	struct uidset above = { 0 };
@@ -292,22 +311,24 @@ static void write_exists(struct command *c)
 	writer_f(&c->out, "* %u EXISTS\r\n* %u RECENT\r\n", v->count, room_recent_count(c->room));
 }
 
-void room_write_fetch_flags(struct command *c, uint32_t seq, uint32_t uid, uint32_t flags, struct keyword_bits keywords,
-                            uint64_t modseq)
+void room_write_fetch_flags(struct command *c, uint32_t seq, uint32_t uid, uint32_t flags,
+			    struct keyword_bits keywords, uint64_t modseq)
 {
 	struct writer *w = &c->out;
 
 	writer_put(w, SV("* "));
 	writer_u64(w, seq);
 	writer_put(w, SV(" FETCH ("));
-	/* RFC 3501 §6.4.8: with a UID command, always; else where the client shows that it thinks in UIDs. */
+	/* RFC 3501 §6.4.8: with a UID command, always; else where the client shows that it thinks
+	 * in UIDs. */
 	if (c->is_uid || c->room->has_condstore) {
 		writer_put(w, SV("UID "));
 		writer_u64(w, uid);
 		writer_c(w, ' ');
 	}
 	writer_put(w, SV("FLAGS "));
-	writer_put(w, keywords_flags(c->keywords, flags, keywords, uidset_has(&c->room->view.recent, uid)));
+	writer_put(w, keywords_flags(c->keywords, flags, keywords,
+				     uidset_has(&c->room->view.recent, uid)));
 	if (c->room->has_condstore) {
 		writer_put(w, SV(" MODSEQ ("));
 		writer_u64(w, modseq);
@@ -316,7 +337,8 @@ void room_write_fetch_flags(struct command *c, uint32_t seq, uint32_t uid, uint3
 	writer_put(w, SV(")\r\n"));
 }
 
-static struct fault write_flag_changes(struct command *c, const struct changes *all, const struct told *told)
+static struct fault write_flag_changes(struct command *c, const struct changes *all,
+				       const struct told *told)
 {
 	struct view_cursor cursor = view_cursor(&c->room->view);
 	struct fault f = FAULT_OK;
@@ -328,15 +350,18 @@ static struct fault write_flag_changes(struct command *c, const struct changes *
 	for (size_t i = 0; i < all->count && !f.kind; i++) {
 		const struct change *change = &all->items[i];
 
-		uint32_t seq = is_news(c->room, change, told) ? view_cursor_seq(&cursor, change->uid) : 0;
+		uint32_t seq =
+			is_news(c->room, change, told) ? view_cursor_seq(&cursor, change->uid) : 0;
 
 		if (seq)
-			room_write_fetch_flags(c, seq, change->uid, change->flags, change->keywords, change->modseq);
+			room_write_fetch_flags(c, seq, change->uid, change->flags, change->keywords,
+					       change->modseq);
 	}
 	return f;
 }
 
-/* lose_history - the store forgot what happened since: compare what is there, and tell all flags again. */
+/* lose_history - the store forgot what happened since: compare what is there, and tell all flags
+ * again. */
 static struct fault lose_history(struct room *room)
 {
 	struct uidset now = { 0 }, gone = { 0 };
@@ -349,7 +374,8 @@ static struct fault lose_history(struct room *room)
 			uidset_remove(&gone, now.ranges[i].first, now.ranges[i].last);
 		for (size_t i = 0; i < gone.count; i++)
 			uidset_add(&room->view.gone, gone.ranges[i].first, gone.ranges[i].last);
-		for (uint32_t uid = uidset_next(&now, view_highest(&room->view) + 1); uid; uid = uidset_next(&now, uid + 1)) {
+		for (uint32_t uid = uidset_next(&now, view_highest(&room->view) + 1); uid;
+		     uid = uidset_next(&now, uid + 1)) {
 			view_add(&room->view, uid);
 			if (uid == UINT32_MAX)
 				break;
@@ -389,7 +415,8 @@ static struct fault rescan(struct command *c)
 	struct fault f = room_keywords(c, true);
 
 	while (!f.kind && resume && !command_is_full(c))
-		f = mailbox_scan(c->room->box, &c->room->view.uids, SCAN_ROW, &resume, rescan_row, &r);
+		f = mailbox_scan(c->room->box, &c->room->view.uids, SCAN_ROW, &resume, rescan_row,
+				 &r);
 	c->room->rescan_uid = resume;
 	return f;
 }
@@ -426,7 +453,8 @@ struct fault room_updates(struct command *c, unsigned how, const struct told *to
 		*more = all.is_cut;
 	}
 	if (!f.kind && how & UPDATES_EXPUNGE && room->view.gone.count)
-		*more |= view_expunge(&room->view, EXPUNGES_PER_CHUNK, write_expunge, c) == EXPUNGES_PER_CHUNK;
+		*more |= view_expunge(&room->view, EXPUNGES_PER_CHUNK, write_expunge, c) ==
+			 EXPUNGES_PER_CHUNK;
 	if (!f.kind)
 		write_exists(c);
 	if (!f.kind && has_flags) {

@@ -1,8 +1,10 @@
-/* imapd/room.h - what a logged-in session works with: the account, the selected mailbox, what its client has seen of
- * it, and what it enabled. Everything that touches the store in imapd/ goes through a room.
+/* imapd/room.h - what a logged-in session works with: the account, the selected mailbox, what its
+ * client has seen of it, and what it enabled. Everything that touches the store in imapd/ goes
+ * through a room.
  *
- * A room blocks and belongs to one thread at a time: to the job that runs, else to the loop, which only reads
- * the plain fields. It is made from an identity and from nothing else (maildir_user_open). */
+ * A room blocks and belongs to one thread at a time: to the job that runs, else to the loop, which
+ * only reads the plain fields. It is made from an identity and from nothing else
+ * (maildir_user_open). */
 #ifndef IMAPD_ROOM_H
 #define IMAPD_ROOM_H
 
@@ -26,11 +28,12 @@ struct room {
 	struct sv box_name;             /* UTF-8, owned */
 	struct view view;
 	bool is_readonly;               /* EXAMINE */
-	bool has_condstore;             /* RFC 7162 §3.1: MODSEQ goes with every FETCH that tells flags */
+	bool has_condstore; /* RFC 7162 §3.1: MODSEQ goes with every FETCH that tells flags */
 	uint32_t keywords_told;         /* how many keywords the last FLAGS response had */
-	uint32_t fresh_uid;             /* messages from this UID on were shown as they are at ... */
+	uint32_t fresh_uid; /* messages from this UID on were shown as they are at ... */
 	uint64_t fresh_modseq;          /* ... this MODSEQ: older changes of them are no news */
-	uint32_t rescan_uid;            /* history was lost: flags of all messages from this UID on must be told */
+	uint32_t rescan_uid; /* history was lost: flags of all messages from this UID on must be
+				told */
 };
 
 /** room_deselect - leave the selected mailbox, if any. */
@@ -49,25 +52,28 @@ struct keywords {
 	} cache[256];
 	struct arena names, own;        /* of the table; of the cached texts */
 };
-/** room_keywords - load (or load again: `fresh`) the selected mailbox's keywords for the command; tells the client of new
- *  ones by FLAGS and PERMANENTFLAGS. Call outside of scans. */
+/** room_keywords - load (or load again: `fresh`) the selected mailbox's keywords for the command;
+ * tells the client of new ones by FLAGS and PERMANENTFLAGS. Call outside of scans. */
 MUST_CHECK struct fault room_keywords(struct command *c, bool fresh);
 void keywords_free(struct keywords **k);
 /** keywords_flags - "(\Seen $Forwarded)": borrowed, valid as long as the keywords. */
-struct sv keywords_flags(struct keywords *k, uint32_t flags, struct keyword_bits bits, bool is_recent);
+struct sv keywords_flags(struct keywords *k, uint32_t flags, struct keyword_bits bits,
+			 bool is_recent);
 /** room_write_flags - the FLAGS response, and PERMANENTFLAGS. */
 void room_write_flags(struct command *c);
 
-
-/** keywords_cover - does the table know all of these bits? If not, somebody added one since it was loaded. */
+/** keywords_cover - does the table know all of these bits? If not, somebody added one since it was
+ * loaded. */
 bool keywords_cover(const struct keywords *k, struct keyword_bits bits);
-/** room_write_fetch_flags - `* 3 FETCH (FLAGS (...))`, with UID and MODSEQ where they belong. Keywords are loaded. */
-void room_write_fetch_flags(struct command *c, uint32_t seq, uint32_t uid, uint32_t flags, struct keyword_bits keywords,
-                            uint64_t modseq);
+/** room_write_fetch_flags - `* 3 FETCH (FLAGS (...))`, with UID and MODSEQ where they belong.
+ * Keywords are loaded. */
+void room_write_fetch_flags(struct command *c, uint32_t seq, uint32_t uid, uint32_t flags,
+			    struct keyword_bits keywords, uint64_t modseq);
 /** room_recent_count - messages with \Recent in this session. */
 uint32_t room_recent_count(const struct room *room);
 
-/* Own changes of one chunk, so that their echo is not told again: (uid, modseq) as they were told. */
+/* Own changes of one chunk, so that their echo is not told again: (uid, modseq) as they were told.
+ */
 struct told {
 	struct { uint32_t uid; uint64_t modseq; } *items;
 	size_t count, cap;
@@ -79,12 +85,13 @@ enum updates {
 	UPDATES_EXPUNGE = 1 << 0,       /* EXPUNGE may be told now */
 };
 /**
- * room_updates - tell what happened in the selected mailbox since the last time: EXPUNGE (if allowed), EXISTS, RECENT,
- * FETCH with FLAGS. One chunk per call; *more: call again when it has drained. Without anything new it costs one
- * look at the store.
+ * room_updates - tell what happened in the selected mailbox since the last time: EXPUNGE (if
+ * allowed), EXISTS, RECENT, FETCH with FLAGS. One chunk per call; *more: call again when it has
+ * drained. Without anything new it costs one look at the store.
  * @told: changes the client knows already, or NULL
  * FAULT_GONE: the mailbox was deleted.
  */
-MUST_CHECK struct fault room_updates(struct command *c, unsigned how, const struct told *told, bool *more);
+MUST_CHECK struct fault room_updates(struct command *c, unsigned how, const struct told *told,
+				     bool *more);
 
 #endif

@@ -1,4 +1,5 @@
-/* imapd/search.c - reading and running SEARCH; see search.h. What is in files is search_text.c's. */
+/* imapd/search.c - reading and running SEARCH; see search.h. What is in files is search_text.c's.
+ */
 #include "imapd/search.h"
 
 #include <stdlib.h>
@@ -127,7 +128,8 @@ static uint32_t keyword_number(const struct search_context *context, struct sv n
 	return UINT32_MAX;
 }
 
-/* read_modseq - RFC 7162 §3.1.5: [entry-name entry-type] number; what an entry would narrow down is not kept per entry. */
+/* read_modseq - RFC 7162 §3.1.5: [entry-name entry-type] number; what an entry would narrow down is
+ * not kept per entry. */
 static bool read_modseq(struct reading *r, struct search_key *key)
 {
 	struct sv skip;
@@ -135,7 +137,8 @@ static bool read_modseq(struct reading *r, struct search_key *key)
 
 	if (!r->context->has_condstore)
 		return false;
-	if (t && t->kind == TOKEN_QUOTED && (!args_string(&r->at, &skip) || !args_atom(&r->at, &skip)))
+	if (t && t->kind == TOKEN_QUOTED &&
+	    (!args_string(&r->at, &skip) || !args_atom(&r->at, &skip)))
 		return false;
 	r->search->has_modseq = true;
 	return args_u64(&r->at, &key->number);
@@ -154,10 +157,12 @@ static bool read_argument(struct reading *r, const struct key_name *name, struct
 		key->name = sv_z(name->field);
 		return args_astring(&r->at, &text) && fold(r, text, &key->text);
 	case ARG_HEADER:
-		return args_astring(&r->at, &key->name) && key->name.len && key->name.len <= NAME_LEN_MAX &&
-		       args_astring(&r->at, &text) && fold(r, text, &key->text);
+		return args_astring(&r->at, &key->name) && key->name.len &&
+		       key->name.len <= NAME_LEN_MAX && args_astring(&r->at, &text) &&
+		       fold(r, text, &key->text);
 	case ARG_DATE:
-		return (args_string(&r->at, &text) || args_raw(&r->at, &text)) && date_parse_imap_day(text, &key->day);
+		return (args_string(&r->at, &text) || args_raw(&r->at, &text)) &&
+		       date_parse_imap_day(text, &key->day);
 	case ARG_NUMBER:
 		return args_u64(&r->at, &key->number);
 	case ARG_KEYWORD:
@@ -170,7 +175,8 @@ static bool read_argument(struct reading *r, const struct key_name *name, struct
 			key->keyword = keyword_number(context, text);
 		return true;
 	case ARG_UIDS:
-		return args_raw(&r->at, &text) && view_resolve(context->view, text, SET_UIDS, &key->set) == SET_OK;
+		return args_raw(&r->at, &text) &&
+		       view_resolve(context->view, text, SET_UIDS, &key->set) == SET_OK;
 	case ARG_MODSEQ:
 		return read_modseq(r, key);
 	}
@@ -332,8 +338,14 @@ static bool read_keys(struct reading *r)
 
 static bool read_return(struct reading *r)
 {
-	static const struct { const char *name; unsigned bit; } names[] = {
-		{ "MIN", RETURN_MIN }, { "MAX", RETURN_MAX }, { "ALL", RETURN_ALL }, { "COUNT", RETURN_COUNT },
+	static const struct {
+		const char *name;
+		unsigned bit;
+	} names[] = {
+		{ "MIN", RETURN_MIN },
+		{ "MAX", RETURN_MAX },
+		{ "ALL", RETURN_ALL },
+		{ "COUNT", RETURN_COUNT },
 	};
 	struct args list;
 
@@ -356,9 +368,12 @@ static bool read_return(struct reading *r)
 	return true;
 }
 
-enum search_read search_read(struct args *args, const struct search_context *context, struct search *out)
+enum search_read search_read(struct args *args, const struct search_context *context,
+			     struct search *out)
 {
-	struct reading r = { .at = *args, .context = context, .search = out, .cap = context->keys_max + 1 };
+	struct reading r = {
+		.at = *args, .context = context, .search = out, .cap = context->keys_max + 1
+	};
 
 	*out = (struct search){ 0 };
 	uidset_copy(&out->within, &context->view->uids);
@@ -401,10 +416,12 @@ static int64_t day_of(int64_t seconds)
 	return seconds % 86400 < 0 ? day - 1 : day;
 }
 
-/* sent_day - RFC 3501 §6.4.4 disregards time and zone. A message without a date is as old as its arrival (RFC 5256 §2.2). */
+/* sent_day - RFC 3501 §6.4.4 disregards time and zone. A message without a date is as old as its
+ * arrival (RFC 5256 §2.2). */
 static int64_t sent_day(const struct search_message *m)
 {
-	return m->parsed->facts & MIME_HAS_DATE ? date_day(m->parsed->date) : day_of(m->row->internaldate);
+	return m->parsed->facts & MIME_HAS_DATE ? date_day(m->parsed->date)
+						: day_of(m->row->internaldate);
 }
 
 static enum truth header_key(const struct search_key *key, const struct search_message *m)
@@ -424,7 +441,8 @@ static enum truth leaf(const struct search_key *key, const struct search_message
 	case OP_FLAG:
 		return truth(row->flags & key->bit);
 	case OP_KEYWORD:
-		return truth(key->keyword < KEYWORDS_MAX && row->keywords.w[key->keyword / 64] >> (key->keyword % 64) & 1);
+		return truth(key->keyword < KEYWORDS_MAX &&
+			     row->keywords.w[key->keyword / 64] >> (key->keyword % 64) & 1);
 	case OP_RECENT:
 		return truth(m->is_recent);
 	case OP_NEW:

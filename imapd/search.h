@@ -1,6 +1,6 @@
-/* imapd/search.h - SEARCH as a program (RFC 3501 §6.4.4): keys in postfix order, so that neither reading nor running it
- * recurses, and an evaluation in three values, so that a message is looked at no further than needed: first its row
- * in the index, then its parsed header, then its file.
+/* imapd/search.h - SEARCH as a program (RFC 3501 §6.4.4): keys in postfix order, so that neither
+ * reading nor running it recurses, and an evaluation in three values, so that a message is looked
+ * at no further than needed: first its row in the index, then its parsed header, then its file.
  * Reading is pure. search_text_*() read a message file and block. */
 #ifndef IMAPD_SEARCH_H
 #define IMAPD_SEARCH_H
@@ -35,7 +35,7 @@ struct search_key {
 	struct uidset set;
 	struct sv name;
 	struct sv text;         /* UTF-8, folded by utf8_casemap() */
-	bool is_cached;         /* OP_HEADER: the index has the field, unless MIME_HEADERS_INCOMPLETE */
+	bool is_cached; /* OP_HEADER: the index has the field, unless MIME_HEADERS_INCOMPLETE */
 };
 
 enum search_return {
@@ -45,7 +45,8 @@ enum search_return {
 struct search {
 	struct search_key *keys;
 	size_t count;
-	struct uidset within;   /* no other message can match: sets that the whole search is joined with */
+	struct uidset
+		within; /* no other message can match: sets that the whole search is joined with */
 	bool needs_rows;        /* false: `within` is the answer */
 	bool needs_parse, needs_files, has_modseq;
 	bool is_extended;       /* RETURN was given: answer by ESEARCH (RFC 4731) */
@@ -55,7 +56,7 @@ struct search {
 /* What reading needs to know of the session. */
 struct search_context {
 	const struct view *view;
-	const struct keyword_table *keywords;   /* NULL: not loaded; then a KEYWORD key asks for it */
+	const struct keyword_table *keywords; /* NULL: not loaded; then a KEYWORD key asks for it */
 	struct arena *arena;
 	size_t keys_max;
 	bool has_esearch, has_condstore;
@@ -68,7 +69,8 @@ enum search_read {
 	SEARCH_LIMIT,
 };
 /** search_read - the arguments of SEARCH. search_done() in any case. */
-enum search_read search_read(struct args *args, const struct search_context *context, struct search *out);
+enum search_read search_read(struct args *args, const struct search_context *context,
+			     struct search *out);
 void search_done(struct search *s);
 
 enum truth { NO = 0, YES, UNKNOWN };
@@ -78,7 +80,7 @@ struct search_message {
 	const struct message_row *row;
 	const struct mime_message *parsed;      /* NULL: not yet */
 	bool is_recent;
-	const enum truth *answers;              /* per key: found in the file already; NULL: nothing yet */
+	const enum truth *answers; /* per key: found in the file already; NULL: nothing yet */
 };
 enum truth search_run(const struct search *s, const struct search_message *m);
 
@@ -87,14 +89,14 @@ enum truth search_run(const struct search *s, const struct search_message *m);
  * @parsed: with the part table
  * Errors of reading the file; *result is NO then.
  */
-MUST_CHECK struct fault search_file(const struct search *s, const struct message_row *row, bool is_recent,
-                                    const struct mime_message *parsed, struct message_reader *reader,
-                                    enum truth *result);
+MUST_CHECK struct fault search_file(const struct search *s, const struct message_row *row,
+				    bool is_recent, const struct mime_message *parsed,
+				    struct message_reader *reader, enum truth *result);
 
 /** search_holds - does UTF-8 text hold a folded needle? */
 bool search_holds(struct sv text, struct sv needle);
-/** search_header - does a field of this name in the header block hold the needle? Values are unfolded and decoded. An
- *  empty needle: is there such a field? */
+/** search_header - does a field of this name in the header block hold the needle? Values are
+ * unfolded and decoded. An empty needle: is there such a field? */
 bool search_header(struct sv block, struct sv name, struct sv needle);
 
 #endif

@@ -1,4 +1,5 @@
-/* imapd/search_text.c - what SEARCH finds in texts: decoded header values, decoded bodies; see search.h. */
+/* imapd/search_text.c - what SEARCH finds in texts: decoded header values, decoded bodies; see
+ * search.h. */
 #include "imapd/search.h"
 
 
@@ -16,10 +17,12 @@
 /* holds_folded - both are folded: octets. */
 static bool holds_folded(struct sv text, struct sv needle)
 {
-	return !needle.len || (text.len >= needle.len && memmem(text.p, text.len, needle.p, needle.len));
+	return !needle.len ||
+	       (text.len >= needle.len && memmem(text.p, text.len, needle.p, needle.len));
 }
 
-/* holds_ascii - a plain ASCII text need not be folded first; folding of ASCII is upper case (RFC 5051). */
+/* holds_ascii - a plain ASCII text need not be folded first; folding of ASCII is upper case (RFC
+ * 5051). */
 static bool holds_ascii(struct sv text, struct sv needle)
 {
 	if (!needle.len)
@@ -56,7 +59,8 @@ static bool value_holds(struct sv value, struct sv needle)
 
 	if (!needle.len)
 		return true;
-	if (sv_find(value, '\n') == SIZE_MAX && sv_search(value, SV("=?")) == SIZE_MAX && !sv_has_8bit(value))
+	if (sv_find(value, '\n') == SIZE_MAX && sv_search(value, SV("=?")) == SIZE_MAX &&
+	    !sv_has_8bit(value))
 		return holds_ascii(value, needle);
 	header_unfold(value, &line);
 	charset_decode_words(buf_sv(&line), &text);
@@ -126,15 +130,17 @@ static struct fault read_block(struct file_search *x, uint64_t offset, uint64_t 
 	if (!buf_reserve(&x->block, want))
 		return fault(FAULT_LIMIT, "header block too large");
 	while (!f.kind && got && x->block.len < want) {
-		f = message_read(x->reader, offset + x->block.len, x->block.p + x->block.len, want - x->block.len, &got);
+		f = message_read(x->reader, offset + x->block.len, x->block.p + x->block.len,
+				 want - x->block.len, &got);
 		x->block.len += f.kind ? 0 : got;
 	}
 	return f;
 }
 
-/* charset_of - the charset parameter of a part, from its header (the part table has none). In the arena. */
-static struct fault charset_of(struct file_search *x, const struct mime_part *part, struct arena *arena,
-                               struct sv *charset)
+/* charset_of - the charset parameter of a part, from its header (the part table has none). In the
+ * arena. */
+static struct fault charset_of(struct file_search *x, const struct mime_part *part,
+			       struct arena *arena, struct sv *charset)
 {
 	struct fault f = read_block(x, part->header_offset, part->header_len);
 	struct sv rest = buf_sv(&x->block);
@@ -146,7 +152,8 @@ static struct fault charset_of(struct file_search *x, const struct mime_part *pa
 		struct header_content content;
 		const struct header_param *param;
 
-		if (colon == SIZE_MAX || !sv_eq_nocase(sv_trim(sv_sub(field, 0, colon)), SV("Content-Type")))
+		if (colon == SIZE_MAX ||
+		    !sv_eq_nocase(sv_trim(sv_sub(field, 0, colon)), SV("Content-Type")))
 			continue;
 		if (header_parse_content(arena, sv_sub(field, colon + 1, SIZE_MAX), &content)) {
 			param = header_param(&content, SV("charset"));
@@ -158,7 +165,8 @@ static struct fault charset_of(struct file_search *x, const struct mime_part *pa
 	return f;
 }
 
-/* take_text - fold what was decoded and look for the needle; the end is kept, for a needle that lies across two reads. */
+/* take_text - fold what was decoded and look for the needle; the end is kept, for a needle that
+ * lies across two reads. */
 static bool take_text(struct file_search *x, struct sv needle)
 {
 	utf8_casemap(buf_sv(&x->utf8), &x->folded);
@@ -170,7 +178,8 @@ static bool take_text(struct file_search *x, struct sv needle)
 	return false;
 }
 
-static struct fault text_part(struct file_search *x, const struct mime_part *part, struct sv needle, bool *found)
+static struct fault text_part(struct file_search *x, const struct mime_part *part, struct sv needle,
+			      bool *found)
 {
 	struct arena arena;
 	struct charset_converter *converter;
@@ -190,7 +199,8 @@ static struct fault text_part(struct file_search *x, const struct mime_part *par
 		uint64_t left = part->body_len - done;
 		size_t got = 0;
 
-		f = message_read(x->reader, part->body_offset + done, raw, left < READ_SIZE ? (size_t)left : READ_SIZE, &got);
+		f = message_read(x->reader, part->body_offset + done, raw,
+				 left < READ_SIZE ? (size_t)left : READ_SIZE, &got);
 		if (f.kind || !got)
 			break;
 		done += got;
@@ -212,9 +222,10 @@ static struct fault text_part(struct file_search *x, const struct mime_part *par
 	return f;
 }
 
-/* body_holds - every text part, decoded, and the headers of messages inside. With header: the message's own, too. */
-static struct fault body_holds(struct file_search *x, const struct mime_message *parsed, struct sv needle, bool with_header,
-                               bool *found)
+/* body_holds - every text part, decoded, and the headers of messages inside. With header: the
+ * message's own, too. */
+static struct fault body_holds(struct file_search *x, const struct mime_message *parsed,
+			       struct sv needle, bool with_header, bool *found)
 {
 	struct fault f = FAULT_OK;
 	struct mime_part part;
@@ -235,8 +246,8 @@ static struct fault body_holds(struct file_search *x, const struct mime_message 
 	return f;
 }
 
-static struct fault answer(struct file_search *x, const struct search_key *key, const struct mime_message *parsed,
-                           enum truth *out)
+static struct fault answer(struct file_search *x, const struct search_key *key,
+			   const struct mime_message *parsed, enum truth *out)
 {
 	bool found = false;
 	struct fault f;
@@ -252,13 +263,19 @@ static struct fault answer(struct file_search *x, const struct search_key *key, 
 }
 
 struct fault search_file(const struct search *s, const struct message_row *row, bool is_recent,
-                         const struct mime_message *parsed, struct message_reader *reader, enum truth *result)
+			 const struct mime_message *parsed, struct message_reader *reader,
+			 enum truth *result)
 {
 	enum truth *answers = xmalloc(s->count * sizeof(*answers));
-	struct search_message m = { .row = row, .parsed = parsed, .is_recent = is_recent, .answers = answers };
+	struct search_message m = {
+		.row = row, .parsed = parsed, .is_recent = is_recent, .answers = answers
+	};
 	struct file_search x = {
-		.reader = reader, .block = { .max = HEADER_READ_MAX }, .decoded = { .max = 4 * READ_SIZE },
-		.utf8 = { .max = 16 * READ_SIZE }, .folded = { .max = TEXT_MAX },
+		.reader = reader,
+		.block = { .max = HEADER_READ_MAX },
+		.decoded = { .max = 4 * READ_SIZE },
+		.utf8 = { .max = 16 * READ_SIZE },
+		.folded = { .max = TEXT_MAX },
 	};
 	struct fault f = FAULT_OK;
 

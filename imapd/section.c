@@ -24,7 +24,8 @@ static bool read_path(struct sv *spec, struct section *out)
 	uint64_t n;
 
 	while (spec->len && ascii_is_digit(*spec->p)) {
-		if (out->path_len == ARRAY_LEN(out->path) || !read_number(spec, UINT32_MAX, &n) || !n)
+		if (out->path_len == ARRAY_LEN(out->path) || !read_number(spec, UINT32_MAX, &n) ||
+		    !n)
 			return false;
 		out->path[out->path_len++] = (uint32_t)n;
 		if (!spec->len)
@@ -73,7 +74,8 @@ static bool read_partial(struct sv text, struct section *out)
 	if (!read_number(&text, UINT64_MAX / 2, &out->from) || !text.len || *text.p != '.')
 		return false;
 	sv_skip(&text, 1);
-	return read_number(&text, UINT64_MAX / 2, &out->count) && out->count && sv_eq(text, SV(">"));
+	return read_number(&text, UINT64_MAX / 2, &out->count) && out->count &&
+	       sv_eq(text, SV(">"));
 }
 
 static bool read_fields(struct args *args, struct arena *arena, struct section *out)
@@ -88,7 +90,8 @@ static bool read_fields(struct args *args, struct arena *arena, struct section *
 		return false;
 	out->names = names;
 	while (!args_end(&list)) {
-		if (out->name_count == SECTION_FIELDS_MAX || !args_astring(&list, &names[out->name_count]))
+		if (out->name_count == SECTION_FIELDS_MAX ||
+		    !args_astring(&list, &names[out->name_count]))
 			return false;
 		if (!names[out->name_count++].len)
 			return false;
@@ -140,7 +143,8 @@ bool section_read(struct args *args, struct arena *arena, struct section *out)
 	if (!read_path(&walk, out) || !read_what(walk, out))
 		return false;
 	if (out->fields) {
-		if (end != SIZE_MAX || !read_fields(args, arena, out) || !args_glued(args, &rest) || *rest.p != ']')
+		if (end != SIZE_MAX || !read_fields(args, arena, out) || !args_glued(args, &rest) ||
+		    *rest.p != ']')
 			return false;
 		sv_skip(&rest, 1);
 	} else {
@@ -187,12 +191,13 @@ static void cut(const struct section *s, uint64_t *offset, uint64_t *len)
 		*len = s->count;
 }
 
-struct section_place section_find(const struct section *s, const struct mime_message *parsed, uint64_t size,
-                                  struct buf *text)
+struct section_place section_find(const struct section *s, const struct mime_message *parsed,
+				  uint64_t size, struct buf *text)
 {
 	struct section_place at = { .source = SECTION_SLICE, .len = size };
 
-	if (section_needs_parse(s) && !mime_section(parsed, s->path, s->path_len, s->what, &at.offset, &at.len))
+	if (section_needs_parse(s) &&
+	    !mime_section(parsed, s->path, s->path_len, s->what, &at.offset, &at.len))
 		return (struct section_place){ .source = SECTION_NIL };
 	if (!s->fields) {
 		cut(s, &at.offset, &at.len);
@@ -234,23 +239,27 @@ bool section_filter(const struct section *s, struct sv header, struct buf *out)
 
 	while (header.len && fits) {
 		struct sv line = take_line(&header);
-		bool is_empty = line.p[0] == '\n' || (line.len > 1 && line.p[0] == '\r' && line.p[1] == '\n');
+		bool is_empty = line.p[0] == '\n' ||
+				(line.len > 1 && line.p[0] == '\r' && line.p[1] == '\n');
 
 		if (is_empty)
 			break;
 		if (line.p[0] != ' ' && line.p[0] != '\t') {
-			/* RFC 5322 §4.5: blanks before the colon are in the wild. A line without a colon is no field. */
+			/* RFC 5322 §4.5: blanks before the colon are in the wild. A line without a
+			 * colon is no field. */
 			size_t colon = sv_find(line, ':');
 			bool is_field = colon != SIZE_MAX && colon > 0;
 
-			is_wanted = is_field && is_named(s, sv_trim(sv_sub(line, 0, colon))) == (s->fields == FIELDS_ONLY);
+			is_wanted = is_field && is_named(s, sv_trim(sv_sub(line, 0, colon))) ==
+							(s->fields == FIELDS_ONLY);
 			if (!is_field)
 				is_wanted = s->fields == FIELDS_NOT;
 		}
 		if (is_wanted)
 			fits = buf_append(out, line);
 	}
-	if (out->len > start && out->p[out->len - 1] != '\n')   /* the message ended in the middle of its header */
+	if (out->len > start &&
+	    out->p[out->len - 1] != '\n') /* the message ended in the middle of its header */
 		fits = fits && buf_append(out, SV("\r\n"));
 	fits = fits && buf_append(out, SV("\r\n"));
 	if (fits && s->has_partial) {

@@ -1,5 +1,5 @@
-/* imapd/section.h - sections of a message: BODY[1.2.HEADER.FIELDS (From)]<0.100> (RFC 3501 §6.4.5), from the words of the
- * client to octets. Pure: what must be read from the file is only named. */
+/* imapd/section.h - sections of a message: BODY[1.2.HEADER.FIELDS (From)]<0.100> (RFC 3501 §6.4.5),
+ * from the words of the client to octets. Pure: what must be read from the file is only named. */
 #ifndef IMAPD_SECTION_H
 #define IMAPD_SECTION_H
 
@@ -16,7 +16,8 @@ struct section {
 	uint32_t path[MIME_DEPTH_MAX];
 	size_t path_len;
 	enum mime_section what;
-	enum section_fields fields;     /* HEADER.FIELDS, HEADER.FIELDS.NOT: `what` is MIME_SECTION_HEADER */
+	enum section_fields
+		fields; /* HEADER.FIELDS, HEADER.FIELDS.NOT: `what` is MIME_SECTION_HEADER */
 	const struct sv *names;
 	size_t name_count;
 	bool is_peek;                   /* leaves \Seen alone */
@@ -26,18 +27,19 @@ struct section {
 };
 
 /**
- * section_read - the arguments are at a word that starts with BODY[ or BODY.PEEK[; read it to the end of its partial.
- * False: not such a section (BAD), or the arena is full.
+ * section_read - the arguments are at a word that starts with BODY[ or BODY.PEEK[; read it to the
+ * end of its partial. False: not such a section (BAD), or the arena is full.
  */
 bool section_read(struct args *args, struct arena *arena, struct section *out);
-/** section_named - RFC822, RFC822.HEADER, RFC822.TEXT: the same sections under their old names. False: none of these. */
+/** section_named - RFC822, RFC822.HEADER, RFC822.TEXT: the same sections under their old names.
+ * False: none of these. */
 bool section_named(struct sv word, struct section *out);
 
 enum section_source {
-	SECTION_NIL = 0,        /* there is no such part */
-	SECTION_OCTETS,         /* in `text` */
-	SECTION_SLICE,          /* octets offset, len of the wire form; the partial is cut already */
-	SECTION_HEADER,         /* read offset, len of the wire form, then section_filter() */
+	SECTION_NIL = 0, /* there is no such part */
+	SECTION_OCTETS,  /* in `text` */
+	SECTION_SLICE,   /* octets offset, len of the wire form; the partial is cut already */
+	SECTION_HEADER,  /* read offset, len of the wire form, then section_filter() */
 };
 struct section_place {
 	enum section_source source;
@@ -45,11 +47,12 @@ struct section_place {
 };
 /** section_needs_parse - can it be found without the parsed message? */
 bool section_needs_parse(const struct section *s);
-/** section_find - where its octets are. @parsed: NULL only if !section_needs_parse(). @text: gets SECTION_OCTETS. */
-struct section_place section_find(const struct section *s, const struct mime_message *parsed, uint64_t size,
-                                  struct buf *text);
-/** section_filter - the chosen fields of a header block and an empty line (RFC 3501 §6.4.5), cut to the partial. False
- *  when out's max would be passed. */
+/** section_find - where its octets are. @parsed: NULL only if !section_needs_parse(). @text: gets
+ * SECTION_OCTETS. */
+struct section_place section_find(const struct section *s, const struct mime_message *parsed,
+				  uint64_t size, struct buf *text);
+/** section_filter - the chosen fields of a header block and an empty line (RFC 3501 §6.4.5), cut to
+ * the partial. False when out's max would be passed. */
 bool section_filter(const struct section *s, struct sv header, struct buf *out);
 
 #endif

@@ -15,8 +15,9 @@
 #define INPUT_IDLE_MAX (8u << 10)
 #define LINE_MAX_OCTETS 1024            /* DONE */
 #define TOKENS_MAX 16384
+#define PIECE ((size_t)256 << 10)       /* of output, for the stream's bounded queue */
 #define RETRY_MS 50
-#define DROP_FACTOR 4                   /* an unasked-for literal larger than this many limits ends the session */
+#define DROP_FACTOR 4 /* an unasked-for literal larger than this many limits ends the session */
 
 enum session_state {
 	SESSION_OPENING = 0,    /* the account is being opened; the door still has the stream */
@@ -29,7 +30,8 @@ enum session_state {
 enum session_wait {
 	WAIT_COMMAND = 0,       /* the client's next command, or the rest of one */
 	WAIT_JOB,
-	WAIT_ROOM,              /* for the client to read its output */
+	WAIT_ROOM,              /* for the client to read its output: the next step */
+	WAIT_DRAIN,             /* likewise: the rest of this step's output */
 	WAIT_LINE,              /* IDLE */
 };
 
@@ -46,6 +48,7 @@ struct session {
 	struct room room;
 	struct command *command;        /* that runs, or whose literal streams in */
 	struct buf octets;              /* a piece of a literal, for a job */
+	size_t written;                 /* of the step's output */
 	struct timer retry;
 	struct fault opened;
 	enum step step;
@@ -55,7 +58,11 @@ struct session {
 	bool is_watching;
 	bool is_last;                   /* end behind the running command */
 	bool is_told;                   /* BYE was said */
-	enum { JOB_STEP = 0, JOB_OPEN, JOB_LEAVE } what;        /* is done by the job; set before it runs */
+	enum {
+		JOB_STEP = 0,
+		JOB_OPEN,
+		JOB_LEAVE
+	} what; /* is done by the job; set before it runs */
 	unsigned bad;
 	uint64_t commands, began_ms;
 	const char *reason;             /* of its end */
@@ -127,9 +134,11 @@ static void closing(struct session *s, const char *reason)
 	s->reason = reason;
 	if (s->stream) {
 		stream_octets(s->stream, &in, &out);
-		event_emit(&s->log, EVENT_SESSION_CLOSE, KV_Z("protocol", "imap"), KV_SV("user", s->room.account),
-		           KV_Z("reason", reason), KV_U64("commands", s->commands), KV_U64("in_octets", in),
-		           KV_U64("out_octets", out), KV_U64("took_ms", loop_now_ms(s->house->loop) - s->began_ms));
+		event_emit(&s->log, EVENT_SESSION_CLOSE, KV_Z("protocol", "imap"),
+			   KV_SV("user", s->room.account), KV_Z("reason", reason),
+			   KV_U64("commands", s->commands), KV_U64("in_octets", in),
+			   KV_U64("out_octets", out),
+			   KV_U64("took_ms", loop_now_ms(s->house->loop) - s->began_ms));
 		stream_close(&s->stream, true);
 	}
 	session_enter(s, SESSION_CLOSING);
@@ -150,7 +159,8 @@ static struct fault open_account(struct session *s)
 {
 	struct directory_account account;
 	struct quota quota = { .bytes = s->conf->store.quota };
-	struct fault f = directory_account_get(s->house->directory, identity_address(s->identity), &account);
+	struct fault f =
+		directory_account_get(s->house->directory, identity_address(s->identity), &account);
 
 	if (!f.kind) {
 		if (account.quota_bytes)
@@ -188,7 +198,8 @@ static void job_done(struct work *w, bool is_cancelled)
 
 	s->wait = WAIT_COMMAND;
 	if (s->what == JOB_LEAVE || is_cancelled) {
-		if (is_cancelled) {             /* the process ends: nobody else is served by this loop any more */
+		if (is_cancelled) { /* the process ends: nobody else is served by this loop any more
+				     */
 			unwatch(s);
 			leave(s);
 			if (s->stream)
@@ -227,7 +238,8 @@ static void submit(struct session *s)
 
 	if (!f.kind)
 		return;
-	if (f.kind == FAULT_BUSY)       /* the pool's queue is full: the client waits, as everybody does */
+	if (f.kind ==
+	    FAULT_BUSY) /* the pool's queue is full: the client waits, as everybody does */
 		timer_start_ms(&s->retry, RETRY_MS);
 	else
 		job_done(&s->job, true);
@@ -269,8 +281,8 @@ void session_door_gone(struct session_house *house, struct door *door)
 	}
 }
 
-/* make_place - security: a user's oldest silent session goes when there are too many; the new one, which somebody sits
- * in front of, is let in. */
+/* make_place - security: a user's oldest silent session goes when there are too many; the new one,
+ * which somebody sits in front of, is let in. */
 static void make_place(struct session *newcomer)
 {
 	const struct conf_limits *limits = &newcomer->conf->limits;
@@ -279,7 +291,8 @@ static void make_place(struct session *newcomer)
 	uint64_t all = 0, here = 0;
 
 	for (struct session *s = newcomer->house->sessions; s; s = s->next) {
-		if (s == newcomer || !s->stream || s->is_last || !sv_eq(s->room.account, newcomer->room.account))
+		if (s == newcomer || !s->stream || s->is_last ||
+		    !sv_eq(s->room.account, newcomer->room.account))
 			continue;
 		bool is_here = netaddr_eq_ip(stream_peer(s->stream), peer);
 
@@ -287,7 +300,8 @@ static void make_place(struct session *newcomer)
 		here += is_here;
 		if (!silent || stream_idle_ms(s->stream) > stream_idle_ms(silent->stream))
 			silent = s;
-		if (is_here && (!silent_here || stream_idle_ms(s->stream) > stream_idle_ms(silent_here->stream)))
+		if (is_here && (!silent_here ||
+				stream_idle_ms(s->stream) > stream_idle_ms(silent_here->stream)))
 			silent_here = s;
 	}
 	if (here >= limits->sessions_per_user_address)
@@ -295,7 +309,9 @@ static void make_place(struct session *newcomer)
 	else if (all < limits->sessions_per_user)
 		return;
 	if (silent)
-		bye(silent, "[UNAVAILABLE] Too many sessions of this user; this one was silent for longest", "evicted");
+		bye(silent,
+		    "[UNAVAILABLE] Too many sessions of this user; this one was silent for longest",
+		    "evicted");
 }
 
 static const struct stream_events session_events;
@@ -319,8 +335,12 @@ static void opened(struct session *s)
 	const struct conf_imap *imap = &s->conf->imap;
 
 	s->grammar.limits = (struct grammar_limits){
-		.line = imap->line, .literal = imap->literal, .literal_nonsync = imap->literal, .literals = imap->command,
-		.depth = imap->list_depth, .tokens = TOKENS_MAX,
+		.line = imap->line,
+		.literal = imap->literal,
+		.literal_nonsync = imap->literal,
+		.literals = imap->command,
+		.depth = imap->list_depth,
+		.tokens = TOKENS_MAX,
 	};
 	grammar_next(&s->grammar);
 	stream_set_events(s->stream, &session_events, s);
@@ -328,13 +348,15 @@ static void opened(struct session *s)
 	listener_logged_in(s->stream);
 	make_place(s);
 	session_enter(s, SESSION_AUTH);
-	/* RFC 3501 §6.2.3: the new capabilities come with the answer, which saves every client a round trip. */
+	/* RFC 3501 §6.2.3: the new capabilities come with the answer, which saves every client a
+	 * round trip. */
 	struct capability_context context = { .on = s->room.on, .is_logged_in = true };
 	struct writer w;
 
 	writer_init(&w, INPUT_MAX);
 	capability_write(&w, &context);
-	stream_writef(s->stream, "%.*s OK [%.*s] Logged in\r\n", SV_FMT(from.tag), SV_FMT(buf_sv(&w.buf)));
+	stream_writef(s->stream, "%.*s OK [%.*s] Logged in\r\n", SV_FMT(from.tag),
+		      SV_FMT(buf_sv(&w.buf)));
 	writer_done(&w);
 	free((char *)from.tag.p);
 	stream_resume(s->stream);
@@ -391,6 +413,36 @@ static void literal_decided(struct session *s)
 	stream_resume(s->stream);
 }
 
+/* write_out - the step's output. A single response may be larger than what a stream queues (SEARCH in a mailbox of
+ * a million): then it goes in pieces, as the client reads. False: not all of it yet, or the session has ended. */
+static bool write_out(struct session *s)
+{
+	struct buf *out = &s->command->out.buf;
+
+	if (out->len <= PIECE) {
+		if (!out->len || stream_write_buf(s->stream, out))
+			return true;
+		closing(s, "output-overflow");
+		return false;
+	}
+	while (s->written < out->len) {
+		struct sv piece = sv_sub(buf_sv(out), s->written, PIECE);
+
+		if (!stream_has_room(s->stream)) {
+			s->wait = WAIT_DRAIN;
+			return false;
+		}
+		if (!stream_write(s->stream, piece)) {
+			closing(s, "output-overflow");
+			return false;
+		}
+		s->written += piece.len;
+	}
+	s->written = 0;
+	buf_done(out);
+	return true;
+}
+
 /* stepped - a step is done: write what it put out, then do what it wants. */
 static void stepped(struct session *s)
 {
@@ -401,10 +453,9 @@ static void stepped(struct session *s)
 		closing(s, "output-too-large");
 		return;
 	}
-	if (c->out.buf.len && !stream_write_buf(s->stream, &c->out.buf)) {
-		closing(s, "output-overflow");
+	if (!write_out(s))
 		return;
-	}
+	s->wait = WAIT_COMMAND;
 	switch (s->step) {
 	case STEP_DONE:
 		if (c->wake == WAKE_LITERAL)    /* refused before it was sent */
@@ -489,7 +540,8 @@ static bool refuse(struct session *s, const char *word, const char *text)
 	return false;
 }
 
-/* find_spec - the command that the tokens name, and where its arguments begin. NULL: *text says what is wrong. */
+/* find_spec - the command that the tokens name, and where its arguments begin. NULL: *text says
+ * what is wrong. */
 static const struct command_spec *find_spec(struct session *s, uint32_t *first, const char **text)
 {
 	const struct command_spec *spec;
@@ -522,11 +574,13 @@ static const struct command_spec *find_spec(struct session *s, uint32_t *first, 
 	return spec;
 }
 
-static struct command *command_new(struct session *s, const struct command_spec *spec, uint32_t first)
+static struct command *command_new(struct session *s, const struct command_spec *spec,
+				   uint32_t first)
 {
 	struct command *c = xmalloc(sizeof(*c));
 
-	command_init(c, spec, grammar_tag(&s->grammar), args_from(&s->grammar, first), &s->room, &s->log);
+	command_init(c, spec, grammar_tag(&s->grammar), args_from(&s->grammar, first), &s->room,
+		     &s->log);
 	s->command = c;
 	return c;
 }
@@ -644,8 +698,9 @@ static void on_input(struct stream *stream, void *user)
 			break;
 		enum grammar_event event = grammar_feed(&s->grammar, &in);
 
-		/* Octets of a literal are borrowed from the input: they are used before they are taken off. What runs a
-		 * job pauses the stream; nothing is read behind it until the command is done. */
+		/* Octets of a literal are borrowed from the input: they are used before they are
+		 * taken off. What runs a job pauses the stream; nothing is read behind it until the
+		 * command is done. */
 		if (event == GRAMMAR_OCTETS) {
 			bool goes_on = handle(s, event);
 
@@ -668,6 +723,8 @@ static void on_writable(struct stream *stream, void *user)
 	(void)stream;
 	if (s->wait == WAIT_ROOM)
 		go_on(s);
+	else if (s->wait == WAIT_DRAIN)
+		stepped(s);
 }
 
 static void on_end(struct stream *stream, enum stream_end why, void *user)

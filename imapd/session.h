@@ -1,9 +1,10 @@
-/* imapd/session.h - an IMAP session after login: it reads commands one at a time, has them run as jobs, and writes what they
- * put out; commands that wait behind are kept by the stream, whose input is bounded.
+/* imapd/session.h - an IMAP session after login: it reads commands one at a time, has them run as
+ * jobs, and writes what they put out; commands that wait behind are kept by the stream, whose input
+ * is bounded.
  *
- * Who may touch what: the loop owns the session, the stream and the parser; while a job runs, the command and the
- * room are the job's. session_enter() alone sets a state. A session is freed when its last job is done.
- * Loop thread only. */
+ * Who may touch what: the loop owns the session, the stream and the parser; while a job runs, the
+ * command and the room are the job's. session_enter() alone sets a state. A session is freed when
+ * its last job is done. Loop thread only. */
 #ifndef IMAPD_SESSION_H
 #define IMAPD_SESSION_H
 
@@ -28,13 +29,16 @@ struct session_house {
 	void *user;
 };
 
-/** session_begin - somebody logged in: open their account in a job, then take over from the door. Takes the identity. */
+/** session_begin - somebody logged in: open their account in a job, then take over from the door.
+ * Takes the identity. */
 void session_begin(struct session_house *house, struct door *door, struct auth_identity *identity);
 /** session_door_gone - the door of a session that still opens its account has closed. */
 void session_door_gone(struct session_house *house, struct door *door);
-/** session_notice - something may have changed in the account of the session that this tag names. */
+/** session_notice - something may have changed in the account of the session that this tag names.
+ */
 void session_notice(struct session_house *house, void *tag);
-/** session_stop_all - say BYE to everybody who is not in the middle of a command; the others end behind it. */
+/** session_stop_all - say BYE to everybody who is not in the middle of a command; the others end
+ * behind it. */
 void session_stop_all(struct session_house *house);
 
 #endif

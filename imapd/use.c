@@ -9,9 +9,9 @@ static const struct {
 	uint32_t bit;
 	const char *name;
 } uses[] = {
-	{ USE_DRAFTS, "\\Drafts" }, { USE_SENT, "\\Sent" }, { USE_JUNK, "\\Junk" }, { USE_TRASH, "\\Trash" },
-	{ USE_ARCHIVE, "\\Archive" }, { USE_FLAGGED, "\\Flagged" }, { USE_ALL, "\\All" },
-	{ USE_IMPORTANT, "\\Important" },
+	{ USE_DRAFTS, "\\Drafts" }, { USE_SENT, "\\Sent" },           { USE_JUNK, "\\Junk" },
+	{ USE_TRASH, "\\Trash" },   { USE_ARCHIVE, "\\Archive" },     { USE_FLAGGED, "\\Flagged" },
+	{ USE_ALL, "\\All" },       { USE_IMPORTANT, "\\Important" },
 };
 
 uint32_t use_find(struct sv name)

@@ -47,14 +47,17 @@ bool view_lose(struct view *v, uint32_t uid)
 	return true;
 }
 
-size_t view_expunge(struct view *v, size_t max, void (*fn)(void *arg, uint32_t seq, uint32_t uid), void *arg)
+size_t view_expunge(struct view *v, size_t max, void (*fn)(void *arg, uint32_t seq, uint32_t uid),
+		    void *arg)
 {
 	size_t done = 0;
 
 	/* Highest first, so that no number told here moves another one told here. */
 	while (done < max && v->gone.count) {
 		struct uid_range r = v->gone.ranges[v->gone.count - 1];
-		uint32_t first = r.last - r.first >= max - done ? r.last - (uint32_t)(max - done) + 1 : r.first;
+		uint32_t first = r.last - r.first >= max - done
+					 ? r.last - (uint32_t)(max - done) + 1
+					 : r.first;
 		uint32_t seq = uidset_rank(&v->uids, r.last);
 
 		for (uint32_t uid = r.last;; uid--, seq--) {
@@ -170,7 +173,8 @@ void uidset_intersect(const struct uidset *a, const struct uidset *b, struct uid
 
 	while (i < a->count && k < b->count) {
 		struct uid_range x = a->ranges[i], y = b->ranges[k];
-		uint32_t first = x.first > y.first ? x.first : y.first, last = x.last < y.last ? x.last : y.last;
+		uint32_t first = x.first > y.first ? x.first : y.first,
+			 last = x.last < y.last ? x.last : y.last;
 
 		if (first <= last)
 			uidset_add(out, first, last);
@@ -201,13 +205,15 @@ static void numbers_to_uids(const struct view *v, const struct uidset *numbers, 
 			}
 			uint64_t end = last < before + size ? last : before + size;
 
-			uidset_add(out, r.first + (uint32_t)(first - before - 1), r.first + (uint32_t)(end - before - 1));
+			uidset_add(out, r.first + (uint32_t)(first - before - 1),
+				   r.first + (uint32_t)(end - before - 1));
 			first = end + 1;
 		}
 	}
 }
 
-enum set_result view_resolve(const struct view *v, struct sv text, enum set_kind kind, struct uidset *out)
+enum set_result view_resolve(const struct view *v, struct sv text, enum set_kind kind,
+			     struct uidset *out)
 {
 	uint32_t highest = kind == SET_UIDS ? view_highest(v) : v->count;
 	struct uidset asked = { .max_ranges = SET_RANGES_MAX };
@@ -215,13 +221,15 @@ enum set_result view_resolve(const struct view *v, struct sv text, enum set_kind
 	struct set_item item;
 
 	while (text.len && result == SET_OK) {
-		/* In an empty mailbox `*` is nothing: 1 keeps the syntax check going and finds no member. */
+		/* In an empty mailbox `*` is nothing: 1 keeps the syntax check going and finds no
+		 * member. */
 		if (!read_item(&text, highest ? highest : 1, &item))
 			result = SET_BAD;
 		else if (kind == SET_NUMBERS && item.last > v->count && !item.has_star)
 			result = SET_BAD;
 		else if (item.has_star && item.last > highest && highest)
-			item.first = item.last = highest;       /* n:* beyond the end is the last one (RFC 3501 §6.4.8) */
+			item.first = item.last =
+				highest; /* n:* beyond the end is the last one (RFC 3501 §6.4.8) */
 		if (result == SET_OK && !uidset_add(&asked, item.first, item.last))
 			result = SET_LIMIT;
 	}

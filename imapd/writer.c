@@ -6,7 +6,7 @@
 
 #include "common/banned.h"
 
-#define QUOTED_MAX 1024         /* longer strings go as literals: nothing to escape, nothing to scan */
+#define QUOTED_MAX 1024 /* longer strings go as literals: nothing to escape, nothing to scan */
 #define MUTF7_MAX 4096
 
 void writer_init(struct writer *w, size_t max)
@@ -147,20 +147,33 @@ struct answer answer_for(enum fault_kind kind)
 	switch (kind) {         /* no default: the compiler names the fault we forgot */
 	case FAULT_NONE:        return (struct answer){ "OK", NULL, "Done" };
 	case FAULT_NOT_FOUND:   return (struct answer){ "NO", "NONEXISTENT", "No such mailbox" };
-	case FAULT_EXISTS:      return (struct answer){ "NO", "ALREADYEXISTS", "It exists already" };
+	case FAULT_EXISTS:
+		return (struct answer){ "NO", "ALREADYEXISTS", "It exists already" };
 	case FAULT_DENIED:      return (struct answer){ "NO", "NOPERM", "Not allowed" };
-	case FAULT_AUTH:        return (struct answer){ "NO", "AUTHENTICATIONFAILED", "Authentication failed" };
-	case FAULT_INVALID:     return (struct answer){ "NO", "CANNOT", "Not possible with this name or value" };
-	case FAULT_LIMIT:       return (struct answer){ "NO", "LIMIT", "A limit does not allow this" };
-	case FAULT_QUOTA:       return (struct answer){ "NO", "OVERQUOTA", "The account's storage is used up" };
-	case FAULT_BUSY:        return (struct answer){ "NO", "INUSE", "Busy, try again in a moment" };
-	case FAULT_IN_USE:      return (struct answer){ "NO", "INUSE", "In use by another session" };
-	case FAULT_NO_SPACE:    return (struct answer){ "NO", "UNAVAILABLE", "The server's disk is full, try again later" };
-	case FAULT_GONE:        return (struct answer){ "NO", "EXPUNGEISSUED", "It was removed meanwhile" };
-	case FAULT_CORRUPT:     return (struct answer){ "NO", "SERVERBUG", "A stored message is damaged" };
+	case FAULT_AUTH:
+		return (struct answer){ "NO", "AUTHENTICATIONFAILED", "Authentication failed" };
+	case FAULT_INVALID:
+		return (struct answer){ "NO", "CANNOT", "Not possible with this name or value" };
+	case FAULT_LIMIT:
+		return (struct answer){ "NO", "LIMIT", "A limit does not allow this" };
+	case FAULT_QUOTA:
+		return (struct answer){ "NO", "OVERQUOTA", "The account's storage is used up" };
+	case FAULT_BUSY:
+		return (struct answer){ "NO", "INUSE", "Busy, try again in a moment" };
+	case FAULT_IN_USE:
+		return (struct answer){ "NO", "INUSE", "In use by another session" };
+	case FAULT_NO_SPACE:
+		return (struct answer){ "NO", "UNAVAILABLE",
+					"The server's disk is full, try again later" };
+	case FAULT_GONE:
+		return (struct answer){ "NO", "EXPUNGEISSUED", "It was removed meanwhile" };
+	case FAULT_CORRUPT:
+		return (struct answer){ "NO", "SERVERBUG", "A stored message is damaged" };
 	case FAULT_UNSUPPORTED: return (struct answer){ "NO", "CANNOT", "Not supported" };
-	case FAULT_UNAVAILABLE: return (struct answer){ "NO", "UNAVAILABLE", "Temporarily not available" };
-	case FAULT_INTERNAL:    return (struct answer){ "NO", "UNAVAILABLE", "Internal error, try again later" };
+	case FAULT_UNAVAILABLE:
+		return (struct answer){ "NO", "UNAVAILABLE", "Temporarily not available" };
+	case FAULT_INTERNAL:
+		return (struct answer){ "NO", "UNAVAILABLE", "Internal error, try again later" };
 	}
 	BUG("fault %d", (int)kind);
 }

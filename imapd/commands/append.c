@@ -1,5 +1,6 @@
-/* imapd/commands/append.c - APPEND (RFC 3501 §6.3.11, RFC 7888, RFC 4315 §3): the message streams from the connection to
- * the store, a bounded piece at a time. What can be refused is refused before the client sends it. */
+/* imapd/commands/append.c - APPEND (RFC 3501 §6.3.11, RFC 7888, RFC 4315 §3): the message streams
+ * from the connection to the store, a bounded piece at a time. What can be refused is refused
+ * before the client sends it. */
 #include "common/date.h"
 #include "common/events.h"
 #include "imapd/command.h"
@@ -62,8 +63,11 @@ static bool read_arguments(struct command *c, struct append *x)
 		}
 	}
 	if (!args_end(&c->args)) {
-		if (!args_string(&c->args, &text) || !date_parse_imap(text, &date) || !args_end(&c->args)) {
-			command_bad(c, "A date-time such as \"17-Jul-1996 02:44:25 -0700\" was expected");
+		if (!args_string(&c->args, &text) || !date_parse_imap(text, &date) ||
+		    !args_end(&c->args)) {
+			command_bad(
+				c,
+				"A date-time such as \"17-Jul-1996 02:44:25 -0700\" was expected");
 			return false;
 		}
 		x->has_date = true;
@@ -87,8 +91,9 @@ static bool check_room(struct command *c, uint64_t size)
 		return false;
 	}
 	f = maildir_user_quota(c->room->user, &usage);
-	if (!f.kind && ((usage.bytes_max && (usage.bytes >= usage.bytes_max || size > usage.bytes_max - usage.bytes)) ||
-	                (usage.messages_max && usage.messages >= usage.messages_max)))
+	if (!f.kind && ((usage.bytes_max && (usage.bytes >= usage.bytes_max ||
+					     size > usage.bytes_max - usage.bytes)) ||
+			(usage.messages_max && usage.messages >= usage.messages_max)))
 		f = fault(FAULT_QUOTA, "APPEND would pass the quota");
 	if (f.kind)
 		command_fault(c, f);
@@ -136,7 +141,8 @@ static enum step take_octets(struct command *c)
 	struct append *x = c->state;
 	struct fault f = FAULT_OK;
 
-	/* After a fault the rest is read and forgotten: the client's place in the conversation must not be lost. */
+	/* After a fault the rest is read and forgotten: the client's place in the conversation must
+	 * not be lost. */
 	if (x->refusal.word)
 		return STEP_WAIT;
 	if (memchr(c->octets.p, 0, c->octets.len))
@@ -173,8 +179,12 @@ static enum step finish(struct command *c)
 		return command_no(c, "CANNOT", "The message has NUL octets");
 	struct fault f = incoming_finish(x->message);
 	struct append_item item = {
-		.message = x->message, .flags = x->flags.flags, .keywords = x->flags.keywords,
-		.keyword_count = x->flags.keyword_count, .has_internaldate = x->has_date, .internaldate = x->date,
+		.message = x->message,
+		.flags = x->flags.flags,
+		.keywords = x->flags.keywords,
+		.keyword_count = x->flags.keyword_count,
+		.has_internaldate = x->has_date,
+		.internaldate = x->date,
 	};
 
 	if (!f.kind)
@@ -182,8 +192,8 @@ static enum step finish(struct command *c)
 	if (f.kind)
 		return command_fault(c, f);
 	x->message = NULL;              /* consumed */
-	event_emit(c->log, EVENT_MESSAGE_APPEND, KV_SV("user", c->room->account), KV_SV("mailbox", x->name),
-	           KV_U64("uid", item.uid), KV_U64("size", x->size));
+	event_emit(c->log, EVENT_MESSAGE_APPEND, KV_SV("user", c->room->account),
+		   KV_SV("mailbox", x->name), KV_U64("uid", item.uid), KV_U64("size", x->size));
 	if (capability_has(c->room->on, CAP_UIDPLUS))
 		buf_appendf(&c->code, "APPENDUID %u %u", x->uidvalidity, item.uid);
 	return command_ok_code(c, NULL, "Stored");

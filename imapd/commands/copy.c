@@ -1,4 +1,5 @@
-/* imapd/commands/copy.c - COPY and MOVE, by number and by UID (RFC 3501 §6.4.7, RFC 6851, RFC 4315 §3). */
+/* imapd/commands/copy.c - COPY and MOVE, by number and by UID (RFC 3501 §6.4.7, RFC 6851, RFC 4315
+ * §3). */
 #include "common/events.h"
 #include "imapd/command.h"
 
@@ -12,7 +13,7 @@ struct copy {
 	uint32_t uidvalidity;
 	uint32_t resume;
 	uint64_t count;
-	struct buf to_text;             /* destination UIDs in the order of the source: "304,319:320" */
+	struct buf to_text; /* destination UIDs in the order of the source: "304,319:320" */
 	uint32_t range_first, range_last;
 	bool is_move;
 	struct fault fault;
@@ -97,13 +98,13 @@ static void write_code(struct command *c, struct copy *x, struct buf *out)
 		return;
 	size_t start = out->len;
 
-	if (!buf_appendf(out, "COPYUID %u ", x->uidvalidity) || !uidset_write(&x->from, out) || !buf_append_c(out, ' ') ||
-	    !buf_append(out, buf_sv(&x->to_text)))
+	if (!buf_appendf(out, "COPYUID %u ", x->uidvalidity) || !uidset_write(&x->from, out) ||
+	    !buf_append_c(out, ' ') || !buf_append(out, buf_sv(&x->to_text)))
 		out->len = start;       /* too long to tell: the copies are there all the same */
 }
 
-/* undo - RFC 3501 §6.4.7: a COPY that fails leaves the target as it was. (A MOVE keeps what it moved: each message is in
- * one place, RFC 6851 §3.3.) */
+/* undo - RFC 3501 §6.4.7: a COPY that fails leaves the target as it was. (A MOVE keeps what it
+ * moved: each message is in one place, RFC 6851 §3.3.) */
 static void undo(struct command *c, struct copy *x)
 {
 	struct uidset gone = { 0 };
@@ -115,8 +116,8 @@ static void undo(struct command *c, struct copy *x)
 			f = mailbox_expunge(x->to, &x->made, true, &resume, &gone);
 		while (!f.kind && resume);
 	if (f.kind)
-		log_warn(c->log, "imap.copy.not-undone", KV_SV("user", c->room->account), KV_SV("mailbox", x->to_name),
-		         KV_FAULT("fault", f));
+		log_warn(c->log, "imap.copy.not-undone", KV_SV("user", c->room->account),
+			 KV_SV("mailbox", x->to_name), KV_FAULT("fault", f));
 	uidset_done(&gone);
 }
 
@@ -127,14 +128,17 @@ static enum step finish(struct command *c, struct copy *x)
 		return command_fault(c, x->fault);
 	}
 	if (x->count)
-		event_emit(c->log, x->is_move ? EVENT_MESSAGE_MOVE : EVENT_MESSAGE_COPY, KV_SV("user", c->room->account),
-		           KV_SV("mailbox", c->room->box_name), KV_SV("target", x->to_name), KV_U64("count", x->count));
+		event_emit(c->log, x->is_move ? EVENT_MESSAGE_MOVE : EVENT_MESSAGE_COPY,
+			   KV_SV("user", c->room->account), KV_SV("mailbox", c->room->box_name),
+			   KV_SV("target", x->to_name), KV_U64("count", x->count));
 	if (x->is_move && x->from.count) {
-		/* RFC 6851 §4.3: COPYUID comes before the EXPUNGEs, which the updates behind this command tell. */
+		/* RFC 6851 §4.3: COPYUID comes before the EXPUNGEs, which the updates behind this
+		 * command tell. */
 		buf_clear(&c->code);
 		write_code(c, x, &c->code);
 		if (c->code.len)
-			writer_answer(&c->out, SV_NONE, (struct answer){ "OK", NULL, "Moved" }, buf_sv(&c->code));
+			writer_answer(&c->out, SV_NONE, (struct answer){ "OK", NULL, "Moved" },
+				      buf_sv(&c->code));
 		buf_clear(&c->code);
 	}
 	if (x->fault.kind)

@@ -18,11 +18,13 @@ static void release(struct command *c)
 	uidset_done(&x->set);
 }
 
-/* remove_chunk - a chunk of what is marked \Deleted. The updates behind the command tell the client. */
+/* remove_chunk - a chunk of what is marked \Deleted. The updates behind the command tell the
+ * client. */
 static struct fault remove_chunk(struct command *c, struct expunge *x)
 {
 	struct uidset gone = { 0 };
-	struct fault f = mailbox_expunge(c->room->box, x->is_limited ? &x->set : NULL, false, &x->resume, &gone);
+	struct fault f = mailbox_expunge(c->room->box, x->is_limited ? &x->set : NULL, false,
+					 &x->resume, &gone);
 
 	x->count += uidset_total(&gone);
 	uidset_done(&gone);
@@ -49,7 +51,8 @@ static enum step expunge(struct command *c, struct expunge *x)
 		struct mailbox_status status;
 
 		if (!mailbox_counters(c->room->box, &status).kind)
-			buf_appendf(&c->code, "HIGHESTMODSEQ %llu", (unsigned long long)status.highestmodseq);
+			buf_appendf(&c->code, "HIGHESTMODSEQ %llu",
+				    (unsigned long long)status.highestmodseq);
 	}
 	return command_ok(c, "Expunged");
 }

@@ -1,8 +1,9 @@
 /* imapd/commands/fetch.c - FETCH and UID FETCH (RFC 3501 §6.4.5, §7.4.2; RFC 7162 §3.1.4).
  *
- * What the index knows (flags, dates, sizes, ENVELOPE, BODYSTRUCTURE, usual header fields) is copied to the output inside
- * the scan, at the price of a memcpy per item. Only a message that needs octets of its file leaves the scan: its line is
- * begun there, and its sections are streamed behind it chunk by chunk, however large they are. */
+ * What the index knows (flags, dates, sizes, ENVELOPE, BODYSTRUCTURE, usual header fields) is
+ * copied to the output inside the scan, at the price of a memcpy per item. Only a message that
+ * needs octets of its file leaves the scan: its line is begun there, and its sections are streamed
+ * behind it chunk by chunk, however large they are. */
 #include "common/date.h"
 #include "imapd/command.h"
 #include "imapd/section.h"
@@ -16,7 +17,14 @@
 #define HEADER_KEEP ((size_t)64 << 10)
 
 enum item_kind {
-	ITEM_FLAGS = 1, ITEM_UID, ITEM_INTERNALDATE, ITEM_SIZE, ITEM_ENVELOPE, ITEM_BODY, ITEM_BODYSTRUCTURE, ITEM_MODSEQ,
+	ITEM_FLAGS = 1,
+	ITEM_UID,
+	ITEM_INTERNALDATE,
+	ITEM_SIZE,
+	ITEM_ENVELOPE,
+	ITEM_BODY,
+	ITEM_BODYSTRUCTURE,
+	ITEM_MODSEQ,
 	ITEM_SECTION,
 };
 
@@ -76,7 +84,7 @@ struct fetch {
 	uint64_t offset, left;          /* of the slice under way */
 	bool is_in_slice;
 	bool has_items;                 /* something was written behind its "(" */
-	size_t line_start;              /* of its response in the output; SIZE_MAX once part of it was sent */
+	size_t line_start; /* of its response in the output; SIZE_MAX once part of it was sent */
 };
 
 static void release(struct command *c)
@@ -118,7 +126,8 @@ static bool read_item(struct command *c, struct fetch *x, struct args *from)
 	struct sv word;
 
 	for (size_t i = 0; i < ARRAY_LEN(item_names); i++)
-		if (capability_has(c->room->on, item_names[i].capability) && args_word(from, item_names[i].name))
+		if (capability_has(c->room->on, item_names[i].capability) &&
+		    args_word(from, item_names[i].name))
 			return add_item(x, item_names[i].kind, NULL);
 	section = arena_alloc(&c->arena, sizeof(*section));
 	if (!section)
@@ -163,8 +172,9 @@ static bool read_modifiers(struct command *c, struct fetch *x)
 	if (!args_open(&c->args, &list) || !args_end(&c->args) || args_end(&list))
 		return false;
 	while (!args_end(&list)) {
-		if (!capability_has(c->room->on, CAP_CONDSTORE) || !args_word(&list, "CHANGEDSINCE") ||
-		    !args_u64(&list, &x->since) || x->has_since)
+		if (!capability_has(c->room->on, CAP_CONDSTORE) ||
+		    !args_word(&list, "CHANGEDSINCE") || !args_u64(&list, &x->since) ||
+		    x->has_since)
 			return false;
 		x->has_since = true;
 	}
@@ -178,7 +188,8 @@ static bool take_changed(void *arg, const struct change *change)
 	return true;
 }
 
-/* narrow - with CHANGEDSINCE, look only at what changed: the cost grows with the changes, not with the mailbox. */
+/* narrow - with CHANGEDSINCE, look only at what changed: the cost grows with the changes, not with
+ * the mailbox. */
 static struct fault narrow(struct command *c, struct fetch *x)
 {
 	struct uidset changed = { 0 }, both = { 0 };
@@ -272,7 +283,8 @@ static void write_item(struct command *c, enum item_kind kind, const struct mess
 		break;
 	case ITEM_INTERNALDATE:
 		writer_put(w, SV("INTERNALDATE "));
-		w->is_full |= !date_append_imap(&w->buf, (struct date){ .seconds = row->internaldate });
+		w->is_full |=
+			!date_append_imap(&w->buf, (struct date){ .seconds = row->internaldate });
 		break;
 	case ITEM_SIZE:
 		writer_put(w, SV("RFC822.SIZE "));
@@ -314,13 +326,14 @@ static void write_text(struct writer *w, struct sv text)
 	writer_put(w, text);
 	if (w->is_full)
 		return;
-	for (char *p = w->buf.p + start, *end = w->buf.p + w->buf.len; p < end && (p = memchr(p, 0, (size_t)(end - p))); p++)
+	for (char *p = w->buf.p + start, *end = w->buf.p + w->buf.len;
+	     p < end && (p = memchr(p, 0, (size_t)(end - p))); p++)
 		*p = (char)0x80;
 }
 
 /* write_section - false when its octets have to come from the file. */
-static bool write_section(struct command *c, struct fetch *x, struct item *item, const struct message_row *row,
-                          const struct mime_message *parsed)
+static bool write_section(struct command *c, struct fetch *x, struct item *item,
+			  const struct message_row *row, const struct mime_message *parsed)
 {
 	buf_clear(&x->text);
 	item->place = section_find(item->section, parsed, row->size, &x->text);
@@ -424,7 +437,8 @@ static bool take_row(void *arg, const struct message_row *row, const struct mime
 	return true;
 }
 
-/* set_seen - a disk that is full must not keep people from reading their mail: then the flag stays as it is. */
+/* set_seen - a disk that is full must not keep people from reading their mail: then the flag stays
+ * as it is. */
 static void set_seen(struct command *c, struct fetch *x)
 {
 	struct flag_change change = { .mode = STORE_ADD, .flags = FLAG_SEEN };
@@ -434,14 +448,17 @@ static void set_seen(struct command *c, struct fetch *x)
 	bool more;
 
 	uidset_add(&one, x->row.uid, x->row.uid);
-	struct fault f = mailbox_store_flags(c->room->box, &one, &change, &resume, NULL, take_row, &told);
+	struct fault f =
+		mailbox_store_flags(c->room->box, &one, &change, &resume, NULL, take_row, &told);
 
-	/* Our own change is told with the message. What others did comes along; more of it at the next occasion. */
+	/* Our own change is told with the message. What others did comes along; more of it at the
+	 * next occasion. */
 	if (!f.kind)
 		f = room_updates(c, 0, &told, &more);
 	if (f.kind && f.kind != FAULT_GONE)
 		log_warn(c->log, "imap.seen.failed", KV_SV("user", c->room->account),
-		         KV_SV("mailbox", c->room->box_name), KV_U64("uid", x->row.uid), KV_FAULT("fault", f));
+			 KV_SV("mailbox", c->room->box_name), KV_U64("uid", x->row.uid),
+			 KV_FAULT("fault", f));
 	uidset_done(&one);
 	told_done(&told);
 }
@@ -457,7 +474,8 @@ static struct fault fill_header(struct fetch *x, const struct item *item)
 	if (item->place.len > HEADER_READ_MAX || !buf_reserve(&header, (size_t)item->place.len))
 		return fault(FAULT_LIMIT, "header block too large");
 	while (!f.kind && got && done < item->place.len) {
-		f = message_read(x->reader, item->place.offset + done, header.p + done, (size_t)(item->place.len - done), &got);
+		f = message_read(x->reader, item->place.offset + done, header.p + done,
+				 (size_t)(item->place.len - done), &got);
 		done += got;
 	}
 	header.len = (size_t)done;
@@ -484,7 +502,8 @@ static struct fault fill_slice(struct command *c, struct fetch *x)
 			f = fault(FAULT_CORRUPT, "message is shorter than the index says");
 		if (f.kind)
 			return f;
-		for (char *p = out->p + out->len, *end = p + got; p < end && (p = memchr(p, 0, (size_t)(end - p))); p++)
+		for (char *p = out->p + out->len, *end = p + got;
+		     p < end && (p = memchr(p, 0, (size_t)(end - p))); p++)
 			*p = (char)0x80;
 		out->len += got;
 		x->offset += got;
@@ -555,11 +574,13 @@ static enum step message_step(struct command *c, struct fetch *x)
 		x->stop = STOP_NONE;
 		if (f.kind != FAULT_GONE) {
 			log_error(c->log, "imap.fetch.failed", KV_SV("user", c->room->account),
-			          KV_SV("mailbox", c->room->box_name), KV_U64("uid", x->row.uid), KV_FAULT("fault", f));
+				  KV_SV("mailbox", c->room->box_name), KV_U64("uid", x->row.uid),
+				  KV_FAULT("fault", f));
 			x->is_damaged = true;
 		}
 		if (x->line_start == SIZE_MAX)
-			return STEP_CLOSE;      /* in the middle of a literal there is no way to say so */
+			return STEP_CLOSE; /* in the middle of a literal there is no way to say so
+					    */
 		c->out.buf.len = x->line_start;
 		return STEP_MORE;
 	}
@@ -570,7 +591,8 @@ static enum step message_step(struct command *c, struct fetch *x)
 	return STEP_MORE;
 }
 
-/* note_unparsed - a file that is gone was expunged by somebody; one that is there and cannot be read is damage. */
+/* note_unparsed - a file that is gone was expunged by somebody; one that is there and cannot be
+ * read is damage. */
 static void note_unparsed(struct command *c, struct fetch *x)
 {
 	struct message_row row;
@@ -578,8 +600,9 @@ static void note_unparsed(struct command *c, struct fetch *x)
 
 	if (f.kind == FAULT_GONE)
 		return;
-	log_error(c->log, "imap.fetch.failed", KV_SV("user", c->room->account), KV_SV("mailbox", c->room->box_name),
-	          KV_U64("uid", x->row.uid), KV_Z("reason", "message file cannot be parsed"));
+	log_error(c->log, "imap.fetch.failed", KV_SV("user", c->room->account),
+		  KV_SV("mailbox", c->room->box_name), KV_U64("uid", x->row.uid),
+		  KV_Z("reason", "message file cannot be parsed"));
 	x->is_damaged = true;
 }
 
@@ -597,7 +620,7 @@ enum step do_fetch(struct command *c)
 		if (!x->set.count)
 			return command_ok(c, "Nothing to fetch");
 	}
-	x->line_start = SIZE_MAX;       /* what was begun in the last chunk is with the client now */
+	x->line_start = SIZE_MAX; /* what was begun in the last chunk is with the client now */
 	while (!command_is_full(c)) {
 		uint32_t again = x->row.uid;
 
@@ -627,7 +650,8 @@ enum step do_fetch(struct command *c)
 		}
 		x->stop = STOP_NONE;
 		if (!f.kind)
-			f = mailbox_scan(c->room->box, &x->set, x->scan, &x->resume, one_message, c);
+			f = mailbox_scan(c->room->box, &x->set, x->scan, &x->resume, one_message,
+					 c);
 		if (f.kind)
 			return command_fault(c, f);
 		if (!x->resume && !x->stop)

@@ -1,10 +1,12 @@
-/* imapd/commands/idle.c - IDLE (RFC 2177): tell at once what happens, until the client says DONE. */
+/* imapd/commands/idle.c - IDLE (RFC 2177): tell at once what happens, until the client says DONE.
+ */
 #include "imapd/command.h"
 
 #include "common/banned.h"
 
-/* Notices are level-triggered and "look again" only, so each one runs a whole look: two deliveries in quick succession
- * are both told, by one look or by two. Between notices nothing is held but the command itself. */
+/* Notices are level-triggered and "look again" only, so each one runs a whole look: two deliveries
+ * in quick succession are both told, by one look or by two. Between notices nothing is held but the
+ * command itself. */
 enum step do_idle(struct command *c)
 {
 	bool more = false;
@@ -21,7 +23,8 @@ enum step do_idle(struct command *c)
 		if (!c->is_line_wanted) {
 			if (!args_end(&c->args))
 				return command_bad(c, "IDLE takes no arguments");
-			/* What was new is in the output already, before the client hears that it idles. */
+			/* What was new is in the output already, before the client hears that it
+			 * idles. */
 			writer_z(&c->out, "+ idling\r\n");
 			c->is_line_wanted = true;
 		}

@@ -45,13 +45,14 @@ static const struct option_name {
 	{ "SPECIAL-USE",    RETURN_SPECIAL_USE,                    CAP_SPECIAL_USE },
 };
 
-static bool read_options(struct command *c, struct args *list, const struct option_name *names, size_t count,
-                         unsigned *options)
+static bool read_options(struct command *c, struct args *list, const struct option_name *names,
+			 size_t count, unsigned *options)
 {
 	while (!args_end(list)) {
 		size_t i = 0;
 
-		while (i < count && (!capability_has(c->room->on, names[i].capability) || !args_word(list, names[i].name)))
+		while (i < count && (!capability_has(c->room->on, names[i].capability) ||
+				     !args_word(list, names[i].name)))
 			i++;
 		if (i == count)
 			return false;
@@ -60,14 +61,14 @@ static bool read_options(struct command *c, struct args *list, const struct opti
 	return true;
 }
 
-/* read_pattern - reference and pattern are one name with wildcards (RFC 3501 §6.3.8). One that is no modified UTF-7 means
- * no mailbox of ours. */
+/* read_pattern - reference and pattern are one name with wildcards (RFC 3501 §6.3.8). One that is
+ * no modified UTF-7 means no mailbox of ours. */
 static bool read_pattern(struct command *c, struct args *from, struct sv reference, struct list *l)
 {
 	struct buf wire = { .max = PATTERN_LEN_MAX }, utf8 = { .max = PATTERN_LEN_MAX };
 	struct sv text;
-	bool is_good = args_pattern(from, &text) && l->pattern_count < PATTERNS_MAX && buf_append(&wire, reference) &&
-		       buf_append(&wire, text);
+	bool is_good = args_pattern(from, &text) && l->pattern_count < PATTERNS_MAX &&
+		       buf_append(&wire, reference) && buf_append(&wire, text);
 
 	if (is_good && mutf7_to_utf8(buf_sv(&wire), &utf8)) {
 		struct sv kept = arena_copy(&c->arena, buf_sv(&utf8));
@@ -86,7 +87,8 @@ static bool read_pattern(struct command *c, struct args *from, struct sv referen
 /* read_arguments - *is_root: the special form LIST "" "", which asks for the delimiter. */
 static bool read_arguments(struct command *c, struct list *l, bool *is_root)
 {
-	const bool is_extended = capability_has(c->room->on, CAP_LIST_EXTENDED) && !(l->options & LIST_IS_LSUB);
+	const bool is_extended =
+		capability_has(c->room->on, CAP_LIST_EXTENDED) && !(l->options & LIST_IS_LSUB);
 	const struct token *t;
 	struct args list;
 	struct sv reference;
@@ -96,7 +98,8 @@ static bool read_arguments(struct command *c, struct list *l, bool *is_root)
 	    !read_options(c, &list, selections, ARRAY_LEN(selections), &l->options))
 		return false;
 	/* RFC 5258 §3: RECURSIVEMATCH needs something to match. */
-	if (l->options & SELECT_RECURSIVE && !(l->options & (SELECT_SUBSCRIBED | SELECT_SPECIAL_USE)))
+	if (l->options & SELECT_RECURSIVE &&
+	    !(l->options & (SELECT_SUBSCRIBED | SELECT_SPECIAL_USE)))
 		return false;
 	if (!args_astring(&c->args, &reference))
 		return false;
@@ -113,7 +116,8 @@ static bool read_arguments(struct command *c, struct list *l, bool *is_root)
 			return false;
 	}
 	if (is_extended && args_word(&c->args, "RETURN") &&
-	    (!args_open(&c->args, &list) || !read_options(c, &list, returns, ARRAY_LEN(returns), &l->options)))
+	    (!args_open(&c->args, &list) ||
+	     !read_options(c, &list, returns, ARRAY_LEN(returns), &l->options)))
 		return false;
 	return args_end(&c->args);
 }
@@ -164,10 +168,12 @@ static bool is_chosen(const struct listed *row, unsigned options)
 	return row->exists || row->has_children;
 }
 
-/* is_shown - RFC 5258 §3.5: RECURSIVEMATCH shows parents of what was chosen; RFC 3501 §6.3.9: so does % in LSUB. */
+/* is_shown - RFC 5258 §3.5: RECURSIVEMATCH shows parents of what was chosen; RFC 3501 §6.3.9: so
+ * does % in LSUB. */
 static bool is_shown(const struct list *l, const struct listed *row)
 {
-	bool shows_parents = l->options & SELECT_RECURSIVE || (l->options & LIST_IS_LSUB && l->has_percent);
+	bool shows_parents =
+		l->options & SELECT_RECURSIVE || (l->options & LIST_IS_LSUB && l->has_percent);
 
 	if (!row->is_chosen && !(shows_parents && row->has_chosen_child))
 		return false;
@@ -184,8 +190,8 @@ static void write_row(struct command *c, const struct list *l, const struct list
 
 	writer_z(w, is_lsub ? "* LSUB (" : "* LIST (");
 	writer_z(w, row->has_children ? "\\HasChildren" : "\\HasNoChildren");
-	/* RFC 5258 §3: \NonExistent implies \Noselect, which older clients know. A parent in LSUB that is not itself
-	 * subscribed is \Noselect, too (RFC 3501 §6.3.9). */
+	/* RFC 5258 §3: \NonExistent implies \Noselect, which older clients know. A parent in LSUB
+	 * that is not itself subscribed is \Noselect, too (RFC 3501 §6.3.9). */
 	if (!row->exists)
 		writer_z(w, " \\Noselect \\NonExistent");
 	else if (is_lsub && !row->is_chosen)
@@ -211,7 +217,8 @@ static enum step list(struct command *c, unsigned options)
 		l = command_new_state(c, sizeof(*l));
 		l->options = options;
 		if (!read_arguments(c, l, &is_root))
-			return command_bad(c, "Bad arguments: a reference and a pattern were expected");
+			return command_bad(
+				c, "Bad arguments: a reference and a pattern were expected");
 		if (is_root) {
 			writer_f(&c->out, "* %s (\\Noselect) \"/\" \"\"\r\n", c->spec->name);
 			return command_ok(c, "Listed");

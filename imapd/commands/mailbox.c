@@ -1,4 +1,5 @@
-/* imapd/commands/mailbox.c - SELECT, EXAMINE, CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE, STATUS. */
+/* imapd/commands/mailbox.c - SELECT, EXAMINE, CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE,
+ * STATUS. */
 #include "common/events.h"
 #include "imapd/command.h"
 #include "imapd/use.h"
@@ -43,8 +44,8 @@ static struct fault tell(struct command *c, const struct mailbox_status *status)
 		f = mailbox_first_unseen(room->box, &unseen);
 	if (f.kind)
 		return f;
-	/* Counters and UIDs come from two looks. UIDNEXT must lie above every message that is shown, and must not
-	 * promise away one that came between the looks. */
+	/* Counters and UIDs come from two looks. UIDNEXT must lie above every message that is
+	 * shown, and must not promise away one that came between the looks. */
 	if (uidnext <= view_highest(&room->view))
 		uidnext = view_highest(&room->view) + 1;
 	if (!room->keywords_told)
@@ -56,7 +57,8 @@ static struct fault tell(struct command *c, const struct mailbox_status *status)
 	writer_f(w, "* OK [UIDVALIDITY %u] UIDs valid\r\n* OK [UIDNEXT %u] Predicted next UID\r\n",
 	         status->uidvalidity, uidnext);
 	if (capability_has(room->on, CAP_CONDSTORE))
-		writer_f(w, "* OK [HIGHESTMODSEQ %llu] Highest\r\n", (unsigned long long)room->view.modseq);
+		writer_f(w, "* OK [HIGHESTMODSEQ %llu] Highest\r\n",
+			 (unsigned long long)room->view.modseq);
 	return FAULT_OK;
 }
 
@@ -73,8 +75,8 @@ enum step do_select(struct command *c)
 		return STEP_DONE;
 	if (!read_parameters(c, &wants_condstore))
 		return command_bad(c, "Unknown parameter behind the mailbox name");
-	/* RFC 3501 §6.3.1: a failed SELECT leaves nothing selected. RFC 7162 §3.2.11: CLOSED says where the answers
-	 * about the old mailbox end. */
+	/* RFC 3501 §6.3.1: a failed SELECT leaves nothing selected. RFC 7162 §3.2.11: CLOSED says
+	 * where the answers about the old mailbox end. */
 	if (room->box) {
 		room_deselect(room);
 		writer_z(&c->out, "* OK [CLOSED] Previous mailbox closed\r\n");
@@ -107,20 +109,22 @@ enum step do_select(struct command *c)
 
 /* ---- CREATE, DELETE, RENAME ---- */
 
-/* is_wise - names that the store could keep and that some client then could not handle: wildcards cannot be listed
- * (RFC 9051 §5.1.1), blanks at the ends make Outlook synchronise for ever, and `..` is a path to those that keep a
- * mailbox as a folder. */
-static const char unwise[] = "A level of a name may not be empty, . or .., nor have *, %, or spaces at its ends or in pairs";
+/* is_wise - names that the store could keep and that some client then could not handle: wildcards
+ * cannot be listed (RFC 9051 §5.1.1), blanks at the ends make Outlook synchronise for ever, and
+ * `..` is a path to those that keep a mailbox as a folder. */
+static const char unwise[] = "A level of a name may not be empty, . or .., nor have *, %, or "
+			     "spaces at its ends or in pairs";
 
 static bool is_wise(struct sv name)
 {
 	struct sv level;
 
-	if (sv_find(name, '%') != SIZE_MAX || sv_find(name, '*') != SIZE_MAX || sv_search(name, SV("  ")) != SIZE_MAX)
+	if (sv_find(name, '%') != SIZE_MAX || sv_find(name, '*') != SIZE_MAX ||
+	    sv_search(name, SV("  ")) != SIZE_MAX)
 		return false;
 	while (sv_split(&name, '/', &level))
-		if (!level.len || level.p[0] == ' ' || level.p[level.len - 1] == ' ' || sv_eq(level, SV(".")) ||
-		    sv_eq(level, SV("..")))
+		if (!level.len || level.p[0] == ' ' || level.p[level.len - 1] == ' ' ||
+		    sv_eq(level, SV(".")) || sv_eq(level, SV("..")))
 			return false;
 	return true;
 }
@@ -148,15 +152,15 @@ static bool read_use(struct command *c, uint32_t *use)
 	return args_end(&uses);
 }
 
-/* subscribe_new - Outlook and others show subscribed mailboxes only, so a new one is subscribed for all devices. That it
- * could not be is no reason to say that the mailbox was not made. */
+/* subscribe_new - Outlook and others show subscribed mailboxes only, so a new one is subscribed for
+ * all devices. That it could not be is no reason to say that the mailbox was not made. */
 static void subscribe_new(struct command *c, struct sv name)
 {
 	struct fault f = mailbox_subscribe(c->room->user, name, true);
 
 	if (f.kind)
-		log_warn(c->log, "imap.subscribe.failed", KV_SV("user", c->room->account), KV_SV("mailbox", name),
-		         KV_FAULT("fault", f));
+		log_warn(c->log, "imap.subscribe.failed", KV_SV("user", c->room->account),
+			 KV_SV("mailbox", name), KV_FAULT("fault", f));
 }
 
 enum step do_create(struct command *c)
@@ -174,10 +178,12 @@ enum step do_create(struct command *c)
 	struct fault f = mailbox_create(c->room->user, name, use, id);
 
 	if (f.kind == FAULT_EXISTS && use)      /* RFC 6154 §3 */
-		return command_no(c, "USEATTR", "It exists, or another mailbox has that special use");
+		return command_no(c, "USEATTR",
+				  "It exists, or another mailbox has that special use");
 	if (f.kind)
 		return command_fault(c, f);
-	event_emit(c->log, EVENT_MAILBOX_CREATE, KV_SV("user", c->room->account), KV_SV("mailbox", name));
+	event_emit(c->log, EVENT_MAILBOX_CREATE, KV_SV("user", c->room->account),
+		   KV_SV("mailbox", name));
 	if (c->room->conf->imap.auto_subscribe)
 		subscribe_new(c, name);
 	return command_ok(c, "Created");
@@ -200,8 +206,8 @@ enum step do_delete(struct command *c)
 		f = mailbox_delete(c->room->user, name);
 	if (f.kind)
 		return command_fault(c, f);
-	event_emit(c->log, EVENT_MAILBOX_DELETE, KV_SV("user", c->room->account), KV_SV("mailbox", name),
-	           KV_U64("messages", status.messages));
+	event_emit(c->log, EVENT_MAILBOX_DELETE, KV_SV("user", c->room->account),
+		   KV_SV("mailbox", name), KV_U64("messages", status.messages));
 	if (c->room->box && sv_eq(c->room->box_name, name))
 		room_deselect(c->room);
 	return command_ok(c, "Deleted");
@@ -223,8 +229,8 @@ enum step do_rename(struct command *c)
 
 	if (f.kind)
 		return command_fault(c, f);
-	event_emit(c->log, EVENT_MAILBOX_RENAME, KV_SV("user", c->room->account), KV_SV("mailbox", from),
-	           KV_SV("target", to));
+	event_emit(c->log, EVENT_MAILBOX_RENAME, KV_SV("user", c->room->account),
+		   KV_SV("mailbox", from), KV_SV("target", to));
 	if (c->room->conf->imap.auto_subscribe)
 		subscribe_new(c, to);
 	return command_ok(c, "Renamed");
@@ -259,7 +265,14 @@ enum step do_unsubscribe(struct command *c)
 
 /* ---- STATUS ---- */
 
-enum status_item { STATUS_MESSAGES, STATUS_RECENT, STATUS_UIDNEXT, STATUS_UIDVALIDITY, STATUS_UNSEEN, STATUS_MODSEQ };
+enum status_item {
+	STATUS_MESSAGES,
+	STATUS_RECENT,
+	STATUS_UIDNEXT,
+	STATUS_UIDVALIDITY,
+	STATUS_UNSEEN,
+	STATUS_MODSEQ
+};
 
 static const struct {
 	const char *name;
@@ -296,8 +309,9 @@ static bool read_status_items(struct command *c, unsigned *items)
 	while (!args_end(&list)) {
 		size_t i = 0;
 
-		while (i < ARRAY_LEN(status_items) && (!capability_has(c->room->on, status_items[i].capability) ||
-						       !args_word(&list, status_items[i].name)))
+		while (i < ARRAY_LEN(status_items) &&
+		       (!capability_has(c->room->on, status_items[i].capability) ||
+			!args_word(&list, status_items[i].name)))
 			i++;
 		if (i == ARRAY_LEN(status_items))
 			return false;
@@ -306,7 +320,8 @@ static bool read_status_items(struct command *c, unsigned *items)
 	return true;
 }
 
-/* RFC 3501 §6.3.10: from counters, without opening the mailbox, so that polling is cheap. It claims no \Recent. */
+/* RFC 3501 §6.3.10: from counters, without opening the mailbox, so that polling is cheap. It claims
+ * no \Recent. */
 enum step do_status(struct command *c)
 {
 	struct mailbox_status status;

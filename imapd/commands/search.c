@@ -1,4 +1,5 @@
-/* imapd/commands/search.c - SEARCH and UID SEARCH (RFC 3501 §6.4.4), ESEARCH (RFC 4731), MODSEQ (RFC 7162 §3.1.5). */
+/* imapd/commands/search.c - SEARCH and UID SEARCH (RFC 3501 §6.4.4), ESEARCH (RFC 4731), MODSEQ
+ * (RFC 7162 §3.1.5). */
 #include "imapd/search.h"
 
 #include <time.h>
@@ -35,7 +36,9 @@ static enum step begin(struct command *c)
 {
 	struct search_command *x = command_new_state(c, sizeof(*x));
 	struct search_context context = {
-		.view = &c->room->view, .arena = &c->arena, .keys_max = c->room->conf->imap.search_keys,
+		.view = &c->room->view,
+		.arena = &c->arena,
+		.keys_max = c->room->conf->imap.search_keys,
 		.has_esearch = capability_has(c->room->on, CAP_ESEARCH),
 		.has_condstore = capability_has(c->room->on, CAP_CONDSTORE),
 	};
@@ -74,14 +77,16 @@ static bool one_message(void *arg, const struct message_row *row, const struct m
 {
 	struct command *c = arg;
 	struct search_command *x = c->state;
-	struct search_message m = { .row = row, .is_recent = uidset_has(&c->room->view.recent, row->uid) };
+	struct search_message m = { .row = row,
+				    .is_recent = uidset_has(&c->room->view.recent, row->uid) };
 	enum truth result = search_run(&x->search, &m);
 
 	if (result == UNKNOWN && parsed) {
 		m.parsed = parsed;
 		result = search_run(&x->search, &m);
 		if (result == UNKNOWN) {
-			/* Its file is read outside of the scan, with a copy of what the index knows. */
+			/* Its file is read outside of the scan, with a copy of what the index
+			 * knows. */
 			buf_clear(&x->encoded);
 			x->row = *row;
 			x->is_stopped = buf_append(&x->encoded, parsed->encoded) &&
@@ -101,12 +106,13 @@ static struct fault read_file(struct command *c, struct search_command *x)
 	struct fault f = message_open(c->room->box, x->row.uid, &reader);
 
 	if (!f.kind)
-		f = search_file(&x->search, &x->row, uidset_has(&c->room->view.recent, x->row.uid), &x->parsed, reader,
-		                &result);
+		f = search_file(&x->search, &x->row, uidset_has(&c->room->view.recent, x->row.uid),
+				&x->parsed, reader, &result);
 	message_close(&reader);
 	if (f.kind && f.kind != FAULT_GONE)
 		log_error(c->log, "imap.search.failed", KV_SV("user", c->room->account),
-		          KV_SV("mailbox", c->room->box_name), KV_U64("uid", x->row.uid), KV_FAULT("fault", f));
+			  KV_SV("mailbox", c->room->box_name), KV_U64("uid", x->row.uid),
+			  KV_FAULT("fault", f));
 	if (result == YES)
 		take(x, &x->row);
 	x->is_stopped = false;
@@ -166,10 +172,12 @@ static uint64_t extended_modseq(struct command *c, struct search_command *x)
 
 	if (x->search.returns & (RETURN_ALL | RETURN_COUNT))
 		return x->highest_modseq;
-	if (x->search.returns & RETURN_MIN && !mailbox_row(c->room->box, found->ranges[0].first, &row).kind)
+	if (x->search.returns & RETURN_MIN &&
+	    !mailbox_row(c->room->box, found->ranges[0].first, &row).kind)
 		highest = row.modseq;
 	if (x->search.returns & RETURN_MAX &&
-	    !mailbox_row(c->room->box, found->ranges[found->count - 1].last, &row).kind && row.modseq > highest)
+	    !mailbox_row(c->room->box, found->ranges[found->count - 1].last, &row).kind &&
+	    row.modseq > highest)
 		highest = row.modseq;
 	return highest;
 }
@@ -179,7 +187,8 @@ static void write_extended(struct command *c, struct search_command *x, const st
 	struct writer *w = &c->out;
 	unsigned returns = x->search.returns;
 
-	/* The tag is always a quoted string: the grammar wants it, and Outlook takes nothing else. */
+	/* The tag is always a quoted string: the grammar wants it, and Outlook takes nothing else.
+	 */
 	writer_z(w, "* ESEARCH (TAG ");
 	writer_quoted(w, c->tag);
 	writer_z(w, c->is_uid ? ") UID" : ")");
@@ -232,8 +241,9 @@ enum step do_search(struct command *c)
 		if (x->is_stopped)
 			f = read_file(c, x);
 		else
-			f = mailbox_scan(c->room->box, &x->search.within, x->search.needs_parse ? SCAN_PARSED : SCAN_ROW,
-			                 &x->resume, one_message, c);
+			f = mailbox_scan(c->room->box, &x->search.within,
+					 x->search.needs_parse ? SCAN_PARSED : SCAN_ROW, &x->resume,
+					 one_message, c);
 		if (f.kind)
 			return command_fault(c, f);
 		if (x->is_stopped && !x->resume) {

@@ -1,4 +1,5 @@
-/* imapd/commands/session.c - commands that touch no message: CAPABILITY, NOOP, CHECK, ENABLE, ID, NAMESPACE, LOGOUT. */
+/* imapd/commands/session.c - commands that touch no message: CAPABILITY, NOOP, CHECK, ENABLE, ID,
+ * NAMESPACE, LOGOUT. */
 #include "imapd/command.h"
 #include "imapd/id.h"
 
@@ -31,8 +32,8 @@ enum step do_check(struct command *c)
 	return command_ok(c, "Checked");
 }
 
-/* RFC 5161 §3.1: what is not known or not offered is ignored; the answer lists what is on now, always (some clients
- * wait for it). */
+/* RFC 5161 §3.1: what is not known or not offered is ignored; the answer lists what is on now,
+ * always (some clients wait for it). */
 enum step do_enable(struct command *c)
 {
 	struct sv name;
@@ -40,7 +41,8 @@ enum step do_enable(struct command *c)
 
 	while (args_atom(&c->args, &name)) {
 		has_any = true;
-		if (sv_eq_nocase(name, SV("CONDSTORE")) && capability_has(c->room->on, CAP_CONDSTORE))
+		if (sv_eq_nocase(name, SV("CONDSTORE")) &&
+		    capability_has(c->room->on, CAP_CONDSTORE))
 			wants_condstore = true;
 	}
 	if (!has_any || !args_end(&c->args))

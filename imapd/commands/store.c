@@ -65,7 +65,8 @@ static enum step begin(struct command *c)
 
 	c->release = release;
 	if (!args_raw(&c->args, &set) || !read_modifiers(c, x) || !read_mode(c, x))
-		return command_bad(c, "STORE takes a message set, FLAGS, +FLAGS or -FLAGS, and flags");
+		return command_bad(c,
+				   "STORE takes a message set, FLAGS, +FLAGS or -FLAGS, and flags");
 	if (!flagset_read(&c->args, &c->arena, &flags))
 		return command_bad(c, "Unknown or malformed flags");
 	x->change.flags = flags.flags;
@@ -92,13 +93,16 @@ static bool take_row(void *arg, const struct message_row *row, const struct mime
 		all->cap = all->cap ? all->cap * 2 : 64;
 		all->rows = xrealloc(all->rows, all->cap * sizeof(*all->rows));
 	}
-	all->rows[all->count++] = (struct change){ .uid = row->uid, .modseq = row->modseq, .flags = row->flags,
+	all->rows[all->count++] = (struct change){ .uid = row->uid,
+						   .modseq = row->modseq,
+						   .flags = row->flags,
 						   .keywords = row->keywords };
 	return true;
 }
 
-/* tell - the messages of a chunk as they are now. With .SILENT only the MODSEQ is told, and only to those who think in
- * MODSEQs (RFC 7162 §3.1.3). A message that UNCHANGEDSINCE left alone is told in MODIFIED. */
+/* tell - the messages of a chunk as they are now. With .SILENT only the MODSEQ is told, and only to
+ * those who think in MODSEQs (RFC 7162 §3.1.3). A message that UNCHANGEDSINCE left alone is told in
+ * MODIFIED. */
 static struct fault tell(struct command *c, struct store_command *x, const struct stored *all)
 {
 	struct fault f = FAULT_OK;
@@ -118,7 +122,8 @@ static struct fault tell(struct command *c, struct store_command *x, const struc
 		if (!seq)
 			continue;
 		if (!x->is_silent)
-			room_write_fetch_flags(c, seq, row->uid, row->flags, row->keywords, row->modseq);
+			room_write_fetch_flags(c, seq, row->uid, row->flags, row->keywords,
+					       row->modseq);
 		else if (c->room->has_condstore)
 			writer_f(&c->out, "* %u FETCH (UID %u MODSEQ (%llu))\r\n", seq, row->uid,
 			         (unsigned long long)row->modseq);
@@ -164,14 +169,15 @@ enum step do_store(struct command *c)
 			return command_ok(c, "No such messages, nothing to do");
 		x->cursor = view_cursor(&c->room->view);
 	}
-	struct fault f = mailbox_store_flags(c->room->box, &x->set, &x->change, &x->resume, &x->modified, take_row, &all);
+	struct fault f = mailbox_store_flags(c->room->box, &x->set, &x->change, &x->resume,
+					     &x->modified, take_row, &all);
 
 	x->told.count = 0;
 	if (!f.kind)
 		f = tell(c, x, &all);
 	free(all.rows);
-	/* Our own changes of this chunk are told; whatever others did in between comes now, so that the next chunk's list
-	 * of own changes starts empty and stays small. */
+	/* Our own changes of this chunk are told; whatever others did in between comes now, so that
+	 * the next chunk's list of own changes starts empty and stays small. */
 	if (!f.kind)
 		f = room_updates(c, 0, &x->told, &more);
 	if (f.kind)
@@ -180,7 +186,8 @@ enum step do_store(struct command *c)
 		return STEP_MORE;
 	if (x->modified.count) {
 		write_modified(c, x);
-		return command_ok_code(c, NULL, "Some messages were changed by others and left alone");
+		return command_ok_code(c, NULL,
+				       "Some messages were changed by others and left alone");
 	}
 	return command_ok(c, "Stored");
 }

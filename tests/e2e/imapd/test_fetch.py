@@ -252,3 +252,15 @@ def test_leaving_in_the_middle_of_a_large_fetch_hurts_nobody(imapd, user):
         c.octets(100000)
     with imap.Client(imapd, user) as c:
         assert c.ok("SELECT INBOX").count("EXISTS") == 1
+
+
+def test_one_response_of_many_megabytes_reaches_a_slow_reader(box):
+    """BODYSTRUCTURE of 9,000 parts: larger than what is queued for a connection at once."""
+    parts = b"".join(b"--b\r\nContent-Type: text/plain; name=\"%05d%s\"\r\n\r\nx\r\n" % (n, b"n" * 150) for n in range(9000))
+    put(box, b"Subject: many\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n" + parts + b"--b--\r\n")
+    first = box.fetch("1", "(BODYSTRUCTURE BODY UID)")[1]
+    assert len(first["BODYSTRUCTURE"]) > 5000
+    box.send("".join(f"x{n} FETCH 1 (BODYSTRUCTURE BODY UID)\r\n" for n in range(10)))
+    for n in range(10):
+        reply = box.collect(f"x{n}")
+        assert reply.status == "OK" and reply.fetched()[1] == first
