@@ -1,0 +1,430 @@
+#include "common/dns.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <unbound.h>
+#include <uv.h>
+
+#include "common/log.h"
+#include "common/memory.h"
+
+#include "common/banned.h"
+
+struct dns {
+	struct loop *loop;
+	struct loop_member member;
+	struct ub_ctx *ctx;
+	uv_poll_t *poll;                /* its memory lives until its close callback */
+	uint32_t timeout_ms;
+	struct dns_query *queries;
+};
+
+/* A query holds its resolver's place in a list. libunbound knows it by pointer until it is answered or cancelled. */
+struct dns_query {
+	struct dns *dns;
+	struct dns_query *next, **at;
+	struct dns_query **handle;      /* the caller's, set to NULL when the query ends */
+	dns_fn *fn;
+	void *arg;
+	int id;
+	bool is_asked;                  /* libunbound has it */
+	struct timer timer;             /* the deadline; for what is answered here, the next turn */
+	enum dns_status ready;
+	const char *why;
+	char name[DNS_NAME_MAX + 2];
+};
+
+static void free_query(struct dns_query *q)
+{
+	timer_stop(&q->timer);
+	*q->at = q->next;
+	if (q->next)
+		q->next->at = q->at;
+	if (q->handle)
+		*q->handle = NULL;
+	free(q);
+}
+
+static void answer(struct dns_query *q, const struct dns_answer *a)
+{
+	dns_fn *fn = q->fn;
+	void *arg = q->arg;
+
+	free_query(q);
+	fn(arg, a);
+}
+
+/* libunbound says SERVFAIL with neither error nor bogus: it must not look like an empty answer. */
+static enum dns_status status_of(const struct ub_result *r)
+{
+	if (r->bogus)
+		return DNS_TEMPFAIL;
+	if (r->nxdomain)
+		return DNS_NXDOMAIN;
+	if (r->rcode != 0)
+		return DNS_TEMPFAIL;
+	return r->havedata ? DNS_DATA : DNS_NODATA;
+}
+
+static const char *rcode_name(int rcode)
+{
+	switch (rcode) {
+	case 1: return "FORMERR";
+	case 2: return "SERVFAIL";
+	case 4: return "NOTIMP";
+	case 5: return "REFUSED";
+	default: return "an error";
+	}
+}
+
+static void on_answer(void *arg, int err, struct ub_result *r)
+{
+	struct dns_query *q = arg;
+	struct dns_answer *a = xcalloc(1, sizeof(*a));
+	char name[DNS_NAME_MAX + 2];
+
+	q->is_asked = false;
+	memcpy(name, q->name, sizeof(name));
+	a->name = sv_z(name);
+	if (err || !r) {
+		a->why = err ? ub_strerror(err) : "no answer";
+	} else {
+		a->status = status_of(r);
+		a->secure = r->secure && a->status != DNS_TEMPFAIL;
+		a->bogus = r->bogus;
+		a->ttl_s = r->ttl > 0 ? (uint32_t)r->ttl : 0;
+		if (r->canonname && *r->canonname)
+			a->name = sv_z(r->canonname);
+		if (a->status == DNS_TEMPFAIL)
+			a->why = r->bogus ? (r->why_bogus ? r->why_bogus : "bogus") : rcode_name(r->rcode);
+		for (size_t i = 0; a->status == DNS_DATA && r->data[i] && a->count < DNS_RECORDS_MAX; i++)
+			a->records[a->count++] = sv_from(r->data[i], r->len[i] > 0 ? (size_t)r->len[i] : 0);
+	}
+	if (a->name.len && a->name.p[a->name.len - 1] == '.')
+		a->name.len--;
+	answer(q, a);
+	ub_resolve_free(r);
+	free(a);
+}
+
+/* Timed out, or answered without asking. */
+static void on_timer(struct timer *t)
+{
+	struct dns_query *q = CONTAINER_OF(t, struct dns_query, timer);
+	char name[DNS_NAME_MAX + 2];
+	struct dns_answer *a = xcalloc(1, sizeof(*a));
+
+	memcpy(name, q->name, sizeof(name));
+	a->name = sv_z(name);
+	a->status = q->ready;
+	a->why = q->why;
+	if (q->is_asked) {
+		/* A dead server takes 17 s to become SERVFAIL; nobody waits so long for us. */
+		ub_cancel(q->dns->ctx, q->id);
+		a->status = DNS_TEMPFAIL;
+		a->why = "timeout";
+	}
+	answer(q, a);
+	free(a);
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+	struct dns *dns = poll->data;
+
+	(void)events;
+	if (status == 0)
+		ub_process(dns->ctx);
+}
+
+static void free_poll(uv_handle_t *handle)
+{
+	free(handle);
+}
+
+static void close_dns(struct loop_member *m)
+{
+	struct dns *dns = CONTAINER_OF(m, struct dns, member);
+
+	loop_leave(&dns->member);
+	while (dns->queries) {
+		if (dns->queries->is_asked)
+			ub_cancel(dns->ctx, dns->queries->id);
+		free_query(dns->queries);
+	}
+	if (dns->poll) {
+		uv_poll_stop(dns->poll);
+		uv_close((uv_handle_t *)dns->poll, free_poll);
+		dns->poll = NULL;
+	}
+}
+
+static struct fault ub_fault(const char *what, const char *which, int rc)
+{
+	return fault_detail(FAULT_INVALID, "dns: %s%s%s: %s", what, which ? " " : "", which ? which : "", ub_strerror(rc));
+}
+
+/* What comes from where, in the order that libunbound wants. */
+static struct fault configure(struct dns *dns, const struct dns_settings *s)
+{
+	static const struct { const char *option, *value; } options[] = {
+		{ "module-config:", "validator iterator" },
+		/* A forwarder or a test's server on this host is meant. */
+		{ "do-not-query-localhost:", "no" },
+		{ "msg-cache-size:", "1m" },
+		{ "rrset-cache-size:", "2m" },
+		{ "qname-minimisation:", "yes" },
+		{ "harden-dnssec-stripped:", "yes" },
+	};
+	int rc = ub_ctx_async(dns->ctx, 1);
+
+	if (rc)
+		return ub_fault("threads", NULL, rc);
+	ub_ctx_debugout(dns->ctx, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+		rc = ub_ctx_set_option(dns->ctx, options[i].option, options[i].value);
+		if (rc)
+			return ub_fault("option", options[i].option, rc);
+	}
+	for (size_t i = 0; i < s->anchor_count; i++) {
+		rc = ub_ctx_add_ta_file(dns->ctx, s->anchor_files[i]);
+		if (rc)
+			return ub_fault("trust anchor", s->anchor_files[i], rc);
+	}
+	for (size_t i = 0; i < s->forwarder_count; i++) {
+		char *address = sv_copy_z(s->forwarders[i]);
+		rc = ub_ctx_set_fwd(dns->ctx, address);
+		struct fault f = rc ? ub_fault("forwarder", address, rc) : FAULT_OK;
+		free(address);
+		if (f.kind)
+			return f;
+	}
+	if (s->config_file) {
+		rc = ub_ctx_config(dns->ctx, s->config_file);
+		if (rc)
+			return ub_fault("configuration", s->config_file, rc);
+	}
+	return FAULT_OK;
+}
+
+struct fault dns_new(struct loop *loop, const struct dns_settings *settings, struct dns **out)
+{
+	struct dns *dns = xcalloc(1, sizeof(*dns));
+
+	dns->loop = loop;
+	dns->timeout_ms = settings->timeout_ms ? settings->timeout_ms : DNS_TIMEOUT_MS;
+	dns->ctx = ub_ctx_create();
+	if (!dns->ctx) {
+		free(dns);
+		return fault(FAULT_INTERNAL, "dns: no resolver could be made");
+	}
+	struct fault f = configure(dns, settings);
+	int fd = f.kind ? -1 : ub_fd(dns->ctx);
+
+	if (!f.kind && fd < 0)
+		f = fault(FAULT_INTERNAL, "dns: no descriptor");
+	if (!f.kind) {
+		dns->poll = xcalloc(1, sizeof(*dns->poll));
+		dns->poll->data = dns;
+		if (uv_poll_init(loop_uv(loop), dns->poll, fd) != 0 ||
+		    uv_poll_start(dns->poll, UV_READABLE, on_readable) != 0) {
+			free(dns->poll);
+			f = fault(FAULT_INTERNAL, "dns: cannot watch the resolver");
+		}
+	}
+	if (f.kind) {
+		ub_ctx_delete(dns->ctx);
+		free(dns);
+		return f;
+	}
+	dns->member.close = close_dns;
+	loop_join(loop, &dns->member);
+	*out = dns;
+	return FAULT_OK;
+}
+
+void dns_free(struct dns **dns)
+{
+	if (!*dns)
+		return;
+	if ((*dns)->poll)
+		close_dns(&(*dns)->member);
+	ub_ctx_delete((*dns)->ctx);
+	free(*dns);
+	*dns = NULL;
+}
+
+/* --- asking ------------------------------------------------------------------------------------------------------- */
+
+/* Labels of 1 to 63 octets, 255 in all, printable ASCII: the rest is no name that mail could go to. */
+static bool is_name(struct sv name)
+{
+	struct sv label;
+
+	if (!name.len || name.len > DNS_NAME_MAX - 2)
+		return false;
+	while (name.len) {
+		if (!sv_split(&name, '.', &label) || !label.len || label.len > 63)
+			return false;
+		for (size_t i = 0; i < label.len; i++)
+			if (label.p[i] <= ' ' || (unsigned char)label.p[i] >= 0x7f || label.p[i] == '\\')
+				return false;
+		if (name.p && !name.len)
+			return false;   /* it ended in two dots */
+	}
+	return true;
+}
+
+void dns_ask(struct dns *dns, struct sv name, enum dns_type type, dns_fn *fn, void *arg, struct dns_query **out)
+{
+	struct dns_query *q = xcalloc(1, sizeof(*q));
+	int rc;
+
+	q->dns = dns;
+	q->fn = fn;
+	q->arg = arg;
+	q->handle = out;
+	q->next = dns->queries;
+	q->at = &dns->queries;
+	if (q->next)
+		q->next->at = &q->next;
+	dns->queries = q;
+	if (out)
+		*out = q;
+	timer_init(&q->timer, dns->loop, on_timer);
+	if (name.len && name.p[name.len - 1] == '.')
+		name.len--;
+	if (!is_name(name)) {
+		q->ready = DNS_NXDOMAIN;
+		timer_start_ms(&q->timer, 0);
+		return;
+	}
+	memcpy(q->name, name.p, name.len);
+	rc = ub_resolve_async(dns->ctx, q->name, (int)type, 1, q, on_answer, &q->id);
+	q->is_asked = rc == 0;
+	q->why = rc ? ub_strerror(rc) : NULL;
+	timer_start_ms(&q->timer, rc ? 0 : dns->timeout_ms);
+}
+
+void dns_forget(struct dns_query **query)
+{
+	struct dns_query *q = *query;
+
+	if (!q)
+		return;
+	if (q->is_asked)
+		ub_cancel(q->dns->ctx, q->id);
+	if (q->handle != query)
+		*query = NULL;
+	free_query(q);
+}
+
+void dns_reverse_name(const uint8_t ip[16], char out[80])
+{
+	static const uint8_t mapped[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
+	char *p = out;
+
+	if (memcmp(ip, mapped, sizeof(mapped)) == 0) {
+		snprintf(out, 80, "%u.%u.%u.%u.in-addr.arpa", ip[15], ip[14], ip[13], ip[12]);
+		return;
+	}
+	for (size_t i = 16; i-- > 0;) {
+		*p++ = "0123456789abcdef"[ip[i] & 15];
+		*p++ = '.';
+		*p++ = "0123456789abcdef"[ip[i] >> 4];
+		*p++ = '.';
+	}
+	memcpy(p, "ip6.arpa", sizeof("ip6.arpa"));
+}
+
+/* --- RDATA -------------------------------------------------------------------------------------------------------- */
+
+bool dns_name_from(struct sv *rdata, char out[4 * DNS_NAME_MAX + 1])
+{
+	struct sv s = *rdata;
+	size_t len = 0, wire = 0;
+
+	for (;;) {
+		if (!s.len)
+			return false;
+		size_t n = (unsigned char)s.p[0];
+		sv_skip(&s, 1);
+		wire += n + 1;
+		if (n > 63 || n > s.len || wire > DNS_NAME_MAX)
+			return false;           /* compressed, cut, too long */
+		if (!n)
+			break;
+		if (len)
+			out[len++] = '.';
+		for (size_t i = 0; i < n; i++) {
+			unsigned char c = (unsigned char)ascii_lower(s.p[i]);
+			if (c == '.' || c == '\\' || c <= ' ' || c >= 0x7f) {
+				snprintf(out + len, 5, "\\%03u", c);
+				len += 4;
+			} else {
+				out[len++] = (char)c;
+			}
+		}
+		sv_skip(&s, n);
+	}
+	out[len] = '\0';
+	*rdata = s;
+	return true;
+}
+
+static uint16_t u16_at(struct sv s)
+{
+	return (uint16_t)((unsigned char)s.p[0] << 8 | (unsigned char)s.p[1]);
+}
+
+bool dns_mx_from(struct sv rdata, uint16_t *preference, char host[4 * DNS_NAME_MAX + 1])
+{
+	if (rdata.len < 3)
+		return false;
+	*preference = u16_at(rdata);
+	sv_skip(&rdata, 2);
+	return dns_name_from(&rdata, host) && rdata.len == 0;
+}
+
+bool dns_txt_from(struct sv rdata, struct buf *out)
+{
+	size_t before = out->len;
+
+	while (rdata.len) {
+		size_t n = (unsigned char)rdata.p[0];
+		sv_skip(&rdata, 1);
+		if (n > rdata.len || !buf_append(out, sv_sub(rdata, 0, n))) {
+			out->len = before;
+			return false;
+		}
+		sv_skip(&rdata, n);
+	}
+	return true;
+}
+
+bool dns_ip_from(enum dns_type type, struct sv rdata, uint8_t out[16])
+{
+	if (type == DNS_A && rdata.len == 4) {
+		memset(out, 0, 10);
+		out[10] = out[11] = 0xff;
+		memcpy(out + 12, rdata.p, 4);
+		return true;
+	}
+	if (type == DNS_AAAA && rdata.len == 16) {
+		memcpy(out, rdata.p, 16);
+		return true;
+	}
+	return false;
+}
+
+bool dns_tlsa_from(struct sv rdata, struct dns_tlsa *out)
+{
+	if (rdata.len < 4)
+		return false;
+	out->usage = (uint8_t)rdata.p[0];
+	out->selector = (uint8_t)rdata.p[1];
+	out->matching = (uint8_t)rdata.p[2];
+	out->data = sv_sub(rdata, 3, SIZE_MAX);
+	return true;
+}
