@@ -125,7 +125,6 @@ struct conf_limits {
 
 struct conf_smtp {
 	uint64_t message_size;                  /* octets; IMAP APPEND obeys it too */
-	char *recipient_delimiter;              /* "" is none */
 	uint64_t banner_delay_ms;
 	uint64_t command_ms;                    /* idle between commands */
 	uint64_t data_ms;                       /* idle inside DATA */
@@ -148,8 +147,6 @@ struct conf_smtp {
 	uint64_t unknown_recipients_hard;
 	uint64_t unknown_recipient_delay_ms;
 	uint64_t received_headers;              /* more is a loop */
-	uint64_t alias_depth;
-	uint64_t alias_recipients;
 	enum conf_bare_newline submission_bare_newline;
 };
 

@@ -203,10 +203,6 @@ static const struct conf_option options[] = {
 	  .max = 2 * GB,
 	  .doc = "Largest message, by SMTP, LMTP and IMAP APPEND. RFC 5321 §4.5.3.1.7: at "
 		 "least 64K." },
-	{ "recipient-delimiter", "SMTP", STRING(smtp.recipient_delimiter), .def = "+", .min = 0,
-	  .max = 4,
-	  .doc = "Any of these characters ends the user name in a local part: alice+lists is"
-		 " delivered to alice. \"\" turns it off." },
 	{ "smtp-banner-delay", "SMTP", DURATION(smtp.banner_delay_ms), .def = "3s", .min = 0,
 	  .max = 1 * MINUTES,
 	  .doc = "Wait before the greeting on mx listeners; who talks first is no mail "
@@ -283,13 +279,6 @@ static const struct conf_option options[] = {
 	  .max = 1000,
 	  .unit = "fields",
 	  .doc = "Received fields beyond which a message is in a loop. RFC 5321 §6.3." },
-	{ "alias-depth", "SMTP", NUMBER(smtp.alias_depth), .def = "10", .min = 1, .max = 100,
-	  .unit = "steps",
-	  .doc = "Aliases behind aliases." },
-	{ "alias-recipients", "SMTP", NUMBER(smtp.alias_recipients), .def = "1000", .min = 1,
-	  .max = 100000,
-	  .unit = "recipients",
-	  .doc = "Recipients that one alias may stand for." },
 	{ "submission-bare-newline", "SMTP",
 	  CHOICE(smtp.submission_bare_newline, bare_newline_words), .def = "normalise",
 	  .doc = "What happens to a bare CR or LF in a message from a logged-in user. On mx "
@@ -307,11 +296,12 @@ static const struct conf_option options[] = {
 
 	/* ---- Messages ---- */
 	{ "header-size", "Messages", OCTETS(mime.header_block), .def = "1M", .min = 16 * KB,
-	  .max = 16 * MB,
-	  .doc = "What is read of a header block; the message itself is kept whole." },
-	{ "header-field-size", "Messages", OCTETS(mime.header_field), .def = "100K", .min = 4 * KB,
 	  .max = 1 * MB,
-	  .doc = "What is read of one header field." },
+	  .doc = "Longest header that submission takes. Mail from elsewhere is kept whole; at most 1M "
+		 "of its header is read." },
+	{ "header-field-size", "Messages", OCTETS(mime.header_field), .def = "100K", .min = 4 * KB,
+	  .max = 100 * KB,
+	  .doc = "Longest header field that submission takes; of others at most 100K are read." },
 	{ "header-addresses", "Messages", NUMBER(mime.addresses), .def = "5000", .min = 100,
 	  .max = 100000,
 	  .unit = "addresses",

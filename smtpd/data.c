@@ -207,6 +207,7 @@ static bool judge_message(struct transaction *t)
 
 	facts.message = &t->facts;
 	facts.size = t->scanner.size;
+	facts.longest_line = t->scanner.longest_line;
 	facts.data_faults = t->scanner.faults;
 	facts.forwarders = forwarders;
 	facts.forwarder_count = accept_forwarders(&t->plan, forwarders);

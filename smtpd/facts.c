@@ -66,7 +66,8 @@ static void add_message_id(struct message_facts *f, struct sv value)
 
 static void take_field(struct message_facts *f, const struct header_field *field)
 {
-	f->is_header_too_big |= field->is_truncated;
+	if (field->len > f->longest_field)
+		f->longest_field = field->len;
 	switch (field->id) {
 	case HEADER_RECEIVED:
 		f->received_count++;
@@ -96,7 +97,7 @@ static void take_field(struct message_facts *f, const struct header_field *field
 static void end(struct message_facts *f)
 {
 	f->has_ended = true;
-	f->is_header_too_big |= f->reader.is_capped;
+	f->header_size = f->reader.offset;
 	header_reader_done(&f->reader);
 	header_reader_init(&f->reader);
 }

@@ -21,7 +21,8 @@ struct message_facts {
 	bool is_from_capped;            /* there are more, or one of them is no address */
 	struct sv delivered_to[FACTS_DELIVERED_MAX];
 	size_t delivered_to_count;
-	bool is_header_too_big;         /* the block or a field passed its limit and was not read whole */
+	uint64_t header_size;           /* octets, the empty line included */
+	uint64_t longest_field;
 	bool has_ended;                 /* the empty line was seen */
 
 	/* private */

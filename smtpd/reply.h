@@ -85,7 +85,7 @@ struct reply {
 	X(REPLY_HEADER_TOO_BIG,   552, "5.3.4", "Header is larger than allowed", "header-size") \
 	X(REPLY_BARE_NEWLINE,     554, "5.6.0", "Bare CR or LF in the message", "bare-newline") \
 	X(REPLY_NUL,              554, "5.6.0", "NUL in the message", "nul") \
-	X(REPLY_LONG_LINE,        552, "5.6.0", "Line longer than 65536 octets in the message", "long-line") \
+	X(REPLY_LONG_LINE,        552, "5.6.0", "A line of the message is too long", "long-line") \
 	X(REPLY_LOOP,             554, "5.4.6", "Mail loop", "loop") \
 	X(REPLY_NO_FROM,          554, "5.6.0", "Message has no From field, or more than one", "from-missing") \
 	X(REPLY_NO_SPACE,         452, "4.3.1", "Not enough disk space, try again later", "disk-space") \

@@ -5,8 +5,10 @@
 
 void policy_header(const struct policy_facts *facts, struct policy_verdict *verdict)
 {
-	if (facts->message->is_header_too_big)
+	const struct message_facts *m = facts->message;
+
+	if (m->header_size > facts->conf->mime.header_block || m->longest_field > facts->conf->mime.header_field)
 		policy_refuse(verdict, REPLY_HEADER_TOO_BIG);
-	else if (facts->message->from_count != 1)
+	else if (m->from_count != 1)
 		policy_refuse(verdict, REPLY_NO_FROM);
 }

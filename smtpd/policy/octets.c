@@ -14,6 +14,6 @@ void policy_octets(const struct policy_facts *facts, struct policy_verdict *verd
 		policy_refuse(verdict, REPLY_BARE_NEWLINE);
 	else if (facts->data_faults & DATA_NUL)
 		policy_refuse(verdict, REPLY_NUL);
-	else if (facts->data_faults & DATA_LONG_LINE)
+	else if (facts->longest_line > facts->conf->smtp.data_line)
 		policy_refuse(verdict, REPLY_LONG_LINE);
 }

@@ -37,6 +37,7 @@ struct policy_facts {
 	/* MESSAGE */
 	const struct message_facts *message;
 	uint64_t size;
+	uint64_t longest_line;                  /* octets without CRLF */
 	unsigned data_faults;                   /* enum data_fault */
 	const struct sv *forwarders;            /* our addresses that this message is sent on by */
 	size_t forwarder_count;

@@ -77,7 +77,7 @@ static void values_of_every_type_are_read(void **state)
 		"tls-minimum 1.3\n"
 		"tls-key /etc/ssl/private/mail.pem\n"
 		"tls-certificate \"my certs/a \\\"b\\\" \\\\c.pem\"\n"
-		"recipient-delimiter \"\"\n"
+		"user \"\"\n"
 		"\tplaintext-auth never\n"
 		"exempt-networks 192.0.2.0/24 2001:db8::/32 loopback\n"
 		"log-level debug");
@@ -92,7 +92,7 @@ static void values_of_every_type_are_read(void **state)
 	assert_int_equal(conf->tls.minimum, CONF_TLS_1_3);
 	assert_string_equal(conf->tls.key, "/etc/ssl/private/mail.pem");
 	assert_string_equal(conf->tls.certificate, "/srv/mail/my certs/a \"b\" \\c.pem");
-	assert_string_equal(conf->smtp.recipient_delimiter, "");
+	assert_string_equal(conf->host.user, "");
 	assert_int_equal(conf->auth.plaintext_networks.count, 0);
 	assert_int_equal(conf->host.exempt_networks.count, 4);
 	assert_int_equal(conf->log.level, LOG_LEVEL_DEBUG);
@@ -286,7 +286,7 @@ static void what_is_shown_reads_back_the_same(void **state)
 	struct conf *conf = read_good(
 			    "message-size 3M\nlogin-time 90s\nhostname m.example\nplaintext-auth "
 			    "10.0.0.0/8 loopback\n"
-			    "tls-key \"/a b/#1\"\nrecipient-delimiter \"\"\nbind 127.0.0.1 ::1\n"),
+			    "tls-key \"/a b/#1\"\nuser \"\"\nbind 127.0.0.1 ::1\n"),
 		    *again;
 	struct buf text, second;
 	struct conf_report report = { NULL, 0, false };
