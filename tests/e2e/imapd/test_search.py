@@ -4,14 +4,24 @@ import base64
 
 import pytest
 
+import imap
+
 
 def put(box, text, options=""):
     return box.append("INBOX", text.encode() if isinstance(text, str) else text, options)[1]
 
 
-@pytest.fixture
-def mail(box):
-    """Seven messages; 7 is answered and old."""
+@pytest.fixture(scope="module")
+def mail(imapd):
+    """A session with five messages, which no test here changes."""
+    imapd.add_account("searcher")
+    with imap.Client(imapd, "searcher") as client:
+        client.ok("SELECT INBOX")
+        fill(client)
+        yield client
+
+
+def fill(box):
     put(box, "From: Alice <alice@one.example>\r\nTo: bob@two.example\r\nSubject: first Apple\r\n"
              "Date: Mon, 7 Feb 1994 21:52:25 -0800\r\nMessage-ID: <m1@x>\r\n\r\nThe quick brown fox\r\n",
         '(\\Seen) "08-Feb-1994 05:52:25 +0000"')
@@ -29,7 +39,6 @@ def mail(box):
         '(\\Draft) "11-Feb-1994 12:00:00 +0000"')
     put(box, "From: x@six.example\r\nSubject: \r\n\r\n", '(\\Answered \\Seen) "12-Feb-1994 12:00:00 +0000"')
     box.ok("NOOP")
-    return box
 
 
 @pytest.mark.parametrize("keys, want", [
@@ -118,9 +127,10 @@ def test_deep_and_long_searches_are_bounded(mail):
     assert mail.search("SEEN") == [1, 5]
 
 
-def test_a_just_appended_message_is_found(mail):
-    uid = put(mail, "Subject: marker\r\nX-OfflineIMAP-1: 4711\r\n\r\nx")
-    assert mail.search("HEADER X-OfflineIMAP-1 4711", uid=True) == [uid]
+def test_a_just_appended_message_is_found(box):
+    put(box, "Subject: other\r\n\r\nx")
+    uid = put(box, "Subject: marker\r\nX-OfflineIMAP-1: 4711\r\n\r\nx")
+    assert box.search("HEADER X-OfflineIMAP-1 4711", uid=True) == [uid]
 
 
 def test_a_needle_across_two_reads_is_found(box):
