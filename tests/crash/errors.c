@@ -141,8 +141,8 @@ static unsigned sabotage_all(const struct plan *plan, const struct crash_options
 	for (unsigned at = 1; is_alive && at <= calls + 4; at++)
 		for (unsigned k = 0; is_alive && k < ARRAY_LEN(errors) * 2; k++) {
 			struct saboteur s = { .at = at, .error = errors[k / 2].error, .sticks = k % 2 };
-			/* The short form takes one combination in thirteen, another one at each run. */
-			if (o->is_short && turn++ % 29)
+			/* The short form takes one combination in many, others at each run. */
+			if (o->is_short && turn++ % 67)
 				continue;
 			snprintf(r->context, sizeof(r->context), "%s, %s from call %u%s", plan->name, errors[k / 2].name, at,
 				 s.sticks ? " on" : "");

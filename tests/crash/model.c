@@ -38,6 +38,13 @@ struct model_box {
 	int was, found;
 	int group;                      /* renamed together: all or none; -1 */
 	uint64_t told_modseq;
+	uint32_t told_uid;              /* the highest one that was told of a new message */
+};
+
+/* A UID that was told. */
+struct told {
+	int box;
+	uint32_t uid, ident;
 };
 
 struct model {
@@ -46,6 +53,8 @@ struct model {
 	unsigned box_count, box_cap, groups;
 	struct place *places;
 	unsigned count, cap;
+	struct told *told;
+	unsigned told_count, told_cap;
 };
 
 /* --- what UIDs ever meant ---------------------------------------------------------------------------------------------- */
@@ -183,6 +192,7 @@ void model_free(struct model **m)
 		return;
 	free((*m)->boxes);
 	free((*m)->places);
+	free((*m)->told);
 	free(*m);
 	*m = NULL;
 }
@@ -190,6 +200,17 @@ void model_free(struct model **m)
 /* --- taking the journal in ----------------------------------------------------------------------------------------------- */
 
 enum outcome { ACKED, IN_FLIGHT, REFUSED };
+
+static void note_told(struct model *m, int box, uint32_t uid, uint32_t ident)
+{
+	if (m->told_count == m->told_cap) {
+		m->told_cap = m->told_cap ? m->told_cap * 2 : 256;
+		m->told = xrealloc(m->told, m->told_cap * sizeof(*m->told));
+	}
+	m->told[m->told_count++] = (struct told){ box, uid, ident };
+	if (m->boxes[box].told_uid < uid)
+		m->boxes[box].told_uid = uid;
+}
 
 static void put(struct model *m, int box, uint32_t ident, uint32_t uid, enum outcome o, struct look look)
 {
@@ -209,6 +230,8 @@ static void put(struct model *m, int box, uint32_t ident, uint32_t uid, enum out
 		p->least = 1;
 		p->uid = uid;
 		p->was_expunged = false;
+		if (uid)
+			note_told(m, box, uid, ident);
 	} else {
 		p->uid = 0;
 	}
@@ -459,6 +482,8 @@ static void compare_boxes(struct model *m, const struct snapshot *after, enum en
 		if (now->modseq < b->told_modseq)
 			breach(r, MODSEQ_REGRESS, "%s: HIGHESTMODSEQ was %llu, is %llu", now->name,
 			       (unsigned long long)b->told_modseq, (unsigned long long)now->modseq);
+		if (now->uidnext <= b->told_uid)
+			breach(r, REUSED, "%s: UID %u was told, UIDNEXT is %u", now->name, b->told_uid, now->uidnext);
 		if (b->was < 0) {
 			for (unsigned k = 0; k < before->box_count; k++)
 				if (!strcmp(before->boxes[k].name, now->name) &&
@@ -597,12 +622,13 @@ void model_compare(struct model *m, const struct snapshot *after, enum ending e,
 		if (box_of[after->messages[i].box] >= 0)
 			compare_message(m, after, i, &m->boxes[box_of[after->messages[i].box]], e, history, r);
 	/* Told UIDs mean what they meant, also when the message was removed since. */
-	for (unsigned i = 0; i < m->count; i++) {
-		struct place *p = &m->places[i];
-		const struct model_box *b = &m->boxes[p->box];
-		if (p->uid && b->found >= 0 && !learn_uid(history, after->boxes[b->found].id,
-							  after->boxes[b->found].uidvalidity, p->uid, p->ident))
-			breach(r, REUSED, "%s UID %u was told for ident %u and means another message", b->name, p->uid, p->ident);
+	for (unsigned i = 0; i < m->told_count; i++) {
+		const struct told *told = &m->told[i];
+		const struct model_box *b = &m->boxes[told->box];
+		if (b->found >= 0 && !learn_uid(history, after->boxes[b->found].id, after->boxes[b->found].uidvalidity,
+						told->uid, told->ident))
+			breach(r, REUSED, "%s UID %u was told for ident %u and means another message", b->name, told->uid,
+			       told->ident);
 	}
 	for (unsigned i = 0; i < m->count; i++)
 		compare_place(m, &m->places[i], after, e, r);
