@@ -1,0 +1,207 @@
+/* Checks read facts and say yes, later or no; each one alone, and the order in which they are asked. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "common/lines.h"
+#include "smtpd/policy/policy.h"
+
+static struct conf *conf;
+static struct message_facts message;
+static struct directory_route route;
+static struct auth_identity *alice;
+
+static int setup(void **state)
+{
+	(void)state;
+	conf = conf_default("/nowhere");
+	message = (struct message_facts){ .from_count = 1, .from_address_count = 1 };
+	route = (struct directory_route){ .answer = DIRECTORY_TARGETS };
+	alice = identity_for_admin(SV("alice@example.test"), SV("id"));
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	conf_unref(&conf);
+	identity_unref(&alice);
+	return 0;
+}
+
+static struct policy_facts facts_on(enum conf_listener_kind listener)
+{
+	return (struct policy_facts){ .conf = conf, .listener = listener, .route = &route, .message = &message };
+}
+
+static void assert_refused(enum policy_stage stage, const struct policy_facts *facts, enum reply_id reply,
+			   const char *check)
+{
+	struct policy_verdict v = policy_run(stage, facts);
+
+	assert_true(v.action >= POLICY_DEFER);
+	assert_int_equal(v.reply, reply);
+	assert_string_equal(v.check, check);
+	assert_int_equal(v.action, reply_get(reply)->code >= 500 ? POLICY_REJECT : POLICY_DEFER);
+}
+
+static void assert_accepted(enum policy_stage stage, const struct policy_facts *facts)
+{
+	assert_int_equal(policy_run(stage, facts).action, POLICY_ACCEPT);
+}
+
+static void only_submission_asks_the_directory_about_senders(void **state)
+{
+	(void)state;
+	assert_false(policy_blocks(POLICY_MAIL, LISTENER_MX));
+	assert_false(policy_blocks(POLICY_MAIL, LISTENER_LMTP));
+	assert_true(policy_blocks(POLICY_MAIL, LISTENER_SUBMISSION));
+	assert_true(policy_blocks(POLICY_MESSAGE, LISTENER_SUBMISSIONS));
+	assert_false(policy_blocks(POLICY_MESSAGE, LISTENER_MX));
+}
+
+static void strangers_reach_our_people_only(void **state)
+{
+	struct policy_facts f = facts_on(LISTENER_MX);
+	(void)state;
+
+	assert_accepted(POLICY_RCPT, &f);
+	route.answer = DIRECTORY_UNKNOWN;
+	assert_refused(POLICY_RCPT, &f, REPLY_USER_UNKNOWN, "relay");
+	route.answer = DIRECTORY_NOT_OURS;
+	assert_refused(POLICY_RCPT, &f, REPLY_RELAY_DENIED, "relay");
+	f.listener = LISTENER_LMTP;
+	assert_refused(POLICY_RCPT, &f, REPLY_RELAY_DENIED, "relay");
+	f.listener = LISTENER_SUBMISSION;
+	f.identity = alice;
+	assert_accepted(POLICY_RCPT, &f);
+}
+
+static void recipients_are_counted_by_who_sends(void **state)
+{
+	struct policy_facts f = facts_on(LISTENER_MX);
+	(void)state;
+
+	f.rcpt_count = 199;
+	assert_accepted(POLICY_RCPT, &f);
+	f.rcpt_count = 200;
+	assert_refused(POLICY_RCPT, &f, REPLY_TOO_MANY_RCPTS, "recipients");
+	f.listener = LISTENER_SUBMISSION;
+	f.identity = alice;
+	assert_accepted(POLICY_RCPT, &f);
+	f.rcpt_count = 500;
+	assert_refused(POLICY_RCPT, &f, REPLY_TOO_MANY_RCPTS, "recipients");
+}
+
+static void a_bounce_has_one_recipient(void **state)
+{
+	struct policy_facts f = facts_on(LISTENER_MX);
+	(void)state;
+
+	f.sender.is_null = true;
+	assert_accepted(POLICY_RCPT, &f);
+	f.rcpt_count = 1;
+	assert_refused(POLICY_RCPT, &f, REPLY_ONE_RCPT, "null-sender");
+	f.listener = LISTENER_LMTP;
+	assert_accepted(POLICY_RCPT, &f);
+}
+
+static void size_is_judged_when_declared_and_when_sent(void **state)
+{
+	struct policy_facts f = facts_on(LISTENER_MX);
+	(void)state;
+
+	f.declared_size = conf->smtp.message_size;
+	assert_accepted(POLICY_MAIL, &f);
+	f.declared_size++;
+	assert_refused(POLICY_MAIL, &f, REPLY_TOO_BIG, "size");
+	f.declared_size = 0;
+	f.size = conf->smtp.message_size + 1;
+	assert_refused(POLICY_MESSAGE, &f, REPLY_TOO_BIG, "size");
+}
+
+static void octets_that_smuggle_are_refused_where_they_are_not_mended(void **state)
+{
+	struct policy_facts f = facts_on(LISTENER_MX);
+	(void)state;
+
+	f.data_faults = DATA_BARE_LF;
+	assert_refused(POLICY_MESSAGE, &f, REPLY_BARE_NEWLINE, "octets");
+	f.data_faults = DATA_NUL;
+	assert_refused(POLICY_MESSAGE, &f, REPLY_NUL, "octets");
+	f.data_faults = 0;
+	f.longest_line = conf->smtp.data_line + 1;
+	assert_refused(POLICY_MESSAGE, &f, REPLY_LONG_LINE, "octets");
+	f.longest_line--;
+	assert_accepted(POLICY_MESSAGE, &f);
+	/* octets are judged before size: what smuggles is said to smuggle */
+	f.data_faults = DATA_BARE_CR;
+	f.size = UINT64_MAX;
+	assert_refused(POLICY_MESSAGE, &f, REPLY_BARE_NEWLINE, "octets");
+}
+
+static void a_loop_is_too_many_hops_or_our_own_mark(void **state)
+{
+	struct policy_facts f = facts_on(LISTENER_MX);
+	struct sv forwarders[] = { SV("list@example.test") };
+	(void)state;
+
+	message.received_count = 100;
+	message.delivered_to[0] = SV("LIST@example.test");
+	message.delivered_to_count = 1;
+	assert_accepted(POLICY_MESSAGE, &f);    /* not by this address: it delivers */
+	f.forwarders = forwarders;
+	f.forwarder_count = 1;
+	assert_refused(POLICY_MESSAGE, &f, REPLY_LOOP, "loop");
+	f.forwarder_count = 0;
+	message.received_count = 101;
+	assert_refused(POLICY_MESSAGE, &f, REPLY_LOOP, "loop");
+}
+
+static void submission_wants_one_author_in_a_bounded_header(void **state)
+{
+	struct policy_facts f = facts_on(LISTENER_SUBMISSION);
+	(void)state;
+
+	f.identity = alice;
+	message.from_count = 0;
+	assert_refused(POLICY_MESSAGE, &f, REPLY_NO_FROM, "header");
+	message.from_count = 2;
+	assert_refused(POLICY_MESSAGE, &f, REPLY_NO_FROM, "header");
+	message.from_count = 1;
+	message.header_size = conf->mime.header_block + 1;
+	assert_refused(POLICY_MESSAGE, &f, REPLY_HEADER_TOO_BIG, "header");
+	message.header_size = 0;
+	message.longest_field = conf->mime.header_field + 1;
+	assert_refused(POLICY_MESSAGE, &f, REPLY_HEADER_TOO_BIG, "header");
+	message.longest_field = 0;
+	message.is_from_capped = true;
+	assert_refused(POLICY_MESSAGE, &f, REPLY_NO_FROM, "author");
+	message.is_from_capped = false;
+	message.from_address_count = 0;
+	assert_refused(POLICY_MESSAGE, &f, REPLY_NO_FROM, "author");
+	/* Mail from elsewhere is taken however its header looks. */
+	message.from_count = 0;
+	f.listener = LISTENER_MX;
+	assert_accepted(POLICY_MESSAGE, &f);
+}
+
+int main(void)
+{
+#define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(only_submission_asks_the_directory_about_senders),
+		TEST(strangers_reach_our_people_only),
+		TEST(recipients_are_counted_by_who_sends),
+		TEST(a_bounce_has_one_recipient),
+		TEST(size_is_judged_when_declared_and_when_sent),
+		TEST(octets_that_smuggle_are_refused_where_they_are_not_mended),
+		TEST(a_loop_is_too_many_hops_or_our_own_mark),
+		TEST(submission_wants_one_author_in_a_bounded_header),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
