@@ -16,6 +16,7 @@ extern const struct verb index_verbs[];
 extern const struct verb backup_verbs[];        /* backup, verify */
 extern const struct verb restore_verbs[];
 extern const struct verb queue_verbs[];
+extern const struct verb sieve_verbs[];
 extern const struct verb conf_verbs[];
 extern const struct verb version_verbs[];
 
