@@ -1,0 +1,27 @@
+/* tests/unit/support/sieve_world.h - a Sieve script, a message and a small world around them; the answer as one line. */
+#ifndef TESTS_UNIT_SUPPORT_SIEVE_WORLD_H
+#define TESTS_UNIT_SUPPORT_SIEVE_WORLD_H
+
+#include "common/sieve/sieve.h"
+
+struct sieve_world {
+	const char *message;            /* with LF or CRLF */
+	const char *from, *to;          /* of the envelope */
+	const char *const *included;    /* pairs of name and text of personal scripts, then NULL */
+	bool is_unreadable;             /* the body cannot be read */
+	size_t memory;                  /* of the latest run */
+	uint64_t work;
+};
+
+/** sieve_world_run - compile and run; actions joined by "; " as "keep", "keep*" (implicit), "fileinto X [flags]", "redirect A",
+ *  "discard", "reject TEXT", "vacation TO subject", "notify METHOD text", or "LINE:COLUMN: error". The caller frees it. */
+char *sieve_world_run(struct sieve_world *w, struct sv script);
+/** sieve_world_expect - fails the test, with all it knows, when the answer is another one. */
+void sieve_world_expect(struct sieve_world *w, const char *script, const char *answer);
+
+/* The messages A and B of RFC 5228 §1. */
+extern const char sieve_message_a[], sieve_message_b[];
+/* A message with parts: multipart/mixed of text/plain, text/html, application/pdf and message/rfc822. */
+extern const char sieve_message_parts[];
+
+#endif
