@@ -3,6 +3,7 @@
 
 Starts real instances on loopback below the build folder, puts tests/bench/load/load on them, and prints one table.
 A row is the median of some repetitions (--repeat); a row marked "invalid" is not to be believed, and says why.
+--peer also puts the same load on Debian's Postfix and Dovecot, group by group in turn, and prints the ratios.
 """
 
 import argparse
@@ -23,7 +24,9 @@ import time
 BUILD = pathlib.Path(os.environ.get("POSTROOM_BUILD", "build")).resolve()
 os.environ["POSTROOM_BUILD"] = str(BUILD)
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
+import peer  # noqa: E402
 import postroom  # noqa: E402
 
 LOAD = BUILD / "tests" / "bench" / "load" / "load"
@@ -36,8 +39,8 @@ class Postroom:
 
     name = "postroom"
 
-    def __init__(self, work, accounts, conf=""):
-        self.instance = postroom.Instance(accounts=[f"user{i}" for i in range(accounts)], conf=conf,
+    def __init__(self, work, accounts):
+        self.instance = postroom.Instance(accounts=[f"user{i}" for i in range(accounts)],
                                           root=pathlib.Path(tempfile.mkdtemp(prefix="postroom-", dir=work)))
         self.root = self.instance.root
         self.users = self.root / "bench-users"
@@ -81,6 +84,9 @@ class Postroom:
         return sum(len(os.listdir(path)) for path in (self.root / "mail").glob("*/*/Maildir/*")
                    if path.name in ("cur", "new"))
 
+    def wait_for_messages(self, count):
+        """They are in the mailboxes when the 250 is there: nothing to wait for."""
+
 
 class Bench:
     def __init__(self, options, work):
@@ -88,9 +94,10 @@ class Bench:
         self.quick = options.quick
         self.work = work
         self.rows = []
+        self.is_peer = False
 
-    def target(self, accounts, conf=""):
-        return Postroom(self.work, accounts, conf)
+    def target(self, accounts):
+        return peer.Peer(self.work, accounts, self.options.peer) if self.is_peer else Postroom(self.work, accounts)
 
     # -- running the generator
 
@@ -113,7 +120,7 @@ class Bench:
     # -- rows
 
     def row(self, name, value, unit, **more):
-        row = {"scenario": name, "value": value, "unit": unit, **more}
+        row = {"server": "peer" if self.is_peer else "postroom", "scenario": name, "value": value, "unit": unit, **more}
         self.rows.append(row)
         if self.options.json:
             with open(self.options.json, "a", encoding="utf-8") as file:
@@ -129,8 +136,8 @@ class Bench:
             before = cpu_us(target.pids()) if target else 0
             run = once()[0]
             run["server_cpu_us"] = cpu_us(target.pids()) - before if target else 0
-            if check and not run.get("invalid"):
-                run["invalid"] = check(run)
+            if check:
+                run["invalid"] = run.get("invalid") or check(run)
             runs.append(run)
         key, count = ("units_per_1000_s", "units") if units else ("per_1000_s", "ops")
         rates = [run[key] / 1000 for run in runs]
@@ -146,7 +153,8 @@ class Bench:
             p99=median_of(runs, prefix + "p99_us"),
             cpu_us=statistics.median(run["server_cpu_us"] / n for run, n in zip(runs, ops)),
             own_percent=statistics.median(run["own_percent"] for run in runs),
-            others_percent=max(0, round(busy)), invalid=invalid)
+            others_percent=max(0, round(busy)), invalid=invalid,
+            note=f"accepted {figure(median_of(runs, 'accepted'))} /s" if "accepted" in runs[0] else None)
 
     def commands(self, target, port, *commands, tls="none"):
         """A row for each NAME|REPEAT|COMMAND of one IMAP session."""
@@ -160,12 +168,12 @@ class Bench:
 
 
 def cpu_us(pids):
-    """Processor time these processes have used, all their threads."""
+    """Processor time these processes have used, all their threads, and children that ended."""
     total = 0
     for pid in pids:
         with contextlib.suppress(OSError, IndexError):
             fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-            total += (int(fields[11]) + int(fields[12])) * TICK_US
+            total += sum(map(int, fields[11:15])) * TICK_US
     return total
 
 
@@ -173,9 +181,10 @@ def memory(pids):
     """Resident and proportional kilobytes of these processes (smaps_rollup)."""
     rss = pss = 0
     for pid in pids:
-        text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
-        rss += int(re.search(r"^Rss:\s+(\d+)", text, re.M).group(1))
-        pss += int(re.search(r"^Pss:\s+(\d+)", text, re.M).group(1))
+        with contextlib.suppress(OSError):      # a process may end meanwhile
+            text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+            rss += int(re.search(r"^Rss:\s+(\d+)", text, re.M).group(1))
+            pss += int(re.search(r"^Pss:\s+(\d+)", text, re.M).group(1))
     return rss, pss
 
 
@@ -257,6 +266,7 @@ def smtp(bench):
     """SMTP in, on the mx listener: our 250 says that the message is in the mailbox."""
     with bench.target(50) as target:
         target.start()
+        first_mail(bench, target, show=True)
         mail(bench, target, "mx, 1 connection", "mx", 300, connections=1)
         mail(bench, target, "mx, 20 connections", "mx", 4000, connections=20)
         mail(bench, target, "mx, 20 connections, 5 recipients", "mx", 2000, connections=20, recipients=5)
@@ -268,6 +278,7 @@ def smtp(bench):
 def submission(bench):
     with bench.target(50) as target:
         target.start()
+        first_mail(bench, target)
         mail(bench, target, "submission STARTTLS AUTH, 1 connection", "submission", 300, connections=1, tls="starttls",
              auth=True)
         mail(bench, target, "submission STARTTLS AUTH, 20 connections", "submission", 4000, connections=20,
@@ -279,9 +290,21 @@ def submission(bench):
 def lmtp(bench):
     with bench.target(50) as target:
         target.start()
+        first_mail(bench, target)
         mail(bench, target, "lmtp, 1 connection", "lmtp", 300, connections=1, lmtp=True)
         mail(bench, target, "lmtp, 10 connections", "lmtp", 4000, connections=10, lmtp=True)
         mail(bench, target, "lmtp, 10 connections, 5 recipients", "lmtp", 2000, connections=10, recipients=5, lmtp=True)
+
+
+def first_mail(bench, target, show=False):
+    """An account's folders are made when its first message comes: once, so not in the other rows."""
+    before = target.count_messages()
+    run = bench.load("mail", port=target.port("mx"), users=target.users, count=50, seconds=60)[0]
+    target.wait_for_messages(before + run["ops"])
+    if show:
+        bench.row("mx, first message of an account", run.get("p50_us", 0) / 1000, "ms", p50=run.get("p50_us"),
+                  p95=run.get("p95_us"), p99=run.get("p99_us"), own_percent=run["own_percent"], runs=[run],
+                  invalid=run.get("invalid"))
 
 
 def mail(bench, target, name, listener, count, **named):
@@ -296,6 +319,13 @@ def mail(bench, target, name, listener, count, **named):
                           seconds=5 if bench.quick else 15, **named)
 
     def check(run):
+        """What the row counts is mail in the mailboxes; a server that queues first is waited for."""
+        accepted_at = time.monotonic()
+        target.wait_for_messages(before + run["ops"] * recipients)
+        if bench.is_peer:
+            run["accepted"] = run["per_1000_s"] / 1000
+            run["wall_us"] += round((time.monotonic() - accepted_at) * 1000000)
+            run["per_1000_s"] = run["ops"] * 1000000000 // run["wall_us"]
         arrived = target.count_messages() - before
         if arrived != run["ops"] * recipients:
             return f"{run['ops'] * recipients} were accepted, {arrived} arrived"
@@ -385,8 +415,7 @@ def idle(bench):
         # One session each first: what an open account costs is not what a session costs.
         bench.load("imap-short", port=target.port("imaps"), tls="implicit", users=target.users, connections=4,
                    count=accounts * 2, seconds=30)
-        pids = target.pids("imapd")
-        rss, pss = memory(pids)
+        rss, pss = memory(target.pids("imapd"))
         process = subprocess.Popen(
             bench.command("idle", (), {"port": target.port("imaps"), "smtp_port": target.port("mx"),
                                        "tls": "implicit", "users": target.users, "connections": 8, "count": sessions,
@@ -403,7 +432,8 @@ def idle(bench):
             time.sleep(3)
             rss_after, pss_after = memory(target.pids("imapd"))
             bench.row("idle session: proportional memory", (pss_after - pss) / sessions, "KB",
-                      note=f"{len(pids)} processes: {pss / 1024:.1f} MB before, {pss_after / 1024:.1f} MB after")
+                      note=f"{pss / 1024:.1f} MB before, {pss_after / 1024:.1f} MB after, "
+                           f"{len(target.pids('imapd'))} processes")
             bench.row("idle session: resident memory", (rss_after - rss) / sessions, "KB")
             seconds = 3 if bench.quick else 10
             before = cpu_us(target.pids("imapd"))
@@ -446,7 +476,10 @@ def counts(bench):
         target.start()
 
         def send(**named):
-            return bench.load("mail", port=target.port("mx"), users=target.users, count=ops, seconds=60, **named)[0]
+            before = target.count_messages()
+            run = bench.load("mail", port=target.port("mx"), users=target.users, count=ops, seconds=60, **named)[0]
+            target.wait_for_messages(before + run["ops"] * named.get("recipients", 1))
+            return run
 
         def visit():
             return bench.load("imap-mix", port=target.port("imaps"), tls="implicit", users=target.first_user(),
@@ -506,6 +539,26 @@ def table(groups):
     return "\n".join(out)
 
 
+def comparison(groups, theirs):
+    """One aligned table of ratios out of two runs' (group, rows)."""
+    others = {(group, row["scenario"]): row for group, rows in theirs for row in rows}
+    lines = [("", "Postroom", peer.Peer.name, "unit", "ratio", "")]
+    for group, rows in groups:
+        lines.append((group.upper(), "", "", "", "", ""))
+        for row in rows:
+            other = others.get((group, row["scenario"]))
+            if not other:
+                continue
+            invalid = row.get("invalid") or other.get("invalid")
+            up, down = (row, other) if row["unit"] == "/s" else (other, row)
+            ratio = f"{figure(up['value'] / down['value'])}" if down["value"] and up["value"] and not invalid else ""
+            note = f"INVALID: {invalid}" if invalid else ""
+            lines.append(("  " + row["scenario"], figure(row["value"]), figure(other["value"]), row["unit"], ratio, note))
+    widths = [max(len(line[i]) for line in lines) for i in range(5)]
+    return "\n".join("  ".join((line[0].ljust(widths[0]), line[1].rjust(widths[1]), line[2].rjust(widths[2]),
+                                line[3].ljust(widths[3]), line[4].rjust(widths[4]), line[5])).rstrip() for line in lines)
+
+
 def machine(about):
     cpu = "unknown processor"
     with contextlib.suppress(OSError, AttributeError):
@@ -519,6 +572,16 @@ def machine(about):
             f"load {os.getloadavg()[0]:.1f} before")
 
 
+def run_group(bench, scenario):
+    print(f"{scenario.__name__}{' (peer)' if bench.is_peer else ''}:", file=sys.stderr, flush=True)
+    bench.rows = []
+    try:
+        scenario(bench)
+    except (RuntimeError, OSError, postroom.CommandFailed, subprocess.SubprocessError) as error:
+        bench.row(scenario.__name__, 0, "", invalid=str(error).strip().splitlines()[-1][:300])
+    return bench.rows
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0],
                                      epilog="groups: " + ", ".join(scenario.__name__ for scenario in SCENARIOS))
@@ -527,6 +590,8 @@ def main():
     parser.add_argument("--repeat", type=int, default=3, help="repetitions of a row (%(default)s)")
     parser.add_argument("--messages", type=int, default=0, help="size of the big mailbox")
     parser.add_argument("--sessions", type=int, default=1000, help="idle sessions (%(default)s)")
+    parser.add_argument("--peer", choices=("fast", "secure"),
+                        help="Postfix and Dovecot beside it; Dovecot's login processes in this mode")
     parser.add_argument("--json", metavar="FILE", help="append each row to FILE, a line of JSON each")
     parser.add_argument("--anyway", action="store_true", help="also with a build without optimisation, or sanitized")
     parser.add_argument("--keep", action="store_true", help="leave the instances and their logs behind")
@@ -541,21 +606,21 @@ def main():
         sys.exit("bench: this build is " + ("sanitized" if about["sanitized"] else "not optimised") +
                  ", its figures mean nothing: configure another one with -O2 and without --enable-sanitize "
                  "(or give --anyway)")
+    if options.peer and peer.missing():
+        sys.exit(f"bench: {peer.missing()}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     work = pathlib.Path(tempfile.mkdtemp(prefix="bench-work-", dir=BUILD))
     bench = Bench(options, work)
-    groups = []
+    groups, theirs = [], []
     failed = False
     header = machine(about)
     try:
         for scenario in wanted:
-            print(f"{scenario.__name__}:", file=sys.stderr, flush=True)
-            bench.rows = []
-            try:
-                scenario(bench)
-            except (RuntimeError, OSError, postroom.CommandFailed, subprocess.SubprocessError) as error:
-                bench.row(scenario.__name__, 0, "", invalid=str(error).strip().splitlines()[-1][:300])
-            groups.append((scenario.__name__, bench.rows))
+            groups.append((scenario.__name__, run_group(bench, scenario)))
+            if options.peer and scenario is not limits:
+                bench.is_peer = True
+                theirs.append((scenario.__name__, run_group(bench, scenario)))
+                bench.is_peer = False
     except KeyboardInterrupt:
         failed = True
     finally:
@@ -565,7 +630,12 @@ def main():
             shutil.rmtree(work, ignore_errors=True)
     print(header)
     print(table(groups))
-    invalid = sum(bool(row.get("invalid")) for _, rows in groups for row in rows)
+    if theirs:
+        print(f"\n{peer.Peer.name}, {options.peer} login; rows of mail count what is in the mailboxes")
+        print(table(theirs))
+        print()
+        print(comparison(groups, theirs))
+    invalid = sum(bool(row.get("invalid")) for _, rows in groups + theirs for row in rows)
     if invalid:
         print(f"bench: {invalid} rows are invalid")
     return 1 if failed or invalid else 0
