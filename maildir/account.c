@@ -21,6 +21,7 @@
 
 #define LOCK_WAIT_MS 10000
 #define LOCK_POLL_MS 3
+#define GATE_WAIT_S 5
 #define RESERVE ((uint64_t)1 << 20)     /* kept allocated behind data.mdb: copy-on-write needs pages even to expunge */
 
 #define LOG_RESERVE (64 << 10)          /* behind the flag log: a full disk keeps nobody from deleting */
@@ -450,6 +451,18 @@ static void release(struct account *a)
 	pthread_mutex_unlock(&a->mutex);
 }
 
+/* Not for ever: while one thread makes an index, the others have other accounts to serve. */
+static bool pass_gate(struct account *a)
+{
+	struct timespec until;
+
+	if (!pthread_rwlock_tryrdlock(&a->gate))
+		return true;
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += GATE_WAIT_S;
+	return !pthread_rwlock_timedrdlock(&a->gate, &until);
+}
+
 /* *opened: this process did not have the index as it is now. */
 static struct fault enter(struct account *a, bool *opened)
 {
@@ -457,7 +470,8 @@ static struct fault enter(struct account *a, bool *opened)
 	for (int tries = 0; tries < 4; tries++) {
 		struct fault f = FAULT_OK;
 
-		pthread_rwlock_rdlock(&a->gate);
+		if (!pass_gate(a))
+			return fault(FAULT_BUSY, "index is being made by another thread");
 		if (a->env && !kv_env_is_broken(a->env)) {
 			f = hold(a);
 			if (!f.kind && is_current(a))

@@ -528,6 +528,13 @@ struct fault adopt_refresh(struct account *a, uint64_t id)
 	if (f.kind)
 		return f;
 	int64_t cur = folder_time(a, box.dir, "cur"), new = folder_time(a, box.dir, "new");
+	if (!cur && !strcmp(box.dir, ".")) {
+		/* INBOX is always there: its folders are made again. */
+		(void)!files_mkdir(a->maildir, "cur", account_conf(a)->umask_dir, NULL).kind;
+		(void)!files_mkdir(a->maildir, "new", account_conf(a)->umask_dir, NULL).kind;
+		(void)!files_mkdir(a->maildir, "tmp", account_conf(a)->umask_dir, NULL).kind;
+		cur = folder_time(a, box.dir, "cur");
+	}
 	if (!cur) {
 		/* The folder is gone: removed or renamed by another program. */
 		f = adopt_folders(a);

@@ -1,7 +1,8 @@
 /* maildir/deliver.c - see incoming.h, incoming_deliver(): one message into many places, all or none.
  *
- * Accounts are done one after the other, in the order of their addresses; each is durable before the next one begins. What
- * an earlier account has is taken back when a later one cannot have it. */
+ * Accounts are done one after the other, in the order of their addresses: first all names, then all flushes. A row may be
+ * seen before it is durable; it is not acknowledged, and its UID is not given again. What an earlier account has is taken back
+ * when a later one cannot have it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -183,16 +184,12 @@ static void take_back(struct group *group)
 	}
 }
 
-static struct fault deliver_group(struct group *group)
+static struct fault place_all(struct group *group)
 {
 	struct account *a = group->targets[0]->want->drop->account;
 	struct fault f = account_enter(a);
+	bool is_inside = !f.kind;
 
-	if (f.kind) {
-		for (size_t i = 0; i < group->count; i++)
-			group->targets[i]->want->result = f;
-		return f;
-	}
 	for (size_t i = 0; !f.kind && i < group->count; i++) {
 		f = prepare(group, a, group->targets[i]);
 		if (f.kind)
@@ -200,26 +197,38 @@ static struct fault deliver_group(struct group *group)
 	}
 	if (!f.kind)
 		f = index_update(a, place_group, group);
-	if (f.kind)     /* nothing of this account was committed */
-		for (size_t i = 0; i < group->count; i++)
-			group->targets[i]->is_placed = false;
-	for (size_t i = 0; !f.kind && i < group->count; i++) {
-		if (!group->targets[i]->is_placed || (i && group->targets[i]->box == group->targets[i - 1]->box))
-			continue;
-		f = account_sync_cur(a, group->targets[i]->dir);
-		if (f.kind)
-			take_back(group);
-	}
 	for (size_t i = 0; i < group->count; i++) {
 		struct target *g = group->targets[i];
-		if (g->temp[0] && !g->is_placed)
+		if (f.kind)             /* nothing of this account was committed */
+			g->is_placed = false;
+		if (is_inside && g->temp[0] && !g->is_placed)
 			unlinkat(a->maildir, g->temp, 0);
 		if (g->is_own_temp && g->is_placed)
 			group->in->temp[0] = '\0';
 		if (f.kind && !g->want->result.kind)
 			g->want->result = f;
 	}
-	account_leave(a);
+	if (is_inside)
+		account_leave(a);
+	return f;
+}
+
+/* Flush the names of one account. The first flush of many carries most of the others with it: one journal. */
+static struct fault sync_all(struct group *group)
+{
+	struct account *a = group->targets[0]->want->drop->account;
+	struct fault f = account_enter(a);
+	bool is_inside = !f.kind;
+
+	for (size_t i = 0; !f.kind && i < group->count; i++) {
+		if (!group->targets[i]->is_placed || (i && group->targets[i]->box == group->targets[i - 1]->box))
+			continue;
+		f = account_sync_cur(a, group->targets[i]->dir);
+	}
+	for (size_t i = 0; f.kind && i < group->count; i++)
+		group->targets[i]->want->result = f;
+	if (is_inside)
+		account_leave(a);
 	return f;
 }
 
@@ -258,9 +267,11 @@ struct fault incoming_deliver(struct incoming *in, struct delivery *places, size
 	/* One place on the same file system takes the file itself; several take links of it. */
 	targets[0].is_own_temp = count == 1 && places[0].drop->account == in->account && in->temp[0];
 	while (!f.kind && done < group_count)
-		f = deliver_group(&groups[done++]);
+		f = place_all(&groups[done++]);
+	for (size_t i = 0; !f.kind && i < group_count; i++)
+		f = sync_all(&groups[i]);
 	if (f.kind) {
-		for (size_t i = 0; i + 1 < done; i++) {
+		for (size_t i = 0; i < done; i++) {
 			struct account *a = groups[i].targets[0]->want->drop->account;
 			if (!account_enter(a).kind) {
 				take_back(&groups[i]);

@@ -149,6 +149,18 @@ static void mailboxes_that_others_rename_keep_their_messages(void **state)
 	assert_int_equal(fixture_differences(f), 0);
 }
 
+static void an_inbox_without_folders_is_empty_not_broken(void **state)
+{
+	struct fixture *f = *state;
+	struct mailbox_status st;
+
+	fixture_append(f->inbox, f->user, "x", 0);
+	foreign(f, "rm -r cur new");
+	ok(mailbox_counters(f->inbox, &st));
+	assert_int_equal(st.messages, 0);
+	assert_int_equal(fixture_append(f->inbox, f->user, "x", 0), 2);
+}
+
 static void links_and_pipes_are_not_read(void **state)
 {
 	struct fixture *f = *state;
@@ -448,6 +460,7 @@ int main(void)
 		TEST(flags_that_others_set_are_merged_with_ours),
 		TEST(a_message_renamed_meanwhile_is_still_read),
 		TEST(mailboxes_that_others_rename_keep_their_messages),
+		TEST(an_inbox_without_folders_is_empty_not_broken),
 		TEST(links_and_pipes_are_not_read),
 		TEST(broken_sidecars_are_made_from_what_is_known),
 		TEST(ten_thousand_messages_come_back_the_same),
