@@ -126,6 +126,8 @@ static struct fault fill_new_maildir(const struct store_conf *conf, int maildir)
 		f = sidecar_account_write(&account, &text);
 	if (!f.kind)
 		f = files_write_new(maildir, LAYOUT_ACCOUNT_FILE, buf_sv(&text), conf->umask_file);
+	if (!f.kind)
+		f = files_write_new(maildir, LAYOUT_FLAG_LOG, SV_NONE, conf->umask_file);
 	sidecar_subscriptions_done(&subscribed);
 	buf_done(&text);
 	return f;
@@ -343,10 +345,13 @@ static struct fault open_env(struct account *a)
 	if (!f.kind)
 		f = intent_open(a->index_dir, &a->intent);
 	if (!f.kind && a->flag_log < 0) {
+		bool is_new = !files_exists(a->maildir, LAYOUT_FLAG_LOG);
 		a->flag_log = files_open(a->maildir, LAYOUT_FLAG_LOG, O_RDWR | O_CREAT | O_APPEND,
 					 account_conf(a)->umask_file);
 		if (a->flag_log < 0)
 			f = fault_errno("open", LAYOUT_FLAG_LOG);
+		else if (is_new)
+			f = files_sync_dir(a->maildir, ".");
 	}
 	if (!f.kind && !fstat(a->flag_log, &st) && st.st_size) {
 		/* Perhaps a killed process wrote these and did not live to flush them. */

@@ -600,6 +600,30 @@ static struct fault recover_box(struct index_txn *t, uint64_t id)
 	return f.kind ? f : index_box_put(t->kv, &box);
 }
 
+/* A delivery: did its file get the name? Then it gets its row. */
+static struct fault recover_file(struct index_txn *t, const struct intent_file *file)
+{
+	struct found found = { .name = (char *)(uintptr_t)file->name };
+	struct keyword_names names;
+	struct index_box box;
+	struct fault f = index_box_get(t->kv, file->box, &box);
+
+	if (f.kind)
+		return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
+	if (!adopt_measure(t->account, box.dir, &found))
+		return FAULT_OK;
+	f = index_keywords_get(t->kv, file->box, &names);
+	if (!f.kind)
+		f = adopt_one(t, &box, &found, names.count);
+	if (t->renew_box) {
+		t->renew_box = 0;
+		box.needs_scan = 1;
+		f = FAULT_OK;
+	}
+	adopt_note_times(t->account, &box);
+	return f.kind ? f : index_box_put(t->kv, &box);
+}
+
 static struct fault recover_all(struct index_txn *t)
 {
 	uint64_t *ids = NULL;
@@ -616,6 +640,8 @@ struct fault adopt_recover(struct index_txn *t, const struct intent *intent)
 {
 	struct fault f = intent->folders ? adopt_sync_folders(t) : FAULT_OK;
 
+	for (uint32_t i = 0; !f.kind && i < intent->file_count; i++)
+		f = recover_file(t, &intent->files[i]);
 	if (!f.kind && intent->box_count > INTENT_BOXES)
 		f = recover_all(t);
 	for (uint32_t i = 0; !f.kind && i < intent->box_count && i < INTENT_BOXES; i++)

@@ -39,7 +39,7 @@ static struct fault choose(struct mailbox *box, const struct uidset *set, uint32
 	struct fault f = mailbox_snapshot(box, &kv, &record);
 
 	memset(out, 0, sizeof(*out));
-	if (!f.kind && (set && !start)) {
+	if (!f.kind && ((set && !start) || (flags == FLAG_DELETED && !record.deleted))) {
 		kv_read_end(&kv);
 		return FAULT_OK;
 	}

@@ -166,7 +166,7 @@ struct fault place_file(struct index_txn *t, struct index_box *record, struct pl
 	row.h.name_len = (uint16_t)strlen(row.name);
 	filename_email_digest(sv_z(p->id), row.h.email);
 	box_path(to, record->dir, "cur", row.name);
-	index_intend(t, record->id);
+	index_intend_file(t, record->id, row.name);
 	f = files_rename_new(t->account->maildir, p->temp, t->account->maildir, to);
 	if (f.kind)
 		return f.kind == FAULT_NOT_FOUND ? fault(FAULT_INTERNAL, "temporary file is gone") : f;

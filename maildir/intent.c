@@ -59,15 +59,24 @@ void intent_close(struct intent_map **map)
 	*map = NULL;
 }
 
+static size_t length(const struct intent *i)
+{
+	return offsetof(struct intent, files) + (i->file_count > INTENT_FILES ? 0 : i->file_count) * sizeof(i->files[0]);
+}
+
 static uint32_t checksum(const struct intent *i)
 {
-	return crc32c(sv_from((const char *)i, offsetof(struct intent, crc)));
+	struct intent copy;
+
+	memcpy(&copy, i, length(i));
+	copy.crc = 0;
+	return crc32c(sv_from((const char *)&copy, length(i)));
 }
 
 bool intent_read(const struct intent_map *map, struct intent *out)
 {
 	memcpy(out, &map->page->intent, sizeof(*out));
-	return out->seq && out->crc == checksum(out);
+	return out->seq && out->file_count <= INTENT_FILES && out->crc == checksum(out);
 }
 
 void intent_write(struct intent_map *map, struct intent *intent, uint64_t seq)
@@ -76,11 +85,11 @@ void intent_write(struct intent_map *map, struct intent *intent, uint64_t seq)
 
 	intent->seq = seq;
 	intent->crc = checksum(intent);
-	/* A process killed in between leaves a page whose checksum is wrong, and nothing done yet. */
+	/* A process killed in between leaves a page that says nothing, and nothing done yet. */
 	page->seq = 0;
 	atomic_signal_fence(memory_order_seq_cst);
 	memcpy((char *)page + sizeof(page->seq), (const char *)intent + sizeof(intent->seq),
-	       sizeof(*intent) - sizeof(intent->seq));
+	       length(intent) - sizeof(intent->seq));
 	atomic_signal_fence(memory_order_seq_cst);
 	page->seq = seq;
 	atomic_signal_fence(memory_order_seq_cst);

@@ -11,13 +11,20 @@
 #include "common/fault.h"
 
 #define INTENT_BOXES 4
+#define INTENT_FILES 4
+#define INTENT_NAME_MAX 256
 
 struct intent {
 	uint64_t seq;                   /* written last; 0: nothing */
 	uint64_t boxes[INTENT_BOXES];   /* mailboxes whose files are touched; scan them */
 	uint32_t box_count;             /* more than fit: all mailboxes are scanned */
 	uint32_t folders;               /* mailbox folders are made, renamed or removed */
-	uint32_t crc, spare;
+	uint32_t crc, file_count;
+	/* Single files that get these names in cur/: a delivery, which needs no scan. The first file_count are written. */
+	struct intent_file {
+		uint64_t box;
+		char name[INTENT_NAME_MAX];
+	} files[INTENT_FILES];
 };
 
 struct intent_map;

@@ -31,6 +31,21 @@ void index_intend(struct index_txn *t, uint64_t box)
 	t->has_intent = true;
 }
 
+void index_intend_file(struct index_txn *t, uint64_t box, const char *name)
+{
+	struct intent *i = &t->intent;
+
+	if (i->file_count == INTENT_FILES || strlen(name) >= INTENT_NAME_MAX) {
+		index_intend(t, box);
+		return;
+	}
+	i->files[i->file_count].box = box;
+	memcpy(i->files[i->file_count].name, name, strlen(name) + 1);
+	i->file_count++;
+	intent_write(t->account->intent, i, t->meta.seq + 1);
+	t->has_intent = true;
+}
+
 static void undo_names(struct index_txn *t)
 {
 	int dir = t->account->maildir;
@@ -138,7 +153,7 @@ static struct fault begin(struct account *a, struct index_txn *t)
 
 	if (!f.kind && made)
 		f = files_sync_dir(a->index_dir, ".");
-	memset(t, 0, offsetof(struct index_txn, run_uids));
+	memset(t, 0, sizeof(*t));
 	t->account = a;
 	if (!f.kind)
 		f = kv_write_begin(a->env, &t->kv);
@@ -148,7 +163,7 @@ static struct fault begin(struct account *a, struct index_txn *t)
 		return f;
 
 	log_warn(NULL, "store.recover", KV_Z("account", a->address), KV_U64("mailboxes", left.box_count),
-		 KV_BOOL("folders", left.folders != 0));
+		 KV_U64("files", left.file_count), KV_BOOL("folders", left.folders != 0));
 	f = adopt_recover(t, &left);
 	if (!f.kind)
 		f = index_change_flush(t);
