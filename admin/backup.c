@@ -1,4 +1,4 @@
-/* postroom backup DIR, verify DIR: a running instance as files; see admin/snapshot.h for the form. */
+/* postroom backup DIR: a running instance as files; see admin/snapshot.h for the form. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -253,59 +253,9 @@ static int run_backup(struct cli *cli)
 	return code;
 }
 
-/* ---- verify ---- */
-
-struct check {
-	struct table *table;
-	uint64_t differences;
-};
-
-static void note_difference(void *arg, const char *path, const char *what)
-{
-	struct check *check = arg;
-
-	check->differences++;
-	table_sv(check->table, sv_z(path));
-	table_sv(check->table, sv_z(what));
-}
-
-static int run_verify(struct cli *cli)
-{
-	static const struct column columns[] = {
-		{ "FILE", "file", COLUMN_TEXT, NULL },
-		{ "DAMAGE", "damage", COLUMN_TEXT, NULL },
-	};
-	char path[SNAPSHOT_PATH_MAX];
-	struct progress progress;
-	uint64_t files = 0;
-
-	if (!snapshot_find(cli->args[0], path)) {
-		complain("postroom backup DIR", "there is no finished backup in %s", cli->args[0]);
-		return EXIT_NOT_FOUND;
-	}
-	struct check check = { .table = table_new(columns, ARRAY_LEN(columns), cli->json) };
-
-	progress_start(&progress, "Reading the backup", "files");
-	struct fault f = manifest_check(path, &progress, note_difference, &check, &files);
-
-	progress_end(&progress);
-	table_end(&check.table, NULL);
-	if (f.kind)
-		return cli_fault(path, f);
-	if (!cli->json)
-		printf("%s: %llu files, %llu damaged\n", path, (unsigned long long)files,
-		       (unsigned long long)check.differences);
-	if (check.differences)
-		complain("postroom backup DIR", "the backup is damaged; make another one");
-	return check.differences ? EXIT_FAILED : EXIT_DONE;
-}
-
 const struct verb backup_verbs[] = {
 	{ .noun = "backup", .args = "DIR", .args_min = 1, .args_max = 1, .needs_root = true,
 	  .summary = "Copy the instance into a folder; it may be running",
 	  .example = "backup /srv/backup/postroom", .run = run_backup },
-	{ .noun = "verify", .args = "DIR", .args_min = 1, .args_max = 1,
-	  .summary = "Read a backup again and compare every file with what was written",
-	  .example = "verify /srv/backup/postroom", .run = run_verify },
 	{ .noun = NULL },
 };

@@ -20,7 +20,21 @@ const struct verb version_verbs[] = {
 };
 
 const struct verb *const all_verbs[] = {
-	init_verbs,  serve_verbs,   domain_verbs,  account_verbs, alias_verbs, quota_verbs,
-	mailbox_verbs, deliver_verbs, index_verbs, backup_verbs, restore_verbs, queue_verbs, sieve_verbs, conf_verbs, version_verbs,
+	init_verbs,
+	serve_verbs,
+	domain_verbs,
+	account_verbs,
+	alias_verbs,
+	quota_verbs,
+	mailbox_verbs,
+	deliver_verbs,
+	index_verbs,
+	backup_verbs,
+	verify_verbs,
+	restore_verbs,
+	queue_verbs,
+	sieve_verbs,
+	conf_verbs,
+	version_verbs,
 	NULL,
 };

@@ -13,7 +13,8 @@ extern const struct verb quota_verbs[];
 extern const struct verb mailbox_verbs[];
 extern const struct verb deliver_verbs[];
 extern const struct verb index_verbs[];
-extern const struct verb backup_verbs[];        /* backup, verify */
+extern const struct verb backup_verbs[];
+extern const struct verb verify_verbs[];
 extern const struct verb restore_verbs[];
 extern const struct verb queue_verbs[];
 extern const struct verb sieve_verbs[];

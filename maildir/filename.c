@@ -229,10 +229,26 @@ bool filename_same_but_flags(struct sv a, struct sv b)
 	return !has_x && !has_y;
 }
 
-void filename_new_id(char out[FILENAME_ID_LEN + 1])
+/* 125 bits of a digest behind a letter that says what was digested. */
+static void write_id(char letter, const uint8_t *digest, char out[FILENAME_ID_LEN + 1])
 {
-	out[0] = 'm';
-	crypt_random_text(out + 1, FILENAME_ID_LEN - 1);
+	out[0] = letter;
+	for (size_t i = 1; i < FILENAME_ID_LEN; i++)
+		out[i] = "abcdefghijklmnopqrstuvwxyz234567"[digest[i] & 31];
+	out[FILENAME_ID_LEN] = '\0';
+}
+
+void filename_content_id(const struct crypt_digest *octets, char out[FILENAME_ID_LEN + 1])
+{
+	uint8_t digest[CRYPT_HASH_MAX];
+
+	crypt_digest_get(octets, digest);
+	write_id('h', digest, out);
+}
+
+bool filename_is_content_id(struct sv id)
+{
+	return id.len == FILENAME_ID_LEN && id.p[0] == 'h';
 }
 
 void filename_dedup_id(struct sv pair, char out[FILENAME_ID_LEN + 1])
@@ -240,10 +256,7 @@ void filename_dedup_id(struct sv pair, char out[FILENAME_ID_LEN + 1])
 	uint8_t digest[CRYPT_HASH_MAX];
 
 	crypt_digest(CRYPT_SHA256, pair, digest);
-	out[0] = 'q';
-	for (size_t i = 1; i < FILENAME_ID_LEN; i++)
-		out[i] = "abcdefghijklmnopqrstuvwxyz234567"[digest[i] & 31];
-	out[FILENAME_ID_LEN] = '\0';
+	write_id('q', digest, out);
 }
 
 bool filename_is_dedup_id(struct sv id)

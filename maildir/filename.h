@@ -13,6 +13,8 @@
 #include "common/bytes.h"
 #include "maildir/mailbox.h"
 
+struct crypt_digest;
+
 #define FILENAME_MAX_LEN 255
 #define FILENAME_BASE_MAX 100   /* a longer base is replaced when a file is adopted, so that all our fields fit */
 #define FILENAME_ID_LEN 26
@@ -38,8 +40,11 @@ bool filename_parse(struct sv name, struct filename *out);
 bool filename_write(const struct filename *n, char out[FILENAME_MAX_LEN + 1]);
 /** filename_same_but_flags - do both name the same file, with perhaps other flags behind ":2," and other keywords in K=? */
 bool filename_same_but_flags(struct sv a, struct sv b);
-/** filename_new_id - a fresh random id. */
-void filename_new_id(char out[FILENAME_ID_LEN + 1]);
+/** filename_content_id - the id of a message by its octets: `postroom verify` compares them with it, and the same message has
+ *  the same EMAILID wherever it comes in (RFC 8474 §5.1 allows it). @octets: SHA-256 of the file's octets. */
+void filename_content_id(const struct crypt_digest *octets, char out[FILENAME_ID_LEN + 1]);
+/** filename_is_content_id - was it made by filename_content_id()? */
+bool filename_is_content_id(struct sv id);
 /** filename_dedup_id - the id of a (queue id, recipient) pair: always the same for the same pair. */
 void filename_dedup_id(struct sv pair, char out[FILENAME_ID_LEN + 1]);
 /** filename_is_dedup_id - was it made by filename_dedup_id()? */

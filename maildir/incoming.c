@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/crypt.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/mime.h"
@@ -61,7 +62,7 @@ struct fault incoming_new(struct maildir_user *user, struct maildir_drop *drop, 
 	in->fd = fd;
 	in->max_size = max_size;
 	snprintf(in->temp, sizeof(in->temp), "%s", temp);
-	filename_new_id(in->id);
+	in->digest = crypt_digest_new(CRYPT_SHA256);
 	in->parser = mime_parser_new();
 	buf_init(&in->encoded, ENCODED_MAX);
 	*out = in;
@@ -82,6 +83,7 @@ struct fault incoming_write(struct incoming *in, struct sv octets)
 	if (in->fault.kind)
 		return in->fault;
 	in->size += octets.len;
+	crypt_digest_add(in->digest, octets);
 	mime_parser_feed(in->parser, octets);
 	return FAULT_OK;
 }
@@ -91,6 +93,8 @@ struct fault incoming_finish(struct incoming *in)
 	if (in->is_finished)
 		return in->fault;
 	in->is_finished = true;
+	filename_content_id(in->digest, in->id);
+	crypt_digest_free(&in->digest);
 	if (!in->fault.kind) {
 		in->message = mime_parser_finish(in->parser);
 		if (!mime_encode(in->message, &in->encoded))
@@ -131,6 +135,7 @@ void incoming_free(struct incoming **incoming)
 		pthread_rwlock_unlock(&in->account->gate);
 	}
 	close(in->fd);
+	crypt_digest_free(&in->digest);
 	mime_parser_free(&in->parser);
 	mime_message_free(&in->message);
 	buf_done(&in->encoded);

@@ -5,13 +5,15 @@
 #include "maildir/incoming.h"
 #include "maildir/mailbox_private.h"
 
+struct crypt_digest;
 struct mime_parser;
 
 struct incoming {
 	struct account *account;        /* where the file lies */
 	int fd;
 	char temp[BOX_PATH_MAX];        /* tmp/..., relative to the account's Maildir; "" once it has been placed */
-	char id[FILENAME_ID_LEN + 1];
+	char id[FILENAME_ID_LEN + 1];   /* valid when finished */
+	struct crypt_digest *digest;    /* of the octets, until finished */
 	uint64_t size, max_size;
 	struct mime_parser *parser;
 	struct mime_message *message;

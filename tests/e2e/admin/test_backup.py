@@ -1,6 +1,7 @@
 """backup, verify, restore: a running instance as files, and back."""
 
 import hashlib
+import json
 import pathlib
 import re
 import shutil
@@ -176,6 +177,20 @@ def test_verify_names_each_damaged_file(filled, tmp_path, harm):
     done = filled.run("verify", str(tmp_path / "backup"), "--json")
     assert done.returncode == 1
     assert name in done.stdout
+
+
+def test_verify_of_the_living_mail_finds_what_a_bad_disk_did(filled):
+    told = filled.postroom("verify")
+    assert re.search(r"2 accounts: (\d+) messages, .* read, \1 of them compared by digest, 0 damaged", told)
+    changed, cut, gone = filled.files("alice", "Archive")[20:23]
+    changed.write_bytes(changed.read_bytes().replace(b"Hello", b"Hallo"))
+    cut.write_bytes(cut.read_bytes()[:-2])
+    gone.unlink()
+    done = filled.run("verify", "--account", filled.address("alice"), "--json")
+    assert done.returncode == 1
+    assert sorted(row["damage"].split("the file ")[1].split()[0] for row in json.loads(done.stdout)) in (
+        ["has", "has", "is"], ["has", "has"])   # a file that is gone is missing, or was noticed as expunged before
+    assert filled.run("verify", "--account", filled.address("bob")).returncode == 0
 
 
 def test_a_run_that_was_cut_off_does_not_block_the_next(filled, tmp_path):
