@@ -479,12 +479,12 @@ static enum truth leaf(const struct search_key *key, const struct search_message
 	return UNKNOWN;
 }
 
-static enum truth not(enum truth a)
+static enum truth negated(enum truth a)
 {
 	return a == UNKNOWN ? UNKNOWN : a == YES ? NO : YES;
 }
 
-static enum truth and(enum truth a, enum truth b)
+static enum truth both(enum truth a, enum truth b)
 {
 	return a == NO || b == NO ? NO : a == YES && b == YES ? YES : UNKNOWN;
 }
@@ -502,15 +502,15 @@ enum truth search_run(const struct search *s, const struct search_message *m)
 
 		switch (key->op) {
 		case OP_NOT:
-			stack[top - 1] = (unsigned char)not(stack[top - 1]);
+			stack[top - 1] = (unsigned char)negated(stack[top - 1]);
 			break;
 		case OP_AND:
 			b = stack[--top];
-			stack[top - 1] = (unsigned char)and(stack[top - 1], b);
+			stack[top - 1] = (unsigned char)both(stack[top - 1], b);
 			break;
 		case OP_OR:
 			b = stack[--top];
-			stack[top - 1] = (unsigned char)not(and(not(stack[top - 1]), not(b)));
+			stack[top - 1] = (unsigned char)negated(both(negated(stack[top - 1]), negated(b)));
 			break;
 		default:
 			b = m->answers && m->answers[i] != UNKNOWN ? m->answers[i] : leaf(key, m);

@@ -16,6 +16,7 @@
 #define LINE_MAX_OCTETS 1024            /* DONE */
 #define TOKENS_MAX 16384
 #define PIECE ((size_t)256 << 10)       /* of output, for the stream's bounded queue */
+#define AHEAD (COMMAND_CHUNK * 3 / 2)    /* unsent output beyond which no step is run */
 #define RETRY_MS 50
 #define DROP_FACTOR 4 /* an unasked-for literal larger than this many limits ends the session */
 
@@ -468,8 +469,9 @@ static void stepped(struct session *s)
 		closing(s, c->is_close_due ? "logout" : "command");
 		return;
 	case STEP_MORE:
+		/* The next chunk is made while this one is sent: a slow client costs two. */
 		s->wait = WAIT_ROOM;
-		if (stream_has_room(s->stream))
+		if (stream_pending(s->stream) <= AHEAD)
 			go_on(s);
 		return;
 	case STEP_WAIT:
@@ -483,7 +485,7 @@ static void stepped(struct session *s)
 			bye(s, "The server is stopping", "stop");
 			return;
 		}
-		if (s->has_notice) {
+		if (s->has_notice && stream_has_room(s->stream)) {
 			run(s, WAKE_NOTICE);
 			return;
 		}
@@ -725,6 +727,8 @@ static void on_writable(struct stream *stream, void *user)
 		go_on(s);
 	else if (s->wait == WAIT_DRAIN)
 		stepped(s);
+	else if (s->wait == WAIT_LINE && s->has_notice)
+		run(s, WAKE_NOTICE);
 }
 
 static void on_end(struct stream *stream, enum stream_end why, void *user)
@@ -747,7 +751,8 @@ void session_notice(struct session_house *house, void *tag)
 	for (struct session *s = house->sessions; s; s = s->next) {
 		if (s != tag || !s->is_watching)
 			continue;
-		if (s->wait == WAIT_LINE)
+		/* Who does not read what was told is told the rest when they have. */
+		if (s->wait == WAIT_LINE && stream_has_room(s->stream))
 			run(s, WAKE_NOTICE);
 		else
 			s->has_notice = true;

@@ -157,7 +157,7 @@ enum step do_store(struct command *c)
 {
 	struct store_command *x = c->state;
 	struct stored all = { 0 };
-	bool more;
+	bool more = true;
 
 	if (!x) {
 		enum step step = begin(c);
@@ -178,7 +178,7 @@ enum step do_store(struct command *c)
 	free(all.rows);
 	/* Our own changes of this chunk are told; whatever others did in between comes now, so that
 	 * the next chunk's list of own changes starts empty and stays small. */
-	if (!f.kind)
+	while (!f.kind && more && !command_is_full(c))
 		f = room_updates(c, 0, &x->told, &more);
 	if (f.kind)
 		return command_fault(c, f);

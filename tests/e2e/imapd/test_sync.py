@@ -231,3 +231,25 @@ def test_every_cut_of_a_session(imapd, user):
                 pass
             for tag in "efgh":
                 assert c.collect(tag).status == "OK", cut
+
+
+def test_an_idler_that_does_not_read_is_told_everything_once_it_does(imapd, user):
+    with imap.Client(imapd, user) as a, imap.Client(imapd, user) as b:
+        a.append("INBOX", message("x"))
+        a.ok("SELECT INBOX")
+        for _ in range(9):
+            a.ok("COPY 1:* INBOX")
+        b.ok("SELECT INBOX")
+        b.ok("NOOP")
+        idle(b)
+        # about 512 lines of 40 octets for each STORE: much more than a connection queues
+        for n in range(60):
+            a.ok(f"STORE 1:* {'+-'[n % 2]}FLAGS.SILENT ($some-keyword-{n % 3} $and-a-longer-one-{n % 5})")
+        a.append("INBOX", message("last"))
+        while b.line() != b"* 513 EXISTS":
+            pass
+        b.send("DONE\r\n")
+        assert b.collect("i").status == "OK"
+        assert len(b.search("ALL")) == 513
+        assert b.flags("1:*") == a.flags("1:*") or \
+            {n: f - {"\\Recent"} for n, f in b.flags("1:*").items()} == {n: f - {"\\Recent"} for n, f in a.flags("1:*").items()}
