@@ -222,7 +222,7 @@ static struct sieve_call *check_call(struct sieve_compiler *c, const struct siev
 	call->at = n->at;
 	c->has_failed = false;
 	if (require_cap(c, n->at, row->cap, row->kind == ROW_TEST ? "the test" : "the command", n->name, &call->needs) &&
-	    check_args(c, n, row, call) && row->check)
+	    check_args(c, n, row, call) && !c->has_failed && row->check)
 		row->check(c, call);
 	bool is_fine = !c->has_failed;
 	c->has_failed = c->has_failed || had_failed;
@@ -292,8 +292,12 @@ static void compile_test(struct sieve_compiler *c, const struct sieve_node *n)
 	if (!enter(c, n->at))
 		return;
 	bool has_tests = row->kind == ROW_ALLOF || row->kind == ROW_ANYOF || row->kind == ROW_NOT;
-	if (!has_tests && n->tests)
-		sieve_complain(c, n->tests->at, "\"%s\" takes no test", row->name);
+	if (!has_tests && n->tests) {
+		const struct sieve_row *next = find_row(n->tests->name);
+		bool is_command = next && next->kind != ROW_TEST && next->kind < ROW_ALLOF;
+
+		sieve_complain(c, n->tests->at, is_command ? "a \"{\" is missing here" : "\"%s\" takes no test", row->name);
+	}
 	switch (row->kind) {
 	case ROW_ALLOF: case ROW_ANYOF: case ROW_NOT:
 		if (n->arg_count)
@@ -308,8 +312,10 @@ static void compile_test(struct sieve_compiler *c, const struct sieve_node *n)
 		}
 		break;
 	case ROW_TRUE: case ROW_FALSE:
-		if (check_call(c, n, row))
-			c->steps[emit(c, STEP_SET, n->at)].target = row->kind == ROW_TRUE;
+		if (check_call(c, n, row)) {
+			step = emit(c, STEP_SET, n->at);
+			c->steps[step].target = row->kind == ROW_TRUE;
+		}
 		break;
 	default:
 		call = check_call(c, n, row);
@@ -497,6 +503,7 @@ static void compile_break(struct sieve_compiler *c, const struct sieve_call *cal
 static void compile_command(struct sieve_compiler *c, const struct sieve_node *n, const struct sieve_row *row)
 {
 	struct sieve_call *call = check_call(c, n, row);
+	uint32_t step;
 
 	if (n->tests)
 		sieve_complain(c, n->tests->at, "\"%s\" takes no test", row->name);
@@ -505,7 +512,10 @@ static void compile_command(struct sieve_compiler *c, const struct sieve_node *n
 	if (!call)
 		return;
 	switch (row->kind) {
-	case ROW_ACTION: c->steps[emit(c, STEP_ACTION, n->at)].call = call; break;
+	case ROW_ACTION:
+		step = emit(c, STEP_ACTION, n->at);
+		c->steps[step].call = call;
+		break;
 	case ROW_STOP: emit(c, STEP_STOP, n->at); break;
 	case ROW_RETURN: emit(c, STEP_RETURN, n->at); break;
 	case ROW_INCLUDE: compile_include(c, call); break;

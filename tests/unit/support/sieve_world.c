@@ -251,11 +251,29 @@ char *sieve_world_run(struct sieve_world *w, struct sv script)
 	return answer;
 }
 
+static size_t failures;
+
 void sieve_world_expect(struct sieve_world *w, const char *script, const char *answer)
 {
 	char *got = sieve_world_run(w, sv_z(script));
 
-	if (strcmp(got, answer) != 0)
-		fail_msg("the script\n%s\nanswered  %s\ninstead of %s", script, got, answer);
+	if (strcmp(got, answer) != 0) {
+		print_error("the script\n%s\nanswered  %s\ninstead of %s\n", script, got, answer);
+		failures++;
+	}
 	free(got);
+}
+
+void sieve_world_expect_all(struct sieve_world *w, const struct sieve_expectation *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		sieve_world_expect(w, list[i].script, list[i].answer);
+}
+
+void sieve_world_finish(void)
+{
+	size_t n = failures;
+
+	failures = 0;
+	assert_int_equal(n, 0);
 }

@@ -16,8 +16,15 @@ struct sieve_world {
 /** sieve_world_run - compile and run; actions joined by "; " as "keep", "keep*" (implicit), "fileinto X [flags]", "redirect A",
  *  "discard", "reject TEXT", "vacation TO subject", "notify METHOD text", or "LINE:COLUMN: error". The caller frees it. */
 char *sieve_world_run(struct sieve_world *w, struct sv script);
-/** sieve_world_expect - fails the test, with all it knows, when the answer is another one. */
+/** sieve_world_expect - tells all it knows when the answer is another one. */
 void sieve_world_expect(struct sieve_world *w, const char *script, const char *answer);
+struct sieve_expectation {
+	const char *script, *answer;
+};
+/** sieve_world_expect_all - the same for many scripts. */
+void sieve_world_expect_all(struct sieve_world *w, const struct sieve_expectation *list, size_t count);
+/** sieve_world_finish - at the end of a test: fails it when an answer was another one. */
+void sieve_world_finish(void);
 
 /* The messages A and B of RFC 5228 §1. */
 extern const char sieve_message_a[], sieve_message_b[];
