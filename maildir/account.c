@@ -409,6 +409,29 @@ struct fault account_rebuild(struct account *a, store_progress_fn *fn, void *arg
 	return f;
 }
 
+struct fault account_replace(struct account *a, account_replace_fn *fn, void *arg)
+{
+	struct fault f;
+
+	account_close_index(a);
+	pthread_rwlock_wrlock(&a->gate);
+	f = open_folders(a);
+	if (!f.kind)
+		f = lock_account(a->dir, LOCK_EX);
+	if (!f.kind) {
+		f = fn(a, arg);
+		if (!f.kind) {
+			close(a->maildir);
+			a->maildir = files_open(a->dir, LAYOUT_MAILDIR, O_RDONLY | O_DIRECTORY, 0);
+			f = a->maildir < 0 ? fault_errno("open", LAYOUT_MAILDIR) : rebuild_index(a, true, NULL, NULL);
+		}
+		flock(a->dir, LOCK_UN);
+	}
+	close_all(a);
+	pthread_rwlock_unlock(&a->gate);
+	return f;
+}
+
 static bool is_current(const struct account *a)
 {
 	struct stat st;

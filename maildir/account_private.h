@@ -70,6 +70,10 @@ MUST_CHECK struct fault account_lock_structure(struct account *a, bool wait, int
 MUST_CHECK struct fault account_prepare_folders(struct account *a);
 /** account_rebuild - throw the index away and make it anew; from outside. */
 MUST_CHECK struct fault account_rebuild(struct account *a, store_progress_fn *fn, void *arg);
+/** account_replace - run fn while nobody else is in the account, then make the index anew from what lies there; from outside.
+ *  fn may put another folder in the place of the Maildir (a->dir is open). */
+typedef struct fault account_replace_fn(struct account *a, void *arg);
+MUST_CHECK struct fault account_replace(struct account *a, account_replace_fn *fn, void *arg);
 /** account_sweep_begin, account_sweep_end - clear the mark if nobody was in the account between the two calls (with a
  *  syncfs in between); from outside. *seen is handed from one to the other. */
 bool account_sweep_begin(struct account *a, uint64_t *seen);
