@@ -4,7 +4,8 @@
 
 #include "common/banned.h"
 
-/* table[k][b]: the effect of octet b followed by k zero octets, so that eight octets cost eight look-ups and no loop. */
+/* table[k][b]: the effect of octet b followed by k zero octets, so that eight octets cost eight
+ * look-ups and no loop. */
 static uint32_t table[8][256];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -13,7 +14,8 @@ static void make_table(void)
 	for (uint32_t b = 0; b < 256; b++) {
 		uint32_t c = b;
 		for (int bit = 0; bit < 8; bit++)
-			c = (c >> 1) ^ ((c & 1) ? 0x82f63b78u : 0);     /* the polynomial, bits reversed */
+			c = (c >> 1) ^
+			    ((c & 1) ? 0x82f63b78u : 0); /* the polynomial, bits reversed */
 		table[0][b] = c;
 	}
 	for (int k = 1; k < 8; k++)
@@ -22,7 +24,8 @@ static void make_table(void)
 }
 
 #if defined(__x86_64__)
-/* SSE 4.2 has an instruction for exactly this polynomial: ten times as fast, and a FETCH checks a record per message. */
+/* SSE 4.2 has an instruction for exactly this polynomial: ten times as fast, and a FETCH checks a
+ * record per message. */
 __attribute__((target("sse4.2"))) static uint32_t by_instruction(uint32_t crc, struct sv s)
 {
 	uint64_t c = (uint32_t)~crc, octets;

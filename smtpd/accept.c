@@ -42,7 +42,8 @@ static struct sv address_text(struct arena *arena, const struct address *a)
 }
 
 /* make_place - what one target of a route means by default. */
-static bool make_place(struct arena *arena, const struct directory_target *t, struct sv rcpt, struct accept_place *p)
+static bool make_place(struct arena *arena, const struct directory_target *t, struct sv rcpt,
+		       struct accept_place *p)
 {
 	if (t->is_remote) {
 		p->kind = ACCEPT_REDIRECT;
@@ -57,7 +58,8 @@ static bool make_place(struct arena *arena, const struct directory_target *t, st
 	return p->account.p != NULL;
 }
 
-static bool add_place(struct arena *arena, struct accept_rcpt *rcpt, const struct directory_target *t)
+static bool add_place(struct arena *arena, struct accept_rcpt *rcpt,
+		      const struct directory_target *t)
 {
 	struct accept_place *p = arena_alloc(arena, sizeof(*p));
 	struct accept_place **end = &rcpt->places;
@@ -82,7 +84,8 @@ static bool add_params(struct arena *arena, struct accept_rcpt *rcpt, const stru
 	return true;
 }
 
-/* add_elsewhere - a recipient that the client sends to through us: the address itself is the place. */
+/* add_elsewhere - a recipient that the client sends to through us: the address itself is the place.
+ */
 static bool add_elsewhere(struct arena *arena, struct accept_rcpt *rcpt)
 {
 	struct directory_target t = { .is_remote = true, .address = rcpt->address };
@@ -109,7 +112,8 @@ struct fault accept_add(struct accept_plan *plan, const struct smtp_path *path,
 	if (!rcpt)
 		return fault(FAULT_LIMIT, "plan: too many recipients");
 	rcpt->address = address_text(&plan->arena, &path->address);
-	if (!rcpt->address.p || !add_params(&plan->arena, rcpt, path) || !fill(&plan->arena, rcpt, route))
+	if (!rcpt->address.p || !add_params(&plan->arena, rcpt, path) ||
+	    !fill(&plan->arena, rcpt, route))
 		return fault(FAULT_LIMIT, "plan: too many recipients");
 	*plan->end = rcpt;
 	plan->rcpt_count++;
@@ -136,7 +140,8 @@ void accept_drop_last(struct accept_plan *plan)
 	plan->rcpt_count--;
 }
 
-struct fault accept_open(struct accept_plan *plan, struct accept_rcpt *rcpt, struct store *store, uint64_t size)
+struct fault accept_open(struct accept_plan *plan, struct accept_rcpt *rcpt, struct store *store,
+			 uint64_t size)
 {
 	struct fault f = FAULT_OK;
 
@@ -175,7 +180,8 @@ size_t accept_forwarders(const struct accept_plan *plan, struct sv out[ACCEPT_FO
 
 	for (const struct accept_rcpt *r = plan->rcpts; r; r = r->next)
 		for (const struct accept_place *p = r->places; p; p = p->next)
-			if (p->kind == ACCEPT_REDIRECT && n <= ACCEPT_FORWARDERS_MAX && !is_known(out, n, p->via))
+			if (p->kind == ACCEPT_REDIRECT && n <= ACCEPT_FORWARDERS_MAX &&
+			    !is_known(out, n, p->via))
 				out[n++] = p->via;
 	return n;
 }

@@ -1,8 +1,10 @@
-/* smtpd/accept.h - the delivery plan: between accepting a message and delivering it stands, per recipient, one list of places.
+/* smtpd/accept.h - the delivery plan: between accepting a message and delivering it stands, per
+ * recipient, one list of places.
  *
- * By default a local account's place is INBOX and a remote address is a redirect. Aliases and the catch-all fill this list
- * today; whatever decides more (junk, forwarding, Sieve) changes the same list before the message is finished. A plan lives
- * in one arena; opened drops belong to it. One thread at a time; accept_open() and accept_close() block. */
+ * By default a local account's place is INBOX and a remote address is a redirect. Aliases and the
+ * catch-all fill this list today; whatever decides more (junk, forwarding, Sieve) changes the same
+ * list before the message is finished. A plan lives in one arena; opened drops belong to it. One
+ * thread at a time; accept_open() and accept_close() block. */
 #ifndef SMTPD_ACCEPT_H
 #define SMTPD_ACCEPT_H
 
@@ -12,7 +14,7 @@
 #include "smtpd/grammar.h"
 
 #define ACCEPT_MAX (4u << 20)           /* octets of memory for all recipients of a message */
-#define ACCEPT_FORWARDERS_MAX 50        /* different addresses of ours that one message is sent on by */
+#define ACCEPT_FORWARDERS_MAX 50 /* different addresses of ours that one message is sent on by */
 
 enum accept_kind {
 	ACCEPT_MAILBOX = 1,     /* put it into a mailbox of ours */
@@ -30,7 +32,7 @@ struct accept_place {
 	uint32_t flags;                 /* FLAG_... of maildir/mailbox.h */
 	/* ACCEPT_REDIRECT */
 	struct sv redirect;             /* local@domain */
-	struct sv via;                  /* our address that sends it on; empty: the client named the target itself */
+	struct sv via; /* our address that sends it on; empty: the client named the target itself */
 	struct accept_place *next;
 };
 
@@ -56,21 +58,25 @@ void accept_done(struct accept_plan *plan);
 /**
  * accept_add - a recipient with the places that its route leads to.
  * @path: the command, for the address and its parameters
- * Returns FAULT_LIMIT when ACCEPT_MAX or ACCEPT_FORWARDERS_MAX would be passed; the plan is unchanged then.
+ * Returns FAULT_LIMIT when ACCEPT_MAX or ACCEPT_FORWARDERS_MAX would be passed; the plan is
+ * unchanged then.
  */
 MUST_CHECK struct fault accept_add(struct accept_plan *plan, const struct smtp_path *path,
 				   const struct directory_route *route, struct accept_rcpt **out);
-/** accept_drop_last - the recipient that was added last is refused after all: its drops are closed (blocks). */
+/** accept_drop_last - the recipient that was added last is refused after all: its drops are closed
+ * (blocks). */
 void accept_drop_last(struct accept_plan *plan);
 /** accept_close - close all drops; the plan can still be read. */
 void accept_close(struct accept_plan *plan);
-/** accept_open - open the drops of one recipient's places and see that `size` octets fit there. FAULT_QUOTA, FAULT_BUSY, ... */
-MUST_CHECK struct fault accept_open(struct accept_plan *plan, struct accept_rcpt *rcpt, struct store *store, uint64_t size);
+/** accept_open - open the drops of one recipient's places and see that `size` octets fit there.
+ * FAULT_QUOTA, FAULT_BUSY, ... */
+MUST_CHECK struct fault accept_open(struct accept_plan *plan, struct accept_rcpt *rcpt,
+				    struct store *store, uint64_t size);
 
 /** accept_count - places of a kind in the whole plan, doubles included. */
 size_t accept_count(const struct accept_plan *plan, enum accept_kind kind);
-/** accept_forwarders - the different `via` of all redirects, an empty one included when clients named targets themselves. Returns how
- *  many; at most ACCEPT_FORWARDERS_MAX + 1. */
+/** accept_forwarders - the different `via` of all redirects, an empty one included when clients
+ * named targets themselves. Returns how many; at most ACCEPT_FORWARDERS_MAX + 1. */
 size_t accept_forwarders(const struct accept_plan *plan, struct sv out[ACCEPT_FORWARDERS_MAX + 1]);
 
 #endif

@@ -1,5 +1,5 @@
-/* The commands of SMTP and LMTP: one row each. A handler starts where its own work starts: state, TLS, login, size and order were
- * looked at by the dispatcher. */
+/* The commands of SMTP and LMTP: one row each. A handler starts where its own work starts: state,
+ * TLS, login, size and order were looked at by the dispatcher. */
 #include "smtpd/grammar.h"
 #include "smtpd/session_private.h"
 
@@ -9,12 +9,12 @@
 #define ON_ALL LISTENERS_SMTPD
 
 enum command_flag {
-	CMD_LAST    = 1 << 0,   /* nothing may be sent behind it before its answer (RFC 2920 §3.1) */
-	CMD_USELESS = 1 << 1,   /* brings no mail nearer: counted */
-	CMD_LOGIN   = 1 << 2,   /* on submission: only when logged in */
-	CMD_UTF8    = 1 << 3,   /* its argument may be UTF-8 (RFC 6531 §3.3) */
-	CMD_BARE    = 1 << 4,   /* takes no argument */
-	CMD_AUTH    = 1 << 5,   /* as long as an AUTH line */
+	CMD_LAST = 1 << 0,    /* nothing may be sent behind it before its answer (RFC 2920 §3.1) */
+	CMD_USELESS = 1 << 1, /* brings no mail nearer: counted */
+	CMD_LOGIN = 1 << 2,   /* on submission: only when logged in */
+	CMD_UTF8 = 1 << 3,    /* its argument may be UTF-8 (RFC 6531 §3.3) */
+	CMD_BARE = 1 << 4,    /* takes no argument */
+	CMD_AUTH = 1 << 5,    /* as long as an AUTH line */
 };
 
 static enum step do_auth(struct session *s, struct sv args);
@@ -38,36 +38,38 @@ static enum step not_implemented(struct session *s, struct sv args);
 #define ON_SUBMISSION (LISTENER_SUBMISSION | LISTENER_SUBMISSIONS)
 #define NOT_SUBMISSION (LISTENER_MX | LISTENER_LMTP)
 
+/* clang-format off */
 /* Sorted by name. */
 const struct smtp_command smtp_commands[] = {
-	/* name      where           in states            else               flags                 run    source */
-	{ "AUTH",     ON_SUBMISSION,  ST_READY,            REPLY_AUTH_IN_MAIL, CMD_LAST | CMD_AUTH, do_auth, "RFC 4954 §4" },
-	{ "AUTH",     NOT_SUBMISSION, ST_ANY,              REPLY_OK,          0,                    do_no_auth, "RFC 4954 §4" },
-	{ "BDAT",     ON_ALL,         ST_ANY,              REPLY_OK,          0,                    do_bdat, "RFC 3030 §2" },
-	{ "DATA",     ON_ALL,         ST_RCPT,             REPLY_NEEDS_RCPT,  CMD_LAST | CMD_BARE,  do_data, "RFC 5321 §4.1.1.4" },
-	{ "EHLO",     LISTENER_LMTP,  ST_ANY,              REPLY_OK,          0,                    do_wrong_hello, "RFC 2033 §4.1" },
-	{ "EHLO",     ON_SMTP,        ST_ANY,              REPLY_OK,          CMD_LAST | CMD_USELESS, do_ehlo, "RFC 5321 §4.1.1.1" },
-	{ "ETRN",     ON_ALL,         ST_ANY,              REPLY_OK,          CMD_USELESS,          not_implemented, "RFC 6409 §7" },
-	{ "EXPN",     ON_ALL,         ST_ANY,              REPLY_OK,          CMD_USELESS | CMD_UTF8, not_implemented, "RFC 5321 §7.3" },
-	{ "HELO",     LISTENER_LMTP,  ST_ANY,              REPLY_OK,          0,                    do_wrong_hello, "RFC 2033 §4.1" },
-	{ "HELO",     ON_SMTP,        ST_ANY,              REPLY_OK,          CMD_LAST | CMD_USELESS, do_helo, "RFC 5321 §4.1.1.1" },
-	{ "HELP",     ON_ALL,         ST_ANY,              REPLY_OK,          CMD_USELESS,          do_help, "RFC 5321 §4.1.1.8" },
-	{ "LHLO",     LISTENER_LMTP,  ST_ANY,              REPLY_OK,          CMD_LAST | CMD_USELESS, do_ehlo, "RFC 2033 §4.1" },
-	{ "LHLO",     ON_SMTP,        ST_ANY,              REPLY_OK,          0,                    do_wrong_hello, "RFC 2033 §4.1" },
-	{ "MAIL",     ON_ALL,         ST_READY,            REPLY_MAIL_TWICE,  CMD_LOGIN | CMD_UTF8, do_mail, "RFC 5321 §4.1.1.2" },
-	{ "NOOP",     ON_ALL,         ST_ANY,              REPLY_OK,          CMD_USELESS,          do_noop, "RFC 5321 §4.1.1.9" },
-	{ "QUIT",     ON_ALL,         ST_ANY,              REPLY_OK,          CMD_BARE,             do_quit, "RFC 5321 §4.1.1.10" },
-	{ "RCPT",     ON_ALL,         ST_MAIL | ST_RCPT,   REPLY_NEEDS_MAIL,  CMD_LOGIN | CMD_UTF8, do_rcpt, "RFC 5321 §4.1.1.3" },
-	{ "RSET",     ON_ALL,         ST_ANY,              REPLY_OK,          CMD_USELESS | CMD_BARE, do_rset, "RFC 5321 §4.1.1.5" },
-	{ "SAML",     ON_ALL,         ST_ANY,              REPLY_OK,          CMD_USELESS,          not_implemented, "RFC 5321 §F.6" },
-	{ "SEND",     ON_ALL,         ST_ANY,              REPLY_OK,          CMD_USELESS,          not_implemented, "RFC 5321 §F.6" },
-	{ "SOML",     ON_ALL,         ST_ANY,              REPLY_OK,          CMD_USELESS,          not_implemented, "RFC 5321 §F.6" },
-	{ "STARTTLS", ON_ALL,         ST_NEW | ST_READY,   REPLY_AUTH_IN_MAIL, CMD_LAST | CMD_BARE,  do_starttls, "RFC 3207 §4" },
-	{ "TURN",     ON_ALL,         ST_ANY,              REPLY_OK,          CMD_USELESS,          not_implemented, "RFC 5321 §F.1" },
-	{ "VRFY",     ON_ALL,         ST_ANY,              REPLY_OK,          CMD_USELESS | CMD_UTF8, do_vrfy, "RFC 5321 §7.3" },
-	{ "XCLIENT",  ON_ALL,         ST_ANY,              REPLY_OK,          CMD_USELESS,          not_for_you, "an extension of Postfix" },
-	{ "XFORWARD", ON_ALL,         ST_ANY,              REPLY_OK,          CMD_USELESS,          not_for_you, "an extension of Postfix" },
+	/* name      where           in states          flags                   run              RFC */
+	{ "AUTH",     ON_SUBMISSION,  ST_READY,          CMD_LAST | CMD_AUTH,    do_auth,         "4954 §4" },
+	{ "AUTH",     NOT_SUBMISSION, ST_ANY,            0,                      do_no_auth,      "4954 §4" },
+	{ "BDAT",     ON_ALL,         ST_ANY,            0,                      do_bdat,         "3030 §2" },
+	{ "DATA",     ON_ALL,         ST_RCPT,           CMD_LAST | CMD_BARE,    do_data,         "5321 §4.1.1.4" },
+	{ "EHLO",     LISTENER_LMTP,  ST_ANY,            0,                      do_wrong_hello,  "2033 §4.1" },
+	{ "EHLO",     ON_SMTP,        ST_ANY,            CMD_LAST | CMD_USELESS, do_ehlo,         "5321 §4.1.1.1" },
+	{ "ETRN",     ON_ALL,         ST_ANY,            CMD_USELESS,            not_implemented, "6409 §7" },
+	{ "EXPN",     ON_ALL,         ST_ANY,            CMD_USELESS | CMD_UTF8, not_implemented, "5321 §7.3" },
+	{ "HELO",     LISTENER_LMTP,  ST_ANY,            0,                      do_wrong_hello,  "2033 §4.1" },
+	{ "HELO",     ON_SMTP,        ST_ANY,            CMD_LAST | CMD_USELESS, do_helo,         "5321 §4.1.1.1" },
+	{ "HELP",     ON_ALL,         ST_ANY,            CMD_USELESS,            do_help,         "5321 §4.1.1.8" },
+	{ "LHLO",     LISTENER_LMTP,  ST_ANY,            CMD_LAST | CMD_USELESS, do_ehlo,         "2033 §4.1" },
+	{ "LHLO",     ON_SMTP,        ST_ANY,            0,                      do_wrong_hello,  "2033 §4.1" },
+	{ "MAIL",     ON_ALL,         ST_READY,          CMD_LOGIN | CMD_UTF8,   do_mail,         "5321 §4.1.1.2" },
+	{ "NOOP",     ON_ALL,         ST_ANY,            CMD_USELESS,            do_noop,         "5321 §4.1.1.9" },
+	{ "QUIT",     ON_ALL,         ST_ANY,            CMD_BARE,               do_quit,         "5321 §4.1.1.10" },
+	{ "RCPT",     ON_ALL,         ST_MAIL | ST_RCPT, CMD_LOGIN | CMD_UTF8,   do_rcpt,         "5321 §4.1.1.3" },
+	{ "RSET",     ON_ALL,         ST_ANY,            CMD_USELESS | CMD_BARE, do_rset,         "5321 §4.1.1.5" },
+	{ "SAML",     ON_ALL,         ST_ANY,            CMD_USELESS,            not_implemented, "5321 §F.6" },
+	{ "SEND",     ON_ALL,         ST_ANY,            CMD_USELESS,            not_implemented, "5321 §F.6" },
+	{ "SOML",     ON_ALL,         ST_ANY,            CMD_USELESS,            not_implemented, "5321 §F.6" },
+	{ "STARTTLS", ON_ALL,         ST_NEW | ST_READY, CMD_LAST | CMD_BARE,    do_starttls,     "3207 §4" },
+	{ "TURN",     ON_ALL,         ST_ANY,            CMD_USELESS,            not_implemented, "5321 §F.1" },
+	{ "VRFY",     ON_ALL,         ST_ANY,            CMD_USELESS | CMD_UTF8, do_vrfy,         "5321 §7.3" },
+	{ "XCLIENT",  ON_ALL,         ST_ANY,            CMD_USELESS,            not_for_you,     "Postfix's" },
+	{ "XFORWARD", ON_ALL,         ST_ANY,            CMD_USELESS,            not_for_you,     "Postfix's" },
 };
+/* clang-format on */
 const size_t smtp_command_count = ARRAY_LEN(smtp_commands);
 
 const struct smtp_command *smtp_command_find(struct sv verb, enum conf_listener_kind kind)
@@ -93,20 +95,26 @@ const struct smtp_command *smtp_command_find(struct sv verb, enum conf_listener_
 /* wrong_state - the reply that says what to send first. */
 static enum reply_id wrong_state(const struct session *s, const struct smtp_command *c)
 {
-	bool is_lmtp = session_kind(s) == LISTENER_LMTP;
-
-	if (s->state == ST_NEW)
-		return is_lmtp ? REPLY_NEEDS_LHLO : REPLY_NEEDS_HELO;
-	if (s->state == ST_CHUNKS)
-		return REPLY_IN_BDAT;
-	if (c->run == do_data && s->state == ST_READY)
+	switch (s->state) {
+	case ST_NEW:
+		return session_kind(s) == LISTENER_LMTP ? REPLY_NEEDS_LHLO : REPLY_NEEDS_HELO;
+	case ST_READY:
 		return REPLY_NEEDS_MAIL;
-	return c->elsewhere;
+	case ST_CHUNKS:
+		return REPLY_IN_BDAT;
+	case ST_MAIL:
+	case ST_RCPT:
+		break;
+	}
+	if (c->states & ST_RCPT)        /* more is needed before it */
+		return REPLY_NEEDS_RCPT;
+	return c->run == do_mail ? REPLY_MAIL_TWICE : REPLY_NOT_IN_MAIL;
 }
 
 static enum reply_id check(const struct session *s, const struct smtp_command *c, struct sv args)
 {
-	uint64_t longest = c->flags & CMD_AUTH ? s->conf->smtp.auth_line : s->conf->smtp.command_line;
+	uint64_t longest =
+		c->flags & CMD_AUTH ? s->conf->smtp.auth_line : s->conf->smtp.command_line;
 
 	if (!(c->states & s->state))
 		return wrong_state(s, c);
@@ -117,12 +125,14 @@ static enum reply_id check(const struct session *s, const struct smtp_command *c
 	if (sv_has_8bit(args) && (!(c->flags & CMD_UTF8) || !sv_is_utf8(args)))
 		return REPLY_BAD_LINE;
 	if ((c->flags & CMD_LOGIN) && door_is_login(&s->door) && !s->door.identity)
-		return door_is_tls(&s->door) || s->listener->tls != CONF_TLS_STARTTLS ? REPLY_NEEDS_LOGIN : REPLY_NEEDS_TLS;
+		return door_is_tls(&s->door) || s->listener->tls != CONF_TLS_STARTTLS
+			       ? REPLY_NEEDS_LOGIN
+			       : REPLY_NEEDS_TLS;
 	return REPLY_OK;
 }
 
-/* unknown - what was never SMTP ends at once: a browser is not made to show our words (ALPACA). Firewalls and devices of the
- * office may send an empty line. */
+/* unknown - what was never SMTP ends at once: a browser is not made to show our words (ALPACA).
+ * Firewalls and devices of the office may send an empty line. */
 static enum step unknown(struct session *s, struct sv line)
 {
 	if (!line.len && door_is_login(&s->door)) {
@@ -148,8 +158,8 @@ enum step command_run(struct session *s, struct sv line)
 	s->verb = c ? c->name : "?";
 	if (!c)
 		return unknown(s, line);
-	if ((c->flags & CMD_LAST) && session_kind(s) == LISTENER_MX && stream_input(s->stream).len &&
-	    c->run != do_starttls) {
+	if ((c->flags & CMD_LAST) && session_kind(s) == LISTENER_MX &&
+	    stream_input(s->stream).len && c->run != do_starttls) {
 		session_say(s, REPLY_TALKS_TOO_EARLY);
 		return STEP_CLOSE;
 	}
@@ -178,7 +188,8 @@ static void keep_helo(struct session *s, struct sv args)
 			s->helo[i] = '?';
 }
 
-/* What a client calls itself is judged nowhere on submission: it is a private address, a fixed name, or nothing. */
+/* What a client calls itself is judged nowhere on submission: it is a private address, a fixed
+ * name, or nothing. */
 static bool has_helo(const struct session *s, struct sv args)
 {
 	return args.len || door_is_login(&s->door);
@@ -207,8 +218,10 @@ static enum step do_ehlo(struct session *s, struct sv args)
 	s->is_extended = true;
 	s->state = ST_READY;
 	buf_init(&text, REPLY_TEXT_MAX);
-	buf_appendf(&text, "%s\nPIPELINING\nSIZE %llu\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nCHUNKING\n",
-		    s->conf->host.hostname, (unsigned long long)s->conf->smtp.message_size);
+	buf_appendf(
+		&text,
+		"%s\nPIPELINING\nSIZE %llu\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nCHUNKING\n",
+		s->conf->host.hostname, (unsigned long long)s->conf->smtp.message_size);
 	door_offers(&s->door, &text);
 	text.len--;
 	session_write(s, 250, NULL, buf_sv(&text));
@@ -321,9 +334,15 @@ static struct transaction *new_mail(struct session *s)
 {
 	struct buf tls;
 	struct transaction_source source = {
-		.server = s->server, .conf = s->conf, .log = s->log, .listener = session_kind(s),
-		.listener_name = sv_z(s->listener->name), .peer = *stream_peer(s->stream), .helo = sv_z(s->helo),
-		.is_extended = s->is_extended, .identity = s->door.identity,
+		.server = s->server,
+		.conf = s->conf,
+		.log = s->log,
+		.listener = session_kind(s),
+		.listener_name = sv_z(s->listener->name),
+		.peer = *stream_peer(s->stream),
+		.helo = sv_z(s->helo),
+		.is_extended = s->is_extended,
+		.identity = s->door.identity,
 	};
 	struct transaction *mail;
 
@@ -368,8 +387,8 @@ static enum step unknown_recipient(struct session *s, const struct transaction_a
 
 static bool is_syntax(enum reply_id r)
 {
-	return r == REPLY_BAD_ARGUMENT || r == REPLY_UNKNOWN_PARAM || r == REPLY_PARAM_TWICE || r == REPLY_BAD_SENDER ||
-	       r == REPLY_BAD_RCPT;
+	return r == REPLY_BAD_ARGUMENT || r == REPLY_UNKNOWN_PARAM || r == REPLY_PARAM_TWICE ||
+	       r == REPLY_BAD_SENDER || r == REPLY_BAD_RCPT;
 }
 
 static enum step answer_mail(struct session *s, const struct transaction_answer *answer)
@@ -428,8 +447,8 @@ static enum step do_data(struct session *s, struct sv args)
 	return STEP_DONE;
 }
 
-/* skip_chunk - the octets come whatever we say, so they are read before the refusal (RFC 3030 §2). What nobody may ever send is not
- * waited for. */
+/* skip_chunk - the octets come whatever we say, so they are read before the refusal (RFC 3030 §2).
+ * What nobody may ever send is not waited for. */
 static enum step skip_chunk(struct session *s, uint64_t size, enum reply_id reply)
 {
 	session_forget_mail(s);
@@ -451,7 +470,8 @@ static enum step do_bdat(struct session *s, struct sv args)
 	bool is_last;
 
 	if (!smtp_parse_bdat(args, &size, &is_last)) {
-		/* How many octets follow is not known: nothing behind it can be trusted to be a command. */
+		/* How many octets follow is not known: nothing behind it can be trusted to be a
+		 * command. */
 		session_say(s, REPLY_BAD_ARGUMENT);
 		return STEP_CLOSE;
 	}
@@ -460,7 +480,8 @@ static enum step do_bdat(struct session *s, struct sv args)
 		return STEP_CLOSE;
 	}
 	if (s->state == ST_NEW || s->state == ST_READY)
-		return skip_chunk(s, size, s->state == ST_NEW ? REPLY_NEEDS_HELO : REPLY_NEEDS_MAIL);
+		return skip_chunk(s, size,
+				  s->state == ST_NEW ? REPLY_NEEDS_HELO : REPLY_NEEDS_MAIL);
 	if (s->state == ST_MAIL)
 		return skip_chunk(s, size, REPLY_NEEDS_RCPT);
 	if (size > s->conf->smtp.message_size)

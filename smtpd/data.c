@@ -11,7 +11,8 @@
 
 static void on_refused(struct deferred *d)
 {
-	struct transaction *t = (struct transaction *)((char *)d - offsetof(struct transaction, refused));
+	struct transaction *t =
+		(struct transaction *)((char *)d - offsetof(struct transaction, refused));
 
 	data_settle(t);
 	t->events->on_end(t->user, t->answers, t->answer_count);
@@ -71,28 +72,37 @@ static void prepare_trace(struct transaction *t)
 {
 	struct sv utf8;
 	const struct accept_rcpt *only = t->plan.rcpt_count == 1 ? t->plan.rcpts : NULL;
-	const char *protocol = trace_protocol(t->listener, t->is_extended, t->is_tls, t->identity != NULL,
-					      envelope_param(t->mail.params, SV("SMTPUTF8"), &utf8));
+	const char *protocol =
+		trace_protocol(t->listener, t->is_extended, t->is_tls, t->identity != NULL,
+			       envelope_param(t->mail.params, SV("SMTPUTF8"), &utf8));
 
 	if (!envelope_set_fact(&t->mail, ENVELOPE_PROTOCOL, sv_z(protocol)))
 		BUG("transaction: the protocol does not fit an envelope");
 	t->trace = (struct trace){
-		.hostname = t->conf->host.hostname, .helo = t->mail.facts[ENVELOPE_HELO], .peer = t->peer,
-		.protocol = protocol, .tls = t->mail.facts[ENVELOPE_TLS], .id = t->mail.facts[ENVELOPE_ID],
-		.for_rcpt = only ? only->address : SV_NONE, .now = date_now(),
+		.hostname = t->conf->host.hostname,
+		.helo = t->mail.facts[ENVELOPE_HELO],
+		.peer = t->peer,
+		.protocol = protocol,
+		.tls = t->mail.facts[ENVELOPE_TLS],
+		.id = t->mail.facts[ENVELOPE_ID],
+		.for_rcpt = only ? only->address : SV_NONE,
+		.now = date_now(),
 	};
 }
 
 void transaction_begin(struct transaction *t, bool is_bdat)
 {
 	bool is_submission = t->identity != NULL;
-	bool normalise = is_submission && t->conf->smtp.submission_bare_newline == CONF_BARE_NEWLINE_NORMALISE;
+	bool normalise = is_submission &&
+			 t->conf->smtp.submission_bare_newline == CONF_BARE_NEWLINE_NORMALISE;
 
 	t->has_begun = true;
 	t->is_bdat = is_bdat;
 	t->is_fixing = is_submission;
 	prepare_trace(t);
-	data_scanner_init(&t->scanner, (normalise ? DATA_NORMALISE : 0) | (is_bdat ? DATA_NO_DOTS : 0), on_octets, t);
+	data_scanner_init(&t->scanner,
+			  (normalise ? DATA_NORMALISE : 0) | (is_bdat ? DATA_NO_DOTS : 0),
+			  on_octets, t);
 	if (t->is_fixing && trace_date(&t->date_line, t->trace.now) &&
 	    trace_message_id(&t->id_line, t->trace.id, t->trace.hostname))
 		fixup_init(&t->fixup, buf_sv(&t->date_line), buf_sv(&t->id_line), to_window, t);
@@ -236,8 +246,9 @@ void data_finish(struct transaction *t)
 		t->outcome = t->failed;
 		if (!t->failed.kind) {
 			t->results = xcalloc(t->plan.rcpt_count, sizeof(*t->results));
-			t->outcome = outlets_commit(&t->outlets, &source, t->listener == LISTENER_LMTP, t->results,
-						    &t->log, message_id(t));
+			t->outcome =
+				outlets_commit(&t->outlets, &source, t->listener == LISTENER_LMTP,
+					       t->results, &t->log, message_id(t));
 		}
 	}
 	transaction_clean(t);
@@ -256,17 +267,20 @@ static enum reply_id reply_for_result(const struct transaction *t, struct fault 
 }
 
 /* answer_one - for the whole message, or for one recipient of LMTP. */
-static void answer_one(struct transaction *t, struct fault f, struct sv to, struct transaction_answer *out)
+static void answer_one(struct transaction *t, struct fault f, struct sv to,
+		       struct transaction_answer *out)
 {
 	*out = t->answer;
 	if (out->reply == REPLY_OK && f.kind) {
 		out->reply = reply_for_result(t, f);
 		if (f.kind != FAULT_QUOTA)
-			log_warn(&t->log, "smtp.message.failed", KV_SV("queue_id", t->mail.facts[ENVELOPE_ID]),
+			log_warn(&t->log, "smtp.message.failed",
+				 KV_SV("queue_id", t->mail.facts[ENVELOPE_ID]),
 				 KV_FAULT("fault", f));
 	}
 	if (out->reply == REPLY_OK)
-		snprintf(out->text, sizeof(out->text), "Accepted, id %.*s", SV_FMT(t->mail.facts[ENVELOPE_ID]));
+		snprintf(out->text, sizeof(out->text), "Accepted, id %.*s",
+			 SV_FMT(t->mail.facts[ENVELOPE_ID]));
 	else
 		transaction_report(t, "message", to, out->reply);
 }
@@ -283,7 +297,8 @@ static void report_accepted(struct transaction *t)
 	event_emit(&t->log, EVENT_SMTP_ACCEPT, KV_SV("queue_id", t->mail.facts[ENVELOPE_ID]),
 		   KV_SV("message_id", message_id(t)), KV_SV("from", t->mail.sender),
 		   KV_U64("recipients", t->plan.rcpt_count), KV_U64("size", t->scanner.size),
-		   KV_SV("listener", t->mail.facts[ENVELOPE_LISTENER]), KV_SV("user", t->mail.facts[ENVELOPE_USER]),
+		   KV_SV("listener", t->mail.facts[ENVELOPE_LISTENER]),
+		   KV_SV("user", t->mail.facts[ENVELOPE_USER]),
 		   KV_SV("tls", t->mail.facts[ENVELOPE_TLS]),
 		   KV_U64("took_ms", loop_now_ms(t->server->loop) - t->began_ms));
 }
@@ -298,6 +313,7 @@ void data_settle(struct transaction *t)
 	if (!is_lmtp)
 		answer_one(t, t->outcome, SV_NONE, &t->answers[0]);
 	for (const struct accept_rcpt *r = t->plan.rcpts; is_lmtp && r; r = r->next, i++)
-		answer_one(t, t->results ? t->results[i].fault : t->outcome, r->address, &t->answers[i]);
+		answer_one(t, t->results ? t->results[i].fault : t->outcome, r->address,
+			   &t->answers[i]);
 	report_accepted(t);
 }

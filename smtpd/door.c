@@ -40,12 +40,13 @@ static void on_pause_end(struct timer *t)
 		open_door(d);
 }
 
-/* A program that cannot wait for the greeting is not a mail server: strangers on port 25 are made to wait a little
- * (RFC 5321 §4.3.1: the client waits). */
+/* A program that cannot wait for the greeting is not a mail server: strangers on port 25 are made
+ * to wait a little (RFC 5321 §4.3.1: the client waits). */
 static void greet(struct door *d)
 {
 	bool is_exempt = netaddr_in(stream_peer(d->stream), &d->conf->host.exempt_networks);
-	uint64_t delay_ms = is_kind(d, LISTENER_MX) && !is_exempt ? d->conf->smtp.banner_delay_ms : 0;
+	uint64_t delay_ms =
+		is_kind(d, LISTENER_MX) && !is_exempt ? d->conf->smtp.banner_delay_ms : 0;
 
 	if (delay_ms)
 		timer_start_ms(&d->pause, delay_ms);
@@ -100,7 +101,10 @@ void door_offers(const struct door *d, struct buf *out)
 	if (door_is_tls(d))
 		facts = tls_facts(stream_tls(d->stream));
 	struct auth_peer peer = {
-		.service = AUTH_SMTP, .address = *stream_peer(d->stream), .tls = sv_z(facts.version), .log = d->log,
+		.service = AUTH_SMTP,
+		.address = *stream_peer(d->stream),
+		.tls = sv_z(facts.version),
+		.log = d->log,
 	};
 
 	buf_init(&list, AUTH_MECHANISMS_MAX);
@@ -126,9 +130,11 @@ void door_start_tls(struct door *d)
 		d->events->say(d->user, REPLY_TLS_UNAVAILABLE);
 		return;
 	}
-	/* What lies behind the command was sent in clear, by the client or by somebody between: it is not even answered. */
+	/* What lies behind the command was sent in clear, by the client or by somebody between: it
+	 * is not even answered. */
 	if (stream_input(d->stream).len) {
-		log_warn(d->log, "smtp.starttls.injection", KV_U64("octets", stream_input(d->stream).len));
+		log_warn(d->log, "smtp.starttls.injection",
+			 KV_U64("octets", stream_input(d->stream).len));
 		d->events->close(d->user, "bytes-behind-starttls");
 		return;
 	}
@@ -179,7 +185,8 @@ static enum reply_id reply_for_reason(enum auth_reason reason)
 	return REPLY_AUTH_LATER;
 }
 
-/* end_exchange - back to commands. After too many failures the peer is told the last one, and is gone. */
+/* end_exchange - back to commands. After too many failures the peer is told the last one, and is
+ * gone. */
 static void end_exchange(struct door *d, enum reply_id reply)
 {
 	bool is_failure = reply == REPLY_AUTH_FAILED;
@@ -264,7 +271,10 @@ static void make_exchange(struct door *d)
 	if (door_is_tls(d))
 		facts = tls_facts(stream_tls(d->stream));
 	struct auth_peer peer = {
-		.service = AUTH_SMTP, .address = *stream_peer(d->stream), .tls = sv_z(facts.version), .log = d->log,
+		.service = AUTH_SMTP,
+		.address = *stream_peer(d->stream),
+		.tls = sv_z(facts.version),
+		.log = d->log,
 	};
 
 	d->exchange = auth_session_new(d->auth, &d->conf->auth, &peer);
@@ -287,8 +297,8 @@ void door_auth(struct door *d, struct sv args)
 	} else {
 		initial = buf_sv(&octets);
 		make_exchange(d);
-		wait_for_job(d, auth_job_start(d->loop, d->exchange, mechanism, args.len ? &initial : NULL, on_result,
-					       d, &d->job));
+		wait_for_job(d, auth_job_start(d->loop, d->exchange, mechanism,
+					       args.len ? &initial : NULL, on_result, d, &d->job));
 	}
 	buf_wipe(&octets);
 }
@@ -301,10 +311,12 @@ void door_line(struct door *d, struct sv line, bool is_bad)
 	buf_init(&octets, AUTH_INPUT_MAX);
 	r = is_bad ? AUTH_RESPONSE_BAD : auth_decode_response(line, false, &octets);
 	if (r == AUTH_RESPONSE_DATA) {
-		wait_for_job(d, auth_job_step(d->loop, d->exchange, buf_sv(&octets), on_result, d, &d->job));
+		wait_for_job(d, auth_job_step(d->loop, d->exchange, buf_sv(&octets), on_result, d,
+					      &d->job));
 	} else {
 		auth_cancel(d->exchange);
-		end_exchange(d, r == AUTH_RESPONSE_CANCEL ? REPLY_AUTH_CANCELLED : REPLY_AUTH_BASE64);
+		end_exchange(d,
+			     r == AUTH_RESPONSE_CANCEL ? REPLY_AUTH_CANCELLED : REPLY_AUTH_BASE64);
 	}
 	buf_wipe(&octets);
 }

@@ -1,7 +1,8 @@
 /* smtpd/door.h - what speaks to a peer before it is somebody: greeting, STARTTLS, AUTH.
  *
- * The door knows the stream and the authenticator and nothing of mail. It hands over one thing: an identity. The session
- * around it lends it the reading of lines and the writing of replies. Loop thread only. */
+ * The door knows the stream and the authenticator and nothing of mail. It hands over one thing: an
+ * identity. The session around it lends it the reading of lines and the writing of replies. Loop
+ * thread only. */
 #ifndef SMTPD_DOOR_H
 #define SMTPD_DOOR_H
 
@@ -21,18 +22,19 @@ struct door_events {
 	void (*on_open)(void *user);
 	/* STARTTLS is done: what was learned in clear is forgotten (RFC 3207 §4.2). */
 	void (*on_tls)(void *user);
-	/* An AUTH exchange has ended, well (door->identity is set) or not; commands may come again. */
+	/* An AUTH exchange has ended, well (door->identity is set) or not; commands may come. */
 	void (*on_auth_end)(void *user);
 	/* End the connection after what was said. */
 	void (*close)(void *user, const char *reason);
 };
 
 enum door_state {
-	DOOR_SHUT = 0,          /* handshake of implicit TLS, or the pause before the greeting: nobody may speak */
+	DOOR_SHUT = 0, /* handshake of implicit TLS, or the pause before the greeting: nobody may
+			  speak */
 	DOOR_OPEN,
-	DOOR_TLS,               /* handshake after STARTTLS */
-	DOOR_AUTH_LINE,         /* the next line is an answer to our challenge */
-	DOOR_AUTH_JOB,          /* checking; or holding the answer back */
+	DOOR_TLS,       /* handshake after STARTTLS */
+	DOOR_AUTH_LINE, /* the next line is an answer to our challenge */
+	DOOR_AUTH_JOB,  /* checking; or holding the answer back */
 };
 
 struct door {
@@ -51,12 +53,12 @@ struct door {
 	enum reply_id held;             /* DOOR_AUTH_JOB: told when `pause` is over */
 	struct auth_identity *identity; /* the whole point; NULL: a stranger */
 	uint32_t failures;
-	struct timer pause;             /* before the greeting; before the answer to a wrong login */
+	struct timer pause; /* before the greeting; before the answer to a wrong login */
 	struct timer deadline;          /* for logging in */
 };
 
-/** door_init - begin: the greeting comes when the peer has shown that it waits for it. The struct's first members are set by the
- *  caller: stream to user. */
+/** door_init - begin: the greeting comes when the peer has shown that it waits for it. The struct's
+ * first members are set by the caller: stream to user. */
 void door_init(struct door *d);
 /** door_done - the connection ends; a running job goes on without us. */
 void door_done(struct door *d);
@@ -69,7 +71,8 @@ bool door_is_tls(const struct door *d);
 void door_input(struct door *d);
 /** door_tls_done - the stream's handshake is over. */
 void door_tls_done(struct door *d);
-/** door_offers - append the EHLO lines for STARTTLS and AUTH, each "250-KEYWORD ...\r\n"'s middle part and a '\n'. */
+/** door_offers - append the EHLO lines for STARTTLS and AUTH, each "250-KEYWORD ...\r\n"'s middle
+ * part and a '\n'. */
 void door_offers(const struct door *d, struct buf *out);
 
 /** door_start_tls - STARTTLS. */

@@ -2,7 +2,8 @@
 
 #include "common/banned.h"
 
-/* What stands in front of each value of the serial form. Numbers are never given another meaning. */
+/* What stands in front of each value of the serial form. Numbers are never given another meaning.
+ */
 enum tag {
 	TAG_RECEIVED = 1,       /* decimal seconds */
 	TAG_SENDER = 2,         /* exactly one */
@@ -114,7 +115,8 @@ static bool put(struct buf *out, unsigned tag, struct sv value)
 	uint32_t n = (uint32_t)value.len;
 	char head[5] = { (char)tag, (char)n, (char)(n >> 8), (char)(n >> 16), (char)(n >> 24) };
 
-	return value.len <= UINT32_MAX && buf_append(out, sv_from(head, sizeof(head))) && buf_append(out, value);
+	return value.len <= UINT32_MAX && buf_append(out, sv_from(head, sizeof(head))) &&
+	       buf_append(out, value);
 }
 
 static bool put_params(struct buf *out, unsigned tag, const struct envelope_param *p)
@@ -131,14 +133,16 @@ bool envelope_write(const struct envelope *e, struct buf *out)
 	bool ok;
 
 	buf_init(&number, 32);
-	ok = buf_appendf(&number, "%lld", (long long)e->received_s) && put(out, TAG_RECEIVED, buf_sv(&number));
+	ok = buf_appendf(&number, "%lld", (long long)e->received_s) &&
+	     put(out, TAG_RECEIVED, buf_sv(&number));
 	buf_done(&number);
 	for (unsigned i = 0; ok && i < ENVELOPE_FACTS; i++)
 		if (e->facts[i].len)
 			ok = put(out, TAG_FACT + i, e->facts[i]);
 	ok = ok && put(out, TAG_SENDER, e->sender) && put_params(out, TAG_PARAM, e->params);
 	for (const struct envelope_rcpt *r = e->rcpts; ok && r; r = r->next)
-		ok = put(out, TAG_RCPT, r->address) && (!r->original.len || put(out, TAG_RCPT_ORIGINAL, r->original)) &&
+		ok = put(out, TAG_RCPT, r->address) &&
+		     (!r->original.len || put(out, TAG_RCPT_ORIGINAL, r->original)) &&
 		     put_params(out, TAG_RCPT_PARAM, r->params);
 	return ok;
 }
@@ -157,7 +161,8 @@ static bool to_seconds(struct sv text, int64_t *out)
 }
 
 /* read_value - one triple. last: the recipient that RCPT_... belong to. */
-static struct fault read_value(struct envelope *e, unsigned tag, struct sv value, struct envelope_rcpt **last)
+static struct fault read_value(struct envelope *e, unsigned tag, struct sv value,
+			       struct envelope_rcpt **last)
 {
 	bool fits = true;
 
@@ -183,7 +188,8 @@ static struct fault read_value(struct envelope *e, unsigned tag, struct sv value
 	case TAG_RCPT_ORIGINAL:
 	case TAG_RCPT_PARAM:
 		if (!*last)
-			return fault(FAULT_CORRUPT, "envelope: recipient's value before the first recipient");
+			return fault(FAULT_CORRUPT,
+				     "envelope: recipient's value before the first recipient");
 		fits = tag == TAG_RCPT_PARAM ? envelope_add_rcpt_param(e, *last, value)
 					     : copy(e, value, &(*last)->original);
 		break;
@@ -208,7 +214,8 @@ struct fault envelope_read(struct envelope *e, struct sv serial)
 			f = fault(FAULT_CORRUPT, "envelope: cut");
 			break;
 		}
-		n = (uint32_t)p[1] | (uint32_t)p[2] << 8 | (uint32_t)p[3] << 16 | (uint32_t)p[4] << 24;
+		n = (uint32_t)p[1] | (uint32_t)p[2] << 8 | (uint32_t)p[3] << 16 |
+		    (uint32_t)p[4] << 24;
 		if (n > serial.len - 5) {
 			f = fault(FAULT_CORRUPT, "envelope: cut");
 			break;

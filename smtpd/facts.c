@@ -17,7 +17,8 @@ void facts_done(struct message_facts *f)
 	arena_done(&f->arena);
 }
 
-/* add_from - every address of a From field must be known, since each of them is shown as the author. */
+/* add_from - every address of a From field must be known, since each of them is shown as the
+ * author. */
 static void add_from(struct message_facts *f, struct sv value)
 {
 	struct address_list list;
@@ -30,8 +31,9 @@ static void add_from(struct message_facts *f, struct sv value)
 		if (item.kind != ADDRESS_ITEM_MAILBOX)
 			continue;
 		buf_init(&text, ADDRESS_LOCAL_MAX * 2 + ADDRESS_DOMAIN_MAX + 4);
-		if (f->from_address_count == FACTS_FROM_MAX || !address_local_append(&text, item.mailbox) ||
-		    !buf_append_c(&text, '@') || !buf_append(&text, item.host))
+		if (f->from_address_count == FACTS_FROM_MAX ||
+		    !address_local_append(&text, item.mailbox) || !buf_append_c(&text, '@') ||
+		    !buf_append(&text, item.host))
 			f->is_from_capped = true;
 		else
 			f->from[f->from_address_count] = arena_copy(&f->arena, buf_sv(&text));

@@ -1,7 +1,7 @@
 /* smtpd/facts.h - what policy must know of a message's header, learned while the octets pass.
  *
- * The whole costs at most HEADER_FIELD_MAX octets while the header passes and FACTS_MAX afterwards. It looks only: nothing
- * is changed here. Pure: no I/O; one object, one thread at a time. */
+ * The whole costs at most HEADER_FIELD_MAX octets while the header passes and FACTS_MAX afterwards.
+ * It looks only: nothing is changed here. Pure: no I/O; one object, one thread at a time. */
 #ifndef SMTPD_FACTS_H
 #define SMTPD_FACTS_H
 
@@ -10,11 +10,13 @@
 #include "common/memory.h"
 
 #define FACTS_MAX (64u << 10)
-#define FACTS_FROM_MAX 50               /* addresses in From; more are not looked at, and is_from_capped says so */
+#define FACTS_FROM_MAX                                                                             \
+	50 /* addresses in From; more are not looked at, and is_from_capped says so */
 #define FACTS_DELIVERED_MAX 100
 
 struct message_facts {
-	uint32_t received_count, from_count, sender_count, date_count, message_id_count;        /* fields */
+	uint32_t received_count, from_count, sender_count, date_count,
+		message_id_count;       /* fields */
 	struct sv message_id;           /* of the first Message-ID, without <>; empty: none */
 	struct sv from[FACTS_FROM_MAX]; /* addresses in From fields, as text local@domain */
 	size_t from_address_count;
@@ -31,7 +33,8 @@ struct message_facts {
 };
 
 void facts_init(struct message_facts *f);
-/** facts_feed - the next octets of the message, in any cut; after the header has ended this costs nothing. */
+/** facts_feed - the next octets of the message, in any cut; after the header has ended this costs
+ * nothing. */
 void facts_feed(struct message_facts *f, struct sv octets);
 /** facts_finish - the message has ended. */
 void facts_finish(struct message_facts *f);

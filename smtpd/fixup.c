@@ -11,7 +11,8 @@ enum state {
 	IN_BODY,
 };
 
-void fixup_init(struct fixup *f, struct sv date, struct sv message_id, byte_sink_fn *sink, void *ctx)
+void fixup_init(struct fixup *f, struct sv date, struct sv message_id, byte_sink_fn *sink,
+		void *ctx)
 {
 	*f = (struct fixup){ .sink = sink, .ctx = ctx, .date = date, .message_id = message_id };
 }
@@ -61,7 +62,8 @@ static bool name_octet(struct fixup *f, char c)
 	return true;
 }
 
-/* line_start - the first octet of a line: a fold belongs to the field before it, whatever became of that. */
+/* line_start - the first octet of a line: a fold belongs to the field before it, whatever became of
+ * that. */
 static bool line_start(struct fixup *f, char c)
 {
 	f->name_len = 0;
@@ -140,7 +142,8 @@ bool fixup_finish(struct fixup *f)
 		return true;
 	if (f->state == IN_NAME)
 		ok = undecided(f);
-	if (is_line_cut && !f->is_dropping && ok)       /* BDAT may end anywhere; our fields begin a line */
+	if (is_line_cut && !f->is_dropping &&
+	    ok) /* BDAT may end anywhere; our fields begin a line */
 		ok = put(f, f->state == SAW_CR ? SV("\n") : SV("\r\n"));
 	f->state = IN_BODY;
 	return ok && add_missing(f) && (!is_cr_held || put(f, SV("\r")));

@@ -1,8 +1,10 @@
-/* smtpd/fixup.h - what submission mends in a header while it passes (RFC 6409 §8, RFC 5321 §6.4): Date and Message-ID are added
- * when they are missing, Bcc and a client's Return-Path are taken out. Nothing else is touched, and nothing is kept but the
- * beginning of a field's name: a header of any size passes in constant memory.
+/* smtpd/fixup.h - what submission mends in a header while it passes (RFC 6409 §8, RFC 5321 §6.4):
+ * Date and Message-ID are added when they are missing, Bcc and a client's Return-Path are taken
+ * out. Nothing else is touched, and nothing is kept but the beginning of a field's name: a header
+ * of any size passes in constant memory.
  *
- * Lines end in CRLF here: the DATA scanner has seen to it. Pure: no I/O; one object, one thread at a time. */
+ * Lines end in CRLF here: the DATA scanner has seen to it. Pure: no I/O; one object, one thread at
+ * a time. */
 #ifndef SMTPD_FIXUP_H
 #define SMTPD_FIXUP_H
 
@@ -23,7 +25,8 @@ struct fixup {
 };
 
 /** fixup_init - date, message_id: "Date: ...\r\n"; must live as long as *f. */
-void fixup_init(struct fixup *f, struct sv date, struct sv message_id, byte_sink_fn *sink, void *ctx);
+void fixup_init(struct fixup *f, struct sv date, struct sv message_id, byte_sink_fn *sink,
+		void *ctx);
 /** fixup_feed - the next octets, in any cut. False: the sink said so. */
 bool fixup_feed(struct fixup *f, struct sv octets);
 /** fixup_finish - the message has ended; one without an empty line gets its missing fields now. */

@@ -76,12 +76,14 @@ static bool check_syntax(const struct smtp_param *p)
 			return false;
 	}
 	for (size_t i = 0; i < p->value.len; i++)
-		if ((unsigned char)p->value.p[i] <= ' ' || p->value.p[i] == '=' || p->value.p[i] == 127)
+		if ((unsigned char)p->value.p[i] <= ' ' || p->value.p[i] == '=' ||
+		    p->value.p[i] == 127)
 			return false;
 	return !p->value.p || p->value.len;
 }
 
-static enum reply_id add_param(struct smtp_path *out, struct sv word, unsigned kind, unsigned listener)
+static enum reply_id add_param(struct smtp_path *out, struct sv word, unsigned kind,
+			       unsigned listener)
 {
 	struct smtp_param *p = &out->params[out->param_count];
 	struct sv rest = word;
@@ -100,7 +102,8 @@ static enum reply_id add_param(struct smtp_path *out, struct sv word, unsigned k
 	for (size_t i = 0; i < ARRAY_LEN(param_rules); i++) {
 		const struct param_rule *r = &param_rules[i];
 
-		if ((r->commands & kind) && (r->listeners & listener) && sv_eq_nocase(r->keyword, p->keyword))
+		if ((r->commands & kind) && (r->listeners & listener) &&
+		    sv_eq_nocase(r->keyword, p->keyword))
 			return r->check(out, p->value);
 	}
 	return REPLY_UNKNOWN_PARAM;
@@ -111,7 +114,8 @@ enum reply_id smtp_parse_path(struct arena *a, struct sv args, enum smtp_path_ki
 {
 	bool is_lenient = (listener & ON_SUBMISSION) != 0;
 	struct sv word = kind == SMTP_MAIL_FROM ? SV("FROM:") : SV("TO:");
-	unsigned flags = (is_lenient ? ADDRESS_LENIENT : 0) | (kind == SMTP_MAIL_FROM ? ADDRESS_ALLOW_NULL : 0);
+	unsigned flags = (is_lenient ? ADDRESS_LENIENT : 0) |
+			 (kind == SMTP_MAIL_FROM ? ADDRESS_ALLOW_NULL : 0);
 
 	*out = (struct smtp_path){ .has_size = false };
 	if (!sv_starts_nocase(args, word))

@@ -1,5 +1,6 @@
-/* smtpd/grammar.h - command lines taken apart: verb, path, parameters, chunk size (RFC 5321 §4.1.2, RFC 3030 §2).
- * Pure: no I/O, any thread, total on any octets. Which parameters exist, and where, is one table. */
+/* smtpd/grammar.h - command lines taken apart: verb, path, parameters, chunk size (RFC 5321 §4.1.2,
+ * RFC 3030 §2). Pure: no I/O, any thread, total on any octets. Which parameters exist, and where,
+ * is one table. */
 #ifndef SMTPD_GRAMMAR_H
 #define SMTPD_GRAMMAR_H
 
@@ -10,7 +11,8 @@
 
 #define SMTP_PARAMS_MAX 20      /* in one command; more are a syntax error */
 
-/** smtp_split_verb - "MAIL FROM:<a@b>" into "MAIL" and "FROM:<a@b>"; spaces at the end are dropped (RFC 5321 §4.1.1). */
+/** smtp_split_verb - "MAIL FROM:<a@b>" into "MAIL" and "FROM:<a@b>"; spaces at the end are dropped
+ * (RFC 5321 §4.1.1). */
 void smtp_split_verb(struct sv line, struct sv *verb, struct sv *args);
 
 enum smtp_path_kind { SMTP_MAIL_FROM = 1 << 0, SMTP_RCPT_TO = 1 << 1 };
@@ -33,9 +35,9 @@ struct smtp_path {
 
 /**
  * smtp_parse_path - the arguments of MAIL or RCPT.
- * @listener: decides which parameters exist and what is tolerated (a space behind the colon and a path without <> on
- *            submission)
- * Returns REPLY_OK, or the refusal. That an address needs SMTPUTF8 is for the caller to see: only it knows MAIL's.
+ * @listener: decides which parameters exist and what is tolerated (a space behind the colon and a
+ * path without <> on submission) Returns REPLY_OK, or the refusal. That an address needs SMTPUTF8
+ * is for the caller to see: only it knows MAIL's.
  */
 enum reply_id smtp_parse_path(struct arena *a, struct sv args, enum smtp_path_kind kind,
 			      enum conf_listener_kind listener, struct smtp_path *out);

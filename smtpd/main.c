@@ -1,4 +1,5 @@
-/* smtpd: mail comes in by SMTP, submission and LMTP, for one worker at a time (common/master.h is the rest of the program). */
+/* smtpd: mail comes in by SMTP, submission and LMTP, for one worker at a time (common/master.h is
+ * the rest of the program). */
 #include <stdlib.h>
 
 #include "common/auth.h"
@@ -13,7 +14,8 @@
 #define TOO_MANY "421 4.7.0 Too many connections, try again later\r\n"
 
 static const struct listener_kind kinds[] = {
-	/* Some large senders fail over session tickets of another TLS library, so port 25 does without. */
+	/* Some large senders fail over session tickets of another TLS library, so port 25 does
+	   without. */
 	{ LISTENER_MX, { .name = "mx", .alpn = "smtp", .has_no_tickets = true }, TOO_MANY },
 	{ LISTENER_SUBMISSION, { .name = "submission", .alpn = "smtp" }, TOO_MANY },
 	{ LISTENER_SUBMISSIONS, { .name = "submissions", .alpn = "smtp" }, NULL },
@@ -65,7 +67,8 @@ static struct fault smtpd_open(struct worker *w)
 	w->state = server;
 	server->worker = w;
 	server->loop = w->loop;
-	f = directory_open(instance_path(w->instance, INSTANCE_DIRECTORY), false, &server->directory);
+	f = directory_open(instance_path(w->instance, INSTANCE_DIRECTORY), false,
+			   &server->directory);
 	if (!f.kind)
 		f = auth_open(server->directory, &server->auth);
 	return f;
@@ -86,7 +89,8 @@ static struct fault smtpd_start(struct worker *w)
 		f = queue_open(instance_path(w->instance, INSTANCE_QUEUE), &server->queue);
 	if (f.kind)
 		return f;
-	space_start(&server->space, w->loop, conf.mail_dir, instance_path(w->instance, INSTANCE_QUEUE));
+	space_start(&server->space, w->loop, conf.mail_dir,
+		    instance_path(w->instance, INSTANCE_QUEUE));
 	timer_init(&server->tidy_timer, w->loop, tidy_start);
 	timer_start_ms(&server->tidy_timer, 0);
 	return listener_accept(w->listeners, w->loop, w->tls, session_start, server);
@@ -145,7 +149,8 @@ static const struct daemon_spec spec = {
 	.doc = "take in mail by SMTP, submission and LMTP",
 	.kinds = kinds,
 	.kind_count = ARRAY_LEN(kinds),
-	.writes = 1u << INSTANCE_MAIL | 1u << INSTANCE_QUEUE | 1u << INSTANCE_DIRECTORY | 1u << INSTANCE_EVENTS,
+	.writes = 1u << INSTANCE_MAIL | 1u << INSTANCE_QUEUE | 1u << INSTANCE_DIRECTORY |
+		  1u << INSTANCE_EVENTS,
 	.open = smtpd_open,
 	.start = smtpd_start,
 	.stop = smtpd_stop,

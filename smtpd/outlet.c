@@ -26,7 +26,8 @@ static bool copy_facts(struct envelope *to, const struct envelope *from)
 	return envelope_set_sender(to, from->sender) && copy_params(to, from);
 }
 
-static bool add_redirect(struct envelope *e, const struct accept_rcpt *rcpt, const struct accept_place *place)
+static bool add_redirect(struct envelope *e, const struct accept_rcpt *rcpt,
+			 const struct accept_place *place)
 {
 	struct envelope_rcpt *r = envelope_add_rcpt(e, place->redirect, place->via);
 
@@ -49,14 +50,15 @@ static bool add_redirects(struct envelope *e, const struct accept_plan *plan, st
 {
 	for (const struct accept_rcpt *r = plan->rcpts; r; r = r->next)
 		for (const struct accept_place *p = r->places; p; p = p->next)
-			if (p->kind == ACCEPT_REDIRECT && sv_eq(p->via, via) && !has_rcpt(e, p->redirect) &&
-			    !add_redirect(e, r, p))
+			if (p->kind == ACCEPT_REDIRECT && sv_eq(p->via, via) &&
+			    !has_rcpt(e, p->redirect) && !add_redirect(e, r, p))
 				return false;
 	return true;
 }
 
 /* make_envelope - the first entry has the message's own id, others one of their own. */
-static struct fault make_envelope(struct outlet_entry *entry, const struct outlet_source *source, bool is_first)
+static struct fault make_envelope(struct outlet_entry *entry, const struct outlet_source *source,
+				  bool is_first)
 {
 	char id[QUEUE_ID_LEN + 1];
 	bool fits;
@@ -77,7 +79,8 @@ static struct fault write_entry_top(struct outlet_entry *entry, const struct tra
 	struct buf top;
 
 	buf_init(&top, TRACE_MAX);
-	if ((entry->via.len && !trace_delivered_to(&top, entry->via)) || !trace_received(&top, trace))
+	if ((entry->via.len && !trace_delivered_to(&top, entry->via)) ||
+	    !trace_received(&top, trace))
 		f = fault(FAULT_LIMIT, "trace too long");
 	if (!f.kind)
 		f = queue_write(entry->entry, buf_sv(&top));
@@ -116,7 +119,8 @@ static struct maildir_drop *first_drop(const struct accept_plan *plan)
 
 static struct fault open_incoming(struct outlets *o, const struct outlet_source *source)
 {
-	struct fault f = incoming_new(NULL, first_drop(source->plan), source->size_max + TRACE_MAX, &o->incoming);
+	struct fault f = incoming_new(NULL, first_drop(source->plan), source->size_max + TRACE_MAX,
+				      &o->incoming);
 	struct buf top;
 
 	if (f.kind)
@@ -164,13 +168,15 @@ struct places {
 static bool has_place(const struct places *l, const struct accept_place *p)
 {
 	for (size_t i = 0; i < l->count; i++)
-		if (sv_eq(l->from[i]->account, p->account) && sv_eq(l->from[i]->mailbox, p->mailbox))
+		if (sv_eq(l->from[i]->account, p->account) &&
+		    sv_eq(l->from[i]->mailbox, p->mailbox))
 			return true;
 	return false;
 }
 
 /* collect - of one recipient, or of all (only == NULL). */
-static void collect(struct places *l, const struct accept_plan *plan, const struct accept_rcpt *only)
+static void collect(struct places *l, const struct accept_plan *plan,
+		    const struct accept_rcpt *only)
 {
 	size_t most = accept_count(plan, ACCEPT_MAILBOX);
 
@@ -185,7 +191,10 @@ static void collect(struct places *l, const struct accept_plan *plan, const stru
 			if (p->kind != ACCEPT_MAILBOX || has_place(l, p))
 				continue;
 			l->items[l->count] = (struct delivery){
-				.drop = p->drop, .mailbox = p->mailbox, .create = p->create, .flags = p->flags,
+				.drop = p->drop,
+				.mailbox = p->mailbox,
+				.create = p->create,
+				.flags = p->flags,
 			};
 			l->rcpt[l->count] = r;
 			l->from[l->count++] = p;
@@ -200,8 +209,8 @@ static void places_done(struct places *l)
 	free(l->rcpt);
 }
 
-static void report(const struct places *l, const struct outlet_source *source, uint64_t size, struct fault f,
-		   const struct log_ctx *log, struct sv message_id)
+static void report(const struct places *l, const struct outlet_source *source, uint64_t size,
+		   struct fault f, const struct log_ctx *log, struct sv message_id)
 {
 	struct sv id = source->mail->facts[ENVELOPE_ID];
 
@@ -209,20 +218,24 @@ static void report(const struct places *l, const struct outlet_source *source, u
 		const struct delivery *d = &l->items[i];
 
 		if (!f.kind)
-			event_emit(log, EVENT_DELIVER_DONE, KV_SV("queue_id", id), KV_SV("message_id", message_id),
-				   KV_SV("to", l->rcpt[i]->address), KV_SV("account", l->from[i]->account),
-				   KV_SV("mailbox", d->mailbox), KV_U64("uid", d->uid), KV_U64("size", size));
+			event_emit(
+				log, EVENT_DELIVER_DONE, KV_SV("queue_id", id),
+				KV_SV("message_id", message_id), KV_SV("to", l->rcpt[i]->address),
+				KV_SV("account", l->from[i]->account), KV_SV("mailbox", d->mailbox),
+				KV_U64("uid", d->uid), KV_U64("size", size));
 		else
-			event_emit(log, EVENT_DELIVER_FAILED, KV_SV("queue_id", id),
-				   KV_SV("message_id", message_id), KV_SV("to", l->rcpt[i]->address),
-				   KV_SV("account", l->from[i]->account), KV_SV("mailbox", d->mailbox),
-				   KV_FAULT("reason", d->result.kind ? d->result : f));
+			event_emit(
+				log, EVENT_DELIVER_FAILED, KV_SV("queue_id", id),
+				KV_SV("message_id", message_id), KV_SV("to", l->rcpt[i]->address),
+				KV_SV("account", l->from[i]->account), KV_SV("mailbox", d->mailbox),
+				KV_FAULT("reason", d->result.kind ? d->result : f));
 	}
 }
 
 /* deliver - into the mailboxes of one recipient, or of all; only == NULL. */
-static struct fault deliver(struct outlets *o, const struct outlet_source *source, const struct accept_rcpt *only,
-			    const struct log_ctx *log, struct sv message_id)
+static struct fault deliver(struct outlets *o, const struct outlet_source *source,
+			    const struct accept_rcpt *only, const struct log_ctx *log,
+			    struct sv message_id)
 {
 	struct places l;
 	struct fault f = FAULT_OK;
@@ -246,31 +259,37 @@ static struct fault flush_all(struct outlets *o)
 	return f;
 }
 
-static void release(struct outlet_entry *entry, const struct log_ctx *log, struct sv message_id, uint64_t size)
+static void release(struct outlet_entry *entry, const struct log_ctx *log, struct sv message_id,
+		    uint64_t size)
 {
 	const struct envelope *e = &entry->envelope;
 
-	event_emit(log, EVENT_QUEUE_ADD, KV_SV("queue_id", e->facts[ENVELOPE_ID]), KV_SV("message_id", message_id),
-		   KV_SV("from", e->sender), KV_U64("recipients", e->rcpt_count), KV_U64("size", size));
+	event_emit(log, EVENT_QUEUE_ADD, KV_SV("queue_id", e->facts[ENVELOPE_ID]),
+		   KV_SV("message_id", message_id), KV_SV("from", e->sender),
+		   KV_U64("recipients", e->rcpt_count), KV_U64("size", size));
 	queue_release(&entry->entry);
 }
 
 /* is_wanted - does a recipient that got its mail need this entry? */
-static bool is_wanted(const struct accept_plan *plan, const struct outlet_result *results, struct sv via)
+static bool is_wanted(const struct accept_plan *plan, const struct outlet_result *results,
+		      struct sv via)
 {
 	size_t i = 0;
 
 	for (const struct accept_rcpt *r = plan->rcpts; r; r = r->next, i++)
 		for (const struct accept_place *p = r->places; p; p = p->next)
-			if (!results[i].fault.kind && p->kind == ACCEPT_REDIRECT && sv_eq(p->via, via))
+			if (!results[i].fault.kind && p->kind == ACCEPT_REDIRECT &&
+			    sv_eq(p->via, via))
 				return true;
 	return false;
 }
 
-/* The queue's names come first, and local mail second: a name in the queue can be taken back for certain, mail that was delivered
- * cannot. Entries that are not released here are aborted by outlets_close(). */
+/* The queue's names come first, and local mail second: a name in the queue can be taken back for
+ * certain, mail that was delivered cannot. Entries that are not released here are aborted by
+ * outlets_close(). */
 struct fault outlets_commit(struct outlets *o, const struct outlet_source *source, bool per_rcpt,
-			    struct outlet_result *results, const struct log_ctx *log, struct sv message_id)
+			    struct outlet_result *results, const struct log_ctx *log,
+			    struct sv message_id)
 {
 	struct fault f = flush_all(o);
 	bool is_flushed = !f.kind;

@@ -1,6 +1,6 @@
-/* smtpd/outlet.h - where the octets of an accepted message go: one file for all local mailboxes, one queue entry for all
- * direct remote recipients, and one for each address of ours that sends it on (those copies say Delivered-To). Either all
- * of them have it durably, or none has.
+/* smtpd/outlet.h - where the octets of an accepted message go: one file for all local mailboxes,
+ * one queue entry for all direct remote recipients, and one for each address of ours that sends it
+ * on (those copies say Delivered-To). Either all of them have it durably, or none has.
  *
  * Everything blocks: jobs only. One set of outlets, one thread at a time. */
 #ifndef SMTPD_OUTLET_H
@@ -30,7 +30,8 @@ struct outlets {
 struct outlet_source {
 	const struct accept_plan *plan;
 	struct queue *queue;
-	const struct envelope *mail;    /* facts, sender and parameters; its recipients are not looked at */
+	const struct envelope
+		*mail; /* facts, sender and parameters; its recipients are not looked at */
 	const struct trace *trace;
 	uint64_t size_max;              /* octets of the message, without what we add */
 };
@@ -46,12 +47,13 @@ struct outlet_result {
 };
 /**
  * outlets_commit - flush everything, give it its names, and only then return without a fault.
- * @per_rcpt: LMTP: what fails for one recipient does not fail for the others; results[] says each one's. Otherwise all results
- *            are the same as the returned fault.
+ * @per_rcpt: LMTP: what fails for one recipient does not fail for the others; results[] says each
+ * one's. Otherwise all results are the same as the returned fault.
  * @log, message_id: for the events
  */
-MUST_CHECK struct fault outlets_commit(struct outlets *o, const struct outlet_source *source, bool per_rcpt,
-				       struct outlet_result *results, const struct log_ctx *log, struct sv message_id);
+MUST_CHECK struct fault outlets_commit(struct outlets *o, const struct outlet_source *source,
+				       bool per_rcpt, struct outlet_result *results,
+				       const struct log_ctx *log, struct sv message_id);
 /** outlets_close - whatever was not committed is gone. */
 void outlets_close(struct outlets *o);
 

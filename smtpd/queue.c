@@ -57,7 +57,10 @@ static struct fault open_folder(int parent, const char *path, int *out)
 struct fault queue_open(const char *dir, struct queue **out)
 {
 	static const struct kv_options options = {
-		.kind = KV_PRECIOUS, .create = true, .tables = tables, .table_count = ARRAY_LEN(tables),
+		.kind = KV_PRECIOUS,
+		.create = true,
+		.tables = tables,
+		.table_count = ARRAY_LEN(tables),
 	};
 	struct queue *q = xcalloc(1, sizeof(*q));
 	int root = -1;
@@ -107,7 +110,8 @@ void queue_close(struct queue **queue)
 	*queue = NULL;
 }
 
-/* 10 characters of time in microseconds, then 6 random ones: names sort by time, and no two processes need to agree. */
+/* 10 characters of time in microseconds, then 6 random ones: names sort by time, and no two
+ * processes need to agree. */
 void queue_new_id(char out[QUEUE_ID_LEN + 1])
 {
 	static const char digits[] = "0123456789abcdefghjkmnpqrstvwxyz";
@@ -138,7 +142,8 @@ static bool id_name(struct sv id, char out[QUEUE_ID_LEN + 1])
 /* ---- rows ---- */
 
 /* make_row - how a message is listed. */
-static struct fault make_row(struct record_out *row, const struct envelope *e, uint64_t size, struct sv *value)
+static struct fault make_row(struct record_out *row, const struct envelope *e, uint64_t size,
+			     struct sv *value)
 {
 	size_t listed = 0;
 
@@ -148,7 +153,8 @@ static struct fault make_row(struct record_out *row, const struct envelope *e, u
 	record_put(row, ROW_SENDER, e->sender);
 	record_put(row, ROW_USER, e->facts[ENVELOPE_USER]);
 	record_put_u64(row, ROW_RCPT_COUNT, e->rcpt_count);
-	for (const struct envelope_rcpt *r = e->rcpts; r && listed < QUEUE_RCPTS_LISTED; r = r->next, listed++)
+	for (const struct envelope_rcpt *r = e->rcpts; r && listed < QUEUE_RCPTS_LISTED;
+	     r = r->next, listed++)
 		record_put(row, ROW_RCPT, r->address);
 	return record_end(row, value);
 }
@@ -209,7 +215,8 @@ static struct fault del_row(struct kv_txn *txn, void *arg)
 	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
 }
 
-static struct fault add_row(struct queue *q, const char *id, const struct envelope *e, uint64_t size)
+static struct fault add_row(struct queue *q, const char *id, const struct envelope *e,
+			    uint64_t size)
 {
 	struct row_change c = { sv_z(id), SV_NONE };
 	struct record_out row;
@@ -363,7 +370,8 @@ static struct fault no_such_message(void)
 }
 
 /* open_message - in words for the administrator who asks. */
-static struct fault open_message(struct queue *q, const char *name, enum spool_wait lock, struct spool **out)
+static struct fault open_message(struct queue *q, const char *name, enum spool_wait lock,
+				 struct spool **out)
 {
 	struct fault f = spool_open(q->msg, name, lock, out);
 
@@ -396,8 +404,9 @@ struct fault queue_remove(struct queue *queue, struct sv id, struct sv by)
 		f = fault_errno("queue unlink", name);
 	if (!f.kind) {
 		report_row(name, forget_row(queue, name));
-		event_emit(NULL, EVENT_QUEUE_REMOVE, KV_Z("queue_id", name), KV_Z("outcome", "removed"),
-			   KV_Z("reason", "administrator"), KV_SV("by", by));
+		event_emit(NULL, EVENT_QUEUE_REMOVE, KV_Z("queue_id", name),
+			   KV_Z("outcome", "removed"), KV_Z("reason", "administrator"),
+			   KV_SV("by", by));
 	}
 	spool_close(&s);
 	return f;
@@ -456,7 +465,8 @@ static struct fault list_folder(int folder, struct ids *out)
 	return FAULT_OK;
 }
 
-/* adopt - a file without a row: list it, unless somebody is just making it; set it apart when it cannot be read. */
+/* adopt - a file without a row: list it, unless somebody is just making it; set it apart when it
+ * cannot be read. */
 static struct fault adopt(struct queue *q, const char *id)
 {
 	struct spool *s = NULL;
@@ -468,7 +478,8 @@ static struct fault adopt(struct queue *q, const char *id)
 		f = FAULT_OK;
 	} else if (f.kind == FAULT_CORRUPT) {
 		log_error(NULL, "queue.corrupt", KV_Z("queue_id", id), KV_FAULT("fault", f));
-		f = renameat(q->msg, id, q->corrupt, id) ? fault_errno("queue quarantine", id) : FAULT_OK;
+		f = renameat(q->msg, id, q->corrupt, id) ? fault_errno("queue quarantine", id)
+							 : FAULT_OK;
 	}
 	spool_close(&s);
 	return f;
@@ -480,14 +491,17 @@ static struct fault forget(struct queue *q, const char *id)
 	return faccessat(q->msg, id, F_OK, 0) ? forget_row(q, id) : FAULT_OK;
 }
 
-/* compare - both lists are sorted. One message's fault does not keep the others from being mended. */
+/* compare - both lists are sorted. One message's fault does not keep the others from being mended.
+ */
 static struct fault compare(struct queue *q, const struct ids *files, const struct ids *rows)
 {
 	struct fault first = FAULT_OK;
 	size_t i = 0, j = 0;
 
 	while (i < files->count || j < rows->count) {
-		int order = i == files->count ? 1 : j == rows->count ? -1 : compare_ids(files->items[i], rows->items[j]);
+		int order = i == files->count  ? 1
+			    : j == rows->count ? -1
+					       : compare_ids(files->items[i], rows->items[j]);
 		struct fault f = FAULT_OK;
 
 		if (order < 0)
@@ -523,7 +537,8 @@ static void sweep_tmp(struct queue *q, const struct ids *names)
 struct fault queue_sync(struct queue *queue)
 {
 	struct ids files = { 0 }, rows = { 0 }, half = { 0 };
-	/* Rows first: what is added meanwhile then is a file with a row we did not see, and adopting it again is harmless. */
+	/* Rows first: what is added meanwhile then is a file with a row we did not see, and
+	 * adopting it again is harmless. */
 	struct fault f = walk(queue, SV_NONE, collect_row, &rows);
 
 	if (!f.kind)

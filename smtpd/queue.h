@@ -3,14 +3,16 @@
  *   ROOT/queue/tmp/ID      being written; nobody knows of it
  *   ROOT/queue/msg/ID      a message: one spool file (smtpd/spool.h), the truth
  *   ROOT/queue/corrupt/    what was found and could not be read; never deleted by us
- *   ROOT/queue/index/      LMDB, synced: a row per message for listing and counting; made again from the files
+ *   ROOT/queue/index/      LMDB, synced: a row per message for listing and counting; made again
+ *                          from the files
  *
- * Adding goes begin, write, finish (octets durable), commit (name durable), release. Until release the file is locked, so
- * that whoever sends the queue leaves it alone and the caller can still take it back (abort). After a crash in between it is a
- * message like others: nobody was told 250, and a second copy is all that can happen.
+ * Adding goes begin, write, finish (octets durable), commit (name durable), release. Until release
+ * the file is locked, so that whoever sends the queue leaves it alone and the caller can still take
+ * it back (abort). After a crash in between it is a message like others: nobody was told 250, and a
+ * second copy is all that can happen.
  *
- * Everything blocks: jobs only. A queue may be used from any thread, an entry from one at a time. Several processes may
- * have it open. */
+ * Everything blocks: jobs only. A queue may be used from any thread, an entry from one at a time.
+ * Several processes may have it open. */
 #ifndef SMTPD_QUEUE_H
 #define SMTPD_QUEUE_H
 
@@ -30,9 +32,11 @@ void queue_close(struct queue **queue);
 /** queue_new_id - letters and digits, in the order of time, unique. Any thread. */
 void queue_new_id(char out[QUEUE_ID_LEN + 1]);
 
-/** queue_begin - a new message under the id that the envelope has. @e: borrowed until queue_release() or queue_abort(). Errors: FAULT_EXISTS, FAULT_LIMIT, FAULT_NO_SPACE,
+/** queue_begin - a new message under the id that the envelope has. @e: borrowed until
+ * queue_release() or queue_abort(). Errors: FAULT_EXISTS, FAULT_LIMIT, FAULT_NO_SPACE,
  *  FAULT_INTERNAL. */
-MUST_CHECK struct fault queue_begin(struct queue *queue, const struct envelope *e, struct queue_entry **out);
+MUST_CHECK struct fault queue_begin(struct queue *queue, const struct envelope *e,
+				    struct queue_entry **out);
 MUST_CHECK struct fault queue_write(struct queue_entry *entry, struct sv octets);
 MUST_CHECK struct fault queue_finish(struct queue_entry *entry);
 MUST_CHECK struct fault queue_commit(struct queue_entry *entry);
@@ -60,14 +64,17 @@ struct queue_info {
 	uint64_t rcpt_count;    /* in all */
 };
 typedef bool queue_list_fn(void *arg, const struct queue_info *info);
-/** queue_list - in the order of time, from the first id behind `after` (empty: all). False from fn stops. */
-MUST_CHECK struct fault queue_list(struct queue *queue, struct sv after, queue_list_fn *fn, void *arg);
+/** queue_list - in the order of time, from the first id behind `after` (empty: all). False from fn
+ * stops. */
+MUST_CHECK struct fault queue_list(struct queue *queue, struct sv after, queue_list_fn *fn,
+				   void *arg);
 /** queue_read - one message; spool_close() ends it. FAULT_NOT_FOUND, also for what is no id. */
 MUST_CHECK struct fault queue_read(struct queue *queue, struct sv id, struct spool **out);
-/** queue_remove - take it out for good, on an administrator's word. FAULT_BUSY while somebody works on it. */
+/** queue_remove - take it out for good, on an administrator's word. FAULT_BUSY while somebody works
+ * on it. */
 MUST_CHECK struct fault queue_remove(struct queue *queue, struct sv id, struct sv by);
-/** queue_sync - compare rows with files and mend the rows; unreadable files go to corrupt/, abandoned ones in tmp/ away.
- *  At start. */
+/** queue_sync - compare rows with files and mend the rows; unreadable files go to corrupt/,
+ * abandoned ones in tmp/ away. At start. */
 MUST_CHECK struct fault queue_sync(struct queue *queue);
 
 #endif

@@ -15,9 +15,10 @@ static struct policy_verdict refuse_fault(struct fault f, const char *check)
 	return v;
 }
 
-/* check_queue - new mail for the queue waits while the queue is full; mail for our own people does not. */
-static struct policy_verdict check_queue(const struct policy_facts *facts, const struct accept_rcpt *rcpt,
-					 struct queue *queue)
+/* check_queue - new mail for the queue waits while the queue is full; mail for our own people does
+ * not. */
+static struct policy_verdict check_queue(const struct policy_facts *facts,
+					 const struct accept_rcpt *rcpt, struct queue *queue)
 {
 	struct policy_verdict v = { .action = POLICY_ACCEPT };
 	uint64_t count = 0;
@@ -39,8 +40,10 @@ static struct policy_verdict check_queue(const struct policy_facts *facts, const
 	return v;
 }
 
-/* Aliases that lead in circles, or too far, are the administrator's to mend: until then the sender tries again. */
-static struct fault resolve(struct policy_facts *facts, struct arena *arena, struct directory_route *route)
+/* Aliases that lead in circles, or too far, are the administrator's to mend: until then the sender
+ * tries again. */
+static struct fault resolve(struct policy_facts *facts, struct arena *arena,
+			    struct directory_route *route)
 {
 	struct fault f = directory_resolve(facts->directory, arena, &facts->recipient, route);
 
@@ -51,8 +54,8 @@ static struct fault resolve(struct policy_facts *facts, struct arena *arena, str
 }
 
 struct policy_verdict recipient_add(struct policy_facts *facts, const struct smtp_path *path,
-				    struct accept_plan *plan, struct store *store, struct queue *queue,
-				    struct arena *arena)
+				    struct accept_plan *plan, struct store *store,
+				    struct queue *queue, struct arena *arena)
 {
 	struct directory_route route = { .answer = DIRECTORY_UNKNOWN };
 	struct accept_rcpt *rcpt = NULL;

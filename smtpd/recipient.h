@@ -1,5 +1,5 @@
-/* smtpd/recipient.h - one recipient: where it leads, whether policy takes it, and whether its mailboxes have room.
- * Blocks: jobs only. */
+/* smtpd/recipient.h - one recipient: where it leads, whether policy takes it, and whether its
+ * mailboxes have room. Blocks: jobs only. */
 #ifndef SMTPD_RECIPIENT_H
 #define SMTPD_RECIPIENT_H
 
@@ -14,7 +14,7 @@
  * The verdict is POLICY_ACCEPT when the plan has it.
  */
 struct policy_verdict recipient_add(struct policy_facts *facts, const struct smtp_path *path,
-				    struct accept_plan *plan, struct store *store, struct queue *queue,
-				    struct arena *arena);
+				    struct accept_plan *plan, struct store *store,
+				    struct queue *queue, struct arena *arena);
 
 #endif

@@ -37,11 +37,13 @@ enum reply_id reply_for_fault(enum fault_kind kind)
 }
 
 /* put_line - "250-2.1.0 text\r\n"; what is too long for a line is cut: texts are ours and short. */
-static bool put_line(struct buf *out, unsigned code, const char *enhanced, struct sv text, bool is_last)
+static bool put_line(struct buf *out, unsigned code, const char *enhanced, struct sv text,
+		     bool is_last)
 {
 	size_t room = REPLY_LINE_MAX - 2 - 4 - (enhanced ? strlen(enhanced) + 1 : 0);
 
-	if (!buf_appendf(out, "%03u%c%s%s", code, is_last ? ' ' : '-', enhanced ? enhanced : "", enhanced ? " " : ""))
+	if (!buf_appendf(out, "%03u%c%s%s", code, is_last ? ' ' : '-', enhanced ? enhanced : "",
+			 enhanced ? " " : ""))
 		return false;
 	text = sv_sub(text, 0, room);
 	for (size_t i = 0; i < text.len; i++) {

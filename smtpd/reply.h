@@ -1,7 +1,8 @@
 /* smtpd/reply.h - what peers read: every fixed reply in one table, and faults worded for SMTP.
  *
- * Replies have a code (RFC 5321 §4.2), an enhanced code (RFC 3463, RFC 2034) and a text. Texts never hold a path, a host of
- * ours or errno. Whatever of the peer's own words stands in a text is made printable first. Any thread. */
+ * Replies have a code (RFC 5321 §4.2), an enhanced code (RFC 3463, RFC 2034) and a text. Texts
+ * never hold a path, a host of ours or errno. Whatever of the peer's own words stands in a text is
+ * made printable first. Any thread. */
 #ifndef SMTPD_REPLY_H
 #define SMTPD_REPLY_H
 
@@ -13,11 +14,12 @@
 
 struct reply {
 	uint16_t code;
-	const char *enhanced;   /* "5.1.1"; NULL where RFC 2034 §4 wants none: greeting, EHLO, 3xx */
+	const char *enhanced; /* "5.1.1"; NULL where RFC 2034 §4 wants none: greeting, EHLO, 3xx */
 	const char *text;       /* '\n' begins another line of the same reply */
 	const char *reason;     /* one word for the log; NULL: nothing was refused */
 };
 
+/* clang-format off */
 /* identifier, code, enhanced code, text, reason */
 #define REPLY_TABLE(X) \
 	X(REPLY_OK,               250, "2.0.0", "OK", NULL) \
@@ -31,70 +33,86 @@ struct reply {
 	X(REPLY_LOGGED_IN,        235, "2.7.0", "Authentication successful", NULL) \
 	X(REPLY_HELP,             214, "2.0.0", \
 	  "EHLO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT\nSee RFC 5321", NULL) \
-	X(REPLY_SHUTDOWN,         421, "4.3.2", "Server is going down, try again soon", "shutdown") \
+	X(REPLY_SHUTDOWN,         421, "4.3.2", \
+	  "Server is going down, try again soon", "shutdown") \
 	X(REPLY_IDLE,             421, "4.4.2", "Silent for too long", "idle") \
 	X(REPLY_TOO_SLOW,         421, "4.4.2", "Data arrives too slowly", "too-slow") \
-	X(REPLY_SESSION_TOO_LONG, 421, "4.4.2", "Session without mail lasts too long", "session-age") \
+	X(REPLY_SESSION_TOO_LONG, 421, "4.4.2", \
+	  "Session without mail lasts too long", "session-age") \
 	X(REPLY_LOGIN_TOO_LONG,   421, "4.4.2", "Not logged in in time", "login-time") \
 	X(REPLY_TOO_MANY_BAD,     421, "4.7.0", "Too many bad commands", "bad-commands") \
-	X(REPLY_TOO_MANY_USELESS, 421, "4.7.0", "Too many commands without mail", "useless-commands") \
-	X(REPLY_TOO_MANY_UNKNOWN, 421, "4.7.0", "Too many unknown recipients", "unknown-recipients") \
+	X(REPLY_TOO_MANY_USELESS, 421, "4.7.0", \
+	  "Too many commands without mail", "useless-commands") \
+	X(REPLY_TOO_MANY_UNKNOWN, 421, "4.7.0", \
+	  "Too many unknown recipients", "unknown-recipients") \
 	X(REPLY_TOO_MANY_FAILURES,421, "4.7.0", "Too many failed logins", "login-failures") \
 	X(REPLY_NOT_SMTP,         421, "4.7.0", "This is a mail server", "not-smtp") \
-	X(REPLY_TALKS_TOO_EARLY,  554, "5.5.0", "Wait for the answer before you go on", "talks-too-early") \
+	X(REPLY_TALKS_TOO_EARLY,  554, "5.5.0", \
+	  "Wait for the answer before you go on", "talks-too-early") \
 	X(REPLY_UNKNOWN_COMMAND,  500, "5.5.1", "Command unknown", "unknown-command") \
-	X(REPLY_BAD_LINE,         500, "5.5.2", "Bare CR or LF, NUL or 8-bit octets in a command", "bad-line") \
+	X(REPLY_BAD_LINE,         500, "5.5.2", \
+	  "Bare CR or LF, NUL or 8-bit octets in a command", "bad-line") \
 	X(REPLY_LINE_TOO_LONG,    500, "5.5.2", "Line too long", "line-too-long") \
 	X(REPLY_NOT_IMPLEMENTED,  502, "5.5.1", "Command not implemented", "not-implemented") \
-	X(REPLY_NOT_FOR_YOU,      550, "5.7.1", "Command not allowed from your address", "not-for-you") \
+	X(REPLY_NOT_FOR_YOU,      550, "5.7.1", \
+	  "Command not allowed from your address", "not-for-you") \
 	X(REPLY_BAD_ARGUMENT,     501, "5.5.4", "Syntax error in parameters", "bad-argument") \
 	X(REPLY_NO_ARGUMENT,      501, "5.5.4", "No argument allowed", "bad-argument") \
 	X(REPLY_HELO_ARGUMENT,    501, "5.5.4", "Say who you are", "helo-argument") \
 	X(REPLY_UNKNOWN_PARAM,    555, "5.5.4", "Parameter unknown", "unknown-parameter") \
 	X(REPLY_PARAM_TWICE,      501, "5.5.4", "Parameter given twice", "parameter-twice") \
 	X(REPLY_BAD_SENDER,       501, "5.1.7", "Sender address has bad syntax", "sender-syntax") \
-	X(REPLY_BAD_RCPT,         501, "5.1.3", "Recipient address has bad syntax", "recipient-syntax") \
+	X(REPLY_BAD_RCPT,         501, "5.1.3", \
+	  "Recipient address has bad syntax", "recipient-syntax") \
 	X(REPLY_NEEDS_SMTPUTF8,   553, "5.6.7", "Address needs SMTPUTF8", "needs-smtputf8") \
 	X(REPLY_NEEDS_HELO,       503, "5.5.1", "Send EHLO first", "sequence") \
 	X(REPLY_NEEDS_LHLO,       503, "5.5.1", "Send LHLO first", "sequence") \
 	X(REPLY_NEEDS_MAIL,       503, "5.5.1", "Send MAIL first", "sequence") \
 	X(REPLY_NEEDS_RCPT,       503, "5.5.1", "No valid recipient", "sequence") \
 	X(REPLY_MAIL_TWICE,       503, "5.5.1", "Sender already given", "sequence") \
-	X(REPLY_IN_BDAT,          503, "5.5.1", "BDAT has begun: only BDAT, RSET and QUIT now", "sequence") \
-	X(REPLY_NEEDS_TLS,        530, "5.7.0", "Must issue a STARTTLS command first", "needs-tls") \
+	X(REPLY_IN_BDAT,          503, "5.5.1", \
+	  "BDAT has begun: only BDAT, RSET and QUIT now", "sequence") \
+	X(REPLY_NEEDS_TLS,        530, "5.7.0", \
+	  "Must issue a STARTTLS command first", "needs-tls") \
 	X(REPLY_NEEDS_LOGIN,      530, "5.7.0", "Authentication required", "needs-login") \
 	X(REPLY_TLS_ALREADY,      503, "5.5.1", "TLS is on already", "sequence") \
 	X(REPLY_TLS_UNAVAILABLE,  454, "4.7.0", "TLS not available", "tls-unavailable") \
 	X(REPLY_LOGGED_IN_ALREADY,503, "5.5.1", "Logged in already", "sequence") \
-	X(REPLY_AUTH_IN_MAIL,     503, "5.5.1", "Not during a mail transaction", "sequence") \
+	X(REPLY_NOT_IN_MAIL,      503, "5.5.1", "Not during a mail transaction", "sequence") \
 	X(REPLY_AUTH_NOT_HERE,    503, "5.5.1", "Authentication is not offered here", "sequence") \
 	X(REPLY_AUTH_UNKNOWN,     504, "5.5.4", "Mechanism unknown", "mechanism") \
 	X(REPLY_AUTH_CANCELLED,   501, "5.7.0", "Authentication cancelled", "cancelled") \
 	X(REPLY_AUTH_BASE64,      501, "5.5.2", "Not base64", "bad-base64") \
 	X(REPLY_AUTH_TOO_LONG,    500, "5.5.6", "Authentication line too long", "line-too-long") \
 	X(REPLY_AUTH_FAILED,      535, "5.7.8", "User name or password wrong", "credentials") \
-	X(REPLY_AUTH_LATER,       454, "4.7.0", "Temporary authentication failure", "auth-unavailable") \
+	X(REPLY_AUTH_LATER,       454, "4.7.0", \
+	  "Temporary authentication failure", "auth-unavailable") \
 	X(REPLY_RELAY_DENIED,     550, "5.7.1", "Relaying denied: log in first", "relay") \
 	X(REPLY_USER_UNKNOWN,     550, "5.1.1", "No such user here", "unknown-user") \
 	X(REPLY_MAILBOX_FULL,     552, "5.2.2", "Mailbox is full", "quota") \
 	X(REPLY_SOME_MAILBOX_FULL,452, "4.2.2", "A recipient's mailbox is full", "quota") \
 	X(REPLY_TOO_MANY_RCPTS,   452, "4.5.3", "Too many recipients", "too-many-recipients") \
-	X(REPLY_ONE_RCPT,         452, "4.5.3", "One recipient only for the null sender", "null-sender") \
-	X(REPLY_TOO_MANY_MAILS,   421, "4.7.0", "Enough messages for one session", "messages-per-session") \
+	X(REPLY_ONE_RCPT,         452, "4.5.3", \
+	  "One recipient only for the null sender", "null-sender") \
+	X(REPLY_TOO_MANY_MAILS,   421, "4.7.0", \
+	  "Enough messages for one session", "messages-per-session") \
 	X(REPLY_TOO_BIG,          552, "5.3.4", "Message is larger than allowed", "size") \
 	X(REPLY_HEADER_TOO_BIG,   552, "5.3.4", "Header is larger than allowed", "header-size") \
 	X(REPLY_BARE_NEWLINE,     554, "5.6.0", "Bare CR or LF in the message", "bare-newline") \
 	X(REPLY_NUL,              554, "5.6.0", "NUL in the message", "nul") \
 	X(REPLY_LONG_LINE,        552, "5.6.0", "A line of the message is too long", "long-line") \
 	X(REPLY_LOOP,             554, "5.4.6", "Mail loop", "loop") \
-	X(REPLY_NO_FROM,          554, "5.6.0", "Message has no From field, or more than one", "from-missing") \
-	X(REPLY_NO_SPACE,         452, "4.3.1", "Not enough disk space, try again later", "disk-space") \
+	X(REPLY_NO_FROM,          554, "5.6.0", \
+	  "Message has no From field, or more than one", "from-missing") \
+	X(REPLY_NO_SPACE,         452, "4.3.1", \
+	  "Not enough disk space, try again later", "disk-space") \
 	X(REPLY_QUEUE_FULL,       452, "4.3.1", "Queue is full, try again later", "queue-full") \
 	X(REPLY_BUSY,             451, "4.3.2", "Server is busy, try again soon", "busy") \
 	X(REPLY_MAILBOX_BUSY,     450, "4.2.0", "Mailbox is busy, try again soon", "mailbox-busy") \
 	X(REPLY_INTERNAL,         451, "4.3.0", "Internal error, try again later", "internal") \
 	X(REPLY_LMTP_HELO,        500, "5.5.1", "This is LMTP: send LHLO", "wrong-protocol") \
 	X(REPLY_SMTP_LHLO,        500, "5.5.1", "This is SMTP: send EHLO", "wrong-protocol")
+/* clang-format on */
 
 enum reply_id {
 #define X(id, code, enhanced, text, reason) id,
@@ -105,12 +123,14 @@ enum reply_id {
 
 /** reply_get - the row. Never NULL. */
 const struct reply *reply_get(enum reply_id id);
-/** reply_for_fault - how a fault of the store, the queue or the directory is worded while a message is accepted. Policy has said yes
- *  by then, so all but size and quota is our own trouble, and temporary. */
+/** reply_for_fault - how a fault of the store, the queue or the directory is worded while a message
+ * is accepted. Policy has said yes by then, so all but size and quota is our own trouble, and
+ * temporary. */
 enum reply_id reply_for_fault(enum fault_kind kind);
 /**
- * reply_write - append the reply as it goes to the peer, in as many lines as it needs (RFC 5321 §4.2.1, the enhanced code on each, RFC 2034 §4).
- * Octets that are not printable ASCII become '?'. False: out's max, out is unchanged.
+ * reply_write - append the reply as it goes to the peer, in as many lines as it needs (RFC 5321
+ * §4.2.1, the enhanced code on each, RFC 2034 §4). Octets that are not printable ASCII become '?'.
+ * False: out's max, out is unchanged.
  */
 MUST_CHECK bool reply_write(struct buf *out, unsigned code, const char *enhanced, struct sv text);
 

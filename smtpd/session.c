@@ -31,8 +31,8 @@ void session_say(struct session *s, enum reply_id reply)
 	const struct reply *r = reply_get(reply);
 
 	if (r->reason)
-		log_info(&s->log, "smtp.refused", KV_Z("command", s->verb ? s->verb : "-"), KV_U64("code", r->code),
-			 KV_Z("reason", r->reason));
+		log_info(&s->log, "smtp.refused", KV_Z("command", s->verb ? s->verb : "-"),
+			 KV_U64("code", r->code), KV_Z("reason", r->reason));
 	session_write(s, r->code, r->enhanced, sv_z(r->text));
 }
 
@@ -49,7 +49,8 @@ void session_answer(struct session *s, const struct transaction_answer *answer)
 static uint32_t idle_ms(const struct session *s, uint64_t usual_ms)
 {
 	bool is_busy = listener_load_percent(s->server->worker->listeners) > 80;
-	uint64_t ms = is_busy && s->conf->smtp.busy_ms < usual_ms ? s->conf->smtp.busy_ms : usual_ms;
+	uint64_t ms =
+		is_busy && s->conf->smtp.busy_ms < usual_ms ? s->conf->smtp.busy_ms : usual_ms;
 
 	return (uint32_t)ms;
 }
@@ -141,7 +142,8 @@ static void hold(struct session *s, const struct reply *r, struct sv text, uint6
 	timer_start_ms(&s->delay, delay_ms);
 }
 
-void session_answer_later(struct session *s, const struct transaction_answer *answer, uint64_t delay_ms)
+void session_answer_later(struct session *s, const struct transaction_answer *answer,
+			  uint64_t delay_ms)
 {
 	const struct reply *r = reply_get(answer->reply);
 
@@ -163,25 +165,27 @@ enum step session_bad(struct session *s, enum reply_id reply)
 		session_say(s, reply);
 		return STEP_DONE;
 	}
-	log_info(&s->log, "smtp.refused", KV_Z("command", s->verb ? s->verb : "-"), KV_U64("code", r->code),
-		 KV_Z("reason", r->reason ? r->reason : "-"));
+	log_info(&s->log, "smtp.refused", KV_Z("command", s->verb ? s->verb : "-"),
+		 KV_U64("code", r->code), KV_Z("reason", r->reason ? r->reason : "-"));
 	hold(s, r, sv_z(r->text), BAD_DELAY_MS);
 	return STEP_WAIT;
 }
 
 /* ---- clocks ---- */
 
-/* is_too_slow - the average since the beginning, without the time in which we did not read (RFC 5321 §4.5.3.2 speaks of the
- * time between packets only, and a patient attacker knows that). */
+/* is_too_slow - the average since the beginning, without the time in which we did not read (RFC
+ * 5321 §4.5.3.2 speaks of the time between packets only, and a patient attacker knows that). */
 static bool is_too_slow(const struct session *s)
 {
 	uint64_t now = loop_now_ms(s->server->loop);
-	uint64_t took = now - s->data_ms - s->paused_ms - (s->paused_at_ms ? now - s->paused_at_ms : 0);
+	uint64_t took =
+		now - s->data_ms - s->paused_ms - (s->paused_at_ms ? now - s->paused_at_ms : 0);
 
 	if (took > s->conf->smtp.data_total_ms)
 		return true;
 	return took > s->conf->smtp.data_grace_ms &&
-	       s->data_octets < (took - s->conf->smtp.data_grace_ms) / 1000 * s->conf->smtp.data_min_rate;
+	       s->data_octets <
+		       (took - s->conf->smtp.data_grace_ms) / 1000 * s->conf->smtp.data_min_rate;
 }
 
 static void on_watch(struct timer *t)
@@ -214,7 +218,8 @@ static enum step take_line(struct session *s)
 	if (feed == FEED_MORE)
 		return STEP_DONE;
 	if (s->lines.faults & (LINE_ENDLESS | LINE_TOO_LONG)) {
-		session_say(s, door_wants_line(&s->door) ? REPLY_AUTH_TOO_LONG : REPLY_LINE_TOO_LONG);
+		session_say(s,
+			    door_wants_line(&s->door) ? REPLY_AUTH_TOO_LONG : REPLY_LINE_TOO_LONG);
 		return STEP_CLOSE;
 	}
 	if (door_wants_line(&s->door)) {
@@ -278,7 +283,8 @@ static enum step end_of_chunk(struct session *s)
 
 static enum step take_chunk(struct session *s)
 {
-	struct sv in = sv_sub(stream_input(s->stream), 0, s->left > SIZE_MAX ? SIZE_MAX : (size_t)s->left);
+	struct sv in =
+		sv_sub(stream_input(s->stream), 0, s->left > SIZE_MAX ? SIZE_MAX : (size_t)s->left);
 	size_t had = in.len;
 
 	if (s->mode == MODE_CHUNK && s->left && pause_if_full(s) == STEP_WAIT)
@@ -298,7 +304,8 @@ static bool has_input(const struct session *s)
 {
 	if (!s->stream || s->mode == MODE_WAIT)
 		return false;
-	return stream_input_is_ready(s->stream) || ((s->mode == MODE_CHUNK || s->mode == MODE_SKIP) && !s->left);
+	return stream_input_is_ready(s->stream) ||
+	       ((s->mode == MODE_CHUNK || s->mode == MODE_SKIP) && !s->left);
 }
 
 static void on_input(struct stream *stream, void *user)
@@ -365,7 +372,8 @@ static void door_is_open(void *user)
 	struct buf text;
 
 	buf_init(&text, REPLY_TEXT_MAX);
-	buf_appendf(&text, "%s %s Postroom", s->conf->host.hostname, session_kind(s) == LISTENER_LMTP ? "LMTP" : "ESMTP");
+	buf_appendf(&text, "%s %s Postroom", s->conf->host.hostname,
+		    session_kind(s) == LISTENER_LMTP ? "LMTP" : "ESMTP");
 	session_write(s, 220, NULL, buf_sv(&text));
 	buf_done(&text);
 	watch_session_age(s);
@@ -440,9 +448,11 @@ void session_close(struct session *s, const char *reason)
 	if (!s->stream)
 		return;
 	stream_octets(s->stream, &in, &out);
-	event_emit(&s->log, EVENT_SESSION_CLOSE, KV_Z("protocol", "smtp"), KV_SV("user", user), KV_Z("reason", reason),
-		   KV_U64("commands", s->commands), KV_U64("messages", s->messages), KV_U64("in_octets", in),
-		   KV_U64("out_octets", out), KV_U64("took_ms", loop_now_ms(s->server->loop) - s->began_ms));
+	event_emit(&s->log, EVENT_SESSION_CLOSE, KV_Z("protocol", "smtp"), KV_SV("user", user),
+		   KV_Z("reason", reason), KV_U64("commands", s->commands),
+		   KV_U64("messages", s->messages), KV_U64("in_octets", in),
+		   KV_U64("out_octets", out),
+		   KV_U64("took_ms", loop_now_ms(s->server->loop) - s->began_ms));
 	transaction_free(&s->mail);
 	door_done(&s->door);
 	timer_stop(&s->delay);
@@ -468,7 +478,8 @@ void session_start(struct stream *stream, const struct listener *listener, void 
 	log_ctx_init(&s->log);
 	log_ctx_set_peer(&s->log, netaddr_text(stream_peer(stream), text));
 	has_auth = listener->kind->kind & (LISTENER_SUBMISSION | LISTENER_SUBMISSIONS);
-	line_reader_init(&s->lines, has_auth ? s->conf->smtp.auth_line : s->conf->smtp.command_line);
+	line_reader_init(&s->lines,
+			 has_auth ? s->conf->smtp.auth_line : s->conf->smtp.command_line);
 	buf_init(&s->held, 8192);
 	timer_init(&s->delay, server->loop, on_delay_end);
 	timer_init(&s->watch, server->loop, on_watch);
@@ -480,13 +491,20 @@ void session_start(struct stream *stream, const struct listener *listener, void 
 	server->sessions = s;
 	server->session_count++;
 	server->counters.sessions++;
-	event_emit(&s->log, EVENT_SESSION_OPEN, KV_Z("listener", listener->name), KV_Z("protocol", "smtp"),
-		   KV_BOOL("tls", listener->tls == CONF_TLS_IMPLICIT));
+	event_emit(&s->log, EVENT_SESSION_OPEN, KV_Z("listener", listener->name),
+		   KV_Z("protocol", "smtp"), KV_BOOL("tls", listener->tls == CONF_TLS_IMPLICIT));
 	stream_set_events(stream, &events, s);
 	stream_set_idle_ms(stream, idle_ms(s, s->conf->smtp.command_ms));
 	s->door = (struct door){
-		.stream = stream, .loop = server->loop, .listener = listener, .conf = s->conf, .auth = server->auth,
-		.tls = server->worker->tls, .log = &s->log, .events = &door_events, .user = s,
+		.stream = stream,
+		.loop = server->loop,
+		.listener = listener,
+		.conf = s->conf,
+		.auth = server->auth,
+		.tls = server->worker->tls,
+		.log = &s->log,
+		.events = &door_events,
+		.user = s,
 	};
 	door_init(&s->door);
 }

@@ -78,14 +78,16 @@ void session_answer(struct session *s, const struct transaction_answer *answer);
 /** session_write - a reply with a text of its own; no enhanced code when NULL. */
 void session_write(struct session *s, unsigned code, const char *enhanced, struct sv text);
 /** session_answer_later - hold the answer back; reading stops. */
-void session_answer_later(struct session *s, const struct transaction_answer *answer, uint64_t delay_ms);
+void session_answer_later(struct session *s, const struct transaction_answer *answer,
+			  uint64_t delay_ms);
 /** session_bad - a bad command: counted, slowed down, and in the end too many. */
 enum step session_bad(struct session *s, enum reply_id reply);
 /** session_go - after a STEP_WAIT: read on, unless the server stops. */
 void session_go(struct session *s);
 /** session_wait - read nothing until session_go(). */
 void session_wait(struct session *s);
-/** session_close - end the connection; what was written still goes out. s stays until the end of the turn. */
+/** session_close - end the connection; what was written still goes out. s stays until the end of
+ * the turn. */
 void session_close(struct session *s, const char *reason);
 /** session_forget_mail - the transaction is over, however it ended. */
 void session_forget_mail(struct session *s);
@@ -98,7 +100,6 @@ struct smtp_command {
 	const char *name;
 	unsigned listeners;             /* enum conf_listener_kind */
 	unsigned states;                /* enum session_state in which it may come */
-	enum reply_id elsewhere;        /* in other states */
 	unsigned flags;
 	enum step (*run)(struct session *s, struct sv args);
 	const char *source;

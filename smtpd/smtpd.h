@@ -1,4 +1,5 @@
-/* smtpd/smtpd.h - what all sessions of a worker share. Loop thread only, except where a member's header says more. */
+/* smtpd/smtpd.h - what all sessions of a worker share. Loop thread only, except where a member's
+ * header says more. */
 #ifndef SMTPD_SMTPD_H
 #define SMTPD_SMTPD_H
 
@@ -12,7 +13,7 @@ struct session;
 struct auth;
 
 struct smtpd_counters {
-	uint64_t sessions, accepted, rejected, deferred, logins, login_failures;       /* since start */
+	uint64_t sessions, accepted, rejected, deferred, logins, login_failures; /* since start */
 };
 
 struct smtpd {

@@ -24,8 +24,11 @@ static void look(struct space_job *job)
 		if (statvfs(job->paths[i], &st))
 			continue;
 		job->places[i] = (struct space_place){
-			.total = (uint64_t)st.f_blocks * st.f_frsize, .free = (uint64_t)st.f_bavail * st.f_frsize,
-			.files = st.f_files, .files_free = st.f_favail, .is_known = true,
+			.total = (uint64_t)st.f_blocks * st.f_frsize,
+			.free = (uint64_t)st.f_bavail * st.f_frsize,
+			.files = st.f_files,
+			.files_free = st.f_favail,
+			.is_known = true,
 		};
 	}
 }

@@ -1,5 +1,5 @@
-/* smtpd/space.h - is there disk space for more mail? Asked by MAIL, which must not block: a job looks every second.
- * Loop thread only. */
+/* smtpd/space.h - is there disk space for more mail? Asked by MAIL, which must not block: a job
+ * looks every second. Loop thread only. */
 #ifndef SMTPD_SPACE_H
 #define SMTPD_SPACE_H
 
@@ -32,7 +32,8 @@ void space_stop(struct space *s);
 /** space_done - release it; also when the loop is gone already. */
 void space_done(struct space *s);
 /**
- * space_is_low - below max(2 x message size, min(5 %, free-space)) octets or 5 % of the inodes, in any place.
+ * space_is_low - below max(2 x message size, min(5 %, free-space)) octets or 5 % of the inodes, in
+ * any place.
  */
 bool space_is_low(const struct space *s, const struct conf *conf);
 

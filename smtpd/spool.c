@@ -97,8 +97,9 @@ static struct fault read_at(int fd, uint64_t at, char *p, size_t n)
 	return FAULT_OK;
 }
 
-/* put_record - head, payload and checksum in one write. Nothing is written after a fault: an fsync error leaves a file whose
- * content is unknown, and a torn record in the middle would hide what follows. */
+/* put_record - head, payload and checksum in one write. Nothing is written after a fault: an fsync
+ * error leaves a file whose content is unknown, and a torn record in the middle would hide what
+ * follows. */
 static struct fault put_record(struct spool *s, enum record type, struct sv payload)
 {
 	struct buf b;
@@ -146,7 +147,8 @@ struct fault spool_create(int dir, const char *name, struct spool **out)
 	if (fd < 0)
 		return fault_errno("spool create", name);
 	s = spool_new(fd);
-	f = flock(fd, LOCK_EX | LOCK_NB) ? fault_errno("spool lock", name) : write_at(fd, 0, sv_from(magic, MAGIC_LEN));
+	f = flock(fd, LOCK_EX | LOCK_NB) ? fault_errno("spool lock", name)
+					 : write_at(fd, 0, sv_from(magic, MAGIC_LEN));
 	s->at = MAGIC_LEN;
 	if (f.kind) {
 		unlinkat(dir, name, 0);
@@ -272,7 +274,8 @@ static struct fault read_one(struct spool *s, unsigned type, uint32_t len, uint6
 		if (type == RECORD_OUTCOME)     /* others are of a newer program */
 			read_outcome(s, buf_sv(&payload));
 	} else if (!f.kind && type == RECORD_ENVELOPE) {
-		f = s->outcomes ? fault(FAULT_CORRUPT, "spool: two envelopes") : envelope_read(&s->envelope, buf_sv(&payload));
+		f = s->outcomes ? fault(FAULT_CORRUPT, "spool: two envelopes")
+				: envelope_read(&s->envelope, buf_sv(&payload));
 		if (!f.kind)
 			s->outcomes = xcalloc(s->envelope.rcpt_count, 1);
 	} else if (!f.kind && type == RECORD_END) {
@@ -283,7 +286,8 @@ static struct fault read_one(struct spool *s, unsigned type, uint32_t len, uint6
 	return f;
 }
 
-/* read_all - walk over the records. Behind END only whole, undamaged records count: the rest is what a crash tore. */
+/* read_all - walk over the records. Behind END only whole, undamaged records count: the rest is
+ * what a crash tore. */
 static struct fault read_all(struct spool *s)
 {
 	char head[MAGIC_LEN];
@@ -304,7 +308,9 @@ static struct fault read_all(struct spool *s)
 
 struct fault spool_open(int dir, const char *name, enum spool_wait lock, struct spool **out)
 {
-	int fd = openat(dir, name, (lock == SPOOL_LOCKED ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	int fd = openat(dir, name,
+			(lock == SPOOL_LOCKED ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK |
+				O_CLOEXEC);
 	struct spool *s;
 	struct stat st;
 	struct fault f = FAULT_OK;
@@ -315,7 +321,8 @@ struct fault spool_open(int dir, const char *name, enum spool_wait lock, struct 
 	if (fstat(fd, &st) || !S_ISREG(st.st_mode))
 		f = fault(FAULT_CORRUPT, "spool: not a regular file");
 	else if (lock == SPOOL_LOCKED && flock(fd, LOCK_EX | LOCK_NB))
-		f = errno == EWOULDBLOCK ? fault(FAULT_BUSY, "spool: locked") : fault_errno("spool lock", name);
+		f = errno == EWOULDBLOCK ? fault(FAULT_BUSY, "spool: locked")
+					 : fault_errno("spool lock", name);
 	/* Whoever had the lock may have removed the name meanwhile. */
 	else if (lock == SPOOL_LOCKED && (fstat(fd, &st) || !st.st_nlink))
 		f = fault(FAULT_NOT_FOUND, "spool: removed");
@@ -355,9 +362,12 @@ struct fault spool_read_body(struct spool *s, struct buf *out)
 		return FAULT_OK;
 	buf_init(&payload, 0);
 	f = read_at(s->fd, s->body_at, head, HEAD_LEN);
-	if (!f.kind && head[4] != RECORD_BODY) {        /* END, or a kind we do not know: the body is over */
+	if (!f.kind &&
+	    head[4] != RECORD_BODY) { /* END, or a kind we do not know: the body is over */
 		s->body_at = 0;
-		return s->read_crc == s->body_crc ? FAULT_OK : fault(FAULT_CORRUPT, "spool: body differs from its checksum");
+		return s->read_crc == s->body_crc
+			       ? FAULT_OK
+			       : fault(FAULT_CORRUPT, "spool: body differs from its checksum");
 	}
 	s->at = s->body_at;
 	if (!f.kind)
@@ -373,7 +383,8 @@ struct fault spool_read_body(struct spool *s, struct buf *out)
 	return f;
 }
 
-struct fault spool_put_outcome(struct spool *s, uint32_t i, enum spool_outcome outcome, int64_t now_s, struct sv text)
+struct fault spool_put_outcome(struct spool *s, uint32_t i, enum spool_outcome outcome,
+			       int64_t now_s, struct sv text)
 {
 	char head[13];
 	struct buf payload;
@@ -387,7 +398,8 @@ struct fault spool_put_outcome(struct spool *s, uint32_t i, enum spool_outcome o
 	buf_init(&payload, sizeof(head) + OUTCOME_TEXT_MAX);
 	buf_append(&payload, sv_from(head, sizeof(head)));
 	buf_append(&payload, sv_sub(text, 0, OUTCOME_TEXT_MAX));
-	if (ftruncate(s->fd, (off_t)s->at))     /* what a crash tore lies behind the last whole record */
+	if (ftruncate(s->fd,
+		      (off_t)s->at)) /* what a crash tore lies behind the last whole record */
 		s->stuck = fault_errno("spool truncate", "");
 	f = put_record(s, RECORD_OUTCOME, buf_sv(&payload));
 	if (!f.kind)

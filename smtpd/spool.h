@@ -1,14 +1,17 @@
 /* smtpd/spool.h - one queued message as one file: what it is, what it says, what became of it.
  *
  *   "postroom spool" 1 "\n"      16 octets: what this is, and its version
- *   record*                     u32 length | u8 type | length octets | u32 CRC-32C of all before it in the record
+ *   record*                     u32 length | u8 type | length octets | u32 CRC-32C of all that
+ *                               stands before it in the record
  *
- * Numbers are little-endian. The records are: ENVELOPE (smtpd/envelope.h), BODY any number of times, END (u64 octets of the
- * body, u32 CRC of the body), then OUTCOME as they come, each appended and flushed. A file without END is not a message: it was never
- * acknowledged. A torn OUTCOME at the end never happened, and is overwritten by the next one. Unknown types are skipped.
+ * Numbers are little-endian. The records are: ENVELOPE (smtpd/envelope.h), BODY any number of
+ * times, END (u64 octets of the body, u32 CRC of the body), then OUTCOME as they come, each
+ * appended and flushed. A file without END is not a message: it was never acknowledged. A torn
+ * OUTCOME at the end never happened, and is overwritten by the next one. Unknown types are skipped.
  *
- * While a file is written, and by whoever works on it later, its descriptor is locked (flock): a locked file is left alone by
- * everybody else, and a crash unlocks it. Blocks; one handle, one thread at a time. */
+ * While a file is written, and by whoever works on it later, its descriptor is locked (flock): a
+ * locked file is left alone by everybody else, and a crash unlocks it. Blocks; one handle, one
+ * thread at a time. */
 #ifndef SMTPD_SPOOL_H
 #define SMTPD_SPOOL_H
 
@@ -26,32 +29,39 @@ enum spool_outcome {
 
 struct spool;
 
-/** spool_create - a new, locked file below the folder dir. Errors: FAULT_EXISTS, FAULT_NO_SPACE, FAULT_INTERNAL. */
+/** spool_create - a new, locked file below the folder dir. Errors: FAULT_EXISTS, FAULT_NO_SPACE,
+ * FAULT_INTERNAL. */
 MUST_CHECK struct fault spool_create(int dir, const char *name, struct spool **out);
 /** spool_put_envelope - first, once. */
 MUST_CHECK struct fault spool_put_envelope(struct spool *s, const struct envelope *e);
-/** spool_put_body - more of the message, in any cut; buffered into records. A fault sticks: spool_finish() gives it again. */
+/** spool_put_body - more of the message, in any cut; buffered into records. A fault sticks:
+ * spool_finish() gives it again. */
 MUST_CHECK struct fault spool_put_body(struct spool *s, struct sv octets);
 /** spool_finish - END is written and the file flushed. Its name is the caller's to make durable. */
 MUST_CHECK struct fault spool_finish(struct spool *s);
 
 enum spool_wait { SPOOL_UNLOCKED, SPOOL_LOCKED };
 /**
- * spool_open - an existing file: envelope and outcomes are read, the body's records are looked at but not read.
+ * spool_open - an existing file: envelope and outcomes are read, the body's records are looked at
+ * but not read.
  * @lock: SPOOL_LOCKED takes the lock or fails with FAULT_BUSY at once; SPOOL_UNLOCKED only reads
- * Errors: FAULT_NOT_FOUND, FAULT_BUSY, FAULT_CORRUPT (no END, damaged, or of a newer version), FAULT_INTERNAL.
+ * Errors: FAULT_NOT_FOUND, FAULT_BUSY, FAULT_CORRUPT (no END, damaged, or of a newer version),
+ * FAULT_INTERNAL.
  */
-MUST_CHECK struct fault spool_open(int dir, const char *name, enum spool_wait lock, struct spool **out);
+MUST_CHECK struct fault spool_open(int dir, const char *name, enum spool_wait lock,
+				   struct spool **out);
 const struct envelope *spool_envelope(const struct spool *s);
 /** spool_size - octets of the body. */
 uint64_t spool_size(const struct spool *s);
 /** spool_outcome - what became of recipient i, 0 while nothing did. */
 enum spool_outcome spool_outcome(const struct spool *s, uint32_t i);
-/** spool_read_body - the next octets of the body into out (at most SPOOL_BODY_MAX more), each record checked; nothing is added at
- *  the end. FAULT_CORRUPT when a record is damaged. */
+/** spool_read_body - the next octets of the body into out (at most SPOOL_BODY_MAX more), each
+ * record checked; nothing is added at the end. FAULT_CORRUPT when a record is damaged. */
 MUST_CHECK struct fault spool_read_body(struct spool *s, struct buf *out);
-/** spool_put_outcome - append what became of recipient i, durably. text is for people (a reply, who removed it). */
-MUST_CHECK struct fault spool_put_outcome(struct spool *s, uint32_t i, enum spool_outcome outcome, int64_t now_s, struct sv text);
+/** spool_put_outcome - append what became of recipient i, durably. text is for people (a reply, who
+ * removed it). */
+MUST_CHECK struct fault spool_put_outcome(struct spool *s, uint32_t i, enum spool_outcome outcome,
+					  int64_t now_s, struct sv text);
 /** spool_close - unlock and close; removes nothing. NULL is fine. */
 void spool_close(struct spool **s);
 

@@ -4,7 +4,8 @@
 
 #define HELO_SHOWN_MAX 255
 
-const char *trace_protocol(enum conf_listener_kind listener, bool is_extended, bool is_tls, bool is_auth, bool is_utf8)
+const char *trace_protocol(enum conf_listener_kind listener, bool is_extended, bool is_tls,
+			   bool is_auth, bool is_utf8)
 {
 	/* by UTF8, by TLS (S), by AUTH (A) */
 	static const char *const smtp[2][2][2] = {
@@ -21,7 +22,8 @@ const char *trace_protocol(enum conf_listener_kind listener, bool is_extended, b
 	return is_extended ? smtp[is_utf8][is_tls][is_auth] : "SMTP";
 }
 
-/* append_clean - a word of the peer's: only what a host name or an address literal is made of stays. */
+/* append_clean - a word of the peer's: only what a host name or an address literal is made of
+ * stays. */
 static bool append_clean(struct buf *out, struct sv word)
 {
 	word = sv_sub(word, 0, HELO_SHOWN_MAX);
@@ -47,19 +49,22 @@ bool trace_return_path(struct buf *out, struct sv sender)
 {
 	size_t start = out->len;
 
-	return end_at(out, start, buf_append(out, SV("Return-Path: <")) && buf_append(out, sender) &&
-				  buf_append(out, SV(">\r\n")));
+	return end_at(out, start,
+		      buf_append(out, SV("Return-Path: <")) && buf_append(out, sender) &&
+			      buf_append(out, SV(">\r\n")));
 }
 
 bool trace_delivered_to(struct buf *out, struct sv address)
 {
 	size_t start = out->len;
 
-	return end_at(out, start, buf_append(out, SV("Delivered-To: ")) && buf_append(out, address) &&
-				  buf_append(out, SV("\r\n")));
+	return end_at(out, start,
+		      buf_append(out, SV("Delivered-To: ")) && buf_append(out, address) &&
+			      buf_append(out, SV("\r\n")));
 }
 
-/* append_peer - " ([192.0.2.1])", " ([IPv6:2001:db8::1])" (RFC 5321 §4.4, TCP-info); nothing for a unix socket. */
+/* append_peer - " ([192.0.2.1])", " ([IPv6:2001:db8::1])" (RFC 5321 §4.4, TCP-info); nothing for a
+ * unix socket. */
 static bool append_peer(struct buf *out, const struct netaddr *peer)
 {
 	char text[NETADDR_TEXT_MAX];
@@ -67,25 +72,29 @@ static bool append_peer(struct buf *out, const struct netaddr *peer)
 
 	if (peer->family != NET_IPV4 && peer->family != NET_IPV6)
 		return true;
-	return buf_append(out, peer->family == NET_IPV6 ? SV(" ([IPv6:") : SV(" ([")) && buf_append(out, ip) &&
-	       buf_append(out, SV("])"));
+	return buf_append(out, peer->family == NET_IPV6 ? SV(" ([IPv6:") : SV(" ([")) &&
+	       buf_append(out, ip) && buf_append(out, SV("])"));
 }
 
 bool trace_received(struct buf *out, const struct trace *t)
 {
 	size_t start = out->len;
-	bool ok = buf_append(out, SV("Received: from ")) && append_clean(out, t->helo) && append_peer(out, &t->peer) &&
-		  buf_append(out, SV("\r\n"));
+	bool ok = buf_append(out, SV("Received: from ")) && append_clean(out, t->helo) &&
+		  append_peer(out, &t->peer) && buf_append(out, SV("\r\n"));
 
 	if (t->tls.len)
-		ok = ok && buf_append(out, SV("\t(using ")) && buf_append(out, t->tls) && buf_append(out, SV(")\r\n"));
-	ok = ok && buf_appendf(out, "\tby %s (Postroom) with %s id %.*s\r\n", t->hostname, t->protocol, SV_FMT(t->id));
+		ok = ok && buf_append(out, SV("\t(using ")) && buf_append(out, t->tls) &&
+		     buf_append(out, SV(")\r\n"));
+	ok = ok && buf_appendf(out, "\tby %s (Postroom) with %s id %.*s\r\n", t->hostname,
+			       t->protocol, SV_FMT(t->id));
 	if (t->for_rcpt.len)
-		ok = ok && buf_append(out, SV("\tfor <")) && buf_append(out, t->for_rcpt) && buf_append(out, SV(">\r\n"));
+		ok = ok && buf_append(out, SV("\tfor <")) && buf_append(out, t->for_rcpt) &&
+		     buf_append(out, SV(">\r\n"));
 	/* The date is the last word, behind a semicolon on the line before it. */
 	if (ok) {
 		out->len -= 2;
-		ok = buf_append(out, SV(";\r\n\t")) && date_append_5322(out, t->now) && buf_append(out, SV("\r\n"));
+		ok = buf_append(out, SV(";\r\n\t")) && date_append_5322(out, t->now) &&
+		     buf_append(out, SV("\r\n"));
 	}
 	return end_at(out, start, ok);
 }
@@ -102,5 +111,6 @@ bool trace_message_id(struct buf *out, struct sv id, const char *hostname)
 {
 	size_t start = out->len;
 
-	return end_at(out, start, buf_appendf(out, "Message-ID: <%.*s@%s>\r\n", SV_FMT(id), hostname));
+	return end_at(out, start,
+		      buf_appendf(out, "Message-ID: <%.*s@%s>\r\n", SV_FMT(id), hostname));
 }

@@ -1,5 +1,6 @@
-/* smtpd/trace.h - the header lines a server adds on top: Return-Path, Received, Delivered-To (RFC 5321 §4.4), and the
- * ones submission adds when they are missing. Untrusted words in them cannot break out of their place. Pure, any thread. */
+/* smtpd/trace.h - the header lines a server adds on top: Return-Path, Received, Delivered-To (RFC
+ * 5321 §4.4), and the ones submission adds when they are missing. Untrusted words in them cannot
+ * break out of their place. Pure, any thread. */
 #ifndef SMTPD_TRACE_H
 #define SMTPD_TRACE_H
 
@@ -17,12 +18,14 @@ struct trace {
 	const char *protocol;           /* trace_protocol() */
 	struct sv tls;                  /* "TLSv1.3 TLS_AES_256_GCM_SHA384", or empty */
 	struct sv id;
-	struct sv for_rcpt;             /* the one recipient; empty when there are several (RFC 5321 §7.6) */
+	struct sv for_rcpt; /* the one recipient; empty when there are several (RFC 5321 §7.6) */
 	struct date now;
 };
 
-/** trace_protocol - the "with" word: SMTP, ESMTP, ESMTPS, ESMTPA, ESMTPSA, LMTP..., UTF8SMTP... (RFC 3848, RFC 6531 §4.3). */
-const char *trace_protocol(enum conf_listener_kind listener, bool is_extended, bool is_tls, bool is_auth, bool is_utf8);
+/** trace_protocol - the "with" word: SMTP, ESMTP, ESMTPS, ESMTPA, ESMTPSA, LMTP..., UTF8SMTP...
+ * (RFC 3848, RFC 6531 §4.3). */
+const char *trace_protocol(enum conf_listener_kind listener, bool is_extended, bool is_tls,
+			   bool is_auth, bool is_utf8);
 
 /* Each appends whole lines; false: out's max, nothing is appended. */
 MUST_CHECK bool trace_return_path(struct buf *out, struct sv sender);

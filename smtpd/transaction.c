@@ -89,7 +89,8 @@ void transaction_free(struct transaction **pt)
 	t->is_orphan = true;
 	if (t->task != TASK_NONE)
 		return;         /* the job's end comes back here */
-	/* Without a thread to do it (the process is ending) the loop removes its few files itself. */
+	/* Without a thread to do it (the process is ending) the loop removes its few files itself.
+	 */
 	if ((t->outlets.is_open || t->plan.is_open) && transaction_submit(t, TASK_CLEAN))
 		return;
 	transaction_clean(t);
@@ -101,9 +102,14 @@ void transaction_free(struct transaction **pt)
 struct policy_facts transaction_facts(const struct transaction *t)
 {
 	return (struct policy_facts){
-		.conf = t->conf, .directory = t->server->directory, .listener = t->listener, .peer = t->peer,
-		.identity = t->identity, .sender = t->sender.address,
-		.declared_size = t->sender.has_size ? t->sender.size : 0, .rcpt_count = t->plan.rcpt_count,
+		.conf = t->conf,
+		.directory = t->server->directory,
+		.listener = t->listener,
+		.peer = t->peer,
+		.identity = t->identity,
+		.sender = t->sender.address,
+		.declared_size = t->sender.has_size ? t->sender.size : 0,
+		.rcpt_count = t->plan.rcpt_count,
 	};
 }
 
@@ -117,7 +123,8 @@ bool transaction_judge(struct transaction *t, const struct policy_verdict *v)
 	return false;
 }
 
-void transaction_report(const struct transaction *t, const char *stage, struct sv to, enum reply_id reply)
+void transaction_report(const struct transaction *t, const char *stage, struct sv to,
+			enum reply_id reply)
 {
 	const struct reply *r = reply_get(reply);
 	bool is_final = r->code >= 500;
@@ -127,9 +134,10 @@ void transaction_report(const struct transaction *t, const char *stage, struct s
 	else
 		t->server->counters.deferred++;
 	event_emit(&t->log, is_final ? EVENT_SMTP_REJECT : EVENT_SMTP_DEFER, KV_Z("stage", stage),
-		   KV_SV("queue_id", t->mail.facts[ENVELOPE_ID]), KV_SV("from", t->mail.sender), KV_SV("to", to),
-		   KV_Z("reason", r->reason ? r->reason : "none"), KV_Z("check", t->check ? t->check : "-"),
-		   KV_U64("code", r->code), KV_SV("listener", t->mail.facts[ENVELOPE_LISTENER]),
+		   KV_SV("queue_id", t->mail.facts[ENVELOPE_ID]), KV_SV("from", t->mail.sender),
+		   KV_SV("to", to), KV_Z("reason", r->reason ? r->reason : "none"),
+		   KV_Z("check", t->check ? t->check : "-"), KV_U64("code", r->code),
+		   KV_SV("listener", t->mail.facts[ENVELOPE_LISTENER]),
 		   KV_SV("user", t->mail.facts[ENVELOPE_USER]));
 }
 
@@ -145,7 +153,8 @@ static bool text_of(const struct address *a, struct buf *out)
 static bool keep_sender(struct transaction *t)
 {
 	struct buf text;
-	bool fits = text_of(&t->sender.address, &text) && envelope_set_sender(&t->mail, buf_sv(&text));
+	bool fits =
+		text_of(&t->sender.address, &text) && envelope_set_sender(&t->mail, buf_sv(&text));
 
 	buf_done(&text);
 	for (size_t i = 0; fits && i < t->sender.param_count; i++)
@@ -154,8 +163,8 @@ static bool keep_sender(struct transaction *t)
 }
 
 /* refuse - without a job. */
-static enum transaction_step refuse(struct transaction *t, const char *stage, struct sv to, enum reply_id reply,
-				    struct transaction_answer *answer)
+static enum transaction_step refuse(struct transaction *t, const char *stage, struct sv to,
+				    enum reply_id reply, struct transaction_answer *answer)
 {
 	*answer = (struct transaction_answer){ .reply = reply };
 	transaction_report(t, stage, to, reply);
@@ -178,10 +187,12 @@ static void report_sender(struct transaction *t)
 		transaction_report(t, "mail", SV_NONE, t->answer.reply);
 }
 
-enum transaction_step transaction_sender(struct transaction *t, struct sv args, struct transaction_answer *answer)
+enum transaction_step transaction_sender(struct transaction *t, struct sv args,
+					 struct transaction_answer *answer)
 {
 	struct sv copy = arena_copy(&t->sender_arena, args);
-	enum reply_id r = copy.p ? smtp_parse_path(&t->sender_arena, copy, SMTP_MAIL_FROM, t->listener, &t->sender)
+	enum reply_id r = copy.p ? smtp_parse_path(&t->sender_arena, copy, SMTP_MAIL_FROM,
+						   t->listener, &t->sender)
 				 : REPLY_LINE_TOO_LONG;
 
 	if (r == REPLY_OK && smtp_needs_utf8(&t->sender.address) && !t->sender.has_smtputf8)
@@ -208,8 +219,8 @@ enum transaction_step transaction_sender(struct transaction *t, struct sv args, 
 static void judge_recipient(struct transaction *t)
 {
 	struct policy_facts facts = transaction_facts(t);
-	struct policy_verdict v = recipient_add(&facts, &t->rcpt, &t->plan, t->server->store, t->server->queue,
-						&t->rcpt_arena);
+	struct policy_verdict v = recipient_add(&facts, &t->rcpt, &t->plan, t->server->store,
+						t->server->queue, &t->rcpt_arena);
 
 	t->answer = (struct transaction_answer){ .reply = REPLY_RCPT_OK };
 	(void)transaction_judge(t, &v);
@@ -226,7 +237,8 @@ static void report_recipient(struct transaction *t)
 	buf_done(&text);
 }
 
-enum transaction_step transaction_recipient(struct transaction *t, struct sv args, struct transaction_answer *answer)
+enum transaction_step transaction_recipient(struct transaction *t, struct sv args,
+					    struct transaction_answer *answer)
 {
 	struct sv copy;
 	enum reply_id r;
@@ -234,7 +246,8 @@ enum transaction_step transaction_recipient(struct transaction *t, struct sv arg
 	t->check = NULL;
 	arena_clear(&t->rcpt_arena);
 	copy = arena_copy(&t->rcpt_arena, args);
-	r = copy.p ? smtp_parse_path(&t->rcpt_arena, copy, SMTP_RCPT_TO, t->listener, &t->rcpt) : REPLY_LINE_TOO_LONG;
+	r = copy.p ? smtp_parse_path(&t->rcpt_arena, copy, SMTP_RCPT_TO, t->listener, &t->rcpt)
+		   : REPLY_LINE_TOO_LONG;
 	if (r == REPLY_OK && smtp_needs_utf8(&t->rcpt.address) && !t->sender.has_smtputf8)
 		r = REPLY_NEEDS_SMTPUTF8;
 	if (r == REPLY_OK && transaction_submit(t, TASK_RECIPIENT))
@@ -304,7 +317,8 @@ static void done(struct work *w, bool is_cancelled)
 	} else if (task == TASK_FINISH) {
 		t->events->on_end(t->user, t->answers, t->answer_count);
 	} else {
-		struct transaction_answer answer = t->answer;   /* the session may free t as it reads it */
+		struct transaction_answer answer =
+			t->answer; /* the session may free t as it reads it */
 
 		t->events->on_answer(t->user, &answer);
 	}

@@ -1,14 +1,16 @@
-/* smtpd/transaction.h - one mail transaction: sender, recipients, the octets of DATA or BDAT, and what becomes of them.
+/* smtpd/transaction.h - one mail transaction: sender, recipients, the octets of DATA or BDAT, and
+ * what becomes of them.
  *
  *   sender -> recipient* -> begin -> feed* -> finish
  *
- * A transaction lives on the loop; what blocks runs in its jobs, one at a time. It owns everything it
- * needs, so a session may let go of it at any moment: a running job ends, half-written files are
+ * A transaction lives on the loop; what blocks runs in its jobs, one at a time. It owns everything
+ * it needs, so a session may let go of it at any moment: a running job ends, half-written files are
  * removed by another one, and nobody is told.
  *
  * Octets flow from the scanner through the header checks into a window; when TRANSACTION_CHUNK
  * octets are there, a job writes them while the next ones gather. When both halves are full the
- * session stops reading (transaction_is_full). Whatever the size of a message, it costs at most 256 KiB.
+ * session stops reading (transaction_is_full). Whatever the size of a message, it costs at most 256
+ * KiB.
  *
  * Callbacks come from the loop, never from inside a call, and never after transaction_free(). */
 #ifndef SMTPD_TRANSACTION_H
@@ -55,7 +57,8 @@ struct transaction_events {
 
 struct transaction *transaction_new(const struct transaction_source *source,
 				    const struct transaction_events *events, void *user);
-/** transaction_free - *t is NULL; files that were not committed go away by themselves. NULL is fine. */
+/** transaction_free - *t is NULL; files that were not committed go away by themselves. NULL is
+ * fine. */
 void transaction_free(struct transaction **t);
 
 enum transaction_step {
@@ -74,8 +77,8 @@ uint32_t transaction_rcpt_count(const struct transaction *t);
 /** transaction_begin - octets follow. is_bdat: in chunks without dots (RFC 3030). */
 void transaction_begin(struct transaction *t, bool is_bdat);
 bool transaction_has_begun(const struct transaction *t);
-/** transaction_feed - octets of the message; FEED_DONE at the end of DATA, never for BDAT. At most 16 KiB are
- *  taken at once. Not while transaction_is_full(). */
+/** transaction_feed - octets of the message; FEED_DONE at the end of DATA, never for BDAT. At most
+ * 16 KiB are taken at once. Not while transaction_is_full(). */
 enum feed transaction_feed(struct transaction *t, struct sv *in);
 bool transaction_is_full(const struct transaction *t);
 /** transaction_is_too_big - more octets came than a message may have; what follows is dropped. */

@@ -79,7 +79,8 @@ struct policy_facts transaction_facts(const struct transaction *t);
 /** transaction_judge - keep a verdict as t's answer; false when it is a refusal. */
 bool transaction_judge(struct transaction *t, const struct policy_verdict *v);
 /** transaction_report - a refusal, as an event. Loop thread. */
-void transaction_report(const struct transaction *t, const char *stage, struct sv to, enum reply_id reply);
+void transaction_report(const struct transaction *t, const char *stage, struct sv to,
+			enum reply_id reply);
 
 /* data.c, in a job: */
 void data_write(struct transaction *t);

@@ -36,9 +36,9 @@ struct queue_job {
 	void (*ask)(struct queue_job *job);     /* in a job */
 	struct sv id;                           /* queue-list: after */
 	uint64_t count;
-	struct buf lines;                       /* the answer: JSON objects, each followed by a newline */
+	struct buf lines; /* the answer: JSON objects, each followed by a newline */
 	struct fault fault;
-	char detail[256];                       /* of the fault; its own text belongs to the job's thread */
+	char detail[256]; /* of the fault; its own text belongs to the job's thread */
 };
 
 static void job_run(struct work *w)
@@ -87,8 +87,8 @@ static void job_done(struct work *w, bool is_cancelled)
 	free(job);
 }
 
-static void start(void *arg, const struct json *request, const char *id_member, struct control_reply *reply,
-		  void (*ask)(struct queue_job *job))
+static void start(void *arg, const struct json *request, const char *id_member,
+		  struct control_reply *reply, void (*ask)(struct queue_job *job))
 {
 	struct worker *w = arg;
 	struct queue_job *job;
@@ -147,9 +147,14 @@ static void ask_list(struct queue_job *job)
 static void describe_facts(struct json_out *j, const struct envelope *e)
 {
 	static const char *const names[ENVELOPE_FACTS] = {
-		[ENVELOPE_ID] = "id",         [ENVELOPE_LISTENER] = "listener", [ENVELOPE_PROTOCOL] = "protocol",
-		[ENVELOPE_PEER] = "peer",     [ENVELOPE_HELO] = "helo",         [ENVELOPE_USER] = "user",
-		[ENVELOPE_TLS] = "tls",       [ENVELOPE_SESSION] = "sid",
+		[ENVELOPE_ID] = "id",
+		[ENVELOPE_LISTENER] = "listener",
+		[ENVELOPE_PROTOCOL] = "protocol",
+		[ENVELOPE_PEER] = "peer",
+		[ENVELOPE_HELO] = "helo",
+		[ENVELOPE_USER] = "user",
+		[ENVELOPE_TLS] = "tls",
+		[ENVELOPE_SESSION] = "sid",
 	};
 
 	for (unsigned i = 0; i < ENVELOPE_FACTS; i++)
@@ -218,7 +223,8 @@ static void say_envelope(struct queue_job *job, const struct spool *s)
 	say_line(job, "from", e->sender.len ? e->sender : SV("<>"));
 	for (const struct envelope_rcpt *r = e->rcpts; r; r = r->next) {
 		buf_clear(&text);
-		buf_appendf(&text, "%.*s (%s%s%.*s)", SV_FMT(r->address), spool_outcome_name(spool_outcome(s, i++)),
+		buf_appendf(&text, "%.*s (%s%s%.*s)", SV_FMT(r->address),
+			    spool_outcome_name(spool_outcome(s, i++)),
 			    r->original.len ? ", for " : "", SV_FMT(r->original));
 		say_line(job, "to", buf_sv(&text));
 	}
@@ -245,7 +251,9 @@ static struct fault say_header(struct queue_job *job, struct spool *s)
 	rest = buf_sv(&body);
 	say_line(job, "", SV_NONE);
 	while (!f.kind && sv_split(&rest, '\n', &line) && sv_trim(line).len)
-		say_line(job, "", line.len && line.p[line.len - 1] == '\r' ? sv_sub(line, 0, line.len - 1) : line);
+		say_line(job, "",
+			 line.len && line.p[line.len - 1] == '\r' ? sv_sub(line, 0, line.len - 1)
+								  : line);
 	buf_done(&body);
 	return f;
 }

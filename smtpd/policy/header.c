@@ -1,4 +1,5 @@
-/* What a header must be before we send it on in somebody's name (RFC 6409 §6.3): bounded, and with an author. */
+/* What a header must be before we send it on in somebody's name (RFC 6409 §6.3): bounded, and with
+ * an author. */
 #include "smtpd/policy/policy.h"
 
 #include "common/banned.h"
@@ -7,7 +8,8 @@ void policy_header(const struct policy_facts *facts, struct policy_verdict *verd
 {
 	const struct message_facts *m = facts->message;
 
-	if (m->header_size > facts->conf->mime.header_block || m->longest_field > facts->conf->mime.header_field)
+	if (m->header_size > facts->conf->mime.header_block ||
+	    m->longest_field > facts->conf->mime.header_field)
 		policy_refuse(verdict, REPLY_HEADER_TOO_BIG);
 	else if (m->from_count != 1)
 		policy_refuse(verdict, REPLY_NO_FROM);

@@ -1,4 +1,5 @@
-/* Mail that goes in circles (RFC 5321 §6.3): too many hops, or an address of ours that has sent this very message on before. */
+/* Mail that goes in circles (RFC 5321 §6.3): too many hops, or an address of ours that has sent
+ * this very message on before. */
 #include "smtpd/policy/policy.h"
 
 #include "common/banned.h"

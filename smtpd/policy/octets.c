@@ -1,5 +1,6 @@
-/* Octets that a message may not have. A bare CR or LF is where another server may see the end of DATA and then a
- * second message (RFC 5321 §2.3.8); submission normalises them before, so there is none left to refuse. */
+/* Octets that a message may not have. A bare CR or LF is where another server may see the end of
+ * DATA and then a second message (RFC 5321 §2.3.8); submission normalises them before, so there is
+ * none left to refuse. */
 #include "common/lines.h"
 #include "smtpd/policy/policy.h"
 
@@ -7,8 +8,9 @@
 
 void policy_octets(const struct policy_facts *facts, struct policy_verdict *verdict)
 {
-	bool is_normalised = facts->listener != LISTENER_MX && facts->listener != LISTENER_LMTP &&
-			     facts->conf->smtp.submission_bare_newline == CONF_BARE_NEWLINE_NORMALISE;
+	bool is_normalised =
+		facts->listener != LISTENER_MX && facts->listener != LISTENER_LMTP &&
+		facts->conf->smtp.submission_bare_newline == CONF_BARE_NEWLINE_NORMALISE;
 
 	if ((facts->data_faults & (DATA_BARE_CR | DATA_BARE_LF)) && !is_normalised)
 		policy_refuse(verdict, REPLY_BARE_NEWLINE);

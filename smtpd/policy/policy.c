@@ -12,20 +12,24 @@ struct check {
 	const char *source;
 };
 
+/* clang-format off */
 /* In the order in which they are asked: what says most about the fault first. */
 static const struct check checks[] = {
-	{ "octets",      POLICY_MESSAGE,               LISTENERS_SMTPD, false, policy_octets,      "RFC 5321 §2.3.8" },
-	{ "size",        POLICY_MAIL | POLICY_MESSAGE, LISTENERS_SMTPD, false, policy_size,        "RFC 1870 §6" },
-	{ "sender",      POLICY_MAIL,                  ON_SUBMISSION,   true,  policy_sender,      "RFC 6409 §6.1" },
-	{ "relay",       POLICY_RCPT,                  LISTENERS_SMTPD, false, policy_relay,       "RFC 5321 §3.6.2" },
-	{ "recipients",  POLICY_RCPT,                  LISTENERS_SMTPD, false, policy_recipients,  "RFC 5321 §4.5.3.1.8" },
-	{ "null-sender", POLICY_RCPT,                  LISTENER_MX,     false, policy_null_sender, "RFC 5321 §6.1" },
-	{ "header",      POLICY_MESSAGE,               ON_SUBMISSION,   false, policy_header,      "RFC 6409 §6.3" },
-	{ "loop",        POLICY_MESSAGE,               LISTENERS_SMTPD, false, policy_loop,        "RFC 5321 §6.3" },
-	{ "author",      POLICY_MESSAGE,               ON_SUBMISSION,   true,  policy_author,      "RFC 6409 §6.1" },
+	/* name        stages                        listeners        blocks run                 RFC */
+	{ "octets",      POLICY_MESSAGE,               LISTENERS_SMTPD, false, policy_octets,      "5321 §2.3.8" },
+	{ "size",        POLICY_MAIL | POLICY_MESSAGE, LISTENERS_SMTPD, false, policy_size,        "1870 §6" },
+	{ "sender",      POLICY_MAIL,                  ON_SUBMISSION,   true,  policy_sender,      "6409 §6.1" },
+	{ "relay",       POLICY_RCPT,                  LISTENERS_SMTPD, false, policy_relay,       "5321 §3.6.2" },
+	{ "recipients",  POLICY_RCPT,                  LISTENERS_SMTPD, false, policy_recipients,  "5321 §4.5.3" },
+	{ "null-sender", POLICY_RCPT,                  LISTENER_MX,     false, policy_null_sender, "5321 §6.1" },
+	{ "header",      POLICY_MESSAGE,               ON_SUBMISSION,   false, policy_header,      "6409 §6.3" },
+	{ "loop",        POLICY_MESSAGE,               LISTENERS_SMTPD, false, policy_loop,        "5321 §6.3" },
+	{ "author",      POLICY_MESSAGE,               ON_SUBMISSION,   true,  policy_author,      "6409 §6.1" },
 };
+/* clang-format on */
 
-static bool applies(const struct check *c, enum policy_stage stage, enum conf_listener_kind listener)
+static bool applies(const struct check *c, enum policy_stage stage,
+		    enum conf_listener_kind listener)
 {
 	return (c->stages & stage) && (c->listeners & listener);
 }

@@ -1,9 +1,10 @@
 /* smtpd/policy/policy.h - what is accepted: small checks that read the same facts.
  *
- * Each check is a function in a file of its own and a row of the table in policy.c. policy_run() asks the rows of a stage in order; the first
- * refusal ends it, junk is remembered. A check changes nothing and sends nothing, so a run can be repeated dry.
- * Checks that read the account directory block, so where policy_blocks() says so the stage runs in a job; facts are then
- * copies, or things that do not change meanwhile. */
+ * Each check is a function in a file of its own and a row of the table in policy.c. policy_run()
+ * asks the rows of a stage in order; the first refusal ends it, junk is remembered. A check changes
+ * nothing and sends nothing, so a run can be repeated dry. Checks that read the account directory
+ * block, so where policy_blocks() says so the stage runs in a job; facts are then copies, or things
+ * that do not change meanwhile. */
 #ifndef SMTPD_POLICY_POLICY_H
 #define SMTPD_POLICY_POLICY_H
 

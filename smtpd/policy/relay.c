@@ -1,5 +1,6 @@
-/* Who may send where: strangers to our own people only. The route comes from the directory, which has parsed the address once; no
- * trick of spelling is looked at twice. LMTP is for final delivery, so nobody relays through it (RFC 2033 §3). */
+/* Who may send where: strangers to our own people only. The route comes from the directory, which
+ * has parsed the address once; no trick of spelling is looked at twice. LMTP is for final delivery,
+ * so nobody relays through it (RFC 2033 §3). */
 #include "smtpd/policy/policy.h"
 
 #include "common/banned.h"

@@ -1,4 +1,5 @@
-/* Who may write as whom: a login owns its addresses, in the envelope and in From (RFC 6409 §6.1). */
+/* Who may write as whom: a login owns its addresses, in the envelope and in From (RFC 6409 §6.1).
+ */
 #include <stdio.h>
 
 #include "smtpd/policy/policy.h"
@@ -6,25 +7,28 @@
 #include "common/banned.h"
 
 /* check_owner - an internal fault is temporary: neither "yours" nor "not yours" is known. */
-static void check_owner(const struct policy_facts *facts, const struct address *a, struct sv as_text,
-			struct policy_verdict *verdict)
+static void check_owner(const struct policy_facts *facts, const struct address *a,
+			struct sv as_text, struct policy_verdict *verdict)
 {
 	struct sv login = identity_address(facts->identity);
 	bool owns = false;
-	struct fault f = directory_owns(facts->directory, identity_account(facts->identity), a, &owns);
+	struct fault f =
+		directory_owns(facts->directory, identity_account(facts->identity), a, &owns);
 
 	if (f.kind) {
 		policy_refuse(verdict, REPLY_INTERNAL);
 	} else if (!owns) {
 		policy_refuse(verdict, REPLY_NOT_FOR_YOU);
 		snprintf(verdict->text, sizeof(verdict->text),
-			 "%.*s may not send as %.200s\nAn administrator can allow it: postroom send-as add %.*s %.200s",
+			 "%.*s may not send as %.200s\nAn administrator can allow it: postroom "
+			 "send-as add %.*s %.200s",
 			 SV_FMT(login), as_text.p, SV_FMT(login), as_text.p);
 	}
 }
 
 /* owner_of_text - the same for an address as text; what is no address belongs to nobody. */
-static void check_owner_of_text(const struct policy_facts *facts, struct sv text, struct policy_verdict *verdict)
+static void check_owner_of_text(const struct policy_facts *facts, struct sv text,
+				struct policy_verdict *verdict)
 {
 	struct arena arena;
 	struct address a;
@@ -37,7 +41,8 @@ static void check_owner_of_text(const struct policy_facts *facts, struct sv text
 	arena_done(&arena);
 }
 
-/* The null sender is what read receipts and other answers of programs have (RFC 8098 §3): nobody owns it. */
+/* The null sender is what read receipts and other answers of programs have (RFC 8098 §3): nobody
+ * owns it. */
 void policy_sender(const struct policy_facts *facts, struct policy_verdict *verdict)
 {
 	struct buf text;

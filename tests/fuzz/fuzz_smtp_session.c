@@ -1,5 +1,6 @@
-/* Whole SMTP and LMTP sessions in one process. The first octet chooses the listener and where the rest is cut.
- * What must hold: no crash, no leak, and the same answers and messages however the input is cut. */
+/* Whole SMTP and LMTP sessions in one process. The first octet chooses the listener and where the
+ * rest is cut. What must hold: no crash, no leak, and the same answers and messages however the
+ * input is cut. */
 #include <stdint.h>
 
 #include "common/log.h"
@@ -22,9 +23,11 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)argv;
 	log_set_level(LOG_LEVEL_ERROR);
 	/* Nobody waits in a fuzzer, and small limits are met more often. */
-	world_open(&world, "message-size 64K\nsmtp-bad-commands 100\nsmtp-bad-commands-max 100\n"
-			   "smtp-unknown-recipients 100\nsmtp-unknown-recipients-max 100\nfailure-delay 0\n"
-			   "failures-per-minute 1000000\nfailures-per-day 1000000\nfailures-per-account 1000000\n");
+	world_open(&world,
+		   "message-size 64K\nsmtp-bad-commands 100\nsmtp-bad-commands-max 100\n"
+		   "smtp-unknown-recipients 100\nsmtp-unknown-recipients-max 100\nfailure-delay 0\n"
+		   "failures-per-minute 1000000\nfailures-per-day 1000000\nfailures-per-account "
+		   "1000000\n");
 	atexit(end);
 	return 0;
 }
@@ -59,7 +62,8 @@ static uint64_t codes(struct sv out)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const enum conf_listener_kind kinds[] = { LISTENER_LMTP, LISTENER_SUBMISSION, LISTENER_MX };
+	static const enum conf_listener_kind kinds[] = { LISTENER_LMTP, LISTENER_SUBMISSION,
+							 LISTENER_MX };
 	struct buf whole, cut;
 	struct sv octets;
 	unsigned count;
@@ -76,7 +80,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fake_forget();
 	talk(kind, octets, octets.len ? data[0] * 7 % octets.len : 0, &cut);
 	/* On port 25 it matters what comes before its time, and so does the cut. */
-	if (kind != LISTENER_MX && (codes(buf_sv(&whole)) != codes(buf_sv(&cut)) || count != fake.count))
+	if (kind != LISTENER_MX &&
+	    (codes(buf_sv(&whole)) != codes(buf_sv(&cut)) || count != fake.count))
 		abort();
 	if (fake.open_incoming || fake.open_drops)
 		abort();

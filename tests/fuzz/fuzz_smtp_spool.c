@@ -1,5 +1,6 @@
-/* A spool file of any content. The fuzzer cannot guess checksums, so the target also mends those of its input. What must
- * hold: a file that opens can be read to its end or is found damaged, and takes an outcome. */
+/* A spool file of any content. The fuzzer cannot guess checksums, so the target also mends those of
+ * its input. What must hold: a file that opens can be read to its end or is found damaged, and
+ * takes an outcome. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,8 +18,8 @@ static void mend(unsigned char *p, size_t size)
 	size_t at = 16;
 
 	while (size >= at && size - at >= 9) {
-		uint32_t len = (uint32_t)p[at] | (uint32_t)p[at + 1] << 8 | (uint32_t)p[at + 2] << 16 |
-			       (uint32_t)p[at + 3] << 24;
+		uint32_t len = (uint32_t)p[at] | (uint32_t)p[at + 1] << 8 |
+			       (uint32_t)p[at + 2] << 16 | (uint32_t)p[at + 3] << 24;
 
 		if (len > size - at - 9)
 			break;
@@ -50,7 +51,8 @@ static void read_all(int dir, const char *name)
 	if (spool_put_outcome(s, 0, SPOOL_DELIVERED, 1, SV("250")).kind)
 		abort();
 	spool_close(&s);
-	if (spool_open(dir, name, SPOOL_UNLOCKED, &s).kind || spool_outcome(s, 0) != SPOOL_DELIVERED)
+	if (spool_open(dir, name, SPOOL_UNLOCKED, &s).kind ||
+	    spool_outcome(s, 0) != SPOOL_DELIVERED)
 		abort();
 	spool_close(&s);
 }

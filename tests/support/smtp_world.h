@@ -1,6 +1,7 @@
-/* tests/support/smtp_world.h - a whole smtpd in one process, without listeners: real sessions, directory, logins and queue,
- * over socket pairs. Only the store is a fake: it keeps messages in memory, and can be told to fail. Included by exactly one
- * source of a program: it defines the functions of maildir/store.h and maildir/incoming.h that smtpd uses. */
+/* tests/support/smtp_world.h - a whole smtpd in one process, without listeners: real sessions,
+ * directory, logins and queue, over socket pairs. Only the store is a fake: it keeps messages in
+ * memory, and can be told to fail. Included by exactly one source of a program: it defines the
+ * functions of maildir/store.h and maildir/incoming.h that smtpd uses. */
 #ifndef TESTS_SUPPORT_SMTP_WORLD_H
 #define TESTS_SUPPORT_SMTP_WORLD_H
 
@@ -209,7 +210,8 @@ static void world_folder(struct world *w, const char *name, char out[128])
 	snprintf(out, 128, "%s/%s", w->folder, name);
 }
 
-/* example.test has alice, bob, an alias "team" for both, "away" for a remote address, "mixed" for bob and a remote one. */
+/* example.test has alice, bob, an alias "team" for both, "away" for a remote address, "mixed" for
+ * bob and a remote one. */
 static void world_people(struct world *w)
 {
 	static const struct { const char *name, *targets[2]; } aliases[] = {
@@ -334,12 +336,14 @@ static bool world_say(int fd, struct sv octets)
 
 static bool world_is_working(const struct world *w)
 {
-	struct work_stats mail = work_stats(w->worker.loop, WORK_MAIL), auth = work_stats(w->worker.loop, WORK_AUTH);
+	struct work_stats mail = work_stats(w->worker.loop, WORK_MAIL),
+			  auth = work_stats(w->worker.loop, WORK_AUTH);
 
 	return mail.running || mail.waiting || auth.running || auth.waiting;
 }
 
-/* world_finish - the client sends no more; everything that was asked is done, and what was left is cleaned up. */
+/* world_finish - the client sends no more; everything that was asked is done, and what was left is
+ * cleaned up. */
 static void world_finish(struct world *w, int fd, struct buf *out)
 {
 	shutdown(fd, SHUT_WR);

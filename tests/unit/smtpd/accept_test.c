@@ -13,7 +13,9 @@
 static struct smtp_path path_of(const char *local, const char *domain)
 {
 	return (struct smtp_path){
-		.address = { .local = sv_z(local), .domain = sv_z(domain), .domain_given = sv_z(domain) },
+		.address = { .local = sv_z(local),
+			     .domain = sv_z(domain),
+			     .domain_given = sv_z(domain) },
 	};
 }
 
@@ -24,11 +26,14 @@ static struct directory_target local(const char *address)
 
 static struct directory_target remote(const char *address)
 {
-	return (struct directory_target){ .is_remote = true, .address = sv_z(address), .is_via_alias = true };
+	return (struct directory_target){ .is_remote = true,
+					  .address = sv_z(address),
+					  .is_via_alias = true };
 }
 
-static struct accept_rcpt *add(struct accept_plan *plan, const char *name, enum directory_answer answer,
-			       struct directory_target *targets, size_t count)
+static struct accept_rcpt *add(struct accept_plan *plan, const char *name,
+			       enum directory_answer answer, struct directory_target *targets,
+			       size_t count)
 {
 	struct smtp_path path = path_of(name, "example.test");
 	struct directory_route route = { .answer = answer, .targets = targets, .count = count };
@@ -40,7 +45,8 @@ static struct accept_rcpt *add(struct accept_plan *plan, const char *name, enum 
 
 static void a_route_becomes_places(void **state)
 {
-	struct directory_target targets[] = { local("bob@example.test"), remote("x@elsewhere.test") };
+	struct directory_target targets[] = { local("bob@example.test"),
+					      remote("x@elsewhere.test") };
 	struct sv forwarders[ACCEPT_FORWARDERS_MAX + 1];
 	struct accept_plan plan;
 	struct accept_rcpt *r;
@@ -50,7 +56,8 @@ static void a_route_becomes_places(void **state)
 	r = add(&plan, "list", DIRECTORY_TARGETS, targets, 2);
 	assert_true(sv_eq(r->address, SV("list@example.test")));
 	assert_int_equal(r->places->kind, ACCEPT_MAILBOX);
-	assert_true(sv_eq(r->places->account, SV("bob@example.test")) && sv_eq(r->places->mailbox, SV("INBOX")));
+	assert_true(sv_eq(r->places->account, SV("bob@example.test")) &&
+		    sv_eq(r->places->mailbox, SV("INBOX")));
 	assert_int_equal(r->places->quota.bytes, 7);
 	assert_int_equal(r->places->next->kind, ACCEPT_REDIRECT);
 	assert_true(sv_eq(r->places->next->redirect, SV("x@elsewhere.test")));
@@ -79,7 +86,8 @@ static void parameters_of_a_recipient_are_kept_as_they_came(void **state)
 	accept_init(&plan);
 	assert_int_equal(accept_add(&plan, &path, &route, &r).kind, FAULT_NONE);
 	assert_int_equal(r->param_count, 2);
-	assert_true(sv_eq(r->params[0], SV("NOTIFY=never")) && sv_eq(r->params[1], SV("ORCPT=rfc822;a")));
+	assert_true(sv_eq(r->params[0], SV("NOTIFY=never")) &&
+		    sv_eq(r->params[1], SV("ORCPT=rfc822;a")));
 	accept_done(&plan);
 }
 
@@ -103,7 +111,9 @@ static void the_last_recipient_can_be_taken_back(void **state)
 static void forwarding_aliases_and_memory_have_bounds(void **state)
 {
 	struct directory_target target = remote("x@elsewhere.test");
-	struct directory_route route = { .answer = DIRECTORY_TARGETS, .targets = &target, .count = 1 };
+	struct directory_route route = { .answer = DIRECTORY_TARGETS,
+					 .targets = &target,
+					 .count = 1 };
 	struct directory_target *many = calloc(1000, sizeof(*many));
 	struct accept_plan plan;
 	struct accept_rcpt *r;
@@ -126,7 +136,9 @@ static void forwarding_aliases_and_memory_have_bounds(void **state)
 
 	for (size_t i = 0; i < 1000; i++)
 		many[i] = local("somebody-with-a-long-name@a-long-domain.example.test");
-	route = (struct directory_route){ .answer = DIRECTORY_TARGETS, .targets = many, .count = 1000 };
+	route = (struct directory_route){ .answer = DIRECTORY_TARGETS,
+					  .targets = many,
+					  .count = 1000 };
 	f = FAULT_OK;
 	for (n = 0; !f.kind && n < 1000; n++) {
 		struct smtp_path path = path_of("list", "example.test");

@@ -19,9 +19,10 @@ static void read_facts(struct message_facts *f, struct sv text, size_t cut)
 
 static void a_header_tells_the_same_however_it_is_cut(void **state)
 {
-	struct sv text = SV("Received: a\r\nReceived: b\r\n\tc\r\nDelivered-To: list@here.test \r\n"
-			    "From: Ann <ann@a.test>,\r\n \"B, B\" <\"b b\"@b.test>\r\nDate: x\r\n"
-			    "Message-ID: <1@a.test>\r\nSender: s@a.test\r\n\r\nFrom: not@this.one\r\n");
+	struct sv text =
+		SV("Received: a\r\nReceived: b\r\n\tc\r\nDelivered-To: list@here.test \r\n"
+		   "From: Ann <ann@a.test>,\r\n \"B, B\" <\"b b\"@b.test>\r\nDate: x\r\n"
+		   "Message-ID: <1@a.test>\r\nSender: s@a.test\r\n\r\nFrom: not@this.one\r\n");
 	(void)state;
 	for (size_t cut = 0; cut <= text.len; cut++) {
 		struct message_facts f;
@@ -40,7 +41,9 @@ static void a_header_tells_the_same_however_it_is_cut(void **state)
 		assert_true(sv_eq(f.delivered_to[0], SV("list@here.test")));
 		assert_false(f.is_from_capped);
 		assert_int_equal(f.header_size, text.len - strlen("From: not@this.one\r\n"));
-		assert_int_equal(f.longest_field, strlen("From: Ann <ann@a.test>,\r\n \"B, B\" <\"b b\"@b.test>\r\n"));
+		assert_int_equal(
+			f.longest_field,
+			strlen("From: Ann <ann@a.test>,\r\n \"B, B\" <\"b b\"@b.test>\r\n"));
 		facts_done(&f);
 	}
 }
@@ -52,7 +55,8 @@ static void floods_are_counted_and_not_kept(void **state)
 
 	facts_init(&f);
 	for (int i = 0; i < 20000; i++)
-		facts_feed(&f, SV("Received: x\r\nDelivered-To: a@b\r\nFrom: a@b.test, c@d.test\r\n"));
+		facts_feed(&f,
+			   SV("Received: x\r\nDelivered-To: a@b\r\nFrom: a@b.test, c@d.test\r\n"));
 	facts_finish(&f);
 	assert_int_equal(f.delivered_to_count, FACTS_DELIVERED_MAX);
 	assert_int_equal(f.from_address_count, FACTS_FROM_MAX);

@@ -13,16 +13,21 @@
 #define DATE "Date: D\r\n"
 #define ID "Message-ID: <i>\r\n"
 
-static const struct { const char *in, *out; } cases[] = {
+static const struct { const char *in, *out;
+} cases[] = {
 	{ "Subject: a\r\n\r\nbody\r\n", "Subject: a\r\n" DATE ID "\r\nbody\r\n" },
-	{ "Date: x\r\nMessage-Id: y\r\n\r\nBcc: stays\r\n", "Date: x\r\nMessage-Id: y\r\n\r\nBcc: stays\r\n" },
+	{ "Date: x\r\nMessage-Id: y\r\n\r\nBcc: stays\r\n",
+	  "Date: x\r\nMessage-Id: y\r\n\r\nBcc: stays\r\n" },
 	{ "Date: x\r\n\r\n", "Date: x\r\n" ID "\r\n" },
 	{ "message-ID: x\r\nTo: b\r\n\r\n", "message-ID: x\r\nTo: b\r\n" DATE "\r\n" },
 	{ "Bcc: a@b\r\nTo: c\r\n\r\n", "To: c\r\n" DATE ID "\r\n" },
-	{ "To: c\r\nBCC : a@b,\r\n\tc@d\r\n e@f\r\nCc: g\r\n\r\n", "To: c\r\nCc: g\r\n" DATE ID "\r\n" },
-	{ "Resent-Bcc: a\r\nReturn-Path: <x>\r\nBccX: kept\r\n\r\n", "BccX: kept\r\n" DATE ID "\r\n" },
+	{ "To: c\r\nBCC : a@b,\r\n\tc@d\r\n e@f\r\nCc: g\r\n\r\n",
+	  "To: c\r\nCc: g\r\n" DATE ID "\r\n" },
+	{ "Resent-Bcc: a\r\nReturn-Path: <x>\r\nBccX: kept\r\n\r\n",
+	  "BccX: kept\r\n" DATE ID "\r\n" },
 	{ "Bcc:\r\nDate: 1\r\nMessage-ID: 2\r\n\r\n", "Date: 1\r\nMessage-ID: 2\r\n\r\n" },
-	{ "X-Long-Name-Beyond-All-Reason: y\r\n\r\n", "X-Long-Name-Beyond-All-Reason: y\r\n" DATE ID "\r\n" },
+	{ "X-Long-Name-Beyond-All-Reason: y\r\n\r\n",
+	  "X-Long-Name-Beyond-All-Reason: y\r\n" DATE ID "\r\n" },
 	{ "\r\nbody only", DATE ID "\r\nbody only" },
 	{ "", DATE ID },
 	{ "To: x\r\n", "To: x\r\n" DATE ID },
@@ -30,7 +35,8 @@ static const struct { const char *in, *out; } cases[] = {
 	{ "Bcc: x", DATE ID },
 	{ "no colon here\r\nTo: x\r\n\r\n", "no colon here\r\nTo: x\r\n" DATE ID "\r\n" },
 	{ "a\r\n\r\n", "a\r\n" DATE ID "\r\n" },
-	{ " fold first\r\nDate: x\r\nMessage-ID: y\r\n\r\n", " fold first\r\nDate: x\r\nMessage-ID: y\r\n\r\n" },
+	{ " fold first\r\nDate: x\r\nMessage-ID: y\r\n\r\n",
+	  " fold first\r\nDate: x\r\nMessage-ID: y\r\n\r\n" },
 	{ ": empty name\r\n\r\n", ": empty name\r\n" DATE ID "\r\n" },
 };
 
@@ -82,7 +88,8 @@ static void a_full_sink_is_reported(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(missing_fields_are_added_and_private_ones_taken_out_however_it_is_cut),
+		cmocka_unit_test(
+			missing_fields_are_added_and_private_ones_taken_out_however_it_is_cut),
 		cmocka_unit_test(a_full_sink_is_reported),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

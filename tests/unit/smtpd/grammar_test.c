@@ -14,25 +14,42 @@
 
 static void paths_and_parameters_are_read_or_refused(void **state)
 {
-	static const struct { enum conf_listener_kind on; const char *args; enum reply_id reply; } cases[] = {
-		{ MX, "FROM:<a@b.test>", REPLY_OK }, { MX, "from:<>", REPLY_OK }, { MX, "FROM:<a@b.test>  SIZE=1 ", REPLY_OK },
+	static const struct {
+		enum conf_listener_kind on;
+		const char *args;
+		enum reply_id reply;
+	} cases[] = {
+		{ MX, "FROM:<a@b.test>", REPLY_OK },
+		{ MX, "from:<>", REPLY_OK },
+		{ MX, "FROM:<a@b.test>  SIZE=1 ", REPLY_OK },
 		{ MX, "FROM:<a@b.test> size=00000000000000000001", REPLY_OK },
 		{ MX, "FROM:<a@b.test> SIZE=000000000000000000001", REPLY_BAD_ARGUMENT },
 		{ MX, "FROM:<a@b.test> SIZE=99999999999999999999", REPLY_OK },
-		{ MX, "FROM:<a@b.test> SIZE=-1", REPLY_BAD_ARGUMENT }, { MX, "FROM:<a@b.test> SIZE", REPLY_BAD_ARGUMENT },
+		{ MX, "FROM:<a@b.test> SIZE=-1", REPLY_BAD_ARGUMENT },
+		{ MX, "FROM:<a@b.test> SIZE", REPLY_BAD_ARGUMENT },
 		{ MX, "FROM:<a@b.test> SIZE=", REPLY_BAD_ARGUMENT },
 		{ MX, "FROM:<a@b.test> SMTPUTF8=1", REPLY_BAD_ARGUMENT },
-		{ MX, "FROM:<a@b.test> BODY=8bitmime", REPLY_OK }, { MX, "FROM:<a@b.test> BODY=9BIT", REPLY_BAD_ARGUMENT },
-		{ MX, "FROM:<a@b.test> AUTH=<>", REPLY_UNKNOWN_PARAM }, { SUB, "FROM:<a@b.test> AUTH=<>", REPLY_OK },
-		{ MX, "FROM:<a@b.test> X=\x01", REPLY_BAD_ARGUMENT }, { MX, "FROM:<a@b.test> =1", REPLY_BAD_ARGUMENT },
-		{ MX, "FROM:<a@b.test> -X=1", REPLY_BAD_ARGUMENT }, { MX, "FROM:<a@b.test>SIZE=1", REPLY_BAD_SENDER },
+		{ MX, "FROM:<a@b.test> BODY=8bitmime", REPLY_OK },
+		{ MX, "FROM:<a@b.test> BODY=9BIT", REPLY_BAD_ARGUMENT },
+		{ MX, "FROM:<a@b.test> AUTH=<>", REPLY_UNKNOWN_PARAM },
+		{ SUB, "FROM:<a@b.test> AUTH=<>", REPLY_OK },
+		{ MX, "FROM:<a@b.test> X=\x01", REPLY_BAD_ARGUMENT },
+		{ MX, "FROM:<a@b.test> =1", REPLY_BAD_ARGUMENT },
+		{ MX, "FROM:<a@b.test> -X=1", REPLY_BAD_ARGUMENT },
+		{ MX, "FROM:<a@b.test>SIZE=1", REPLY_BAD_SENDER },
 		{ MX, "FROM:<a@b.test> BODY=7BIT body=8BITMIME", REPLY_PARAM_TWICE },
-		{ MX, "FROM: <a@b.test>", REPLY_BAD_SENDER }, { SUB, "FROM: <a@b.test>", REPLY_OK },
-		{ MX, "FROM:a@b.test", REPLY_BAD_SENDER }, { SUB, "FROM:a@b.test", REPLY_OK },
+		{ MX, "FROM: <a@b.test>", REPLY_BAD_SENDER },
+		{ SUB, "FROM: <a@b.test>", REPLY_OK },
+		{ MX, "FROM:a@b.test", REPLY_BAD_SENDER },
+		{ SUB, "FROM:a@b.test", REPLY_OK },
 		{ SUB, "FROM: a@b.test SIZE=5", REPLY_OK },
-		{ MX, "FROM:<a@b@c>", REPLY_BAD_SENDER }, { MX, "FROM:<a@b.test", REPLY_BAD_SENDER },
-		{ MX, "FROM", REPLY_BAD_ARGUMENT }, { MX, "", REPLY_BAD_ARGUMENT }, { MX, "TO:<a@b.test>", REPLY_BAD_ARGUMENT },
-		{ MX, "FROM:<@r.test:a@b.test>", REPLY_OK }, { MX, "FROM:<\"\"@b.test>", REPLY_BAD_SENDER },
+		{ MX, "FROM:<a@b@c>", REPLY_BAD_SENDER },
+		{ MX, "FROM:<a@b.test", REPLY_BAD_SENDER },
+		{ MX, "FROM", REPLY_BAD_ARGUMENT },
+		{ MX, "", REPLY_BAD_ARGUMENT },
+		{ MX, "TO:<a@b.test>", REPLY_BAD_ARGUMENT },
+		{ MX, "FROM:<@r.test:a@b.test>", REPLY_OK },
+		{ MX, "FROM:<\"\"@b.test>", REPLY_BAD_SENDER },
 	};
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -46,7 +63,8 @@ static void paths_and_parameters_are_read_or_refused(void **state)
 		arena_init(&arena, 32768);
 		r = smtp_parse_path(&arena, sv_from(exact, n), SMTP_MAIL_FROM, cases[i].on, &path);
 		if (r != cases[i].reply)
-			fail_msg("%s: %s, not %s", cases[i].args, reply_get(r)->text, reply_get(cases[i].reply)->text);
+			fail_msg("%s: %s, not %s", cases[i].args, reply_get(r)->text,
+				 reply_get(cases[i].reply)->text);
 		arena_done(&arena);
 		free(exact);
 	}
@@ -58,9 +76,12 @@ static void a_size_no_number_can_hold_is_too_big_not_small(void **state)
 	struct smtp_path path;
 	(void)state;
 	arena_init(&arena, 32768);
-	assert_int_equal(smtp_parse_path(&arena, SV("FROM:<> SIZE=99999999999999999999"), SMTP_MAIL_FROM, MX, &path), REPLY_OK);
+	assert_int_equal(smtp_parse_path(&arena, SV("FROM:<> SIZE=99999999999999999999"),
+					 SMTP_MAIL_FROM, MX, &path),
+			 REPLY_OK);
 	assert_true(path.has_size && path.size == UINT64_MAX && path.address.is_null);
-	assert_int_equal(smtp_parse_path(&arena, SV("TO:<>"), SMTP_RCPT_TO, MX, &path), REPLY_BAD_RCPT);
+	assert_int_equal(smtp_parse_path(&arena, SV("TO:<>"), SMTP_RCPT_TO, MX, &path),
+			 REPLY_BAD_RCPT);
 	arena_done(&arena);
 }
 
@@ -76,7 +97,8 @@ static void too_many_parameters_are_a_syntax_error(void **state)
 	for (int i = 0; i < 30; i++)
 		buf_appendf(&line, " P%d=x", i);
 	/* the first unknown one is refused; none is read beyond the limit */
-	assert_int_equal(smtp_parse_path(&arena, buf_sv(&line), SMTP_MAIL_FROM, MX, &path), REPLY_UNKNOWN_PARAM);
+	assert_int_equal(smtp_parse_path(&arena, buf_sv(&line), SMTP_MAIL_FROM, MX, &path),
+			 REPLY_UNKNOWN_PARAM);
 	assert_true(path.param_count <= SMTP_PARAMS_MAX);
 	buf_done(&line);
 	arena_done(&arena);
@@ -84,10 +106,18 @@ static void too_many_parameters_are_a_syntax_error(void **state)
 
 static void chunk_sizes_are_numbers_and_last_is_a_word(void **state)
 {
-	static const struct { const char *args; bool ok; uint64_t size; bool last; } cases[] = {
-		{ "0", true, 0, false }, { "86 LAST", true, 86, true }, { "1 last", true, 1, true }, { "1  LAST ", true, 1, true },
-		{ "", false, 0, false }, { "x", false, 0, false }, { "-1", false, 0, false }, { "1 FIRST", false, 0, false },
-		{ "99999999999999999999", false, 0, false }, { "1 LAST LAST", false, 0, false },
+	static const struct { const char *args; bool ok; uint64_t size; bool last;
+	} cases[] = {
+		{ "0", true, 0, false },
+		{ "86 LAST", true, 86, true },
+		{ "1 last", true, 1, true },
+		{ "1  LAST ", true, 1, true },
+		{ "", false, 0, false },
+		{ "x", false, 0, false },
+		{ "-1", false, 0, false },
+		{ "1 FIRST", false, 0, false },
+		{ "99999999999999999999", false, 0, false },
+		{ "1 LAST LAST", false, 0, false },
 	};
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -158,7 +188,8 @@ int main(void)
 		cmocka_unit_test(too_many_parameters_are_a_syntax_error),
 		cmocka_unit_test(chunk_sizes_are_numbers_and_last_is_a_word),
 		cmocka_unit_test(every_reply_has_the_form_the_standard_wants),
-		cmocka_unit_test(replies_of_several_lines_carry_their_code_on_each_and_nothing_unprintable),
+		cmocka_unit_test(
+			replies_of_several_lines_carry_their_code_on_each_and_nothing_unprintable),
 		cmocka_unit_test(internal_faults_are_temporary),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* Checks read facts and say yes, later or no; each one alone, and the order in which they are asked. */
+/* Checks read facts and say yes, later or no; each one alone, and the order in which they are
+ * asked. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -35,11 +36,13 @@ static int teardown(void **state)
 
 static struct policy_facts facts_on(enum conf_listener_kind listener)
 {
-	return (struct policy_facts){ .conf = conf, .listener = listener, .route = &route, .message = &message };
+	return (struct policy_facts){
+		.conf = conf, .listener = listener, .route = &route, .message = &message
+	};
 }
 
-static void assert_refused(enum policy_stage stage, const struct policy_facts *facts, enum reply_id reply,
-			   const char *check)
+static void assert_refused(enum policy_stage stage, const struct policy_facts *facts,
+			   enum reply_id reply, const char *check)
 {
 	struct policy_verdict v = policy_run(stage, facts);
 

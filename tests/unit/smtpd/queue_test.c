@@ -243,12 +243,18 @@ static void ids_are_in_the_order_of_time_and_never_a_path(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_released_message_is_listed_read_and_removed, setup, teardown),
-		cmocka_unit_test_setup_teardown(an_aborted_message_leaves_nothing_at_any_step, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_message_is_left_alone_until_it_is_released, setup, teardown),
-		cmocka_unit_test_setup_teardown(rows_are_made_again_from_the_files, setup, teardown),
-		cmocka_unit_test_setup_teardown(what_cannot_be_read_is_set_apart_and_the_rest_is_listed, setup, teardown),
-		cmocka_unit_test_setup_teardown(ids_are_in_the_order_of_time_and_never_a_path, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_released_message_is_listed_read_and_removed,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(an_aborted_message_leaves_nothing_at_any_step,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(a_message_is_left_alone_until_it_is_released, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(rows_are_made_again_from_the_files, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(
+			what_cannot_be_read_is_set_apart_and_the_rest_is_listed, setup, teardown),
+		cmocka_unit_test_setup_teardown(ids_are_in_the_order_of_time_and_never_a_path,
+						setup, teardown),
 	};
 	log_set_level(LOG_LEVEL_ERROR);
 	return cmocka_run_group_tests(tests, NULL, NULL);

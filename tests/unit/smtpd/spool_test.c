@@ -56,14 +56,16 @@ static void write_message(const char *name, size_t size)
 	assert_int_equal(spool_create(dir, name, &s).kind, FAULT_NONE);
 	assert_int_equal(spool_put_envelope(s, &e).kind, FAULT_NONE);
 	assert_int_equal(spool_put_body(s, sv_from(body, size / 3)).kind, FAULT_NONE);
-	assert_int_equal(spool_put_body(s, sv_from(body + size / 3, size - size / 3)).kind, FAULT_NONE);
+	assert_int_equal(spool_put_body(s, sv_from(body + size / 3, size - size / 3)).kind,
+			 FAULT_NONE);
 	assert_int_equal(spool_finish(s).kind, FAULT_NONE);
 	spool_close(&s);
 	envelope_done(&e);
 	free(body);
 }
 
-/* read_message - the first fault of opening and reading everything; the octets are compared on the way. */
+/* read_message - the first fault of opening and reading everything; the octets are compared on the
+ * way. */
 static struct fault read_message(const char *name, size_t size)
 {
 	struct spool *s = NULL;
@@ -115,7 +117,13 @@ static void spill(const char *name, const char *p, size_t n)
 
 static void messages_of_every_size_come_back_as_they_were(void **state)
 {
-	static const size_t sizes[] = { 0, 1, 2, SPOOL_BODY_MAX - 1, SPOOL_BODY_MAX, SPOOL_BODY_MAX + 1, 3 * SPOOL_BODY_MAX + 5 };
+	static const size_t sizes[] = { 0,
+					1,
+					2,
+					SPOOL_BODY_MAX - 1,
+					SPOOL_BODY_MAX,
+					SPOOL_BODY_MAX + 1,
+					3 * SPOOL_BODY_MAX + 5 };
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
 		write_message("m", sizes[i]);
@@ -173,7 +181,8 @@ static void a_torn_outcome_never_happened_and_the_next_one_is_kept(void **state)
 		spill("c", p, cut);
 		assert_int_equal(spool_open(dir, "c", SPOOL_LOCKED, &s).kind, FAULT_NONE);
 		assert_int_equal(spool_outcome(s, 1), 0);
-		assert_int_equal(spool_put_outcome(s, 0, SPOOL_DELIVERED, 78, SV("")).kind, FAULT_NONE);
+		assert_int_equal(spool_put_outcome(s, 0, SPOOL_DELIVERED, 78, SV("")).kind,
+				 FAULT_NONE);
 		spool_close(&s);
 		assert_int_equal(spool_open(dir, "c", SPOOL_UNLOCKED, &s).kind, FAULT_NONE);
 		assert_int_equal(spool_outcome(s, 0), SPOOL_DELIVERED);
@@ -203,11 +212,16 @@ static void a_file_that_somebody_works_on_is_left_alone(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(messages_of_every_size_come_back_as_they_were, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_file_cut_at_any_octet_is_not_a_message, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_damaged_octet_is_found_wherever_it_is, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_torn_outcome_never_happened_and_the_next_one_is_kept, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_file_that_somebody_works_on_is_left_alone, setup, teardown),
+		cmocka_unit_test_setup_teardown(messages_of_every_size_come_back_as_they_were,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(a_file_cut_at_any_octet_is_not_a_message, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_damaged_octet_is_found_wherever_it_is, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(
+			a_torn_outcome_never_happened_and_the_next_one_is_kept, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_file_that_somebody_works_on_is_left_alone, setup,
+						teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

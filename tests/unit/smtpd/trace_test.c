@@ -29,8 +29,10 @@ static void received_names_who_how_and_when(void **state)
 
 	buf_init(&out, TRACE_MAX);
 	assert_true(trace_received(&out, &t));
-	assert_string_equal(buf_z(&out), "Received: from client.test ([192.0.2.7])\r\n\t(using TLSv1.3 X)\r\n"
-			    "\tby mail.example.test (Postroom) with ESMTPS id id1\r\n\tfor <bob@example.test>;\r\n"
+	assert_string_equal(buf_z(&out),
+			    "Received: from client.test ([192.0.2.7])\r\n\t(using TLSv1.3 X)\r\n"
+			    "\tby mail.example.test (Postroom) with ESMTPS id id1\r\n\tfor "
+			    "<bob@example.test>;\r\n"
 			    "\tThu, 01 Jan 1970 00:00:00 +0000\r\n");
 	buf_clear(&out);
 	t.tls = t.for_rcpt = t.helo = SV_NONE;
@@ -85,8 +87,10 @@ static void the_with_word_follows_rfc_3848(void **state)
 	assert_string_equal(trace_protocol(LISTENER_MX, false, false, false, false), "SMTP");
 	assert_string_equal(trace_protocol(LISTENER_MX, true, false, false, false), "ESMTP");
 	assert_string_equal(trace_protocol(LISTENER_MX, true, true, false, false), "ESMTPS");
-	assert_string_equal(trace_protocol(LISTENER_SUBMISSION, true, false, true, false), "ESMTPA");
-	assert_string_equal(trace_protocol(LISTENER_SUBMISSIONS, true, true, true, false), "ESMTPSA");
+	assert_string_equal(trace_protocol(LISTENER_SUBMISSION, true, false, true, false),
+			    "ESMTPA");
+	assert_string_equal(trace_protocol(LISTENER_SUBMISSIONS, true, true, true, false),
+			    "ESMTPSA");
 	assert_string_equal(trace_protocol(LISTENER_LMTP, true, false, false, false), "LMTP");
 	assert_string_equal(trace_protocol(LISTENER_MX, true, true, false, true), "UTF8SMTPS");
 }
