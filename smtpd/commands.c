@@ -408,7 +408,7 @@ static void on_answer(void *user, const struct transaction_answer *answer)
 	enum step step = answer_mail(s, answer);
 
 	if (step == STEP_CLOSE)
-		session_close(s, "refused");
+		session_close_after_reply(s);
 	else if (step == STEP_DONE)
 		session_go(s);
 }

@@ -45,7 +45,6 @@ struct reply {
 	  "Too many commands without mail", "useless-commands") \
 	X(REPLY_TOO_MANY_UNKNOWN, 421, "4.7.0", \
 	  "Too many unknown recipients", "unknown-recipients") \
-	X(REPLY_TOO_MANY_FAILURES,421, "4.7.0", "Too many failed logins", "login-failures") \
 	X(REPLY_NOT_SMTP,         421, "4.7.0", "This is a mail server", "not-smtp") \
 	X(REPLY_TALKS_TOO_EARLY,  554, "5.5.0", \
 	  "Wait for the answer before you go on", "talks-too-early") \

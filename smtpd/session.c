@@ -31,6 +31,8 @@ void session_say(struct session *s, enum reply_id reply)
 	const struct reply *r = reply_get(reply);
 
 	if (r->reason)
+		s->refused_for = r->reason;
+	if (r->reason)
 		log_info(&s->log, "smtp.refused", KV_Z("command", s->verb ? s->verb : "-"),
 			 KV_U64("code", r->code), KV_Z("reason", r->reason));
 	session_write(s, r->code, r->enhanced, sv_z(r->text));
@@ -119,6 +121,13 @@ void session_forget_mail(struct session *s)
 		s->state = ST_READY;
 }
 
+void session_close_after_reply(struct session *s)
+{
+	bool is_quit = s->verb && !strcmp(s->verb, "QUIT");
+
+	session_close(s, is_quit ? "quit" : s->refused_for ? s->refused_for : "refused");
+}
+
 /* ---- answers that are held back ---- */
 
 static void on_delay_end(struct timer *t)
@@ -201,6 +210,10 @@ static void on_watch(struct timer *t)
 		session_close(s, "too-slow");
 		return;
 	}
+	if (s->mode == MODE_WAIT) {     /* not while a message is being delivered */
+		timer_start_ms(&s->watch, WATCH_MS);
+		return;
+	}
 	session_say(s, REPLY_SESSION_TOO_LONG);
 	session_close(s, "session-age");
 }
@@ -264,9 +277,14 @@ static enum step take_data(struct session *s)
 	return STEP_WAIT;
 }
 
-/* end_of_chunk - `left` has become 0. */
+/* end_of_chunk - `left` has become 0. Between chunks no clock of ours runs, so the average is looked
+ * at here, too. */
 static enum step end_of_chunk(struct session *s)
 {
+	if (is_too_slow(s)) {
+		session_say(s, REPLY_TOO_SLOW);
+		return STEP_CLOSE;
+	}
 	if (s->mode == MODE_SKIP) {
 		enter(s, MODE_LINES);
 		session_say(s, s->skip_reply);
@@ -327,7 +345,7 @@ static void on_input(struct stream *stream, void *user)
 			step = take_chunk(s);
 	}
 	if (step == STEP_CLOSE)
-		session_close(s, s->verb && !strcmp(s->verb, "QUIT") ? "quit" : "refused");
+		session_close_after_reply(s);
 	else if (s->stream && line_reader_is_idle(&s->lines))
 		line_reader_rest(&s->lines);
 }

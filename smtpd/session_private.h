@@ -49,6 +49,7 @@ struct session {
 	struct transaction *mail;
 	struct deferred burial;         /* frees s at the end of the turn in which it was closed */
 	const char *verb;               /* of the command that runs: a name of the table */
+	const char *refused_for;        /* the reason of the last refusal */
 	bool is_extended;
 	char helo[HELO_MAX + 1];
 	/* BDAT */
@@ -89,6 +90,8 @@ void session_wait(struct session *s);
 /** session_close - end the connection; what was written still goes out. s stays until the end of
  * the turn. */
 void session_close(struct session *s, const char *reason);
+/** session_close_after_reply - end it for the reason that the peer was told last. */
+void session_close_after_reply(struct session *s);
 /** session_forget_mail - the transaction is over, however it ended. */
 void session_forget_mail(struct session *s);
 /** session_begin_octets - DATA or a chunk begins: other clocks, a larger window. */

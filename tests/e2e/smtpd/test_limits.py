@@ -272,6 +272,51 @@ def test_stopping_lets_a_message_finish_and_says_goodbye_to_the_rest(make_server
     assert len(server.files("alice")) == 1
 
 
+def test_a_reload_holds_for_the_next_session_and_leaves_open_ones_alone(make_server):
+    server = make_server("message-size 100K")
+    with talk(server) as line:
+        envelope(line, server, "alice")
+        conf = server.root / "postroom.conf"
+        conf.write_text(conf.read_text().replace("message-size 100K", "message-size 200K"))
+        server.process.send_signal(signal.SIGHUP)
+
+        def size():
+            with talk(server, hello=False) as other:
+                other.send("EHLO x\r\n")
+                return "SIZE 204800" in other.reply()[1]
+        postroom.wait_for("the new size is offered", size)
+        assert data(line, b"x" * 70 + b"\r\n" + (b"y" * 98 + b"\r\n") * 1100) == 552
+        envelope(line, server, "alice")
+        assert data(line) == 250
+    conf.write_text("nonsense here\n")
+    server.process.send_signal(signal.SIGHUP)
+    postroom.wait_for("the mistake is told", lambda: "nonsense" in server.log())
+    assert send(server, "alice") == 250
+
+
+def test_a_tls_connection_that_is_torn_inside_a_message_delivers_nothing(server, user):
+    for end in (b".\r\n", b""):
+        with server.raw("mx") as line:
+            line.reply()
+            line.smtp("EHLO x")
+            line.smtp("STARTTLS")
+            raw = socket.socket(fileno=os.dup(line.sock.fileno()))
+            line.start_tls(server.tls_context())
+            line.smtp("EHLO x")
+            envelope(line, server, user)
+            assert line.smtp("DATA") == 354
+            line.send(MESSAGE)
+            raw.sendall(end + b"QUIT\r\n")        # in clear, behind the tunnel's back
+            raw.shutdown(socket.SHUT_WR)
+            line.sock.settimeout(postroom.DEADLINE_S)
+            try:
+                line.at_end()
+            except OSError:
+                pass
+            raw.close()
+    assert server.files(user) == []
+
+
 def test_submission_sessions_may_be_slow_thinkers(server, user):
     with submit(server, user) as line:
         for _ in range(5):

@@ -101,6 +101,21 @@ def test_a_message_for_here_and_elsewhere_goes_both_ways(server, user, other):
     assert octets.split(b"\r\n", 1)[1] in queued       # the same octets below Return-Path
 
 
+def test_when_one_way_fails_neither_is_gone(server, user, other):
+    server.postroom("quota", "set", server.address(other), "20K")
+    big = f"From: {server.address(user)}\r\nSubject: big\r\n\r\n".encode() + b"x" * 30000 + b"\r\n"
+    before = sorted((server.root / "queue" / "msg").iterdir())
+    with submit(server, user) as line:
+        envelope(line, server, [user, other, "friend@elsewhere.example"], sender=server.address(user))
+        line.smtp("DATA")
+        line.send(big + b".\r\n")
+        assert line.reply() == (452, ["4.2.2 A recipient's mailbox is full"])
+        assert line.smtp("NOOP") == 250
+    assert server.files(user) == server.files(other) == []
+    assert sorted((server.root / "queue" / "msg").iterdir()) == before
+    assert not list((server.root / "queue" / "tmp").iterdir())
+
+
 def test_an_alias_may_lead_elsewhere_and_says_so_in_the_copy_that_leaves(server, user):
     alias = f"away-{user}@example.test"
     server.postroom("alias", "add", alias, server.address(user), "someone@elsewhere.example")

@@ -59,6 +59,16 @@ def test_on_submission_bare_newlines_are_made_right_and_stay_one_message(server,
     assert b"\r\nMAIL FROM:<evil@elsewhere.example>\r\n" in octets
 
 
+def test_submission_can_be_told_to_refuse_bare_newlines(make_server):
+    server = make_server("submission-bare-newline refuse")
+    with submit(server, "alice") as line:
+        envelope(line, server, "bob", sender="alice@example.test")
+        assert line.smtp("DATA") == 354
+        line.send(b"From: alice@example.test\r\n\r\na\nb\r\n.\r\n")
+        assert line.reply() == (554, ["5.6.0 Bare CR or LF in the message"])
+    assert server.files("bob") == []
+
+
 def test_dots_at_the_beginning_of_lines_come_back(server, user):
     message = b".\r\n..\r\n...\r\n.a\r\na.\r\n.\r\n"
     assert send(server, user, message) == 250
