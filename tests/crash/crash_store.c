@@ -5,8 +5,11 @@
  * PART: kill, errors, power, full, calibrate; all of them without. Prints the invariants that the store is to keep, one line
  * each with its counts, and exits with 1 when one is violated or a deliberately wrong worker was not caught.
  * doc/durability.md says how to read it. */
+#include <limits.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <time.h>
@@ -22,6 +25,19 @@ void skip(const char *part, const char *why)
 {
 	printf("SKIPPED %s: %s\n", part, why);
 	fflush(stdout);
+}
+
+bool own_mounts(const char *dir)
+{
+	char path[PATH_MAX];
+
+	if (geteuid() || unshare(CLONE_NEWNS) || !realpath(dir, path))
+		return false;
+	if (!mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return true;
+	while (path[0] && mount(NULL, path, NULL, MS_REC | MS_PRIVATE, NULL))
+		*strrchr(path, '/') = '\0';
+	return true;
 }
 
 static const struct {

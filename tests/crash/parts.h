@@ -19,6 +19,13 @@ void calibrate_kill(const struct crash_options *o, unsigned *missed);
 void calibrate_errors(const struct crash_options *o, unsigned *missed);
 void calibrate_power(const struct crash_options *o, unsigned *missed);
 
+/**
+ * own_mounts - a mount namespace of our own; false when it is not allowed.
+ * In a chroot whose root is no mount, the nearest mount above dir is made private. Without one too, others see our mounts
+ * until we undo them, which we do.
+ */
+bool own_mounts(const char *dir);
+
 /** skip - why a part is not run. */
 void skip(const char *part, const char *why);
 

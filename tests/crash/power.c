@@ -381,7 +381,7 @@ static unsigned cut_all(struct disk *d, const struct crash_options *o, struct re
 	return done;
 }
 
-static const char *why_not(void)
+static const char *why_not(const struct crash_options *o)
 {
 	if (geteuid())
 		return "needs root";
@@ -389,7 +389,7 @@ static const char *why_not(void)
 		return "ptrace is not allowed here, or not known for this machine";
 	if (access("/dev/loop-control", W_OK))
 		return "no loop devices here";
-	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+	if (!own_mounts(o->dir))
 		return "no mount namespace of our own";
 	return NULL;
 }
@@ -398,7 +398,7 @@ static const char *const file_systems[] = { "ext4", "xfs" };
 
 void part_power(const struct crash_options *o, struct report *total)
 {
-	const char *why = why_not();
+	const char *why = why_not(o);
 
 	for (size_t i = 0; i < ARRAY_LEN(file_systems); i++) {
 		struct disk d = { 0 };
@@ -486,7 +486,7 @@ static bool is_caught(struct disk *d, enum wrong wrong, uint64_t *rng)
 
 void calibrate_power(const struct crash_options *o, unsigned *missed)
 {
-	const char *why = why_not();
+	const char *why = why_not(o);
 	unsigned runs = o->is_short ? 2 : 20;
 	unsigned caught[WRONGS][ARRAY_LEN(file_systems)], done[ARRAY_LEN(file_systems)] = { 0 };
 
