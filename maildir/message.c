@@ -118,9 +118,51 @@ struct fault message_read_raw(struct message_reader *r, uint64_t offset, char *p
 	return FAULT_OK;
 }
 
+/* What a converted read wants: wire octets [offset, offset + n) at p, *got of them so far. */
+struct wanted {
+	uint64_t offset;
+	char *p;
+	size_t n, got;
+};
+
+/* The next octets in wire form; those before the offset are passed over. Returns how many were used up. */
+static size_t give(struct message_reader *r, struct wanted *w, const char *octets, size_t len)
+{
+	uint64_t before = w->offset > r->wire_at ? w->offset - r->wire_at : 0;
+	size_t skip = before < len ? (size_t)before : len;
+	size_t take = len - skip < w->n - w->got ? len - skip : w->n - w->got;
+
+	memcpy(w->p + w->got, octets + skip, take);
+	w->got += take;
+	r->wire_at += skip + take;
+	return skip + take;
+}
+
+/* The next line of in, or what there is of it, with the CR that its end may lack. Returns how much of in was used. */
+static size_t give_line(struct message_reader *r, struct wanted *w, const char *in, size_t have)
+{
+	const char *lf = memchr(in, '\n', have);
+	size_t run = lf ? (size_t)(lf - in) : have;
+	bool is_bare = lf && (run ? in[run - 1] : r->before) != '\r';
+
+	if (lf && !is_bare)
+		run++;
+	size_t used = run ? give(r, w, in, run) : 0;
+
+	if (used)
+		r->before = in[used - 1];
+	if (used == run && is_bare && give(r, w, "\r", 1)) {
+		r->owes_lf = true;
+		r->before = '\n';
+		used++;
+	}
+	return used;
+}
+
 /* Convert on the way, from where the last read ended or from the start. */
 static struct fault read_converted(struct message_reader *r, uint64_t offset, char *p, size_t n, size_t *got)
 {
+	struct wanted w = { .offset = offset, .p = p, .n = n };
 	char in[16384];
 	struct fault f = FAULT_OK;
 
@@ -129,34 +171,24 @@ static struct fault read_converted(struct message_reader *r, uint64_t offset, ch
 		r->before = 0;
 		r->owes_lf = false;
 	}
-	*got = 0;
-	while (!f.kind && *got < n) {
+	while (!f.kind && w.got < n) {
 		size_t have = 0, i = 0;
 
 		if (!r->owes_lf)
 			f = message_read_raw(r, r->file_at, in, sizeof(in), &have);
 		if (f.kind || (!have && !r->owes_lf))
 			break;
-		while (*got < n && (r->owes_lf || i < have)) {
-			char c;
+		while (w.got < n && (r->owes_lf || i < have)) {
 			if (r->owes_lf) {
-				c = '\n';
-				r->owes_lf = false;
-			} else if (in[i] == '\n' && r->before != '\r') {
-				c = '\r';
-				r->owes_lf = true;
-				r->before = '\n';
-				i++;
-				r->file_at++;
-			} else {
-				c = r->before = in[i++];
-				r->file_at++;
+				r->owes_lf = !give(r, &w, "\n", 1);
+				continue;
 			}
-			if (r->wire_at >= offset)
-				p[(*got)++] = c;
-			r->wire_at++;
+			size_t used = give_line(r, &w, in + i, have - i);
+			i += used;
+			r->file_at += used;
 		}
 	}
+	*got = w.got;
 	return f;
 }
 
