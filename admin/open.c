@@ -62,13 +62,7 @@ int open_store(struct cli *cli, struct store **out)
 
 	if (code != EXIT_DONE)
 		return code;
-	struct store_conf settings = {
-		.mail_dir = instance_path(cli->instance, INSTANCE_MAIL),
-		.host = conf->host.hostname,
-		.open_accounts_max = (uint32_t)conf->store.open_accounts,
-		.create_special_use = true,
-	};
-	struct fault f = store_open(&settings, out);
+	struct fault f = store_open_instance(cli->instance, conf, out);
 
 	conf_unref(&conf);
 	return f.kind ? cli_fault("mail store", f) : EXIT_DONE;

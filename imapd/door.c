@@ -217,7 +217,7 @@ static void refuse(struct door *d)
 
 static void delay_over(struct timer *t)
 {
-	refuse((struct door *)((char *)t - offsetof(struct door, delay)));
+	refuse(CONTAINER_OF(t, struct door, delay));
 }
 
 static void failed(struct door *d, const struct auth_result *result)
@@ -630,7 +630,7 @@ static void on_end(struct stream *s, enum stream_end why, void *user)
 
 static void deadline_over(struct timer *t)
 {
-	bye((struct door *)((char *)t - offsetof(struct door, deadline)), "Login took too long",
+	bye(CONTAINER_OF(t, struct door, deadline), "Login took too long",
 	    "login-timeout");
 }
 

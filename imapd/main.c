@@ -3,10 +3,10 @@
 #include <uv.h>
 
 #include "common/auth.h"
+#include "common/chore.h"
 #include "common/directory.h"
 #include "common/master.h"
 #include "common/memory.h"
-#include "common/work.h"
 #include "imapd/door.h"
 #include "imapd/session.h"
 
@@ -14,14 +14,6 @@
 
 #define TIDY_MS 60000
 #define FLUSH_MS 1000
-
-/* A job of the store's housekeeping: at most one of each kind at a time. */
-struct chore {
-	struct work work;
-	struct imapd *daemon;
-	struct timer timer;
-	bool is_running;
-};
 
 struct imapd {
 	struct worker *worker;
@@ -91,59 +83,26 @@ static void last_session_ended(void *user)
 
 /* ---- housekeeping ---- */
 
-static void tidy_run(struct work *w)
+static void tidy(void *arg)
 {
-	struct chore *chore = (struct chore *)w;
+	struct imapd *d = arg;
 
-	store_tidy(chore->daemon->store);
-	directory_tidy(chore->daemon->directory);
+	store_tidy(d->store);
+	directory_tidy(d->directory);
 }
 
-static void flush_run(struct work *w)
+static void flush(void *arg)
 {
-	store_flush_flags(((struct chore *)w)->daemon->store);
+	struct imapd *d = arg;
+
+	store_flush_flags(d->store);
 }
 
-static void chore_done(struct work *w, bool is_cancelled)
+static bool needs_flush(void *arg)
 {
-	struct chore *chore = (struct chore *)w;
+	struct imapd *d = arg;
 
-	(void)is_cancelled;
-	chore->is_running = false;
-}
-
-static void chore_start(struct chore *chore, void (*run)(struct work *w))
-{
-	if (chore->is_running)
-		return;
-	chore->work = (struct work){ .run = run, .done = chore_done };
-	/* A pool that is full does it the next time. */
-	chore->is_running = !work_submit(chore->daemon->worker->loop, WORK_MAIL, &chore->work).kind;
-}
-
-static void tidy_due(struct timer *t)
-{
-	struct chore *chore = (struct chore *)((char *)t - offsetof(struct chore, timer));
-
-	chore_start(chore, tidy_run);
-	timer_start_ms(t, TIDY_MS);
-}
-
-static void flush_due(struct timer *t)
-{
-	struct chore *chore = (struct chore *)((char *)t - offsetof(struct chore, timer));
-
-	if (store_needs_flush(chore->daemon->store))
-		chore_start(chore, flush_run);
-	timer_start_ms(t, FLUSH_MS);
-}
-
-static void chore_init(struct chore *chore, struct imapd *d, void (*due)(struct timer *t),
-		       uint64_t ms)
-{
-	chore->daemon = d;
-	timer_init(&chore->timer, d->worker->loop, due);
-	timer_start_ms(&chore->timer, ms);
+	return store_needs_flush(d->store);
 }
 
 /* ---- the daemon ---- */
@@ -188,13 +147,7 @@ static void take_conf(struct imapd *d)
 static struct fault start(struct worker *w)
 {
 	struct imapd *d = w->state;
-	struct store_conf conf = {
-		.mail_dir = instance_path(w->instance, INSTANCE_MAIL),
-		.host = w->conf->host.hostname,
-		.open_accounts_max = (uint32_t)w->conf->store.open_accounts,
-		.create_special_use = true,
-	};
-	struct fault f = store_open(&conf, &d->store);
+	struct fault f = store_open_instance(w->instance, w->conf, &d->store);
 
 	if (f.kind)
 		return f;
@@ -207,8 +160,10 @@ static struct fault start(struct worker *w)
 	d->sessions.directory = d->directory;
 	d->sessions.empty = last_session_ended;
 	take_conf(d);
-	chore_init(&d->tidy, d, tidy_due, TIDY_MS);
-	chore_init(&d->flush, d, flush_due, FLUSH_MS);
+	d->tidy = (struct chore){ .run = tidy, .arg = d, .every_ms = TIDY_MS };
+	d->flush = (struct chore){ .run = flush, .is_due = needs_flush, .arg = d, .every_ms = FLUSH_MS };
+	chore_start(&d->tidy, w->loop, TIDY_MS);
+	chore_start(&d->flush, w->loop, FLUSH_MS);
 	d->notices = xcalloc(1, sizeof(*d->notices));
 	d->notices->data = d;
 	if (uv_poll_init(loop_uv(w->loop), d->notices, store_watch_fd(d->store)) ||

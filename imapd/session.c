@@ -221,7 +221,7 @@ static void job_done(struct work *w, bool is_cancelled)
 
 static void retry(struct timer *t)
 {
-	submit((struct session *)((char *)t - offsetof(struct session, retry)));
+	submit(CONTAINER_OF(t, struct session, retry));
 }
 
 /* submit - have the next job run: a step of the command, or, when closing, leaving the room. */

@@ -11,6 +11,8 @@
 
 #include "common/identity.h"
 #include "common/log.h"
+#include "common/conf.h"
+#include "common/instance.h"
 #include "common/memory.h"
 #include "maildir/adopt_private.h"
 #include "maildir/files.h"
@@ -385,6 +387,18 @@ void store_flush_flags(struct store *s)
 bool store_needs_flush(struct store *s)
 {
 	return atomic_load(&s->has_unflushed);
+}
+
+struct fault store_open_instance(const struct instance *instance, const struct conf *conf, struct store **out)
+{
+	struct store_conf settings = {
+		.mail_dir = instance_path(instance, INSTANCE_MAIL),
+		.host = conf->host.hostname,
+		.open_accounts_max = (uint32_t)conf->store.open_accounts,
+		.create_special_use = true,
+	};
+
+	return store_open(&settings, out);
 }
 
 void store_close(struct store **store)

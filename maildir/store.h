@@ -14,6 +14,8 @@
 #include "common/fault.h"
 
 struct auth_identity;   /* common/identity.h: made by authentication alone */
+struct conf;
+struct instance;
 struct store;
 struct maildir_user;    /* full access of an identity: made from a struct auth_identity only */
 struct maildir_drop;    /* write-only access for incoming mail: can deliver, can read nothing */
@@ -32,6 +34,8 @@ struct quota {
 };
 
 MUST_CHECK struct fault store_open(const struct store_conf *conf, struct store **out);
+/** store_open_instance - the mail of an instance, as its configuration says. */
+MUST_CHECK struct fault store_open_instance(const struct instance *instance, const struct conf *conf, struct store **out);
 /** store_close - close every index; all handles must have been closed. NULL is fine. Does the sweep of
  *  dirty marks (one syncfs) so that a clean stop leaves clean indexes. */
 void store_close(struct store **store);

@@ -27,7 +27,7 @@ static enum step answer_failure(struct pop3_session *s, enum auth_reason reason)
 
 static void delay_over(struct timer *t)
 {
-	struct pop3_door *d = (struct pop3_door *)((char *)t - offsetof(struct pop3_door, delay));
+	struct pop3_door *d = CONTAINER_OF(t, struct pop3_door, delay);
 
 	session_next(d->session, answer_failure(d->session, d->reason));
 }

@@ -5,7 +5,6 @@
 #include "common/directory.h"
 #include "common/master.h"
 #include "common/memory.h"
-#include "common/work.h"
 #include "maildir/store.h"
 #include "pop3d/server.h"
 #include "pop3d/session.h"
@@ -21,40 +20,12 @@ static const struct listener_kind kinds[] = {
 
 /* ---- housekeeping ---- */
 
-struct tidy {
-	struct work work;
-	struct pop3_server *server;
-};
-
-static void tidy_run(struct work *work)
+static void tidy(void *arg)
 {
-	struct tidy *tidy = (struct tidy *)work;
+	struct pop3_server *server = arg;
 
-	store_tidy(tidy->server->store);
-	directory_tidy(tidy->server->directory);
-}
-
-static void tidy_done(struct work *work, bool is_cancelled)
-{
-	struct tidy *tidy = (struct tidy *)work;
-
-	if (!is_cancelled)
-		timer_start_ms(&tidy->server->tidy_timer, TIDY_MS);
-	free(tidy);
-}
-
-static void tidy_start(struct timer *t)
-{
-	struct pop3_server *server = (struct pop3_server *)((char *)t - offsetof(struct pop3_server, tidy_timer));
-	struct tidy *tidy = xcalloc(1, sizeof(*tidy));
-
-	tidy->server = server;
-	tidy->work.run = tidy_run;
-	tidy->work.done = tidy_done;
-	if (work_submit(server->loop, WORK_MAIL, &tidy->work).kind) {
-		free(tidy);
-		timer_start_ms(t, TIDY_MS);
-	}
+	store_tidy(server->store);
+	directory_tidy(server->directory);
 }
 
 /* ---- life of a worker ---- */
@@ -78,18 +49,12 @@ static struct fault pop3_open(struct worker *w)
 static struct fault pop3_start(struct worker *w)
 {
 	struct pop3_server *server = w->state;
-	struct store_conf conf = {
-		.mail_dir = instance_path(w->instance, INSTANCE_MAIL),
-		.host = w->conf->host.hostname,
-		.open_accounts_max = (uint32_t)w->conf->store.open_accounts,
-		.create_special_use = true,
-	};
-	struct fault f = store_open(&conf, &server->store);
+	struct fault f = store_open_instance(w->instance, w->conf, &server->store);
 
 	if (f.kind)
 		return f;
-	timer_init(&server->tidy_timer, w->loop, tidy_start);
-	timer_start_ms(&server->tidy_timer, TIDY_MS);
+	server->tidy = (struct chore){ .run = tidy, .arg = server, .every_ms = TIDY_MS };
+	chore_start(&server->tidy, w->loop, TIDY_MS);
 	return listener_accept(w->listeners, w->loop, w->tls, session_start, server);
 }
 
@@ -108,7 +73,7 @@ static void pop3_stop(struct worker *w)
 	struct pop3_server *server = w->state;
 
 	server->is_stopping = true;
-	timer_stop(&server->tidy_timer);
+	chore_stop(&server->tidy);
 	for (struct pop3_session *s = server->sessions, *next; s; s = next) {
 		next = s->next;
 		if (!session_is_busy(s)) {

@@ -2,9 +2,9 @@
 #ifndef POP3D_SERVER_H
 #define POP3D_SERVER_H
 
+#include "common/chore.h"
 #include "common/conf.h"
 #include "common/fault.h"
-#include "common/loop.h"
 
 struct auth;
 struct auth_identity;
@@ -23,7 +23,7 @@ struct pop3_server {
 	struct auth *auth;
 	struct store *store;
 	struct worker *worker;
-	struct timer tidy_timer;
+	struct chore tidy;
 	struct pop3_session *sessions;  /* with a connection */
 	uint32_t session_count;
 	uint32_t alive_count;           /* also those whose last job is not done yet */

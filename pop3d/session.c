@@ -409,7 +409,7 @@ enum step session_run_job(struct pop3_session *s, struct pop3_job *job)
 
 static void on_deadline(struct timer *t)
 {
-	struct pop3_session *s = (struct pop3_session *)((char *)t - offsetof(struct pop3_session, deadline));
+	struct pop3_session *s = CONTAINER_OF(t, struct pop3_session, deadline);
 
 	session_err(s, "[SYS/TEMP] login took too long");
 	session_end(s, "login timeout");

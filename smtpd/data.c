@@ -11,8 +11,7 @@
 
 static void on_refused(struct deferred *d)
 {
-	struct transaction *t =
-		(struct transaction *)((char *)d - offsetof(struct transaction, refused));
+	struct transaction *t = CONTAINER_OF(d, struct transaction, refused);
 
 	data_settle(t);
 	t->events->on_end(t->user, t->answers, t->answer_count);

@@ -34,7 +34,7 @@ static void open_door(struct door *d)
 
 static void on_pause_end(struct timer *t)
 {
-	struct door *d = (struct door *)((char *)t - offsetof(struct door, pause));
+	struct door *d = CONTAINER_OF(t, struct door, pause);
 
 	if (d->state == DOOR_SHUT)
 		open_door(d);
@@ -56,7 +56,7 @@ static void greet(struct door *d)
 
 static void on_deadline(struct timer *t)
 {
-	struct door *d = (struct door *)((char *)t - offsetof(struct door, deadline));
+	struct door *d = CONTAINER_OF(t, struct door, deadline);
 
 	if (d->identity)
 		return;
@@ -216,7 +216,7 @@ static void challenge(struct door *d, const struct auth_result *result)
 
 static void on_delay_end(struct timer *t)
 {
-	struct door *d = (struct door *)((char *)t - offsetof(struct door, pause));
+	struct door *d = CONTAINER_OF(t, struct door, pause);
 
 	stream_resume(d->stream);
 	end_exchange(d, d->held);

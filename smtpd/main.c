@@ -24,9 +24,9 @@ static const struct listener_kind kinds[] = {
 
 /* ---- housekeeping: once at start, then every minute ---- */
 
-static void tidy_run(struct work *work)
+static void tidy(void *arg)
 {
-	struct smtpd *server = (struct smtpd *)((char *)work - offsetof(struct smtpd, tidy_work));
+	struct smtpd *server = arg;
 
 	if (!server->is_queue_synced) {
 		struct fault f = queue_sync(server->queue);
@@ -37,24 +37,6 @@ static void tidy_run(struct work *work)
 	}
 	store_tidy(server->store);
 	directory_tidy(server->directory);
-}
-
-static void tidy_done(struct work *work, bool is_cancelled)
-{
-	struct smtpd *server = (struct smtpd *)((char *)work - offsetof(struct smtpd, tidy_work));
-
-	if (!is_cancelled && !server->is_stopping)
-		timer_start_ms(&server->tidy_timer, TIDY_MS);
-}
-
-static void tidy_start(struct timer *t)
-{
-	struct smtpd *server = (struct smtpd *)((char *)t - offsetof(struct smtpd, tidy_timer));
-
-	server->tidy_work.run = tidy_run;
-	server->tidy_work.done = tidy_done;
-	if (work_submit(server->loop, WORK_MAIL, &server->tidy_work).kind)
-		timer_start_ms(t, TIDY_MS);
 }
 
 /* ---- life of a worker ---- */
@@ -77,22 +59,16 @@ static struct fault smtpd_open(struct worker *w)
 static struct fault smtpd_start(struct worker *w)
 {
 	struct smtpd *server = w->state;
-	struct store_conf conf = {
-		.mail_dir = instance_path(w->instance, INSTANCE_MAIL),
-		.host = w->conf->host.hostname,
-		.open_accounts_max = (uint32_t)w->conf->store.open_accounts,
-		.create_special_use = true,
-	};
-	struct fault f = store_open(&conf, &server->store);
+	struct fault f = store_open_instance(w->instance, w->conf, &server->store);
 
 	if (!f.kind)
 		f = queue_open(instance_path(w->instance, INSTANCE_QUEUE), &server->queue);
 	if (f.kind)
 		return f;
-	space_start(&server->space, w->loop, conf.mail_dir,
+	space_start(&server->space, w->loop, instance_path(w->instance, INSTANCE_MAIL),
 		    instance_path(w->instance, INSTANCE_QUEUE));
-	timer_init(&server->tidy_timer, w->loop, tidy_start);
-	timer_start_ms(&server->tidy_timer, 0);
+	server->tidy = (struct chore){ .run = tidy, .arg = server, .every_ms = TIDY_MS };
+	chore_start(&server->tidy, w->loop, 0);
 	return listener_accept(w->listeners, w->loop, w->tls, session_start, server);
 }
 
@@ -101,7 +77,7 @@ static void smtpd_stop(struct worker *w)
 	struct smtpd *server = w->state;
 
 	server->is_stopping = true;
-	timer_stop(&server->tidy_timer);
+	chore_stop(&server->tidy);
 	space_stop(&server->space);
 	for (struct session *s = server->sessions; s; s = session_next_of(s))
 		session_stop(s);

@@ -132,7 +132,7 @@ void session_close_after_reply(struct session *s)
 
 static void on_delay_end(struct timer *t)
 {
-	struct session *s = (struct session *)((char *)t - offsetof(struct session, delay));
+	struct session *s = CONTAINER_OF(t, struct session, delay);
 	bool sent = stream_write(s->stream, buf_sv(&s->held));
 
 	buf_done(&s->held);
@@ -199,7 +199,7 @@ static bool is_too_slow(const struct session *s)
 
 static void on_watch(struct timer *t)
 {
-	struct session *s = (struct session *)((char *)t - offsetof(struct session, watch));
+	struct session *s = CONTAINER_OF(t, struct session, watch);
 
 	if (s->mode == MODE_DATA || s->mode == MODE_CHUNK || s->mode == MODE_SKIP) {
 		if (!is_too_slow(s)) {
@@ -450,7 +450,7 @@ void session_free(struct session **ps)
 
 static void bury(struct deferred *d)
 {
-	struct session *s = (struct session *)((char *)d - offsetof(struct session, burial));
+	struct session *s = CONTAINER_OF(d, struct session, burial);
 	struct smtpd *server = s->server;
 
 	session_free(&s);

@@ -3,6 +3,7 @@
 #ifndef SMTPD_SMTPD_H
 #define SMTPD_SMTPD_H
 
+#include "common/chore.h"
 #include "common/directory.h"
 #include "common/master.h"
 #include "maildir/store.h"
@@ -24,8 +25,7 @@ struct smtpd {
 	struct queue *queue;
 	struct auth *auth;
 	struct space space;
-	struct timer tidy_timer;
-	struct work tidy_work;
+	struct chore tidy;
 	struct session *sessions;       /* all that are open */
 	uint32_t session_count;
 	struct smtpd_counters counters;

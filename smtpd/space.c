@@ -74,7 +74,7 @@ static struct space_job *job_new(struct space *s)
 
 static void look_again(struct timer *t)
 {
-	struct space *s = (struct space *)((char *)t - offsetof(struct space, timer));
+	struct space *s = CONTAINER_OF(t, struct space, timer);
 	struct space_job *job = job_new(s);
 
 	if (work_submit(s->loop, WORK_MAIL, &job->work).kind) {
