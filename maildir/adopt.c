@@ -191,7 +191,7 @@ bool adopt_measure(struct account *a, const char *dir, struct found *found)
 	return ok;
 }
 
-static void keep_known_keywords(struct keyword_bits *bits, uint32_t count)
+void adopt_keep_known_keywords(struct keyword_bits *bits, uint32_t count)
 {
 	for (unsigned w = 0; w < 2; w++) {
 		uint32_t have = count > w * 64 ? count - w * 64 : 0;
@@ -220,7 +220,7 @@ static struct fault take_new_name(struct index_txn *t, struct index_box *box, st
 	uint32_t flags = (uint32_t)merge(row->h.flags, was.flags, is.flags);
 	for (unsigned w = 0; w < 2; w++)
 		bits.w[w] = merge(row->h.keywords.w[w], was.keywords.w[w], is.keywords.w[w]);
-	keep_known_keywords(&bits, keyword_count);
+	adopt_keep_known_keywords(&bits, keyword_count);
 	row->h.name_len = (uint16_t)strlen(name);
 	memcpy(row->name, name, row->h.name_len + 1u);
 	if (flags == row->h.flags && bits.w[0] == row->h.keywords.w[0] && bits.w[1] == row->h.keywords.w[1])
@@ -263,7 +263,7 @@ bool adopt_describe(struct account *a, const struct found *found, const struct i
 		n.has_internaldate = true;      /* the time of the file is the best that other programs tell */
 		n.internaldate = found->mtime;
 	}
-	keep_known_keywords(&n.keywords, keyword_count);
+	adopt_keep_known_keywords(&n.keywords, keyword_count);
 	n.has_size = n.has_wire_size = n.has_uid = true;
 	n.has_stored_size = false;
 	n.size = found->size;

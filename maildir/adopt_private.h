@@ -17,6 +17,8 @@ bool adopt_measure(struct account *a, const char *dir, struct found *found);
 /** adopt_describe - the row, and with it the name, which a found file gets. False: its name cannot be. */
 bool adopt_describe(struct account *a, const struct found *found, const struct index_box *box, uint32_t uid,
 		    uint32_t keyword_count, struct index_row *row);
+/** adopt_keep_known_keywords - without the letters that mean nothing in this mailbox. */
+void adopt_keep_known_keywords(struct keyword_bits *bits, uint32_t count);
 /** adopt_box_ids - every mailbox; free() the array. */
 MUST_CHECK struct fault adopt_box_ids(struct kv_txn *kv, uint64_t **ids, size_t *count);
 /** adopt_sync_folders - make the mailboxes of the index those on disk, inside a transaction. Folders without a good

@@ -95,24 +95,23 @@ static struct fault load_rows(struct load *l, const struct listing *list)
 		const char *name = list->names.p + list->entries[i].at;
 		uint32_t uid = list->entries[i].uid;
 		struct index_row row;
-		struct found found = { .name = (char *)(uintptr_t)name };
 		struct filename n;
 
 		for (; i + 1 < list->count && list->entries[i + 1].uid == uid; i++) {
 			name = settle_twins(l->account, box->dir, name, list->names.p + list->entries[i + 1].at);
 			box->needs_scan = 1;    /* the other one is new mail */
 		}
-		found.name = (char *)(uintptr_t)name;
 		if (!filename_parse(sv_z(name), &n))
 			continue;
-		found.size = n.size;
-		found.wire_size = n.wire_size;
-		if (!adopt_describe(l->account, &found, box, uid, l->keyword_count, &row))
-			continue;
-		/* The name as it is, not as we would have written it. */
-		row.h.name_len = (uint16_t)strlen(name);
+		adopt_keep_known_keywords(&n.keywords, l->keyword_count);
+		row.uid = uid;
+		row.h = (struct index_row_head){
+			.modseq = l->modseq, .size = n.wire_size, .stored = n.size, .savedate = n.saved,
+			.internaldate = n.has_internaldate ? n.internaldate : n.saved, .keywords = n.keywords,
+			.flags = n.flags, .name_len = (uint16_t)strlen(name),
+		};
+		filename_email_digest(n.id, row.h.email);
 		memcpy(row.name, name, row.h.name_len + 1u);
-		row.h.modseq = l->modseq;
 		f = index_row_put(l->kv, box->id, &row);
 		if (!f.kind && filename_is_dedup_id(n.id)) {
 			struct kv_key value;
