@@ -349,8 +349,11 @@ static struct fault put(struct staging *s, const char *from, const struct measur
 	box_path(to, s->box->dir, "cur", name);
 	if (im->options->adopt) {
 		f = files_rename_new(im->source, from, im->staging, to);
-		/* Mail is for its owner alone, whatever the other server's mode was. */
-		if (!f.kind && m->mode & 077 && m->owner == geteuid())
+		/* Mail is for its owner alone, whatever the other server's owner and mode were; our daemons have no right to
+		 * read other people's files. */
+		if (!f.kind && !geteuid() && m->owner && fchownat(im->staging, to, 0, getegid(), AT_SYMLINK_NOFOLLOW))
+			f = fault_errno("take over", to);
+		if (!f.kind && m->mode & 077 && (m->owner == geteuid() || !geteuid()))
 			(void)!fchmodat(im->staging, to, account_conf(im->account)->umask_file, 0);
 		return f;
 	}
