@@ -15,6 +15,7 @@ enum command_flag {
 	CMD_UTF8 = 1 << 3,    /* its argument may be UTF-8 (RFC 6531 §3.3) */
 	CMD_BARE = 1 << 4,    /* takes no argument */
 	CMD_AUTH = 1 << 5,    /* as long as an AUTH line */
+	CMD_HELLO = 1 << 6,   /* its argument is not judged on submission, whatever octets it has */
 };
 
 static enum step do_auth(struct session *s, struct sv args);
@@ -37,6 +38,7 @@ static enum step not_implemented(struct session *s, struct sv args);
 
 #define ON_SUBMISSION (LISTENER_SUBMISSION | LISTENER_SUBMISSIONS)
 #define NOT_SUBMISSION (LISTENER_MX | LISTENER_LMTP)
+#define HELLO (CMD_LAST | CMD_USELESS | CMD_HELLO)
 
 /* clang-format off */
 /* Sorted by name. */
@@ -47,13 +49,13 @@ const struct smtp_command smtp_commands[] = {
 	{ "BDAT",     ON_ALL,         ST_ANY,            0,                      do_bdat,         "3030 §2" },
 	{ "DATA",     ON_ALL,         ST_RCPT,           CMD_LAST | CMD_BARE,    do_data,         "5321 §4.1.1.4" },
 	{ "EHLO",     LISTENER_LMTP,  ST_ANY,            0,                      do_wrong_hello,  "2033 §4.1" },
-	{ "EHLO",     ON_SMTP,        ST_ANY,            CMD_LAST | CMD_USELESS, do_ehlo,         "5321 §4.1.1.1" },
+	{ "EHLO",     ON_SMTP,        ST_ANY,            HELLO,                  do_ehlo,         "5321 §4.1.1.1" },
 	{ "ETRN",     ON_ALL,         ST_ANY,            CMD_USELESS,            not_implemented, "6409 §7" },
 	{ "EXPN",     ON_ALL,         ST_ANY,            CMD_USELESS | CMD_UTF8, not_implemented, "5321 §7.3" },
 	{ "HELO",     LISTENER_LMTP,  ST_ANY,            0,                      do_wrong_hello,  "2033 §4.1" },
-	{ "HELO",     ON_SMTP,        ST_ANY,            CMD_LAST | CMD_USELESS, do_helo,         "5321 §4.1.1.1" },
+	{ "HELO",     ON_SMTP,        ST_ANY,            HELLO,                  do_helo,         "5321 §4.1.1.1" },
 	{ "HELP",     ON_ALL,         ST_ANY,            CMD_USELESS,            do_help,         "5321 §4.1.1.8" },
-	{ "LHLO",     LISTENER_LMTP,  ST_ANY,            CMD_LAST | CMD_USELESS, do_ehlo,         "2033 §4.1" },
+	{ "LHLO",     LISTENER_LMTP,  ST_ANY,            HELLO,                  do_ehlo,         "2033 §4.1" },
 	{ "LHLO",     ON_SMTP,        ST_ANY,            0,                      do_wrong_hello,  "2033 §4.1" },
 	{ "MAIL",     ON_ALL,         ST_READY,          CMD_LOGIN | CMD_UTF8,   do_mail,         "5321 §4.1.1.2" },
 	{ "NOOP",     ON_ALL,         ST_ANY,            CMD_USELESS,            do_noop,         "5321 §4.1.1.9" },
@@ -122,7 +124,8 @@ static enum reply_id check(const struct session *s, const struct smtp_command *c
 		return REPLY_LINE_TOO_LONG;
 	if ((c->flags & CMD_BARE) && args.len)
 		return REPLY_NO_ARGUMENT;
-	if (sv_has_8bit(args) && (!(c->flags & CMD_UTF8) || !sv_is_utf8(args)))
+	if (sv_has_8bit(args) && (!(c->flags & CMD_UTF8) || !sv_is_utf8(args)) &&
+	    (!(c->flags & CMD_HELLO) || !door_is_login(&s->door)))
 		return REPLY_BAD_LINE;
 	if ((c->flags & CMD_LOGIN) && door_is_login(&s->door) && !s->door.identity)
 		return door_is_tls(&s->door) || s->listener->tls != CONF_TLS_STARTTLS

@@ -162,13 +162,23 @@ def test_a_login_does_not_survive_starttls(server, user):
 
 
 @pytest.mark.parametrize("hello", ["EHLO [192.168.0.2]", "EHLO ehlo.thunderbird.net", "EHLO localhost", "EHLO", "HELO", "EHLO a b c",
-                                   "EHLO <x>", "EHLO -_-"])
+                                   "EHLO <x>", "EHLO -_-", "EHLO J\u00fcrgens-PC"])
 def test_what_a_mail_program_calls_itself_is_not_judged(server, user, hello):
     with talk(server, "submission", hello=False) as line:
         assert line.smtp(hello) == 250
         login(line, server, user)
         envelope(line, server, user, sender=server.address(user))
         assert data(line, mail_of(server, user)) == 250
+
+
+def test_not_even_its_character_set(server, user, other):
+    with talk(server, "submission", hello=False) as line:
+        line.send(b"EHLO J\xfcrgens PC\r\n")
+        assert line.reply()[0] == 250
+        login(line, server, user)
+        envelope(line, server, other, sender=server.address(user))
+        assert data(line, mail_of(server, user)) == 250
+    assert b"Received: from J?rgens?PC (" in only_file(server, other)
 
 
 def test_spaces_and_missing_brackets_of_old_programs_are_understood(server, user, other):
