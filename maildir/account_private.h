@@ -108,8 +108,9 @@ MUST_CHECK struct fault account_keywords(struct account *a, uint64_t box, const 
 /** account_new_uidvalidity - one that this account never used, durably reserved. */
 MUST_CHECK struct fault account_new_uidvalidity(struct account *a, uint32_t *out);
 
-/** account_log_flags - append to the flag log, inside the transaction that makes the change. */
-MUST_CHECK struct fault account_log_flags(struct account *a, struct sv lines);
+/** account_log_flags - append to the flag log, inside the transaction that makes the change. Lines of one that does not commit
+ *  are cut off again, at the latest by whoever finds the intent: a rebuild would believe them. */
+MUST_CHECK struct fault account_log_flags(struct index_txn *t, struct sv lines);
 /** account_sync_cur - flush the names in a mailbox's cur/. */
 MUST_CHECK struct fault account_sync_cur(struct account *a, const char *dir);
 

@@ -235,7 +235,7 @@ static struct fault take_new_name(struct index_txn *t, struct index_box *box, st
 	buf_init(&line, FLAGLOG_LINE_MAX);
 	if (!flaglog_write(&record, &line))
 		BUG("one UID does not fit a line");
-	f = account_log_flags(t->account, buf_sv(&line));
+	f = account_log_flags(t, buf_sv(&line));
 	buf_done(&line);
 	uidset_done(&record.uids);
 	return f;

@@ -34,7 +34,7 @@ struct log_groups {
 	struct buf lines;
 };
 
-static struct fault log_flush(struct log_groups *l, struct account *a)
+static struct fault log_flush(struct log_groups *l, struct index_txn *t)
 {
 	struct fault f = FAULT_OK;
 
@@ -45,12 +45,12 @@ static struct fault log_flush(struct log_groups *l, struct account *a)
 	}
 	l->count = 0;
 	if (!f.kind && l->lines.len)
-		f = account_log_flags(a, buf_sv(&l->lines));
+		f = account_log_flags(t, buf_sv(&l->lines));
 	buf_clear(&l->lines);
 	return f;
 }
 
-static struct fault log_note(struct log_groups *l, struct account *a, uint64_t box, const struct index_row *row)
+static struct fault log_note(struct log_groups *l, struct index_txn *t, uint64_t box, const struct index_row *row)
 {
 	struct fault f = FAULT_OK;
 
@@ -63,7 +63,7 @@ static struct fault log_note(struct log_groups *l, struct account *a, uint64_t b
 		}
 	}
 	if (l->count == GROUPS_MAX)
-		f = log_flush(l, a);
+		f = log_flush(l, t);
 	l->groups[l->count] = (struct flag_record){ .box = box, .flags = row->h.flags, .keywords = row->h.keywords };
 	uidset_add(&l->groups[l->count++].uids, row->uid, row->uid);
 	return f;
@@ -107,7 +107,7 @@ static struct fault change_row(struct index_txn *t, struct index_box *box, struc
 	if (flags != row->h.flags || bits.w[0] != row->h.keywords.w[0] || bits.w[1] != row->h.keywords.w[1]) {
 		f = index_row_flags(t, box, row, flags, &bits);
 		if (!f.kind)
-			f = log_note(log, t->account, box->id, row);
+			f = log_note(log, t, box->id, row);
 	}
 	index_row_public(row, &s->rows[s->row_count++]);
 	return f;
@@ -173,7 +173,7 @@ static struct fault change_chunk(struct index_txn *t, void *arg)
 	buf_init(&log->lines, (size_t)1 << 20);
 	for (size_t i = 0; !f.kind && i < count; i++)
 		f = change_row(t, &box, s, log, &rows[i]);
-	struct fault logged = log_flush(log, t->account);
+	struct fault logged = log_flush(log, t);
 	if (!f.kind)
 		f = logged;
 	buf_done(&log->lines);

@@ -156,6 +156,8 @@ void index_undo_note(struct index_txn *t, const char *from, const char *to);
 /** index_intend - before the first name of a mailbox changes in this transaction: say so to whoever may find us dead.
  *  box 0: mailbox folders are changed. May be called again for another mailbox. */
 void index_intend(struct index_txn *t, uint64_t box);
+/** index_intend_log - likewise before lines are appended to the flag log, which has so many octets. */
+void index_intend_log(struct index_txn *t, uint64_t octets);
 /** index_intend_file - the same for one file that is about to appear as cur/NAME: to find it no scan is needed. */
 void index_intend_file(struct index_txn *t, uint64_t box, const char *name);
 

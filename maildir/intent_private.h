@@ -19,6 +19,7 @@ struct intent {
 	uint64_t boxes[INTENT_BOXES];   /* mailboxes whose files are touched; scan them */
 	uint32_t box_count;             /* more than fit: all mailboxes are scanned */
 	uint32_t folders;               /* mailbox folders are made, renamed or removed */
+	uint64_t log_end;               /* 1 + octets of the flag log before lines were appended; 0: none were */
 	uint32_t crc, file_count;
 	/* Single files that get these names in cur/: a delivery, which needs no scan. The first file_count are written. */
 	struct intent_file {

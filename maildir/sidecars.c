@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -444,10 +445,19 @@ struct fault account_edit_subscriptions(struct account *a, subscriptions_edit_fn
 
 /* --- the flag log ----------------------------------------------------------------------------------------------- */
 
-struct fault account_log_flags(struct account *a, struct sv lines)
+struct fault account_log_flags(struct index_txn *t, struct sv lines)
 {
+	struct account *a = t->account;
 	int64_t clean = 0;
-	struct fault f = files_write_all(a->flag_log, lines);
+	struct stat st;
+	struct fault f;
+
+	if (!t->intent.log_end) {
+		if (fstat(a->flag_log, &st))
+			return fault_errno("stat", LAYOUT_FLAG_LOG);
+		index_intend_log(t, (uint64_t)st.st_size);
+	}
+	f = files_write_all(a->flag_log, lines);
 
 	atomic_compare_exchange_strong(&a->log_dirty_ms, &clean, store_now_ms());
 	store_note_unflushed(a);

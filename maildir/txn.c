@@ -1,6 +1,8 @@
 /* maildir/txn.c - one write transaction on an account, from mark to commit (account_private.h, index_private.h). */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -46,10 +48,28 @@ void index_intend_file(struct index_txn *t, uint64_t box, const char *name)
 	t->has_intent = true;
 }
 
+void index_intend_log(struct index_txn *t, uint64_t octets)
+{
+	t->intent.log_end = octets + 1;
+	intent_write(t->account->intent, &t->intent, t->meta.seq + 1);
+	t->has_intent = true;
+}
+
+/* Lines of a transaction that was not committed stand behind what the flag log had before. */
+static void cut_lines(struct account *a, const struct intent *i)
+{
+	struct stat st;
+
+	if (i->log_end && !fstat(a->flag_log, &st) && (uint64_t)st.st_size > i->log_end - 1 &&
+	    ftruncate(a->flag_log, (off_t)(i->log_end - 1)))
+		log_error(NULL, "store.flags.cut", KV_Z("account", a->address), KV_Z("error", strerror(errno)));
+}
+
 static void undo_names(struct index_txn *t)
 {
 	int dir = t->account->maildir;
 
+	cut_lines(t->account, &t->intent);
 	while (t->undo_count) {
 		struct index_undo *u = &t->undo[--t->undo_count];
 		struct fault f = FAULT_OK;
@@ -94,9 +114,9 @@ static void undo_after_commit(struct index_txn *t)
 
 	/* When the disk failed, the lock may not be had any more (kv_env_is_broken()). As long as the intent is ours nobody
 	 * has looked at these names, and what was refused must not appear: then they are taken back without it. */
-	if (t->undo_count && kv_write_begin(t->account->env, &t->kv).kind)
+	if (t->has_intent && kv_write_begin(t->account->env, &t->kv).kind)
 		t->kv = NULL;
-	if (t->undo_count && intent_read(t->account->intent, &left) && left.seq == t->intent.seq) {
+	if (t->has_intent && intent_read(t->account->intent, &left) && left.seq == t->intent.seq) {
 		undo_names(t);
 		intent_clear(t->account->intent);
 	}
@@ -164,6 +184,9 @@ static struct fault begin(struct account *a, struct index_txn *t)
 
 	log_warn(NULL, "store.recover", KV_Z("account", a->address), KV_U64("mailboxes", left.box_count),
 		 KV_U64("files", left.file_count), KV_BOOL("folders", left.folders != 0));
+	cut_lines(a, &left);
+	t->intent = left;       /* who finds us dead has all of it to do again */
+	t->intent.log_end = 0;
 	f = adopt_recover(t, &left);
 	if (!f.kind)
 		f = index_change_flush(t);

@@ -173,6 +173,8 @@ void part_errors(const struct crash_options *o, struct report *total)
 		return;
 	}
 	for (unsigned i = 0; i < plan_count; i++) {
+		if (o->only && !strstr(plans[i].name, o->only))
+			continue;
 		struct report r = { 0 };
 		int64_t start = now_ms();
 		unsigned n = sabotage_all(&plans[i], o, &r);

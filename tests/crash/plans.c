@@ -113,10 +113,12 @@ static void prepare_create(struct world *w, struct script *s)
 		script_add(s, OP_DELETE, "0/Made");
 }
 
-/* Flags that stand in the log and not yet in names. */
+/* Flags that stand in the log and not yet in names: these alone, or there would be more of them each time. */
 static void prepare_flags(struct world *w, struct script *s)
 {
 	need_messages(w, s, "0/Work", 5);
+	script_add(s, OP_SUBSCRIBE, "0/Work")->flags = 1;       /* opens the account */
+	script_add(s, OP_TIDY, "0/Work");
 	struct op *op = script_add(s, OP_STORE, "0/Work");
 	op->count = world_pick(w, "0/Work", 4, op->ident);
 	op->flags = world_ident(w) % 32;

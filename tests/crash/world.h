@@ -16,6 +16,7 @@ struct crash_options {
 	bool is_short;
 	uint64_t seed;
 	const char *dir;                /* scratch folder on a fast file system */
+	const char *only;               /* operations with this in their name; NULL: all */
 	unsigned kills, cuts;           /* at least so many kill points; power losses per file system */
 };
 
