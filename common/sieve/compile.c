@@ -3,34 +3,42 @@
 
 #include <stdlib.h>
 
+#include "common/charset.h"
+
 #include "common/banned.h"
 
 #define NO_STEP UINT32_MAX
 
+void sieve_say(struct sieve_error *e, struct sv script, struct sieve_place at, const char *format, va_list ap)
+{
+	struct buf text, clean;
+
+	*e = (struct sieve_error){ .line = at.line, .column = at.column };
+	buf_init(&text, 4096);
+	buf_init(&clean, sizeof(e->text) - 1);
+	(void)buf_vappendf(&text, format, ap);
+	(void)utf8_clean(buf_sv(&text), &clean);        /* what a message quotes may be cut in a character; longer: cut */
+	for (size_t i = 0; i < clean.len; i++)
+		e->text[i] = (unsigned char)clean.p[i] < 32 || clean.p[i] == 127 ? ' ' : clean.p[i];
+	buf_done(&text);
+	buf_done(&clean);
+	buf_init(&clean, sizeof(e->script) - 1);
+	(void)utf8_clean(script, &clean);
+	if (clean.len)
+		memcpy(e->script, clean.p, clean.len);
+	buf_done(&clean);
+}
+
 void sieve_complain(struct sieve_compiler *c, struct sieve_place at, const char *format, ...)
 {
 	va_list ap;
-	struct buf text;
 
 	c->has_failed = true;
 	if (c->errors->count == SIEVE_ERRORS_MAX)
 		return;
-	struct sieve_error *e = &c->errors->list[c->errors->count++];
-	*e = (struct sieve_error){ .line = at.line, .column = at.column };
-	buf_init(&text, 4096);
 	va_start(ap, format);
-	(void)buf_vappendf(&text, format, ap);
+	sieve_say(&c->errors->list[c->errors->count++], c->unit->name, at, format, ap);
 	va_end(ap);
-	/* Cut at a character; control characters of the script stay out of messages. */
-	size_t len = text.len < sizeof(e->text) ? text.len : sizeof(e->text) - 1;
-	while (len < text.len && len && ((unsigned char)text.p[len] & 0xc0) == 0x80)
-		len--;
-	for (size_t i = 0; i < len; i++)
-		e->text[i] = (unsigned char)text.p[i] < 32 || text.p[i] == 127 ? ' ' : text.p[i];
-	buf_done(&text);
-	size_t n = c->unit->name.len < sizeof(e->script) ? c->unit->name.len : sizeof(e->script) - 1;
-	if (n)
-		memcpy(e->script, c->unit->name.p, n);
 }
 
 static uint32_t emit(struct sieve_compiler *c, enum sieve_step_kind kind, struct sieve_place at)

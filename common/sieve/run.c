@@ -1,39 +1,20 @@
 /* The steps carried out. */
 #include "common/sieve/sieve_private.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/banned.h"
 
 void sieve_fail(struct sieve_run *r, const char *format, ...)
 {
-	struct sieve_error *e = &r->result->error;
-	struct buf text;
 	va_list ap;
 
 	if (r->has_failed)
 		return;
 	r->has_failed = true;
-	if (r->call) {
-		e->line = r->call->at.line;
-		e->column = r->call->at.column;
-	}
-	buf_init(&text, sizeof(e->text) - 1);
-	char room[1024];
 	va_start(ap, format);
-	int n = vsnprintf(room, sizeof(room), format, ap);
+	sieve_say(&r->result->error, r->script->units[r->unit].name, r->call ? r->call->at : (struct sieve_place){ 0, 0 }, format, ap);
 	va_end(ap);
-	struct sv said = sv_sub(sv_z(room), 0, n < 0 ? 0 : sizeof(e->text) - 1);
-	while (said.len && !sv_is_utf8(said) && said.len + 4 >= sizeof(e->text))
-		said.len--;             /* not in the middle of a character */
-	(void)buf_append(&text, said);
-	for (size_t i = 0; i < text.len; i++)
-		e->text[i] = (unsigned char)text.p[i] < 32 || text.p[i] == 127 ? ' ' : text.p[i];
-	buf_done(&text);
-	struct sv name = sv_sub(r->script->units[r->unit].name, 0, sizeof(e->script) - 1);
-	if (name.len)
-		memcpy(e->script, name.p, name.len);
 }
 
 bool sieve_charge(struct sieve_run *r, uint64_t work)

@@ -84,6 +84,9 @@ struct sieve_node {
 struct sieve_compiler;
 /** sieve_complain - note an error at a place. */
 void sieve_complain(struct sieve_compiler *c, struct sieve_place at, const char *format, ...) PRINTF_LIKE(3, 4);
+/** sieve_say - fill in an error: well-formed UTF-8 on one line. */
+void sieve_say(struct sieve_error *e, struct sv script, struct sieve_place at, const char *format, va_list ap)
+	PRINTF_LIKE(4, 0);
 /** sieve_parse - false after a complaint. An empty script gives NULL. */
 bool sieve_parse(struct sieve_compiler *c, struct sv text, struct sieve_node **out);
 
