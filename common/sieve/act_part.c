@@ -5,14 +5,10 @@
 
 void sieve_check_extracttext(struct sieve_compiler *c, struct sieve_call *call)
 {
-	const struct sieve_arg *first = sieve_arg_of(call, SLOT_FIRST_CHARS);
-
 	if (!(c->caps & CAP_BIT(CAP_VARIABLES)))
 		sieve_complain(c, call->at, "\"extracttext\" needs: require \"variables\";");
 	if (!c->loop_count)             /* RFC 5703 §7: should be flagged while compiling */
 		sieve_complain(c, call->at, "\"extracttext\" stands outside of a \"foreverypart\"");
-	if (first && !first->number)
-		sieve_complain(c, first->at, "\":first\" must be followed by a number above 0");
 	sieve_check_set(c, call);
 }
 

@@ -602,6 +602,36 @@ static void load_unit(struct sieve_compiler *c)
 	buf_done(&text);
 }
 
+/* RFC 6609 §3.2: no script includes itself, however indirectly. Follows the calls without recursion: a path is never longer
+ * than there are scripts. */
+static void check_circles(struct sieve_compiler *c)
+{
+	struct { uint32_t unit, step; } path[SIEVE_INCLUDES_MAX + 1] = { { 0, 0 } };
+	bool is_checked[SIEVE_INCLUDES_MAX + 1] = { false };
+	size_t depth = 1;
+
+	while (depth) {
+		const struct sieve_unit *u = &c->script->units[path[depth - 1].unit];
+		const struct sieve_step *step = &u->steps[path[depth - 1].step++];
+
+		if (path[depth - 1].step > u->step_count) {
+			is_checked[path[--depth].unit] = true;
+			continue;
+		}
+		if (step->kind != STEP_CALL || is_checked[step->target])
+			continue;
+		for (size_t i = 0; i < depth; i++)
+			if (path[i].unit == step->target) {
+				c->unit = &c->script->units[path[depth - 1].unit];
+				sieve_complain(c, step->at, "the script \"%.*s\" includes itself",
+					       SV_FMT(c->script->units[step->target].name));
+				return;
+			}
+		path[depth].unit = step->target;
+		path[depth++].step = 0;
+	}
+}
+
 struct fault sieve_compile(struct sv text, const struct sieve_loader *loader, struct sieve_script **out,
 			   struct sieve_errors *errors)
 {
@@ -617,6 +647,8 @@ struct fault sieve_compile(struct sv text, const struct sieve_loader *loader, st
 		load_unit(&c);
 	}
 	free(c.steps);
+	if (!c.has_failed)
+		check_circles(&c);
 	if (c.has_failed) {
 		sieve_script_free(&s);
 		return fault(text.len > SIEVE_SCRIPT_MAX ? FAULT_LIMIT : FAULT_INVALID, "the Sieve script has errors");

@@ -102,11 +102,6 @@ static void enter_unit(struct sieve_run *r, const struct sieve_step *step)
 
 	if (sieve_arg_of(step->call, SLOT_ONCE) && r->was_included[step->target])
 		return;
-	for (uint32_t i = 0; i < r->frame_count; i++)
-		if (r->frames[i].unit == step->target) {        /* RFC 6609 §3.2 */
-			sieve_fail(r, "the script \"%.*s\" includes itself", SV_FMT(u->name));
-			return;
-		}
 	if (u->is_missing) {
 		if (!sieve_arg_of(step->call, SLOT_OPTIONAL))
 			sieve_fail(r, "the included script \"%.*s\" does not exist", SV_FMT(u->name));
