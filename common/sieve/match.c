@@ -5,6 +5,87 @@
 
 #include "common/banned.h"
 
+/* ---- comparators ---- */
+
+/* Leading digits without leading zeros; anything else is greater than every number (RFC 4790 §9.1): p NULL. */
+static struct sv number(struct sv s)
+{
+	size_t n = 0;
+
+	while (n < s.len && ascii_is_digit(s.p[n]))
+		n++;
+	if (!n)
+		return SV_NONE;
+	s.len = n;
+	while (s.len > 1 && *s.p == '0')
+		sv_skip(&s, 1);
+	return s;
+}
+
+/* Append the folded form. */
+static void fold_into(enum sieve_comparator how, struct sv text, struct buf *out)
+{
+	size_t from = out->len;
+
+	if (how == COMPARE_UNICODE) {
+		(void)utf8_casemap(text, out);          /* longer: cut */
+		return;
+	}
+	(void)buf_append(out, sv_sub(text, 0, out->max - out->len));
+	for (size_t i = from; i < out->len; i++)
+		out->p[i] = ascii_upper(out->p[i]);
+}
+
+/* Character by character, so that each octet knows where it came from. A wildcard that only folding made is escaped in a
+ * pattern. origin may be NULL. */
+static void fold_characters(struct sv text, bool is_pattern, struct buf *out, uint32_t *origin)
+{
+	for (size_t at = 0; at < text.len; ) {
+		size_t from = out->len, n = 1;
+
+		while (at + n < text.len && ((unsigned char)text.p[at + n] & 0xc0) == 0x80)
+			n++;
+		if (!utf8_casemap(sv_sub(text, at, n), out))
+			break;
+		if (is_pattern && n > 1 && out->len == from + 1 && strchr("*?\\", out->p[from])) {
+			char c = out->p[from];
+			out->p[from] = '\\';
+			(void)buf_append_c(out, c);
+		}
+		for (size_t i = from; origin && i < out->len; i++)
+			origin[i] = (uint32_t)at;
+		at += n;
+	}
+	if (origin)
+		origin[out->len] = (uint32_t)text.len;
+}
+
+/* A key in the form in which it is compared. False: *why says what is wrong with it. */
+static bool make_key(struct arena *a, const struct sieve_match *m, struct sv text, struct sieve_key *k, const char **why)
+{
+	struct buf b;
+
+	*k = (struct sieve_key){ .text = text, .folded = text };
+	if (m->type == MATCH_REGEX) {
+		k->regex = regex_compile(a, text, m->comparator == COMPARE_ASCII, why);
+		return k->regex != NULL;
+	}
+	if (m->type == MATCH_LIST || m->comparator == COMPARE_OCTET)
+		return true;
+	if (m->comparator == COMPARE_NUMERIC) {
+		k->folded = number(text);
+		return true;
+	}
+	buf_init(&b, SIEVE_VALUE_MAX);
+	if (m->type == MATCH_MATCHES && m->comparator == COMPARE_UNICODE)
+		fold_characters(text, true, &b, NULL);
+	else
+		fold_into(m->comparator, text, &b);
+	k->folded = arena_copy(a, buf_sv(&b));
+	buf_done(&b);
+	return k->folded.p != NULL;
+}
+
 /* ---- while compiling ---- */
 
 static bool find_comparator(struct sieve_compiler *c, struct sieve_call *call, const struct sieve_arg *a)
@@ -47,21 +128,24 @@ static bool find_relation(struct sieve_compiler *c, struct sieve_call *call, con
 	return false;
 }
 
-static void check_regexes(struct sieve_compiler *c, struct sieve_call *call, const struct sieve_arg *keys)
+static void make_keys(struct sieve_compiler *c, struct sieve_call *call, const struct sieve_arg *keys)
 {
-	call->match.regexes = arena_array(c->arena, keys->count, sizeof(*call->match.regexes));
+	struct sieve_key *made = arena_array(c->arena, keys->count, sizeof(*made));
+
 	for (uint32_t i = 0; i < keys->count; i++) {
-		const char *why = "it is too large";
+		const char *why = "the script is too large";
 
 		if (keys->is_dynamic && sieve_is_dynamic(keys->strings[i]))
 			continue;
-		if (call->match.regexes)
-			call->match.regexes[i] = regex_compile(c->arena, keys->strings[i],
-							       call->match.comparator == COMPARE_ASCII, &why);
-		if (!call->match.regexes || !call->match.regexes[i])
+		if (made && make_key(c->arena, &call->match, keys->strings[i], &made[i], &why))
+			continue;
+		if (made && call->match.type == MATCH_REGEX)
 			sieve_complain(c, keys->at, "the regular expression \"%.*s\" is wrong: %s",
 				       SV_FMT(sv_sub(keys->strings[i], 0, 60)), why);
+		else
+			sieve_complain(c, keys->at, "%s", why);
 	}
+	call->match.keys = keys->is_dynamic ? NULL : made;
 }
 
 void sieve_check_match(struct sieve_compiler *c, struct sieve_call *call, enum sieve_slot keys_slot)
@@ -86,8 +170,8 @@ void sieve_check_match(struct sieve_compiler *c, struct sieve_call *call, enum s
 		sieve_complain(c, comparator->at, "the comparator \"i;ascii-numeric\" does not go with \":%.*s\"", SV_FMT(match->tag));
 	else if (m->type == MATCH_REGEX && m->comparator == COMPARE_UNICODE)
 		sieve_complain(c, comparator->at, "\":regex\" goes with \"i;ascii-casemap\" and \"i;octet\" only");
-	else if (m->type == MATCH_REGEX && keys)
-		check_regexes(c, call, keys);
+	else if (keys)
+		make_keys(c, call, keys);
 }
 
 void sieve_check_keys_first(struct sieve_compiler *c, struct sieve_call *call)
@@ -103,77 +187,6 @@ void sieve_check_keys_second(struct sieve_compiler *c, struct sieve_call *call)
 void sieve_check_keys_third(struct sieve_compiler *c, struct sieve_call *call)
 {
 	sieve_check_match(c, call, SLOT_THIRD);
-}
-
-/* ---- comparators ---- */
-
-/* Leading digits without leading zeros; anything else is greater than every number (RFC 4790 §9.1): p NULL. */
-static struct sv number(struct sv s)
-{
-	size_t n = 0;
-
-	while (n < s.len && ascii_is_digit(s.p[n]))
-		n++;
-	if (!n)
-		return SV_NONE;
-	s.len = n;
-	while (s.len > 1 && *s.p == '0')
-		sv_skip(&s, 1);
-	return s;
-}
-
-/* Append the folded form. */
-static void fold_into(enum sieve_comparator how, struct sv text, struct buf *out)
-{
-	size_t from = out->len;
-
-	if (how == COMPARE_UNICODE) {
-		(void)utf8_casemap(text, out);          /* longer: cut */
-		return;
-	}
-	(void)buf_append(out, sv_sub(text, 0, out->max - out->len));
-	for (size_t i = from; i < out->len; i++)
-		out->p[i] = ascii_upper(out->p[i]);
-}
-
-struct sv sieve_fold(struct sieve_run *r, enum sieve_comparator how, struct sv text)
-{
-	struct buf b;
-	struct sv copy;
-
-	if (how == COMPARE_OCTET)
-		return text;
-	if (how == COMPARE_NUMERIC)
-		return number(text);
-	buf_init(&b, SIEVE_VALUE_MAX);
-	fold_into(how, text, &b);
-	copy = sieve_scratch(r, buf_sv(&b));
-	buf_done(&b);
-	return copy;
-}
-
-/* Character by character, so that each octet knows where it came from. A wildcard that only folding made is escaped in a
- * pattern. origin may be NULL. */
-static void fold_characters(struct sv text, bool is_pattern, struct buf *out, uint32_t *origin)
-{
-	for (size_t at = 0; at < text.len; ) {
-		size_t from = out->len, n = 1;
-
-		while (at + n < text.len && ((unsigned char)text.p[at + n] & 0xc0) == 0x80)
-			n++;
-		if (!utf8_casemap(sv_sub(text, at, n), out))
-			break;
-		if (is_pattern && n > 1 && out->len == from + 1 && strchr("*?\\", out->p[from])) {
-			char c = out->p[from];
-			out->p[from] = '\\';
-			(void)buf_append_c(out, c);
-		}
-		for (size_t i = from; origin && i < out->len; i++)
-			origin[i] = (uint32_t)at;
-		at += n;
-	}
-	if (origin)
-		origin[out->len] = (uint32_t)text.len;
 }
 
 static int compare(enum sieve_comparator how, struct sv a, struct sv b)
@@ -265,47 +278,44 @@ bool sieve_glob(struct sieve_glob *g, struct sv pattern, struct sv value)
 
 /* ---- one test ---- */
 
-static void init(struct sieve_matcher *m, struct sieve_run *r, const struct sieve_match *match, const struct sieve_arg *keys,
-		 struct regex *const *regexes)
+void sieve_matcher_init_keys(struct sieve_matcher *m, struct sieve_run *r, const struct sieve_match *match,
+			     const struct sieve_arg *keys)
 {
+	struct sieve_key *made = arena_array(&r->scratch, keys->count, sizeof(*made));
+
 	*m = (struct sieve_matcher){ .r = r, .match = match, .sets_variables = sieve_has(r, CAP_VARIABLES) };
-	m->keys = arena_array(&r->scratch, keys->count, sizeof(*m->keys));
-	if (!m->keys) {
+	for (uint32_t i = 0; made && i < keys->count; i++) {
+		struct sv text = sieve_text(r, keys, i);
+		const char *why = "the test takes too much memory";
+
+		if (!sieve_charge(r, text.len + 1))
+			return;
+		if (make_key(&r->scratch, match, text, &made[i], &why))
+			continue;
+		if (match->type == MATCH_REGEX)
+			sieve_fail(r, "the regular expression \"%.*s\" is wrong: %s", SV_FMT(sv_sub(text, 0, 60)), why);
+		else
+			sieve_fail(r, "%s", why);
+		return;
+	}
+	if (!made) {
 		sieve_fail(r, "the test has too many keys");
 		return;
 	}
+	m->keys = made;
 	m->key_count = keys->count;
-	for (uint32_t i = 0; i < keys->count; i++) {
-		struct sieve_key *k = &m->keys[i];
-		const char *why;
-
-		k->text = k->folded = sieve_text(r, keys, i);
-		if (m->match->type == MATCH_REGEX) {
-			k->regex = regexes ? regexes[i] : NULL;
-			if (!k->regex)
-				k->regex = regex_compile(&r->scratch, k->text, m->match->comparator == COMPARE_ASCII, &why);
-			if (!k->regex)
-				sieve_fail(r, "the regular expression \"%.*s\" is wrong: %s", SV_FMT(sv_sub(k->text, 0, 60)), why);
-		} else if (m->match->type == MATCH_MATCHES && m->match->comparator == COMPARE_UNICODE) {
-			buf_clear(&r->line);
-			fold_characters(k->text, true, &r->line, NULL);
-			k->folded = sieve_scratch(r, buf_sv(&r->line));
-		} else if (m->match->type != MATCH_LIST) {
-			k->folded = sieve_fold(r, m->match->comparator, k->text);
-		}
-		sieve_charge(r, k->text.len + 1);
-	}
 }
 
 void sieve_matcher_init(struct sieve_matcher *m, struct sieve_run *r, const struct sieve_call *c, enum sieve_slot slot)
 {
-	init(m, r, &c->match, sieve_arg_of(c, slot), c->match.regexes);
-}
+	const struct sieve_arg *keys = sieve_arg_of(c, slot);
 
-void sieve_matcher_init_keys(struct sieve_matcher *m, struct sieve_run *r, const struct sieve_match *match,
-			     const struct sieve_arg *keys)
-{
-	init(m, r, match, keys, NULL);
+	if (!c->match.keys) {
+		sieve_matcher_init_keys(m, r, &c->match, keys);
+		return;
+	}
+	*m = (struct sieve_matcher){ .r = r, .match = &c->match, .keys = c->match.keys, .key_count = keys->count,
+				     .sets_variables = sieve_has(r, CAP_VARIABLES) };
 }
 
 static bool try_regex(struct sieve_matcher *m, const struct sieve_key *k, struct sv value)
@@ -314,7 +324,7 @@ static bool try_regex(struct sieve_matcher *m, const struct sieve_key *k, struct
 	struct sv groups[REGEX_GROUPS_MAX];
 	bool has_failed, has_matched;
 
-	if (!k->regex || !sieve_charge(r, value.len * (1 + regex_cost(k->regex) / 8)))
+	if (!sieve_charge(r, value.len * (1 + regex_cost(k->regex) / 8)))
 		return false;
 	arena_clear(&r->machine);
 	has_matched = regex_run(k->regex, value, &r->machine, m->sets_variables ? groups : NULL, &has_failed);

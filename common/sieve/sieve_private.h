@@ -159,11 +159,16 @@ extern const size_t sieve_row_count;
 
 /* ---- the program ---- */
 
+struct sieve_key {
+	struct sv text;         /* as written, variables filled in */
+	struct sv folded;       /* in the form the comparator compares */
+	struct regex *regex;
+};
 struct sieve_match {
 	enum sieve_match_type type;
 	enum sieve_relation relation;
 	enum sieve_comparator comparator;
-	struct regex **regexes;         /* for each key; NULL for a key with variables */
+	const struct sieve_key *keys;   /* made while compiling; NULL when some hold variables */
 };
 
 struct sieve_call {
@@ -333,15 +338,10 @@ sieve_action_fn sieve_act_set;
 sieve_test_fn sieve_test_string;
 
 /* match.c: the keys of one test against its values */
-struct sieve_key {
-	struct sv text;         /* as written, variables filled in */
-	struct sv folded;       /* in the form the comparator compares */
-	struct regex *regex;
-};
 struct sieve_matcher {
 	struct sieve_run *r;
 	const struct sieve_match *match;
-	struct sieve_key *keys;
+	const struct sieve_key *keys;
 	uint32_t key_count;
 	uint64_t count;         /* of values, for :count */
 	bool sets_variables, has_matched;
@@ -355,8 +355,6 @@ void sieve_matcher_init_keys(struct sieve_matcher *m, struct sieve_run *r, const
 bool sieve_matcher_try(struct sieve_matcher *m, struct sv value);
 /** sieve_matcher_end - the answer of the test. */
 bool sieve_matcher_end(struct sieve_matcher *m);
-/** sieve_fold - a text in the form that the comparator compares; lives in scratch or is the text itself. */
-struct sv sieve_fold(struct sieve_run *r, enum sieve_comparator how, struct sv text);
 /* A pattern of :matches at work. */
 struct sieve_glob {
 	const uint32_t *origin;         /* of each octet of value: where its character began before folding, and one more for

@@ -152,7 +152,7 @@ SCRIPTS = {
     ],
     "index": [
         'header :index 1 "x-text" "some words here"', 'header :index 2 "x-text" "some words here"', 'header :index 1 :last "x-text" "other words"',
-        'header :index 3 "x-text" ""', 'date :index 2 :originalzone "received" "day" "22"', 'address :index 1 "from" "b@example.org"',
+        'header :index 3 "x-text" ""', 'date :originalzone :index 2 "received" "day" "22"', 'date :index 2 :originalzone "received" "day" "22"', 'address :index 1 "from" "b@example.org"',
         'if header :last "x-text" "a" { }',
     ],
     "reject": [
@@ -231,6 +231,7 @@ EXPLAINED = {
     'address :contains "cc" "undisclosed"': "a group without members holds no address; sieve-test compares its text",
     'fileinto text:\nname\n.\n;': "a line end is no part of a mailbox's name: we say so, sieve-test replaces it",
     'if string "a" "A" { discard; }': "RFC 5228 2.7.3: the default comparator is i;ascii-casemap, for this test, too",
+    'date :index 2 :originalzone "received" "day" "22"': "sieve-test forgets :index when an option for the zone follows it",
     'fileinto "${a.b}";': "RFC 5229 3: an error; sieve-test prints it and goes on",
     'fileinto "${99}";': "RFC 5229 6: an error; sieve-test prints it and goes on",
     'deleteheader :last "x";': "RFC 5293 5: an error; sieve-test prints it and goes on",
