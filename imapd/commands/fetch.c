@@ -77,6 +77,7 @@ struct fetch {
 	enum { STOP_NONE = 0, STOP_SECTIONS, STOP_SEEN, STOP_KEYWORDS, STOP_UNPARSED } stop;
 	struct message_row row;
 	uint32_t seen_uid;              /* \Seen was set for it just now: its flags are told */
+	uint32_t keywords_uid;          /* the keywords were loaded anew for it just now */
 
 	/* the message whose sections are being written */
 	struct message_reader *reader;
@@ -384,7 +385,8 @@ static bool one_message(void *arg, const struct message_row *row, const struct m
 	}
 	/* RFC 3501 §6.4.5: flags that the command itself changed are told with it. */
 	tells_flags |= x->seen_uid == row->uid;
-	if (tells_flags && !keywords_cover(c->keywords, row->keywords)) {
+	if (tells_flags && x->keywords_uid != row->uid &&
+	    !keywords_cover(c->keywords, row->keywords)) {
 		x->row = *row;
 		x->stop = STOP_KEYWORDS;
 		return false;
@@ -638,6 +640,7 @@ enum step do_fetch(struct command *c)
 			break;
 		case STOP_KEYWORDS:
 			f = room_keywords(c, true);
+			x->keywords_uid = again;        /* once is enough, whatever the row says */
 			x->resume = again;
 			break;
 		case STOP_UNPARSED:

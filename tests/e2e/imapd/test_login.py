@@ -246,3 +246,20 @@ def test_too_many_sessions_end_the_most_silent_one():
             c.ok("NOOP")
             c.close()
         newcomer.close()
+
+
+def test_who_does_not_log_in_is_sent_away_however_busy():
+    with imap.Imapd(conf="login-time 5s\n") as server:
+        server.start()
+        with imap.Client(server) as c:
+            lines = []
+            c.sock.settimeout(1)
+            while not any(line.startswith(b"* BYE ") for line in lines):
+                try:
+                    c.send("a NOOP\r\n")
+                    lines.append(c.line())
+                except TimeoutError:
+                    pass
+                postroom.time.sleep(0.2)
+            c.sock.settimeout(postroom.DEADLINE_S)
+            assert c.at_end() or c.buffer.startswith(b"a OK")
