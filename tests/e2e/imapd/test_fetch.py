@@ -258,9 +258,10 @@ def test_one_response_of_many_megabytes_reaches_a_slow_reader(box):
     """BODYSTRUCTURE of 9,000 parts: larger than what is queued for a connection at once."""
     parts = b"".join(b"--b\r\nContent-Type: text/plain; name=\"%05d%s\"\r\n\r\nx\r\n" % (n, b"n" * 150) for n in range(9000))
     put(box, b"Subject: many\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n" + parts + b"--b--\r\n")
-    first = box.fetch("1", "(BODYSTRUCTURE BODY UID)")[1]
-    assert len(first["BODYSTRUCTURE"]) > 5000
+    # (Reading megabytes by a parser in Python takes long: parts are counted.)
+    first = box.ok("FETCH 1 (BODYSTRUCTURE BODY UID)").untagged
+    assert len(first) == 1 and first[0].lower().count(b'("text" "plain" ') == 2 * 9000
     box.send("".join(f"x{n} FETCH 1 (BODYSTRUCTURE BODY UID)\r\n" for n in range(10)))
     for n in range(10):
         reply = box.collect(f"x{n}")
-        assert reply.status == "OK" and reply.fetched()[1] == first
+        assert reply.status == "OK" and reply.untagged == first
