@@ -260,6 +260,7 @@ static struct fault open_env(struct kv_env *env, const struct kv_options *o, boo
 	struct fault f = FAULT_OK;
 	struct stat st;
 	MDB_envinfo info;
+	MDB_stat page;
 	int dead, fd;
 
 	if (!size)
@@ -281,7 +282,13 @@ static struct fault open_env(struct kv_env *env, const struct kv_options *o, boo
 		return fault_detail(FAULT_BUSY, "open: %s: replaced meanwhile", env->path);
 	mdb_reader_check(env->mdb, &dead);
 	mdb_env_info(env->mdb, &info);
+	mdb_env_stat(env->mdb, &page);
 	env->map_size = info.me_mapsize;
+	/* Reading a page behind the end of the file is a SIGBUS. The last pages may rightly be missing when they were free before
+	 * they were ever written: rare, and a disposable environment is made again. */
+	if (o->kind == KV_DISPOSABLE && !is_new && info.me_last_pgno > 1 &&
+	    (uint64_t)st.st_size < ((uint64_t)info.me_last_pgno + 1) * page.ms_psize)
+		return fault_detail(FAULT_CORRUPT, "open: %s: the file is cut off", env->path);
 	f = open_tables(env, o);
 	/* LMDB flushes the file's data, not its name, nor the folder's. */
 	if (!f.kind && is_new && o->kind == KV_PRECIOUS)

@@ -22,6 +22,8 @@
 #define LOCK_WAIT_MS 10000
 #define LOCK_POLL_MS 3
 #define GATE_WAIT_S 5
+#define DEATHS_MAX 16           /* processes that may die inside an account before its index is made anew */
+#define DOUBT_MS (60 * 1000)
 #define RESERVE ((uint64_t)1 << 20)     /* kept allocated behind data.mdb: copy-on-write needs pages even to expunge */
 
 #define LOG_RESERVE (64 << 10)          /* behind the flag log: a full disk keeps nobody from deleting */
@@ -440,6 +442,25 @@ static bool is_current(const struct account *a)
 	       st.st_ino == a->data_ino;
 }
 
+/* Out of the way with it: whoever comes in next finds no index and makes one. */
+void account_doubt(struct account *a, const char *why)
+{
+	log_error(NULL, "store.index.doubted", KV_Z("account", a->address), KV_Z("why", why));
+	if (is_current(a) && renameat(a->index_dir, "data.mdb", a->index_dir, "doubted.mdb"))
+		log_error(NULL, "store.index.doubted", KV_Z("account", a->address), KV_Z("error", strerror(errno)));
+}
+
+struct fault account_judge(struct account *a, struct fault f)
+{
+	int64_t now = store_now_ms(), last = atomic_load(&a->doubted_ms);
+
+	/* Seldom enough that what a new index does not mend costs no more than that. */
+	if (f.kind == FAULT_CORRUPT && (!last || now - last > DOUBT_MS) &&
+	    atomic_compare_exchange_strong(&a->doubted_ms, &last, now))
+		account_doubt(a, f.detail);
+	return f;
+}
+
 struct fault account_lock_structure(struct account *a, bool wait, int *out)
 {
 	int fd = files_open(a->maildir, ".", O_RDONLY | O_DIRECTORY, 0);
@@ -465,6 +486,13 @@ static struct fault hold(struct account *a)
 	pthread_mutex_lock(&a->mutex);
 	if (!a->active)
 		f = lock_account(a->dir, LOCK_SH);
+	if (!f.kind && !a->active) {
+		uint32_t deaths;
+		intent_come_in(a->intent, &deaths);
+		/* An index that kills whoever reads it is not worth keeping; one that is sound is soon made again. */
+		if (deaths >= DEATHS_MAX)
+			account_doubt(a, "too many processes died inside");
+	}
 	if (!f.kind)
 		a->active++;
 	pthread_mutex_unlock(&a->mutex);
@@ -474,8 +502,10 @@ static struct fault hold(struct account *a)
 static void release(struct account *a)
 {
 	pthread_mutex_lock(&a->mutex);
-	if (!--a->active)
+	if (!--a->active) {
+		intent_go_out(a->intent);
 		flock(a->dir, LOCK_UN);
+	}
 	pthread_mutex_unlock(&a->mutex);
 }
 

@@ -52,6 +52,7 @@ struct account {
 	bool is_syncing;
 	uint64_t sync_started, sync_done;
 	struct fault sync_fault;        /* of the last one done */
+	_Atomic int64_t doubted_ms;     /* when this process last put an index aside; 0: never */
 	_Atomic int64_t log_dirty_ms;   /* since when the flag log is not flushed; 0: it is */
 	_Atomic int64_t folders_mtime;  /* of the Maildir, when its folders were last compared with the index */
 	struct watch *watch;            /* under the watcher's mutex, with what follows */
@@ -66,6 +67,10 @@ void account_close_index(struct account *a);
 /** account_lock_structure - only one renames mailboxes at a time; whoever gets the lock while a change is pending knows that its
  *  maker died. FAULT_BUSY. close() the descriptor to unlock. */
 MUST_CHECK struct fault account_lock_structure(struct account *a, bool wait, int *out);
+/** account_doubt - put the index aside: it is made anew by whoever comes in next. */
+void account_doubt(struct account *a, const char *why);
+/** account_judge - hand a fault of the index through; FAULT_CORRUPT puts the index aside. */
+MUST_CHECK struct fault account_judge(struct account *a, struct fault f);
 /** account_prepare_folders - make MAIL/DOMAIN/USER/Maildir if missing and open it; from outside. Cheap when done before. */
 MUST_CHECK struct fault account_prepare_folders(struct account *a);
 /** account_rebuild - throw the index away and make it anew; from outside. */

@@ -112,6 +112,7 @@ struct fault mailbox_changes(struct mailbox *box, uint64_t since, change_fn *fn,
 			*until = t.last;
 	}
 	kv_read_end(&t.kv);
+	f = account_judge(box->account, f);
 	account_leave(box->account);
 	uidset_done(&t.fresh);
 	return f;

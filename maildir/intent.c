@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -16,9 +17,13 @@
 
 #define PAGE 4096
 
+#define INSIDE_MAX 32           /* processes; more than that are not noted */
+
 struct page {
 	struct intent intent;
 	_Atomic uint32_t pending;
+	_Atomic uint32_t deaths;
+	_Atomic int32_t inside[INSIDE_MAX];     /* process ids */
 };
 
 struct intent_map {
@@ -108,4 +113,34 @@ bool intent_pending(const struct intent_map *map)
 void intent_set_pending(struct intent_map *map, bool pending)
 {
 	atomic_store(&map->page->pending, pending);
+}
+
+/* Process ids are of one namespace (all of an instance's processes are), and one that was given again hides a death: no harm. */
+void intent_come_in(struct intent_map *map, uint32_t *deaths)
+{
+	int32_t me = (int32_t)getpid();
+	bool noted = false;
+
+	for (unsigned i = 0; i < INSIDE_MAX; i++) {
+		int32_t pid = atomic_load(&map->page->inside[i]);
+		if (pid && pid != me && kill(pid, 0) && errno == ESRCH &&
+		    atomic_compare_exchange_strong(&map->page->inside[i], &pid, 0)) {
+			atomic_fetch_add(&map->page->deaths, 1);
+			pid = 0;
+		}
+		if (!pid && !noted)
+			noted = atomic_compare_exchange_strong(&map->page->inside[i], &pid, me);
+	}
+	*deaths = atomic_load(&map->page->deaths);
+}
+
+void intent_go_out(struct intent_map *map)
+{
+	int32_t me = (int32_t)getpid();
+
+	for (unsigned i = 0; i < INSIDE_MAX; i++) {
+		int32_t pid = me;
+		if (atomic_compare_exchange_strong(&map->page->inside[i], &pid, 0))
+			return;
+	}
 }

@@ -42,4 +42,9 @@ void intent_clear(struct intent_map *map);
 bool intent_pending(const struct intent_map *map);
 void intent_set_pending(struct intent_map *map, bool pending);
 
+/** intent_come_in - this process goes inside the account: note it, for others to find should it die there. *deaths is how
+ *  many have died inside since this index was made, counting those found now. */
+void intent_come_in(struct intent_map *map, uint32_t *deaths);
+void intent_go_out(struct intent_map *map);
+
 #endif

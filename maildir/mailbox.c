@@ -43,7 +43,7 @@ struct fault mailbox_snapshot(struct mailbox *box, struct kv_txn **kv, struct in
 	f = mailbox_gone(index_box_get(*kv, box->id, record));
 	if (f.kind)
 		kv_read_end(kv);
-	return f;
+	return account_judge(box->account, f);
 }
 
 /* --- open and close -------------------------------------------------------------------------------------------------- */
@@ -369,7 +369,7 @@ struct fault mailbox_row(struct mailbox *box, uint32_t uid, struct message_row *
 		return f;
 	f = account_read(box->account, &kv);
 	if (!f.kind)
-		f = index_row_get(kv, box->id, uid, &row);
+		f = account_judge(box->account, index_row_get(kv, box->id, uid, &row));
 	kv_read_end(&kv);
 	account_leave(box->account);
 	if (!f.kind)
@@ -611,6 +611,7 @@ struct fault mailbox_scan(struct mailbox *box, const struct uidset *set, unsigne
 		kv_read_end(&kv);
 	}
 	refill_done(&r);
+	f = account_judge(box->account, f);
 	account_leave(box->account);
 	return f;
 }

@@ -225,7 +225,7 @@ static struct fault commit(struct index_txn *t)
 	return f;
 }
 
-struct fault index_update(struct account *a, index_fn *fn, void *arg)
+static struct fault update(struct account *a, index_fn *fn, void *arg)
 {
 	for (int attempt = 0;; attempt++) {
 		struct index_txn t;
@@ -271,4 +271,9 @@ struct fault index_update(struct account *a, index_fn *fn, void *arg)
 			return f;
 		}
 	}
+}
+
+struct fault index_update(struct account *a, index_fn *fn, void *arg)
+{
+	return account_judge(a, update(a, fn, arg));
 }

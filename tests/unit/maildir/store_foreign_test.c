@@ -269,6 +269,55 @@ static void a_copied_tree_gets_an_index_of_its_own(void **state)
 	fixture_shell("rm -rf '%s'", f.root);
 }
 
+static void expect_all_to_heal(struct fixture *f)
+{
+	struct mailbox_status st;
+	struct buf all;
+	struct fault r = FAULT_OK;
+
+	fixture_open(f);        /* an index that cannot even be opened is made anew here */
+	buf_init(&all, 1 << 16);
+	for (int tries = 0; tries < 3; tries++) {
+		r = mailbox_counters(f->inbox, &st);
+		if (!r.kind && fixture_deliver(f, ALICE, "Subject: x\r\n\r\n", NULL).kind == FAULT_NONE)
+			break;
+	}
+	fixture_describe(f->inbox, &all);
+	if (r.kind || st.messages < 5 || fixture_differences(f))
+		_exit(2);
+	buf_done(&all);
+}
+
+static void a_damaged_index_is_made_anew(void **state)
+{
+	static const char *const damages[] = {
+		"truncate -s 8192 %s", "truncate -s 20480 %s", "truncate -s 0 %s", "rm %s", "echo garbage > %s",
+		"dd if=/dev/urandom of=%s bs=4096 count=2 conv=notrunc 2> /dev/null",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(damages); i++) {
+		struct fixture f;
+		struct buf command;
+		struct sv rest = sv_z(damages[i]);
+		buf_init(&command, 4096);
+		fixture_make_folder(&f);
+		in_child(&f, fill_and_close);
+		while (rest.len) {
+			size_t at = sv_search(rest, SV("%s"));
+			buf_append(&command, sv_sub(rest, 0, at));
+			if (at == SIZE_MAX)
+				break;
+			buf_append(&command, sv_z(fixture_path(&f, "index/data.mdb")));
+			sv_skip(&rest, at + 2);
+		}
+		fixture_shell("%s", buf_z(&command));
+		buf_done(&command);
+		in_child(&f, expect_all_to_heal);
+		fixture_shell("rm -rf '%s'", f.root);
+	}
+}
+
 static void broken_sidecars_are_made_from_what_is_known(void **state)
 {
 	struct fixture *f = *state;
@@ -453,6 +502,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		/* These fork, and a child must not touch environments of its parent: first, with nothing open. */
 		cmocka_unit_test(an_index_of_before_a_power_cut_is_made_anew),
+		cmocka_unit_test(a_damaged_index_is_made_anew),
 		cmocka_unit_test(a_copied_tree_gets_an_index_of_its_own),
 		cmocka_unit_test(changes_by_other_processes_are_noticed),
 		cmocka_unit_test(a_full_disk_refuses_mail_and_still_expunges),
