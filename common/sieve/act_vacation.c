@@ -151,21 +151,22 @@ static struct sv default_subject(struct sieve_run *r)
 	return subject;
 }
 
-/* RFC 5230 §4.2: without a handle, answers that read alike are the same answer. */
-static struct sv default_handle(struct sieve_run *r, const struct sieve_call *c, struct sv reason)
+/* RFC 5230 §4.2: without a handle, answers written alike are the same answer; variables are not filled in for that. */
+static struct sv default_handle(struct sieve_run *r, const struct sieve_call *c)
 {
-	static const enum sieve_slot parts[] = { SLOT_SUBJECT, SLOT_FROM };
+	static const enum sieve_slot parts[] = { SLOT_SUBJECT, SLOT_FROM, SLOT_FIRST };
 	uint8_t digest[CRYPT_HASH_MAX];
 	struct buf text;
 	struct sv handle;
 
-	buf_init(&text, 4 * SIEVE_VALUE_MAX);
+	buf_init(&text, 4 * SIEVE_SCRIPT_MAX);
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
-		struct sv part = sieve_text(r, sieve_arg_of(c, parts[i]), 0);
+		const struct sieve_arg *arg = sieve_arg_of(c, parts[i]);
+		struct sv part = arg ? arg->strings[0] : SV("");
 
 		(void)(buf_append_u64(&text, part.len) && buf_append_c(&text, ':') && buf_append(&text, part));
 	}
-	(void)(buf_append_c(&text, sieve_arg_of(c, SLOT_IS_MIME) ? 'm' : 't') && buf_append(&text, reason));
+	(void)buf_append_c(&text, sieve_arg_of(c, SLOT_IS_MIME) ? 'm' : 't');
 	size_t n = crypt_digest(CRYPT_SHA256, buf_sv(&text), digest);
 	buf_clear(&text);
 	for (size_t i = 0; i < n; i++)
@@ -223,7 +224,7 @@ void sieve_act_vacation(struct sieve_run *r, const struct sieve_call *c)
 		return;
 	}
 	struct sv handle = sieve_arg_of(c, SLOT_HANDLE) ? sieve_kept(r, sieve_text(r, sieve_arg_of(c, SLOT_HANDLE), 0)) :
-			   default_handle(r, c, reason);
+			   default_handle(r, c);
 	uint32_t seconds = seconds_of(r, c);
 	if (seconds && host->is_answered && host->is_answered(host->arg, handle, r->envelope->from, seconds)) {
 		sieve_trace(r, "vacation: no answer, because %.*s had one", SV_FMT(r->envelope->from));

@@ -106,7 +106,7 @@ static bool require_cap(struct sieve_compiler *c, struct sieve_place at, enum si
 		*needs |= CAP_BIT(cap);
 		return true;
 	}
-	sieve_complain(c, at, "%s \"%.*s\" needs: require \"%.*s\";", what, SV_FMT(sv_sub(name, 0, 40)),
+	sieve_complain(c, at, "%s%.*s\" needs: require \"%.*s\";", what, SV_FMT(sv_sub(name, 0, 40)),
 		       SV_FMT(sieve_cap_names[cap]));
 	return false;
 }
@@ -143,7 +143,7 @@ static bool check_tag(struct sieve_compiler *c, const struct sieve_node *n, cons
 		sieve_complain(c, given->at, "\"%s\" has no option \":%.*s\"", row->name, SV_FMT(sv_sub(given->tag, 0, 40)));
 		return false;
 	}
-	if (!require_cap(c, given->at, tag->cap, "the option", given->tag, &call->needs))
+	if (!require_cap(c, given->at, tag->cap, "the option \":", given->tag, &call->needs))
 		return false;
 	const struct sieve_arg *other = sieve_arg_of(call, tag->slot);
 	if (other) {
@@ -229,7 +229,7 @@ static struct sieve_call *check_call(struct sieve_compiler *c, const struct siev
 	call->row = row;
 	call->at = n->at;
 	c->has_failed = false;
-	if (require_cap(c, n->at, row->cap, row->kind == ROW_TEST ? "the test" : "the command", n->name, &call->needs) &&
+	if (require_cap(c, n->at, row->cap, row->kind == ROW_TEST ? "the test \"" : "the command \"", n->name, &call->needs) &&
 	    check_args(c, n, row, call) && !c->has_failed && row->check)
 		row->check(c, call);
 	bool is_fine = !c->has_failed;

@@ -136,8 +136,9 @@ static bool is_duplicate(void *arg, struct sv id)
 
 static bool is_answered(void *arg, struct sv handle, struct sv address, uint32_t seconds)
 {
-	(void)arg;
-	(void)handle;
+	struct sieve_world *w = arg;
+
+	snprintf(w->handle, sizeof(w->handle), "%.*s", SV_FMT(handle));
 	return seconds && sv_eq(address, SV("again@example.org"));
 }
 

@@ -11,6 +11,7 @@ struct sieve_world {
 	bool is_unreadable;             /* the body cannot be read */
 	size_t memory;                  /* of the latest run */
 	uint64_t work;
+	char handle[80];                /* of the latest vacation that asked whether it was sent */
 };
 
 /** sieve_world_run - compile and run; actions joined by "; " as "keep", "keep*" (implicit), "fileinto X [flags]", "redirect A",

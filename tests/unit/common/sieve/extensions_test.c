@@ -167,7 +167,7 @@ static void subaddress_rfc_5233(void **state)
 	w.to = "ken@example.com";
 	sieve_world_expect(&w, "require [\"envelope\", \"subaddress\"]; " IF("envelope :detail \"to\" \"\""), "keep*");
 	sieve_world_expect(&w, "require \"envelope\"; " IF("envelope :detail \"to\" \"\""),
-			   "1:33: the option \"detail\" needs: require \"subaddress\";");
+			   "1:33: the option \":detail\" needs: require \"subaddress\";");
 	sieve_world_finish();
 }
 
@@ -306,6 +306,14 @@ static void rejects_and_environment_rfc_5429_5183(void **state)
 		{ "require [\"reject\"]; if header :contains \"from\" \"coyote@desert.example.org\" { reject text:\nI am not taking mail from you, "
 		  "and I don't\nwant your birdseed, either!\n.\n; }",
 		  "reject I am not taking mail from you, and I don't\r\nwant your birdseed, either!\r\n" },
+		{ "require [\"ereject\"];\nif address \"from\" \"someone@example.com\" {\n    ereject \"I no longer accept mail from this "
+		  "address\";\n}", "keep*" },
+		{ "require [\"reject\"];\nif size :over 100K {\n    reject text:\nYour message is too big.  If you want to send me a big "
+		  "attachment,\nput it on a public web site and send me a URL.\n.\n    ;\n}", "keep*" },
+		{ "require [\"ereject\", \"spamtest\", \"fileinto\", \"comparator-i;ascii-numeric\", \"relational\"];\nif spamtest :value "
+		  "\"ge\"\n :comparator \"i;ascii-numeric\" \"6\" {\n    ereject text:\nAntiSpam engine thinks your message is spam.\n.\n    "
+		  ";\n} elsif spamtest :value \"ge\"\n :comparator \"i;ascii-numeric\" \"4\" {\n    fileinto \"Suspect\";\n}",
+		  "fileinto Suspect" },
 		{ "require [\"ereject\"]; if address \"from\" \"coyote@desert.example.org\" { ereject text:\nI am not taking mail.\n.\n; }",
 		  "ereject I am not taking mail.\r\n" },
 		{ "require \"environment\"; " IF("environment :matches \"remote-ip\" \"192.0.2.*\""), "discard" },
@@ -346,8 +354,8 @@ static void vacation_rfc_5230_6131(void **state)
 		{ VACATION "vacation :seconds 1 :days 1 \"x\";", "1:76: the options \":seconds\" and \":days\" exclude each other" },
 		{ VACATION "vacation \"x\"; vacation \"x\";", "1:70: \"vacation\" is used twice; keep*" },
 		{ VACATION "vacation :from \"nobody\" \"x\";", "1:71: \"nobody\" is no mail address" },
-		{ "require \"vacation\"; vacation :seconds 1 \"x\";", "1:30: the option \"seconds\" needs: require \"vacation-seconds\";" },
-		{ "require \"vacation\"; vacation :create \"x\";", "1:30: the option \"create\" needs: require \"mailbox\";" },
+		{ "require \"vacation\"; vacation :seconds 1 \"x\";", "1:30: the option \":seconds\" needs: require \"vacation-seconds\";" },
+		{ "require \"vacation\"; vacation :create \"x\";", "1:30: the option \":create\" needs: require \"mailbox\";" },
 		{ "require [\"vacation\", \"mailbox\"]; vacation :create \"x\";", "1:43: the option \":create\" needs \":fcc\" here" });
 	/* §4.5, §4.6: whom it does not answer */
 	EXPECT("To: someone@example.org\n\n", { AWAY, "keep*" },
@@ -370,6 +378,31 @@ static void vacation_rfc_5230_6131(void **state)
 	sieve_world_finish();
 }
 
+/* RFC 5230 §4.2: what counts as the same answer. */
+static void vacation_tells_answers_apart(void **state)
+{
+	static const char *const twice[] = {
+		"require \"vacation\"; if header :contains \"subject\" \"cyrus\" { vacation \"I'm out -- send mail to cyrus-bugs\"; } else { "
+		"vacation \"I'm out -- call me at +1 304 555 0123\"; }",
+		"require [\"vacation\", \"variables\"]; if header :matches \"subject\" \"*\" { vacation :subject \"Automatic response to: "
+		"${1}\" \"I'm away -- send mail to foo in my absence\"; }",
+		"require \"vacation\"; if header :contains \"subject\" \"lunch\" { vacation :handle \"ran-away\" \"I'm out and can't meet for "
+		"lunch\"; } else { vacation :handle \"ran-away\" \"I'm out\"; }",
+	};
+	static const bool same[] = { false, true, true };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(twice); i++) {
+		struct sieve_world one = { .message = "To: alice@example.test\nSubject: Cyrus bug lunch\n\n" };
+		struct sieve_world two = { .message = "To: alice@example.test\nSubject: come over for dinner\n\n" };
+
+		free(sieve_world_run(&one, sv_z(twice[i])));
+		free(sieve_world_run(&two, sv_z(twice[i])));
+		assert_true(*one.handle && *two.handle);
+		assert_int_equal(strcmp(one.handle, two.handle) == 0, same[i]);
+	}
+}
+
 static void regex_draft(void **state)
 {
 #define REGEX "require [\"regex\", \"variables\", \"fileinto\"]; "
@@ -384,7 +417,7 @@ static void regex_draft(void **state)
 		  "1:61: the regular expression \"(\" is wrong: a ( has no ); keep*" },
 		{ REGEX "set :quoteregex \"p\" \"a.b*\"; fileinto \"${p}\";", "fileinto a\\.b\\*" },
 		{ REGEX IF("header :regex \"subject\" \"(\""), "1:72: the regular expression \"(\" is wrong: a ( has no )" },
-		{ "if header :regex \"a\" \"b\" { }", "1:11: the option \"regex\" needs: require \"regex\";" },
+		{ "if header :regex \"a\" \"b\" { }", "1:11: the option \":regex\" needs: require \"regex\";" },
 		{ "require [\"regex\", \"comparator-i;unicode-casemap\"]; " IF("header :regex :comparator \"i;unicode-casemap\" \"a\" \"b\""),
 		  "1:81: \":regex\" goes with \"i;ascii-casemap\" and \"i;octet\" only" });
 }
@@ -466,6 +499,20 @@ static void duplicate_rfc_7352(void **state)
 		{ DUP IF("anyof (duplicate, duplicate :handle \"h\")"), "seen 604800; seen 604800; keep*" },
 		{ DUP IF("duplicate :header \"a\" :uniqueid \"b\""),
 		  "1:99: the options \":header\" and \":uniqueid\" exclude each other" });
+	/* §5.3, with mailto in place of xmpp, and §5.4 */
+	EXPECT("Subject: Re: seen-before\nX-Event-ID: 1\nX-Ticket-ID: seen-before 2\nTo: support@example.com\n\n",
+		{ "require [\"variables\", \"envelope\", \"enotify\", \"duplicate\"];\nif envelope :matches \"from\" \"*\" { set \"sender\" "
+		  "\"${1}\"; }\nif header :matches \"subject\" \"*\" { set \"subject\" \"${1}\"; }\nif not duplicate :seconds 1800 :uniqueid "
+		  "\"${sender}\" { notify :message \"[SIEVE] ${sender}: ${subject}\" \"mailto:user@im.example.com\"; }",
+		  "seen 1800; notify mailto:user@im.example.com [SIEVE] coyote@desert.example.org: Re: seen-before; keep*" },
+		{ "require [\"variables\", \"envelope\", \"enotify\", \"duplicate\"];\nif envelope :matches \"from\" \"*\" { set \"sender\" "
+		  "\"${1}\"; }\nif header :matches \"subject\" \"*\" { set \"subject\" \"${1}\"; }\n# account for 'Re:' prefix\nif string "
+		  ":comparator \"i;ascii-casemap\" :matches \"${subject}\" \"Re:*\" { set \"subject\" \"${1}\"; }\nif not duplicate :seconds "
+		  "1800 :uniqueid \"${sender} ${subject}\" { notify :message \"[SIEVE] ${sender}: ${subject}\" "
+		  "\"mailto:user@im.example.com\"; }", "keep*" },
+		{ "require [\"duplicate\", \"imap4flags\"];\nif duplicate :header \"X-Event-ID\" :handle \"notifier\" { discard; }\nif allof ("
+		  "duplicate :header \"X-Ticket-ID\" :handle \"support\", address \"to\" \"support@example.com\", header :contains \"subject\" "
+		  "\"seen\") { setflag \"\\\\seen\"; }", "seen 604800; keep* [\\seen]" });
 	EXPECT("Message-ID: <seen-before@x>\n\n", { DUP "if duplicate { fileinto :create \"Trash/Duplicate\"; }",
 	       "fileinto Trash/Duplicate create" });
 }
@@ -553,6 +600,11 @@ static void mime_rfc_5703(void **state)
 		  "fileinto <b>Bold</b>" },
 		{ MIME "foreverypart { if header :mime :subtype \"content-type\" \"pdf\" { extracttext :length \"t\"; } } fileinto \"${t}\";",
 		  "fileinto 0" },
+		/* §9.3; its require forgot foreverypart */
+		{ MIME "if header :contains \"from\" \"example\"\n{\n if header :matches \"Subject\" \"*\"\n {\n set \"subject\" \"${1}\";\n }\n"
+		  " foreverypart\n {\n if header :mime :type :is \"Content-Type\" \"text\"\n {\n extracttext :first 100 \"msgcontent\";\n break;\n"
+		  " }\n }\n if not header :contains \"subject\" \"FYI:\"\n {\n set :upper \"x\" \"${msgcontent}\"; fileinto \"${subject}\";\n }\n}",
+		  "fileinto Gr\xc3\xbc\xc3\x9f" "e aus K\xc3\xb6ln" },
 		{ MIME "extracttext \"t\";", "2:1: \"extracttext\" stands outside of a \"foreverypart\"" },
 		{ "require [\"extracttext\", \"foreverypart\"]; foreverypart { extracttext \"t\"; }",
 		  "1:57: \"extracttext\" needs: require \"variables\";" });
@@ -611,7 +663,7 @@ static void lists_verdicts_and_copies_rfc_6134_5235_8580_6009(void **state)
 		  "\"eq\" :comparator \"i;ascii-numeric\" \"4\" { fileinto \"INBOX.quarantine\"; } elsif virustest :value \"eq\" :comparator "
 		  "\"i;ascii-numeric\" \"5\" { discard; }", "keep*" },
 		{ MORE IF("virustest :is \"2\""), "discard" },
-		{ "require [\"spamtest\"]; " IF("spamtest :percent :is \"5\""), "1:35: the option \"percent\" needs: require \"spamtestplus\";" },
+		{ "require [\"spamtest\"]; " IF("spamtest :percent :is \"5\""), "1:35: the option \":percent\" needs: require \"spamtestplus\";" },
 		{ MORE "vacation :fcc \"Sent\" :flags [\"\\\\Seen\"] :create \"away\";",
 		  "vacation coyote@desert.example.org Auto: hi fcc Sent [\\Seen]; keep*" },
 		{ MORE "notify :fcc \"Sent\" \"mailto:a@b.example\";", "notify mailto:a@b.example fcc Sent; keep*" },
@@ -640,6 +692,7 @@ int main(void)
 		cmocka_unit_test(editheader_rfc_5293),
 		cmocka_unit_test(rejects_and_environment_rfc_5429_5183),
 		cmocka_unit_test(vacation_rfc_5230_6131),
+		cmocka_unit_test(vacation_tells_answers_apart),
 		cmocka_unit_test(regex_draft),
 		cmocka_unit_test(comparators_rfc_4790_5051),
 		cmocka_unit_test(mailboxes_rfc_5490_8579_9042),

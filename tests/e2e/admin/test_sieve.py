@@ -1,0 +1,101 @@
+"""postroom sieve: scripts tried without mail."""
+
+import json
+import subprocess
+
+import postroom
+
+MESSAGE = """\
+From: Coyote <coyote@desert.example.org>
+To: alice@example.test
+Subject: I have a present for you
+
+Look, I'm sorry.
+"""
+
+
+def run(*args):
+    return subprocess.run([postroom.BIN / "postroom", *map(str, args)], capture_output=True, text=True, check=False, timeout=60)
+
+
+def put(folder, script, message=MESSAGE):
+    (folder / "filter.sieve").write_text(script)
+    (folder / "letter.eml").write_text(message)
+    return folder / "filter.sieve", folder / "letter.eml"
+
+
+def test_check_names_every_error_with_its_place(tmp_path):
+    script, _ = put(tmp_path, 'require "nope";\nfileinto "x";\nkeep;\n')
+    done = run("sieve", "check", script)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [f'{script}:1:9: the extension "nope" does not exist here',
+                                        f'{script}:2:1: the command "fileinto" needs: require "fileinto";']
+    errors = json.loads(run("--json", "sieve", "check", script).stdout)
+    assert [(e["line"], e["column"]) for e in errors] == [(1, 9), (2, 1)]
+
+
+def test_check_of_a_good_script(tmp_path):
+    script, _ = put(tmp_path, "keep;")
+    done = run("sieve", "check", script)
+    assert (done.returncode, done.stdout) == (0, f"{script}: no errors\n")
+    assert json.loads(run("--json", "sieve", "check", script).stdout) == []
+
+
+def test_the_dry_run_shows_tests_and_actions(tmp_path):
+    script, letter = put(tmp_path, 'require ["fileinto", "envelope"];\nif header :contains "subject" "present" {\n  fileinto "Gifts";\n}\n'
+                         'if envelope "from" "roadrunner@acme.example.com" { discard; }')
+    done = run("sieve", "test", script, letter, "--from", "<>", "--to", "alice@example.test")
+    assert done.returncode == 0
+    assert done.stdout.splitlines() == [
+        '    2  header :contains "subject" "present": true', '    3  fileinto "Gifts"',
+        '    5  envelope "from" "roadrunner@acme.example.com": false', "Actions:", '  fileinto "Gifts"']
+
+
+def test_the_envelope_comes_from_the_header_unless_it_is_given(tmp_path):
+    script, letter = put(tmp_path, 'require ["variables", "envelope", "fileinto"];\nif envelope :matches "from" "*" { fileinto "from ${1}"; }\n'
+                         'if envelope :matches "to" "*" { fileinto "to ${1}"; }')
+    rows = json.loads(run("--json", "sieve", "test", script, letter).stdout)
+    assert [row["target"] for row in rows] == ["from coyote@desert.example.org", "to alice@example.test"]
+    rows = json.loads(run("--json", "sieve", "test", script, letter, "--from", "a@b.example", "--to", "c@d.example").stdout)
+    assert [row["target"] for row in rows] == ["from a@b.example", "to c@d.example"]
+
+
+def test_the_clock_can_be_set(tmp_path):
+    script, letter = put(tmp_path, 'require ["date", "variables", "fileinto"];\nif currentdate :matches "iso8601" "*" { fileinto "${1}"; }')
+    rows = json.loads(run("--json", "sieve", "test", script, letter, "--now", "Fri, 21 Nov 1997 09:55:06 -0600").stdout)
+    assert rows[0]["target"] == "1997-11-21T09:55:06-06:00"
+    assert run("sieve", "test", script, letter, "--now", "tomorrow").returncode == 2
+
+
+def test_included_scripts_are_found_beside_the_script_and_in_the_global_folder(tmp_path):
+    script, letter = put(tmp_path, 'require "include"; include "mine"; include :global "all";')
+    (tmp_path / "mine.sieve").write_text('require "fileinto"; fileinto "mine";')
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "all.sieve").write_text('require "fileinto"; fileinto "all";')
+    rows = json.loads(run("--json", "sieve", "test", script, letter, "--global", tmp_path / "site").stdout)
+    assert [row["target"] for row in rows] == ["mine", "all"]
+    done = run("sieve", "test", script, letter)
+    assert done.returncode == 1 and '"all" does not exist' in done.stderr
+
+
+def test_a_script_that_fails_keeps_the_mail_and_says_why(tmp_path):
+    script, letter = put(tmp_path, 'require "reject";\nkeep;\nreject "no";')
+    done = run("sieve", "test", script, letter)
+    assert done.returncode == 1
+    assert done.stderr == f"{script}:3:1: the message is rejected and delivered at once\n"
+    assert done.stdout.endswith("Actions:\n  keep (because nothing else was done)\n")
+
+
+def test_files_that_are_not_there(tmp_path):
+    script, letter = put(tmp_path, "keep;")
+    assert run("sieve", "check", tmp_path / "none").returncode == 3
+    assert run("sieve", "test", script, tmp_path / "none").returncode == 3
+    assert run("sieve", "test", script).returncode == 2
+    assert letter.exists()
+
+
+def test_extensions_lists_what_require_takes(tmp_path):
+    names = run("sieve", "extensions").stdout.split()[1:]
+    assert "vacation" in names and "imapsieve" not in names
+    script, _ = put(tmp_path, "require " + json.dumps(names) + ";")
+    assert run("sieve", "check", script).returncode == 0
