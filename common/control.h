@@ -41,6 +41,8 @@ struct control_verb {
 	/* @request: borrowed for the call. @arg: the worker's or master's. Must lead to
 	 * control_finish(), now or later. */
 	void (*run)(void *arg, const struct json *request, struct control_reply *reply);
+	/* It is about what all workers share: the master asks one that is ready, not every one. */
+	bool is_of_all;
 };
 
 /* ---- serving, on a loop ---- */

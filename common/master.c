@@ -416,6 +416,22 @@ static void pass_on(struct master *m, struct control_reply **reply, struct sv re
 	control_relay_go(&relay);
 }
 
+static void pass_on_to_one(struct master *m, struct control_reply **reply, struct sv request)
+{
+	struct control_relay *relay;
+	size_t i = 0;
+
+	while (i < m->seat_count && (!m->seats[i].pipe || !m->seats[i].is_ready))
+		i++;
+	if (i == m->seat_count) {
+		control_finish(reply, fault(FAULT_UNAVAILABLE, "no worker is ready"));
+		return;
+	}
+	relay = control_relay_new(m->loop, reply, WORKER_ANSWER_MS);
+	control_relay_ask(relay, m->seats[i].pipe, request);
+	control_relay_go(&relay);
+}
+
 static void put_listener(struct json_out *j, const struct listener *l)
 {
 	json_out_object(j, NULL);
@@ -519,11 +535,11 @@ static void run_log(void *arg, const struct json *request, struct control_reply 
 }
 
 static const struct control_verb master_verbs[] = {
-	{ VERB_STATUS, "What runs, since when, how confined.", run_status },
-	{ VERB_RELOAD, "Take over the configuration anew.", run_reload },
-	{ VERB_STOP, "End.", run_stop },
-	{ VERB_LOG, "Change the log level until the next reload.", run_log },
-	{ NULL, NULL, NULL },
+	{ VERB_STATUS, "What runs, since when, how confined.", run_status, false },
+	{ VERB_RELOAD, "Take over the configuration anew.", run_reload, false },
+	{ VERB_STOP, "End.", run_stop, false },
+	{ VERB_LOG, "Change the log level until the next reload.", run_log, false },
+	{ NULL, NULL, NULL, false },
 };
 
 static void on_other_verb(void *arg, struct sv verb, struct sv line, struct control_reply *reply)
@@ -532,7 +548,9 @@ static void on_other_verb(void *arg, struct sv verb, struct sv line, struct cont
 
 	for (const struct control_verb *v = m->spec->verbs; v && v->name; v++)
 		if (sv_eq(verb, sv_z(v->name))) {
-			if (m->is_ready)
+			if (m->is_ready && v->is_of_all)
+				pass_on_to_one(m, &reply, line);
+			else if (m->is_ready)
 				pass_on(m, &reply, line);
 			else
 				control_finish(&reply,

@@ -156,8 +156,8 @@ static void run_log(void *arg, const struct json *request, struct control_reply 
 }
 
 static const struct control_verb common_verbs[] = {
-	{ VERB_STATUS, "What this worker does.", run_status },
-	{ VERB_LOG, "Change the log level until the next reload.", run_log },
+	{ VERB_STATUS, "What this worker does.", run_status, false },
+	{ VERB_LOG, "Change the log level until the next reload.", run_log, false },
 };
 
 static void on_master_line(void *arg, struct sv line)

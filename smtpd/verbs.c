@@ -95,10 +95,6 @@ static void start(void *arg, const struct json *request, const char *id_member,
 	struct sv id = SV_NONE;
 	struct fault f;
 
-	if (w->number) {
-		control_finish(&reply, FAULT_OK);
-		return;
-	}
 	job = xcalloc(1, sizeof(*job));
 	job->server = w->state;
 	job->reply = reply;
@@ -295,9 +291,9 @@ static void do_queue_remove(void *arg, const struct json *request, struct contro
 }
 
 const struct control_verb smtpd_verbs[] = {
-	{ "sessions", "the connections that are open", do_sessions },
-	{ "queue.list", "messages in the queue", do_queue_list },
-	{ "queue.show", "one message in the queue", do_queue_show },
-	{ "queue.remove", "take a message out of the queue", do_queue_remove },
-	{ NULL, NULL, NULL },
+	{ "sessions", "the connections that are open", do_sessions, false },
+	{ "queue.list", "messages in the queue", do_queue_list, true },
+	{ "queue.show", "one message in the queue", do_queue_show, true },
+	{ "queue.remove", "take a message out of the queue", do_queue_remove, true },
+	{ NULL, NULL, NULL, false },
 };

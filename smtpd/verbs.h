@@ -5,7 +5,7 @@
  * recipients, user, state queue.show   {"id":ID}       a line with all of the envelope, then lines
  * {"line":TEXT} for people, the header last queue.remove {"id":ID}
  *
- * The queue belongs to all workers: worker 0 answers for it, the others say nothing. */
+ * The queue belongs to all workers, so the master asks one of them. */
 #ifndef SMTPD_VERBS_H
 #define SMTPD_VERBS_H
 

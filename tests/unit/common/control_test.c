@@ -90,9 +90,9 @@ static void run_later(void *arg, const struct json *request, struct control_repl
 }
 
 static const struct control_verb master_verbs[] = {
-	{ "hello", "Greets.", run_hello },        { "many", "Says much.", run_many },
-	{ "wide", "Says too much.", run_wide },   { "fail", "Fails.", run_fail },
-	{ "later", "Answers later.", run_later }, { NULL, NULL, NULL },
+	{ "hello", "Greets.", run_hello, false },        { "many", "Says much.", run_many, false },
+	{ "wide", "Says too much.", run_wide, false },   { "fail", "Fails.", run_fail, false },
+	{ "later", "Answers later.", run_later, false }, { NULL, NULL, NULL, false },
 };
 
 static void run_count(void *arg, const struct json *request, struct control_reply *reply)
@@ -122,10 +122,10 @@ static void run_never(void *arg, const struct json *request, struct control_repl
 }
 
 static const struct control_verb worker_verbs[] = {
-	{ "count", "Counts.", run_count },
-	{ "half", "Half fails.", run_half },
-	{ "never", "Half answers.", run_never },
-	{ NULL, NULL, NULL },
+	{ "count", "Counts.", run_count, false },
+	{ "half", "Half fails.", run_half, false },
+	{ "never", "Half answers.", run_never, false },
+	{ NULL, NULL, NULL, false },
 };
 
 static void pass_on(void *arg, struct sv verb, struct sv line, struct control_reply *reply)

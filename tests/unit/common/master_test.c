@@ -135,9 +135,9 @@ static void run_stuck(void *arg, const struct json *request, struct control_repl
 }
 
 static const struct control_verb verbs[] = {
-	{ "crash", "Dies.", run_crash },
-	{ "stuck", "Gets stuck.", run_stuck },
-	{ NULL, NULL, NULL },
+	{ "crash", "Dies.", run_crash, false },
+	{ "stuck", "Gets stuck.", run_stuck, false },
+	{ NULL, NULL, NULL, false },
 };
 
 static const struct listener_kind kinds[] = {
