@@ -386,6 +386,22 @@ def fill_bob(server, standing, count=120):
             standing.append(ident)
 
 
+def wait_gone(session):
+    """A worker that its master started while it was being killed ends by itself; until then it may take connections."""
+    deadline = time.monotonic() + postroom.DEADLINE_S
+    while time.monotonic() < deadline:
+        left = []
+        for entry in pathlib.Path("/proc").iterdir():
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+                if entry.name.isdigit() and int(fields[3]) == session and fields[0] != "Z":
+                    left.append(entry.name)
+        if not left:
+            return
+        time.sleep(0.02)
+    raise RuntimeError(f"processes outlive their master: {left}")
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--kills", type=int, default=200, help="kills that met an operation in flight")
@@ -420,6 +436,7 @@ def main():
             for client in clients:
                 client.start()
             time.sleep(rng.uniform(0.05, 0.5))
+            session = server.process.pid
             pids = server.pids(None if target == "all" else target)
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError):
@@ -432,6 +449,7 @@ def main():
                     if target == {"delivery": "smtpd", "pop3": "pop3d"}.get(client.kind, "imapd"):
                         client.ended.wait(30)
                 server.stop()
+            wait_gone(session)
             for client in clients:
                 if not client.ended.wait(60):
                     raise RuntimeError(f"client {client.kind} hangs")
