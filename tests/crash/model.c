@@ -275,6 +275,16 @@ static struct look look_of(struct model *m, int box, uint32_t ident)
 	return p && p->look_count ? p->looks[p->look_count - 1] : (struct look){ 0, 0, 0 };
 }
 
+/* A place that is known to be there. */
+static struct place *the_place(struct model *m, int box, uint32_t ident)
+{
+	struct place *p = find_place(m, box, ident);
+
+	if (!p)
+		BUG("message %u has no place", ident);
+	return p;
+}
+
 static void apply_transfer(struct model *m, const struct op *op, enum outcome o)
 {
 	int from = find_box(m, op->box), to = find_box(m, op->to);
@@ -290,8 +300,8 @@ static void apply_transfer(struct model *m, const struct op *op, enum outcome o)
 			continue;               /* was not there any more */
 		put(m, to, op->ident[i], op->uid[i], how, look_of(m, from, op->ident[i]));
 		/* A source that has several possible looks gives them all. */
-		source = find_place(m, from, op->ident[i]);
-		struct place *target = find_place(m, to, op->ident[i]);
+		source = the_place(m, from, op->ident[i]);
+		struct place *target = the_place(m, to, op->ident[i]);
 		memcpy(target->looks, source->looks, sizeof(target->looks));
 		target->look_count = source->look_count;
 		if (is_move) {
@@ -318,7 +328,7 @@ static void apply_rename(struct model *m, const struct op *op, enum outcome o)
 			if (p.box != from || !p.most)
 				continue;
 			put(m, to, p.ident, 0, o == REFUSED ? IN_FLIGHT : o, p.looks[0]);
-			struct place *target = find_place(m, to, p.ident);
+			struct place *target = the_place(m, to, p.ident);
 			memcpy(target->looks, p.looks, sizeof(p.looks));
 			target->look_count = p.look_count;
 			target->uid = 0;
