@@ -220,6 +220,17 @@ class Client(postroom.Line):
         if user:
             self.ok(f'LOGIN {server.address(user)} "{password or server.password(user)}"')
 
+    def octets(self, count):
+        """As that of Line, without copying what came before for each piece that comes."""
+        pieces, self.buffer = [self.buffer[:count]], self.buffer[count:]
+        left = count - len(pieces[0])
+        while left:
+            data = self.sock.recv(min(left, 1 << 20))
+            assert data, f"connection ended {left} octets early"
+            pieces.append(data)
+            left -= len(data)
+        return b"".join(pieces)
+
     def response(self):
         """One whole response, literals included, without its last CRLF; b"" at the end of the connection."""
         data = self.line()
