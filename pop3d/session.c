@@ -48,6 +48,7 @@ enum step session_send(struct pop3_session *s, struct buf *out)
 	return !s->stream || stream_write_buf(s->stream, out) ? STEP_DONE : STEP_CLOSE;
 }
 
+PRINTF_LIKE(3, 0)
 static enum step reply(struct pop3_session *s, const char *word, const char *format, va_list ap)
 {
 	struct buf line;
