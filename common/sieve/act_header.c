@@ -1,11 +1,13 @@
 /* editheader (RFC 5293): fields added to and taken from the message's header. */
 #include "common/sieve/sieve_private.h"
 
+#include "common/charset.h"
 #include "common/transfer.h"
 
 #include "common/banned.h"
 
 #define LINE_MAX_CHARS 76
+#define ADDED_MAX ((size_t)8 << 10)      /* octets of an added field's value; more is cut */
 #define WORD_OCTETS 42          /* of text in one encoded-word: 56 of base64 and 12 around it */
 
 /* RFC 5293 §6. */
@@ -108,12 +110,12 @@ void sieve_act_addheader(struct sieve_run *r, const struct sieve_call *c)
 	if (r->has_failed || !make_room(r))
 		return;
 	/* A line end in the value would begin another field. */
-	buf_init(&clean, SIEVE_VALUE_MAX);
-	(void)buf_append(&clean, sv_trim(value));
+	buf_init(&clean, ADDED_MAX);
+	(void)utf8_clean(sv_trim(value), &clean);
 	for (size_t i = 0; i < clean.len; i++)
 		if ((unsigned char)clean.p[i] < 32 || clean.p[i] == 127)
 			clean.p[i] = ' ';
-	buf_init(&text, 3 * SIEVE_VALUE_MAX);
+	buf_init(&text, 4 * ADDED_MAX);
 	(void)(buf_append(&text, name) && buf_append(&text, SV(": ")));
 	append_value(&text, buf_sv(&clean));
 	(void)buf_append(&text, SV("\r\n"));

@@ -155,19 +155,24 @@ static struct sv default_subject(struct sieve_run *r)
 static struct sv default_handle(struct sieve_run *r, const struct sieve_call *c)
 {
 	static const enum sieve_slot parts[] = { SLOT_SUBJECT, SLOT_FROM, SLOT_FIRST };
+	struct crypt_digest *d = crypt_digest_new(CRYPT_SHA256);
 	uint8_t digest[CRYPT_HASH_MAX];
 	struct buf text;
 	struct sv handle;
 
-	buf_init(&text, 4 * SIEVE_SCRIPT_MAX);
+	buf_init(&text, 2 * CRYPT_HASH_MAX + 32);
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
 		const struct sieve_arg *arg = sieve_arg_of(c, parts[i]);
 		struct sv part = arg ? arg->strings[0] : SV("");
 
-		(void)(buf_append_u64(&text, part.len) && buf_append_c(&text, ':') && buf_append(&text, part));
+		buf_clear(&text);
+		(void)buf_appendf(&text, "%zu:", part.len);     /* counted: no two lists of parts look alike */
+		crypt_digest_add(d, buf_sv(&text));
+		crypt_digest_add(d, part);
 	}
-	(void)buf_append_c(&text, sieve_arg_of(c, SLOT_IS_MIME) ? 'm' : 't');
-	size_t n = crypt_digest(CRYPT_SHA256, buf_sv(&text), digest);
+	crypt_digest_add(d, sieve_arg_of(c, SLOT_IS_MIME) ? SV("m") : SV("t"));
+	size_t n = crypt_digest_get(d, digest);
+	crypt_digest_free(&d);
 	buf_clear(&text);
 	for (size_t i = 0; i < n; i++)
 		(void)buf_appendf(&text, "%02x", digest[i]);

@@ -41,23 +41,31 @@ static void set_field(struct sieve_field *out, struct sv raw)
 	}
 }
 
+/* The octets of the field that begins at `at`, its folded lines included; empty at the end of the header. The same cuts as
+ * header_reader makes, but the block is all here, so nothing is copied. */
+static struct sv field_at(struct sv block, size_t at)
+{
+	struct sv rest = sv_sub(block, at, SIZE_MAX);
+	size_t end = 0, line;
+
+	if (!rest.len || *rest.p == '\n' || sv_starts(rest, SV("\r\n")))
+		return SV_NONE;
+	do {
+		line = sv_find(sv_sub(rest, end, SIZE_MAX), '\n');
+		end = line == SIZE_MAX ? rest.len : end + line + 1;
+	} while (end < rest.len && (rest.p[end] == ' ' || rest.p[end] == '\t'));
+	return sv_sub(rest, 0, end);
+}
+
 /* Go over a block; with a list, fill it. Returns the number of fields. */
 static uint32_t scan(struct sv block, struct sieve_field *list, uint32_t max)
 {
-	struct header_reader r;
-	struct sv in = block;
 	uint32_t count = 0;
-	enum header_event e;
+	struct sv raw;
 
-	header_reader_init(&r);
-	while (count < max && (e = in.len ? header_reader_feed(&r, &in) : header_reader_finish(&r)) != HEADER_END) {
-		if (e != HEADER_FIELD)
-			continue;
+	for (size_t at = 0; count < max && (raw = field_at(block, at)).len; at += raw.len, count++)
 		if (list)
-			set_field(&list[count], sv_sub(block, r.field.offset, r.field.len));
-		count++;
-	}
-	header_reader_done(&r);
+			set_field(&list[count], raw);
 	return count;
 }
 
@@ -184,17 +192,37 @@ bool sieve_blocks_next(struct sieve_blocks *b, struct sieve_run *r)
 	return !r->has_failed;
 }
 
+/* The last field of a message that is all header may have none. */
+static bool has_line_end(const struct sieve_field *f)
+{
+	return f->len && f->p[f->len - 1] == '\n';
+}
+
 struct sv sieve_edited_header(struct sieve_run *r)
 {
-	struct buf text;
+	size_t len = 2, at = 0;
+	char *text;
 
 	if (!r->is_edited || r->edited.p)
 		return r->edited;
-	buf_init(&text, 2 * HEADER_BLOCK_MAX);
 	for (uint32_t i = 0; i < r->fields.count; i++)
-		(void)buf_append(&text, sv_from(r->fields.list[i].p, r->fields.list[i].len));
-	(void)buf_append(&text, SV("\r\n"));
-	r->edited = sieve_kept(r, buf_sv(&text));
-	buf_done(&text);
+		len += r->fields.list[i].len + (has_line_end(&r->fields.list[i]) ? 0 : 2);
+	text = arena_alloc(&r->keep, len);
+	if (!text) {
+		sieve_fail(r, "the message's header is too large to be edited");
+		return SV_NONE;
+	}
+	for (uint32_t i = 0; i < r->fields.count; i++) {
+		const struct sieve_field *f = &r->fields.list[i];
+
+		memcpy(text + at, f->p, f->len);
+		at += f->len;
+		if (!has_line_end(f)) {
+			memcpy(text + at, "\r\n", 2);
+			at += 2;
+		}
+	}
+	memcpy(text + at, "\r\n", 2);
+	r->edited = sv_from(text, len);
 	return r->edited;
 }

@@ -266,7 +266,7 @@ void sieve_run(const struct sieve_script *s, const struct sieve_mail *mail, cons
 		implicit_keep(r);
 	}
 	out->memory = sizeof(*r) + r->keep.used + SIEVE_SCRATCH_MEMORY + r->machine.used + r->part.used + r->variable_memory +
-		      r->value.cap + r->line.cap + r->flags.cap;
+		      r->value.cap + r->line.cap + r->flags.cap + SIEVE_VALUE_MAX;
 	arena_done(&r->scratch);
 	arena_done(&r->machine);
 	arena_done(&r->part);

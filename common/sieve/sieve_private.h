@@ -245,11 +245,12 @@ const struct sieve_arg *sieve_arg_of(const struct sieve_call *c, enum sieve_slot
 
 /* ---- a run ---- */
 
+/* Their sum, with SIEVE_VALUE_MAX for what a step holds for a moment, stays below 1 MiB. */
 #define SIEVE_KEEP_MEMORY ((size_t)256 << 10)   /* fields, actions */
 #define SIEVE_SCRATCH_MEMORY ((size_t)128 << 10)        /* of one step */
 #define SIEVE_MACHINE_MEMORY ((size_t)128 << 10)        /* of one comparison by :regex, or :matches with Unicode */
 #define SIEVE_PART_MEMORY ((size_t)64 << 10)    /* the header block of the part at hand */
-#define SIEVE_VARIABLE_MEMORY ((size_t)256 << 10)       /* all variables and match values */
+#define SIEVE_VARIABLE_MEMORY ((size_t)224 << 10)       /* all variables and match values */
 #define SIEVE_VALUE_MAX ((size_t)64 << 10)      /* a text compared; more is cut (a body is compared in windows of it) */
 #define SIEVE_FIELDS_MAX 12000
 #define SIEVE_MATCH_VALUES 32           /* ${0} to ${31} */

@@ -239,7 +239,7 @@ static bool try_aspect(struct sieve_matcher *m, const struct sieve_arg *option, 
 	struct arena a;
 	bool is_enough = false;
 
-	arena_init(&a, SIEVE_PART_MEMORY);
+	arena_init(&a, SIEVE_PART_MEMORY / 2);
 	(void)header_parse_content(&a, sieve_field_raw_value(f), &content);
 	sieve_charge(r, f->len);
 	if (option->value == MIME_OPT_PARAM) {

@@ -177,7 +177,7 @@ bool sieve_test_duplicate(struct sieve_run *r, const struct sieve_call *c)
 	if (!id.len || (seconds && !seconds->number))
 		return false;
 	/* One record for each id and handle: joined so that no two pairs look alike. */
-	buf_init(&whole, 2 * SIEVE_VALUE_MAX);
+	buf_init(&whole, SIEVE_VALUE_MAX);
 	(void)(buf_append_u64(&whole, id.len) && buf_append_c(&whole, ':') && buf_append(&whole, id) &&
 	       (!handle || buf_append(&whole, sieve_text(r, handle, 0))));
 	struct sv key = sieve_kept(r, buf_sv(&whole));

@@ -299,6 +299,12 @@ static void editheader_rfc_5293(void **state)
 		{ EDIT "deleteheader :last \"a\";", "1:37: \":last\" needs \":index\"" });
 }
 
+static void a_header_without_end_can_be_edited(void **state)
+{
+	(void)state;
+	EXPECT("X: y", { EDIT "addheader :last \"X-A\" \"b\"; if header \"x\" \"y\" { keep; }", "keep <X: y>" });
+}
+
 static void rejects_and_environment_rfc_5429_5183(void **state)
 {
 	(void)state;
@@ -690,6 +696,7 @@ int main(void)
 		cmocka_unit_test(body_rfc_5173),
 		cmocka_unit_test(body_is_read_in_pieces),
 		cmocka_unit_test(editheader_rfc_5293),
+		cmocka_unit_test(a_header_without_end_can_be_edited),
 		cmocka_unit_test(rejects_and_environment_rfc_5429_5183),
 		cmocka_unit_test(vacation_rfc_5230_6131),
 		cmocka_unit_test(vacation_tells_answers_apart),

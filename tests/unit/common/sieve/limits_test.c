@@ -101,7 +101,7 @@ static void variables_are_limited(void **state)
 	repeat(&script, 12, "set \"a\" \"${a}${a}\";");
 	for (int i = 0; i < 100; i++)
 		assert_true(buf_appendf(&script, "set \"v%d\" \"${a}\";", i));
-	expect_in(&w, &script, "the variables take more than 256 KiB; keep*");
+	expect_in(&w, &script, "the variables take more than 224 KiB; keep*");
 	buf_done(&script);
 }
 
