@@ -253,3 +253,39 @@ def test_an_idler_that_does_not_read_is_told_everything_once_it_does(imapd, user
         assert len(b.search("ALL")) == 513
         assert b.flags("1:*") == a.flags("1:*") or \
             {n: f - {"\\Recent"} for n, f in b.flags("1:*").items()} == {n: f - {"\\Recent"} for n, f in a.flags("1:*").items()}
+
+
+def test_an_index_made_anew_changes_nothing_for_a_session(imapd, user):
+    """The index is disposable: numbers, UIDs and later changes stay right for a session that was there before."""
+    with imap.Client(imapd, user) as a, imap.Client(imapd, user) as b:
+        for n in range(5):
+            a.append("INBOX", message(f"m{n}"), "(kw)" if n == 2 else "")
+        b.ok("SELECT INBOX")
+        before = b.fetch("1:*", "(UID FLAGS)")
+        imapd.postroom("index", "rebuild", imapd.address(user))
+        assert not b.ok("NOOP").numbers("EXPUNGE")
+        assert b.fetch("1:*", "(UID FLAGS)") == before
+        a.ok("SELECT INBOX")
+        a.ok("STORE 4 +FLAGS (\\Flagged)")
+        assert b"\\Flagged" in b.ok("NOOP").fetched()[4]["FLAGS"]
+        a.ok("STORE 2 +FLAGS.SILENT (\\Deleted)")
+        a.ok("EXPUNGE")
+        assert b.ok("NOOP").numbers("EXPUNGE") == [2]
+        new = a.append("INBOX", message("new"))[1]
+        assert b.ok("NOOP").count("EXISTS") == 5
+        assert b.fetch("5", "UID")[5]["UID"] == new
+
+
+def test_mail_that_another_program_puts_into_the_maildir_shows_in_idle(imapd, user):
+    with imap.Client(imapd, user) as c:
+        c.ok("SELECT INBOX")
+        idle(c)
+        box = imapd.maildir(user)
+        text = message("foreign")
+        (box / "tmp" / "1795000000.1.elsewhere").write_bytes(text)
+        (box / "tmp" / "1795000000.1.elsewhere").rename(box / "new" / "1795000000.1.elsewhere")
+        assert c.line() == b"* 1 EXISTS"
+        assert c.line().endswith(b" RECENT")
+        c.send("DONE\r\n")
+        assert c.collect("i").status == "OK"
+        assert c.fetch("1", "BODY.PEEK[]")[1]["BODY[]"] == text
