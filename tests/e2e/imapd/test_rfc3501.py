@@ -33,9 +33,9 @@ def test_section_8_sample_connection(imapd, user):
             [[None, None, b"minutes", b"CNRI.Reston.VA.US"], [b"John Klensin", None, b"KLENSIN", b"MIT.EDU"]],
             None, None, b"<B27397-0100000@cac.washington.edu>"]
         body = full["BODY"]
-        assert [x.upper() if isinstance(x, bytes) else x for x in body] == \
-            [b"TEXT", b"PLAIN", [b"CHARSET", b"US-ASCII"], None, None, b"7BIT", 72, 1] or \
-            body[2][1].upper() == b"US-ASCII" and body[6:] == [72, 1]
+        assert [x.upper() if isinstance(x, bytes) else x for x in body[:2] + body[3:]] == \
+            [b"TEXT", b"PLAIN", None, None, b"7BIT", 72, 1]
+        assert [x.upper() for x in body[2]] == [b"CHARSET", b"US-ASCII"]
         assert c.fetch("1", "body[header]")[1]["BODY[HEADER]"] == SAMPLE.split(b"\r\n\r\n")[0] + b"\r\n\r\n"
         got = c.ok("store 1 +flags \\deleted").fetched()
         assert {b"\\Seen", b"\\Deleted"} <= set(got[1]["FLAGS"])

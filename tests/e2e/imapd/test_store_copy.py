@@ -20,7 +20,7 @@ def test_all_forms_of_store(box):
     assert set(got[1]["FLAGS"]) - {b"\\Recent"} == {b"\\Flagged"}
     for form in ("FLAGS.SILENT", "+FLAGS.SILENT", "-FLAGS.SILENT"):
         assert not box.ok(f"STORE 2 {form} (\\Draft)").untagged
-    assert box.flags("2")[2] - {"\\Recent"} == {"\\Seen", "\\Deleted"} - {"\\Seen", "\\Deleted"} | set()
+    assert box.flags("2")[2] - {"\\Recent"} == set()
     box.ok("STORE 1 FLAGS ()")
     assert box.flags("1")[1] - {"\\Recent"} == set()
     assert not box.ok("NOOP").untagged
@@ -112,7 +112,7 @@ def test_copy_into_the_same_mailbox(box):
     fill(box, 2)
     reply = box.ok("COPY 1:2 INBOX")
     assert reply.code().startswith("COPYUID ")
-    assert box.ok("NOOP").count("EXISTS") == 4 or reply.count("EXISTS") == 4
+    assert reply.count("EXISTS") == 4
 
 
 def test_move(box):
