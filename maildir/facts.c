@@ -90,9 +90,10 @@ size_t box_facts_settle(struct box_facts *f)
 	/* Clients take two messages with one id for one message. */
 	qsort_r(f->rows, f->count, sizeof(*f->rows), by_text, f);
 	kept = 0;
-	for (size_t i = 0; i < f->count; i++)
-		if (!kept || !sv_eq(text_of(f, &f->rows[kept - 1]), text_of(f, &f->rows[i])))
-			f->rows[kept++] = f->rows[i];
+	for (size_t i = 0; i < f->count; i++) {
+		kept -= kept && sv_eq(text_of(f, &f->rows[kept - 1]), text_of(f, &f->rows[i]));
+		f->rows[kept++] = f->rows[i];
+	}
 	f->count = kept;
 	qsort(f->rows, f->count, sizeof(*f->rows), by_uid);
 	return before - kept;

@@ -39,8 +39,8 @@ MUST_CHECK struct fault box_facts_write(const struct box_facts *f, struct buf *o
 bool box_facts_is_uidl(struct sv uidl);
 /** box_facts_add - note a message's unique id; false when it is none. The UID is not looked for. */
 bool box_facts_add(struct box_facts *f, uint32_t uid, struct sv uidl);
-/** box_facts_settle - sort; of several ids for one UID the first stays, of several UIDs with one id the lowest. Returns how many
- *  went. */
+/** box_facts_settle - sort; of several ids for one UID the first stays, of several UIDs with one id the highest (an
+ *  import that was interrupted may have noted it under a UID that no message got). Returns how many went. */
 size_t box_facts_settle(struct box_facts *f);
 /** box_facts_uidl - of settled facts: the id of a message, borrowed; empty when none is noted. */
 struct sv box_facts_uidl(const struct box_facts *f, uint32_t uid);

@@ -4,7 +4,9 @@
  * sidecar has a generation that no index knows, so whoever comes by before the new index is made makes it himself. In an
  * account with mail a mailbox that does not exist is one rename; one that does takes the messages in chunks: UIDs are taken
  * first, for good, then ids of POP3 are noted under them, then the files get the names that carry them, and only then is
- * each put in place with its row. Whoever was interrupted goes on from where he was. */
+ * each put in place with its row. Whoever was interrupted goes on from where he was. What a process was killed over between
+ * names and commit, recovery takes for new mail (adopt.c): such a message, of a chunk at most, is there once, under a UID and
+ * an id of its own. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -87,7 +89,7 @@ static bool carry_over(void *arg, const char *name, unsigned char type)
 	f = stage_read_sidecar(x->from, name, &have);
 	if (f.kind)
 		return true;            /* no mailbox of ours, and empty */
-	f = stage_read_sidecar(x->to, name, &side);
+	f = stage_find_sidecar(x->to, name, &side);
 	if (f.kind == FAULT_NOT_FOUND) {
 		f = adopt_new_mailbox_at(account_conf(x->im->account), x->to, name, &have, false);
 	} else if (!f.kind) {
@@ -171,7 +173,7 @@ static struct fault exchange(struct account *a, void *arg)
 	x->to = x->im->staging;
 	if (has_message(x->from, "."))
 		return fault(FAULT_BUSY, "mail has come meanwhile");
-	f = stage_read_sidecar(x->to, ".", &inbox);
+	f = stage_find_sidecar(x->to, ".", &inbox);
 	if (f.kind == FAULT_NOT_FOUND) {        /* a source without an INBOX: the account's own */
 		f = stage_read_sidecar(x->from, ".", &inbox);
 		if (!f.kind)
@@ -221,7 +223,8 @@ struct joining {
 	uint64_t box;
 	const char *dir;                /* the same here and there */
 	struct sidecar_mailbox side;    /* as it is laid ready */
-	struct box_facts facts;
+	struct box_facts facts;         /* likewise */
+	struct id_map noted;            /* digest of each id that the mailbox has -> UID */
 	uint8_t map[KEYWORDS_MAX];
 	enum source_kind kind;
 	struct staged *items;           /* all, ascending UIDs */
@@ -280,6 +283,22 @@ static struct fault take_uids(struct index_txn *t, void *arg)
 	return index_box_put(t->kv, &box);
 }
 
+/* Does a message have this id? It keeps it, then. */
+static bool is_taken(struct joining *j, struct sv uidl)
+{
+	struct kv_txn *kv = NULL;
+	struct index_row row;
+	uint8_t digest[16];
+	uint32_t uid;
+
+	filename_email_digest(uidl, digest);
+	if (!id_map_has(&j->noted, digest, &uid) || account_read(j->im->account, &kv).kind)
+		return false;
+	bool is_there = !index_row_get(kv, j->box, uid, &row).kind;
+	kv_read_end(&kv);
+	return is_there;
+}
+
 /* What POP3 clients know the messages by, under their new UIDs; and those names that carry them, in new/. */
 static struct fault name_chunk(struct joining *j, const struct index_box *box)
 {
@@ -297,7 +316,8 @@ static struct fault name_chunk(struct joining *j, const struct index_box *box)
 			snprintf(uidl, sizeof(uidl), "%08x%08x", item->uid, j->side.uidvalidity);
 			noted = sv_z(uidl);
 		}
-		changed = (noted.len && box_facts_add(&facts, item->final, noted)) || changed;
+		if (noted.len && !is_taken(j, noted))
+			changed = box_facts_add(&facts, item->final, noted) || changed;
 	}
 	if (!f.kind && changed) {
 		box_facts_settle(&facts);
@@ -411,12 +431,29 @@ static struct fault list_part(struct joining *j, const char *part)
 	return f;
 }
 
+static struct fault collect_noted(struct joining *j)
+{
+	struct box_facts facts;
+	struct fault f = box_facts_read(j->im->account->maildir, j->dir, &facts);
+
+	for (size_t i = 0; !f.kind && i < facts.count; i++) {
+		uint8_t digest[16];
+		filename_email_digest(box_facts_uidl(&facts, facts.rows[i].uid), digest);
+		id_map_add(&j->noted, digest, facts.rows[i].uid);
+	}
+	box_facts_done(&facts);
+	return f;
+}
+
 static struct fault join_messages(struct joining *j)
 {
 	struct account *a = j->im->account;
 	char path[BOX_PATH_MAX];
 	struct index_box box;
 	struct fault f = list_part(j, "new");   /* an earlier run's: they have their UIDs */
+
+	if (!f.kind)
+		f = collect_noted(j);
 
 	for (size_t at = 0; !f.kind && at < j->count; at += j->chunk_count) {
 		j->chunk = j->items + at;
@@ -571,6 +608,7 @@ static struct fault join_box(struct import *im, const char *dir)
 	}
 	sidecar_mailbox_done(&j.side);
 	box_facts_done(&j.facts);
+	id_map_done(&j.noted);
 	buf_done(&name);
 	free(j.items);
 	return f;
@@ -646,6 +684,7 @@ static bool has_any_message(int folder)
 
 struct fault join_tidy(struct account *a)
 {
+	char gone[FILES_TEMP_LEN], path[FILES_TEMP_LEN + 16];
 	struct fault f = account_enter(a);
 	int dir;
 
@@ -656,9 +695,16 @@ struct fault join_tidy(struct account *a)
 		if (has_any_message(dir))
 			f = fault_detail(FAULT_BUSY, "messages were left in the account's folder \"%s\": run it again",
 					 IMPORT_FOLDER);
-		else
-			files_remove_tree(a->dir, IMPORT_FOLDER);
 		close(dir);
+		/* Out of sight first: half of it would look like half an import. */
+		files_temp_name("import", gone);
+		snprintf(path, sizeof(path), LAYOUT_TRASH "/%s", gone);
+		if (!f.kind)
+			f = files_mkdir(a->dir, LAYOUT_TRASH, account_conf(a)->umask_dir, NULL);
+		if (!f.kind)
+			f = files_rename_new(a->dir, IMPORT_FOLDER, a->dir, path);
+		if (!f.kind)
+			files_remove_tree(a->dir, path);
 	}
 	account_leave(a);
 	return f;

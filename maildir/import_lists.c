@@ -64,7 +64,7 @@ static bool parse_entry(struct sv line, bool is_3, struct list_entry *e)
 	struct sv word;
 
 	memset(e, 0, sizeof(*e));
-	if (!sv_split(&line, ' ', &word) || !sv_to_u32(word, &e->uid) || !e->uid || e->uid == UINT32_MAX)
+	if (!sv_split(&line, ' ', &word) || !sv_to_u32(word, &e->uid) || !e->uid || e->uid > LISTS_UID_MAX)
 		return false;
 	if (is_3) {
 		/* Extensions, each a letter and a value, until ':' begins the name. */
@@ -96,6 +96,8 @@ struct fault list_uids(struct sv text, struct list_head *head, list_entry_fn *fn
 		memset(head, 0, sizeof(*head));
 		return fault(FAULT_CORRUPT, "first line of the list of UIDs makes no sense");
 	}
+	if (head->uidnext > LISTS_UID_MAX)
+		head->uidnext = 0;
 	while (next_line(&text, &line)) {
 		if (!line.len)
 			continue;

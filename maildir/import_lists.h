@@ -22,6 +22,8 @@
 
 #define LISTS_MAX ((size_t)1 << 30)     /* octets of one list */
 #define LISTS_COUNT_MAX 16000000        /* messages in one list */
+/* No server ever gave a UID above this one; a list that says so would leave no room for new mail. */
+#define LISTS_UID_MAX (UINT32_MAX - 64 * 1024 * 1024)
 
 struct list_entry {
 	struct sv file;                 /* up to ':' */

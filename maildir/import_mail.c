@@ -152,7 +152,7 @@ static bool on_end(void *arg, const struct mbox_meta *meta)
 	if (m->survey) {
 		if (meta->uidvalidity && !box->uidvalidity) {
 			box->uidvalidity = meta->uidvalidity;
-			box->uidnext = meta->uid_last < UINT32_MAX - 1 ? meta->uid_last + 1 : 0;
+			box->uidnext = meta->uid_last + 1;
 		}
 		note_keywords(box->keywords, sv_z(meta->all_keywords));
 		note_keywords(box->keywords, sv_z(meta->keywords));

@@ -2,6 +2,7 @@
 #include "maildir/import_mbox.h"
 
 #include "common/date.h"
+#include "maildir/import_lists.h"
 #include "maildir/mailbox.h"
 
 #include "common/banned.h"
@@ -102,7 +103,8 @@ static void take_base(struct mbox_reader *r, struct sv value)
 	struct sv validity, last = SV_NONE;
 
 	if (sv_split(&value, ' ', &validity) && sv_split(&value, ' ', &last) &&
-	    sv_to_u32(validity, &r->meta.uidvalidity) && sv_to_u32(last, &r->meta.uid_last))
+	    sv_to_u32(validity, &r->meta.uidvalidity) && sv_to_u32(last, &r->meta.uid_last) &&
+	    r->meta.uid_last <= LISTS_UID_MAX)
 		copy_text(r->meta.all_keywords, sizeof(r->meta.all_keywords), sv_trim(value));
 	else
 		r->meta.uidvalidity = r->meta.uid_last = 0;
@@ -122,7 +124,7 @@ static bool take_field(struct mbox_reader *r, struct sv line)
 	} else if (sv_eq_nocase(name, SV("X-Keywords"))) {
 		copy_text(r->meta.keywords, sizeof(r->meta.keywords), value);
 	} else if (sv_eq_nocase(name, SV("X-UID"))) {
-		if (!sv_to_u32(value, &r->meta.uid) || r->meta.uid == UINT32_MAX)
+		if (!sv_to_u32(value, &r->meta.uid) || r->meta.uid > LISTS_UID_MAX)
 			r->meta.uid = 0;
 	} else if (sv_eq_nocase(name, SV("X-UIDL"))) {
 		if (box_facts_is_uidl(value))

@@ -97,6 +97,8 @@ MUST_CHECK struct fault stage_survey(struct import *im, struct source_box *box);
 MUST_CHECK struct fault stage_box(struct import *im, struct source_box *box);
 /** stage_read_sidecar, stage_write_sidecar - of a mailbox below folder `at`. */
 MUST_CHECK struct fault stage_read_sidecar(int at, const char *dir, struct sidecar_mailbox *out);
+/** stage_find_sidecar - the same for one that may be half made: then it is removed, and FAULT_NOT_FOUND. */
+MUST_CHECK struct fault stage_find_sidecar(int at, const char *dir, struct sidecar_mailbox *out);
 MUST_CHECK struct fault stage_write_sidecar(int at, const char *dir, const struct sidecar_mailbox *side);
 /** stage_id - the id that a message gets from what names it in the source, NUL-terminated; and its digest. */
 void stage_id(struct sv base, char id[FILENAME_ID_LEN + 1], uint8_t digest[16]);

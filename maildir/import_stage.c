@@ -151,6 +151,31 @@ struct fault stage_read_sidecar(int at, const char *dir, struct sidecar_mailbox 
 	return f;
 }
 
+static bool any_name(void *arg, const char *name, unsigned char type)
+{
+	(void)name;
+	(void)type;
+	*(bool *)arg = true;
+	return false;
+}
+
+struct fault stage_find_sidecar(int at, const char *dir, struct sidecar_mailbox *out)
+{
+	char path[BOX_PATH_MAX];
+	bool has_message = false;
+	struct fault f = stage_read_sidecar(at, dir, out);
+
+	if (f.kind != FAULT_CORRUPT)
+		return f;
+	/* A process that was killed while it made the folder. */
+	box_path(path, dir, "cur", NULL);
+	(void)!files_each(at, path, any_name, &has_message).kind;
+	if (has_message)
+		return f;
+	box_path(path, dir, LAYOUT_MAILBOX_FILE, NULL);
+	return unlinkat(at, path, 0) ? fault_errno("unlink", path) : fault(FAULT_NOT_FOUND, "half a mailbox");
+}
+
 struct fault stage_write_sidecar(int at, const char *dir, const struct sidecar_mailbox *side)
 {
 	char temp[BOX_PATH_MAX], path[BOX_PATH_MAX], unique[FILES_TEMP_LEN];
@@ -194,7 +219,7 @@ struct fault stage_begin(struct import *im, struct source_box *box, struct sidec
 	*uid_max = 0;
 	if (f.kind || im->options->dry_run)
 		return f;
-	f = stage_read_sidecar(im->staging, box->dir, side);
+	f = stage_find_sidecar(im->staging, box->dir, side);
 	if (f.kind == FAULT_NOT_FOUND) {
 		*side = (struct sidecar_mailbox){ .generation = 1, .uidvalidity = box->uidvalidity, .uid_ceiling = 1 };
 		buf_init(&side->unknown, SIDECAR_UNKNOWN_MAX);
