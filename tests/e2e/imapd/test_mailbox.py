@@ -53,6 +53,25 @@ def test_select_tells_what_every_client_insists_on(client):
     assert b"* OK [UNSEEN 2]" in b"\n".join(reply.untagged)
 
 
+def test_inbox_in_any_case(client):
+    client.ok("CREATE inbox/sub")
+    assert "INBOX/sub" in rows(client.ok('LIST "" "InBox/*"'))
+    client.ok("SELECT iNbOx/sub")
+    client.ok("DELETE INBOX/sub")
+    client.bad("FETCH 1 FLAGS")     # it was the selected one
+    client.ok("SELECT INBOX")
+
+
+def test_select_with_condstore(imapd, user, client):
+    client.append("INBOX", message("one"))
+    client.ok("SELECT INBOX (CONDSTORE)")
+    with imap.Client(imapd, user) as other:
+        other.ok("SELECT INBOX")
+        other.ok("STORE 1 +FLAGS (\\Seen)")
+    assert set(client.ok("NOOP").fetched()[1]) == {"UID", "FLAGS", "MODSEQ"}
+    client.bad("SELECT INBOX (CONDSTORE QRESYNC)")
+
+
 def test_examine_changes_nothing(client):
     client.append("INBOX", message("one"))
     reply = client.ok("EXAMINE INBOX")
