@@ -8,7 +8,7 @@
 
 #include "common/banned.h"
 
-#define LOOKS 12
+#define LOOKS 100               /* more changes of one message than a script makes */
 #define FLAGS_SAFE_MS 2500      /* promised: 2 s (flaglog.h); the invariant asks for 5 s */
 
 struct look {
@@ -415,7 +415,7 @@ static void apply_op(struct model *m, const struct op *op, enum outcome o, enum 
 	case OP_NONE:
 		break;
 	}
-	if (op->modseq && o == ACKED) {
+	if (op->modseq && o == ACKED) {         /* asked for right behind the answer */
 		int told = op->kind == OP_DELIVER ? find_box(m, "0/INBOX") : find_box(m, op->box);
 		if (told >= 0 && m->boxes[told].told_modseq < op->modseq)
 			m->boxes[told].told_modseq = op->modseq;
@@ -432,7 +432,8 @@ void model_apply(struct model *m, const struct script *s, enum ending ending, in
 		if (op->state == STATE_PLANNED)
 			break;
 		r->ops++;
-		if (op->state == STATE_BEGUN)
+		/* Answered by a worker that did not know yet that the power was gone: no client ever saw it. */
+		if (op->state == STATE_BEGUN || (ending == ENDED_POWER && op->done_ms >= cut_ms))
 			o = IN_FLIGHT;
 		else if (!op->fault)
 			o = ACKED;
