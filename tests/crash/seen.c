@@ -212,6 +212,7 @@ static struct fault take_box(struct taking *t)
 		read_message(box, &t->out->messages[i]);
 		f = mailbox_uidl(box, t->out->messages[i].uid, t->out->messages[i].uidl);
 	}
+	t->keywords = NULL;     /* it lies in this function */
 	arena_done(&arena);
 	mailbox_close(&box);
 	return f;
