@@ -291,6 +291,21 @@ static struct fault find_mbox_file(struct import *im)
 	return f;
 }
 
+/* INBOX first. */
+static int by_name(const void *a, const void *b)
+{
+	const struct source_box *x = a, *y = b;
+	bool inbox_x = !strcmp(x->dir, "."), inbox_y = !strcmp(y->dir, ".");
+
+	return inbox_x != inbox_y ? (inbox_x ? -1 : 1) : strcmp(x->name, y->name);
+}
+
+static void sort_boxes(struct import *im)
+{
+	if (im->count)
+		qsort(im->boxes, im->count, sizeof(*im->boxes), by_name);
+}
+
 struct fault source_open(struct import *im)
 {
 	const char *path = im->options->path;
@@ -308,9 +323,11 @@ struct fault source_open(struct import *im)
 		return fault(FAULT_EXISTS, "this is a Maildir of Postroom's own: copy it to its place and rebuild the index");
 	if (im->options->is_mbox) {
 		f = files_each(im->source, ".", look_for_mbox, im);
+		sort_boxes(im);
 		return f.kind || im->count ? f : fault(FAULT_NOT_FOUND, "there is no mbox file in this folder");
 	}
 	f = find_maildirs(im);
+	sort_boxes(im);
 	return f.kind ? f : read_subscriptions(im);
 }
 

@@ -310,7 +310,7 @@ static void mbox_files_come_over(void **state)
 			"10 0 0 22 1500000002 0000000a53724e00\n");
 	expect(f, "mbox/mail", (struct import_options){ .is_mbox = true }, "INBOX mbox 3 0 3 0 0 1 0 []\n");
 	expect(f, "mbox", (struct import_options){ .is_mbox = true },
-	       "mail mbox 3 3 0 2 0 1 0 []\nWork mbox 3 3 0 2 0 1 0 []\n");
+	       "Work mbox 3 3 0 2 0 1 0 []\nmail mbox 3 3 0 2 0 1 0 []\n");
 	work = fixture_mailbox(f, "Work");
 	expect_messages(work, 1400000000, 11, "3 5 1 22 1500000001 0000000353724e00\n9 0 0 22 1500000002 0000000953724e00\n"
 			"10 0 0 22 1500000002 0000000a53724e00\n");
