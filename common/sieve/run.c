@@ -107,10 +107,7 @@ static void enter_unit(struct sieve_run *r, const struct sieve_step *step)
 			sieve_fail(r, "the included script \"%.*s\" does not exist", SV_FMT(u->name));
 		return;
 	}
-	/* Its variables are its own and begin empty (§3.2). */
-	for (uint32_t i = 0; i < r->variable_count; i++)
-		if (r->variables[i].unit == step->target)
-			sieve_variable_set(r, r->variables[i].name, SV_NONE);
+	sieve_variables_forget(r, step->target);        /* its variables are its own and begin empty (§3.2) */
 	r->frames[r->frame_count - 1].caps = r->caps;
 	r->frames[r->frame_count - 1].loop_count = r->loop_count;
 	r->frames[r->frame_count++] = (struct sieve_frame){ .unit = step->target };

@@ -332,6 +332,8 @@ void sieve_variable_set(struct sieve_run *r, struct sv name, struct sv value);
 /** sieve_modify - the modifiers of `set`, RFC 5229 §4.1, in their order. */
 void sieve_modify(struct sieve_run *r, const struct sieve_call *c, struct buf *value);
 void sieve_match_values(struct sieve_run *r, const struct sv *values, uint32_t count);
+/** sieve_variables_forget - those of one script. */
+void sieve_variables_forget(struct sieve_run *r, uint32_t unit);
 void sieve_variables_done(struct sieve_run *r);
 void sieve_check_strings(struct sieve_compiler *c, struct sieve_arg *a);
 void sieve_check_set(struct sieve_compiler *c, struct sieve_call *call);

@@ -266,6 +266,13 @@ void sieve_match_values(struct sieve_run *r, const struct sv *values, uint32_t c
 	r->match_count = count < SIEVE_MATCH_VALUES ? count : SIEVE_MATCH_VALUES;
 }
 
+void sieve_variables_forget(struct sieve_run *r, uint32_t unit)
+{
+	for (uint32_t i = 0; i < r->variable_count; i++)
+		if (r->variables[i].unit == unit)
+			store(r, &r->variables[i].value, SV_NONE);
+}
+
 void sieve_variables_done(struct sieve_run *r)
 {
 	for (uint32_t i = 0; i < r->variable_count; i++)

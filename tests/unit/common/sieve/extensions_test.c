@@ -528,6 +528,7 @@ static void include_rfc_6609(void **state)
 	static const char *const scripts[] = {
 		"set", "require [\"variables\", \"include\"]; global \"g\"; set \"g\" \"from set\"; set \"l\" \"local\";",
 		"file", "require [\"fileinto\", \"variables\", \"include\"]; global \"g\"; fileinto \"${g}|${l}|${global.g}\";",
+		"more", "require [\"variables\", \"include\"]; set \"n\" \"${n}1\"; set \"global.n\" \"${n}\";",
 		"stop", "stop;", "return", "require \"include\"; return; discard;", "loop", "require \"include\"; include \"loop\";",
 		"loop1", "require \"include\"; include \"loop2\";", "loop2", "require \"include\"; include \"loop1\";",
 		"keep", "keep;", "bad", "keep;\nnope;", "flag", "require \"imap4flags\"; addflag \"f\";", "fail", "require \"ihave\"; error \"why\";",
@@ -537,6 +538,8 @@ static void include_rfc_6609(void **state)
 #define INC "require [\"include\", \"fileinto\", \"variables\"]; "
 		{ INC "include \"set\"; include \"file\";", "fileinto from set||from set" },
 		{ INC "set \"l\" \"mine\"; include \"set\"; fileinto \"${l}\";", "fileinto mine" },
+		{ INC "set \"l\" \"mine\"; include \"set\"; include \"set\"; fileinto \"${l}\";", "fileinto mine" },
+		{ INC "include \"more\"; include \"more\"; fileinto \"${global.n}\";", "fileinto 1" },
 		{ INC "set \"global.g\" \"G\"; include \"file\";", "fileinto G||G" },
 		{ INC "include \"return\"; keep;", "keep" },
 		{ INC "return; discard;", "keep*" },
