@@ -44,6 +44,14 @@ struct account {
 	struct intent_map *intent;
 	int flag_log;                   /* O_APPEND */
 
+	/* UIDs of big mailboxes as they were at a MODSEQ: the next SELECT applies the changes since. */
+	pthread_mutex_t cache_mutex;
+	struct uid_cache {
+		uint64_t box, modseq;
+		struct uidset uids;
+	} uid_cache[2];
+	unsigned cache_turn;
+
 	pthread_mutex_t mutex;          /* for what follows */
 	unsigned active;                /* threads inside; the flock is held while it is not 0 */
 	/* Flushes of one folder asked for by many threads: who comes while one runs shares the next one. */

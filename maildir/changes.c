@@ -43,46 +43,61 @@ static struct fault tell_one(struct tell *t, uint32_t kind, uint32_t uid, uint64
 	return FAULT_OK;
 }
 
-static struct fault tell_run(struct tell *t, struct sv key, struct sv value)
+static bool decode_run(struct sv key, struct sv value, uint64_t *first, struct index_run *run)
 {
+	if (value.len < sizeof(*run) || !kv_take_u64(&key, first))
+		return false;
+	memcpy(run, value.p, sizeof(*run));
+	return run->count <= CHUNK_MAX && value.len == sizeof(*run) + run->count * sizeof(uint32_t);
+}
+
+static uint32_t run_uid(struct sv value, uint32_t i)
+{
+	uint32_t uid;
+
+	memcpy(&uid, value.p + sizeof(struct index_run) + i * sizeof(uid), sizeof(uid));
+	return uid;
+}
+
+static struct fault tell_run(void *arg, struct sv key, struct sv value, bool *stop)
+{
+	struct tell *t = arg;
 	struct index_run run;
 	uint64_t first;
 	struct fault f = FAULT_OK;
 
-	if (value.len < sizeof(run) || !kv_take_u64(&key, &first))
-		return fault(FAULT_CORRUPT, "index: change");
-	memcpy(&run, value.p, sizeof(run));
-	if (run.count > CHUNK_MAX || value.len != sizeof(run) + run.count * sizeof(uint32_t))
+	if (!decode_run(key, value, &first, &run))
 		return fault(FAULT_CORRUPT, "index: change");
 	if (run.box != t->box->id)
 		return FAULT_OK;
-	for (uint32_t i = 0; !f.kind && !t->stopped && i < run.count; i++) {
-		uint32_t uid;
-		if (first + i <= t->since)
-			continue;
-		memcpy(&uid, value.p + sizeof(run) + i * sizeof(uid), sizeof(uid));
-		f = tell_one(t, run.kind, uid, first + i);
-	}
+	for (uint32_t i = 0; !f.kind && !t->stopped && i < run.count; i++)
+		if (first + i > t->since)
+			f = tell_one(t, run.kind, run_uid(value, i), first + i);
+	*stop = t->stopped;
 	return f;
 }
 
-static struct fault tell_all(struct tell *t)
+/* Call fn for each run that reaches behind `since`. */
+typedef struct fault run_fn(void *arg, struct sv key, struct sv value, bool *stop);
+
+static struct fault each_run(struct kv_txn *kv, uint64_t since, run_fn *fn, void *arg)
 {
 	struct kv_cursor *c = NULL;
 	struct kv_key key;
 	struct sv k, v;
-	struct fault f = kv_cursor_open(t->kv, T_CHANGES, &c);
+	bool stop = false;
+	struct fault f = kv_cursor_open(kv, T_CHANGES, &c);
 
 	if (f.kind)
 		return f;
 	kv_key_init(&key);
-	kv_key_u64(&key, t->since + 1);
+	kv_key_u64(&key, since + 1);
 	/* The run that begins before may reach behind `since`. */
 	f = kv_cursor_seek_back(c, kv_key_view(&key), &k, &v);
 	if (f.kind == FAULT_NOT_FOUND)
 		f = kv_cursor_seek(c, kv_key_view(&key), &k, &v);
-	while (!f.kind && !t->stopped) {
-		f = tell_run(t, k, v);
+	while (!f.kind && !stop) {
+		f = fn(arg, k, v, &stop);
 		if (!f.kind)
 			f = kv_cursor_next(c, &k, &v);
 	}
@@ -107,7 +122,7 @@ struct fault mailbox_changes(struct mailbox *box, uint64_t since, change_fn *fn,
 		if (record.highestmodseq > since && since < meta.changes_floor)
 			f = fault(FAULT_GONE, "history does not reach back so far");
 		else if (record.highestmodseq > since)
-			f = tell_all(&t);
+			f = each_run(t.kv, since, tell_run, &t);
 		if (!f.kind && t.stopped)
 			*until = t.last;
 	}
@@ -116,4 +131,39 @@ struct fault mailbox_changes(struct mailbox *box, uint64_t since, change_fn *fn,
 	account_leave(box->account);
 	uidset_done(&t.fresh);
 	return f;
+}
+
+struct application {
+	uint64_t box, since;
+	struct uidset *uids;
+};
+
+static struct fault apply_run(void *arg, struct sv key, struct sv value, bool *stop)
+{
+	const struct application *a = arg;
+	struct index_run run;
+	uint64_t first;
+
+	(void)stop;
+	if (!decode_run(key, value, &first, &run))
+		return fault(FAULT_CORRUPT, "index: change");
+	for (uint32_t i = 0; run.box == a->box && i < run.count; i++) {
+		uint32_t uid = run_uid(value, i);
+		if (first + i > a->since && run.kind == RUN_NEW)
+			uidset_add(a->uids, uid, uid);
+		else if (first + i > a->since && run.kind == RUN_EXPUNGED)
+			uidset_remove(a->uids, uid, uid);
+	}
+	return FAULT_OK;
+}
+
+struct fault changes_apply(struct kv_txn *kv, uint64_t box, uint64_t since, struct uidset *uids)
+{
+	struct application a = { box, since, uids };
+	struct index_meta meta;
+	struct fault f = index_meta_get(kv, &meta);
+
+	if (!f.kind && since < meta.changes_floor)
+		f = fault(FAULT_GONE, "history does not reach back so far");
+	return f.kind ? f : each_run(kv, since, apply_run, &a);
 }

@@ -198,28 +198,90 @@ static bool walk_head(const struct walk *w, struct index_row_head *out)
 	return true;
 }
 
+#define CACHE_MESSAGES 2000     /* smaller mailboxes are walked as quickly as copied */
+#define CACHE_RANGES 4096       /* sets with more holes are not worth their memory */
+
+/* The set as this process knew it, brought up to this snapshot. False: walk. */
+static bool uids_from_cache(struct mailbox *box, struct kv_txn *kv, const struct index_box *record, struct uidset *out)
+{
+	struct account *a = box->account;
+	size_t max_ranges = out->max_ranges;
+	uint64_t since = 0;
+
+	if (out->count || record->messages < CACHE_MESSAGES)
+		return false;
+	pthread_mutex_lock(&a->cache_mutex);
+	for (size_t i = 0; i < ARRAY_LEN(a->uid_cache); i++)
+		if (a->uid_cache[i].box == box->id && a->uid_cache[i].modseq <= record->highestmodseq) {
+			since = a->uid_cache[i].modseq;
+			uidset_copy(out, &a->uid_cache[i].uids);
+			out->max_ranges = max_ranges;
+		}
+	pthread_mutex_unlock(&a->cache_mutex);
+	if (!since)
+		return false;
+	/* The count is a cheap proof that nothing was missed. */
+	if (!changes_apply(kv, box->id, since, out).kind && uidset_total(out) == record->messages)
+		return true;
+	uidset_done(out);
+	return false;
+}
+
+static void remember_uids(struct mailbox *box, const struct index_box *record, const struct uidset *uids)
+{
+	struct account *a = box->account;
+	struct uid_cache *slot = NULL;
+
+	if (record->messages < CACHE_MESSAGES || uids->count > CACHE_RANGES ||
+	    uidset_total(uids) != record->messages)
+		return;
+	pthread_mutex_lock(&a->cache_mutex);
+	for (size_t i = 0; i < ARRAY_LEN(a->uid_cache); i++)
+		if (a->uid_cache[i].box == box->id)
+			slot = &a->uid_cache[i];
+	if (!slot)
+		slot = &a->uid_cache[a->cache_turn++ % ARRAY_LEN(a->uid_cache)];
+	if (slot->box != box->id || slot->modseq < record->highestmodseq) {
+		uidset_done(&slot->uids);
+		uidset_copy(&slot->uids, uids);
+		slot->uids.max_ranges = 0;
+		slot->box = box->id;
+		slot->modseq = record->highestmodseq;
+	}
+	pthread_mutex_unlock(&a->cache_mutex);
+}
+
+static struct fault walk_uids(struct mailbox *box, struct kv_txn *kv, struct uidset *out)
+{
+	struct walk w = { .box = box->id };
+	struct fault f = kv_cursor_open(kv, T_ROWS, &w.c);
+
+	if (!f.kind)
+		for (f = walk_seek(&w, 0); !f.kind; f = walk_next(&w))
+			if (!uidset_add(out, w.uid, w.uid))
+				break;
+	kv_cursor_close(&w.c);
+	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
+}
+
 struct fault mailbox_uids(struct mailbox *box, struct uidset *out, uint64_t *modseq)
 {
 	struct kv_txn *kv = NULL;
 	struct index_box record;
-	struct walk w = { .box = box->id };
 	struct fault f = mailbox_enter(box, true);
 
 	if (f.kind)
 		return f;
 	f = mailbox_snapshot(box, &kv, &record);
-	if (!f.kind)
-		f = kv_cursor_open(kv, T_ROWS, &w.c);
 	if (!f.kind) {
 		*modseq = record.highestmodseq ? record.highestmodseq : 1;
-		for (f = walk_seek(&w, 0); !f.kind; f = walk_next(&w))
-			if (!uidset_add(out, w.uid, w.uid))
-				break;
-		if (f.kind == FAULT_NOT_FOUND)
-			f = FAULT_OK;
+		if (!uids_from_cache(box, kv, &record, out))
+			f = walk_uids(box, kv, out);
+		if (!f.kind)
+			remember_uids(box, &record, out);
 	}
-	kv_cursor_close(&w.c);
 	kv_read_end(&kv);
+	f = account_judge(box->account, f);
 	account_leave(box->account);
 	return f;
 }

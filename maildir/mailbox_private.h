@@ -25,6 +25,9 @@ static inline struct fault mailbox_gone(struct fault f)
 
 /** mailbox_enter - be inside the account, with other programs' changes to this mailbox noticed when `refresh`. */
 MUST_CHECK struct fault mailbox_enter(struct mailbox *box, bool refresh);
+/** changes_apply - bring a set of the mailbox's UIDs as of MODSEQ `since` to this snapshot. FAULT_GONE when the history does
+ *  not reach back so far; *uids is of no use after a fault. */
+MUST_CHECK struct fault changes_apply(struct kv_txn *kv, uint64_t box, uint64_t since, struct uidset *uids);
 /** mailbox_snapshot - a read transaction and the mailbox's record in it. */
 MUST_CHECK struct fault mailbox_snapshot(struct mailbox *box, struct kv_txn **kv, struct index_box *record);
 

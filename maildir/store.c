@@ -128,6 +128,7 @@ static struct account *account_new(struct store *store, struct sv address, struc
 	pthread_rwlock_init(&a->gate, NULL);
 	pthread_mutex_init(&a->mutex, NULL);
 	pthread_cond_init(&a->synced, NULL);
+	pthread_mutex_init(&a->cache_mutex, NULL);
 	return a;
 }
 
@@ -138,6 +139,9 @@ static void account_free(struct account *a)
 	pthread_rwlock_destroy(&a->gate);
 	pthread_mutex_destroy(&a->mutex);
 	pthread_cond_destroy(&a->synced);
+	pthread_mutex_destroy(&a->cache_mutex);
+	for (size_t i = 0; i < ARRAY_LEN(a->uid_cache); i++)
+		uidset_done(&a->uid_cache[i].uids);
 	free(a->address);
 	free(a->path);
 	free(a);

@@ -361,6 +361,23 @@ static void ten_thousand_messages_come_back_the_same(void **state)
 	}
 	fixture_describe(f->inbox, &before);
 	assert_int_equal(sv_search(buf_sv(&before), SV("messages 10000 ")), 0);
+
+	/* Known UIDs are brought up to date by the changes since. */
+	struct uidset uids = { 0 }, again = { 0 };
+	uint64_t modseq;
+	ok(mailbox_uids(f->inbox, &uids, &modseq));
+	assert_int_equal(uidset_total(&uids), 10000);
+	fixture_store(f->inbox, 4000, 4009, STORE_ADD, FLAG_DELETED, NULL);
+	assert_int_equal(fixture_expunge(f->inbox), 10);
+	uint32_t uid = fixture_append(f->inbox, f->user, "z", 0);
+	ok(mailbox_uids(f->inbox, &again, &modseq));
+	assert_int_equal(uidset_total(&again), 9991);
+	assert_true(uidset_has(&again, uid) && uidset_has(&again, 3999) && uidset_has(&again, 4010));
+	assert_int_equal(uidset_next(&again, 4000), 4010);
+	uidset_done(&uids);
+	uidset_done(&again);
+	buf_clear(&before);
+	fixture_describe(f->inbox, &before);
 	fixture_shell("rm -rf '%s'", fixture_path(f, "index"));
 	fixture_describe(f->inbox, &after);
 	assert_int_equal(sv_cmp(buf_sv(&before), buf_sv(&after)), 0);
