@@ -186,7 +186,8 @@ bool command_name(struct command *c, struct sv wire, struct sv *name)
 		 * Thunderbird sends it. */
 		if (utf8.len > 1 && utf8.p[utf8.len - 1] == '/')
 			utf8.len--;
-		/* RFC 3501 §5.1: in any case; so are the children's names as far as they name it. */
+		/* RFC 3501 §5.1: in any case; so are the children's names as far as they name it.
+		 */
 		if (sv_eq_nocase(sv_sub(buf_sv(&utf8), 0, 6), SV("INBOX")) ||
 		    sv_starts_nocase(buf_sv(&utf8), SV("INBOX/")))
 			memcpy(utf8.p, "INBOX", 5);

@@ -60,9 +60,8 @@ static void on_stream(struct stream *stream, const struct listener *listener, vo
 
 static void notice(void *arg, void *tag)
 {
-	struct imapd *d = arg;
-
-	session_notice(&d->sessions, tag);
+	(void)arg;
+	session_notice(tag);
 }
 
 static void on_notices(uv_poll_t *poll, int status, int events)
@@ -71,7 +70,7 @@ static void on_notices(uv_poll_t *poll, int status, int events)
 
 	(void)status;
 	(void)events;
-	store_watch_read(d->store, notice, d);
+	store_watch_read(d->store, notice, NULL);
 }
 
 static void last_session_ended(void *user)
@@ -161,7 +160,9 @@ static struct fault start(struct worker *w)
 	d->sessions.empty = last_session_ended;
 	take_conf(d);
 	d->tidy = (struct chore){ .run = tidy, .arg = d, .every_ms = TIDY_MS };
-	d->flush = (struct chore){ .run = flush, .is_due = needs_flush, .arg = d, .every_ms = FLUSH_MS };
+	d->flush = (struct chore){
+		.run = flush, .is_due = needs_flush, .arg = d, .every_ms = FLUSH_MS
+	};
 	chore_start(&d->tidy, w->loop, TIDY_MS);
 	chore_start(&d->flush, w->loop, FLUSH_MS);
 	d->notices = xcalloc(1, sizeof(*d->notices));

@@ -510,7 +510,8 @@ enum truth search_run(const struct search *s, const struct search_message *m)
 			break;
 		case OP_OR:
 			b = stack[--top];
-			stack[top - 1] = (unsigned char)negated(both(negated(stack[top - 1]), negated(b)));
+			stack[top - 1] =
+				(unsigned char)negated(both(negated(stack[top - 1]), negated(b)));
 			break;
 		default:
 			b = m->answers && m->answers[i] != UNKNOWN ? m->answers[i] : leaf(key, m);

@@ -89,6 +89,8 @@ static void session_free(struct session *s)
 {
 	struct session_house *house = s->house;
 
+	if (s->is_watching)
+		BUG("a session is freed while the store would tell it of changes");
 	timer_stop(&s->retry);
 	*s->at = s->next;
 	if (s->next)
@@ -414,8 +416,9 @@ static void literal_decided(struct session *s)
 	stream_resume(s->stream);
 }
 
-/* write_out - the step's output. A single response may be larger than what a stream queues (SEARCH in a mailbox of
- * a million): then it goes in pieces, as the client reads. False: not all of it yet, or the session has ended. */
+/* write_out - the step's output. A single response may be larger than what a stream queues (SEARCH
+ * in a mailbox of a million): then it goes in pieces, as the client reads. False: not all of it
+ * yet, or the session has ended. */
 static bool write_out(struct session *s)
 {
 	struct buf *out = &s->command->out.buf;
@@ -746,18 +749,17 @@ static const struct stream_events session_events = {
 
 /* ---- from outside ---- */
 
-void session_notice(struct session_house *house, void *tag)
+void session_notice(void *tag)
 {
-	for (struct session *s = house->sessions; s; s = s->next) {
-		if (s != tag || !s->is_watching)
-			continue;
-		/* Who does not read what was told is told the rest when they have. */
-		if (s->wait == WAIT_LINE && stream_has_room(s->stream))
-			run(s, WAKE_NOTICE);
-		else
-			s->has_notice = true;
+	struct session *s = tag;        /* every session ends its watch before it is freed */
+
+	if (!s->is_watching)
 		return;
-	}
+	/* Who does not read what was told is told the rest when they have. */
+	if (s->wait == WAIT_LINE && stream_has_room(s->stream))
+		run(s, WAKE_NOTICE);
+	else
+		s->has_notice = true;
 }
 
 void session_stop_all(struct session_house *house)

@@ -36,7 +36,7 @@ void session_begin(struct session_house *house, struct door *door, struct auth_i
 void session_door_gone(struct session_house *house, struct door *door);
 /** session_notice - something may have changed in the account of the session that this tag names.
  */
-void session_notice(struct session_house *house, void *tag);
+void session_notice(void *tag);
 /** session_stop_all - say BYE to everybody who is not in the middle of a command; the others end
  * behind it. */
 void session_stop_all(struct session_house *house);
