@@ -231,7 +231,7 @@ struct joining {
 	size_t count, cap;
 	struct staged *chunk;
 	size_t chunk_count;
-	uint64_t kept, joined;
+	uint64_t kept, joined, uidls;
 };
 
 static bool list_staged(void *arg, const char *name, unsigned char type)
@@ -316,8 +316,10 @@ static struct fault name_chunk(struct joining *j, const struct index_box *box)
 			snprintf(uidl, sizeof(uidl), "%08x%08x", item->uid, j->side.uidvalidity);
 			noted = sv_z(uidl);
 		}
-		if (noted.len && !is_taken(j, noted))
-			changed = box_facts_add(&facts, item->final, noted) || changed;
+		if (noted.len && !is_taken(j, noted) && box_facts_add(&facts, item->final, noted)) {
+			j->uidls++;
+			changed = true;
+		}
 	}
 	if (!f.kind && changed) {
 		box_facts_settle(&facts);
@@ -602,6 +604,8 @@ static struct fault join_box(struct import *im, const char *dir)
 		account_leave(a);
 		if (!f.kind && exists && source && source->result.uids_kept > j.kept)
 			source->result.uids_kept = j.kept;
+		if (!f.kind && exists && source)
+			source->result.uidls = j.uidls;
 		if (!f.kind && exists && source && j.kept < j.joined)
 			source_note(source, "%llu messages got new UIDs: the mailbox had some of its own",
 				    (unsigned long long)(j.joined - j.kept));
