@@ -314,7 +314,9 @@ static struct fault list_files(const char *root, struct rows *out)
 {
 	listing.root_len = strlen(root);
 	listing.rows = out;
-	if (nftw(root, list_one, OPEN_FOLDERS, FTW_PHYS) < 0)
+	int rc = nftw(root, list_one, OPEN_FOLDERS, FTW_PHYS);
+	listing.rows = NULL;            /* it is the caller's */
+	if (rc < 0)
 		return fault_errno("walk", root);
 	if (out->count)
 		qsort(out->items, out->count, sizeof(*out->items), by_path);
