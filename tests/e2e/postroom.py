@@ -244,9 +244,14 @@ class Instance:
 
     def kill(self):
         """Kill every process of the instance at once, as a crash would."""
-        for pid in self.pids():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        def some_are_left():
+            """Sockets and locks are theirs until they are gone."""
+            found = self.pids()
+            for pid in found:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            return found
+        wait_for("every process is gone", lambda: not some_are_left())
         self.process.wait()
         self.process = None
 
