@@ -1,4 +1,4 @@
-"""Clients that mean no good, or mean well and fail (security.md §3.4): each gets its answer, nobody else notices."""
+"""Clients that mean no good, or mean well and fail: each gets its answer, nobody else notices."""
 
 import select
 import socket

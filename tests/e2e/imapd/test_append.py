@@ -1,4 +1,4 @@
-"""APPEND: RFC 3501 §6.3.11, RFC 7888, RFC 4315; clients.md §1.2 and §7, 17; security.md §4."""
+"""APPEND: RFC 3501 §6.3.11, RFC 7888, RFC 4315, and what mail programs send."""
 
 import imap
 import postroom

@@ -160,7 +160,7 @@ def test_seen_is_set_by_reading_and_not_by_peeking(box):
 
 
 def test_uid_fetch_beyond_the_end_is_the_last_message(box, imapd, user):
-    """clients.md §7, 9."""
+    """RFC 3501 §6.4.8: `*` is the last message, so there is always one to fetch but in an empty mailbox."""
     assert box.fetch("1:*", "FLAGS", uid=True) == {}
     uids = [put(box) for _ in range(3)]
     assert list(box.fetch(f"{uids[-1] + 1000}:*", "FLAGS", uid=True)) == [3]
@@ -200,7 +200,7 @@ def test_changedsince(box):
     box.ok("STORE 2 +FLAGS (\\Flagged)")
     got = box.fetch("1:*", "(FLAGS) (CHANGEDSINCE %d)" % first)
     assert list(got) == [2] and got[2]["MODSEQ"][0] > first
-    assert list(box.fetch("1:*", "(FLAGS) (CHANGEDSINCE 0)", uid=True)) == [1, 2, 3]     # clients.md §7, 8
+    assert list(box.fetch("1:*", "(FLAGS) (CHANGEDSINCE 0)", uid=True)) == [1, 2, 3]     # iOS asks so
     assert list(box.fetch("1", "(FLAGS) (CHANGEDSINCE %d)" % first)) == []
 
 

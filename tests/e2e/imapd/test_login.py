@@ -1,4 +1,4 @@
-"""Before login: RFC 3501 §6.1, §6.2; clients.md's first traps; what strangers may cost."""
+"""Before login: RFC 3501 §6.1, §6.2; what mail programs try first; what strangers may cost."""
 
 import base64
 
@@ -229,7 +229,7 @@ def test_tags_that_are_none_are_not_repeated(imapd):
 
 
 def test_too_many_sessions_end_the_most_silent_one():
-    """clients.md §7, 13: evicted is who was silent for longest; nobody hears AUTHENTICATIONFAILED."""
+    """Evicted is who was silent for longest; nobody hears AUTHENTICATIONFAILED."""
     with imap.Imapd(accounts=("alice",), conf="workers 1\nsessions-per-user 5\n") as server:
         server.start()
         clients = [imap.Client(server, "alice") for _ in range(5)]

@@ -25,7 +25,7 @@ def rows(reply, word="LIST"):
 
 
 def test_a_new_account_has_its_special_mailboxes(client):
-    """clients.md §7, 16: unasked, in LIST and in LSUB, subscribed."""
+    """Unasked, in LIST and in LSUB, subscribed."""
     for word in ("LIST", "LSUB"):
         found = rows(client.ok(f'{word} "" "*"'), word)
         assert list(found)[0] == "INBOX"

@@ -1,4 +1,4 @@
-"""The whole server: mail by SMTP shows in idling sessions at once (clients.md §7, 15), whoever serves them."""
+"""The whole server: mail by SMTP shows in idling sessions at once, whoever serves them."""
 
 import threading
 

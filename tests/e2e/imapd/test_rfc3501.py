@@ -151,7 +151,7 @@ def ugly(seed):
 
 
 def test_whatever_arrives_the_answers_are_grammatical(box):
-    """clients.md §7, 10: answers about ugly mail, read by a strict parser that is not ours."""
+    """Answers about ugly mail, read by a strict parser that is not ours."""
     seed = random.randrange(10**6)
     print("seed", seed)
     count = 300

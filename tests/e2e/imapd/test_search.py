@@ -81,7 +81,7 @@ def test_uid_search(mail):
 
 
 def test_esearch(mail):
-    """clients.md §1.2: the tag is a quoted string, an empty result has no ALL."""
+    """The tag is a quoted string, an empty result has no ALL."""
     uids = [v["UID"] for v in mail.fetch("1:*", "UID").values()]
 
     def esearch(line):

@@ -1,4 +1,4 @@
-"""Several sessions on one mailbox: RFC 3501 §5.2, §7.4.1, RFC 2177; clients.md §6 and §7, 1, 2, 15."""
+"""Several sessions on one mailbox: RFC 3501 §5.2, §7.4.1, RFC 2177, and what keeps several devices in step."""
 
 import imap
 from postroom import message
@@ -102,7 +102,7 @@ def idle(client):
 
 
 def test_idle_tells_at_once(imapd, user):
-    """clients.md §7, 15: two deliveries in quick succession, three idling sessions."""
+    """Two deliveries in quick succession, three idling sessions."""
     idlers = [imap.Client(imapd, user) for _ in range(3)]
     for c in idlers:
         c.ok("SELECT INBOX")
@@ -174,7 +174,7 @@ def test_idle_hears_of_mail_by_other_sessions_in_other_mailboxes_nothing(imapd, 
 
 
 def test_forty_commands_at_once_are_answered_in_order(box):
-    """clients.md §7, 2."""
+    """Replies come in the order of the commands, literals between them or not."""
     text = message("x")
     sent = b""
     tags = []
