@@ -5,8 +5,8 @@
  * account with mail a mailbox that does not exist is one rename; one that does takes the messages in chunks: UIDs are taken
  * first, for good, then ids of POP3 are noted under them, then the files get the names that carry them, and only then is
  * each put in place with its row. Whoever was interrupted goes on from where he was. What a process was killed over between
- * names and commit, recovery takes for new mail (adopt.c): such a message, of a chunk at most, is there once, under a UID and
- * an id of its own. */
+ * names and commit, recovery takes for new mail (adopt.c): such a message, of a chunk at most, is there once under a UID of its
+ * own, and the next run gives it its POP3 id back. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +21,7 @@
 
 #include "common/banned.h"
 
+#define CHUNK_FILE "postroom-chunk"     /* beside what is laid ready: "<UID> <id>" of the messages being put in place */
 #define GENERATION_LEAP 2000    /* more than an index would take for its own sidecar's (account.c) */
 
 /* --- an account without mail -------------------------------------------------------------------------------------------- */
@@ -299,6 +300,74 @@ static bool is_taken(struct joining *j, struct sv uidl)
 	return is_there;
 }
 
+static struct fault note_chunk(struct joining *j)
+{
+	char temp[BOX_PATH_MAX], path[BOX_PATH_MAX], unique[FILES_TEMP_LEN];
+	struct buf text;
+	struct fault f;
+
+	if (strcmp(j->dir, "."))        /* it is for ids of POP3 */
+		return FAULT_OK;
+	buf_init(&text, CHUNK_MAX * 64);
+	for (size_t i = 0; i < j->chunk_count; i++) {
+		struct filename n;
+		if (filename_parse(sv_z(j->chunk[i].name), &n))
+			buf_appendf(&text, "%u %.*s\n", j->chunk[i].final, SV_FMT(n.id));
+	}
+	files_temp_name("postroom-new", unique);
+	box_path(temp, j->dir, unique, NULL);
+	box_path(path, j->dir, CHUNK_FILE, NULL);
+	f = files_write_new(j->im->staging, temp, buf_sv(&text), 0600);
+	if (!f.kind && renameat(j->im->staging, temp, j->im->staging, path))
+		f = fault_errno("replace", path);
+	buf_done(&text);
+	return f;
+}
+
+/* Over this chunk an earlier run was killed. A message that recovery took for new mail keeps its POP3 id under the UID that it
+ * got there (of two UIDs with one id the higher has it). */
+static struct fault repair_chunk(struct joining *j, const struct id_map *present)
+{
+	int dir = j->im->account->maildir;
+	char path[BOX_PATH_MAX];
+	struct box_facts facts;
+	struct buf text;
+	struct sv rest, line, number;
+	bool changed = false;
+	struct fault f;
+
+	buf_init(&text, 1 << 20);
+	box_path(path, j->dir, CHUNK_FILE, NULL);
+	f = files_read(j->im->staging, path, &text);
+	if (f.kind) {
+		buf_done(&text);
+		return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
+	}
+	f = box_facts_read(dir, j->dir, &facts);
+	rest = buf_sv(&text);
+	while (!f.kind && rest.len && sv_split(&rest, '\n', &line)) {
+		uint8_t digest[16];
+		uint32_t was, is;
+		struct sv noted;
+		if (!sv_split(&line, ' ', &number) || !sv_to_u32(number, &was))
+			continue;
+		filename_email_digest(line, digest);
+		noted = box_facts_uidl(&facts, was);
+		if (noted.len && id_map_has(present, digest, &is) && is > was) {
+			char uidl[FACTS_UIDL_MAX + 1];
+			snprintf(uidl, sizeof(uidl), "%.*s", SV_FMT(noted));
+			changed = box_facts_add(&facts, is, sv_z(uidl)) || changed;
+		}
+	}
+	if (!f.kind && changed) {
+		box_facts_settle(&facts);
+		f = box_facts_replace(dir, j->dir, &facts);
+	}
+	box_facts_done(&facts);
+	buf_done(&text);
+	return f;
+}
+
 /* What POP3 clients know the messages by, under their new UIDs; and those names that carry them, in new/. */
 static struct fault name_chunk(struct joining *j, const struct index_box *box)
 {
@@ -326,6 +395,8 @@ static struct fault name_chunk(struct joining *j, const struct index_box *box)
 		f = box_facts_replace(a->maildir, box->dir, &facts);
 	}
 	box_facts_done(&facts);
+	if (!f.kind)
+		f = note_chunk(j);
 	for (size_t i = 0; !f.kind && i < j->chunk_count; i++) {
 		struct staged *item = &j->chunk[i];
 		struct filename n;
@@ -580,6 +651,7 @@ static struct fault join_box(struct import *im, const char *dir)
 	struct index_box box;
 	struct buf name;
 	struct kv_txn *kv = NULL;
+	struct id_map present = { 0 };
 	struct fault f = stage_read_sidecar(im->staging, dir, &j.side);
 
 	if (f.kind)
@@ -589,10 +661,14 @@ static struct fault join_box(struct import *im, const char *dir)
 	if (!f.kind && !layout_name(sv_z(dir), &name))
 		f = fault(FAULT_INTERNAL, "a folder laid ready is no mailbox");
 	j.kind = source ? source->kind : SOURCE_MAILDIR;
+	if (!f.kind && !strcmp(dir, "."))
+		f = stage_present(im, "INBOX", &present);
 	if (!f.kind)
 		f = account_enter(a);
 	if (!f.kind) {
-		f = account_read(a, &kv);
+		f = strcmp(dir, ".") ? FAULT_OK : repair_chunk(&j, &present);
+		if (!f.kind)
+			f = account_read(a, &kv);
 		if (!f.kind)
 			f = index_box_find(kv, buf_sv(&name), &box);
 		kv_read_end(&kv);
@@ -613,6 +689,7 @@ static struct fault join_box(struct import *im, const char *dir)
 	sidecar_mailbox_done(&j.side);
 	box_facts_done(&j.facts);
 	id_map_done(&j.noted);
+	id_map_done(&present);
 	buf_done(&name);
 	free(j.items);
 	return f;

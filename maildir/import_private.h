@@ -103,6 +103,10 @@ MUST_CHECK struct fault stage_write_sidecar(int at, const char *dir, const struc
 /** stage_id - the id that a message gets from what names it in the source, NUL-terminated; and its digest. */
 void stage_id(struct sv base, char id[FILENAME_ID_LEN + 1], uint8_t digest[16]);
 
+/** stage_present - the messages that the account's mailbox of this name has; none when there is no such mailbox. From
+ *  outside the account. */
+MUST_CHECK struct fault stage_present(struct import *im, const char *name, struct id_map *map);
+
 /* --- import_mail.c --- */
 /** stage_mbox - as stage_box() and, with `survey`, stage_survey(), for an mbox file. */
 MUST_CHECK struct fault stage_mbox(struct import *im, struct source_box *box, bool survey);

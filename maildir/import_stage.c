@@ -94,7 +94,7 @@ static bool note_staged(void *arg, const char *name, unsigned char type)
 	return true;
 }
 
-static struct fault collect_present(struct import *im, const char *name, struct id_map *map)
+struct fault stage_present(struct import *im, const char *name, struct id_map *map)
 {
 	struct account *a = im->account;
 	struct kv_txn *kv = NULL;
@@ -213,7 +213,7 @@ struct fault stage_begin(struct import *im, struct source_box *box, struct sidec
 {
 	char path[BOX_PATH_MAX];
 	struct staged_files files = { .map = staged };
-	struct fault f = collect_present(im, box->name, present);
+	struct fault f = stage_present(im, box->name, present);
 
 	memset(side, 0, sizeof(*side));
 	*uid_max = 0;
