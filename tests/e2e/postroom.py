@@ -10,6 +10,7 @@ POSTROOM_BUILD names the build folder (set by `make check-e2e`).
 """
 
 import contextlib
+import errno
 import imaplib
 import json
 import os
@@ -37,15 +38,28 @@ DEADLINE_S = 60
 
 
 def free_port_offset():
-    """An offset at which every port of an instance is free now."""
+    """An offset at which every port of an instance is free now. It stays below the ports that the kernel gives to
+    outgoing connections: one of those could take a port between this look and the server's."""
+    try:
+        first_given = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except OSError:
+        first_given = 32768
+    last = first_given - max(PORTS.values()) - 1
     for _ in range(200):
-        offset = random.randrange(11000, 60000, 1000) + random.randrange(0, 5)
+        offset = random.randrange(11000, last) if last > 12000 else random.randrange(11000, 60000)
         socks = []
         try:
             for port in PORTS.values():
-                sock = socket.socket()
-                socks.append(sock)
-                sock.bind(("127.0.0.1", port + offset))
+                for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+                    try:
+                        sock = socket.socket(family)
+                        socks.append(sock)
+                        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)      # as the server does
+                        sock.bind((address, port + offset))
+                    except OSError as error:
+                        # A machine without IPv6 has no such address, and nobody there to take it.
+                        if family == socket.AF_INET or error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                            raise
             return offset
         except OSError:
             continue
