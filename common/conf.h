@@ -98,11 +98,7 @@ struct conf_auth {
 	uint64_t failure_delay_max_ms;
 	uint64_t failures_per_session;
 	/* per IPv4 address or /64; 3x for /26, /48; 9x for /21, /32 */
-	uint64_t failures_per_minute;
-	uint64_t failures_per_day;
-	uint64_t failures_per_account_day;
 	/* a success this young makes an address known for the account */
-	uint64_t known_address_days;
 };
 
 /* Connections, whatever protocol. */
@@ -118,8 +114,6 @@ struct conf_limits {
 	uint64_t login_ms;
 	uint64_t output_stall_ms;
 	uint64_t keepalive_ms;                  /* TCP keepalive */
-	uint64_t session_memory_prelogin;       /* octets */
-	uint64_t session_memory;
 	uint64_t command_cpu_ms;
 };
 
@@ -158,10 +152,6 @@ struct conf_queue {
 struct conf_mime {
 	uint64_t header_block;                  /* octets */
 	uint64_t header_field;
-	uint64_t addresses;
-	uint64_t depth;
-	uint64_t parts;
-	uint64_t parameters;                    /* RFC 2231 pieces */
 };
 
 struct conf_imap {
@@ -188,17 +178,9 @@ struct conf_pop3 {
 };
 
 struct conf_store {
-	uint64_t keywords;                      /* per mailbox */
-	uint64_t keyword_length;                /* octets */
-	uint64_t mailbox_depth;
-	uint64_t mailboxes;                     /* per account */
 	/* octets per account whose record says nothing; 0: no quota */
-	uint64_t quota;
 	uint64_t open_accounts;                 /* open indexes kept per process */
 	/* how long a delivery waits for an account in use */
-	uint64_t busy_ms;
-	uint64_t flag_flush_ms;
-	uint64_t sweep_ms;
 };
 
 struct conf {

@@ -161,17 +161,14 @@ static void bye(struct session *s, const char *text, const char *reason)
 static struct fault open_account(struct session *s)
 {
 	struct directory_account account;
-	struct quota quota = { .bytes = s->conf->store.quota };
 	struct fault f =
 		directory_account_get(s->house->directory, identity_address(s->identity), &account);
 
-	if (!f.kind) {
-		if (account.quota_bytes)
-			quota.bytes = account.quota_bytes;
-		quota.messages = account.quota_messages;
-		f = maildir_user_open(s->house->store, s->identity, &quota, &s->room.user);
-	}
-	return f;
+	if (f.kind)
+		return f;
+	struct quota quota = { account.quota_bytes, account.quota_messages };
+
+	return maildir_user_open(s->house->store, s->identity, &quota, &s->room.user);
 }
 
 /* job_run - pool thread: the room and the command are ours. */

@@ -25,9 +25,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	/* Nobody waits in a fuzzer, and small limits are met more often. */
 	world_open(&world,
 		   "message-size 64K\nsmtp-bad-commands 100\nsmtp-bad-commands-max 100\n"
-		   "smtp-unknown-recipients 100\nsmtp-unknown-recipients-max 100\nfailure-delay 0\n"
-		   "failures-per-minute 1000000\nfailures-per-day 1000000\nfailures-per-account "
-		   "1000000\n");
+		   "smtp-unknown-recipients 100\nsmtp-unknown-recipients-max 100\nfailure-delay 0\n");
 	atexit(end);
 	return 0;
 }
