@@ -226,7 +226,7 @@ static struct fault open_folders(struct account *a)
 
 struct fault account_prepare_folders(struct account *a)
 {
-	struct fault f = FAULT_OK;
+	struct fault f;
 
 	pthread_rwlock_rdlock(&a->gate);
 	bool is_open = a->dir >= 0 && files_exists(a->maildir, "tmp");
@@ -235,7 +235,7 @@ struct fault account_prepare_folders(struct account *a)
 		return FAULT_OK;
 	account_close_index(a);
 	pthread_rwlock_wrlock(&a->gate);
-	f = open_folders(a);
+	f = store_internal(open_folders(a));
 	pthread_rwlock_unlock(&a->gate);
 	return f;
 }
@@ -344,8 +344,11 @@ static struct fault open_env(struct account *a)
 		sidecar_account_done(&side);
 	}
 	buf_done(&text);
-	if (!f.kind)
+	if (!f.kind) {
 		f = intent_open(a->index_dir, &a->intent);
+		if (f.kind == FAULT_NOT_FOUND)
+			f = fault(FAULT_CORRUPT, "index is being removed");
+	}
 	if (!f.kind && a->flag_log < 0) {
 		bool is_new = !files_exists(a->maildir, LAYOUT_FLAG_LOG);
 		a->flag_log = files_open(a->maildir, LAYOUT_FLAG_LOG, O_RDWR | O_CREAT | O_APPEND,
@@ -525,7 +528,7 @@ static bool pass_gate(struct account *a)
 static struct fault enter(struct account *a, bool *opened)
 {
 	*opened = false;
-	for (int tries = 0; tries < 4; tries++) {
+	for (int tries = 0; tries < 6; tries++) {
 		struct fault f = FAULT_OK;
 
 		if (!pass_gate(a))
@@ -553,10 +556,11 @@ static struct fault enter(struct account *a, bool *opened)
 		pthread_rwlock_unlock(&a->gate);
 		if (!f.kind)
 			watch_renew(a);
-		if (f.kind) {
+		if (f.kind)
 			log_warn(NULL, "store.account.open", KV_Z("account", a->address), KV_FAULT("fault", f));
+		/* Removed again while it was opened? Then once more. */
+		if (f.kind && (tries == 5 || (f.kind != FAULT_CORRUPT && f.kind != FAULT_NOT_FOUND)))
 			return f;
-		}
 		*opened = true;
 	}
 	return fault(FAULT_BUSY, "index is replaced again and again");
@@ -565,7 +569,7 @@ static struct fault enter(struct account *a, bool *opened)
 struct fault account_enter(struct account *a)
 {
 	bool opened;
-	struct fault f = enter(a, &opened);
+	struct fault f = store_internal(enter(a, &opened));
 
 	if (!f.kind && (opened || intent_pending(a->intent))) {
 		struct fault replayed = folders_replay(a);

@@ -271,6 +271,7 @@ struct fault incoming_deliver(struct incoming *in, struct delivery *places, size
 	for (size_t i = 0; !f.kind && i < group_count; i++)
 		f = sync_all(&groups[i]);
 	if (f.kind) {
+		f = store_internal(f);
 		for (size_t i = 0; i < done; i++) {
 			struct account *a = groups[i].targets[0]->want->drop->account;
 			if (!account_enter(a).kind) {
@@ -280,6 +281,7 @@ struct fault incoming_deliver(struct incoming *in, struct delivery *places, size
 		}
 		for (size_t i = 0; i < count; i++) {
 			places[i].uid = 0;
+			places[i].result = store_internal(places[i].result);
 			if (!places[i].result.kind)
 				places[i].result = fault(FAULT_UNAVAILABLE, "another recipient's mailbox failed");
 		}

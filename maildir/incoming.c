@@ -56,7 +56,7 @@ struct fault incoming_new(struct maildir_user *user, struct maildir_drop *drop, 
 	}
 	pthread_rwlock_unlock(&a->gate);
 	if (f.kind)
-		return f;
+		return store_internal(f);
 	struct incoming *in = xcalloc(1, sizeof(*in));
 	in->account = store_account_ref(a);
 	in->fd = fd;

@@ -27,6 +27,15 @@ void store_note_unflushed(struct account *a);
 /** store_host - the host part of file names. */
 const char *store_host(const struct store *store);
 
+/** store_internal - a file or folder of ours that is missing, or there when it should not be, is nobody's mistake outside: such a
+ *  fault becomes FAULT_INTERNAL, so that no protocol calls it permanent. Others pass. */
+static inline struct fault store_internal(struct fault f)
+{
+	if (f.kind == FAULT_NOT_FOUND || f.kind == FAULT_EXISTS || f.kind == FAULT_GONE)
+		f.kind = FAULT_INTERNAL;
+	return f;
+}
+
 /** quota_allows - FAULT_QUOTA when so much more would pass a limit. */
 MUST_CHECK struct fault quota_allows(const struct quota *quota, const struct index_meta *meta, uint64_t bytes,
 				     uint64_t messages);

@@ -171,6 +171,9 @@ static struct fault begin(struct account *a, struct index_txn *t)
 	bool made;
 	struct fault f = mark_set(a->index_dir, &made);
 
+	/* The folder is gone: somebody removes the index this very moment. What we commit goes with it; names and log stay. */
+	if (f.kind == FAULT_NOT_FOUND)
+		f = FAULT_OK;
 	if (!f.kind && made)
 		f = files_sync_dir(a->index_dir, ".");
 	memset(t, 0, sizeof(*t));

@@ -1,6 +1,7 @@
 /* Other programs in the Maildir, power cuts, lost and copied indexes, full disks, notices. */
 #include <dirent.h>
 #include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -391,6 +392,50 @@ static void ten_thousand_messages_come_back_the_same(void **state)
 	buf_done(&after);
 }
 
+#define THREADS 4
+#define ROUNDS 60
+
+static void *work_in_thread(void *arg)
+{
+	struct fixture *f = arg;
+	struct mailbox *box = fixture_mailbox(f, "INBOX");
+	struct buf all;
+
+	for (int i = 0; i < ROUNDS; i++) {
+		uint32_t uid = fixture_append(box, f->user, "x", 0);
+		fixture_store(box, uid, uid, STORE_ADD, FLAG_SEEN, i % 7 ? NULL : "Word");
+		if (i % 10 == 0) {
+			buf_init(&all, 1 << 20);
+			fixture_describe(box, &all);
+			buf_done(&all);
+		}
+		if (i % 15 == 0)
+			store_tidy(f->store);
+	}
+	mailbox_close(&box);
+	return NULL;
+}
+
+static void threads_go_on_while_the_index_is_removed(void **state)
+{
+	struct fixture *f = *state;
+	struct mailbox_status st;
+	pthread_t threads[THREADS];
+
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, work_in_thread, f), 0);
+	for (int i = 0; i < 5; i++) {
+		usleep(20000);
+		fixture_shell("rm -rf '%s'", fixture_path(f, "index"));
+	}
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	ok(mailbox_counters(f->inbox, &st));
+	assert_int_equal(st.messages, THREADS * ROUNDS);
+	assert_int_equal(st.unseen, 0);
+	assert_int_equal(fixture_differences(f), 0);
+}
+
 /* --- notices --------------------------------------------------------------------------------------------------------------- */
 
 static void count_notice(void *arg, void *tag)
@@ -530,6 +575,7 @@ int main(void)
 		TEST(an_inbox_without_folders_is_empty_not_broken),
 		TEST(links_and_pipes_are_not_read),
 		TEST(broken_sidecars_are_made_from_what_is_known),
+		TEST(threads_go_on_while_the_index_is_removed),
 		TEST(ten_thousand_messages_come_back_the_same),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
