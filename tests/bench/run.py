@@ -452,7 +452,11 @@ def idle(bench):
         finally:
             with contextlib.suppress(OSError):
                 process.stdin.close()
-            process.wait(60)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
             process.stdout.close()
 
 
@@ -577,7 +581,7 @@ def run_group(bench, scenario):
     bench.rows = []
     try:
         scenario(bench)
-    except (RuntimeError, OSError, postroom.CommandFailed, subprocess.SubprocessError) as error:
+    except (RuntimeError, OSError, ValueError, postroom.CommandFailed, subprocess.SubprocessError) as error:
         bench.row(scenario.__name__, 0, "", invalid=str(error).strip().splitlines()[-1][:300])
     return bench.rows
 

@@ -125,7 +125,8 @@ static int push_row(const struct options *opt, uint64_t times)
 	bool bottleneck;
 
 	meter_start(&meter);
-	for (uint64_t i = 0; i < times && !why; i++)
+	/* A server may take seconds until all sessions have heard of one message. */
+	for (uint64_t i = 0; i < times && !why && now_us() - meter.wall_us < opt->seconds * UINT64_C(1000000); i++)
 		(void)push(opt, i, &first, &last, &why);
 	row_begin(&j, &line, "push");
 	meter_row(&j, &meter, 1, &bottleneck);
