@@ -469,7 +469,6 @@ static void check_pairs(struct parser *p)
 	static const char *const pairs[][2] = {
 		{ "failure-delay", "failure-delay-max" },
 		{ "strangers-per-address", "strangers-per-network" },
-		{ "session-memory-prelogin", "session-memory" },
 		{ "smtp-bad-commands", "smtp-bad-commands-max" },
 		{ "smtp-unknown-recipients", "smtp-unknown-recipients-max" },
 		{ "header-field-size", "header-size" },
