@@ -157,7 +157,7 @@ static void each_mistake_is_told_with_line_and_what_is_expected(void **state)
 		{ 1, "hostname a..b", "is not a host name" },
 		{ 1, "hostname \"\"", "is empty" },
 		{ 1, "bind localhost", "is not a numeric address" },
-		{ 2, "quota 1G\nquota 2G", "quota is given twice; the first time in line 1" },
+		{ 2, "message-size 10M\nmessage-size 20M", "message-size is given twice; the first time in line 1" },
 		{ 1, "hostname \"a.b", "closing quote is missing" },
 		{ 1, "hostname \"a\"b", "a space is missing" },
 		{ 1, "hostname a\"b\"", "quote in the middle" },
@@ -332,7 +332,7 @@ static void note_change(void *arg, const char *option, bool need_restart)
 static void a_reload_knows_what_changed_and_what_needs_a_restart(void **state)
 {
 	struct conf *a = read_good("hostname a.example\n"),
-		    *b = read_good("hostname a.example\nquota 1G\nworkers 3\n");
+		    *b = read_good("hostname a.example\nmessage-size 10M\nworkers 3\n");
 	struct conf *c = read_good("hostname a.example\nport-offset 10\n");
 	struct changes changes = { "", 0 };
 	(void)state;
@@ -340,7 +340,7 @@ static void a_reload_knows_what_changed_and_what_needs_a_restart(void **state)
 	conf_diff(a, a, note_change, &changes);
 	assert_string_equal(changes.names, "");
 	conf_diff(a, b, note_change, &changes);
-	assert_string_equal(changes.names, "workers quota ");
+	assert_string_equal(changes.names, "workers message-size ");
 	assert_int_equal(changes.restarts, 1);
 	changes = (struct changes){ "", 0 };
 	conf_diff(a, c, note_change, &changes);
