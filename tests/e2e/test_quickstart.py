@@ -76,7 +76,9 @@ def test_detached_start_sends_and_reads_a_message_and_a_second_start_keeps_it(qu
 
 def test_ctrl_c_stops_the_server(quickstart):
     with subprocess.Popen(quickstart.command(), env=quickstart.env, stdin=subprocess.DEVNULL, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True) as process:
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+                          # a shell cannot trap what was ignored before it started, as in a job put in the background
+                          preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) as process:
         output = ""
         for line in process.stdout:
             output += line
