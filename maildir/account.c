@@ -73,15 +73,30 @@ struct fault adopt_new_mailbox_at(const struct store_conf *conf, int maildir, co
 		f = sidecar_mailbox_write(s, &text);
 	if (!f.kind) {
 		box_path(sub, path, LAYOUT_MAILBOX_FILE, NULL);
-		f = files_write_new(maildir, sub, buf_sv(&text), conf->umask_file);
+		f = files_write_unflushed(maildir, sub, buf_sv(&text), conf->umask_file);
 	}
 	if (!f.kind && !is_inbox) {
 		/* Courier and Dovecot know by this file that the folder is a mailbox of the Maildir above. */
 		box_path(sub, path, "maildirfolder", NULL);
-		f = files_write_new(maildir, sub, SV_NONE, conf->umask_file);
+		f = files_write_unflushed(maildir, sub, SV_NONE, conf->umask_file);
 	}
 	buf_done(&text);
 	return f;
+}
+
+struct fault adopt_sync_new_mailbox(int maildir, const char *path)
+{
+	static const char *const parts[] = { "cur", "new", "tmp" };
+	char sub[BOX_PATH_MAX];
+	struct fault f;
+
+	box_path(sub, path, LAYOUT_MAILBOX_FILE, NULL);
+	f = files_sync_file(maildir, sub);
+	for (size_t i = 0; !f.kind && i < ARRAY_LEN(parts); i++) {
+		box_path(sub, path, parts[i], NULL);
+		f = files_sync_dir(maildir, sub);
+	}
+	return f.kind ? f : files_sync_dir(maildir, path);
 }
 
 static uint64_t new_mailbox_id(void)
@@ -122,14 +137,24 @@ static struct fault fill_new_maildir(const struct store_conf *conf, int maildir)
 	if (!f.kind)
 		f = sidecar_subscriptions_write(&subscribed, &text);
 	if (!f.kind)
-		f = files_write_new(maildir, LAYOUT_SUBSCRIPTIONS_FILE, buf_sv(&text), conf->umask_file);
+		f = files_write_unflushed(maildir, LAYOUT_SUBSCRIPTIONS_FILE, buf_sv(&text), conf->umask_file);
 	buf_clear(&text);
 	if (!f.kind)
 		f = sidecar_account_write(&account, &text);
 	if (!f.kind)
-		f = files_write_new(maildir, LAYOUT_ACCOUNT_FILE, buf_sv(&text), conf->umask_file);
+		f = files_write_unflushed(maildir, LAYOUT_ACCOUNT_FILE, buf_sv(&text), conf->umask_file);
 	if (!f.kind)
-		f = files_write_new(maildir, LAYOUT_FLAG_LOG, SV_NONE, conf->umask_file);
+		f = files_write_unflushed(maildir, LAYOUT_FLAG_LOG, SV_NONE, conf->umask_file);
+	/* Now that all of it is there: the first flush takes most of the others' work along. A syncfs would take everybody's. */
+	if (!f.kind)
+		f = files_sync_file(maildir, LAYOUT_ACCOUNT_FILE);
+	if (!f.kind)
+		f = files_sync_file(maildir, LAYOUT_SUBSCRIPTIONS_FILE);
+	for (size_t i = count; !f.kind && i-- > 0;) {
+		char dir[LAYOUT_DIR_MAX + 1];
+		if (layout_dir(sv_z(boxes[i].name), dir))
+			f = adopt_sync_new_mailbox(maildir, dir);       /* INBOX last: the Maildir itself */
+	}
 	sidecar_subscriptions_done(&subscribed);
 	buf_done(&text);
 	return f;
@@ -151,9 +176,6 @@ static struct fault make_maildir(struct account *a, int dir)
 	}
 	if (!f.kind)
 		f = fill_new_maildir(conf, fd);
-	/* Some thirty names in a dozen folders: one syncfs is less work than a flush of each. */
-	if (!f.kind && syncfs(fd))
-		f = fault_errno("syncfs", temp);
 	if (!f.kind)
 		f = files_rename_new(dir, temp, dir, LAYOUT_MAILDIR);
 	if (fd >= 0)

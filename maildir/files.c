@@ -142,7 +142,7 @@ struct fault files_write_all(int fd, struct sv octets)
 	return FAULT_OK;
 }
 
-struct fault files_write_new(int dir, const char *path, struct sv content, mode_t mode)
+static struct fault write_new(int dir, const char *path, struct sv content, mode_t mode, bool flush)
 {
 	struct fault f;
 	int fd = files_open(dir, path, O_WRONLY | O_CREAT | O_EXCL, mode);
@@ -150,12 +150,35 @@ struct fault files_write_new(int dir, const char *path, struct sv content, mode_
 	if (fd < 0)
 		return fault_errno("create", path);
 	f = files_write_all(fd, content);
-	if (!f.kind && fdatasync(fd))
+	if (!f.kind && flush && fdatasync(fd))
 		f = fault_errno("flush", path);
 	if (close(fd) && !f.kind)
 		f = fault_errno("close", path);
 	if (f.kind)
 		unlinkat(dir, path, 0);
+	return f;
+}
+
+struct fault files_write_new(int dir, const char *path, struct sv content, mode_t mode)
+{
+	return write_new(dir, path, content, mode, true);
+}
+
+struct fault files_write_unflushed(int dir, const char *path, struct sv content, mode_t mode)
+{
+	return write_new(dir, path, content, mode, false);
+}
+
+struct fault files_sync_file(int dir, const char *path)
+{
+	struct fault f = FAULT_OK;
+	int fd = files_open(dir, path, O_RDONLY, 0);
+
+	if (fd < 0)
+		return fault_errno("open", path);
+	if (fsync(fd))
+		f = fault_errno("flush", path);
+	close(fd);
 	return f;
 }
 

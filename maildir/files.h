@@ -22,6 +22,10 @@ MUST_CHECK struct fault files_read(int dir, const char *path, struct buf *out);
 void files_temp_name(const char *prefix, char out[FILES_TEMP_LEN]);
 /** files_write_new - write and flush a new file (mode `mode`). On a fault it is removed. */
 MUST_CHECK struct fault files_write_new(int dir, const char *path, struct sv content, mode_t mode);
+/** files_write_unflushed - likewise, to be flushed by files_sync_file() later: many new files then share a journal commit. */
+MUST_CHECK struct fault files_write_unflushed(int dir, const char *path, struct sv content, mode_t mode);
+/** files_sync_file - flush a file's octets and its existence. */
+MUST_CHECK struct fault files_sync_file(int dir, const char *path);
 /** files_write_all - every octet to a descriptor, whatever write(2) takes at a time. */
 MUST_CHECK struct fault files_write_all(int fd, struct sv octets);
 /** files_mkdir - make one folder; being there already is fine. *made (may be NULL) says which. */

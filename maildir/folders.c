@@ -215,7 +215,6 @@ static struct fault create_in(struct index_txn *t, void *arg)
 
 static struct fault create_one(struct account *a, struct sv name, uint32_t special_use, uint64_t *id)
 {
-	static const char *const parts[] = { "cur", "new", "tmp", NULL };
 	struct sidecar_mailbox side = { .generation = 1, .uid_ceiling = 1 + UID_BLOCK, .special_use = special_use };
 	char temp[FILES_TEMP_LEN];
 	struct creation c = { .side = &side, .temp = temp, .name = name };
@@ -230,13 +229,8 @@ static struct fault create_one(struct account *a, struct sv name, uint32_t speci
 		crypt_random(&side.id, sizeof(side.id));
 	files_temp_name("postroom-new", temp);
 	f = adopt_new_mailbox_at(account_conf(a), a->maildir, temp, &side, false);
-	for (size_t i = 0; !f.kind && parts[i]; i++) {
-		char path[BOX_PATH_MAX];
-		box_path(path, temp, parts[i], NULL);
-		f = files_sync_dir(a->maildir, path);
-	}
 	if (!f.kind)
-		f = files_sync_dir(a->maildir, temp);
+		f = adopt_sync_new_mailbox(a->maildir, temp);
 	if (!f.kind)
 		f = index_update(a, create_in, &c);
 	if (f.kind)

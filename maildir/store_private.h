@@ -48,6 +48,8 @@ MUST_CHECK struct fault folders_replay(struct account *a);
 /** adopt_new_mailbox_at - a mailbox's folder with all in it, not flushed as a whole. */
 MUST_CHECK struct fault adopt_new_mailbox_at(const struct store_conf *conf, int maildir, const char *path,
 					     const struct sidecar_mailbox *s, bool is_inbox);
+/** adopt_sync_new_mailbox - flush it. */
+MUST_CHECK struct fault adopt_sync_new_mailbox(int maildir, const char *path);
 
 /* --- watch.c --- */
 struct watcher;
