@@ -56,20 +56,25 @@ void index_intend_log(struct index_txn *t, uint64_t octets)
 }
 
 /* Lines of a transaction that was not committed stand behind what the flag log had before. */
-static void cut_lines(struct account *a, const struct intent *i)
+static bool cut_lines(struct account *a, const struct intent *i)
 {
 	struct stat st;
 
-	if (i->log_end && !fstat(a->flag_log, &st) && (uint64_t)st.st_size > i->log_end - 1 &&
-	    ftruncate(a->flag_log, (off_t)(i->log_end - 1)))
+	if (!i->log_end)
+		return true;
+	bool is_cut = !fstat(a->flag_log, &st) && ((uint64_t)st.st_size <= i->log_end - 1 ||
+						   !ftruncate(a->flag_log, (off_t)(i->log_end - 1)));
+	if (!is_cut)
 		log_error(NULL, "store.flags.cut", KV_Z("account", a->address), KV_Z("error", strerror(errno)));
+	return is_cut;
 }
 
-static void undo_names(struct index_txn *t)
+/* False: not everything could be taken back. */
+static bool undo_names(struct index_txn *t)
 {
 	int dir = t->account->maildir;
+	bool all = true;
 
-	cut_lines(t->account, &t->intent);
 	while (t->undo_count) {
 		struct index_undo *u = &t->undo[--t->undo_count];
 		struct fault f = FAULT_OK;
@@ -77,12 +82,15 @@ static void undo_names(struct index_txn *t)
 			f = files_rename_new(dir, u->to, dir, u->from);
 		else
 			unlinkat(dir, u->to, 0);
-		if (f.kind)
+		if (f.kind) {
+			all = false;
 			log_error(NULL, "store.undo", KV_Z("account", t->account->address), KV_Z("name", u->to),
 				  KV_FAULT("fault", f));
+		}
 		free(u->from);
 		free(u->to);
 	}
+	return all;
 }
 
 static void forget_undo(struct index_txn *t)
@@ -99,8 +107,10 @@ static void forget_undo(struct index_txn *t)
 /* Nothing of this transaction is to stay: names first, while the lock is still held. */
 static void give_up(struct index_txn *t)
 {
-	undo_names(t);
-	if (t->has_intent)
+	bool is_undone = undo_names(t);
+
+	/* What cannot be taken back now is left, with the intent, to the next writer. */
+	if (cut_lines(t->account, &t->intent) && is_undone && t->has_intent)
 		intent_clear(t->account->intent);
 	kv_abort(&t->kv);
 	forget_undo(t);
@@ -117,8 +127,9 @@ static void undo_after_commit(struct index_txn *t)
 	if (t->has_intent && kv_write_begin(t->account->env, &t->kv).kind)
 		t->kv = NULL;
 	if (t->has_intent && intent_read(t->account->intent, &left) && left.seq == t->intent.seq) {
-		undo_names(t);
-		intent_clear(t->account->intent);
+		bool is_undone = undo_names(t);
+		if (cut_lines(t->account, &t->intent) && is_undone)
+			intent_clear(t->account->intent);
 	}
 	kv_abort(&t->kv);
 	forget_undo(t);
@@ -187,10 +198,9 @@ static struct fault begin(struct account *a, struct index_txn *t)
 
 	log_warn(NULL, "store.recover", KV_Z("account", a->address), KV_U64("mailboxes", left.box_count),
 		 KV_U64("files", left.file_count), KV_BOOL("folders", left.folders != 0));
-	cut_lines(a, &left);
 	t->intent = left;       /* who finds us dead has all of it to do again */
 	t->intent.log_end = 0;
-	f = adopt_recover(t, &left);
+	f = cut_lines(a, &left) ? adopt_recover(t, &left) : fault(FAULT_INTERNAL, "flag log cannot be cut");
 	if (!f.kind)
 		f = index_change_flush(t);
 	t->meta.seq = left.seq;
