@@ -84,18 +84,14 @@ struct fault adopt_new_mailbox_at(const struct store_conf *conf, int maildir, co
 	return f;
 }
 
+/* cur/, new/ and tmp/ are empty: that they exist stands in the folder above, and each delivery flushes the one it needs. */
 struct fault adopt_sync_new_mailbox(int maildir, const char *path)
 {
-	static const char *const parts[] = { "cur", "new", "tmp" };
 	char sub[BOX_PATH_MAX];
 	struct fault f;
 
 	box_path(sub, path, LAYOUT_MAILBOX_FILE, NULL);
 	f = files_sync_file(maildir, sub);
-	for (size_t i = 0; !f.kind && i < ARRAY_LEN(parts); i++) {
-		box_path(sub, path, parts[i], NULL);
-		f = files_sync_dir(maildir, sub);
-	}
 	return f.kind ? f : files_sync_dir(maildir, path);
 }
 
