@@ -16,7 +16,7 @@ numbers = itertools.count(1)
 @pytest.fixture(scope="module")
 def imapd():
     # Sessions from loopback are not counted by default; wrong passwords are answered at once, so that tests are quick.
-    with imap.Imapd(accounts=("alice",), conf="failure-delay 1ms\nfailures-per-minute 1000\n") as instance:
+    with imap.Imapd(accounts=("alice",), conf="failure-delay 1ms\n") as instance:
         instance.start()
         yield instance
 
