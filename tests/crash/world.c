@@ -156,10 +156,22 @@ static void become_child(struct world *w)
 	alarm(HANGS_S);
 }
 
-pid_t world_start(struct world *w, unsigned worker, bool traced, bool close_at_end)
+/* A pid of -1 handed to kill(2) would mean everybody. */
+static pid_t fork_or_end(void)
 {
 	fflush(stdout);
 	pid_t pid = fork();
+
+	if (pid < 0) {
+		perror("crash_store: fork");
+		exit(1);
+	}
+	return pid;
+}
+
+pid_t world_start(struct world *w, unsigned worker, bool traced, bool close_at_end)
+{
+	pid_t pid = fork_or_end();
 
 	if (pid)
 		return pid;
@@ -204,8 +216,7 @@ void world_witness(struct world *w)
 	if (w->witness || pipe2(go, O_CLOEXEC))
 		return;
 	w->shared->seen[!w->now].is_complete = false;
-	fflush(stdout);
-	w->witness = fork();
+	w->witness = fork_or_end();
 	if (!w->witness) {
 		close(go[1]);
 		look(w, go[0]);
@@ -226,8 +237,7 @@ static void take_look(struct world *w)
 		w->witness = 0;
 		w->witness_go = -1;
 	} else {
-		fflush(stdout);
-		pid = fork();
+		pid = fork_or_end();
 		if (!pid)
 			look(w, -1);
 	}
