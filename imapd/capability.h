@@ -25,9 +25,11 @@ enum capability {
 	CAP_COUNT
 };
 
-/* What is on in this instance: bit 1 << enum capability. */
-typedef uint32_t capability_set;
-#define CAPABILITIES_ALL ((capability_set)((1u << CAP_COUNT) - 1))
+/* What is on in this instance. */
+typedef uint64_t capability_set;
+_Static_assert(CAP_COUNT <= 64, "a set of capabilities has 64 bits");
+#define CAPABILITY_BIT(c) ((capability_set)1 << (c))
+#define CAPABILITIES_ALL  (UINT64_MAX >> (64 - CAP_COUNT))
 
 static inline bool capability_has(capability_set set, enum capability c)
 {

@@ -115,7 +115,7 @@ static capability_set capabilities(const struct conf *conf)
 		enum capability c = capability_find(sv_z(name));
 
 		if (c)
-			on &= ~(1u << c);
+			on &= ~CAPABILITY_BIT(c);
 		else if (strcmp(name, "none"))
 			log_warn(NULL, "imap.capability.unknown", KV_Z("name", name));
 	}
