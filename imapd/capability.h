@@ -25,11 +25,10 @@ enum capability {
 	CAP_COUNT
 };
 
-/* What is on in this instance. */
-typedef uint64_t capability_set;
-_Static_assert(CAP_COUNT <= 64, "a set of capabilities has 64 bits");
+/* What is on in this instance: bit 1 << enum capability. There are more rows than 64. */
+__extension__ typedef unsigned __int128 capability_set;
 #define CAPABILITY_BIT(c) ((capability_set)1 << (c))
-#define CAPABILITIES_ALL  (UINT64_MAX >> (64 - CAP_COUNT))
+#define CAPABILITIES_ALL (CAPABILITY_BIT(CAP_COUNT) - 1)
 
 static inline bool capability_has(capability_set set, enum capability c)
 {

@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "common/charset.h"
-
 #include "common/banned.h"
 
 /* Flags that go together. */
@@ -180,7 +178,7 @@ bool command_name(struct command *c, struct sv wire, struct sv *name)
 	bool is_good;
 
 	buf_init(&utf8, MAILBOX_NAME_MAX);
-	is_good = mutf7_to_utf8(wire, &utf8);
+	is_good = room_name(c->room, wire, &utf8);
 	if (is_good) {
 		/* RFC 3501 §6.3.3: a trailing delimiter only says that children will come;
 		 * Thunderbird sends it. */
@@ -196,9 +194,16 @@ bool command_name(struct command *c, struct sv wire, struct sv *name)
 	}
 	buf_done(&utf8);
 	if (!is_good)
-		command_no(c, "CANNOT",
-			   "Not a mailbox name: empty, too long, or not in modified UTF-7");
+		command_no(c, "CANNOT", "Not a mailbox name: empty, too long, or wrongly encoded");
 	return is_good;
+}
+
+void command_write_mailbox(struct command *c, struct sv name)
+{
+	if (c->room->is_utf8)
+		writer_mailbox_utf8(&c->out, name);
+	else
+		writer_mailbox(&c->out, name);
 }
 
 bool command_mailbox(struct command *c, struct sv *name)

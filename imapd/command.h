@@ -138,6 +138,8 @@ bool command_set(struct command *c, struct sv text, struct uidset *out);
 bool command_mailbox(struct command *c, struct sv *name);
 /** command_name - the same for a name that was read already. */
 bool command_name(struct command *c, struct sv wire, struct sv *name);
+/** command_write_mailbox - a UTF-8 name as this client reads names. */
+void command_write_mailbox(struct command *c, struct sv name);
 
 /* Handlers, by family (imapd/commands/). */
 command_fn do_append, do_capability, do_check, do_close, do_copy, do_create, do_delete, do_enable,

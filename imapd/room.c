@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "common/charset.h"
 #include "imapd/command.h"
 
 #include "common/banned.h"
@@ -14,6 +15,13 @@
 /* Behind the FLAG_ bits of maildir/mailbox.h, for the cache of texts. */
 #define TEXT_RECENT (1u << 30)
 #define TEXT_USED   (1u << 31)
+
+bool room_name(const struct room *room, struct sv wire, struct buf *utf8)
+{
+	if (!room->is_utf8)
+		return mutf7_to_utf8(wire, utf8);
+	return sv_is_utf8(wire) && buf_append(utf8, wire);
+}
 
 void room_deselect(struct room *room)
 {

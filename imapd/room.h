@@ -29,6 +29,7 @@ struct room {
 	struct view view;
 	bool is_readonly;               /* EXAMINE */
 	bool has_condstore; /* RFC 7162 §3.1: MODSEQ goes with every FETCH that tells flags */
+	bool is_utf8; /* names and quoted strings go as UTF-8 (RFC 9051 §5.1, RFC 9755 §3) */
 	uint32_t keywords_told;         /* how many keywords the last FLAGS response had */
 	uint32_t fresh_uid; /* messages from this UID on were shown as they are at ... */
 	uint64_t fresh_modseq;          /* ... this MODSEQ: older changes of them are no news */
@@ -36,6 +37,8 @@ struct room {
 				told */
 };
 
+/** room_name - a mailbox name as the client wrote it to UTF-8. False: not what it has to be. */
+bool room_name(const struct room *room, struct sv wire, struct buf *utf8);
 /** room_deselect - leave the selected mailbox, if any. */
 void room_deselect(struct room *room);
 /** room_done - leave everything. */

@@ -119,6 +119,14 @@ void writer_mailbox(struct writer *w, struct sv utf8)
 	buf_done(&name);
 }
 
+void writer_mailbox_utf8(struct writer *w, struct sv utf8)
+{
+	if (sv_has_8bit(utf8))
+		writer_quoted(w, utf8);
+	else
+		writer_astring(w, utf8);
+}
+
 void writer_uidset(struct writer *w, const struct uidset *set)
 {
 	if (!uidset_write(set, &w->buf))

@@ -47,6 +47,9 @@ void writer_astring(struct writer *w, struct sv s);
 /** writer_mailbox - a UTF-8 mailbox name as the client knows it: modified UTF-7 (RFC 3501 §5.1.3).
  */
 void writer_mailbox(struct writer *w, struct sv utf8);
+/** writer_mailbox_utf8 - the same for a client that takes UTF-8 in quoted strings (RFC 9051 §5.1,
+ * RFC 9755). */
+void writer_mailbox_utf8(struct writer *w, struct sv utf8);
 /** writer_literal - the announcement of n octets that the caller writes next. */
 void writer_literal(struct writer *w, uint64_t n);
 void writer_uidset(struct writer *w, const struct uidset *set);

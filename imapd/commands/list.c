@@ -1,6 +1,5 @@
 /* imapd/commands/list.c - LIST (RFC 3501 §6.3.8, RFC 5258, RFC 6154) and LSUB (RFC 3501 §6.3.9).
  * Attributes that clients use without asking for them (children, special use) are always told. */
-#include "common/charset.h"
 #include "imapd/command.h"
 #include "imapd/listing.h"
 #include "imapd/use.h"
@@ -70,7 +69,7 @@ static bool read_pattern(struct command *c, struct args *from, struct sv referen
 	bool is_good = args_pattern(from, &text) && l->pattern_count < PATTERNS_MAX &&
 		       buf_append(&wire, reference) && buf_append(&wire, text);
 
-	if (is_good && mutf7_to_utf8(buf_sv(&wire), &utf8)) {
+	if (is_good && room_name(c->room, buf_sv(&wire), &utf8)) {
 		struct sv kept = arena_copy(&c->arena, buf_sv(&utf8));
 
 		/* Thunderbird: a trailing delimiter asks for the mailbox itself. */
@@ -201,7 +200,7 @@ static void write_row(struct command *c, const struct list *l, const struct list
 	if (capability_has(c->room->on, CAP_SPECIAL_USE))
 		use_write(w, row->special_use);
 	writer_z(w, ") \"/\" ");
-	writer_mailbox(w, row->name);
+	command_write_mailbox(c, row->name);
 	if (l->options & SELECT_RECURSIVE && row->has_chosen_child)
 		writer_z(w, l->options & SELECT_SUBSCRIBED ? " (\"CHILDINFO\" (\"SUBSCRIBED\"))" :
 							     " (\"CHILDINFO\" (\"SPECIAL-USE\"))");

@@ -1,4 +1,4 @@
-/* imapd/commands/session.c - commands that touch no message: CAPABILITY, NOOP, CHECK, ENABLE, ID,
+/* imapd/commands/session.c - commands that touch no message: CAPABILITY, NOOP, CHECK, ID,
  * NAMESPACE, LOGOUT. */
 #include "imapd/command.h"
 #include "imapd/id.h"
@@ -30,30 +30,6 @@ enum step do_check(struct command *c)
 	if (!args_end(&c->args))
 		return command_bad(c, "CHECK takes no arguments");
 	return command_ok(c, "Checked");
-}
-
-/* RFC 5161 §3.1: what is not known or not offered is ignored; the answer lists what is on now,
- * always (some clients wait for it). */
-enum step do_enable(struct command *c)
-{
-	struct sv name;
-	bool has_any = false, wants_condstore = false;
-
-	while (args_atom(&c->args, &name)) {
-		has_any = true;
-		if (sv_eq_nocase(name, SV("CONDSTORE")) &&
-		    capability_has(c->room->on, CAP_CONDSTORE))
-			wants_condstore = true;
-	}
-	if (!has_any || !args_end(&c->args))
-		return command_bad(c, "ENABLE takes the names of capabilities");
-	if (wants_condstore)
-		c->room->has_condstore = true;
-	writer_z(&c->out, "* ENABLED");
-	if (wants_condstore)
-		writer_z(&c->out, " CONDSTORE");
-	writer_crlf(&c->out);
-	return command_ok(c, "Enabled");
 }
 
 /* RFC 2971 §3.1 */
