@@ -144,6 +144,12 @@ struct conf_smtp {
 	enum conf_bare_newline submission_bare_newline;
 };
 
+struct conf_dns {
+	struct conf_list servers;               /* "recursive", "system", or addresses */
+	struct conf_list anchors;               /* "root", "none", or absolute paths */
+	uint64_t timeout_ms;                    /* of one question */
+};
+
 struct conf_queue {
 	uint64_t messages;                      /* at which new mail for the queue gets 452 */
 	uint64_t free_space;                    /* octets the disk must keep free */
@@ -190,6 +196,7 @@ struct conf {
 	struct conf_auth auth;
 	struct conf_limits limits;
 	struct conf_smtp smtp;
+	struct conf_dns dns;
 	struct conf_queue queue;
 	struct conf_mime mime;
 	struct conf_imap imap;

@@ -258,6 +258,23 @@ static const struct conf_option options[] = {
 	  .doc = "What happens to a bare CR or LF in a message from a logged-in user. On mx "
 		 "listeners it is always refused." },
 
+	/* ---- DNS ---- */
+	{ "dns-servers", "DNS", LIST(dns.servers), .def = "recursive", .min = 1, .max = 8,
+	  .need_restart = true,
+	  .doc = "Who is asked for names. recursive: the authoritative servers themselves, which "
+		 "block lists and DANE want. system: the servers of /etc/resolv.conf. Or their "
+		 "addresses, with another port as 192.0.2.1@5353; local names are asked there, "
+		 "too." },
+	{ "dns-trust-anchors", "DNS", LIST(dns.anchors), .def = "root", .min = 1, .max = 8,
+	  .need_restart = true,
+	  .doc = "What DNSSEC proofs are built on. root: the root zone's keys, which are built "
+		 "in. none: nothing is proven; for dns-servers that cannot pass on signatures. "
+		 "Or absolute paths of files with DS or DNSKEY records." },
+	{ "dns-timeout", "DNS", DURATION(dns.timeout_ms), .def = "10s", .min = 1 * SECONDS,
+	  .max = 1 * MINUTES, .need_restart = true,
+	  .doc = "How long one question may take. Then nothing is known, and whoever asked tries "
+		 "again later." },
+
 	/* ---- Queue ---- */
 	{ "queue-messages", "Queue", NUMBER(queue.messages), .def = "200000", .min = 1,
 	  .max = 100000000,

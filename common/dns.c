@@ -166,6 +166,13 @@ static struct fault ub_fault(const char *what, const char *which, int rc)
 	return fault_detail(FAULT_INVALID, "dns: %s%s%s: %s", what, which ? " " : "", which ? which : "", ub_strerror(rc));
 }
 
+/* Key signing keys of the root zone: of 2017, and of 2024, which signs from October 2026 on
+ * (https://data.iana.org/root-anchors/root-anchors.xml). */
+static const char *const root_anchors[] = {
+	". IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D",
+	". IN DS 38696 8 2 683D2D0ACB8C9B712A1948B27F741219298D0A450D612C483AF444A4C0FB2B16",
+};
+
 /* What comes from where, in the order that libunbound wants. */
 static struct fault configure(struct dns *dns, const struct dns_settings *s)
 {
@@ -187,6 +194,23 @@ static struct fault configure(struct dns *dns, const struct dns_settings *s)
 		rc = ub_ctx_set_option(dns->ctx, options[i].option, options[i].value);
 		if (rc)
 			return ub_fault("option", options[i].option, rc);
+	}
+	if (s->forwarder_count || s->use_system) {
+		/* Whoever names a server means the names that only it knows, private reverse zones included. */
+		rc = ub_ctx_set_option(dns->ctx, "unblock-lan-zones:", "yes");
+		rc = rc ? rc : ub_ctx_set_option(dns->ctx, "insecure-lan-zones:", "yes");
+		if (rc)
+			return ub_fault("option", "lan-zones", rc);
+	}
+	for (size_t i = 0; s->has_root_anchors && i < ARRAY_LEN(root_anchors); i++) {
+		rc = ub_ctx_add_ta(dns->ctx, root_anchors[i]);
+		if (rc)
+			return ub_fault("trust anchor", "root", rc);
+	}
+	if (s->use_system) {
+		rc = ub_ctx_resolvconf(dns->ctx, NULL);
+		if (rc)
+			return ub_fault("configuration", "/etc/resolv.conf", rc);
 	}
 	for (size_t i = 0; i < s->anchor_count; i++) {
 		rc = ub_ctx_add_ta_file(dns->ctx, s->anchor_files[i]);

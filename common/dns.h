@@ -13,6 +13,7 @@
 #define COMMON_DNS_H
 
 #include "common/bytes.h"
+#include "common/conf.h"
 #include "common/fault.h"
 #include "common/loop.h"
 
@@ -31,6 +32,8 @@ struct dns_settings {
 	size_t forwarder_count;
 	const char *const *anchor_files;        /* DNSSEC trust anchors (zone-file form, or RFC 5011 state) */
 	size_t anchor_count;
+	bool use_system;                /* besides forwarders: the servers of /etc/resolv.conf */
+	bool has_root_anchors;          /* the root zone's keys, which are built in */
 	const char *config_file;        /* of unbound.conf form, read last; NULL: none */
 	uint32_t timeout_ms;            /* of one query; 0: DNS_TIMEOUT_MS */
 };
@@ -48,6 +51,12 @@ struct dns_answer {
 
 /** dns_new - start the resolver. FAULT_INVALID: a forwarder or file cannot be used. FAULT_INTERNAL. */
 MUST_CHECK struct fault dns_new(struct loop *loop, const struct dns_settings *settings, struct dns **out);
+/** dns_new_from_conf - the same as the options dns-servers, dns-trust-anchors and dns-timeout say. Reads /etc/resolv.conf when
+ *  asked to, so before the sandbox closes. */
+MUST_CHECK struct fault dns_new_from_conf(struct loop *loop, const struct conf_dns *conf, struct dns **out);
+#define DNS_PORTS_MAX 9
+/** dns_ports - the TCP ports to which a resolver of this configuration connects: for the sandbox. Returns how many. */
+size_t dns_ports(const struct conf_dns *conf, uint16_t ports[DNS_PORTS_MAX]);
 /** dns_free - queries under way are forgotten; their functions are not called. NULL is fine. */
 void dns_free(struct dns **dns);
 

@@ -37,6 +37,8 @@ struct worker {
 	struct worker_private *private;
 };
 
+#define DAEMON_PORTS_MAX 32
+
 /* What a daemon is. A constant. Functions are called on the loop's thread of a worker. */
 struct daemon_spec {
 	/* "imapd": program, log, control socket, pid file */
@@ -47,6 +49,11 @@ struct daemon_spec {
 	/* Places of the instance it may change (beyond reading configuration and certificates), and
 	 * those it may read: bits 1u << INSTANCE_... */
 	unsigned writes, reads;
+	/* Optional: the TCP ports to which a worker connects (DNS, filters); with none it may not make
+	 * sockets at all. Returns how many. */
+	size_t (*connect_ports)(const struct conf *conf, uint16_t ports[DAEMON_PORTS_MAX]);
+	/* Optional: files outside the instance that it reads when it runs; each must be absolute. */
+	const struct conf_list *(*reads_files)(const struct conf *conf);
 	/* Optional: before the sandbox closes. Opens what lies outside the instance (plugins,
 	 * devices). Starts no threads and submits no jobs. */
 	struct fault (*open)(struct worker *w);

@@ -74,7 +74,8 @@ struct fault sandbox_enter(const struct sandbox_rules *rules)
 		snprintf(entered.seccomp_detail, sizeof(entered.seccomp_detail),
 			 "not here: workers would inherit it");
 	else if (!f.kind)
-		f = seccomp_enter(&entered.seccomp, entered.seccomp_detail);
+		f = seccomp_enter(sandbox_has_network(rules), &entered.seccomp,
+				  entered.seccomp_detail);
 	if (!f.kind)
 		f = try_walls(rules);
 	return f;

@@ -46,7 +46,10 @@ struct sandbox_rules {
 	/* besides what every program needs: libraries, zones, random devices */
 	const struct sandbox_path *paths;
 	size_t path_count;
-	bool may_connect;                       /* open TCP connections to others (the relay) */
+	bool may_connect;                       /* open connections to any port (the relay) */
+	/* or to these TCP ports only; UDP and unix sockets go with either */
+	const uint16_t *connect_ports;
+	size_t connect_port_count;
 	/* a master: no seccomp, which its workers would inherit */
 	bool may_execute;
 };

@@ -17,6 +17,7 @@
 #define NR_landlock_restrict_self 446
 #define CREATE_RULESET_VERSION 1u
 #define RULE_PATH_BENEATH 1
+#define RULE_NET_PORT 2
 
 enum {
 	FS_EXECUTE = 1 << 0,
@@ -55,6 +56,11 @@ struct path_beneath_attr {
 	uint64_t allowed_access;
 	int32_t parent_fd;
 } __attribute__((packed));
+
+struct net_port_attr {
+	uint64_t allowed_access;
+	uint64_t port;
+};
 
 /* Older than this, files cannot be linked or renamed between folders at all, which delivery needs.
  */
@@ -133,7 +139,7 @@ static int make_ruleset(int abi, bool may_connect)
 	size_t size = sizeof(attr.handled_access_fs);
 
 	if (abi >= 4) {
-		/* No rule names a port: none may be bound, and only the relay may connect. */
+		/* No TCP port may be bound. */
 		attr.handled_access_net = NET_BIND_TCP | (may_connect ? 0 : NET_CONNECT_TCP);
 		size += sizeof(attr.handled_access_net);
 	}
@@ -142,6 +148,15 @@ static int make_ruleset(int abi, bool may_connect)
 		size += sizeof(attr.scoped);
 	}
 	return (int)syscall(NR_landlock_create_ruleset, &attr, size, 0);
+}
+
+static struct fault allow_port(int ruleset, uint16_t port)
+{
+	struct net_port_attr rule = { .allowed_access = NET_CONNECT_TCP, .port = port };
+
+	if (syscall(NR_landlock_add_rule, ruleset, RULE_NET_PORT, &rule, 0) != 0)
+		return fault_errno("landlock rule", "port");
+	return FAULT_OK;
 }
 
 struct fault landlock_enter(const struct sandbox_rules *rules, bool *active, char detail[static 96])
@@ -169,6 +184,9 @@ struct fault landlock_enter(const struct sandbox_rules *rules, bool *active, cha
 		f = allow_path(ruleset, handled_fs(abi), &common_paths[i]);
 	for (size_t i = 0; !f.kind && i < rules->path_count; i++)
 		f = allow_path(ruleset, handled_fs(abi), &rules->paths[i]);
+	for (size_t i = 0; !f.kind && abi >= 4 && !rules->may_connect && i < rules->connect_port_count;
+	     i++)
+		f = allow_port(ruleset, rules->connect_ports[i]);
 	if (!f.kind && syscall(NR_landlock_restrict_self, ruleset, 0) != 0)
 		f = fault_errno("landlock", "restrict");
 	close(ruleset);

@@ -21,7 +21,13 @@
 /** landlock_enter - *active is false, with a reason in detail, when the kernel cannot. */
 MUST_CHECK struct fault landlock_enter(const struct sandbox_rules *rules, bool *active,
 				       char detail[static 96]);
-MUST_CHECK struct fault seccomp_enter(bool *active, char detail[static 96]);
+/** seccomp_enter - has_network: new sockets may be made and connected. */
+MUST_CHECK struct fault seccomp_enter(bool has_network, bool *active, char detail[static 96]);
+/** sandbox_has_network - may anything be connected to? */
+static inline bool sandbox_has_network(const struct sandbox_rules *rules)
+{
+	return rules->may_connect || rules->connect_port_count;
+}
 /** privilege_has_none - are all capability sets empty? */
 bool privilege_has_none(void);
 bool core_dumps_are_off(void);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 
 #include "common/sandbox_private.h"
 
@@ -59,7 +60,7 @@ static const char *const allowed[] = {
 	/* The leak check stops its own threads from a process that shares their memory. */
 	"clone", "clone3", "ptrace", "wait4", "waitpid", "waitid", "kill", "tkill", "prctl",
 	"prlimit64", "sched_getscheduler", "sched_getparam", "sched_setscheduler",
-	"process_vm_readv", "personality", "socket", "connect",
+	"process_vm_readv", "personality",
 #endif
 };
 
@@ -72,11 +73,15 @@ static const char *const refused[] = {
 	"setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setgroups", "capset",
 	"swapon", "swapoff", "reboot", "sethostname", "setdomainname", "settimeofday",
 	"clock_settime", "clock_adjtime", "adjtimex", "mknod", "mknodat", "name_to_handle_at",
-	"open_by_handle_at", "quotactl", "acct", "syslog", "ioperm", "iopl", "bind", "listen",
+	"open_by_handle_at", "quotactl", "acct", "syslog", "ioperm", "iopl", "listen",
 #if !SANITIZED
-	"ptrace", "process_vm_readv", "socket", "connect", "kill", "tkill", "personality",
+	"ptrace", "process_vm_readv", "kill", "tkill", "personality",
 #endif
 };
+
+/* For those who ask others: the resolver, the relay, a filter's client. bind() gives UDP a random
+ * port; TCP ports are Landlock's. */
+static const char *const network[] = { "socket", "connect", "bind" };
 
 static bool add_names(scmp_filter_ctx filter, uint32_t action, const char *const *names,
 		      size_t count)
@@ -104,6 +109,23 @@ static struct scmp_arg_cmp arg_has(unsigned arg, uint64_t mask, uint64_t value)
 	return (struct scmp_arg_cmp){
 		.arg = arg, .op = SCMP_CMP_MASKED_EQ, .datum_a = mask, .datum_b = value
 	};
+}
+
+/* add_network - sockets of IPv4, IPv6 and unix, nothing raw and none of the kernel's. */
+static bool add_network(scmp_filter_ctx filter, bool has_network)
+{
+	static const int families[] = { AF_UNIX, AF_INET, AF_INET6 };
+	bool ok = true;
+
+	if (!has_network && SANITIZED) /* the leak check asks nobody, but its libraries may */
+		return add_names(filter, SCMP_ACT_ALLOW, network, 2) &&
+		       add_names(filter, SCMP_ACT_ERRNO(EPERM), network + 2, 1);
+	if (!has_network)
+		return add_names(filter, SCMP_ACT_ERRNO(EPERM), network, ARRAY_LEN(network));
+	for (size_t i = 0; i < ARRAY_LEN(families); i++)
+		ok = ok && seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+					    arg_is(0, (uint64_t)families[i])) == 0;
+	return ok && add_names(filter, SCMP_ACT_ALLOW, network + 1, 2);
 }
 
 /* Calls that are fine with some arguments only. */
@@ -134,7 +156,7 @@ static bool add_conditions(scmp_filter_ctx filter)
 	return ok;
 }
 
-struct fault seccomp_enter(bool *active, char detail[static 96])
+struct fault seccomp_enter(bool has_network, bool *active, char detail[static 96])
 {
 	scmp_filter_ctx filter;
 	struct fault f = FAULT_OK;
@@ -154,7 +176,7 @@ struct fault seccomp_enter(bool *active, char detail[static 96])
 	(void)seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
 	if (!add_names(filter, SCMP_ACT_ALLOW, allowed, ARRAY_LEN(allowed)) ||
 	    !add_names(filter, SCMP_ACT_ERRNO(EPERM), refused, ARRAY_LEN(refused)) ||
-	    !add_conditions(filter)) {
+	    !add_network(filter, has_network) || !add_conditions(filter)) {
 		f = fault(FAULT_INTERNAL, "seccomp: a rule was not accepted");
 	} else {
 		r = seccomp_load(filter);
@@ -167,7 +189,8 @@ struct fault seccomp_enter(bool *active, char detail[static 96])
 	}
 	seccomp_release(filter);
 	if (*active)
-		snprintf(detail, 96, "%zu system calls allowed%s", ARRAY_LEN(allowed),
+		snprintf(detail, 96, "%zu system calls allowed%s%s", ARRAY_LEN(allowed),
+			 has_network ? ", and to connect" : "",
 			 SANITIZED ? ", wider for sanitizers" : "");
 	return f;
 }

@@ -242,6 +242,8 @@ static struct fault enter_sandbox(struct worker_private *p)
 {
 	struct worker *w = &p->worker;
 	struct paths paths = { .count = 0 };
+	uint16_t ports[DAEMON_PORTS_MAX];
+	const struct conf_list *files;
 	struct fault f;
 
 	for (unsigned place = 0; place < INSTANCE_PLACES; place++) {
@@ -258,8 +260,17 @@ static struct fault enter_sandbox(struct worker_private *p)
 	add_folders_of(&paths, w->conf->tls.certificate);
 	add_folders_of(&paths, w->conf->tls.key);
 	charset_preload();      /* libc's tables lie where no worker may read afterwards */
-	f = sandbox_enter(
-		&(struct sandbox_rules){ .paths = paths.items, .path_count = paths.count });
+	files = p->spec->reads_files ? p->spec->reads_files(w->conf) : NULL;
+	for (size_t i = 0; files && i < files->count; i++)
+		if (files->items[i][0] == '/')
+			add_path(&paths, files->items[i], SANDBOX_READ);
+	f = sandbox_enter(&(struct sandbox_rules){
+		.paths = paths.items,
+		.path_count = paths.count,
+		.connect_ports = ports,
+		.connect_port_count = p->spec->connect_ports ? p->spec->connect_ports(w->conf, ports)
+							     : 0,
+	});
 	for (size_t i = 0; i < paths.owned_count; i++)
 		free(paths.owned[i]);
 	return f;

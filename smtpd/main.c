@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "common/auth.h"
+#include "common/dns.h"
 #include "common/memory.h"
 #include "smtpd/session.h"
 #include "smtpd/smtpd.h"
@@ -53,7 +54,19 @@ static struct fault smtpd_open(struct worker *w)
 			   &server->directory);
 	if (!f.kind)
 		f = auth_open(server->directory, &server->auth);
+	if (!f.kind)
+		f = dns_new_from_conf(w->loop, &w->conf->dns, &server->dns);
 	return f;
+}
+
+static size_t smtpd_ports(const struct conf *conf, uint16_t ports[DAEMON_PORTS_MAX])
+{
+	return dns_ports(&conf->dns, ports);
+}
+
+static const struct conf_list *smtpd_files(const struct conf *conf)
+{
+	return &conf->dns.anchors;
 }
 
 static struct fault smtpd_start(struct worker *w)
@@ -97,6 +110,7 @@ static void smtpd_end(struct worker *w)
 		session_free(&s);
 	}
 	space_done(&server->space);
+	dns_free(&server->dns);
 	queue_close(&server->queue);
 	store_close(&server->store);
 	auth_close(&server->auth);
@@ -127,6 +141,8 @@ static const struct daemon_spec spec = {
 	.kind_count = ARRAY_LEN(kinds),
 	.writes = 1u << INSTANCE_MAIL | 1u << INSTANCE_QUEUE | 1u << INSTANCE_DIRECTORY |
 		  1u << INSTANCE_EVENTS,
+	.connect_ports = smtpd_ports,
+	.reads_files = smtpd_files,
 	.open = smtpd_open,
 	.start = smtpd_start,
 	.stop = smtpd_stop,

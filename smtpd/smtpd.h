@@ -10,6 +10,7 @@
 #include "smtpd/queue.h"
 #include "smtpd/space.h"
 
+struct dns;
 struct session;
 struct auth;
 
@@ -21,6 +22,7 @@ struct smtpd {
 	struct worker *worker;          /* loop, conf, tls, listeners */
 	struct loop *loop;
 	struct directory *directory;
+	struct dns *dns;
 	struct store *store;
 	struct queue *queue;
 	struct auth *auth;

@@ -309,6 +309,45 @@ static void rdata_of_strangers_stays_in_bounds(void **state)
 	assert_true(dns_tlsa_from(SV("\3\1\1x"), &tlsa));
 }
 
+static void the_configuration_names_servers_and_what_is_trusted(void **state)
+{
+	struct fixture *f = *state;
+	struct conf_report report = { NULL, 0, false };
+	struct conf *conf = NULL;
+	struct seen s = { .type = DNS_MX };
+	struct buf text;
+	uint16_t ports[DNS_PORTS_MAX];
+	struct dns *dns = NULL;
+
+	buf_init(&text, 200);
+	buf_appendf(&text, "dns-servers %s\ndns-trust-anchors none\n", server_address);
+	assert_int_equal(conf_parse(buf_sv(&text), "test", "/", &report, &conf).kind, FAULT_NONE);
+	assert_int_equal(dns_ports(&conf->dns, ports), 2);
+	assert_int_equal(ports[0], 53);
+	assert_int_equal(ports[1], atol(strchr(server_address, '@') + 1));
+	assert_int_equal(dns_new_from_conf(f->loop, &conf->dns, &dns).kind, FAULT_NONE);
+	dns_ask(dns, SV("mail.conf.example"), DNS_MX, note, &s, NULL);
+	for (int i = 0; i < 1000 && !s.done; i++) {
+		serve_once();
+		loop_run_once(f->loop, 10);
+	}
+	assert_int_equal(s.status, DNS_DATA);
+	dns_free(&dns);
+	conf_unref(&conf);
+	conf_report_done(&report);
+	buf_clear(&text);
+	buf_append(&text, SV("dns-servers nowhere.example\n"));
+	assert_int_equal(conf_parse(buf_sv(&text), "test", "/", &report, &conf).kind, FAULT_NONE);
+	assert_int_equal(dns_new_from_conf(f->loop, &conf->dns, &dns).kind, FAULT_INVALID);
+	conf_unref(&conf);
+	conf_report_done(&report);
+	buf_done(&text);
+	conf = conf_default("/");       /* recursive, with the root's keys: nothing is asked here */
+	assert_int_equal(dns_new_from_conf(f->loop, &conf->dns, &dns).kind, FAULT_NONE);
+	dns_free(&dns);
+	conf_unref(&conf);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -316,6 +355,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_name_that_cannot_be_one_is_not_asked_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(silence_is_a_temporary_failure_when_the_deadline_comes, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_was_forgotten_is_not_answered, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_configuration_names_servers_and_what_is_trusted, setup, teardown),
 		cmocka_unit_test(rdata_of_strangers_stays_in_bounds),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -204,6 +204,54 @@ static void enter_with_a_thread(void)
 	NEED(sandbox_enter(&(struct sandbox_rules){ .paths = NULL }).kind == FAULT_INTERNAL);
 }
 
+/* A port of loopback that listens; the socket stays open. */
+static uint16_t listening_port(void)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(at);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	NEED(fd >= 0 && bind(fd, (struct sockaddr *)&at, len) == 0 && listen(fd, 5) == 0);
+	NEED(getsockname(fd, (struct sockaddr *)&at, &len) == 0);
+	return ntohs(at.sin_port);
+}
+
+static bool connects(uint16_t port)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(port),
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	bool ok;
+
+	NEED(fd >= 0);
+	ok = connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0;
+	NEED(ok || errno == EACCES);
+	close(fd);
+	return ok;
+}
+
+static void connect_to_one_port(void)
+{
+	uint16_t ports[] = { listening_port() }, other = listening_port();
+	struct sockaddr_in any = { .sin_family = AF_INET };
+	int fd;
+
+	NEED(sandbox_enter(&(struct sandbox_rules){ .connect_ports = ports,
+						    .connect_port_count = 1 }).kind == FAULT_NONE);
+	NEED(connects(ports[0]));
+	NEED(!has_landlock || syscall(444, NULL, 0, 1u) < 4 || !connects(other));
+	NEED((fd = socket(AF_INET, SOCK_DGRAM, 0)) >= 0); /* a resolver's */
+	NEED(bind(fd, (struct sockaddr *)&any, sizeof(any)) == 0);
+	NEED(socket(AF_PACKET, SOCK_RAW, 0) == -1);
+	NEED(socket(AF_NETLINK, SOCK_RAW, 0) == -1);
+}
+
+static void only_the_ports_that_are_named_can_be_connected_to(void **state)
+{
+	(void)state;
+	run_in_child(connect_to_one_port);
+}
+
 static void a_process_with_threads_is_not_let_in(void **state)
 {
 	(void)state;
@@ -360,6 +408,7 @@ int main(void)
 		cmocka_unit_test(work_inside_goes_on),
 		cmocka_unit_test(files_outside_are_out_of_reach),
 		cmocka_unit_test(other_programs_processes_and_sockets_are_refused),
+		cmocka_unit_test(only_the_ports_that_are_named_can_be_connected_to),
 		cmocka_unit_test(a_process_with_threads_is_not_let_in),
 		cmocka_unit_test(a_master_writes_inside_only_and_executes),
 		cmocka_unit_test(facts_say_what_is_active),
