@@ -607,8 +607,7 @@ uint64_t stream_idle_ms(const struct stream *s)
 	return s->is_paused ? 0 : loop_now_ms(s->loop) - s->quiet_ms;
 }
 
-struct fault stream_start_tls(struct stream *s, struct tls_server *server,
-			      const struct tls_role *role)
+static struct fault may_start_tls(const struct stream *s)
 {
 	if (s->phase != PHASE_CLEAR)
 		return fault(FAULT_INVALID, "TLS is on already");
@@ -616,16 +615,40 @@ struct fault stream_start_tls(struct stream *s, struct tls_server *server,
 		return fault(FAULT_UNAVAILABLE, "the connection is ending");
 	if (s->input.len)
 		return fault(FAULT_DENIED, "octets in clear behind STARTTLS");
-	struct fault f = tls_conn_new(server, role, s->fd, &s->tls);
+	return FAULT_OK;
+}
 
-	if (f.kind)
-		return f;
+static void await_go_ahead(struct stream *s)
+{
 	s->phase = PHASE_GO_AHEAD;
 	s->clear_left = stream_pending(s);
 	s->progress_ms = loop_now_ms(s->loop);
 	/* Also from inside a turn, whose handshake part is over. */
 	deferred_call(&s->soon);
-	return FAULT_OK;
+}
+
+struct fault stream_start_tls(struct stream *s, struct tls_server *server,
+			      const struct tls_role *role)
+{
+	struct fault f = may_start_tls(s);
+
+	if (!f.kind)
+		f = tls_conn_new(server, role, s->fd, &s->tls);
+	if (!f.kind)
+		await_go_ahead(s);
+	return f;
+}
+
+struct fault stream_start_tls_client(struct stream *s, struct tls_client *client,
+				     const struct tls_expect *expect)
+{
+	struct fault f = may_start_tls(s);
+
+	if (!f.kind)
+		f = tls_client_conn_new(client, expect, s->fd, &s->tls);
+	if (!f.kind)
+		await_go_ahead(s);
+	return f;
 }
 
 bool stream_is_tls(const struct stream *s)

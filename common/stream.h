@@ -26,6 +26,8 @@
 
 struct stream;
 struct tls_server;
+struct tls_client;
+struct tls_expect;
 struct tls_role;
 struct tls_conn;
 
@@ -150,6 +152,14 @@ uint64_t stream_idle_ms(const struct stream *s);
  */
 MUST_CHECK struct fault stream_start_tls(struct stream *s, struct tls_server *server,
                                          const struct tls_role *role);
+/**
+ * stream_start_tls_client - the same as the client: right after stream_new() for implicit TLS; for
+ * STARTTLS from on_input, after taking the server's go-ahead. What a man in the middle put behind
+ * the go-ahead is FAULT_DENIED (RFC 3207 §6).
+ * @expect: borrowed for the call; when the other side does not meet it, on_end(STREAM_TLS_FAILED)
+ */
+MUST_CHECK struct fault stream_start_tls_client(struct stream *s, struct tls_client *client,
+						const struct tls_expect *expect);
 /** stream_is_tls - the handshake is done. */
 bool stream_is_tls(const struct stream *s);
 /** stream_tls - the connection's TLS, for its facts and channel bindings (common/tls.h); NULL

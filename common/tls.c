@@ -61,14 +61,6 @@ struct tls_server {
 	struct ticket_key keys[2];      /* this one and the one before */
 };
 
-struct tls_conn {
-	SSL *ssl;
-	struct tls_server *server;
-	struct sites *sites;
-	const struct tls_role *role;
-	char *error;
-};
-
 const char *tls_reason(void)
 {
 	unsigned long e = ERR_peek_last_error();
@@ -414,7 +406,8 @@ void tls_conn_free(struct tls_conn **pc)
 	*pc = NULL;
 	SSL_free(c->ssl);
 	sites_unref(&c->sites);
-	server_unref(c->server);
+	if (c->server)
+		server_unref(c->server);
 	free(c->error);
 	free(c);
 }
@@ -499,7 +492,7 @@ struct tls_facts tls_facts(const struct tls_conn *c)
 		.cipher = SSL_get_cipher_name(c->ssl),
 		.bits = SSL_get_cipher_bits(c->ssl, NULL),
 		.sni = SSL_get_servername(c->ssl, TLSEXT_NAMETYPE_host_name),
-		.alpn = len ? c->role->alpn : NULL,     /* we choose no other */
+		.alpn = len && c->role ? c->role->alpn : NULL,  /* we choose no other */
 		.is_resumed = SSL_session_reused(c->ssl),
 	};
 }

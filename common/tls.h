@@ -1,5 +1,5 @@
-/* common/tls.h - TLS for servers: certificates by name, reload, one connection's handshake and
- * records. With crypt.c the only file that sees OpenSSL. TLS 1.2 and 1.3 with the ciphers of
+/* common/tls.h - TLS: for servers certificates by name and reload, for clients what they expect of
+ * the other side; for both one connection's handshake and records. With crypt.c the only file that sees OpenSSL. TLS 1.2 and 1.3 with the ciphers of
  * Mozilla's intermediate list; no renegotiation, no compression, no early data. A struct tls_server
  * is made and reloaded on the loop's thread. Connections are driven by common/stream.c; sessions
  * ask only for facts and channel bindings. */
@@ -71,6 +71,30 @@ MUST_CHECK struct fault tls_cert_read(const char *path, struct tls_cert_facts *o
 MUST_CHECK struct fault tls_make_self_signed(const struct sv *names, size_t count,
                                              const char *cert_path, const char *key_path);
 
+/* --- the client's side --- */
+
+/* What connections to other servers have in common: the authorities to believe, versions, ciphers.
+ * Loop thread only. */
+struct tls_client;
+
+/** tls_client_new - @ca_file: PEM, who may vouch for servers; NULL: whom this system believes.
+ *  Errors: FAULT_NOT_FOUND, FAULT_INVALID. */
+MUST_CHECK struct fault tls_client_new(const char *ca_file, struct tls_client **out);
+/** tls_client_free - connections that are open go on. NULL is fine. */
+void tls_client_free(struct tls_client **client);
+
+/* What a connection asks of the other side; borrowed for the call that takes it. */
+enum tls_trust {
+	TLS_TRUST_ANY = 0,      /* opportunistic: any certificate (RFC 7435) */
+	TLS_TRUST_NAMES,        /* an authority vouches, for one of the names (RFC 9525) */
+};
+struct tls_expect {
+	const char *sni;        /* NULL: none is sent */
+	enum tls_trust trust;
+	const char *const *names;
+	size_t name_count;
+};
+
 /* --- one connection: facts, for sessions --- */
 
 struct tls_facts {
@@ -105,6 +129,9 @@ enum tls_io {
 
 MUST_CHECK struct fault tls_conn_new(struct tls_server *server, const struct tls_role *role, int fd,
                                      struct tls_conn **out);
+MUST_CHECK struct fault tls_client_conn_new(struct tls_client *client,
+					    const struct tls_expect *expect, int fd,
+					    struct tls_conn **out);
 /** tls_conn_free - without another word to the peer; NULL is fine. */
 void tls_conn_free(struct tls_conn **c);
 enum tls_io tls_handshake(struct tls_conn *c);

@@ -6,6 +6,15 @@
 
 #include "common/tls.h"
 
+/* A connection of either side. */
+struct tls_conn {
+	SSL *ssl;
+	struct tls_server *server;      /* the rest is a server's: NULL for a client */
+	struct sites *sites;
+	const struct tls_role *role;
+	char *error;
+};
+
 /** tls_load_chain - all certificates of a PEM file, the server's own first; at least one. */
 MUST_CHECK struct fault tls_load_chain(const char *path, STACK_OF(X509) **out);
 /** tls_load_key - a private key that nobody else may read. */

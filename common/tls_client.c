@@ -1,0 +1,103 @@
+/* TLS as a client: the connections that go out. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+
+#include "common/memory.h"
+#include "common/tls_private.h"
+
+#include "common/banned.h"
+
+struct tls_client {
+	SSL_CTX *ctx;
+};
+
+static struct fault load_authorities(SSL_CTX *ctx, const char *ca_file)
+{
+	if (!ca_file) {
+		/* A system without any still does opportunistic TLS. */
+		(void)SSL_CTX_set_default_verify_paths(ctx);
+		return FAULT_OK;
+	}
+	if (access(ca_file, R_OK))
+		return fault_errno("certificates", ca_file);
+	if (SSL_CTX_load_verify_file(ctx, ca_file) != 1)
+		return fault_detail(FAULT_INVALID, "%s: %s", ca_file, tls_reason());
+	return FAULT_OK;
+}
+
+struct fault tls_client_new(const char *ca_file, struct tls_client **out)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	struct tls_client *client;
+	struct fault f;
+
+	if (!ctx || !SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION))
+		BUG("TLS context: %s", tls_reason());
+	/* Mail that meets no TLS it can speak goes in clear: a weak key is better than none. */
+	SSL_CTX_set_security_level(ctx, 1);
+	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+	                      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	f = load_authorities(ctx, ca_file);
+	ERR_clear_error();
+	if (f.kind) {
+		SSL_CTX_free(ctx);
+		return f;
+	}
+	client = xcalloc(1, sizeof(*client));
+	client->ctx = ctx;
+	*out = client;
+	return FAULT_OK;
+}
+
+void tls_client_free(struct tls_client **client)
+{
+	if (!*client)
+		return;
+	SSL_CTX_free((*client)->ctx);
+	free(*client);
+	*client = NULL;
+}
+
+static bool expect_names(SSL *ssl, const struct tls_expect *expect)
+{
+	X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
+
+	if (!expect->name_count)
+		return false;
+	X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+	for (size_t i = 0; i < expect->name_count; i++)
+		if (X509_VERIFY_PARAM_add1_host(param, expect->names[i], 0) != 1)
+			return false;
+	SSL_set_verify(ssl, SSL_VERIFY_PEER, NULL);
+	return true;
+}
+
+struct fault tls_client_conn_new(struct tls_client *client, const struct tls_expect *expect, int fd,
+				 struct tls_conn **out)
+{
+	ERR_clear_error();
+	SSL *ssl = SSL_new(client->ctx);
+
+	if (!ssl || !SSL_set_fd(ssl, fd) ||
+	    (expect->sni && !SSL_set_tlsext_host_name(ssl, expect->sni)) ||
+	    (expect->trust == TLS_TRUST_NAMES && !expect_names(ssl, expect))) {
+		struct fault f = fault_detail(FAULT_INTERNAL, "TLS: %s", tls_reason());
+		SSL_free(ssl);
+		return f;
+	}
+	struct tls_conn *c = xcalloc(1, sizeof(*c));
+
+	c->ssl = ssl;
+	SSL_set_app_data(ssl, c);
+	SSL_set_connect_state(ssl);
+	*out = c;
+	return FAULT_OK;
+}
