@@ -25,6 +25,8 @@ static const struct command_spec specs[] = {
 	{ "EXAMINE", ST_LOGGED_IN, CMD_NO_UPDATES, CAP_NONE, do_select, "RFC 3501 §6.3.2" },
 	{ "EXPUNGE", ST_SELECTED, CMD_FRESH | CMD_WRITES, CAP_NONE, do_expunge, "RFC 3501 §6.4.3" },
 	{ "FETCH", ST_SELECTED, BY_NUMBER | CMD_NO_EXPUNGE, CAP_NONE, do_fetch, "RFC 3501 §6.4.5" },
+	{ "GETQUOTA", ST_LOGGED_IN, 0, CAP_QUOTA, do_getquota, "RFC 9208 §4.1.1" },
+	{ "GETQUOTAROOT", ST_LOGGED_IN, 0, CAP_QUOTA, do_getquotaroot, "RFC 9208 §4.1.2" },
 	{ "ID", ST_LOGGED_IN, ASIDE, CAP_ID, do_id, "RFC 2971 §3.1" },
 	{ "IDLE", ST_LOGGED_IN, CMD_FRESH, CAP_IDLE, do_idle, "RFC 2177 §3" },
 	{ "LIST", ST_LOGGED_IN, 0, CAP_NONE, do_list, "RFC 3501 §6.3.8" },

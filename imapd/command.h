@@ -143,7 +143,8 @@ void command_write_mailbox(struct command *c, struct sv name);
 
 /* Handlers, by family (imapd/commands/). */
 command_fn do_append, do_capability, do_check, do_close, do_copy, do_create, do_delete, do_enable,
-	do_expunge, do_fetch, do_id, do_idle, do_list, do_logout, do_lsub, do_move, do_namespace,
+	do_expunge, do_fetch, do_getquota,
+	do_getquotaroot, do_id, do_idle, do_list, do_logout, do_lsub, do_move, do_namespace,
 	do_noop, do_rename, do_search, do_select, do_status, do_store, do_subscribe, do_uid_expunge,
 	do_unselect, do_unsubscribe;
 

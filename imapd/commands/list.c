@@ -2,6 +2,7 @@
  * Attributes that clients use without asking for them (children, special use) are always told. */
 #include "imapd/command.h"
 #include "imapd/listing.h"
+#include "imapd/status.h"
 #include "imapd/use.h"
 
 #include "common/banned.h"
@@ -26,6 +27,7 @@ struct list {
 	size_t pattern_count;
 	bool has_percent;
 	unsigned options;
+	unsigned status;        /* items to be told of each mailbox (RFC 5819) */
 	size_t next;
 };
 
@@ -44,18 +46,27 @@ static const struct option_name {
 	{ "SPECIAL-USE",    RETURN_SPECIAL_USE,                    CAP_SPECIAL_USE },
 };
 
+/* read_status - RFC 5819 §2: STATUS with its list of items. */
+static bool read_status(struct command *c, struct args *list, struct list *l)
+{
+	return capability_has(c->room->on, CAP_LIST_STATUS) && args_word(list, "STATUS") &&
+	       status_read_items(c, list, &l->status);
+}
+
 static bool read_options(struct command *c, struct args *list, const struct option_name *names,
-			 size_t count, unsigned *options)
+			 size_t count, struct list *l)
 {
 	while (!args_end(list)) {
 		size_t i = 0;
 
+		if (names == returns && read_status(c, list, l))
+			continue;
 		while (i < count && (!capability_has(c->room->on, names[i].capability) ||
 				     !args_word(list, names[i].name)))
 			i++;
 		if (i == count)
 			return false;
-		*options |= names[i].bit;
+		l->options |= names[i].bit;
 	}
 	return true;
 }
@@ -94,7 +105,7 @@ static bool read_arguments(struct command *c, struct list *l, bool *is_root)
 
 	*is_root = false;
 	if (is_extended && args_open(&c->args, &list) &&
-	    !read_options(c, &list, selections, ARRAY_LEN(selections), &l->options))
+	    !read_options(c, &list, selections, ARRAY_LEN(selections), l))
 		return false;
 	/* RFC 5258 §3: RECURSIVEMATCH needs something to match. */
 	if (l->options & SELECT_RECURSIVE &&
@@ -116,7 +127,7 @@ static bool read_arguments(struct command *c, struct list *l, bool *is_root)
 	}
 	if (is_extended && args_word(&c->args, "RETURN") &&
 	    (!args_open(&c->args, &list) ||
-	     !read_options(c, &list, returns, ARRAY_LEN(returns), &l->options)))
+	     !read_options(c, &list, returns, ARRAY_LEN(returns), l)))
 		return false;
 	return args_end(&c->args);
 }
@@ -207,6 +218,24 @@ static void write_row(struct command *c, const struct list *l, const struct list
 	writer_crlf(w);
 }
 
+/* show - the row and what is to be told of it. RFC 5819 §2: STATUS goes with what was chosen and can
+ * be selected; what cannot be, because it was deleted just now, is listed as \NoSelect. */
+static struct fault show(struct command *c, const struct list *l, struct listed *row)
+{
+	size_t start = c->out.buf.len;
+	struct fault f = FAULT_OK;
+
+	write_row(c, l, row);
+	if (l->status && row->exists && row->is_chosen)
+		f = status_write(c, row->name, l->status);
+	if (f.kind != FAULT_NOT_FOUND)
+		return f;
+	c->out.buf.len = start;
+	row->exists = false;
+	write_row(c, l, row);
+	return FAULT_OK;
+}
+
 static enum step list(struct command *c, unsigned options)
 {
 	struct list *l = c->state;
@@ -231,8 +260,12 @@ static enum step list(struct command *c, unsigned options)
 	for (; l->next < l->rows.count; l->next++) {
 		if (command_is_full(c))
 			return STEP_MORE;
-		if (is_shown(l, &l->rows.rows[l->next]))
-			write_row(c, l, &l->rows.rows[l->next]);
+		if (!is_shown(l, &l->rows.rows[l->next]))
+			continue;
+		struct fault f = show(c, l, &l->rows.rows[l->next]);
+
+		if (f.kind)
+			return command_fault(c, f);
 	}
 	return command_ok(c, "Listed");
 }
