@@ -138,11 +138,24 @@ static struct fifo *next_class(struct work_pool *pool)
 	return best;
 }
 
+static void (*bracket_begin)(void);
+static void (*bracket_end)(void);
+
+void work_set_brackets(void (*begin)(void), void (*end)(void))
+{
+	bracket_begin = begin;
+	bracket_end = end;
+}
+
 static void run_job(uv_work_t *req)             /* pool thread */
 {
 	struct slot *slot = CONTAINER_OF(req, struct slot, req);
 
+	if (bracket_begin)
+		bracket_begin();
 	slot->work->run(slot->work);
+	if (bracket_end)
+		bracket_end();
 }
 
 static void start_jobs(struct work_pool *pool);

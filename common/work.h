@@ -48,6 +48,9 @@ struct work_stats {
  * Without it the defaults hold.
  */
 void work_setup(struct loop *loop, uint32_t threads, uint32_t waiting_max);
+/** work_set_brackets - called on the pool thread right before and right behind each job's run(), for what a job holds
+ * as a whole. Set before the first job; NULL: none. */
+void work_set_brackets(void (*begin)(void), void (*end)(void));
 /** work_submit - have w run. FAULT_BUSY: the queue is full (done is not called); FAULT_UNAVAILABLE:
  *  the loop is ending. */
 MUST_CHECK struct fault work_submit(struct loop *loop, enum work_class class, struct work *w);

@@ -148,6 +148,7 @@ static struct fault start(struct worker *w)
 	struct imapd *d = w->state;
 	struct fault f = store_open_instance(w->instance, w->conf, &d->store);
 
+	work_set_brackets(store_job_begin, store_job_end);
 	if (f.kind)
 		return f;
 	d->doors.loop = d->sessions.loop = w->loop;

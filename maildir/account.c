@@ -54,6 +54,60 @@ void box_path(char out[BOX_PATH_MAX], const char *dir, const char *sub, const ch
 		 name ? "/" : "", name ? name : "");
 }
 
+/* --- jobs ------------------------------------------------------------------------------------------------------- */
+
+/* Inside a job, who leaves an account stays parked in it: the gate and the flock are kept, and coming back costs nothing. One
+ * account per thread, and nobody waits for a gate alone while he is parked anywhere, so no two threads wait for each other. */
+static _Thread_local struct {
+	bool is_running;
+	struct account *parked;         /* referenced */
+	uint64_t refreshed;             /* the mailbox of it whose folders were looked at last; 0: none */
+} job;
+
+static void release(struct account *a);
+
+static void unpark(void)
+{
+	struct account *a = job.parked;
+
+	job.parked = NULL;
+	job.refreshed = 0;
+	if (!a)
+		return;
+	release(a);
+	pthread_rwlock_unlock(&a->gate);
+	store_account_unref(&a);
+}
+
+void store_job_begin(void)
+{
+	job.is_running = true;
+	job.refreshed = 0;
+}
+
+void store_job_end(void)
+{
+	unpark();
+	job.is_running = false;
+}
+
+bool account_is_refreshed(uint64_t box)
+{
+	return job.is_running && job.refreshed == box;
+}
+
+void account_note_refreshed(uint64_t box)
+{
+	job.refreshed = box;
+}
+
+/* For opening, closing and replacing what others use. */
+static void gate_alone(struct account *a)
+{
+	unpark();
+	pthread_rwlock_wrlock(&a->gate);
+}
+
 /* --- folders --------------------------------------------------------------------------------------------------- */
 
 struct fault adopt_new_mailbox_at(const struct store_conf *conf, int maildir, const char *path,
@@ -252,7 +306,7 @@ struct fault account_prepare_folders(struct account *a)
 	if (is_open)
 		return FAULT_OK;
 	account_close_index(a);
-	pthread_rwlock_wrlock(&a->gate);
+	gate_alone(a);
 	f = store_internal(open_folders(a));
 	pthread_rwlock_unlock(&a->gate);
 	return f;
@@ -286,7 +340,7 @@ static void close_all(struct account *a)
 
 void account_close_index(struct account *a)
 {
-	pthread_rwlock_wrlock(&a->gate);
+	gate_alone(a);
 	close_all(a);
 	pthread_rwlock_unlock(&a->gate);
 }
@@ -419,7 +473,7 @@ struct fault account_rebuild(struct account *a, store_progress_fn *fn, void *arg
 	struct fault f;
 
 	account_close_index(a);
-	pthread_rwlock_wrlock(&a->gate);
+	gate_alone(a);
 	f = open_folders(a);
 	if (!f.kind)
 		f = lock_account(a->dir, LOCK_EX);
@@ -437,7 +491,7 @@ struct fault account_replace(struct account *a, account_replace_fn *fn, void *ar
 	struct fault f;
 
 	account_close_index(a);
-	pthread_rwlock_wrlock(&a->gate);
+	gate_alone(a);
 	f = open_folders(a);
 	if (!f.kind)
 		f = lock_account(a->dir, LOCK_EX);
@@ -562,7 +616,7 @@ static struct fault enter(struct account *a, bool *opened)
 		if (f.kind)
 			return f;
 
-		pthread_rwlock_wrlock(&a->gate);
+		gate_alone(a);
 		if (!a->env || !is_current(a) || kv_env_is_broken(a->env)) {
 			close_all(a);
 			f = open_folders(a);
@@ -586,8 +640,16 @@ static struct fault enter(struct account *a, bool *opened)
 
 struct fault account_enter(struct account *a)
 {
-	bool opened;
-	struct fault f = store_internal(enter(a, &opened));
+	bool opened = false;
+	struct fault f = FAULT_OK;
+
+	if (job.parked == a && a->env && !kv_env_is_broken(a->env)) {
+		job.parked = NULL;
+		store_account_unref(&(struct account *){ a });
+	} else {
+		unpark();
+		f = store_internal(enter(a, &opened));
+	}
 
 	if (!f.kind && (opened || intent_pending(a->intent))) {
 		struct fault replayed = folders_replay(a);
@@ -599,6 +661,10 @@ struct fault account_enter(struct account *a)
 
 void account_leave(struct account *a)
 {
+	if (job.is_running && !job.parked) {
+		job.parked = store_account_ref(a);
+		return;
+	}
 	release(a);
 	pthread_rwlock_unlock(&a->gate);
 }
@@ -659,7 +725,7 @@ bool account_sweep_begin(struct account *a, uint64_t *seen)
 
 void account_sweep_end(struct account *a, uint64_t seen)
 {
-	pthread_rwlock_wrlock(&a->gate);        /* so nobody of this process is inside */
+	gate_alone(a);  /* so nobody of this process is inside */
 	if (a->env && is_current(a) && !flock(a->dir, LOCK_EX | LOCK_NB)) {
 		if (kv_env_last_txn(a->env) == seen)
 			mark_clear(a->index_dir);

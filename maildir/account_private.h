@@ -70,6 +70,10 @@ struct account {
 /** account_enter - be inside: opens, makes or rebuilds the index as needed. Not inside already. */
 MUST_CHECK struct fault account_enter(struct account *a);
 void account_leave(struct account *a);
+/** account_is_refreshed, account_note_refreshed - were the folders of a mailbox looked at in this job already? Once is enough, for
+ *  as long as the account was not left in between (store_job_begin()). */
+bool account_is_refreshed(uint64_t box);
+void account_note_refreshed(uint64_t box);
 /** account_close_index - close what is open, from outside. */
 void account_close_index(struct account *a);
 /** account_lock_structure - only one renames mailboxes at a time; whoever gets the lock while a change is pending knows that its

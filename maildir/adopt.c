@@ -525,7 +525,7 @@ struct fault adopt_refresh(struct account *a, uint64_t id)
 		return f;
 	f = index_box_get(kv, id, &box);
 	kv_read_end(&kv);
-	if (f.kind)
+	if (f.kind || account_is_refreshed(id))
 		return f;
 	int64_t cur = folder_time(a, box.dir, "cur"), new = folder_time(a, box.dir, "new");
 	if (!cur && !strcmp(box.dir, ".")) {
@@ -542,9 +542,11 @@ struct fault adopt_refresh(struct account *a, uint64_t id)
 	}
 	bool look_cur = box.needs_scan || cur != box.cur_mtime ||
 			(box.messages <= SMALL_BOX && wall_ns() - cur < 20000000);
-	if (!look_cur && new == box.new_mtime)
-		return FAULT_OK;
-	return scan(a, id, look_cur);
+	if (look_cur || new != box.new_mtime)
+		f = scan(a, id, look_cur);
+	if (!f.kind)
+		account_note_refreshed(id);
+	return f;
 }
 
 /* Between a change by another program and one of ours in the same tick of the kernel's clock there is no difference to see:

@@ -40,6 +40,13 @@ MUST_CHECK struct fault store_open_instance(const struct instance *instance, con
  *  dirty marks (one syncfs) so that a clean stop leaves clean indexes. */
 void store_close(struct store **store);
 
+/** store_job_begin, store_job_end - around a job, on its thread: the account that the job works with is entered once (locked,
+ *  compared with what lies on disk) and not again at each call, until the job enters another one or ends. Made for
+ *  work_set_brackets(); a job that waits for something else for long has no business holding them. Without them each call
+ *  stands for itself. */
+void store_job_begin(void);
+void store_job_end(void);
+
 /** store_tidy - housekeeping, called from a job about once a minute: close idle accounts, check LMDB readers,
  *  rename files whose flags lag behind the log, flush flag logs that are due, every ten minutes sweep marks. */
 void store_tidy(struct store *store);

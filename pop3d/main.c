@@ -51,6 +51,7 @@ static struct fault pop3_start(struct worker *w)
 	struct pop3_server *server = w->state;
 	struct fault f = store_open_instance(w->instance, w->conf, &server->store);
 
+	work_set_brackets(store_job_begin, store_job_end);
 	if (f.kind)
 		return f;
 	server->tidy = (struct chore){ .run = tidy, .arg = server, .every_ms = TIDY_MS };

@@ -74,6 +74,7 @@ static struct fault smtpd_start(struct worker *w)
 	struct smtpd *server = w->state;
 	struct fault f = store_open_instance(w->instance, w->conf, &server->store);
 
+	work_set_brackets(store_job_begin, store_job_end);
 	if (!f.kind)
 		f = queue_open(instance_path(w->instance, INSTANCE_QUEUE), &server->queue);
 	if (f.kind)
