@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/process.h"
+
 #include "common/banned.h"
 
 static _Atomic int level_now = LOG_LEVEL_INFO;
@@ -276,7 +278,7 @@ void log_write(enum log_level level, const struct log_ctx *ctx, const char *even
 		put_time(&line);
 	put_level(&line, level);
 	put(&line, SV(" pid="));
-	put_number(&line, (uint64_t)getpid(), 1);
+	put_number(&line, (uint64_t)process_id(), 1);
 	put_fields(&line, ctx, event, fields);
 	/* A log that cannot be written must not stop the mail; there is nobody left to tell. */
 	while (write(STDERR_FILENO, line.text, line.len) < 0 && errno == EINTR)

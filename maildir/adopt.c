@@ -486,7 +486,9 @@ static struct fault scan_round(struct account *a, uint64_t id, bool cur, struct 
 		}
 	}
 	*quiet = !l.count && !missing.count;
-	if (!f.kind && *quiet)
+	/* A folder that is still too young says nothing new each time. */
+	bool is_noted = settled.new == box.new_mtime && (!cur || (settled.cur == box.cur_mtime && !box.needs_scan));
+	if (!f.kind && *quiet && !is_noted)
 		f = index_update(a, note_settled, &settled);
 	if (l.count && !f.kind)
 		log_info(NULL, "store.adopted", KV_Z("account", a->address), KV_Z("mailbox", box.name),

@@ -11,6 +11,7 @@
 
 #include "common/crc32c.h"
 #include "common/memory.h"
+#include "common/process.h"
 #include "maildir/files.h"
 
 #include "common/banned.h"
@@ -118,7 +119,7 @@ void intent_set_pending(struct intent_map *map, bool pending)
 /* Process ids are of one namespace (all of an instance's processes are), and one that was given again hides a death: no harm. */
 void intent_come_in(struct intent_map *map, uint32_t *deaths)
 {
-	int32_t me = (int32_t)getpid();
+	int32_t me = (int32_t)process_id();
 	bool noted = false;
 
 	for (unsigned i = 0; i < INSIDE_MAX; i++) {
@@ -136,7 +137,7 @@ void intent_come_in(struct intent_map *map, uint32_t *deaths)
 
 void intent_go_out(struct intent_map *map)
 {
-	int32_t me = (int32_t)getpid();
+	int32_t me = (int32_t)process_id();
 
 	for (unsigned i = 0; i < INSIDE_MAX; i++) {
 		int32_t pid = me;
