@@ -34,6 +34,7 @@ struct master;
 /* A worker as its master sees it. */
 struct seat {
 	struct master *master;
+	const struct daemon_spec *helper;       /* NULL: a worker */
 	unsigned number;
 	struct child *child;
 	struct control_pipe *pipe;      /* NULL: does not run */
@@ -43,7 +44,7 @@ struct seat {
 	/* for the next start */
 	int control_fd, watchdog_fd, conf_fd;
 	char texts[4][16];
-	const char *argv[16];
+	const char *argv[18];
 	int keep[3];
 };
 
@@ -60,7 +61,7 @@ struct master {
 	struct control_server *control;
 	struct pidfile pidfile;
 	struct seat *seats;
-	size_t seat_count;
+	size_t seat_count, worker_count;        /* workers come first, then helpers */
 	uv_signal_t signals[3];
 	struct timer watch;
 	const char *privileges;
@@ -129,7 +130,7 @@ static void on_worker_line(void *arg, struct sv line)
 		return;
 	m->is_ready = true;
 	event_emit(NULL, EVENT_DAEMON_READY, KV_Z("version", POSTROOM_VERSION),
-		   KV_U64("workers", m->seat_count),
+		   KV_U64("workers", m->worker_count),
 		   KV_U64("listeners", listener_count(m->listeners)));
 	if (!m->is_supervised)
 		notify_service_manager("READY=1");
@@ -215,6 +216,10 @@ static struct fault prepare_worker(void *arg, const char *const **argv, const in
 	seat->argv[n++] = seat->texts[3];
 	seat->argv[n++] = "--listeners";
 	seat->argv[n++] = m->listeners_text.p;
+	if (seat->helper) {
+		seat->argv[n++] = "--helper";
+		seat->argv[n++] = seat->helper->name;
+	}
 	seat->argv[n] = NULL;
 	seat->keep[0] = seat->control_fd;
 	seat->keep[1] = seat->watchdog_fd;
@@ -406,25 +411,31 @@ static void put_words(struct json_out *j, const char *name, struct sv words)
 	json_out_array_end(j);
 }
 
-static void pass_on(struct master *m, struct control_reply **reply, struct sv request)
+/* To the workers, and also to helpers when the verb is everybody's. */
+static void pass_on(struct master *m, struct control_reply **reply, struct sv request,
+		    bool has_helpers)
 {
 	struct control_relay *relay = control_relay_new(m->loop, reply, WORKER_ANSWER_MS);
 
-	for (size_t i = 0; i < m->seat_count; i++)
+	for (size_t i = 0; i < (has_helpers ? m->seat_count : m->worker_count); i++)
 		if (m->seats[i].pipe && m->seats[i].is_ready)
 			control_relay_ask(relay, m->seats[i].pipe, request);
 	control_relay_go(&relay);
 }
 
-static void pass_on_to_one(struct master *m, struct control_reply **reply, struct sv request)
+/* To the first that is ready: of the workers, or the one helper. */
+static void pass_on_to_one(struct master *m, const struct daemon_spec *helper,
+			   struct control_reply **reply, struct sv request)
 {
 	struct control_relay *relay;
 	size_t i = 0;
 
-	while (i < m->seat_count && (!m->seats[i].pipe || !m->seats[i].is_ready))
+	while (i < m->seat_count && (m->seats[i].helper != helper || !m->seats[i].pipe ||
+				     !m->seats[i].is_ready))
 		i++;
 	if (i == m->seat_count) {
-		control_finish(reply, fault(FAULT_UNAVAILABLE, "no worker is ready"));
+		control_finish(reply, fault_detail(FAULT_UNAVAILABLE, "no %s is ready",
+						   helper ? helper->name : "worker"));
 		return;
 	}
 	relay = control_relay_new(m->loop, reply, WORKER_ANSWER_MS);
@@ -464,7 +475,7 @@ static void run_status(void *arg, const struct json *request, struct control_rep
 	json_out_bool(j, "ready", m->is_ready);
 	json_out_bool(j, "stopping", m->is_stopping);
 	json_out_u64(j, "uptime_s", (loop_now_ms(m->loop) - m->started_ms) / 1000);
-	json_out_u64(j, "workers", m->seat_count);
+	json_out_u64(j, "workers", m->worker_count);
 	json_out_u64(j, "restarts", restarts);
 	json_out_u64(j, "open_files", m->open_files);
 	json_out_z(j, "runs_as", m->privileges);
@@ -474,7 +485,7 @@ static void run_status(void *arg, const struct json *request, struct control_rep
 		put_listener(j, listener_at(m->listeners, i));
 	json_out_array_end(j);
 	(void)control_line_end(reply);
-	pass_on(m, &reply, SV("{\"verb\":\"" VERB_STATUS "\"}"));
+	pass_on(m, &reply, SV("{\"verb\":\"" VERB_STATUS "\"}"), true);
 }
 
 static void run_reload(void *arg, const struct json *request, struct control_reply *reply)
@@ -531,7 +542,7 @@ static void run_log(void *arg, const struct json *request, struct control_reply 
 		return;
 	}
 	log_set_level(level);
-	pass_on(m, &reply, requests[level]);
+	pass_on(m, &reply, requests[level], true);
 }
 
 static const struct control_verb master_verbs[] = {
@@ -542,23 +553,33 @@ static const struct control_verb master_verbs[] = {
 	{ NULL, NULL, NULL, false },
 };
 
+static const struct control_verb *find_verb(const struct daemon_spec *spec, struct sv name)
+{
+	for (const struct control_verb *v = spec->verbs; v && v->name; v++)
+		if (sv_eq(name, sv_z(v->name)))
+			return v;
+	return NULL;
+}
+
 static void on_other_verb(void *arg, struct sv verb, struct sv line, struct control_reply *reply)
 {
 	struct master *m = arg;
+	const struct daemon_spec *helper = NULL;
+	const struct control_verb *v = find_verb(m->spec, verb);
 
-	for (const struct control_verb *v = m->spec->verbs; v && v->name; v++)
-		if (sv_eq(verb, sv_z(v->name))) {
-			if (m->is_ready && v->is_of_all)
-				pass_on_to_one(m, &reply, line);
-			else if (m->is_ready)
-				pass_on(m, &reply, line);
-			else
-				control_finish(&reply,
-					       fault(FAULT_UNAVAILABLE, "no worker is ready yet"));
-			return;
-		}
-	control_finish(&reply, fault_detail(FAULT_UNSUPPORTED, "%s has no verb %.*s", m->spec->name,
-	                                    SV_FMT(sv_sub(verb, 0, 40))));
+	for (size_t i = 0; !v && m->spec->helpers && m->spec->helpers[i]; i++) {
+		helper = m->spec->helpers[i];
+		v = find_verb(helper, verb);
+	}
+	if (!v)
+		control_finish(&reply, fault_detail(FAULT_UNSUPPORTED, "%s has no verb %.*s",
+						    m->spec->name, SV_FMT(sv_sub(verb, 0, 40))));
+	else if (!m->is_ready)
+		control_finish(&reply, fault(FAULT_UNAVAILABLE, "no worker is ready yet"));
+	else if (helper || v->is_of_all)
+		pass_on_to_one(m, helper, &reply, line);
+	else
+		pass_on(m, &reply, line, false);
 }
 
 /* ---- start and end ---- */
@@ -642,17 +663,24 @@ static struct fault enter_sandbox(const struct master *m)
 
 static void start_workers(struct master *m)
 {
-	m->seat_count = m->conf->host.workers;
-	if (!m->seat_count)
-		m->seat_count = uv_available_parallelism();
-	if (m->seat_count > LISTENER_WORKERS_MAX)
-		m->seat_count = LISTENER_WORKERS_MAX;
+	const struct daemon_spec *const *helpers = m->spec->helpers;
+
+	m->worker_count = m->conf->host.workers;
+	if (!m->worker_count)
+		m->worker_count = uv_available_parallelism();
+	if (m->worker_count > LISTENER_WORKERS_MAX - DAEMON_HELPERS_MAX)
+		m->worker_count = LISTENER_WORKERS_MAX - DAEMON_HELPERS_MAX;
+	m->seat_count = m->worker_count;
+	while (helpers && helpers[m->seat_count - m->worker_count])
+		m->seat_count++;
 	m->seats = xcalloc(m->seat_count, sizeof(*m->seats));
 	for (size_t i = 0; i < m->seat_count; i++) {
 		struct seat *seat = &m->seats[i];
 
 		seat->master = m;
 		seat->number = (unsigned)i;
+		if (i >= m->worker_count)
+			seat->helper = helpers[i - m->worker_count];
 		seat->control_fd = seat->watchdog_fd = seat->conf_fd = -1;
 		seat->child = child_add(m->supervisor, NULL, &worker_events, seat);
 	}
@@ -754,6 +782,14 @@ static int master_main(const struct daemon_spec *spec, const char *program, cons
 
 /* ---- the command line ---- */
 
+const struct daemon_spec *spec_of_helper(const struct daemon_spec *spec, struct sv name)
+{
+	for (size_t i = 0; spec->helpers && spec->helpers[i]; i++)
+		if (sv_eq(name, sv_z(spec->helpers[i]->name)))
+			return spec->helpers[i];
+	return NULL;
+}
+
 static void print_help(const struct daemon_spec *spec)
 {
 	printf("Usage: %s --root DIR\n\n%s\n\n"
@@ -775,6 +811,7 @@ enum {
 	OPT_WATCHDOG,
 	OPT_CONF,
 	OPT_LISTENERS,
+	OPT_HELPER,
 	OPT_VERSION,
 	OPT_HELP
 };
@@ -803,10 +840,12 @@ int daemon_main(const struct daemon_spec *spec, int argc, char **argv)
 		{ "watchdog", required_argument, NULL, OPT_WATCHDOG },
 		{ "conf", required_argument, NULL, OPT_CONF },
 		{ "listeners", required_argument, NULL, OPT_LISTENERS },
+		{ "helper", required_argument, NULL, OPT_HELPER },
 		{ NULL, 0, NULL, 0 },
 	};
 	struct worker_args args = { 0, -1, -1, -1, "" };
 	const char *root = NULL;
+	const struct daemon_spec *helper = NULL;
 	bool is_supervised = false, fine = true;
 	int number = -1, option;
 
@@ -827,6 +866,10 @@ int daemon_main(const struct daemon_spec *spec, int argc, char **argv)
 		case OPT_WATCHDOG:   fine = read_int(optarg, &args.watchdog_fd); break;
 		case OPT_CONF:       fine = read_int(optarg, &args.conf_fd); break;
 		case OPT_LISTENERS:  args.listeners = optarg; break;
+		case OPT_HELPER:
+			helper = spec_of_helper(spec, sv_z(optarg));
+			fine = helper != NULL;
+			break;
 		case OPT_VERSION:
 			printf("%s (Postroom) %s\n", spec->name, POSTROOM_VERSION);
 			return 0;
@@ -845,5 +888,7 @@ int daemon_main(const struct daemon_spec *spec, int argc, char **argv)
 	if (number < 0)
 		return master_main(spec, argv[0], root, is_supervised);
 	args.number = (unsigned)number;
-	return worker_main(spec, root, &args);
+	if (helper)
+		log_start(helper->name);
+	return worker_main(helper ? helper : spec, root, &args);
 }

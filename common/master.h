@@ -38,6 +38,7 @@ struct worker {
 };
 
 #define DAEMON_PORTS_MAX 32
+#define DAEMON_HELPERS_MAX 4
 
 /* What a daemon is. A constant. Functions are called on the loop's thread of a worker. */
 struct daemon_spec {
@@ -74,6 +75,11 @@ struct daemon_spec {
 	/* Optional: verbs answered by workers, arg is the struct worker. Ends with a row without a
 	 * name. */
 	const struct control_verb *verbs;
+	/* Optional, up to a NULL: processes beside the workers, one of each, that serve no listener.
+	 * Each is a spec of its own, with a sandbox and verbs of its own, and its name stands in the
+	 * log. */
+	const struct daemon_spec *const *helpers;
+	bool may_connect;               /* to any port: a helper that sends */
 };
 
 /** daemon_main - the whole life of a daemon's master or worker. Returns the exit code of the

@@ -16,6 +16,9 @@ struct worker_args {
 	const char *listeners;          /* for listener_import() */
 };
 
+/** spec_of_helper - by its name; NULL when the daemon has none of that name. */
+const struct daemon_spec *spec_of_helper(const struct daemon_spec *spec, struct sv name);
+
 /* How long workers may take for an answer to a control request. */
 #define WORKER_ANSWER_MS 30000
 /* Configuration text that fits into one line to a worker, quoted. */

@@ -267,6 +267,7 @@ static struct fault enter_sandbox(struct worker_private *p)
 	f = sandbox_enter(&(struct sandbox_rules){
 		.paths = paths.items,
 		.path_count = paths.count,
+		.may_connect = p->spec->may_connect,
 		.connect_ports = ports,
 		.connect_port_count = p->spec->connect_ports ? p->spec->connect_ports(w->conf, ports)
 							     : 0,

@@ -140,6 +140,47 @@ static const struct control_verb verbs[] = {
 	{ NULL, NULL, NULL, false },
 };
 
+/* ---- a helper beside its workers ---- */
+
+static struct fault helper_start(struct worker *w)
+{
+	return listener_count(w->listeners) ? fault(FAULT_INTERNAL, "a helper has listeners")
+					    : FAULT_OK;
+}
+
+static void run_whisper(void *arg, const struct json *request, struct control_reply *reply)
+{
+	struct json_out *j = control_line(reply);
+	char path[256];
+	int fd;
+	(void)request;
+
+	/* Its sandbox is its own: the mail, which workers may write, is not to be seen. */
+	snprintf(path, sizeof(path), "%s/helper",
+		 instance_path(((struct worker *)arg)->instance, INSTANCE_MAIL));
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	json_out_i64(j, "whisperer", getpid());
+	json_out_bool(j, "sees_passwd", fd >= 0);
+	(void)control_line_end(reply);
+	control_finish(&reply, FAULT_OK);
+}
+
+static const struct control_verb helper_verbs[] = {
+	{ "whisper", "Says who it is.", run_whisper, false },
+	{ NULL, NULL, NULL, false },
+};
+
+static const struct daemon_spec helper = {
+	.name = "whisperer",
+	.doc = "Helps.",
+	.reads = 1u << INSTANCE_DIRECTORY,
+	.start = helper_start,
+	.stop = hello_stop,
+	.verbs = helper_verbs,
+};
+
+static const struct daemon_spec *const helpers[] = { &helper, NULL };
+
 static const struct listener_kind kinds[] = {
 	{ .kind = LISTENER_POP3,
 	  .role = { .name = "pop3", .alpn = "pop3" },
@@ -160,6 +201,7 @@ static const struct daemon_spec spec = {
 	.end = hello_end,
 	.status = hello_status,
 	.verbs = verbs,
+	.helpers = helpers,
 };
 
 /* ---- around it ---- */
@@ -212,6 +254,7 @@ static int wait_exit(pid_t pid)
 /* Facts from `status`. */
 struct facts {
 	unsigned lines;
+	uint64_t whisperer;
 	bool ready;
 	uint64_t restarts, reloads, message_size, pids[2];
 	unsigned layers_active, layers;
@@ -226,6 +269,7 @@ static bool note_fact(void *arg, const struct json *line)
 	bool yes;
 
 	f->lines++;
+	(void)json_get_u64(line, "whisperer", &f->whisperer);
 	(void)json_get_bool(line, "ready", &f->ready);
 	(void)json_get_u64(line, "restarts", &f->restarts);
 	(void)json_get_u64(line, "reloads", &f->reloads);
@@ -249,14 +293,14 @@ static struct fault ask(const char *request, struct facts *facts)
 	return control_ask(instance, "hellod", sv_z(request), note_fact, facts, 20000);
 }
 
-/* Until both workers serve. */
+/* Until both workers and the helper serve. */
 static struct facts wait_ready(void)
 {
 	struct facts facts;
 
 	for (int i = 0; i < 2000; i++) {
 		if (ask("{\"verb\":\"status\"}", &facts).kind == FAULT_NONE && facts.ready &&
-		    facts.lines == 3)
+		    facts.lines == 4)
 			return facts;
 		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
 	}
@@ -318,6 +362,30 @@ static int tear_down(void **state)
 	return waitpid(pid, NULL, 0) == pid ? 0 : -1;
 }
 
+static void a_helper_answers_its_own_verbs_and_is_started_again(void **state)
+{
+	struct facts facts;
+	uint64_t first;
+	(void)state;
+
+	master = start();
+	wait_ready();
+	assert_int_equal(ask("{\"verb\":\"whisper\"}", &facts).kind, FAULT_NONE);
+	assert_int_equal(facts.lines, 1);
+	assert_false(facts.sees_passwd);
+	first = facts.whisperer;
+	assert_true(first);
+	assert_int_equal(kill((pid_t)first, SIGKILL), 0);
+	for (int i = 0; i < 2000 && (!facts.whisperer || facts.whisperer == first); i++) {
+		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+		(void)ask("{\"verb\":\"whisper\"}", &facts).kind;
+	}
+	assert_true(facts.whisperer && facts.whisperer != first);
+	assert_true(says_hello());
+	stop();
+	assert_int_equal(kill((pid_t)facts.whisperer, 0), -1);
+}
+
 static void a_daemon_serves_in_its_sandbox_and_stops(void **state)
 {
 	struct facts facts;
@@ -327,7 +395,7 @@ static void a_daemon_serves_in_its_sandbox_and_stops(void **state)
 
 	master = start();
 	facts = wait_ready();
-	assert_int_equal(facts.layers, 2 * SANDBOX_LAYERS);
+	assert_int_equal(facts.layers, 3 * SANDBOX_LAYERS);
 	assert_int_equal(facts.layers_active, facts.layers);
 	assert_false(facts.sees_passwd);
 	assert_true(says_hello());
@@ -471,6 +539,8 @@ static void a_wrong_command_line_or_instance_is_told(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_helper_answers_its_own_verbs_and_is_started_again,
+						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_daemon_serves_in_its_sandbox_and_stops, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(a_second_daemon_and_a_taken_port_are_refused,
