@@ -4,7 +4,7 @@
 #include "common/banned.h"
 
 static const struct row {
-	const char *name;
+	const char *name;       /* one that ends in "=" has a value */
 	bool before_login;      /* of use to a client that has not logged in */
 	const char *source;
 } rows[CAP_COUNT] = {
@@ -29,12 +29,23 @@ static const struct row {
 	[CAP_QUOTA]         = { "QUOTA",          false, "RFC 9208" },
 	[CAP_QUOTA_STORAGE] = { "QUOTA=RES-STORAGE", false, "RFC 9208 §5.1" },
 	[CAP_QUOTA_MESSAGE] = { "QUOTA=RES-MESSAGE", false, "RFC 9208 §5.2" },
+	[CAP_OBJECTID]      = { "OBJECTID",       false, "RFC 8474" },
+	[CAP_SAVEDATE]      = { "SAVEDATE",       false, "RFC 8514" },
+	[CAP_MULTIAPPEND]   = { "MULTIAPPEND",    false, "RFC 3502" },
+	[CAP_APPENDLIMIT]   = { "APPENDLIMIT=",   false, "RFC 7889" },
 };
+
+/* bare - a name without the "=" of its value. */
+static struct sv bare(struct sv name)
+{
+	return sv_sub(name, 0, name.len - (name.len && name.p[name.len - 1] == '='));
+}
 
 enum capability capability_find(struct sv name)
 {
+	name = bare(name);
 	for (size_t i = CAP_NONE + 1; i < CAP_COUNT; i++)
-		if (sv_eq_nocase(name, sv_z(rows[i].name)))
+		if (sv_eq_nocase(name, bare(sv_z(rows[i].name))))
 			return (enum capability)i;
 	return CAP_NONE;
 }
@@ -48,6 +59,8 @@ void capability_write(struct writer *w, const struct capability_context *context
 			continue;
 		writer_c(w, ' ');
 		writer_z(w, rows[i].name);
+		if (i == CAP_APPENDLIMIT)
+			writer_u64(w, context->append_limit);
 	}
 	if (context->is_logged_in)
 		return;

@@ -27,6 +27,10 @@ enum capability {
 	CAP_QUOTA,
 	CAP_QUOTA_STORAGE,
 	CAP_QUOTA_MESSAGE,
+	CAP_OBJECTID,
+	CAP_SAVEDATE,
+	CAP_MULTIAPPEND,
+	CAP_APPENDLIMIT,
 	CAP_COUNT
 };
 
@@ -40,7 +44,7 @@ static inline bool capability_has(capability_set set, enum capability c)
 	return (set >> c) & 1;
 }
 
-/** capability_find - the row with this name in any case; CAP_NONE when there is none. */
+/** capability_find - the row with this name in any case, a value's `=` left out or not; CAP_NONE when there is none. */
 enum capability capability_find(struct sv name);
 
 /* What the list depends on besides the table. */
@@ -50,6 +54,7 @@ struct capability_context {
 	bool has_starttls;              /* TLS is possible and not on yet */
 	bool is_login_disabled;         /* RFC 3501 §6.2.3: no password in clear here */
 	const char *mechanisms;         /* SASL names separated by a space; NULL or "" is none */
+	uint64_t append_limit;          /* octets of a message */
 };
 /** capability_write - "CAPABILITY IMAP4rev1 ...", without CRLF: for the response and the response
  * code. */

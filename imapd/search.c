@@ -33,6 +33,7 @@ struct reading {
 
 enum argument {
 	ARG_NONE = 0, ARG_TEXT, ARG_DATE, ARG_NUMBER, ARG_KEYWORD, ARG_UIDS, ARG_HEADER, ARG_MODSEQ,
+	ARG_OBJECTID,
 };
 
 static const struct key_name {
@@ -51,6 +52,7 @@ static const struct key_name {
 	{ "CC",         OP_HEADER,      ARG_TEXT,    0,             false, "Cc" },
 	{ "DELETED",    OP_FLAG,        ARG_NONE,    FLAG_DELETED,  false, NULL },
 	{ "DRAFT",      OP_FLAG,        ARG_NONE,    FLAG_DRAFT,    false, NULL },
+	{ "EMAILID",    OP_EMAIL_ID,    ARG_OBJECTID, 0,            false, NULL },
 	{ "FLAGGED",    OP_FLAG,        ARG_NONE,    FLAG_FLAGGED,  false, NULL },
 	{ "FROM",       OP_HEADER,      ARG_TEXT,    0,             false, "From" },
 	{ "HEADER",     OP_HEADER,      ARG_HEADER,  0,             false, NULL },
@@ -61,6 +63,10 @@ static const struct key_name {
 	{ "OLD",        OP_RECENT,      ARG_NONE,    0,             true,  NULL },
 	{ "ON",         OP_ON,          ARG_DATE,    0,             false, NULL },
 	{ "RECENT",     OP_RECENT,      ARG_NONE,    0,             false, NULL },
+	{ "SAVEDATESUPPORTED", OP_SAVED_KNOWN, ARG_NONE, 0,         false, NULL },
+	{ "SAVEDBEFORE", OP_SAVED_BEFORE, ARG_DATE,  0,             false, NULL },
+	{ "SAVEDON",    OP_SAVED_ON,    ARG_DATE,    0,             false, NULL },
+	{ "SAVEDSINCE", OP_SAVED_SINCE, ARG_DATE,    0,             false, NULL },
 	{ "SEEN",       OP_FLAG,        ARG_NONE,    FLAG_SEEN,     false, NULL },
 	{ "SENTBEFORE", OP_SENT_BEFORE, ARG_DATE,    0,             false, NULL },
 	{ "SENTON",     OP_SENT_ON,     ARG_DATE,    0,             false, NULL },
@@ -69,6 +75,7 @@ static const struct key_name {
 	{ "SMALLER",    OP_SMALLER,     ARG_NUMBER,  0,             false, NULL },
 	{ "SUBJECT",    OP_HEADER,      ARG_TEXT,    0,             false, "Subject" },
 	{ "TEXT",       OP_TEXT,        ARG_TEXT,    0,             false, NULL },
+	{ "THREADID",   OP_THREAD_ID,   ARG_OBJECTID, 0,            false, NULL },
 	{ "TO",         OP_HEADER,      ARG_TEXT,    0,             false, "To" },
 	{ "UID",        OP_SET,         ARG_UIDS,    0,             false, NULL },
 	{ "UNANSWERED", OP_FLAG,        ARG_NONE,    FLAG_ANSWERED, true,  NULL },
@@ -144,6 +151,23 @@ static bool read_modseq(struct reading *r, struct search_key *key)
 	return args_u64(&r->at, &key->number);
 }
 
+/* is_offered - is the extension that a key belongs to on? */
+static bool is_offered(const struct search_context *context, enum search_op op)
+{
+	switch (op) {
+	case OP_SAVED_BEFORE:
+	case OP_SAVED_ON:
+	case OP_SAVED_SINCE:
+	case OP_SAVED_KNOWN:
+		return context->has_savedate;
+	case OP_EMAIL_ID:
+	case OP_THREAD_ID:
+		return context->has_objectid;
+	default:
+		return true;
+	}
+}
+
 static bool read_argument(struct reading *r, const struct key_name *name, struct search_key *key)
 {
 	const struct search_context *context = r->context;
@@ -179,6 +203,8 @@ static bool read_argument(struct reading *r, const struct key_name *name, struct
 		       view_resolve(context->view, text, SET_UIDS, &key->set) == SET_OK;
 	case ARG_MODSEQ:
 		return read_modseq(r, key);
+	case ARG_OBJECTID:              /* RFC 8474 §7: cases differ */
+		return args_astring(&r->at, &key->text) && key->text.len;
 	}
 	return false;
 }
@@ -275,7 +301,7 @@ static bool read_leaf(struct reading *r)
 	if (i < ARRAY_LEN(key_names)) {
 		key->op = key_names[i].op;
 		is_negated = key_names[i].is_negated;
-		if (!read_argument(r, &key_names[i], key))
+		if (!is_offered(r->context, key->op) || !read_argument(r, &key_names[i], key))
 			return fail(r, SEARCH_BAD);
 	} else {
 		key->op = OP_SET;
@@ -455,6 +481,18 @@ static enum truth leaf(const struct search_key *key, const struct search_message
 		return truth(day_of(row->internaldate) == key->day);
 	case OP_SINCE:
 		return truth(day_of(row->internaldate) >= key->day);
+	case OP_SAVED_BEFORE:
+		return truth(day_of(row->savedate) < key->day);
+	case OP_SAVED_ON:
+		return truth(day_of(row->savedate) == key->day);
+	case OP_SAVED_SINCE:
+		return truth(day_of(row->savedate) >= key->day);
+	case OP_SAVED_KNOWN:
+		return YES;
+	case OP_EMAIL_ID:
+		return truth(sv_eq(key->text, sv_z(row->email_id)));
+	case OP_THREAD_ID:              /* RFC 8474 §5.2: no message has one */
+		return NO;
 	case OP_SENT_BEFORE:
 		return m->parsed ? truth(sent_day(m) < key->day) : UNKNOWN;
 	case OP_SENT_ON:

@@ -19,6 +19,8 @@ enum search_op {
 	OP_RECENT, OP_NEW,
 	OP_SET,                 /* is in `set` */
 	OP_BEFORE, OP_ON, OP_SINCE,                     /* INTERNALDATE, `day` */
+	OP_SAVED_BEFORE, OP_SAVED_ON, OP_SAVED_SINCE, OP_SAVED_KNOWN, /* RFC 8514 §4.3 */
+	OP_EMAIL_ID, OP_THREAD_ID,      /* `text` (RFC 8474 §6) */
 	OP_SENT_BEFORE, OP_SENT_ON, OP_SENT_SINCE,      /* Date field */
 	OP_LARGER, OP_SMALLER,  /* `number` */
 	OP_MODSEQ,              /* at least `number` (RFC 7162 §3.1.5) */
@@ -59,7 +61,7 @@ struct search_context {
 	const struct keyword_table *keywords; /* NULL: not loaded; then a KEYWORD key asks for it */
 	struct arena *arena;
 	size_t keys_max;
-	bool has_esearch, has_condstore;
+	bool has_esearch, has_condstore, has_objectid, has_savedate;
 };
 
 enum search_read {

@@ -350,7 +350,9 @@ static void opened(struct session *s)
 	session_enter(s, SESSION_AUTH);
 	/* RFC 3501 §6.2.3: the new capabilities come with the answer, which saves every client a
 	 * round trip. */
-	struct capability_context context = { .on = s->room.on, .is_logged_in = true };
+	struct capability_context context = { .on = s->room.on,
+					      .is_logged_in = true,
+					      .append_limit = s->conf->smtp.message_size };
 	struct writer w;
 
 	writer_init(&w, INPUT_MAX);
@@ -634,9 +636,10 @@ static bool literal(struct session *s)
 
 	/* The first argument of APPEND, its mailbox, may be a literal like any other. */
 	spec = find_spec(s, &first, &text);
-	if (s->command || (spec && spec->flags & CMD_STREAMS && g->count > first && !g->depth)) {
+	if (s->command || (spec && spec->flags & CMD_STREAMS && g->count > first)) {
 		if (!s->command)
 			command_new(s, spec, first);
+		s->command->args = args_from(g, s->command->args.at);
 		s->command->literal = g->literal;
 		run(s, WAKE_LITERAL);
 		return false;

@@ -25,6 +25,9 @@ enum item_kind {
 	ITEM_BODY,
 	ITEM_BODYSTRUCTURE,
 	ITEM_MODSEQ,
+	ITEM_EMAILID,
+	ITEM_THREADID,
+	ITEM_SAVEDATE,
 	ITEM_SECTION,
 };
 
@@ -42,6 +45,9 @@ static const struct item_name {
 	{ "BODY",          ITEM_BODY,          SCAN_PARSED, CAP_NONE },
 	{ "BODYSTRUCTURE", ITEM_BODYSTRUCTURE, SCAN_PARSED, CAP_NONE },
 	{ "MODSEQ",        ITEM_MODSEQ,        SCAN_ROW,    CAP_CONDSTORE },
+	{ "EMAILID",       ITEM_EMAILID,       SCAN_ROW,    CAP_OBJECTID },
+	{ "THREADID",      ITEM_THREADID,      SCAN_ROW,    CAP_OBJECTID },
+	{ "SAVEDATE",      ITEM_SAVEDATE,      SCAN_ROW,    CAP_SAVEDATE },
 };
 
 static const struct {
@@ -305,6 +311,18 @@ static void write_item(struct command *c, enum item_kind kind, const struct mess
 		break;
 	case ITEM_MODSEQ:
 		write_modseq(c, row);
+		break;
+	case ITEM_EMAILID:              /* RFC 8474 §5.1 */
+		writer_put(w, SV("EMAILID ("));
+		writer_z(w, row->email_id);
+		writer_c(w, ')');
+		break;
+	case ITEM_THREADID:             /* §5.2: NIL where threads have no identity of their own */
+		writer_put(w, SV("THREADID NIL"));
+		break;
+	case ITEM_SAVEDATE:             /* RFC 8514 §4.2 */
+		writer_put(w, SV("SAVEDATE "));
+		w->is_full |= !date_append_imap(&w->buf, (struct date){ .seconds = row->savedate });
 		break;
 	case ITEM_SECTION:
 		break;

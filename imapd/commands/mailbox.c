@@ -84,7 +84,9 @@ enum step do_create(struct command *c)
 		   KV_SV("mailbox", name));
 	if (c->room->conf->imap.auto_subscribe)
 		subscribe_new(c, name);
-	return command_ok(c, "Created");
+	if (capability_has(c->room->on, CAP_OBJECTID))  /* RFC 8474 §4.1 */
+		buf_appendf(&c->code, "MAILBOXID (%s)", id);
+	return command_ok_code(c, NULL, "Created");
 }
 
 enum step do_delete(struct command *c)

@@ -41,6 +41,8 @@ static enum step begin(struct command *c)
 		.keys_max = c->room->conf->imap.search_keys,
 		.has_esearch = capability_has(c->room->on, CAP_ESEARCH),
 		.has_condstore = capability_has(c->room->on, CAP_CONDSTORE),
+		.has_objectid = capability_has(c->room->on, CAP_OBJECTID),
+		.has_savedate = capability_has(c->room->on, CAP_SAVEDATE),
 	};
 
 	c->release = release;

@@ -54,6 +54,8 @@ static struct fault tell(struct command *c, const struct mailbox_status *status)
 	if (capability_has(room->on, CAP_CONDSTORE))
 		writer_f(w, "* OK [HIGHESTMODSEQ %llu] Highest\r\n",
 			 (unsigned long long)room->view.modseq);
+	if (capability_has(room->on, CAP_OBJECTID))     /* RFC 8474 §4.2 */
+		writer_f(w, "* OK [MAILBOXID (%s)] Ok\r\n", status->mailbox_id);
 	return FAULT_OK;
 }
 

@@ -13,6 +13,8 @@ enum status_item {
 	STATUS_SIZE,
 	STATUS_DELETED,
 	STATUS_DELETED_STORAGE,
+	STATUS_MAILBOXID,
+	STATUS_APPENDLIMIT,
 };
 
 static const struct {
@@ -28,6 +30,8 @@ static const struct {
 	[STATUS_SIZE]        = { "SIZE", CAP_STATUS_SIZE },                  /* RFC 8438 */
 	[STATUS_DELETED]     = { "DELETED", CAP_QUOTA_MESSAGE },             /* RFC 9208 §4.1.4 */
 	[STATUS_DELETED_STORAGE] = { "DELETED-STORAGE", CAP_QUOTA_STORAGE },
+	[STATUS_MAILBOXID]   = { "MAILBOXID", CAP_OBJECTID },
+	[STATUS_APPENDLIMIT] = { "APPENDLIMIT", CAP_APPENDLIMIT },
 };
 
 static bool add_deleted(void *arg, const struct message_row *row, const struct mime_message *parsed)
@@ -58,7 +62,8 @@ static struct fault deleted_octets(struct command *c, struct sv name, uint64_t *
 	return f;
 }
 
-static uint64_t status_value(const struct mailbox_status *s, uint64_t deleted, size_t item)
+static uint64_t status_value(struct command *c, const struct mailbox_status *s, uint64_t deleted,
+			     size_t item)
 {
 	switch ((enum status_item)item) {
 	case STATUS_MESSAGES:    return s->messages;
@@ -70,6 +75,8 @@ static uint64_t status_value(const struct mailbox_status *s, uint64_t deleted, s
 	case STATUS_SIZE:        return s->size;
 	case STATUS_DELETED:     return s->deleted;
 	case STATUS_DELETED_STORAGE: return deleted;
+	case STATUS_APPENDLIMIT: return c->room->conf->smtp.message_size;
+	case STATUS_MAILBOXID:   break;
 	}
 	BUG("status item %zu", item);
 }
@@ -114,8 +121,11 @@ struct fault status_write(struct command *c, struct sv name, unsigned items)
 	for (size_t i = 0; i < ARRAY_LEN(status_items); i++) {
 		if (!(items & 1u << i))
 			continue;
-		writer_f(&c->out, "%s%s %llu", gap, status_items[i].name,
-		         (unsigned long long)status_value(&status, deleted, i));
+		if (i == STATUS_MAILBOXID)      /* RFC 8474 §4.3 */
+			writer_f(&c->out, "%sMAILBOXID (%s)", gap, status.mailbox_id);
+		else
+			writer_f(&c->out, "%s%s %llu", gap, status_items[i].name,
+				 (unsigned long long)status_value(c, &status, deleted, i));
 		gap = " ";
 	}
 	writer_z(&c->out, ")\r\n");

@@ -83,7 +83,7 @@ def test_bad_appends(box):
         assert box.cmd(f"APPEND INBOX {options} ", b"x").status == "BAD"
     assert box.no("APPEND INBOX ", b"Subject: x\r\n\r\na\0b").code() == "CANNOT"
     assert box.cmd("APPEND INBOX ", b"").status == "NO"
-    box.send("a APPEND INBOX {3+}\r\nabc {3+}\r\nabc\r\n")
+    box.send("a APPEND INBOX {3+}\r\nabc (\\Seen)\r\n")
     assert box.collect("a").status == "BAD"
     box.send("b APPEND INBOX {3+}\r\nabc x\r\nc NOOP\r\n")
     assert box.collect("b").status == "BAD"

@@ -95,12 +95,14 @@ static void every_fault_has_a_wording_and_none_tells_a_wrong_password(void **sta
 static void capabilities_depend_on_where_the_client_stands(void **state)
 {
 	static const struct { struct capability_context context; const char *want; } cases[] = {
-		{ { SOME_ROWS, false, true, true, NULL }, "CAPABILITY IMAP4rev1 SASL-IR STARTTLS LOGINDISABLED" },
-		{ { SOME_ROWS, false, false, false, "PLAIN LOGIN" },
+		{ { SOME_ROWS, false, true, true, NULL, 0 }, "CAPABILITY IMAP4rev1 SASL-IR STARTTLS LOGINDISABLED" },
+		{ { SOME_ROWS, false, false, false, "PLAIN LOGIN", 0 },
 		  "CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN AUTH=LOGIN" },
-		{ { SOME_ROWS, true, false, false, "PLAIN" }, "CAPABILITY IMAP4rev1 SASL-IR UIDPLUS CONDSTORE" },
-		{ { SOME_ROWS & ~CAPABILITY_BIT(CAP_CONDSTORE), true, false, false, NULL },
+		{ { SOME_ROWS, true, false, false, "PLAIN", 0 }, "CAPABILITY IMAP4rev1 SASL-IR UIDPLUS CONDSTORE" },
+		{ { SOME_ROWS & ~CAPABILITY_BIT(CAP_CONDSTORE), true, false, false, NULL, 0 },
 		  "CAPABILITY IMAP4rev1 SASL-IR UIDPLUS" },
+		{ { CAPABILITY_BIT(CAP_NONE) | CAPABILITY_BIT(CAP_APPENDLIMIT), true, false, false, NULL, 65536 },
+		  "CAPABILITY IMAP4rev1 APPENDLIMIT=65536" },
 	};
 
 	(void)state;
@@ -113,6 +115,8 @@ static void capabilities_depend_on_where_the_client_stands(void **state)
 		writer_done(&w);
 	}
 	assert_int_equal(capability_find(SV("condstore")), CAP_CONDSTORE);
+	assert_int_equal(capability_find(SV("appendlimit")), CAP_APPENDLIMIT);
+	assert_int_equal(capability_find(SV("APPENDLIMIT=")), CAP_APPENDLIMIT);
 	assert_int_equal(capability_find(SV("IMAP4rev1")), CAP_NONE);
 	assert_int_equal(capability_find(SV("X-UNKNOWN")), CAP_NONE);
 	for (size_t i = CAP_NONE; i < CAP_COUNT; i++)
