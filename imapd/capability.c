@@ -24,6 +24,7 @@ static const struct row {
 	[CAP_LIST_EXTENDED] = { "LIST-EXTENDED",  false, "RFC 5258" },
 	[CAP_ESEARCH]       = { "ESEARCH",        false, "RFC 4731" },
 	[CAP_CONDSTORE]     = { "CONDSTORE",      false, "RFC 7162" },
+	[CAP_QRESYNC]       = { "QRESYNC",        false, "RFC 7162" },
 	[CAP_LIST_STATUS]   = { "LIST-STATUS",    false, "RFC 5819" },
 	[CAP_STATUS_SIZE]   = { "STATUS=SIZE",    false, "RFC 8438" },
 	[CAP_QUOTA]         = { "QUOTA",          false, "RFC 9208" },

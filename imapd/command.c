@@ -48,7 +48,8 @@ static const struct command_spec specs[] = {
 	  "RFC 4315 §2.1" },
 	{ "UID FETCH", ST_SELECTED, BY_UID, CAP_NONE, do_fetch, "RFC 3501 §6.4.8" },
 	{ "UID MOVE", ST_SELECTED, BY_UID | CMD_WRITES, CAP_MOVE, do_move, "RFC 6851 §3.2" },
-	{ "UID SEARCH", ST_SELECTED, BY_UID | CMD_METERED, CAP_NONE, do_search, "RFC 3501 §6.4.8" },
+	{ "UID SEARCH", ST_SELECTED, BY_UID | CMD_SEQNUMS | CMD_METERED, CAP_NONE, do_search,
+	  "RFC 3501 §6.4.8" },
 	{ "UID STORE", ST_SELECTED, BY_UID | CMD_WRITES, CAP_NONE, do_store, "RFC 3501 §6.4.8" },
 	{ "UNSELECT", ST_SELECTED, CMD_NO_UPDATES, CAP_UNSELECT, do_unselect, "RFC 3691 §2" },
 	{ "UNSUBSCRIBE", ST_LOGGED_IN, 0, CAP_NONE, do_unsubscribe, "RFC 3501 §6.3.7" },
@@ -263,6 +264,23 @@ static enum step updates(struct command *c, unsigned how)
 	return more ? STEP_MORE : STEP_DONE;
 }
 
+/* note_pending - RFC 7162 §3.2, §6: removals that may not be told now must not look as if they had been, by the
+ * higher MODSEQs of other answers. Once they are told, the client may go on from where we are. */
+static void note_pending(struct command *c)
+{
+	struct room *room = c->room;
+	const struct view *v = &room->view;
+	uint64_t modseq = v->modseq;
+
+	if (!room->has_qresync || (!v->gone.count && !room->is_held_back))
+		return;
+	room->is_held_back = v->gone.count;
+	if (room->is_held_back)
+		modseq = v->gone_modseq > 1 ? v->gone_modseq - 1 : 1;
+	writer_f(&c->out, "* OK [HIGHESTMODSEQ %llu] %s\r\n", (unsigned long long)modseq,
+		 room->is_held_back ? "Removals are still to be told" : "All is told");
+}
+
 enum step command_step(struct command *c)
 {
 	unsigned flags = c->spec->flags;
@@ -288,9 +306,10 @@ enum step command_step(struct command *c)
 		__attribute__((fallthrough));
 	case PHASE_UPDATES:
 		if (!(flags & CMD_NO_UPDATES) && c->room->box) {
-			step = updates(c, flags & CMD_NO_EXPUNGE ? 0 : UPDATES_EXPUNGE);
+			step = updates(c, flags & CMD_NO_EXPUNGE || c->has_numbers ? 0 : UPDATES_EXPUNGE);
 			if (step != STEP_DONE)
 				return step;
+			note_pending(c);
 		}
 		c->phase = PHASE_ANSWER;
 		__attribute__((fallthrough));

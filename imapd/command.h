@@ -82,6 +82,7 @@ struct command {
 	struct sv tag;                  /* owned: the parser's text may move */
 	struct args args;
 	bool is_uid;
+	bool has_numbers; /* of messages among its UIDs: as CMD_NO_EXPUNGE (RFC 7162 §3.2.10.2) */
 	bool is_close_due; /* end the connection behind the answer (LOGOUT, deleted mailbox) */
 	bool is_line_wanted;            /* with STEP_WAIT: the next input is a line */
 	bool is_literal_taken; /* answer to WAKE_LITERAL: send the octets; else they are dropped */

@@ -29,7 +29,7 @@ void room_deselect(struct room *room)
 	free((char *)room->box_name.p);
 	room->box_name = SV_NONE;
 	view_done(&room->view);
-	room->is_readonly = false;
+	room->is_readonly = room->is_held_back = false;
 	room->keywords_told = 0;
 	room->rescan_uid = 0;
 	room->fresh_uid = 0;
@@ -298,6 +298,32 @@ static void write_expunge(void *arg, uint32_t seq, uint32_t uid)
 	writer_z(&c->out, " EXPUNGE\r\n");
 }
 
+static void take_vanished(void *arg, uint32_t seq, uint32_t uid)
+{
+	(void)seq;
+	uidset_add(arg, uid, uid);
+}
+
+/* tell_removals - a chunk of what is gone; true when there may be more. RFC 7162 §3.2.10: one VANISHED for many
+ * EXPUNGEs. */
+static bool tell_removals(struct command *c)
+{
+	struct uidset vanished = { 0 };
+	struct view *v = &c->room->view;
+
+	if (!c->room->has_qresync)
+		return view_expunge(v, EXPUNGES_PER_CHUNK, write_expunge, c) == EXPUNGES_PER_CHUNK;
+	bool more = view_expunge(v, EXPUNGES_PER_CHUNK, take_vanished, &vanished) == EXPUNGES_PER_CHUNK;
+
+	if (vanished.count) {
+		writer_z(&c->out, "* VANISHED ");
+		writer_uidset(&c->out, &vanished);
+		writer_crlf(&c->out);
+	}
+	uidset_done(&vanished);
+	return more;
+}
+
 uint32_t room_recent_count(const struct room *room)
 {
 	struct uidset both = { 0 };
@@ -378,8 +404,9 @@ static struct fault lose_history(struct room *room)
 
 	if (!f.kind) {
 		uidset_copy(&gone, &room->view.uids);
-		for (size_t i = 0; i < now.count; i++)
-			uidset_remove(&gone, now.ranges[i].first, now.ranges[i].last);
+		uidset_subtract(&gone, &now);
+		if (gone.count && !room->view.gone.count)
+			room->view.gone_modseq = room->view.modseq + 1;
 		for (size_t i = 0; i < gone.count; i++)
 			uidset_add(&room->view.gone, gone.ranges[i].first, gone.ranges[i].last);
 		for (uint32_t uid = uidset_next(&now, view_highest(&room->view) + 1); uid;
@@ -449,7 +476,7 @@ struct fault room_updates(struct command *c, unsigned how, const struct told *to
 			const struct change *change = &all.items[i];
 
 			if (change->kind == CHANGE_EXPUNGED)
-				view_lose(&room->view, change->uid);
+				view_lose(&room->view, change->uid, change->modseq);
 			else if (change->uid > old_highest)
 				has_new = true;
 			else if (is_news(room, change, told))
@@ -461,8 +488,7 @@ struct fault room_updates(struct command *c, unsigned how, const struct told *to
 		*more = all.is_cut;
 	}
 	if (!f.kind && how & UPDATES_EXPUNGE && room->view.gone.count)
-		*more |= view_expunge(&room->view, EXPUNGES_PER_CHUNK, write_expunge, c) ==
-			 EXPUNGES_PER_CHUNK;
+		*more |= tell_removals(c);
 	if (!f.kind)
 		write_exists(c);
 	if (!f.kind && has_flags) {

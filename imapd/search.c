@@ -308,6 +308,7 @@ static bool read_leaf(struct reading *r)
 		if (!args_raw(&r->at, &word) ||
 		    view_resolve(r->context->view, word, SET_NUMBERS_ANY, &key->set) != SET_OK)
 			return fail(r, SEARCH_BAD);
+		s->has_numbers = true;
 	}
 	note_needs(s, key);
 	if (key->op == OP_SET && r->depth == 1)

@@ -51,6 +51,7 @@ struct search {
 		within; /* no other message can match: sets that the whole search is joined with */
 	bool needs_rows;        /* false: `within` is the answer */
 	bool needs_parse, needs_files, has_modseq;
+	bool has_numbers;       /* a set of message numbers is among the keys */
 	bool is_extended;       /* RETURN was given: answer by ESEARCH (RFC 4731) */
 	unsigned returns;
 };

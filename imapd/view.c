@@ -39,10 +39,12 @@ bool view_add(struct view *v, uint32_t uid)
 	return true;
 }
 
-bool view_lose(struct view *v, uint32_t uid)
+bool view_lose(struct view *v, uint32_t uid, uint64_t modseq)
 {
 	if (!uidset_has(&v->uids, uid))
 		return false;
+	if (!v->gone.count || modseq < v->gone_modseq)
+		v->gone_modseq = modseq;
 	uidset_add(&v->gone, uid, uid);
 	return true;
 }
@@ -165,6 +167,35 @@ enum set_result uidset_parse(struct sv text, uint32_t star, struct uidset *out)
 			return SET_LIMIT;
 	}
 	return SET_OK;
+}
+
+void uidset_subtract(struct uidset *a, const struct uidset *b)
+{
+	struct uidset left = { 0 };
+	size_t k = 0;
+
+	for (size_t i = 0; i < a->count; i++) {
+		uint32_t first = a->ranges[i].first, last = a->ranges[i].last;
+
+		while (k < b->count && b->ranges[k].last < first)
+			k++;
+		for (size_t at = k; first <= last; at++) {
+			uint32_t hole = at < b->count ? b->ranges[at].first : 0;
+
+			if (!hole || hole > last) {
+				uidset_add(&left, first, last);
+				break;
+			}
+			if (hole > first)
+				uidset_add(&left, first, hole - 1);
+			if (b->ranges[at].last >= last)
+				break;
+			first = b->ranges[at].last + 1;
+		}
+	}
+	left.max_ranges = a->max_ranges;
+	uidset_done(a);
+	*a = left;
 }
 
 void uidset_intersect(const struct uidset *a, const struct uidset *b, struct uidset *out)

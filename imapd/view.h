@@ -19,6 +19,7 @@ struct view {
 	uint32_t count;         /* members of uids */
 	uint32_t told;          /* the last EXISTS, less the EXPUNGEs since */
 	uint64_t modseq;        /* of the snapshot that `uids` and `gone` reflect */
+	uint64_t gone_modseq;   /* of the first message in `gone`; of no meaning while that is empty */
 };
 
 /** view_set - take over the mailbox as it is now; *uids is empty afterwards. */
@@ -27,8 +28,9 @@ void view_done(struct view *v);
 /** view_add - a new message. False (nothing done) unless its UID is above all others: a number in
  * the middle would renumber what the client knows. */
 bool view_add(struct view *v, uint32_t uid);
-/** view_lose - a message was removed from the store. False when the view did not have it. */
-bool view_lose(struct view *v, uint32_t uid);
+/** view_lose - a message was removed from the store, by the change with this MODSEQ. False when the
+ * view did not have it. */
+bool view_lose(struct view *v, uint32_t uid, uint64_t modseq);
 /** view_highest - the highest UID, 0 for an empty mailbox. */
 uint32_t view_highest(const struct view *v);
 
@@ -73,6 +75,8 @@ enum set_result view_resolve(const struct view *v, struct sv text, enum set_kind
 /** uidset_parse - a uid-set of plain numbers, with `star` (0: not allowed) for `*`. Not limited to
  * a mailbox. */
 enum set_result uidset_parse(struct sv text, uint32_t star, struct uidset *out);
+/** uidset_subtract - take the members of b out of a. */
+void uidset_subtract(struct uidset *a, const struct uidset *b);
 /** uidset_intersect - members of both, into an empty set. */
 void uidset_intersect(const struct uidset *a, const struct uidset *b, struct uidset *out);
 

@@ -167,3 +167,95 @@ struct fault changes_apply(struct kv_txn *kv, uint64_t box, uint64_t since, stru
 		f = fault(FAULT_GONE, "history does not reach back so far");
 	return f.kind ? f : each_run(kv, since, apply_run, &a);
 }
+
+/* What was expunged, in the order of MODSEQs: sorted before it becomes a set. */
+struct removals {
+	uint64_t box, since;
+	uint32_t *uids;
+	size_t count, cap;
+};
+
+static struct fault take_removals(void *arg, struct sv key, struct sv value, bool *stop)
+{
+	struct removals *r = arg;
+	struct index_run run;
+	uint64_t first;
+
+	(void)stop;
+	if (!decode_run(key, value, &first, &run))
+		return fault(FAULT_CORRUPT, "index: change");
+	if (run.box != r->box || run.kind != RUN_EXPUNGED)
+		return FAULT_OK;
+	if (r->count + run.count > r->cap) {
+		r->cap = (r->count + run.count) * 2;
+		r->uids = xrealloc(r->uids, r->cap * sizeof(*r->uids));
+	}
+	for (uint32_t i = 0; i < run.count; i++)
+		if (first + i > r->since)
+			r->uids[r->count++] = run_uid(value, i);
+	return FAULT_OK;
+}
+
+static int by_uid(const void *a, const void *b)
+{
+	const uint32_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+/* all_absent - every UID ever given that is in no row now. */
+static struct fault all_absent(struct mailbox *box, struct uidset *out)
+{
+	struct mailbox_status status;
+	struct uidset now = { 0 };
+	uint64_t modseq;
+	uint32_t next = 1;
+	struct fault f = mailbox_counters(box, &status);
+
+	if (!f.kind)
+		f = mailbox_uids(box, &now, &modseq);
+	for (size_t i = 0; !f.kind && i < now.count && now.ranges[i].first < status.uidnext; i++) {
+		if (now.ranges[i].first > next)
+			uidset_add(out, next, now.ranges[i].first - 1);
+		next = now.ranges[i].last + 1;
+	}
+	if (!f.kind && next && next < status.uidnext)
+		uidset_add(out, next, status.uidnext - 1);
+	uidset_done(&now);
+	return f;
+}
+
+struct fault mailbox_vanished(struct mailbox *box, uint64_t since, struct uidset *out)
+{
+	struct removals r = { .box = box->id, .since = since };
+	struct kv_txn *kv = NULL;
+	struct index_box record;
+	struct index_meta meta;
+	bool is_known = false;
+	struct fault f = mailbox_enter(box, true);
+
+	if (f.kind)
+		return f;
+	f = mailbox_snapshot(box, &kv, &record);
+	if (!f.kind)
+		f = index_meta_get(kv, &meta);
+	if (!f.kind) {
+		uint64_t highest = record.highestmodseq ? record.highestmodseq : 1;
+
+		is_known = since == highest || (since < highest && since >= meta.changes_floor);
+		if (is_known && since < highest)
+			f = each_run(kv, since, take_removals, &r);
+	}
+	kv_read_end(&kv);
+	f = account_judge(box->account, f);
+	account_leave(box->account);
+	if (!f.kind && !is_known) {
+		f = all_absent(box, out);
+	} else if (!f.kind && r.count) {
+		qsort(r.uids, r.count, sizeof(*r.uids), by_uid);
+		for (size_t i = 0; i < r.count; i++)
+			uidset_add(out, r.uids[i], r.uids[i]);
+	}
+	free(r.uids);
+	return f;
+}

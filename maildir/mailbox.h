@@ -161,6 +161,14 @@ typedef bool change_fn(void *arg, const struct change *change);
 MUST_CHECK struct fault mailbox_changes(struct mailbox *box, uint64_t since, change_fn *fn, void *arg,
 					uint64_t *until);
 
+/**
+ * mailbox_vanished - UIDs that were expunged after @since, also of messages that came only afterwards (a client may have
+ * seen them). The cost grows with the number of changes. When the history does not reach back to @since, or @since lies
+ * in the future: every UID ever given that no message has, so the answer is too wide then, and never too narrow.
+ * @out: an empty set. RFC 7162 §3.2.6.
+ */
+MUST_CHECK struct fault mailbox_vanished(struct mailbox *box, uint64_t since, struct uidset *out);
+
 enum store_mode { STORE_REPLACE, STORE_ADD, STORE_REMOVE };
 struct flag_change {
 	enum store_mode mode;

@@ -8,6 +8,11 @@ static void enable_condstore(struct room *room)
 	room->has_condstore = true;
 }
 
+static void enable_qresync(struct room *room)
+{
+	room->has_condstore = room->has_qresync = true;
+}
+
 static const struct row {
 	const char *name;
 	enum capability capability;
@@ -15,6 +20,7 @@ static const struct row {
 	const char *source;
 } rows[] = {
 	{ "CONDSTORE", CAP_CONDSTORE, enable_condstore, "RFC 7162 §3.1" },
+	{ "QRESYNC", CAP_QRESYNC, enable_qresync, "RFC 7162 §3.2.3" },
 };
 
 static const struct row *row_find(const struct room *room, struct sv name)

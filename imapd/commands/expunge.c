@@ -47,7 +47,7 @@ static enum step expunge(struct command *c, struct expunge *x)
 	note(c, x);
 	if (f.kind)
 		return command_fault(c, f);
-	if (c->room->has_condstore) {   /* RFC 7162 §3.2.7 */
+	if (c->room->has_condstore && x->count) {       /* RFC 7162 §3.2.7 */
 		struct mailbox_status status;
 
 		if (!mailbox_counters(c->room->box, &status).kind)

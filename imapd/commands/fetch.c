@@ -5,7 +5,7 @@
  * needs octets of its file leaves the scan: its line is begun there, and its sections are streamed
  * behind it chunk by chunk, however large they are. */
 #include "common/date.h"
-#include "imapd/command.h"
+#include "imapd/resync.h"
 #include "imapd/section.h"
 #include "maildir/message.h"
 
@@ -71,8 +71,7 @@ struct fetch {
 	unsigned scan;                  /* what the scan must bring */
 	bool has_flags, has_uid, has_modseq;
 	bool sets_seen;
-	bool has_since;
-	uint64_t since;                 /* CHANGEDSINCE */
+	struct fetch_modifiers modifiers;
 	struct uidset set;
 	uint32_t resume;
 	struct view_cursor cursor;
@@ -169,48 +168,24 @@ static bool read_items(struct command *c, struct fetch *x)
 	return true;
 }
 
-/* read_modifiers - RFC 4466 §2.4: (CHANGEDSINCE 123). 0 is what some send for "everything". */
-static bool read_modifiers(struct command *c, struct fetch *x)
+/* apply_modifiers - fewer messages than the set names; what vanished is told before any FETCH. */
+static struct fault apply_modifiers(struct command *c, struct fetch *x, struct sv text)
 {
-	struct args list;
+	const struct fetch_modifiers *m = &x->modifiers;
+	struct uidset known = { 0 }, part = { 0 };
+	struct fault f = FAULT_OK;
 
-	if (args_end(&c->args))
-		return true;
-	if (!args_open(&c->args, &list) || !args_end(&c->args) || args_end(&list))
-		return false;
-	while (!args_end(&list)) {
-		if (!capability_has(c->room->on, CAP_CONDSTORE) ||
-		    !args_word(&list, "CHANGEDSINCE") || !args_u64(&list, &x->since) ||
-		    x->has_since)
-			return false;
-		x->has_since = true;
-	}
-	return true;
-}
-
-static bool take_changed(void *arg, const struct change *change)
-{
-	if (change->kind != CHANGE_EXPUNGED)
-		uidset_add(arg, change->uid, change->uid);
-	return true;
-}
-
-/* narrow - with CHANGEDSINCE, look only at what changed: the cost grows with the changes, not with
- * the mailbox. */
-static struct fault narrow(struct command *c, struct fetch *x)
-{
-	struct uidset changed = { 0 }, both = { 0 };
-	uint64_t until = 0;
-	struct fault f = mailbox_changes(c->room->box, x->since, take_changed, &changed, &until);
-
-	if (f.kind == FAULT_GONE && until) {
-		f = FAULT_OK;           /* the history is too short: every row is looked at */
-	} else if (!f.kind) {
-		uidset_intersect(&x->set, &changed, &both);
+	/* Of all UIDs that the set names, there or not; `*` is whatever the client may know. */
+	if (m->has_vanished && uidset_parse(text, UINT32_MAX, &known) == SET_OK)
+		f = resync_write_vanished(c, m->since, &known, NULL);
+	uidset_done(&known);
+	if (m->has_partial) {           /* RFC 9394 §3.4: first the range, then what changed in it */
+		partial_of(&m->partial, &x->set, &part);
 		uidset_done(&x->set);
-		x->set = both;
+		x->set = part;
 	}
-	uidset_done(&changed);
+	if (!f.kind && m->has_since)
+		f = resync_narrow(c, m->since, &x->set);
 	return f;
 }
 
@@ -228,9 +203,9 @@ static enum step begin(struct command *c)
 		add_item(x, ITEM_UID, NULL);
 	if (!read_items(c, x))
 		return command_bad(c, "Unknown or malformed FETCH item");
-	if (!read_modifiers(c, x))
+	if (!resync_read_modifiers(c, &x->modifiers))
 		return command_bad(c, "Unknown or malformed FETCH modifier");
-	if (x->has_since) {
+	if (x->modifiers.has_since) {
 		c->room->has_condstore = true;
 		add_item(x, ITEM_MODSEQ, NULL);
 	}
@@ -239,8 +214,7 @@ static enum step begin(struct command *c)
 	x->sets_seen &= !c->room->is_readonly;
 	if (!command_set(c, set, &x->set))
 		return STEP_DONE;
-	if (x->has_since)
-		f = narrow(c, x);
+	f = apply_modifiers(c, x, set);
 	if (!f.kind && (x->has_flags || x->sets_seen))
 		f = room_keywords(c, false);
 	if (f.kind)
@@ -273,6 +247,17 @@ static void write_modseq(struct command *c, const struct message_row *row)
 	writer_put(&c->out, SV("MODSEQ ("));
 	writer_u64(&c->out, row->modseq);
 	writer_c(&c->out, ')');
+}
+
+/* write_change - UID and MODSEQ, where they were not asked for. */
+static void write_change(struct command *c, const struct fetch *x, const struct message_row *row)
+{
+	if (!x->has_uid)
+		writer_f(&c->out, " UID %u", row->uid);
+	if (!x->has_modseq) {
+		writer_c(&c->out, ' ');
+		write_modseq(c, row);
+	}
 }
 
 static void write_item(struct command *c, enum item_kind kind, const struct message_row *row,
@@ -389,7 +374,7 @@ static bool one_message(void *arg, const struct message_row *row, const struct m
 	uint32_t seq = view_cursor_seq(&x->cursor, row->uid);
 	bool has_file_items = false, tells_flags = x->has_flags;
 
-	if (!seq || (x->has_since && row->modseq <= x->since))
+	if (!seq || (x->modifiers.has_since && row->modseq <= x->modifiers.since))
 		return true;
 	if (x->scan & SCAN_PARSED && !parsed) {
 		x->row = *row;
@@ -423,11 +408,10 @@ static bool one_message(void *arg, const struct message_row *row, const struct m
 	if (tells_flags && !x->has_flags) {
 		write_item_gap(c);
 		write_flags(c, row);
-		if (c->room->has_condstore && !x->has_modseq) {
-			writer_c(&c->out, ' ');
-			write_modseq(c, row);
-		}
 	}
+	/* RFC 7162 §3.2.4: the message was changed, so its number alone says too little. */
+	if (x->seen_uid == row->uid && c->room->has_condstore)
+		write_change(c, x, row);
 	for (size_t i = 0; i < x->count; i++) {
 		x->items[i].place = (struct section_place){ 0 };
 		if (x->items[i].kind != ITEM_SECTION)

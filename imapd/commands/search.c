@@ -62,6 +62,7 @@ static enum step begin(struct command *c)
 	case SEARCH_LIMIT:
 		return command_no(c, "LIMIT", "Too many search keys");
 	}
+	c->has_numbers = x->search.has_numbers;
 	if (x->search.has_modseq)
 		c->room->has_condstore = true;
 	return STEP_MORE;

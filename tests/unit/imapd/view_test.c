@@ -117,10 +117,10 @@ static void lost_messages_keep_their_numbers_until_they_are_told(void **state)
 	struct told t = { { .max = 1000 } };
 
 	(void)state;
-	assert_true(view_lose(&v, 12));
-	assert_true(view_lose(&v, 13));
-	assert_true(view_lose(&v, 18));
-	assert_false(view_lose(&v, 9));
+	assert_true(view_lose(&v, 12, 7));
+	assert_true(view_lose(&v, 13, 7));
+	assert_true(view_lose(&v, 18, 7));
+	assert_false(view_lose(&v, 9, 7));
 	assert_int_equal(uidset_rank(&v.uids, 19), 10);
 	assert_int_equal(v.count, 10);
 	/* highest first: each number is right when it is told */
@@ -145,8 +145,8 @@ static void a_message_that_came_and_went_untold_is_not_mentioned(void **state)
 	assert_true(view_add(&v, 4));
 	assert_true(view_add(&v, 6));
 	assert_false(view_add(&v, 5));
-	assert_true(view_lose(&v, 4));
-	assert_true(view_lose(&v, 2));
+	assert_true(view_lose(&v, 4, 7));
+	assert_true(view_lose(&v, 2, 7));
 	assert_int_equal(view_expunge(&v, 10, tell, &t), 2);
 	assert_string_equal(buf_z(&t.text), "2=2 ");
 	assert_int_equal(v.told, 2);
@@ -164,7 +164,7 @@ static void a_large_expunge_is_told_in_pieces_of_one_range(void **state)
 
 	(void)state;
 	for (uint32_t uid = 1; uid <= 10000; uid++)
-		view_lose(&v, uid);
+		view_lose(&v, uid, 7);
 	while ((n = view_expunge(&v, 300, tell, &t)) == 300)
 		total += n;
 	assert_int_equal(total + n, 10000);
@@ -175,10 +175,36 @@ static void a_large_expunge_is_told_in_pieces_of_one_range(void **state)
 	view_done(&v);
 }
 
+static void sets_are_subtracted(void **state)
+{
+	static const struct { const char *from, *what, *left; } cases[] = {
+		{ "1:10", "3:4,7", "1:2,5:6,8:10" }, { "1:10", "1:10", "" }, { "5", "1:4,6", "5" },
+		{ "1:3,8:9", "2:8", "1,9" }, { "4294967290:4294967295", "4294967295", "4294967290:4294967294" },
+		{ "2,4,6", "1:3,5:9", "4" }, { "1:100", "50:200", "1:49" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct uidset a = { 0 }, b = { 0 };
+		struct buf text;
+
+		buf_init(&text, 1000);
+		assert_int_equal(uidset_parse(sv_z(cases[i].from), 0, &a), SET_OK);
+		assert_int_equal(uidset_parse(sv_z(cases[i].what), 0, &b), SET_OK);
+		uidset_subtract(&a, &b);
+		assert_true(uidset_write(&a, &text));
+		assert_string_equal(buf_z(&text), cases[i].left);
+		uidset_done(&a);
+		uidset_done(&b);
+		buf_done(&text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sets_mean_members_of_the_mailbox),
+		cmocka_unit_test(sets_are_subtracted),
 		cmocka_unit_test(a_cursor_counts_as_a_client_does),
 		cmocka_unit_test(lost_messages_keep_their_numbers_until_they_are_told),
 		cmocka_unit_test(a_message_that_came_and_went_untold_is_not_mentioned),

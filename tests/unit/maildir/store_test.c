@@ -177,6 +177,43 @@ static void changes_tell_each_message_once(void **state)
 	buf_done(&out);
 }
 
+static void expect_vanished(struct mailbox *box, uint64_t since, const char *want)
+{
+	struct uidset gone = { 0 };
+	struct buf text;
+
+	buf_init(&text, 1000);
+	ok(mailbox_vanished(box, since, &gone));
+	assert_true(uidset_write(&gone, &text));
+	assert_string_equal(buf_z(&text), want);
+	uidset_done(&gone);
+	buf_done(&text);
+}
+
+static void what_vanished_is_told_also_of_messages_that_came_later(void **state)
+{
+	struct fixture *f = *state;
+	struct uidset uids = { 0 };
+	uint64_t before, after;
+
+	for (int i = 0; i < 6; i++)
+		fixture_append(f->inbox, f->user, "x", 0);
+	ok(mailbox_uids(f->inbox, &uids, &before));
+	uidset_done(&uids);
+	expect_vanished(f->inbox, before, "");
+	fixture_append(f->inbox, f->user, "x", 0);
+	fixture_store(f->inbox, 5, 7, STORE_ADD, FLAG_DELETED, NULL);
+	fixture_expunge(f->inbox);
+	ok(mailbox_uids(f->inbox, &uids, &after));
+	uidset_done(&uids);
+	fixture_store(f->inbox, 2, 2, STORE_ADD, FLAG_DELETED, NULL);
+	fixture_expunge(f->inbox);
+	expect_vanished(f->inbox, before, "2,5:7");
+	expect_vanished(f->inbox, after, "2");
+	/* A MODSEQ that was never given: everything that is not there. */
+	expect_vanished(f->inbox, UINT64_MAX, "2,5:7");
+}
+
 static void note_copy(void *arg, uint32_t from, uint32_t to)
 {
 	buf_appendf(arg, "%u>%u ", from, to);
@@ -611,9 +648,14 @@ static void old_changes_are_forgotten_not_made_up(void **state)
 		fixture_store(f->inbox, 1, 1100, i % 2 ? STORE_ADD : STORE_REMOVE, FLAG_FLAGGED, NULL);
 	assert_int_equal(mailbox_changes(f->inbox, first, note_change, &out, &until).kind, FAULT_GONE);
 	assert_true(until > first);
-	fixture_store(f->inbox, 7, 7, STORE_ADD, FLAG_SEEN, NULL);
+	fixture_store(f->inbox, 7, 7, STORE_ADD, FLAG_DELETED, NULL);
+	fixture_expunge(f->inbox);
+	expect_vanished(f->inbox, first, "7");
+	ok(mailbox_uids(f->inbox, &uids, &until));
+	uidset_done(&uids);
+	fixture_store(f->inbox, 7, 8, STORE_ADD, FLAG_SEEN, NULL);
 	ok(mailbox_changes(f->inbox, until, note_change, &out, &until));
-	assert_string_equal(buf_z(&out), "F7 ");
+	assert_string_equal(buf_z(&out), "F8 ");
 	buf_done(&out);
 }
 
@@ -627,6 +669,7 @@ int main(void)
 		TEST(a_new_account_has_its_mailboxes),
 		TEST(flags_change_and_are_told),
 		TEST(changes_tell_each_message_once),
+		TEST(what_vanished_is_told_also_of_messages_that_came_later),
 		TEST(copies_and_moves_keep_what_a_message_is),
 		TEST(mailboxes_are_made_renamed_and_deleted),
 		TEST(renaming_inbox_moves_its_messages),
