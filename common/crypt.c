@@ -6,10 +6,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
-#include <openssl/pem.h>
 #include <openssl/rand.h>
-#include <openssl/rsa.h>
-#include <openssl/x509.h>
 
 #include "common/memory.h"
 
@@ -176,60 +173,4 @@ void crypt_hex(const void *data, size_t n, char *out)
 		out[2 * i + 1] = digits[p[i] & 15];
 	}
 	out[2 * n] = '\0';
-}
-
-static bool append_public(enum crypt_key kind, EVP_PKEY *key, struct buf *out)
-{
-	if (kind == CRYPT_KEY_ED25519) {
-		uint8_t raw[32];
-		size_t len = sizeof(raw);
-
-		if (EVP_PKEY_get_raw_public_key(key, raw, &len) != 1 || len != sizeof(raw))
-			BUG("no public key");
-		return buf_append(out, sv_from((const char *)raw, len));
-	}
-	uint8_t *der = NULL;
-	int len = i2d_PUBKEY(key, &der);
-
-	if (len <= 0)
-		BUG("no public key");
-	bool fits = buf_append(out, sv_from((const char *)der, (size_t)len));
-
-	OPENSSL_free(der);
-	return fits;
-}
-
-static bool append_private_pem(EVP_PKEY *key, struct buf *out)
-{
-	BIO *bio = BIO_new(BIO_s_secmem());
-	char *p;
-
-	if (!bio || PEM_write_bio_PKCS8PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) != 1)
-		BUG("no private key");
-	long len = BIO_get_mem_data(bio, &p);
-	bool fits = buf_append(out, sv_from(p, (size_t)len));
-
-	BIO_free(bio);
-	return fits;
-}
-
-struct fault crypt_key_new(enum crypt_key kind, struct buf *pem, struct buf *public_der)
-{
-	size_t pem_len = pem->len, der_len = public_der->len;
-	EVP_PKEY *key = kind == CRYPT_KEY_ED25519
-				? EVP_PKEY_Q_keygen(NULL, NULL, "ED25519")
-				: EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048);
-
-	if (!key)
-		return fault(FAULT_INTERNAL, "cannot generate a key");
-	bool fits = append_private_pem(key, pem) && append_public(kind, key, public_der);
-
-	EVP_PKEY_free(key);
-	if (fits)
-		return FAULT_OK;
-	if (pem->p)
-		secret_wipe(pem->p + pem_len, pem->len - pem_len);
-	pem->len = pem_len;
-	public_der->len = der_len;
-	return fault(FAULT_LIMIT, "no room for a key");
 }

@@ -74,4 +74,34 @@ enum crypt_key {
  *  max is too small (4096 is enough). */
 MUST_CHECK struct fault crypt_key_new(enum crypt_key kind, struct buf *pem, struct buf *public_der);
 
+/* Signatures over a SHA-256 digest, as DKIM makes them: rsa-sha256 is RSASSA-PKCS1-v1_5 with that
+ * digest (RFC 6376 §3.3.1), ed25519-sha256 is PureEdDSA with the digest for its message (RFC 8463
+ * §3). Keys are not changed by use: any number of threads. */
+enum crypt_key_type { CRYPT_RSA, CRYPT_ED25519 };
+
+#define CRYPT_PUBLIC_MAX 8192           /* octets of a public key */
+#define CRYPT_PEM_MAX (64 << 10)        /* octets of a private key in PEM */
+#define CRYPT_SIGNATURE_MAX 2048        /* octets */
+
+struct crypt_public;
+/** crypt_public_new - from what p= holds (see crypt_key_new; a bare RSAPublicKey is taken, too).
+ * FAULT_INVALID. */
+MUST_CHECK struct fault crypt_public_new(enum crypt_key_type type, struct sv octets,
+					 struct crypt_public **out);
+void crypt_public_free(struct crypt_public **key);
+uint32_t crypt_public_bits(const struct crypt_public *key);
+/** crypt_public_verify - did the key sign this digest? 50 us with RSA 2048, 100 us with Ed25519. */
+bool crypt_public_verify(const struct crypt_public *key, const uint8_t digest[CRYPT_SHA256_LEN],
+			 struct sv signature);
+
+struct crypt_private;
+/** crypt_private_new - RSA or Ed25519 from PEM, not encrypted. FAULT_INVALID. */
+MUST_CHECK struct fault crypt_private_new(struct sv pem, struct crypt_private **out);
+void crypt_private_free(struct crypt_private **key);
+enum crypt_key_type crypt_private_type(const struct crypt_private *key);
+/** crypt_private_sign - append the signature. Slow with RSA (1 ms with 2048 bits). FAULT_LIMIT: out's
+ * max. FAULT_INVALID: a key beyond CRYPT_SIGNATURE_MAX. FAULT_INTERNAL. */
+MUST_CHECK struct fault crypt_private_sign(const struct crypt_private *key,
+					   const uint8_t digest[CRYPT_SHA256_LEN], struct buf *out);
+
 #endif
