@@ -22,6 +22,7 @@ static const struct row {
 	[CAP_SPECIAL_USE]   = { "SPECIAL-USE",    false, "RFC 6154" },
 	[CAP_CREATE_SPECIAL_USE] = { "CREATE-SPECIAL-USE", false, "RFC 6154" },
 	[CAP_LIST_EXTENDED] = { "LIST-EXTENDED",  false, "RFC 5258" },
+	[CAP_BINARY]        = { "BINARY",         false, "RFC 3516" },
 	[CAP_ESEARCH]       = { "ESEARCH",        false, "RFC 4731" },
 	[CAP_CONDSTORE]     = { "CONDSTORE",      false, "RFC 7162" },
 	[CAP_QRESYNC]       = { "QRESYNC",        false, "RFC 7162" },

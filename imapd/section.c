@@ -102,10 +102,13 @@ static bool read_fields(struct args *args, struct arena *arena, struct section *
 /* make_label - spec is what stood between the brackets, names excepted. */
 static bool make_label(struct section *s, struct arena *arena, struct sv spec)
 {
+	static const char *const labels[] = {
+		[FORM_OCTETS] = "BODY[", [FORM_DECODED] = "BINARY[", [FORM_DECODED_SIZE] = "BINARY.SIZE[",
+	};
 	struct writer w;
 
 	writer_init(&w, LABEL_MAX);
-	writer_z(&w, "BODY[");
+	writer_z(&w, labels[s->form]);
 	for (size_t i = 0; i < spec.len; i++)
 		writer_c(&w, ascii_upper(spec.p[i]));
 	for (size_t i = 0; i < s->name_count; i++) {
@@ -122,25 +125,42 @@ static bool make_label(struct section *s, struct arena *arena, struct sv spec)
 	return is_good;
 }
 
+/* read_name - what stands before the bracket. */
+static bool read_name(struct sv *word, struct section *out)
+{
+	static const struct {
+		const char *name;
+		enum section_form form;
+		bool is_peek;
+	} names[] = {
+		{ "BODY[", FORM_OCTETS, false },    { "BODY.PEEK[", FORM_OCTETS, true },
+		{ "BINARY[", FORM_DECODED, false }, { "BINARY.PEEK[", FORM_DECODED, true },
+		{ "BINARY.SIZE[", FORM_DECODED_SIZE, true },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (!sv_starts_nocase(*word, sv_z(names[i].name)))
+			continue;
+		out->form = names[i].form;
+		out->is_peek = names[i].is_peek;
+		sv_skip(word, strlen(names[i].name));
+		return true;
+	}
+	return false;
+}
+
 bool section_read(struct args *args, struct arena *arena, struct section *out)
 {
 	struct sv word, rest;
 
 	*out = (struct section){ 0 };
-	if (!args_raw(args, &word))
+	if (!args_raw(args, &word) || !read_name(&word, out))
 		return false;
-	if (sv_starts_nocase(word, SV("BODY.PEEK["))) {
-		out->is_peek = true;
-		sv_skip(&word, 10);
-	} else if (sv_starts_nocase(word, SV("BODY["))) {
-		sv_skip(&word, 5);
-	} else {
-		return false;
-	}
 	size_t end = sv_find(word, ']');
 	struct sv spec = sv_sub(word, 0, end), walk = spec;
 
-	if (!read_path(&walk, out) || !read_what(walk, out))
+	/* RFC 3516 §7: section-binary is part numbers and nothing else. */
+	if (!read_path(&walk, out) || (out->form ? walk.len != 0 : !read_what(walk, out)))
 		return false;
 	if (out->fields) {
 		if (end != SIZE_MAX || !read_fields(args, arena, out) || !args_glued(args, &rest) ||
@@ -152,6 +172,8 @@ bool section_read(struct args *args, struct arena *arena, struct section *out)
 			return false;
 		rest = sv_sub(word, end + 1, SIZE_MAX);
 	}
+	if (out->form == FORM_DECODED_SIZE && rest.len)
+		return false;
 	return read_partial(rest, out) && make_label(out, arena, spec);
 }
 
@@ -191,11 +213,33 @@ static void cut(const struct section *s, uint64_t *offset, uint64_t *len)
 		*len = s->count;
 }
 
+/* find_encoded - a part's body for BINARY. Only leaves have an encoding (RFC 2045 §6.4); of the
+ * whole message, and of what has parts, it is the octets as they are. */
+static struct section_place find_encoded(const struct section *s, const struct mime_message *parsed,
+					 uint64_t size)
+{
+	struct section_place at = { .source = SECTION_ENCODED, .len = size, .encoding = TRANSFER_BINARY };
+	struct mime_part part;
+
+	if (!s->path_len)
+		return at;
+	if (!mime_section(parsed, s->path, s->path_len, MIME_SECTION_BODY, &at.offset, &at.len) ||
+	    !mime_part_find(parsed, s->path, s->path_len, &part))
+		return (struct section_place){ .source = SECTION_NIL };
+	if (part.kind == MIME_LEAF || part.kind == MIME_TEXT)
+		at.encoding = part.encoding;
+	if (at.encoding == TRANSFER_OTHER)
+		at.source = SECTION_UNKNOWN;
+	return at;
+}
+
 struct section_place section_find(const struct section *s, const struct mime_message *parsed,
 				  uint64_t size, struct buf *text)
 {
 	struct section_place at = { .source = SECTION_SLICE, .len = size };
 
+	if (s->form)
+		return find_encoded(s, parsed, size);
 	if (section_needs_parse(s) &&
 	    !mime_section(parsed, s->path, s->path_len, s->what, &at.offset, &at.len))
 		return (struct section_place){ .source = SECTION_NIL };

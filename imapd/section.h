@@ -1,4 +1,5 @@
-/* imapd/section.h - sections of a message: BODY[1.2.HEADER.FIELDS (From)]<0.100> (RFC 3501 §6.4.5),
+/* imapd/section.h - sections of a message: BODY[1.2.HEADER.FIELDS (From)]<0.100> (RFC 3501 §6.4.5)
+ * and, without their transfer encoding, BINARY[1.2]<0.100> and BINARY.SIZE[1.2] (RFC 3516 §4.2),
  * from the words of the client to octets. Pure: what must be read from the file is only named. */
 #ifndef IMAPD_SECTION_H
 #define IMAPD_SECTION_H
@@ -12,7 +13,15 @@
 
 enum section_fields { FIELDS_NONE = 0, FIELDS_ONLY, FIELDS_NOT };
 
+/* What is told of a section. */
+enum section_form {
+	FORM_OCTETS = 0,        /* BODY[...] */
+	FORM_DECODED,           /* BINARY[...] */
+	FORM_DECODED_SIZE,      /* BINARY.SIZE[...] */
+};
+
 struct section {
+	enum section_form form;
 	uint32_t path[MIME_DEPTH_MAX];
 	size_t path_len;
 	enum mime_section what;
@@ -27,8 +36,8 @@ struct section {
 };
 
 /**
- * section_read - the arguments are at a word that starts with BODY[ or BODY.PEEK[; read it to the
- * end of its partial. False: not such a section (BAD), or the arena is full.
+ * section_read - the arguments are at a word that starts with BODY[, BINARY[ or the like; read it to
+ * the end of its partial. False: not such a section (BAD), or the arena is full.
  */
 bool section_read(struct args *args, struct arena *arena, struct section *out);
 /** section_named - RFC822, RFC822.HEADER, RFC822.TEXT: the same sections under their old names.
@@ -40,10 +49,13 @@ enum section_source {
 	SECTION_OCTETS,  /* in `text` */
 	SECTION_SLICE,   /* octets offset, len of the wire form; the partial is cut already */
 	SECTION_HEADER,  /* read offset, len of the wire form, then section_filter() */
+	SECTION_ENCODED, /* octets offset, len of the wire form, to be decoded and then cut (imapd/binary.h) */
+	SECTION_UNKNOWN, /* it is in a transfer encoding that nobody knows (RFC 3516 §4.3) */
 };
 struct section_place {
 	enum section_source source;
 	uint64_t offset, len;
+	enum transfer encoding;         /* of SECTION_ENCODED */
 };
 /** section_needs_parse - can it be found without the parsed message? */
 bool section_needs_parse(const struct section *s);

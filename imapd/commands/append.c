@@ -33,7 +33,7 @@ struct append {
 	struct flagset flags;           /* of the message that is coming in */
 	struct sv name;
 	enum place place;
-	bool has_date, has_nul;
+	bool has_date, has_nul, is_binary;
 	int64_t date;
 	uint64_t total;                 /* octets announced so far */
 	uint32_t uidvalidity;
@@ -97,9 +97,10 @@ static bool read_date(struct command *c, struct append *x)
 /* end_message - its last octet has come. */
 static bool end_message(struct command *c, struct append *x)
 {
-	/* RFC 3501 §9: CHAR8 has no NUL; only literal8 (RFC 3516) carries it. */
+	/* RFC 3501 §9: CHAR8 has no NUL. A literal8 may have it, but what could not be fetched by BODY[] is
+	 * not stored (RFC 3516 §4.4). */
 	if (x->has_nul) {
-		command_no(c, "CANNOT", "The message has NUL octets");
+		command_no(c, x->is_binary ? "UNKNOWN-CTE" : "CANNOT", "The message has NUL octets");
 		return refuse(c);
 	}
 	struct fault f = incoming_finish(x->message);
@@ -237,7 +238,7 @@ static bool announced(struct command *c)
 		command_bad(c, "One message only");
 		return refuse(c);
 	}
-	if (c->literal.is_binary) {
+	if (c->literal.is_binary && !capability_has(c->room->on, CAP_BINARY)) {
 		command_bad(c, "literal8 is not supported");
 		return refuse(c);
 	}
@@ -251,6 +252,7 @@ static bool announced(struct command *c)
 		return refuse(c);
 	}
 	x->has_nul = false;
+	x->is_binary = c->literal.is_binary;
 	x->place = AT_OCTETS;
 	return true;
 }

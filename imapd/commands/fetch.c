@@ -5,6 +5,7 @@
  * needs octets of its file leaves the scan: its line is begun there, and its sections are streamed
  * behind it chunk by chunk, however large they are. */
 #include "common/date.h"
+#include "imapd/binary.h"
 #include "imapd/resync.h"
 #include "imapd/section.h"
 #include "maildir/message.h"
@@ -15,6 +16,8 @@
 #define READ_SIZE ((size_t)64 << 10)
 #define HEADER_READ_MAX ((size_t)64 << 20)
 #define HEADER_KEEP ((size_t)64 << 10)
+#define DECODE_PIECE 16384
+#define DECODE_MAX ((size_t)8 << 20)    /* octets decoded in one step; then others have their turn */
 
 enum item_kind {
 	ITEM_FLAGS = 1,
@@ -88,7 +91,12 @@ struct fetch {
 	struct message_reader *reader;
 	size_t at;                      /* item */
 	uint64_t offset, left;          /* of the slice under way */
+	uint64_t promised;              /* octets of the literal8 under way */
 	bool is_in_slice;
+	struct binary binary;           /* of the part that is counted or sent without its encoding */
+	bool is_counting;
+	size_t decoded;                 /* in this step */
+	bool has_unknown_cte;           /* some part could not be decoded: the answer is NO */
 	bool has_items;                 /* something was written behind its "(" */
 	size_t line_start; /* of its response in the output; SIZE_MAX once part of it was sent */
 };
@@ -100,6 +108,7 @@ static void release(struct command *c)
 	message_close(&x->reader);
 	uidset_done(&x->set);
 	buf_done(&x->text);
+	binary_done(&x->binary);
 }
 
 /* ---- arguments ---- */
@@ -144,7 +153,9 @@ static bool read_item(struct command *c, struct fetch *x, struct args *from)
 		*from = try;
 		return add_item(x, ITEM_SECTION, section);
 	}
-	return section_read(from, &c->arena, section) && add_item(x, ITEM_SECTION, section);
+	return section_read(from, &c->arena, section) &&
+	       (!section->form || capability_has(c->room->on, CAP_BINARY)) &&
+	       add_item(x, ITEM_SECTION, section);
 }
 
 static bool read_items(struct command *c, struct fetch *x)
@@ -344,14 +355,17 @@ static bool write_section(struct command *c, struct fetch *x, struct item *item,
 	switch (item->place.source) {
 	case SECTION_NIL:
 		write_label(c, item->section);
-		writer_put(&c->out, SV("NIL"));
+		writer_z(&c->out, item->section->form == FORM_DECODED_SIZE ? "0" : "NIL");
 		return true;
 	case SECTION_OCTETS:
 		write_label(c, item->section);
 		write_text(&c->out, buf_sv(&x->text));
 		return true;
+	case SECTION_UNKNOWN:
+		return true;            /* not reached: such a message is left out */
 	case SECTION_SLICE:
 	case SECTION_HEADER:
+	case SECTION_ENCODED:
 		if (item->place.len)
 			return false;
 		write_label(c, item->section);
@@ -359,10 +373,23 @@ static bool write_section(struct command *c, struct fetch *x, struct item *item,
 			section_filter(item->section, SV_NONE, &x->text);
 			write_text(&c->out, buf_sv(&x->text));
 		} else {
-			writer_put(&c->out, SV("\"\""));
+			writer_z(&c->out, item->section->form == FORM_DECODED_SIZE ? "0" : "\"\"");
 		}
 		return true;
 	}
+	return true;
+}
+
+/* is_decodable - RFC 3516 §4.3: a part whose encoding nobody knows fails the request; the message is
+ * left out. */
+static bool is_decodable(const struct fetch *x, const struct message_row *row,
+			 const struct mime_message *parsed)
+{
+	for (size_t i = 0; i < x->count; i++)
+		if (x->items[i].section && x->items[i].section->form &&
+		    section_find(x->items[i].section, parsed, row->size, NULL).source ==
+			    SECTION_UNKNOWN)
+			return false;
 	return true;
 }
 
@@ -380,6 +407,10 @@ static bool one_message(void *arg, const struct message_row *row, const struct m
 		x->row = *row;
 		x->stop = STOP_UNPARSED;
 		return false;
+	}
+	if (!is_decodable(x, row, parsed)) {
+		x->has_unknown_cte = true;
+		return true;
 	}
 	if (x->sets_seen && !(row->flags & FLAG_SEEN) && x->seen_uid != row->uid) {
 		x->row = *row;
@@ -516,6 +547,79 @@ static struct fault fill_slice(struct command *c, struct fetch *x)
 	return f;
 }
 
+/* decode - some more of the part under way, up to the end of the chunk or of this step's share; *is_done:
+ * all that is wanted. */
+static struct fault decode(struct command *c, struct fetch *x, struct buf *out, bool *is_done)
+{
+	char raw[DECODE_PIECE];
+	struct fault f = FAULT_OK;
+
+	while (x->left && !binary_is_enough(&x->binary) && x->decoded < DECODE_MAX &&
+	       !(out && command_is_full(c))) {
+		size_t want = x->left < sizeof(raw) ? (size_t)x->left : sizeof(raw), got = 0;
+
+		f = message_read(x->reader, x->offset, raw, want, &got);
+		if (!f.kind && !got)
+			f = fault(FAULT_CORRUPT, "message is shorter than the index says");
+		if (!f.kind && !binary_feed(&x->binary, sv_from(raw, got), out))
+			f = fault(FAULT_INTERNAL, "no room for a decoded part");
+		if (f.kind)
+			return f;
+		x->offset += got;
+		x->left -= got;
+		x->decoded += got;
+	}
+	*is_done = !x->left || binary_is_enough(&x->binary);
+	if (*is_done && !binary_finish(&x->binary, out))
+		f = fault(FAULT_INTERNAL, "no room for a decoded part");
+	return f;
+}
+
+static void decode_from_start(struct fetch *x, const struct item *item)
+{
+	const struct section *s = item->section;
+
+	binary_begin(&x->binary, item->place.encoding, s->from, s->has_partial ? s->count : UINT64_MAX);
+	x->offset = item->place.offset;
+	x->left = item->place.len;
+}
+
+/* write_decoded - a part without its transfer encoding (RFC 3516 §4.3): counted first, since a
+ * literal's size stands before it and NUL needs a literal8, then sent. */
+static struct fault write_decoded(struct command *c, struct fetch *x, const struct item *item,
+				  bool *is_done)
+{
+	struct fault f = FAULT_OK;
+
+	*is_done = false;
+	if (!x->is_in_slice) {
+		if (!x->is_counting)
+			decode_from_start(x, item);
+		x->is_counting = true;
+		f = decode(c, x, NULL, is_done);
+		if (f.kind || !*is_done)
+			return f;
+		x->is_counting = false;
+		write_label(c, item->section);
+		if (item->section->form == FORM_DECODED_SIZE) {
+			writer_u64(&c->out, x->binary.size);
+			return f;
+		}
+		if (x->binary.has_nul)
+			writer_c(&c->out, '~');
+		writer_literal(&c->out, x->binary.given);
+		x->promised = x->binary.given;
+		x->is_in_slice = true;
+		decode_from_start(x, item);
+	}
+	f = decode(c, x, &c->out.buf, is_done);
+	if (!f.kind && *is_done && x->binary.given != x->promised)
+		f = fault(FAULT_CORRUPT, "message changed while it was read");
+	if (*is_done)
+		x->is_in_slice = false;
+	return f;
+}
+
 /* write_sections - from x->at on, until the chunk is full or the message is done. */
 static struct fault write_sections(struct command *c, struct fetch *x, bool *is_done)
 {
@@ -535,6 +639,12 @@ static struct fault write_sections(struct command *c, struct fetch *x, bool *is_
 			write_text(&c->out, buf_sv(&x->text));
 			if (x->text.cap > HEADER_KEEP)
 				buf_done(&x->text);
+		} else if (item->place.source == SECTION_ENCODED) {
+			bool is_whole;
+
+			f = write_decoded(c, x, item, &is_whole);
+			if (f.kind || !is_whole)
+				return f;
 		} else {
 			if (!x->is_in_slice) {
 				write_label(c, item->section);
@@ -548,7 +658,7 @@ static struct fault write_sections(struct command *c, struct fetch *x, bool *is_
 				return f;
 			x->is_in_slice = false;
 		}
-		if (command_is_full(c)) {
+		if (command_is_full(c) || x->decoded >= DECODE_MAX) {
 			x->at++;
 			return f;
 		}
@@ -566,7 +676,7 @@ static enum step message_step(struct command *c, struct fetch *x)
 
 	if (!x->reader) {
 		x->at = 0;
-		x->is_in_slice = false;
+		x->is_in_slice = x->is_counting = false;
 		f = message_open(c->room->box, x->row.uid, &x->reader);
 		if (!f.kind && message_size(x->reader) != x->row.size)
 			f = fault(FAULT_CORRUPT, "message size differs from the index");
@@ -624,8 +734,10 @@ enum step do_fetch(struct command *c)
 		if (!x->set.count)
 			return command_ok(c, "Nothing to fetch");
 	}
-	x->line_start = SIZE_MAX; /* what was begun in the last chunk is with the client now */
-	while (!command_is_full(c)) {
+	/* What was begun in the last chunk is with the client now. */
+	x->line_start = SIZE_MAX;
+	x->decoded = 0;
+	while (!command_is_full(c) && x->decoded < DECODE_MAX) {
 		uint32_t again = x->row.uid;
 
 		switch (x->stop) {
@@ -666,5 +778,7 @@ enum step do_fetch(struct command *c)
 end:
 	if (x->is_damaged)
 		return command_no(c, "SERVERBUG", "Some messages could not be read");
+	if (x->has_unknown_cte)
+		return command_no(c, "UNKNOWN-CTE", "A part has a transfer encoding that nobody knows");
 	return command_ok(c, "Fetched");
 }

@@ -42,6 +42,10 @@ class Quoted(bytes):
     """A string (quoted or literal), as opposed to an atom."""
 
 
+class Literal8(Quoted):
+    """One that may hold NUL."""
+
+
 class ParseError(Exception):
     pass
 
@@ -92,6 +96,17 @@ class Parser:
         self.at += 1
         return Quoted(out)
 
+    def literal8(self):
+        """RFC 3516 §7: any octets."""
+        self.expect(b"~{")
+        size = self.number()
+        self.expect(b"}\r\n")
+        text = self.data[self.at:self.at + size]
+        if len(text) != size:
+            self.fail("bad literal8")
+        self.at += size
+        return Literal8(text)
+
     def literal(self):
         self.expect(b"{")
         size = self.number()
@@ -118,6 +133,8 @@ class Parser:
             return self.quoted()
         if c == b"{":
             return self.literal()
+        if self.data[self.at:self.at + 2] == b"~{":
+            return self.literal8()
         if c == b"(":
             return self.list()
         text = self.atom(b"\\*")

@@ -68,6 +68,10 @@ static void sections_are_read_and_named_as_the_grammar_says(void **state)
 		{ "BODY[HEADER.FIELDS (From To)]", "BODY[HEADER.FIELDS (From To)]" },
 		{ "BODY[header.fields.not (\"X-A\")]<0.9>", "BODY[HEADER.FIELDS.NOT (X-A)]<0>" },
 		{ "BODY[3.HEADER.FIELDS (a b c)]", "BODY[3.HEADER.FIELDS (a b c)]" },
+		{ "BINARY[]", "BINARY[]" }, { "binary.peek[1.2]<5.9>", "BINARY[1.2]<5>" },
+		{ "BINARY.SIZE[2]", "BINARY.SIZE[2]" }, { "BINARY.SIZE[]", "BINARY.SIZE[]" },
+		{ "BINARY.SIZE[2]<0.1>", NULL }, { "BINARY[TEXT]", NULL }, { "BINARY[1.MIME]", NULL },
+		{ "BINARY[1.]", NULL }, { "BINARY[HEADER.FIELDS (a)]", NULL }, { "BINARY.PEEK.SIZE[1]", NULL },
 		{ "BODY[", NULL }, { "BODY[]x", NULL }, { "BODY[]<0>", NULL }, { "BODY[]<0.0>", NULL }, { "BODY[]<.5>", NULL },
 		{ "BODY[0]", NULL }, { "BODY[1.]", NULL }, { "BODY[.1]", NULL }, { "BODY[MIME]", NULL }, { "BODY[1.0]", NULL },
 		{ "BODY[HEADER.FIELDS]", NULL }, { "BODY[HEADER.FIELDS ()]", NULL }, { "BODY[HEADER.FIELDS (a)", NULL },
@@ -109,6 +113,10 @@ static void fetch(const char *text, struct buf *out)
 	case SECTION_SLICE:
 		assert_true(at.offset + at.len <= file.len);
 		buf_append(out, sv_sub(file, (size_t)at.offset, (size_t)at.len));
+		break;
+	case SECTION_ENCODED:
+	case SECTION_UNKNOWN:
+		fail_msg("%s", text);
 		break;
 	case SECTION_HEADER:
 		assert_true(section_filter(&r.section, sv_sub(file, (size_t)at.offset, (size_t)at.len), out));
@@ -182,9 +190,57 @@ static void the_old_names_mean_the_same_sections(void **state)
 	assert_false(section_named(SV("RFC822.SIZE"), &s));
 }
 
+static void decoded_sections_are_parts_and_their_encoding(void **state)
+{
+	static const char text[] =
+		"Content-Type: multipart/mixed; boundary=b\r\n"
+		"Content-Transfer-Encoding: base64\r\n"
+		"\r\n"
+		"--b\r\nContent-Transfer-Encoding: base64\r\n\r\naGk=\r\n"
+		"--b\r\nContent-Transfer-Encoding: x-uuencode\r\n\r\nhi\r\n"
+		"--b\r\nContent-Type: message/rfc822\r\n\r\n"
+		"Content-Transfer-Encoding: quoted-printable\r\n\r\n=41\r\n"
+		"--b--\r\n";
+	static const struct {
+		const char *section;
+		enum section_source source;
+		enum transfer encoding;
+		const char *raw;
+	} cases[] = {
+		{ "BINARY[]", SECTION_ENCODED, TRANSFER_BINARY, text },
+		{ "BINARY[1]", SECTION_ENCODED, TRANSFER_BASE64, "aGk=" },
+		{ "BINARY.PEEK[1]<1.1>", SECTION_ENCODED, TRANSFER_BASE64, "aGk=" },
+		{ "BINARY.SIZE[1]", SECTION_ENCODED, TRANSFER_BASE64, "aGk=" },
+		{ "BINARY[2]", SECTION_UNKNOWN, TRANSFER_OTHER, NULL },
+		{ "BINARY[3]", SECTION_ENCODED, TRANSFER_BINARY,
+		  "Content-Transfer-Encoding: quoted-printable\r\n\r\n=41" },
+		{ "BINARY[3.1]", SECTION_ENCODED, TRANSFER_QUOTED_PRINTABLE, "=41" },
+		{ "BINARY[4]", SECTION_NIL, TRANSFER_7BIT, NULL },
+	};
+	struct mime_message *m = mime_parse(sv_from(text, sizeof(text) - 1));
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct reading r = { 0 };
+
+		read_section(&r, cases[i].section);
+		assert_true(r.is_good);
+		struct section_place at = section_find(&r.section, m, sizeof(text) - 1, NULL);
+
+		assert_int_equal(at.source, cases[i].source);
+		if (cases[i].raw) {
+			assert_int_equal(at.encoding, cases[i].encoding);
+			assert_true(sv_eq(sv_sub(sv_from(text, sizeof(text) - 1), (size_t)at.offset, (size_t)at.len), sv_z(cases[i].raw)));
+		}
+		reading_done(&r);
+	}
+	mime_message_free(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(decoded_sections_are_parts_and_their_encoding),
 		cmocka_unit_test(sections_are_read_and_named_as_the_grammar_says),
 		cmocka_unit_test(sections_are_the_octets_of_the_message),
 		cmocka_unit_test(a_header_that_ends_in_the_middle_of_a_line_still_ends_in_an_empty_one),
