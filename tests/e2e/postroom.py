@@ -37,9 +37,22 @@ SERVED_BY = {"smtpd": ("mx", "submission", "submissions", "lmtp"), "imapd": ("im
 DEADLINE_S = 60
 
 
+def claim_port(port):
+    """Tell every other test on this machine that `port` is taken, before anybody listens there. Closing the socket, or
+    the end of this process, gives it back; OSError when somebody else has claimed it."""
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0postroom-test-port-{port}")
+    except OSError:
+        claim.close()
+        raise
+    return claim
+
+
 def free_port_offset():
-    """An offset at which every port of an instance is free now. It stays below the ports that the kernel gives to
-    outgoing connections: one of those could take a port between this look and the server's."""
+    """An offset at which every port of an instance is free now, and the claims that keep other tests away from it. It
+    stays below the ports that the kernel gives to outgoing connections: one of those could take a port between this
+    look and the server's."""
     try:
         first_given = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     except OSError:
@@ -48,8 +61,10 @@ def free_port_offset():
     for _ in range(200):
         offset = random.randrange(11000, last) if last > 12000 else random.randrange(11000, 60000)
         socks = []
+        claims = []
         try:
             for port in PORTS.values():
+                claims.append(claim_port(port + offset))
                 for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
                     try:
                         sock = socket.socket(family)
@@ -60,9 +75,10 @@ def free_port_offset():
                         # A machine without IPv6 has no such address, and nobody there to take it.
                         if family == socket.AF_INET or error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
                             raise
-            return offset
+            return offset, claims
         except OSError:
-            continue
+            for claim in claims:
+                claim.close()
         finally:
             for sock in socks:
                 sock.close()
@@ -155,7 +171,7 @@ class Instance:
         self.own_folder = root is None
         self.root = pathlib.Path(root or tempfile.mkdtemp(prefix="postroom-e2e-"))
         self.domain = domain
-        self.offset = free_port_offset()
+        self.offset, self.port_claims = free_port_offset()
         self.keep = keep
         self.process = None
         self.only = None
@@ -173,6 +189,8 @@ class Instance:
 
     def __exit__(self, *_):
         self.stop()
+        for claim in self.port_claims:
+            claim.close()
         if self.own_folder and not self.keep:
             shutil.rmtree(self.root, ignore_errors=True)
 

@@ -17,7 +17,7 @@ SOURCE = pathlib.Path(__file__).resolve().parents[2]
 class Quickstart:
     def __init__(self, folder):
         self.dir = folder / "instance"
-        self.offset = postroom.free_port_offset()
+        self.offset, self.port_claims = postroom.free_port_offset()
         self.env = dict(os.environ, POSTROOM_BUILD=str(postroom.BUILD))
 
     def command(self, *options):
