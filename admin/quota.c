@@ -1,32 +1,13 @@
 /* postroom quota show|set|recount */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "admin/open.h"
 #include "admin/print.h"
 #include "admin/verbs.h"
 #include "common/directory.h"
-#include "common/memory.h"
 #include "maildir/store.h"
 
 #include "common/banned.h"
-
-struct addresses {
-	char **items;
-	size_t count, cap;
-};
-
-static bool note_address(void *arg, const struct directory_account *account)
-{
-	struct addresses *a = arg;
-
-	if (a->count == a->cap) {
-		a->cap = a->cap ? a->cap * 2 : 64;
-		a->items = xrealloc(a->items, a->cap * sizeof(*a->items));
-	}
-	a->items[a->count++] = xstrdup(account->address);
-	return true;
-}
 
 static int show_one(struct cli *cli, const char *address, struct table *t)
 {
@@ -58,7 +39,8 @@ static int run_show(struct cli *cli)
 		{ "MESSAGES", "used_messages", COLUMN_NUMBER, NULL },
 		{ "OF", "quota_messages", COLUMN_NUMBER, "no limit" },
 	};
-	struct addresses all = { 0 };
+	char **all = NULL;
+	size_t count = 0;
 	struct table *t = table_new(columns, ARRAY_LEN(columns), cli->json);
 	int code = EXIT_DONE;
 
@@ -68,15 +50,13 @@ static int run_show(struct cli *cli)
 		struct directory *dir = NULL;
 		code = open_directory(cli, &dir);
 		if (code == EXIT_DONE)
-			code = cli_fault("accounts", directory_account_list(dir, SV_NONE, note_address, &all));
+			code = cli_fault("accounts", directory_account_addresses(dir, SV_NONE, &all, &count));
 		directory_close(&dir);
-		for (size_t i = 0; i < all.count && code == EXIT_DONE; i++)
-			code = show_one(cli, all.items[i], t);
+		for (size_t i = 0; i < count && code == EXIT_DONE; i++)
+			code = show_one(cli, all[i], t);
 	}
 	table_end(&t, code == EXIT_DONE ? "No account yet." : NULL);
-	for (size_t i = 0; i < all.count; i++)
-		free(all.items[i]);
-	free(all.items);
+	directory_addresses_free(&all, &count);
 	return code;
 }
 

@@ -28,6 +28,7 @@ const struct verb *const all_verbs[] = {
 	quota_verbs,
 	mailbox_verbs,
 	deliver_verbs,
+	expire_verbs,
 	import_verbs,
 	index_verbs,
 	backup_verbs,

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/conf_private.h"
+#include "common/expiry.h"
 #include "common/memory.h"
 
 #include "common/banned.h"
@@ -495,6 +496,30 @@ static void check_pairs(struct parser *p)
 	}
 }
 
+static bool is_none(const struct conf_list *list)
+{
+	return list->count == 1 && !strcmp(list->items[0], "none");
+}
+
+static void check_store(struct parser *p)
+{
+	const struct conf_store *store = &p->conf->store;
+	struct expiry_rule rule;
+	uint64_t percent;
+
+	for (size_t i = 0; i < store->expire.count && !is_none(&store->expire); i++)
+		if (!expiry_parse(sv_z(store->expire.items[i]), &rule))
+			complain_at(p, line_of(p->conf, "expire"),
+				    "expire: \"%s\" is no rule; expected one such as trash=30d or "
+				    "Lists/News=12w, at least 1h",
+				    store->expire.items[i]);
+	for (size_t i = 0; i < store->quota_warnings.count && !is_none(&store->quota_warnings); i++)
+		if (!sv_to_u64(sv_z(store->quota_warnings.items[i]), &percent) || percent < 1 || percent > 100)
+			complain_at(p, line_of(p->conf, "quota-warnings"),
+				    "quota-warnings: \"%s\" is not a number from 1 to 100",
+				    store->quota_warnings.items[i]);
+}
+
 static void check_whole(struct parser *p)
 {
 	struct conf *conf = p->conf;
@@ -517,6 +542,7 @@ static void check_whole(struct parser *p)
 				    "bind: \"%s\" is not a numeric address, nor *",
 				    host->bind.items[i]);
 	check_pairs(p);
+	check_store(p);
 	if (conf->listener_count)
 		conf->private
 			->set_line[conf_option_index(conf_option_find(SV(CONF_BLOCK ".kind")))] = 1;

@@ -184,9 +184,9 @@ struct conf_pop3 {
 };
 
 struct conf_store {
-	/* octets per account whose record says nothing; 0: no quota */
 	uint64_t open_accounts;                 /* open indexes kept per process */
-	/* how long a delivery waits for an account in use */
+	struct conf_list expire;                /* rules of common/expiry.h, or the word `none` */
+	struct conf_list quota_warnings;        /* percentages, or the word `none` */
 };
 
 struct conf {

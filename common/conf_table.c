@@ -355,6 +355,14 @@ static const struct conf_option options[] = {
 	  .max = 16384,
 	  .unit = "accounts",
 	  .doc = "Accounts a worker keeps open when nobody uses them." },
+	{ "expire", "Store", LIST(store.expire), .def = "none", .min = 1, .max = 64,
+	  .doc = "Messages that are removed when they have been in a mailbox for so long, looked for "
+		 "every hour: trash=30d and junk=30d mean the mailboxes with that special "
+		 "use, Lists/News=90d a mailbox, Lists/*=90d all whose names begin so (suffix"
+		 " h, d or w). none removes nothing." },
+	{ "quota-warnings", "Store", LIST(store.quota_warnings), .def = "none", .min = 1, .max = 8,
+	  .doc = "Percentages of an account's quota, such as 80 95: when what is stored passes one of "
+		 "them, a message in the INBOX says so, once. none sends none." },
 
 	/* ---- members of listener NAME { ... } ---- */
 	{ "listener.kind", CONF_BLOCK, .type = CONF_BIT,

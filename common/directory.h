@@ -106,6 +106,10 @@ typedef bool directory_account_fn(void *arg, const struct directory_account *acc
 /** directory_account_list - by domain, then name. @domain: only this one; empty: all. */
 MUST_CHECK struct fault directory_account_list(struct directory *dir, struct sv domain, directory_account_fn *fn,
 					       void *arg);
+/** directory_account_addresses - the addresses alone, in the same order. directory_addresses_free() ends the list, also after a
+ *  fault. */
+MUST_CHECK struct fault directory_account_addresses(struct directory *dir, struct sv domain, char ***out, size_t *count);
+void directory_addresses_free(char ***addresses, size_t *count);
 
 /* ---- aliases ---- */
 

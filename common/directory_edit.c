@@ -508,6 +508,42 @@ struct fault directory_account_list(struct directory *dir, struct sv domain, dir
 	return listing_end(&l, f);
 }
 
+struct account_names {
+	char **items;
+	size_t count, cap;
+};
+
+static bool note_address(void *arg, const struct directory_account *account)
+{
+	struct account_names *l = arg;
+
+	if (l->count == l->cap) {
+		l->cap = l->cap ? l->cap * 2 : 64;
+		l->items = xrealloc(l->items, l->cap * sizeof(*l->items));
+	}
+	l->items[l->count++] = xstrdup(account->address);
+	return true;
+}
+
+struct fault directory_account_addresses(struct directory *dir, struct sv domain, char ***out, size_t *count)
+{
+	struct account_names l = { 0 };
+	struct fault f = directory_account_list(dir, domain, note_address, &l);
+
+	*out = l.items;
+	*count = l.count;
+	return f;
+}
+
+void directory_addresses_free(char ***addresses, size_t *count)
+{
+	for (size_t i = 0; i < *count; i++)
+		free((*addresses)[i]);
+	free(*addresses);
+	*addresses = NULL;
+	*count = 0;
+}
+
 /* --- credentials --- */
 
 struct credential_edit {

@@ -9,11 +9,13 @@
 #include "common/memory.h"
 #include "imapd/door.h"
 #include "imapd/session.h"
+#include "maildir/retention.h"
 
 #include "common/banned.h"
 
 #define TIDY_MS 60000
 #define FLUSH_MS 1000
+#define EXPIRE_MS 3000
 
 struct imapd {
 	struct worker *worker;
@@ -22,7 +24,8 @@ struct imapd {
 	struct store *store;
 	struct door_house doors;
 	struct session_house sessions;
-	struct chore tidy, flush;
+	struct chore tidy, flush, expire;
+	struct retention *retention;
 	uv_poll_t *notices;             /* closed by the loop, before end() */
 };
 
@@ -104,6 +107,20 @@ static bool needs_flush(void *arg)
 	return store_needs_flush(d->store);
 }
 
+static void expire(void *arg)
+{
+	struct imapd *d = arg;
+
+	retention_step(d->retention);
+}
+
+static bool expire_is_due(void *arg)
+{
+	struct imapd *d = arg;
+
+	return retention_is_due(d->retention);
+}
+
 /* ---- the daemon ---- */
 
 static capability_set capabilities(const struct conf *conf)
@@ -166,6 +183,11 @@ static struct fault start(struct worker *w)
 	};
 	chore_start(&d->tidy, w->loop, TIDY_MS);
 	chore_start(&d->flush, w->loop, FLUSH_MS);
+	d->retention = retention_new(d->store, d->directory);
+	d->expire = (struct chore){
+		.run = expire, .is_due = expire_is_due, .arg = d, .every_ms = EXPIRE_MS
+	};
+	chore_start(&d->expire, w->loop, EXPIRE_MS);
 	d->notices = xcalloc(1, sizeof(*d->notices));
 	d->notices->data = d;
 	if (uv_poll_init(loop_uv(w->loop), d->notices, store_watch_fd(d->store)) ||
@@ -198,6 +220,7 @@ static void end(struct worker *w)
 
 	if (!d)
 		return;
+	retention_free(&d->retention);
 	store_close(&d->store);
 	auth_close(&d->auth);
 	directory_close(&d->directory);

@@ -13,6 +13,7 @@
 #include "common/memory.h"
 #include "maildir/files.h"
 #include "maildir/mailbox_private.h"
+#include "maildir/quota_private.h"
 
 #include "common/banned.h"
 
@@ -27,8 +28,15 @@ struct chunk {
 	struct keyword_bits keywords;   /* that any of them has */
 };
 
-/* Messages of set (NULL: all) from `from` on that have all of `flags`. */
-static struct fault choose(struct mailbox *box, const struct uidset *set, uint32_t from, uint32_t flags, struct chunk *out)
+static bool passes(const struct copy_filter *filter, const struct index_row_head *h)
+{
+	return (h->flags & filter->flags) == filter->flags &&
+	       (!filter->saved_before || h->savedate < filter->saved_before);
+}
+
+/* Messages of set (NULL: all) from `from` on that the filter lets through. */
+static struct fault choose(struct mailbox *box, const struct uidset *set, uint32_t from, const struct copy_filter *filter,
+			   struct chunk *out)
 {
 	struct kv_txn *kv = NULL;
 	struct kv_cursor *c = NULL;
@@ -39,7 +47,7 @@ static struct fault choose(struct mailbox *box, const struct uidset *set, uint32
 	struct fault f = mailbox_snapshot(box, &kv, &record);
 
 	memset(out, 0, sizeof(*out));
-	if (!f.kind && ((set && !start) || (flags == FLAG_DELETED && !record.deleted))) {
+	if (!f.kind && ((set && !start) || (filter->flags == FLAG_DELETED && !record.deleted))) {
 		kv_read_end(&kv);
 		return FAULT_OK;
 	}
@@ -64,7 +72,7 @@ static struct fault choose(struct mailbox *box, const struct uidset *set, uint32
 			continue;
 		}
 		memcpy(&h, v.p, sizeof(h));
-		if ((h.flags & flags) == flags) {
+		if (passes(filter, &h)) {
 			if (out->count == CHUNK_MAX) {
 				out->next = uid;
 				break;
@@ -86,7 +94,7 @@ struct removal {
 	uint64_t box;
 	const uint32_t *uids;
 	size_t count;
-	uint32_t flags;                 /* only those that still have them */
+	struct copy_filter filter;      /* only those that still pass it */
 	uint32_t *gone;                 /* out: room for count */
 	size_t gone_count, lost_count;  /* lost: not under the name that the row says */
 	size_t looked_at;               /* less than count: time was up */
@@ -117,7 +125,7 @@ static struct fault remove_chunk(struct index_txn *t, void *arg)
 			f = FAULT_OK;
 			continue;
 		}
-		if (f.kind || (row.h.flags & r->flags) != r->flags)
+		if (f.kind || !passes(&r->filter, &row.h))
 			continue;
 		box_path(path, box.dir, "cur", row.name);
 		if (unlinkat(t->account->maildir, path, 0)) {
@@ -160,18 +168,16 @@ void copy_remove(struct account *a, uint64_t box, const struct uidset *uids)
 		log_error(NULL, "store.take_back", KV_Z("account", a->address), KV_FAULT("fault", f));
 }
 
-struct fault mailbox_expunge(struct mailbox *box, const struct uidset *set, bool any_flag, uint32_t *resume,
-			     struct uidset *gone)
+struct fault copy_expunge(struct mailbox *box, const struct uidset *set, const struct copy_filter *filter,
+			  uint32_t *resume, struct uidset *gone)
 {
 	struct chunk chunk;
 	uint32_t removed[CHUNK_MAX];
-	struct removal r = { .box = box->id, .uids = chunk.uids, .gone = removed, .flags = any_flag ? 0 : FLAG_DELETED };
-	struct fault f = mailbox_enter(box, false);
+	struct removal r = { .box = box->id, .uids = chunk.uids, .gone = removed, .filter = *filter };
+	struct fault f = FAULT_OK;
 
-	if (f.kind)
-		return f;
 	for (int tries = 0; tries < 3; tries++) {
-		f = choose(box, set, *resume, r.flags, &chunk);
+		f = choose(box, set, *resume, filter, &chunk);
 		r.count = chunk.count;
 		if (!f.kind && chunk.count)
 			f = mailbox_gone(remove_messages(box->account, &r));
@@ -188,6 +194,18 @@ struct fault mailbox_expunge(struct mailbox *box, const struct uidset *set, bool
 	}
 	if (!f.kind)
 		*resume = chunk.next;
+	return f;
+}
+
+struct fault mailbox_expunge(struct mailbox *box, const struct uidset *set, bool any_flag, uint32_t *resume,
+			     struct uidset *gone)
+{
+	struct copy_filter filter = { .flags = any_flag ? 0 : FLAG_DELETED };
+	struct fault f = mailbox_enter(box, false);
+
+	if (f.kind)
+		return f;
+	f = copy_expunge(box, set, &filter, resume, gone);
 	account_leave(box->account);
 	return f;
 }
@@ -201,6 +219,7 @@ struct copying {
 	uint8_t keyword_map[KEYWORDS_MAX];      /* number in `from` -> number in `to`; 255: none */
 	uint32_t done_from[CHUNK_MAX], done_to[CHUNK_MAX];
 	size_t done, lost, looked_at;
+	bool is_warning_due;
 	char from_dir[LAYOUT_DIR_MAX + 1], to_dir[LAYOUT_DIR_MAX + 1];
 };
 
@@ -379,6 +398,7 @@ static struct fault copy_chunk(struct index_txn *t, void *arg)
 		t->renew_count = (uint32_t)c->chunk->count;
 		return fault(FAULT_BUSY, "UIDs are not reserved yet");
 	}
+	quota_before(t, &c->to->quota);
 	adopt_check_times(t->account, from);
 	adopt_check_times(t->account, to);
 	index_intend(t, from->id);
@@ -389,6 +409,7 @@ static struct fault copy_chunk(struct index_txn *t, void *arg)
 		c->looked_at = i + 1;
 		f = copy_one(t, c, from, to, c->chunk->uids[i], now);
 	}
+	c->is_warning_due = quota_is_due(t, &c->to->quota);
 	memcpy(c->from_dir, from->dir, sizeof(c->from_dir));
 	memcpy(c->to_dir, to->dir, sizeof(c->to_dir));
 	adopt_note_times(t->account, from);
@@ -461,7 +482,7 @@ struct fault copy_inside(struct mailbox *from, const struct uidset *set, struct 
 
 	*c = (struct copying){ .from = from, .to = to, .chunk = chunk, .move = move };
 	for (int tries = 0; tries < 3; tries++) {
-		f = choose(from, set, *resume, 0, chunk);
+		f = choose(from, set, *resume, &(struct copy_filter){ 0 }, chunk);
 		if (f.kind || !chunk->count)
 			break;
 		f = plan_keywords(c);
@@ -489,6 +510,7 @@ struct fault copy_inside(struct mailbox *from, const struct uidset *set, struct 
 			fn(arg, c->done_from[i], c->done_to[i]);
 		*resume = chunk->next;
 	}
+	to->is_warning_due = !f.kind && c->is_warning_due;
 	free(chunk);
 	free(c);
 	return f;
@@ -506,5 +528,7 @@ struct fault mailbox_copy(struct mailbox *from, const struct uidset *set, struct
 		return f;
 	f = copy_inside(from, set, to, move, resume, fn, arg);
 	account_leave(from->account);
+	if (to->is_warning_due)
+		quota_warn(to->account, &to->quota);
 	return f;
 }

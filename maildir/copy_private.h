@@ -11,6 +11,15 @@ struct placing;
  *  a fault is only logged. */
 void copy_remove(struct account *a, uint64_t box, const struct uidset *uids);
 
+/* Which messages: those with all of `flags`, and, when it is not 0, only what came into the mailbox before `saved_before`. */
+struct copy_filter {
+	uint32_t flags;
+	int64_t saved_before;
+};
+/** copy_expunge - mailbox_expunge() of what passes the filter, inside the account. */
+MUST_CHECK struct fault copy_expunge(struct mailbox *box, const struct uidset *set, const struct copy_filter *filter,
+				     uint32_t *resume, struct uidset *gone);
+
 /** copy_inside - mailbox_copy(), inside the account. */
 MUST_CHECK struct fault copy_inside(struct mailbox *from, const struct uidset *set, struct mailbox *to, bool move,
 				    uint32_t *resume, copied_fn *fn, void *arg);

@@ -13,6 +13,7 @@
 #include "maildir/copy_private.h"
 #include "maildir/files.h"
 #include "maildir/incoming_private.h"
+#include "maildir/quota_private.h"
 
 #include "common/banned.h"
 
@@ -31,6 +32,7 @@ struct group {
 	struct incoming *in;
 	struct target **targets;
 	size_t count;
+	bool is_warning_due;            /* out: its quota is nearly used up */
 };
 
 static struct fault find_box(struct account *a, struct sv name, uint64_t *id)
@@ -158,7 +160,9 @@ static struct fault place_one(struct index_txn *t, struct target *g)
 static struct fault place_group(struct index_txn *t, void *arg)
 {
 	struct group *group = arg;
+	const struct quota *quota = &group->targets[0]->want->drop->quota;
 
+	quota_before(t, quota);
 	for (size_t i = 0; i < group->count; i++) {
 		struct fault f = place_one(t, group->targets[i]);
 		if (f.kind) {
@@ -167,6 +171,7 @@ static struct fault place_group(struct index_txn *t, void *arg)
 		}
 		group->targets[i]->want->result = FAULT_OK;
 	}
+	group->is_warning_due = quota_is_due(t, quota);
 	return FAULT_OK;
 }
 
@@ -270,6 +275,9 @@ struct fault incoming_deliver(struct incoming *in, struct delivery *places, size
 		f = place_all(&groups[done++]);
 	for (size_t i = 0; !f.kind && i < group_count; i++)
 		f = sync_all(&groups[i]);
+	for (size_t i = 0; !f.kind && i < group_count; i++)
+		if (groups[i].is_warning_due)
+			quota_warn(groups[i].targets[0]->want->drop->account, &groups[i].targets[0]->want->drop->quota);
 	if (f.kind) {
 		f = store_internal(f);
 		for (size_t i = 0; i < done; i++) {

@@ -15,6 +15,7 @@
 #include "common/mime.h"
 #include "maildir/copy_private.h"
 #include "maildir/files.h"
+#include "maildir/quota_private.h"
 
 #include "common/banned.h"
 
@@ -188,6 +189,7 @@ struct append {
 	struct placing *places;
 	size_t count;
 	char dir[LAYOUT_DIR_MAX + 1];   /* out */
+	bool is_warning_due;            /* out */
 };
 
 static struct fault append(struct index_txn *t, void *arg)
@@ -203,6 +205,7 @@ static struct fault append(struct index_txn *t, void *arg)
 		f = quota_allows(&ap->box->quota, &t->meta, bytes, ap->count);
 	if (f.kind)
 		return f;
+	quota_before(t, &ap->box->quota);
 	adopt_check_times(t->account, &record);
 	if (record.uidnext + ap->count > record.uid_ceiling) {  /* all of them at once, not one retry each */
 		t->renew_box = record.id;
@@ -213,6 +216,7 @@ static struct fault append(struct index_txn *t, void *arg)
 		f = place_file(t, &record, &ap->places[i]);
 	adopt_note_times(t->account, &record);
 	memcpy(ap->dir, record.dir, sizeof(ap->dir));
+	ap->is_warning_due = quota_is_due(t, &ap->box->quota);
 	return f.kind ? f : index_box_put(t->kv, &record);
 }
 
@@ -329,6 +333,8 @@ struct fault incoming_append(struct mailbox *box, struct append_item *items, siz
 			incoming_free(&items[i].message);
 	}
 	account_leave(box->account);
+	if (!f.kind && ap.is_warning_due)
+		quota_warn(box->account, &box->quota);
 	free(ap.places);
 	free(brought);
 	return f;

@@ -21,7 +21,7 @@
 #include "maildir/mailbox.h"
 #include "maildir/sidecar.h"
 
-#define INDEX_FORMAT 1
+#define INDEX_FORMAT 2
 #define CHUNK_MAX 256                   /* messages whose files are touched in one transaction */
 #define CHANGES_MAX (256u << 10)        /* messages told of in `changes` before the oldest are forgotten */
 #define MODSEQ_BLOCK ((uint64_t)1 << 20)
@@ -44,6 +44,7 @@ struct index_meta {
 	uint64_t modseq, modseq_ceiling;        /* the last one given; none at or above the ceiling may be */
 	uint64_t bytes, messages;       /* quota */
 	uint64_t changes_floor, change_count;   /* `changes` tells all above the floor */
+	uint32_t quota_told, spare;     /* percent: the highest threshold that was told (quota.c) */
 };
 
 struct index_box {

@@ -12,6 +12,7 @@ struct mailbox {
 	struct quota quota;
 	uint64_t id;
 	struct box_facts *facts;            /* NULL: not read yet */
+	bool is_warning_due;            /* of the latest copy into it: its quota is nearly used up */
 	int lock;                       /* POP3's; -1: not held */
 	struct mailbox *next_open;      /* of the account; under the watcher's mutex, as the folder that is watched */
 	char watch_dir[LAYOUT_DIR_MAX + 1];

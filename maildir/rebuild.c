@@ -17,6 +17,7 @@
 #include "maildir/adopt_private.h"
 #include "maildir/files.h"
 #include "maildir/mark_private.h"
+#include "maildir/quota_private.h"
 #include "maildir/store_private.h"
 
 #include "common/banned.h"
@@ -535,6 +536,7 @@ static struct fault identify(struct rebuild *r, int dir)
 	if (statx(dir, "data.mdb", AT_SYMLINK_NOFOLLOW, STATX_INO | STATX_BTIME, &x))
 		return fault_errno("stat", "data.mdb");
 	r->meta.format = INDEX_FORMAT;
+	r->meta.quota_told = QUOTA_TOLD_UNKNOWN;
 	r->meta.data_ino = x.stx_ino;
 	r->meta.data_btime = x.stx_mask & STATX_BTIME ?
 			     (int64_t)x.stx_btime.tv_sec * 1000000000 + x.stx_btime.tv_nsec : 0;

@@ -12,9 +12,9 @@
 #include "common/identity.h"
 #include "common/log.h"
 #include "common/conf.h"
+#include "common/expiry.h"
 #include "common/instance.h"
 #include "common/memory.h"
-#include "maildir/adopt_private.h"
 #include "maildir/files.h"
 #include "maildir/store_private.h"
 
@@ -43,6 +43,11 @@ int64_t store_now_ms(void)
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	/* Never 0: that stands for "never". */
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000 + 1;
+}
+
+const struct store_conf *store_settings(const struct store *store)
+{
+	return &store->conf;
 }
 
 const struct store_conf *account_conf(const struct account *a)
@@ -78,6 +83,26 @@ static char *clean_host(const char *host)
 	return out;
 }
 
+static struct expiry_rule *copy_rules(const struct expiry_rule *rules, size_t count)
+{
+	struct expiry_rule *own = xcalloc(count + 1, sizeof(*own));
+
+	for (size_t i = 0; i < count; i++) {
+		own[i] = rules[i];
+		own[i].name.p = sv_copy_z(rules[i].name);
+	}
+	return own;
+}
+
+static void free_rules(struct store_conf *conf)
+{
+	struct expiry_rule *rules = (struct expiry_rule *)(uintptr_t)conf->expire;
+
+	for (size_t i = 0; i < conf->expire_count; i++)
+		free((char *)(uintptr_t)rules[i].name.p);
+	free(rules);
+}
+
 struct fault store_open(const struct store_conf *conf, struct store **out)
 {
 	struct rlimit limit;
@@ -94,6 +119,7 @@ struct fault store_open(const struct store_conf *conf, struct store **out)
 	s->conf.mail_dir = s->mail_dir;
 	s->host = clean_host(conf->host);
 	s->conf.host = s->host;
+	s->conf.expire = copy_rules(conf->expire, conf->expire_count);
 	if (!s->conf.open_accounts_max)
 		s->conf.open_accounts_max = 512;
 	/* An open account has seven descriptors; half of what the process may have is for others. */
@@ -393,15 +419,41 @@ bool store_needs_flush(struct store *s)
 	return atomic_load(&s->has_unflushed);
 }
 
+/* The words of these options were checked when the configuration was read; `none` is no rule and no number. */
+static void take_rules(const struct conf_list *words, struct expiry_rule rules[EXPIRY_RULES_MAX], size_t *count)
+{
+	for (size_t i = 0; i < words->count && *count < EXPIRY_RULES_MAX; i++)
+		*count += expiry_parse(sv_z(words->items[i]), &rules[*count]);
+}
+
+static int by_size(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void take_warnings(const struct conf_list *words, struct store_conf *out)
+{
+	for (size_t i = 0; i < words->count && out->quota_warning_count < QUOTA_WARNINGS_MAX; i++)
+		out->quota_warning_count +=
+			sv_to_u32(sv_z(words->items[i]), &out->quota_warnings[out->quota_warning_count]);
+	qsort(out->quota_warnings, out->quota_warning_count, sizeof(out->quota_warnings[0]), by_size);
+}
+
 struct fault store_open_instance(const struct instance *instance, const struct conf *conf, struct store **out)
 {
+	struct expiry_rule rules[EXPIRY_RULES_MAX];
 	struct store_conf settings = {
 		.mail_dir = instance_path(instance, INSTANCE_MAIL),
 		.host = conf->host.hostname,
 		.open_accounts_max = (uint32_t)conf->store.open_accounts,
+		.expire = rules,
 		.create_special_use = true,
 	};
 
+	take_rules(&conf->store.expire, rules, &settings.expire_count);
+	take_warnings(&conf->store.quota_warnings, &settings);
 	return store_open(&settings, out);
 }
 
@@ -427,6 +479,7 @@ void store_close(struct store **store)
 		BUG("store closed while %zu accounts are in use", s->count);
 	watcher_free(&s->watcher);
 	pthread_mutex_destroy(&s->mutex);
+	free_rules(&s->conf);
 	free(s->mail_dir);
 	free(s->host);
 	free(s);
@@ -488,117 +541,6 @@ void maildir_drop_close(struct maildir_drop **drop)
 	store_account_unref(&(*drop)->account);
 	free(*drop);
 	*drop = NULL;
-}
-
-/* --- quota ------------------------------------------------------------------------------------------------------------ */
-
-struct fault quota_allows(const struct quota *quota, const struct index_meta *meta, uint64_t bytes, uint64_t messages)
-{
-	if ((quota->bytes && (bytes > quota->bytes || meta->bytes > quota->bytes - bytes)) ||
-	    (quota->messages && (messages > quota->messages || meta->messages > quota->messages - messages)))
-		return fault(FAULT_QUOTA, "account is full");
-	return FAULT_OK;
-}
-
-static struct fault read_meta(struct account *a, struct index_meta *meta)
-{
-	struct kv_txn *kv = NULL;
-	struct fault f = account_enter(a);
-
-	if (f.kind)
-		return f;
-	f = account_read(a, &kv);
-	if (!f.kind)
-		f = index_meta_get(kv, meta);
-	kv_read_end(&kv);
-	account_leave(a);
-	return f;
-}
-
-struct fault maildir_user_quota(struct maildir_user *user, struct quota_usage *out)
-{
-	struct index_meta meta;
-	struct fault f = read_meta(user->account, &meta);
-
-	if (!f.kind)
-		*out = (struct quota_usage){ meta.bytes, meta.messages, user->quota.bytes, user->quota.messages };
-	return f;
-}
-
-struct fault maildir_drop_fits(struct maildir_drop *drop, uint64_t bytes)
-{
-	struct index_meta meta;
-	struct fault f = drop->quota.bytes || drop->quota.messages ? read_meta(drop->account, &meta) : FAULT_OK;
-
-	if (f.kind || !(drop->quota.bytes || drop->quota.messages))
-		return f;
-	return quota_allows(&drop->quota, &meta, bytes, 1);
-}
-
-
-static struct fault recount(struct index_txn *t, void *arg)
-{
-	struct index_meta *was = arg;
-	uint64_t *ids = NULL;
-	size_t count = 0;
-	struct fault f = adopt_box_ids(t->kv, &ids, &count);
-
-	*was = t->meta;
-	t->meta.bytes = t->meta.messages = 0;
-	for (size_t i = 0; !f.kind && i < count; i++) {
-		struct index_box box;
-		struct kv_cursor *c = NULL;
-		struct kv_key key;
-		struct sv k, v;
-		struct index_row row;
-		uint64_t owner;
-
-		f = index_box_get(t->kv, ids[i], &box);
-		if (f.kind)
-			break;
-		box.size = box.messages = box.unseen = box.deleted = box.recent = 0;
-		index_row_key(&key, box.id, 0);
-		f = kv_cursor_open(t->kv, T_ROWS, &c);
-		if (!f.kind)
-			f = kv_cursor_seek(c, kv_key_view(&key), &k, &v);
-		while (!f.kind && index_row_decode(k, v, &owner, &row) && owner == box.id) {
-			box.messages++;
-			box.size += row.h.size;
-			box.unseen += !(row.h.flags & FLAG_SEEN);
-			box.deleted += (row.h.flags & FLAG_DELETED) != 0;
-			box.recent += row.uid > box.recent_mark;
-			f = kv_cursor_next(c, &k, &v);
-		}
-		kv_cursor_close(&c);
-		if (f.kind == FAULT_NOT_FOUND)
-			f = FAULT_OK;
-		t->meta.bytes += box.size;
-		t->meta.messages += box.messages;
-		if (!f.kind)
-			f = index_box_put(t->kv, &box);
-	}
-	free(ids);
-	t->meta_changed = true;
-	return f;
-}
-
-struct fault maildir_user_recount(struct maildir_user *user)
-{
-	struct index_meta was, is;
-	struct fault f = account_enter(user->account);
-
-	if (f.kind)
-		return f;
-	f = index_update(user->account, recount, &was);
-	account_leave(user->account);
-	if (!f.kind)
-		f = read_meta(user->account, &is);
-	if (!f.kind)
-		log_info(NULL, "store.quota.recount", KV_Z("account", user->account->address),
-			 KV_I64("bytes_difference", (int64_t)(is.bytes - was.bytes)),
-			 KV_I64("messages_difference", (int64_t)(is.messages - was.messages)),
-			 KV_U64("bytes", is.bytes), KV_U64("messages", is.messages));
-	return f;
 }
 
 struct fault store_index_rebuild(struct store *store, struct sv address, store_progress_fn *fn, void *arg)

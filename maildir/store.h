@@ -15,16 +15,23 @@
 
 struct auth_identity;   /* common/identity.h: made by authentication alone */
 struct conf;
+struct expiry_rule;
 struct instance;
 struct store;
 struct maildir_user;    /* full access of an identity: made from a struct auth_identity only */
 struct maildir_drop;    /* write-only access for incoming mail: can deliver, can read nothing */
+
+#define QUOTA_WARNINGS_MAX 8
 
 struct store_conf {
 	const char *mail_dir;           /* ROOT/mail: holds DOMAIN/USER/{Maildir,index}; borrowed for the store's life */
 	const char *host;               /* goes into file names; '/' and ':' and ',' are replaced */
 	uint32_t open_accounts_max;     /* indexes kept open, least recently used closed first; default 512 */
 	uint32_t umask_dir, umask_file; /* 0 means 0700 and 0600 */
+	const struct expiry_rule *expire;       /* retention.h; borrowed for the store's life, with what it points to */
+	size_t expire_count;
+	uint32_t quota_warnings[QUOTA_WARNINGS_MAX];    /* percent, ascending; a message tells when one is passed */
+	size_t quota_warning_count;
 	bool create_special_use;        /* a new account gets Drafts Sent Junk Trash Archive, subscribed */
 };
 

@@ -36,9 +36,8 @@ static inline struct fault store_internal(struct fault f)
 	return f;
 }
 
-/** quota_allows - FAULT_QUOTA when so much more would pass a limit. */
-MUST_CHECK struct fault quota_allows(const struct quota *quota, const struct index_meta *meta, uint64_t bytes,
-				     uint64_t messages);
+/** store_settings - what the store was opened with. */
+const struct store_conf *store_settings(const struct store *store);
 
 /** folders_refresh - notice mailboxes that other programs made or removed, when the Maildir has changed; inside. */
 MUST_CHECK struct fault folders_refresh(struct account *a);

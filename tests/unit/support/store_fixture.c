@@ -51,8 +51,11 @@ void fixture_open(struct fixture *f)
 {
 	char mail[96];
 	struct auth_identity *id = identity_for_admin(SV(ALICE), SV_NONE);
-	struct store_conf conf = { .mail_dir = mail, .host = "host.test", .create_special_use = true };
+	struct store_conf conf = f->more;
 
+	conf.mail_dir = mail;
+	conf.host = "host.test";
+	conf.create_special_use = true;
 	snprintf(mail, sizeof(mail), "%s/mail", f->root);
 	must(store_open(&conf, &f->store), "store_open");
 	must(maildir_user_open(f->store, id, &f->quota, &f->user), "maildir_user_open");

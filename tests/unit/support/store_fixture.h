@@ -17,6 +17,7 @@ struct fixture {
 	struct maildir_user *user;      /* ALICE */
 	struct mailbox *inbox;
 	struct quota quota;
+	struct store_conf more;         /* further settings, set before fixture_open(): rules, warnings */
 };
 
 /** fixture_make - a fresh folder below /tmp, store and account opened. */
