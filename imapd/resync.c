@@ -16,6 +16,10 @@ static bool read_modifier(struct command *c, struct args *list, struct fetch_mod
 	/* RFC 7162 §3.2.6: only with UID FETCH, and only when it was enabled. */
 	if (room->has_qresync && c->is_uid && !out->has_vanished && args_word(list, "VANISHED"))
 		return out->has_vanished = true;
+	if (capability_has(room->on, CAP_PARTIAL) && c->is_uid && !out->has_partial && args_word(list, "PARTIAL")) {
+		out->has_partial = true;
+		return partial_read(list, &out->partial);
+	}
 	return false;
 }
 

@@ -33,7 +33,7 @@ struct reading {
 
 enum argument {
 	ARG_NONE = 0, ARG_TEXT, ARG_DATE, ARG_NUMBER, ARG_KEYWORD, ARG_UIDS, ARG_HEADER, ARG_MODSEQ,
-	ARG_OBJECTID,
+	ARG_OBJECTID, ARG_INTERVAL,
 };
 
 static const struct key_name {
@@ -61,6 +61,7 @@ static const struct key_name {
 	{ "MODSEQ",     OP_MODSEQ,      ARG_MODSEQ,  0,             false, NULL },
 	{ "NEW",        OP_NEW,         ARG_NONE,    0,             false, NULL },
 	{ "OLD",        OP_RECENT,      ARG_NONE,    0,             true,  NULL },
+	{ "OLDER",      OP_OLDER,       ARG_INTERVAL, 0,            false, NULL },
 	{ "ON",         OP_ON,          ARG_DATE,    0,             false, NULL },
 	{ "RECENT",     OP_RECENT,      ARG_NONE,    0,             false, NULL },
 	{ "SAVEDATESUPPORTED", OP_SAVED_KNOWN, ARG_NONE, 0,         false, NULL },
@@ -84,6 +85,7 @@ static const struct key_name {
 	{ "UNFLAGGED",  OP_FLAG,        ARG_NONE,    FLAG_FLAGGED,  true,  NULL },
 	{ "UNKEYWORD",  OP_KEYWORD,     ARG_KEYWORD, 0,             true,  NULL },
 	{ "UNSEEN",     OP_FLAG,        ARG_NONE,    FLAG_SEEN,     true,  NULL },
+	{ "YOUNGER",    OP_YOUNGER,     ARG_INTERVAL, 0,            false, NULL },
 };
 
 static bool fail(struct reading *r, enum search_read why)
@@ -142,8 +144,6 @@ static bool read_modseq(struct reading *r, struct search_key *key)
 	struct sv skip;
 	const struct token *t = args_peek(&r->at);
 
-	if (!r->context->has_condstore)
-		return false;
 	if (t && t->kind == TOKEN_QUOTED &&
 	    (!args_string(&r->at, &skip) || !args_atom(&r->at, &skip)))
 		return false;
@@ -151,26 +151,32 @@ static bool read_modseq(struct reading *r, struct search_key *key)
 	return args_u64(&r->at, &key->number);
 }
 
-/* is_offered - is the extension that a key belongs to on? */
-static bool is_offered(const struct search_context *context, enum search_op op)
+/* extension_of - the capability that a key belongs to. */
+static enum capability extension_of(enum search_op op)
 {
 	switch (op) {
 	case OP_SAVED_BEFORE:
 	case OP_SAVED_ON:
 	case OP_SAVED_SINCE:
 	case OP_SAVED_KNOWN:
-		return context->has_savedate;
+		return CAP_SAVEDATE;
 	case OP_EMAIL_ID:
 	case OP_THREAD_ID:
-		return context->has_objectid;
+		return CAP_OBJECTID;
+	case OP_OLDER:
+	case OP_YOUNGER:
+		return CAP_WITHIN;
+	case OP_MODSEQ:
+		return CAP_CONDSTORE;
 	default:
-		return true;
+		return CAP_NONE;
 	}
 }
 
 static bool read_argument(struct reading *r, const struct key_name *name, struct search_key *key)
 {
 	const struct search_context *context = r->context;
+	uint32_t seconds;
 	struct sv text;
 
 	switch (name->argument) {
@@ -205,6 +211,11 @@ static bool read_argument(struct reading *r, const struct key_name *name, struct
 		return read_modseq(r, key);
 	case ARG_OBJECTID:              /* RFC 8474 §7: cases differ */
 		return args_astring(&r->at, &key->text) && key->text.len;
+	case ARG_INTERVAL:
+		if (!args_u32(&r->at, &seconds) || !seconds)
+			return false;
+		key->when = context->now - seconds;
+		return true;
 	}
 	return false;
 }
@@ -301,7 +312,7 @@ static bool read_leaf(struct reading *r)
 	if (i < ARRAY_LEN(key_names)) {
 		key->op = key_names[i].op;
 		is_negated = key_names[i].is_negated;
-		if (!is_offered(r->context, key->op) || !read_argument(r, &key_names[i], key))
+		if (!capability_has(r->context->on, extension_of(key->op)) || !read_argument(r, &key_names[i], key))
 			return fail(r, SEARCH_BAD);
 	} else {
 		key->op = OP_SET;
@@ -363,62 +374,90 @@ static bool read_keys(struct reading *r)
 	return true;
 }
 
-static bool read_return(struct reading *r)
+static bool read_one_return(struct args *list, const struct search_context *context, struct search *s)
 {
 	static const struct {
 		const char *name;
 		unsigned bit;
+		enum capability capability;
 	} names[] = {
-		{ "MIN", RETURN_MIN },
-		{ "MAX", RETURN_MAX },
-		{ "ALL", RETURN_ALL },
-		{ "COUNT", RETURN_COUNT },
+		{ "MIN", RETURN_MIN, CAP_NONE },
+		{ "MAX", RETURN_MAX, CAP_NONE },
+		{ "ALL", RETURN_ALL, CAP_NONE },
+		{ "COUNT", RETURN_COUNT, CAP_NONE },
+		{ "SAVE", RETURN_SAVE, CAP_SEARCHRES },
 	};
-	struct args list;
 
-	if (!r->context->has_esearch || !args_word(&r->at, "RETURN"))
-		return true;
-	if (!args_open(&r->at, &list))
-		return false;
-	r->search->is_extended = true;
-	while (!args_end(&list)) {
-		size_t i = 0;
-
-		while (i < ARRAY_LEN(names) && !args_word(&list, names[i].name))
-			i++;
-		if (i == ARRAY_LEN(names))
+	if (capability_has(context->on, CAP_PARTIAL) && args_word(list, "PARTIAL")) {
+		if (s->returns & RETURN_PARTIAL || !partial_read(list, &s->partial))
 			return false;
-		r->search->returns |= names[i].bit;
+		s->returns |= RETURN_PARTIAL;
+		return true;
 	}
-	if (!r->search->returns)        /* RFC 4731 §3.1 */
-		r->search->returns = RETURN_ALL;
-	return true;
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (!capability_has(context->on, names[i].capability) || !args_word(list, names[i].name))
+			continue;
+		s->returns |= names[i].bit;
+		return true;
+	}
+	return false;
 }
 
-enum search_read search_read(struct args *args, const struct search_context *context,
-			     struct search *out)
+bool search_read_returns(struct args *args, const struct search_context *context, struct search *out)
 {
-	struct reading r = {
-		.at = *args, .context = context, .search = out, .cap = context->keys_max + 1
-	};
+	struct args list;
 
-	*out = (struct search){ 0 };
+	*out = (struct search){ .is_extended = context->is_rev2 };
+	if (capability_has(context->on, CAP_ESEARCH) && args_word(args, "RETURN")) {
+		if (!args_open(args, &list))
+			return false;
+		out->is_extended = true;
+		while (!args_end(&list))
+			if (!read_one_return(&list, context, out))
+				return false;
+	}
+	if (out->is_extended && !out->returns)          /* RFC 4731 §3.1 */
+		out->returns = RETURN_ALL;
+	/* RFC 9394 §3.1 */
+	return !(out->returns & RETURN_PARTIAL && out->returns & RETURN_ALL);
+}
+
+/* read_program - the charset's name is known by now. */
+static enum search_read read_program(struct args *args, const struct search_context *context, struct sv charset,
+				     struct search *out)
+{
+	struct reading r = { .at = *args, .context = context, .search = out, .cap = context->keys_max + 1,
+			     .charset = charset };
+
+	if (charset.len && !charset_is_known(charset))
+		return SEARCH_BAD_CHARSET;
 	uidset_copy(&out->within, &context->view->uids);
 	out->keys = arena_array(context->arena, context->keys_max * 2, sizeof(*out->keys));
 	r.frames = arena_array(context->arena, r.cap, sizeof(*r.frames));
 	if (!out->keys || !r.frames)
 		return SEARCH_LIMIT;
-	if (!read_return(&r))
-		return SEARCH_BAD;
-	if (args_word(&r.at, "CHARSET")) {
-		if (!args_astring(&r.at, &r.charset))
-			return SEARCH_BAD;
-		if (!charset_is_known(r.charset))
-			return SEARCH_BAD_CHARSET;
-	}
 	if (!read_keys(&r) && r.result == SEARCH_READ)
 		r.result = SEARCH_BAD;
+	*args = r.at;
 	return r.result;
+}
+
+enum search_read search_read(struct args *args, const struct search_context *context,
+			     struct search *out)
+{
+	struct sv charset = SV_NONE;
+
+	if (!search_read_returns(args, context, out) ||
+	    (args_word(args, "CHARSET") && !args_astring(args, &charset)))
+		return SEARCH_BAD;
+	return read_program(args, context, charset, out);
+}
+
+enum search_read search_read_keys(struct args *args, const struct search_context *context, struct search *out)
+{
+	struct sv charset;
+
+	return args_astring(args, &charset) && charset.len ? read_program(args, context, charset, out) : SEARCH_BAD;
 }
 
 void search_done(struct search *s)
@@ -504,6 +543,10 @@ static enum truth leaf(const struct search_key *key, const struct search_message
 		return truth(row->size > key->number);
 	case OP_SMALLER:
 		return truth(row->size < key->number);
+	case OP_OLDER:
+		return truth(row->internaldate <= key->when);
+	case OP_YOUNGER:
+		return truth(row->internaldate >= key->when);
 	case OP_MODSEQ:
 		return truth(row->modseq >= key->number);
 	case OP_HEADER:

@@ -7,7 +7,9 @@
 
 #include "common/memory.h"
 #include "common/mime.h"
+#include "imapd/capability.h"
 #include "imapd/grammar.h"
+#include "imapd/partial.h"
 #include "imapd/view.h"
 #include "maildir/mailbox.h"
 #include "maildir/message.h"
@@ -23,6 +25,7 @@ enum search_op {
 	OP_EMAIL_ID, OP_THREAD_ID,      /* `text` (RFC 8474 §6) */
 	OP_SENT_BEFORE, OP_SENT_ON, OP_SENT_SINCE,      /* Date field */
 	OP_LARGER, OP_SMALLER,  /* `number` */
+	OP_OLDER, OP_YOUNGER,   /* INTERNALDATE up to, or from `when` on (RFC 5032 §2) */
 	OP_MODSEQ,              /* at least `number` (RFC 7162 §3.1.5) */
 	OP_HEADER,              /* field `name` holds `text` */
 	OP_BODY, OP_TEXT,
@@ -32,7 +35,7 @@ enum search_op {
 struct search_key {
 	enum search_op op;
 	uint32_t bit, keyword;
-	int64_t day;
+	int64_t day, when;
 	uint64_t number;
 	struct uidset set;
 	struct sv name;
@@ -42,6 +45,8 @@ struct search_key {
 
 enum search_return {
 	RETURN_MIN = 1 << 0, RETURN_MAX = 1 << 1, RETURN_ALL = 1 << 2, RETURN_COUNT = 1 << 3,
+	RETURN_SAVE = 1 << 4,           /* RFC 5182 §2.1 */
+	RETURN_PARTIAL = 1 << 5,        /* RFC 9394 §3.1 */
 };
 
 struct search {
@@ -54,6 +59,7 @@ struct search {
 	bool has_numbers;       /* a set of message numbers is among the keys */
 	bool is_extended;       /* RETURN was given: answer by ESEARCH (RFC 4731) */
 	unsigned returns;
+	struct partial partial; /* of RETURN_PARTIAL */
 };
 
 /* What reading needs to know of the session. */
@@ -62,7 +68,9 @@ struct search_context {
 	const struct keyword_table *keywords; /* NULL: not loaded; then a KEYWORD key asks for it */
 	struct arena *arena;
 	size_t keys_max;
-	bool has_esearch, has_condstore, has_objectid, has_savedate;
+	capability_set on;
+	bool is_rev2;           /* every answer is extended (RFC 9051 §7.3.4) */
+	int64_t now;
 };
 
 enum search_read {
@@ -74,6 +82,11 @@ enum search_read {
 /** search_read - the arguments of SEARCH. search_done() in any case. */
 enum search_read search_read(struct args *args, const struct search_context *context,
 			     struct search *out);
+/** search_read_returns - "RETURN (...)", if it is there, into an empty *out. False: malformed. */
+bool search_read_returns(struct args *args, const struct search_context *context, struct search *out);
+/** search_read_keys - charset and keys behind the return options, where a charset must be named (RFC 5256 §3). */
+enum search_read search_read_keys(struct args *args, const struct search_context *context,
+				  struct search *out);
 void search_done(struct search *s);
 
 enum truth { NO = 0, YES, UNKNOWN };

@@ -22,6 +22,7 @@ void view_done(struct view *v)
 	uidset_done(&v->uids);
 	uidset_done(&v->gone);
 	uidset_done(&v->recent);
+	uidset_done(&v->saved);
 	*v = (struct view){ 0 };
 }
 
@@ -251,6 +252,10 @@ enum set_result view_resolve(const struct view *v, struct sv text, enum set_kind
 	enum set_result result = text.len ? SET_OK : SET_BAD;
 	struct set_item item;
 
+	if (v->has_saved && sv_eq(text, SV("$"))) {
+		uidset_intersect(&v->saved, &v->uids, out);
+		return SET_OK;
+	}
 	while (text.len && result == SET_OK) {
 		/* In an empty mailbox `*` is nothing: 1 keeps the syntax check going and finds no
 		 * member. */

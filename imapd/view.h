@@ -16,6 +16,8 @@ struct view {
 	struct uidset gone;     /* a subset of uids: removed, the client not told */
 	struct uidset
 		recent; /* \Recent in this session; may name messages that are not in uids yet */
+	struct uidset saved;    /* what `$` means (RFC 5182 §2.1); may name messages that are gone */
+	bool has_saved;         /* `$` is offered */
 	uint32_t count;         /* members of uids */
 	uint32_t told;          /* the last EXISTS, less the EXPUNGEs since */
 	uint64_t modseq;        /* of the snapshot that `uids` and `gone` reflect */

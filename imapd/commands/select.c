@@ -94,6 +94,7 @@ static struct fault open_box(struct command *c, struct sv name, struct mailbox_s
 		f = mailbox_uids(room->box, &uids, &modseq);
 	if (!f.kind) {
 		view_set(&room->view, &uids, modseq);
+		room->view.has_saved = capability_has(room->on, CAP_SEARCHRES);
 		f = mailbox_claim_recent(room->box, room->is_readonly, &room->view.recent);
 	}
 	uidset_done(&uids);

@@ -40,7 +40,7 @@ static void try_search(struct args args, const struct view *view, const struct m
 	struct arena arena;
 	struct keyword_table keywords = { .count = 1, .names = { SV("$kw") } };
 	struct search_context context = { .view = view, .keywords = &keywords, .arena = &arena, .keys_max = 64,
-					  .has_esearch = true, .has_condstore = true };
+					  .on = CAPABILITIES_ALL, .now = 1000000 };
 	struct message_row row = { .uid = 7, .flags = FLAG_SEEN, .size = 200, .internaldate = 1000000 };
 	struct search_message of_row = { .row = &row }, of_both = { .row = &row, .parsed = m };
 	struct search search;

@@ -22,7 +22,7 @@ static enum search_read read_keys(struct fixture *x, const char *keys)
 	struct grammar_limits limits = { .line = 100000, .literal = 1000, .literal_nonsync = 1000, .literals = 1000,
 					 .depth = 32, .tokens = 20000 };
 	struct search_context context = { .view = &x->view, .keywords = &x->keywords, .arena = &x->arena,
-					  .keys_max = 50, .has_esearch = true, .has_condstore = true };
+					  .keys_max = 50, .on = CAPABILITIES_ALL, .now = 1000000 };
 	struct buf line = { .max = 100000 };
 	struct uidset uids = { 0 };
 

@@ -1,0 +1,40 @@
+/* imapd/finder.h - which messages of a mailbox a search finds, in slices of time: the one way for SEARCH, SORT,
+ * THREAD and whatever else searches. Blocks; belongs to the thread that runs the command's step. */
+#ifndef IMAPD_FINDER_H
+#define IMAPD_FINDER_H
+
+#include "imapd/command.h"
+#include "imapd/search.h"
+
+struct finder {
+	struct search search;           /* search_read() fills it */
+	struct mailbox *box;
+	const struct view *view;
+	struct sv box_name;             /* for the log */
+	/* Called for each message found, ascending; parsed may be NULL (a damaged file). False: no memory left. */
+	bool (*take)(void *arg, const struct message_row *row, const struct mime_message *parsed);
+	void *arg;
+	unsigned scan;                  /* what take() needs: SCAN_... */
+
+	struct uidset found;
+	uint64_t highest_modseq;        /* of what was found */
+
+	/* private */
+	struct command *c;
+	uint32_t resume;
+	bool is_begun, is_over_budget;
+	bool is_stopped;                /* at a message whose file must be read */
+	struct message_row row;
+	struct mime_message parsed;
+	struct buf encoded;             /* what parsed points into */
+};
+
+/** finder_read_answer - what a command answers when its search could not be read. */
+enum step finder_read_answer(struct command *c, enum search_read result);
+/** finder_context - what reading needs to know of the session; the keywords are loaded. */
+MUST_CHECK struct fault finder_context(struct command *c, struct search_context *out);
+/** finder_run - one slice. *done: everything was looked at. FAULT_LIMIT: take() refused. */
+MUST_CHECK struct fault finder_run(struct finder *x, struct command *c, bool *done);
+void finder_done(struct finder *x);
+
+#endif
