@@ -65,6 +65,7 @@ static void destroy(struct stream *s)
 	loop_leave(&s->member);
 	stream_drop_output(s);
 	uv_poll_stop(&s->poll);
+	stream_packing_free(s);
 	tls_conn_free(&s->tls);
 	uv_close((uv_handle_t *)&s->poll, on_poll_closed);
 }

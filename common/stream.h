@@ -166,6 +166,17 @@ bool stream_is_tls(const struct stream *s);
  *  before the handshake is done. */
 struct tls_conn *stream_tls(const struct stream *s);
 
+/* --- compression --- */
+
+/** stream_compress - RFC 4978: pack what is written from now on, unpack what comes from now on. What
+ *  was written before still goes as it is; input that was not taken yet is packed input. Limits of
+ *  input hold for the unpacked octets. Once. */
+void stream_compress(struct stream *s);
+bool stream_is_compressed(const struct stream *s);
+/** stream_rest - a long silence is expected (IDLE), or is over: meanwhile no memory is kept that only
+ *  serves to pack better. Nothing to do without compression. */
+void stream_rest(struct stream *s, bool is_resting);
+
 /* --- facts --- */
 
 const struct netaddr *stream_peer(const struct stream *s);
@@ -175,7 +186,7 @@ const struct netaddr *stream_local(const struct stream *s);
 const char *stream_end_detail(const struct stream *s);
 /** stream_end_name - "eof", "idle", ...: one word for logs. */
 const char *stream_end_name(enum stream_end why);
-/** stream_octets - octets of the protocol since the start, without TLS's own. */
+/** stream_octets - octets of the protocol since the start, without TLS's own, unpacked. */
 void stream_octets(const struct stream *s, uint64_t *in, uint64_t *out);
 struct loop *stream_loop(const struct stream *s);
 

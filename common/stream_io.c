@@ -18,8 +18,8 @@
 
 /* --- the way down --- */
 
-/* What changes octets on it (COMPRESS, RFC 4978) will stand between read_some() and write_some() on
- * one side and the buffers on the other: nothing else touches the socket. */
+/* What changes octets on it (COMPRESS, stream_deflate.c) stands between stream_read_raw() and write_some()
+ * on one side and the buffers on the other: nothing else touches the socket. */
 
 static enum io from_tls(struct stream *s, enum tls_io result, uint8_t *wants)
 {
@@ -49,8 +49,7 @@ static enum io from_errno(struct stream *s, int e, uint8_t event, uint8_t *wants
 	return IO_RESET;
 }
 
-/* IO_DONE: at least one octet was read. */
-static enum io read_some(struct stream *s, char *p, size_t n, size_t *done)
+enum io stream_read_raw(struct stream *s, char *p, size_t n, size_t *done)
 {
 	ssize_t got;
 
@@ -65,6 +64,11 @@ static enum io read_some(struct stream *s, char *p, size_t n, size_t *done)
 		return from_errno(s, errno, UV_READABLE, &s->read_wants);
 	*done = (size_t)got;
 	return got ? IO_DONE : IO_EOF;
+}
+
+static enum io read_some(struct stream *s, char *p, size_t n, size_t *done)
+{
+	return s->packing ? stream_unpack(s, p, n, done) : stream_read_raw(s, p, n, done);
 }
 
 static enum io write_some(struct stream *s, const char *p, size_t n, size_t *done)
@@ -99,6 +103,7 @@ void stream_drop_output(struct stream *s)
 {
 	buf_done(&s->out);
 	s->out_at = s->clear_left = 0;
+	stream_packed_drop(s);
 }
 
 bool stream_is_cut(const struct stream *s)
@@ -138,7 +143,7 @@ bool stream_is_choked(const struct stream *s)
 
 size_t stream_pending(const struct stream *s)
 {
-	return s->out.len - s->out_at;
+	return s->out.len - s->out_at + stream_packed_pending(s);
 }
 
 bool stream_has_room(const struct stream *s)
@@ -146,23 +151,41 @@ bool stream_has_room(const struct stream *s)
 	return stream_pending(s) <= s->limits.output_low;
 }
 
+/* next_output - what is to be sent now. */
+static struct sv next_output(struct stream *s)
+{
+	if (s->packing)
+		return stream_packed_output(s);
+	return sv_sub(buf_sv(&s->out), s->out_at, s->phase == PHASE_GO_AHEAD ? s->clear_left : SIZE_MAX);
+}
+
+/* sent - so much of it went. */
+static void sent(struct stream *s, size_t n)
+{
+	if (s->packing) {
+		stream_packed_sent(s, n);
+		return;
+	}
+	s->out_at += n;
+	s->octets_out += n;
+	if (s->clear_left)
+		s->clear_left -= n;
+}
+
 /* Send what the kernel takes. */
 static void flush(struct stream *s)
 {
-	size_t todo;
+	struct sv todo;
 
-	while ((todo = s->phase == PHASE_GO_AHEAD ? s->clear_left : stream_pending(s))) {
+	while ((todo = next_output(s)).len) {
 		size_t done;
-		enum io result = write_some(s, s->out.p + s->out_at, todo, &done);
+		enum io result = write_some(s, todo.p, todo.len, &done);
 
 		if (result != IO_DONE) {
 			end_by_io(s, result);
 			return;
 		}
-		s->out_at += done;
-		s->octets_out += done;
-		if (s->clear_left)
-			s->clear_left -= done;
+		sent(s, done);
 		s->progress_ms = s->quiet_ms = loop_now_ms(s->loop);
 	}
 	s->write_wants = 0;
@@ -222,6 +245,7 @@ void stream_fill(struct stream *s)
 		s->input = buf_sv(&s->in);
 		at = s->in.p + have;
 	}
+	stream_unpack_turn(s);
 	while (room && result == IO_DONE) {
 		size_t done;
 
@@ -230,11 +254,12 @@ void stream_fill(struct stream *s)
 		room -= done;
 		s->input.len += done;
 		s->octets_in += done;
-		if (s->phase != PHASE_TLS)
-			break;          /* one call gives all there is; TLS gives records */
+		if (s->phase != PHASE_TLS && !s->packing)
+			break; /* one call gives all there is; TLS gives records, packed input pieces */
 	}
-	/* Octets inside TLS wake nobody: go on until it says that it has none. */
-	s->has_more = s->phase == PHASE_TLS && result == IO_DONE;
+	/* Octets inside TLS, or packed ones, wake nobody: go on until there are none. */
+	s->has_more = ((s->phase == PHASE_TLS || s->packing) && result == IO_DONE) ||
+		      stream_unpack_has_more(s);
 	if (have > SMALL_INPUT)
 		s->in.len = s->input.len;
 	if (s->input.len > have) {

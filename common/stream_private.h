@@ -75,6 +75,7 @@ struct stream {
 	bool is_gone;                   /* the handle is closed */
 	char detail[96];
 	struct netaddr peer, local;
+	struct stream_packing *packing; /* NULL: octets go as they are */
 	void (*gone)(void *arg);
 	void *gone_arg;
 };
@@ -84,6 +85,8 @@ struct stream {
 enum io { IO_DONE, IO_WAIT, IO_EOF, IO_CUT, IO_RESET, IO_BROKEN };
 
 enum io stream_handshake(struct stream *s);
+/** stream_read_raw - from the socket or TLS. IO_DONE: at least one octet was read. */
+enum io stream_read_raw(struct stream *s, char *p, size_t n, size_t *done);
 /** stream_say_goodbye - TLS close_notify; nothing in clear. */
 enum io stream_say_goodbye(struct stream *s);
 /** stream_end_with - note why it ended; the first reason counts, but a cut overrules a peaceful
@@ -105,5 +108,22 @@ void stream_fill(struct stream *s);
 void stream_settle(struct stream *s);
 /** stream_scratch - LOOP_SCRATCH octets that are anybody's until the callback returns. */
 char *stream_scratch(struct loop *loop);
+
+/* --- stream_deflate.c --- */
+
+/** stream_unpack_turn - a new turn may read its share of packed octets. */
+void stream_unpack_turn(struct stream *s);
+/** stream_unpack - like stream_read_raw(), unpacked. */
+enum io stream_unpack(struct stream *s, char *p, size_t n, size_t *done);
+bool stream_unpack_has_more(const struct stream *s);
+/** stream_packed_pending - packed octets that were not sent. */
+size_t stream_packed_pending(const struct stream *s);
+/** stream_packed_output - what is to be sent next; packs some of the output when it is its turn. */
+struct sv stream_packed_output(struct stream *s);
+/** stream_packed_sent - so many octets of it went. */
+void stream_packed_sent(struct stream *s, size_t n);
+/** stream_packed_drop - forget packed output. */
+void stream_packed_drop(struct stream *s);
+void stream_packing_free(struct stream *s);
 
 #endif

@@ -23,6 +23,7 @@ static const struct row {
 	[CAP_CREATE_SPECIAL_USE] = { "CREATE-SPECIAL-USE", false, "RFC 6154" },
 	[CAP_LIST_EXTENDED] = { "LIST-EXTENDED",  false, "RFC 5258" },
 	[CAP_BINARY]        = { "BINARY",         false, "RFC 3516" },
+	[CAP_COMPRESS]      = { "COMPRESS=DEFLATE", false, "RFC 4978" },
 	[CAP_ESEARCH]       = { "ESEARCH",        false, "RFC 4731" },
 	[CAP_SEARCHRES]     = { "SEARCHRES",      false, "RFC 5182" },
 	[CAP_WITHIN]        = { "WITHIN",         false, "RFC 5032" },

@@ -18,6 +18,7 @@ static const struct command_spec specs[] = {
 	{ "CAPABILITY", ST_LOGGED_IN, ASIDE, CAP_NONE, do_capability, "RFC 3501 §6.1.1" },
 	{ "CHECK", ST_SELECTED, CMD_FRESH, CAP_NONE, do_check, "RFC 3501 §6.4.1" },
 	{ "CLOSE", ST_SELECTED, CMD_NO_UPDATES, CAP_NONE, do_close, "RFC 3501 §6.4.2" },
+	{ "COMPRESS", ST_LOGGED_IN, ASIDE, CAP_COMPRESS, do_compress, "RFC 4978 §3" },
 	{ "COPY", ST_SELECTED, BY_NUMBER, CAP_NONE, do_copy, "RFC 3501 §6.4.7" },
 	{ "CREATE", ST_LOGGED_IN, 0, CAP_NONE, do_create, "RFC 3501 §6.3.3" },
 	{ "DELETE", ST_LOGGED_IN, 0, CAP_NONE, do_delete, "RFC 3501 §6.3.4" },

@@ -84,6 +84,7 @@ struct command {
 	bool is_uid;
 	bool has_numbers; /* of messages among its UIDs: as CMD_NO_EXPUNGE (RFC 7162 §3.2.10.2) */
 	bool is_close_due; /* end the connection behind the answer (LOGOUT, deleted mailbox) */
+	bool is_compress_due;           /* what follows the answer is compressed (RFC 4978) */
 	bool is_line_wanted;            /* with STEP_WAIT: the next input is a line */
 	bool is_literal_taken; /* answer to WAKE_LITERAL: send the octets; else they are dropped */
 	enum command_phase phase;
@@ -143,7 +144,7 @@ bool command_name(struct command *c, struct sv wire, struct sv *name);
 void command_write_mailbox(struct command *c, struct sv name);
 
 /* Handlers, by family (imapd/commands/). */
-command_fn do_append, do_capability, do_check, do_close, do_copy, do_create, do_delete, do_enable,
+command_fn do_append, do_capability, do_check, do_close, do_compress, do_copy, do_create, do_delete, do_enable,
 	do_expunge, do_fetch, do_getquota,
 	do_getquotaroot, do_id, do_idle, do_list, do_logout, do_lsub, do_move, do_namespace,
 	do_noop, do_rename, do_search, do_select, do_status, do_store, do_subscribe, do_uid_expunge,

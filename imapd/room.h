@@ -32,6 +32,7 @@ struct room {
 	bool has_qresync; /* RFC 7162 §3.2.3: VANISHED instead of EXPUNGE, UID in every FETCH */
 	bool is_held_back; /* the client was told a HIGHESTMODSEQ below what others told it */
 	bool is_rev2;   /* ENABLE IMAP4rev2: the behaviour of RFC 9051 where it differs from RFC 3501 */
+	bool is_compressed;             /* RFC 4978 */
 	bool is_utf8; /* names and quoted strings go as UTF-8 (RFC 9051 §5.1, RFC 9755 §3) */
 	uint32_t keywords_told;         /* how many keywords the last FLAGS response had */
 	uint32_t fresh_uid; /* messages from this UID on were shown as they are at ... */

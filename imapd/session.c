@@ -382,6 +382,7 @@ static void command_over(struct session *s)
 	buf_done(&s->octets);
 	grammar_next(&s->grammar);
 	stream_set_input_max(s->stream, INPUT_IDLE_MAX);
+	stream_rest(s->stream, false);
 	session_enter(s, s->room.box ? SESSION_SELECTED : SESSION_AUTH);
 	if (s->is_last) {
 		bye(s, "The server is stopping", "stop");
@@ -463,6 +464,8 @@ static void stepped(struct session *s)
 	case STEP_DONE:
 		if (c->wake == WAKE_LITERAL)    /* refused before it was sent */
 			grammar_refuse(&s->grammar);
+		if (c->is_compress_due)
+			stream_compress(s->stream);
 		command_over(s);
 		return;
 	case STEP_CLOSE:
@@ -483,6 +486,7 @@ static void stepped(struct session *s)
 		literal_decided(s);
 	} else if (c->is_line_wanted) {
 		s->wait = WAIT_LINE;
+		stream_rest(s->stream, true);
 		if (s->is_last) {
 			bye(s, "The server is stopping", "stop");
 			return;

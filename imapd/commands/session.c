@@ -1,4 +1,4 @@
-/* imapd/commands/session.c - commands that touch no message: CAPABILITY, NOOP, CHECK, ID,
+/* imapd/commands/session.c - commands that touch no message: CAPABILITY, NOOP, CHECK, COMPRESS, ID,
  * NAMESPACE, LOGOUT. */
 #include "imapd/command.h"
 #include "imapd/id.h"
@@ -53,6 +53,18 @@ enum step do_namespace(struct command *c)
 		return command_bad(c, "NAMESPACE takes no arguments");
 	writer_z(&c->out, "* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n");
 	return command_ok(c, "Namespaces listed");
+}
+
+/* RFC 4978 §3: the session compresses from the end of the answer on. */
+enum step do_compress(struct command *c)
+{
+	if (!args_word(&c->args, "DEFLATE") || !args_end(&c->args))
+		return command_bad(c, "COMPRESS takes DEFLATE and nothing else");
+	if (c->room->is_compressed)
+		return command_no(c, "COMPRESSIONACTIVE", "DEFLATE is active already");
+	c->room->is_compressed = true;
+	c->is_compress_due = true;
+	return command_ok(c, "DEFLATE active");
 }
 
 enum step do_logout(struct command *c)

@@ -1,0 +1,110 @@
+/* common/deflate.c - see deflate.h. */
+#include "common/deflate.h"
+
+#include <stdlib.h>
+
+#include <zlib.h>
+
+#include "common/fault.h"
+#include "common/memory.h"
+
+#include "common/banned.h"
+
+#define RAW_WINDOW (-MAX_WBITS)         /* no zlib header: RFC 4978 §4 */
+#define PACK_LEVEL 3                    /* replies shrink to a third; higher ones cost the loop too much */
+#define PACK_MEMORY 5                   /* zlib's default is 8, and twice as large */
+#define PACK_PIECE ((size_t)16 << 10)
+
+struct deflate {
+	z_stream in, out;
+	bool is_packing;                /* out is set up */
+	bool is_over;                   /* in has ended or is broken */
+	enum deflate_result why;
+};
+
+static void *take_memory(void *opaque, unsigned count, unsigned size)
+{
+	(void)opaque;
+	return xcalloc(count, size);
+}
+
+static void give_memory(void *opaque, void *p)
+{
+	(void)opaque;
+	free(p);
+}
+
+struct deflate *deflate_new(void)
+{
+	struct deflate *d = xcalloc(1, sizeof(*d));
+
+	d->in.zalloc = d->out.zalloc = take_memory;
+	d->in.zfree = d->out.zfree = give_memory;
+	if (inflateInit2(&d->in, RAW_WINDOW) != Z_OK)
+		BUG("inflateInit2");
+	return d;
+}
+
+void deflate_free(struct deflate **d)
+{
+	if (!*d)
+		return;
+	deflate_rest(*d);
+	inflateEnd(&(*d)->in);
+	free(*d);
+	*d = NULL;
+}
+
+void deflate_rest(struct deflate *d)
+{
+	if (d->is_packing)
+		deflateEnd(&d->out);
+	d->is_packing = false;
+}
+
+enum deflate_result deflate_unpack(struct deflate *d, struct sv *in, char *p, size_t n, size_t *done)
+{
+	uInt given = in->len > UINT32_MAX ? UINT32_MAX : (uInt)in->len;
+	uInt room = n > UINT32_MAX ? UINT32_MAX : (uInt)n;
+
+	*done = 0;
+	if (d->is_over || !n)
+		return d->is_over ? d->why : DEFLATE_FINE;
+	d->in.next_in = (Bytef *)(uintptr_t)in->p;
+	d->in.avail_in = given;
+	d->in.next_out = (Bytef *)p;
+	d->in.avail_out = room;
+	int result = inflate(&d->in, Z_SYNC_FLUSH);
+
+	sv_skip(in, given - d->in.avail_in);
+	*done = room - d->in.avail_out;
+	/* Z_BUF_ERROR: it could do nothing without more input, which is no error. */
+	if (result == Z_OK || result == Z_BUF_ERROR)
+		return DEFLATE_FINE;
+	d->is_over = true;
+	d->why = result == Z_STREAM_END ? DEFLATE_END : DEFLATE_BROKEN;
+	return *done ? DEFLATE_FINE : d->why;
+}
+
+bool deflate_pack(struct deflate *d, struct sv octets, struct buf *out)
+{
+	if (!d->is_packing &&
+	    deflateInit2(&d->out, PACK_LEVEL, Z_DEFLATED, RAW_WINDOW, PACK_MEMORY, Z_DEFAULT_STRATEGY) !=
+		    Z_OK)
+		BUG("deflateInit2");
+	d->is_packing = true;
+	if (octets.len > UINT32_MAX)
+		BUG("%zu octets to pack at once", octets.len);
+	d->out.next_in = (Bytef *)(uintptr_t)octets.p;
+	d->out.avail_in = (uInt)octets.len;
+	do {
+		if (!buf_reserve(out, PACK_PIECE))
+			return false;
+		d->out.next_out = (Bytef *)out->p + out->len;
+		d->out.avail_out = PACK_PIECE;
+		if (deflate(&d->out, Z_SYNC_FLUSH) == Z_STREAM_ERROR)
+			BUG("deflate");
+		out->len += PACK_PIECE - d->out.avail_out;
+	} while (!d->out.avail_out);
+	return true;
+}
