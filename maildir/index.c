@@ -198,8 +198,8 @@ struct fault index_purge(struct index_txn *t, uint64_t most, bool *left)
 		kv_key_u8(&dead, 'x');
 		kv_key_u64(&dead, id);
 		f = kv_del(t->kv, T_META, kv_key_view(&dead));
-		dead.octets[0] = 'k';
-		if (!f.kind) {
+		for (const char *kind = "ku"; !f.kind && *kind; kind++) {
+			dead.octets[0] = (unsigned char)*kind;
 			f = kv_del(t->kv, T_META, kv_key_view(&dead));
 			if (f.kind == FAULT_NOT_FOUND)
 				f = FAULT_OK;
@@ -249,6 +249,54 @@ struct fault index_keywords_put(struct kv_txn *kv, uint64_t box, const struct ke
 			BUG("keywords do not fit");
 	keywords_key(&key, box);
 	f = k->count ? kv_put(kv, T_META, kv_key_view(&key), buf_sv(&b)) : FAULT_OK;
+	buf_done(&b);
+	return f;
+}
+
+/* --- UIDs of big mailboxes --------------------------------------------------------------------------------------- */
+
+static void uids_key(struct kv_key *key, uint64_t box)
+{
+	kv_key_init(key);
+	kv_key_u8(key, 'u');
+	kv_key_u64(key, box);
+}
+
+struct fault index_uids_get(struct kv_txn *kv, uint64_t box, uint64_t *modseq, struct uidset *out)
+{
+	struct kv_key key;
+	struct sv v;
+
+	uids_key(&key, box);
+	struct fault f = kv_get(kv, T_META, kv_key_view(&key), &v);
+
+	if (f.kind)
+		return f;
+	if (v.len < sizeof(*modseq) || (v.len - sizeof(*modseq)) % sizeof(struct uid_range))
+		return fault(FAULT_CORRUPT, "index: UIDs");
+	memcpy(modseq, v.p, sizeof(*modseq));
+	for (size_t at = sizeof(*modseq); at < v.len; at += sizeof(struct uid_range)) {
+		struct uid_range r;
+		memcpy(&r, v.p + at, sizeof(r));
+		if (!r.first || r.first > r.last)
+			return fault(FAULT_CORRUPT, "index: UIDs");
+		if (!uidset_add(out, r.first, r.last))
+			return fault(FAULT_LIMIT, "UIDs do not fit");
+	}
+	return FAULT_OK;
+}
+
+struct fault index_uids_put(struct kv_txn *kv, uint64_t box, uint64_t modseq, const struct uidset *uids)
+{
+	struct kv_key key;
+	struct buf b;
+	struct fault f = fault(FAULT_LIMIT, "UIDs do not fit");
+
+	buf_init(&b, (size_t)1 << 20);
+	uids_key(&key, box);
+	if (buf_append(&b, sv_from((const char *)&modseq, sizeof(modseq))) &&
+	    buf_append(&b, sv_from((const char *)uids->ranges, uids->count * sizeof(*uids->ranges))))
+		f = kv_put(kv, T_META, kv_key_view(&key), buf_sv(&b));
 	buf_done(&b);
 	return f;
 }

@@ -1,7 +1,8 @@
 /* maildir/index_private.h - what lies in an account's index, and changing it inside one write transaction.
  *
  * Tables (common/kv.h), all keys big-endian:
- *   meta      "a" -> struct index_meta; 'k' mailbox -> keyword names; 'x' mailbox -> deleted, rows still to be removed
+ *   meta      "a" -> struct index_meta; 'k' mailbox -> keyword names; 'x' mailbox -> deleted, rows still to be removed;
+ *             'u' mailbox -> MODSEQ, ranges of UIDs as they were then (big mailboxes: the changes since bring them up to date)
  *   boxes     mailbox id u64 -> struct index_box, name, directory
  *   names     canonical name -> mailbox id
  *   rows      flag owner u32 (0: the account), mailbox u64, UID u32 -> struct index_row, file name
@@ -127,6 +128,10 @@ bool index_box_decode(struct sv value, struct index_box *out);
 
 MUST_CHECK struct fault index_keywords_get(struct kv_txn *kv, uint64_t box, struct keyword_names *out);
 MUST_CHECK struct fault index_keywords_put(struct kv_txn *kv, uint64_t box, const struct keyword_names *k);
+
+/** index_uids_get, index_uids_put - the UIDs of a big mailbox as they were at a MODSEQ. FAULT_NOT_FOUND: nobody noted them yet. */
+MUST_CHECK struct fault index_uids_get(struct kv_txn *kv, uint64_t box, uint64_t *modseq, struct uidset *out);
+MUST_CHECK struct fault index_uids_put(struct kv_txn *kv, uint64_t box, uint64_t modseq, const struct uidset *uids);
 
 /** index_row_decode - key and value of T_ROWS; false when they make no sense. */
 bool index_row_decode(struct sv key, struct sv value, uint64_t *box, struct index_row *out);

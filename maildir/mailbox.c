@@ -200,31 +200,70 @@ static bool walk_head(const struct walk *w, struct index_row_head *out)
 
 #define CACHE_MESSAGES 2000     /* smaller mailboxes are walked as quickly as copied */
 #define CACHE_RANGES 4096       /* sets with more holes are not worth their memory */
+#define CACHE_LAG 10000         /* changes to be applied, more than which the index's set is noted anew */
 
-/* The set as this process knew it, brought up to this snapshot. False: walk. */
-static bool uids_from_cache(struct mailbox *box, struct kv_txn *kv, const struct index_box *record, struct uidset *out)
+static bool from_process(struct account *a, const struct index_box *record, uint64_t *since, struct uidset *out)
 {
-	struct account *a = box->account;
 	size_t max_ranges = out->max_ranges;
-	uint64_t since = 0;
+	bool found = false;
 
-	if (out->count || record->messages < CACHE_MESSAGES)
-		return false;
 	pthread_mutex_lock(&a->cache_mutex);
-	for (size_t i = 0; i < ARRAY_LEN(a->uid_cache); i++)
-		if (a->uid_cache[i].box == box->id && a->uid_cache[i].modseq <= record->highestmodseq) {
-			since = a->uid_cache[i].modseq;
+	for (size_t i = 0; i < ARRAY_LEN(a->uid_cache) && !found; i++)
+		if (a->uid_cache[i].box == record->id && a->uid_cache[i].modseq <= record->highestmodseq) {
+			*since = a->uid_cache[i].modseq;
 			uidset_copy(out, &a->uid_cache[i].uids);
 			out->max_ranges = max_ranges;
+			found = true;
 		}
 	pthread_mutex_unlock(&a->cache_mutex);
-	if (!since)
+	return found;
+}
+
+/* The set as this process knew it, or as the index has it, brought up to this snapshot. False: walk.
+ * *noted: the MODSEQ at which the index has it. */
+static bool uids_from_cache(struct mailbox *box, struct kv_txn *kv, const struct index_box *record, struct uidset *out,
+			    uint64_t *noted)
+{
+	size_t max_ranges = out->max_ranges;
+	uint64_t since = 0;
+	bool found;
+
+	*noted = record->highestmodseq;         /* or as good as: whoever walked noted it then */
+	if (out->count || record->messages < CACHE_MESSAGES)
 		return false;
+	found = from_process(box->account, record, &since, out);
+	if (!found) {
+		found = !index_uids_get(kv, box->id, &since, out).kind && since <= record->highestmodseq;
+		*noted = found ? since : 0;
+	}
 	/* The count is a cheap proof that nothing was missed. */
-	if (!changes_apply(kv, box->id, since, out).kind && uidset_total(out) == record->messages)
+	if (found && !changes_apply(kv, box->id, since, out).kind && uidset_total(out) == record->messages)
 		return true;
 	uidset_done(out);
+	out->max_ranges = max_ranges;
+	*noted = 0;
 	return false;
+}
+
+struct uids_note {
+	uint64_t box, modseq;
+	const struct uidset *uids;
+};
+
+static struct fault note_uids(struct index_txn *t, void *arg)
+{
+	const struct uids_note *n = arg;
+
+	return index_uids_put(t->kv, n->box, n->modseq, n->uids);
+}
+
+/* For processes to come. A failure is no harm: they walk. */
+static void note_in_index(struct mailbox *box, const struct index_box *record, const struct uidset *uids, uint64_t noted)
+{
+	struct uids_note n = { box->id, record->highestmodseq, uids };
+
+	if (record->messages >= CACHE_MESSAGES && uids->count <= CACHE_RANGES && record->highestmodseq - noted > CACHE_LAG)
+		(void)!index_update(box->account, note_uids, &n).kind;
 }
 
 static void remember_uids(struct mailbox *box, const struct index_box *record, const struct uidset *uids)
@@ -268,6 +307,7 @@ struct fault mailbox_uids(struct mailbox *box, struct uidset *out, uint64_t *mod
 {
 	struct kv_txn *kv = NULL;
 	struct index_box record;
+	uint64_t noted = 0;
 	struct fault f = mailbox_enter(box, true);
 
 	if (f.kind)
@@ -275,12 +315,14 @@ struct fault mailbox_uids(struct mailbox *box, struct uidset *out, uint64_t *mod
 	f = mailbox_snapshot(box, &kv, &record);
 	if (!f.kind) {
 		*modseq = record.highestmodseq ? record.highestmodseq : 1;
-		if (!uids_from_cache(box, kv, &record, out))
+		if (!uids_from_cache(box, kv, &record, out, &noted))
 			f = walk_uids(box, kv, out);
 		if (!f.kind)
 			remember_uids(box, &record, out);
 	}
 	kv_read_end(&kv);
+	if (!f.kind)
+		note_in_index(box, &record, out, noted);
 	f = account_judge(box->account, f);
 	account_leave(box->account);
 	return f;

@@ -659,6 +659,63 @@ static void old_changes_are_forgotten_not_made_up(void **state)
 	buf_done(&out);
 }
 
+static bool add_uid(void *arg, const struct message_row *row, const struct mime_message *parsed)
+{
+	(void)parsed;
+	return uidset_add(arg, row->uid, row->uid);
+}
+
+static void check_uids(struct fixture *f, uint32_t expected)
+{
+	struct uidset told = { 0 }, walked = { 0 };
+	struct buf a, b;
+	uint64_t modseq;
+	uint32_t resume = 0;
+
+	ok(mailbox_uids(f->inbox, &told, &modseq));
+	do
+		ok(mailbox_scan(f->inbox, NULL, SCAN_ROW, &resume, add_uid, &walked));
+	while (resume);
+	assert_int_equal(uidset_total(&told), expected);
+	buf_init(&a, 1 << 20);
+	buf_init(&b, 1 << 20);
+	assert_true(uidset_write(&told, &a) && uidset_write(&walked, &b));
+	assert_string_equal(buf_z(&a), buf_z(&b));
+	buf_done(&a);
+	buf_done(&b);
+	uidset_done(&told);
+	uidset_done(&walked);
+}
+
+/* So many that they are not walked each time: as this process knew them, as the index has them, and what came since. */
+static void uids_of_a_big_mailbox_are_right_also_in_a_new_process(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(fixture_shell("cd '%s' && seq -f '1700000000.%%05g.then' 1 2500 | while read n; do "
+				       "printf 'Subject: x\r\n\r\n' > $n; done", fixture_path(f, "Maildir/new")), 0);
+	check_uids(f, 2500);
+	check_uids(f, 2500);
+	fixture_store(f->inbox, 100, 120, STORE_ADD, FLAG_DELETED, NULL);
+	assert_int_equal(fixture_expunge(f->inbox), 21);
+	check_uids(f, 2479);
+	for (int round = 0; round < 2; round++) {
+		fixture_close(f);
+		fixture_open(f);
+		fixture_append(f->inbox, f->user, "new", 0);
+		check_uids(f, 2480 + (uint32_t)round);
+	}
+	for (int i = 0; i < 5; i++)     /* so many changes that the set is noted anew */
+		fixture_store(f->inbox, 1, 2500, i % 2 ? STORE_REMOVE : STORE_ADD, FLAG_FLAGGED, NULL);
+	fixture_close(f);
+	fixture_open(f);
+	check_uids(f, 2481);
+	fixture_close(f);
+	fixture_open(f);
+	check_uids(f, 2481);
+	assert_int_equal(fixture_differences(f), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -684,6 +741,7 @@ int main(void)
 		TEST(several_messages_are_appended_or_none),
 		TEST(the_maildrop_is_locked_once),
 		TEST(old_changes_are_forgotten_not_made_up),
+		TEST(uids_of_a_big_mailbox_are_right_also_in_a_new_process),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
