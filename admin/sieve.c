@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "admin/print.h"
+#include "admin/sieve.h"
 #include "admin/verbs.h"
 #include "common/address.h"
 #include "common/memory.h"
@@ -15,8 +16,7 @@
 #define MESSAGE_MAX ((size_t)256 << 20)
 #define PATH_LEN 4096
 
-/* Append a file's octets; "-" is standard input. False: errno says why. */
-static bool read_file(const char *path, struct buf *out)
+bool read_sieve_file(const char *path, struct buf *out)
 {
 	FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
 	char chunk[16384];
@@ -64,14 +64,14 @@ static bool load_included(void *arg, enum sieve_location where, struct sv name, 
 	for (int with_suffix = 1; with_suffix >= 0; with_suffix--) {
 		int n = snprintf(path, sizeof(path), "%s/%.*s%s", folder, SV_FMT(name), with_suffix ? ".sieve" : "");
 
-		if (n > 0 && (size_t)n < sizeof(path) && read_file(path, out))
+		if (n > 0 && (size_t)n < sizeof(path) && read_sieve_file(path, out))
 			return true;
 		buf_clear(out);
 	}
 	return false;
 }
 
-static void tell_errors(const struct cli *cli, const char *path, const struct sieve_errors *errors)
+void tell_sieve_errors(const struct cli *cli, const char *path, const struct sieve_errors *errors)
 {
 	static const struct column columns[] = {
 		{ "SCRIPT", "script", COLUMN_TEXT, NULL }, { "LINE", "line", COLUMN_NUMBER, NULL },
@@ -111,7 +111,7 @@ static int compile(struct cli *cli, struct sieve_script **out)
 			memcpy(folders.personal, "/", 2);
 	}
 	buf_init(&text, SIEVE_SCRIPT_MAX + 1);
-	if (!read_file(path, &text) && errno != EFBIG) {
+	if (!read_sieve_file(path, &text) && errno != EFBIG) {
 		int code = tell_unreadable(path);
 		buf_done(&text);
 		return code;
@@ -120,7 +120,7 @@ static int compile(struct cli *cli, struct sieve_script **out)
 	buf_done(&text);
 	if (!f.kind)
 		return EXIT_DONE;
-	tell_errors(cli, path, &errors);
+	tell_sieve_errors(cli, path, &errors);
 	return EXIT_FAILED;
 }
 
@@ -315,7 +315,7 @@ static int run_test(struct cli *cli)
 		return code;
 	buf_init(&text, MESSAGE_MAX);
 	buf_init(&wire, 2 * MESSAGE_MAX);
-	if (!read_file(cli->args[1], &text)) {
+	if (!read_sieve_file(cli->args[1], &text)) {
 		code = tell_unreadable(cli->args[1]);
 	} else {
 		to_wire(buf_sv(&text), &wire);

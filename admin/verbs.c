@@ -35,6 +35,7 @@ const struct verb *const all_verbs[] = {
 	verify_verbs,
 	restore_verbs,
 	queue_verbs,
+	sieve_account_verbs,
 	sieve_verbs,
 	conf_verbs,
 	version_verbs,

@@ -183,6 +183,11 @@ struct conf_pop3 {
 	uint64_t bad_commands;
 };
 
+struct conf_sieve {
+	uint64_t scripts;                       /* per account */
+	uint64_t script_size;                   /* octets */
+};
+
 struct conf_store {
 	uint64_t open_accounts;                 /* open indexes kept per process */
 	struct conf_list expire;                /* rules of common/expiry.h, or the word `none` */
@@ -201,6 +206,7 @@ struct conf {
 	struct conf_mime mime;
 	struct conf_imap imap;
 	struct conf_pop3 pop3;
+	struct conf_sieve sieve;
 	struct conf_store store;
 	struct conf_listener *listeners;
 	size_t listener_count;

@@ -350,6 +350,14 @@ static const struct conf_option options[] = {
 	  .unit = "commands",
 	  .doc = "Wrong commands after which the session ends." },
 
+	/* ---- Sieve ---- */
+	{ "sieve-scripts", "Sieve", NUMBER(sieve.scripts), .def = "100", .min = 1, .max = 10000,
+	  .unit = "scripts",
+	  .doc = "Mail filters an account may keep." },
+	{ "sieve-script-size", "Sieve", OCTETS(sieve.script_size), .def = "1M", .min = 4 * KB,
+	  .max = 1024 * KB,
+	  .doc = "Largest mail filter." },
+
 	/* ---- Store ---- */
 	{ "open-accounts", "Store", NUMBER(store.open_accounts), .def = "512", .min = 16,
 	  .max = 16384,

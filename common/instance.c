@@ -32,6 +32,7 @@ static const struct {
 	[INSTANCE_DIRECTORY]   = { "directory",     true,  true },
 	[INSTANCE_MAIL]        = { "mail",          true,  false },
 	[INSTANCE_QUEUE]       = { "queue",         true,  true },
+	[INSTANCE_SIEVE]       = { "sieve",         true,  false },
 	[INSTANCE_EVENTS]      = { "events",        true,  false },
 	[INSTANCE_KEYS]        = { "keys",          true,  true },
 	[INSTANCE_TLS]         = { "tls",           true,  false },

@@ -5,6 +5,7 @@
  *   ROOT/directory/           account directory (LMDB, synced)
  *   ROOT/mail/DOMAIN/USER/    Maildir/ and index/
  *   ROOT/queue/               spool files, and LMDB made from them
+ *   ROOT/sieve/               mail filters for everybody (doc/sieve.md); may be missing
  *   ROOT/events/              what happened (LMDB with a retention)
  *   ROOT/keys/ ROOT/tls/      DKIM and TLS keys, certificates
  *   ROOT/run/                 control sockets, pid files
@@ -27,6 +28,7 @@ enum instance_place {
 	INSTANCE_DIRECTORY,
 	INSTANCE_MAIL,
 	INSTANCE_QUEUE,
+	INSTANCE_SIEVE,
 	INSTANCE_EVENTS,
 	INSTANCE_KEYS,
 	INSTANCE_TLS,

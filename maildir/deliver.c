@@ -67,8 +67,8 @@ static struct fault resolve(struct account *a, struct target *g, struct buf *nam
 
 static struct fault prepare(struct group *group, struct account *a, struct target *g)
 {
-	struct incoming *in = group->in;
 	struct delivery *want = g->want;
+	struct incoming *in = want->message ? want->message : group->in;
 	struct buf name;
 	struct fault f;
 
@@ -209,7 +209,7 @@ static struct fault place_all(struct group *group)
 		if (is_inside && g->temp[0] && !g->is_placed)
 			unlinkat(a->maildir, g->temp, 0);
 		if (g->is_own_temp && g->is_placed)
-			group->in->temp[0] = '\0';
+			(g->want->message ? g->want->message : group->in)->temp[0] = '\0';
 		if (f.kind && !g->want->result.kind)
 			g->want->result = f;
 	}
@@ -261,6 +261,8 @@ struct fault incoming_deliver(struct incoming *in, struct delivery *places, size
 		targets[i].want = &places[i];
 		places[i].uid = 0;
 		places[i].result = FAULT_OK;
+		if (!f.kind && places[i].message)
+			f = places[i].message->is_finished ? places[i].message->fault : fault(FAULT_INTERNAL, "message is not finished");
 		order[i] = &targets[i];
 	}
 	qsort(order, count, sizeof(*order), by_account);
@@ -270,7 +272,9 @@ struct fault incoming_deliver(struct incoming *in, struct delivery *places, size
 		groups[group_count - 1].count++;
 	}
 	/* One place on the same file system takes the file itself; several take links of it. */
-	targets[0].is_own_temp = count == 1 && places[0].drop->account == in->account && in->temp[0];
+	struct incoming *only = places[0].message ? places[0].message : in;
+
+	targets[0].is_own_temp = count == 1 && places[0].drop->account == only->account && only->temp[0];
 	while (!f.kind && done < group_count)
 		f = place_all(&groups[done++]);
 	for (size_t i = 0; !f.kind && i < group_count; i++)

@@ -50,6 +50,7 @@ MUST_CHECK struct fault incoming_append(struct mailbox *box, struct append_item 
 /* One place where a delivery plan puts a message. */
 struct delivery {
 	struct maildir_drop *drop;
+	struct incoming *message;       /* finished: another one than the call's, for this place; NULL: the call's */
 	struct sv mailbox;              /* UTF-8 name; missing ones are made when `create`, else INBOX is taken */
 	bool create;
 	uint32_t flags;

@@ -156,6 +156,38 @@ struct fault accept_open(struct accept_plan *plan, struct accept_rcpt *rcpt, str
 	return f;
 }
 
+struct fault accept_refile(struct accept_plan *plan, struct accept_rcpt *rcpt,
+			   const struct accept_place *like, enum accept_kind kind,
+			   struct store *store, struct accept_place **out)
+{
+	struct accept_place *p = arena_alloc(&plan->arena, sizeof(*p));
+	struct accept_place **end = &rcpt->places;
+	struct fault f = FAULT_OK;
+
+	if (!p)
+		return fault(FAULT_LIMIT, "plan: too many places");
+	*p = (struct accept_place){ .kind = kind, .account = like->account, .quota = like->quota };
+	if (kind == ACCEPT_MAILBOX)
+		f = maildir_drop_open(store, p->account, &p->quota, &p->drop);
+	if (f.kind)
+		return f;
+	while (*end)
+		end = &(*end)->next;
+	*end = p;
+	*out = p;
+	return FAULT_OK;
+}
+
+void accept_drop_place(struct accept_rcpt *rcpt, struct accept_place *place)
+{
+	struct accept_place **at = &rcpt->places;
+
+	while (*at != place)
+		at = &(*at)->next;
+	*at = place->next;
+	maildir_drop_close(&place->drop);
+}
+
 size_t accept_count(const struct accept_plan *plan, enum accept_kind kind)
 {
 	size_t n = 0;

@@ -21,6 +21,8 @@ enum accept_kind {
 	ACCEPT_REDIRECT,        /* send it on */
 };
 
+struct incoming;
+
 struct accept_place {
 	enum accept_kind kind;
 	/* ACCEPT_MAILBOX */
@@ -30,9 +32,14 @@ struct accept_place {
 	struct sv mailbox;              /* UTF-8 name */
 	bool create;                    /* make it when it is missing; else INBOX is taken */
 	uint32_t flags;                 /* FLAG_... of maildir/mailbox.h */
+	const struct sv *keywords;
+	size_t keyword_count;
+	/* of what a filter decided: another message than the one that came; NULL: that one */
+	struct incoming *message;
 	/* ACCEPT_REDIRECT */
 	struct sv redirect;             /* local@domain */
 	struct sv via; /* our address that sends it on; empty: the client named the target itself */
+	struct sv dsn_ret, dsn_notify;  /* asked for by a filter (RFC 6009); empty: not */
 	struct accept_place *next;
 };
 
@@ -72,6 +79,17 @@ void accept_close(struct accept_plan *plan);
  * FAULT_QUOTA, FAULT_BUSY, ... */
 MUST_CHECK struct fault accept_open(struct accept_plan *plan, struct accept_rcpt *rcpt,
 				    struct store *store, uint64_t size);
+
+/**
+ * accept_refile - another place for a recipient instead of, or beside others.
+ * @like: the place it comes from: account and quota are its own; a new drop is opened for a mailbox
+ * The new place is the last one; the caller fills in what differs.
+ */
+MUST_CHECK struct fault accept_refile(struct accept_plan *plan, struct accept_rcpt *rcpt,
+				      const struct accept_place *like, enum accept_kind kind,
+				      struct store *store, struct accept_place **out);
+/** accept_drop_place - this place is not to be, its drop is closed (blocks). */
+void accept_drop_place(struct accept_rcpt *rcpt, struct accept_place *place);
 
 /** accept_count - places of a kind in the whole plan, doubles included. */
 size_t accept_count(const struct accept_plan *plan, enum accept_kind kind);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "common/events.h"
+#include "smtpd/filtering.h"
 #include "smtpd/transaction_private.h"
 
 #include "common/banned.h"
@@ -235,20 +236,38 @@ static struct sv message_id(const struct transaction *t)
 	return sv_sub(line, start + 1, sv_find(line, '>') - start - 1);
 }
 
+/* deliver - the receivers' filters change the plan, then the plan is carried out. */
+static struct fault deliver(struct transaction *t)
+{
+	bool is_lmtp = t->listener == LISTENER_LMTP, is_refused = false;
+	struct outlet_source source = source_of(t);
+	struct filtering_source filtered = {
+		.filters = t->server->filters, .store = t->server->store, .conf = t->conf,
+		.plan = &t->plan, .outlets = &t->outlets, .outlet = &source, .facts = &t->facts,
+		.is_lmtp = is_lmtp, .log = &t->log,
+	};
+	struct filtering filtering;
+	struct fault f;
+
+	t->results = xcalloc(t->plan.rcpt_count, sizeof(*t->results));
+	f = filtering_run(&filtering, &filtered, t->results, &is_refused);
+	if (!f.kind && !is_refused)
+		f = outlets_commit(&t->outlets, &source, is_lmtp, t->results, &t->log,
+				   message_id(t));
+	else
+		for (size_t i = 0; i < t->plan.rcpt_count; i++)
+			t->results[i].fault = f;
+	filtering_settle(&filtering, t->results);
+	filtering_done(&filtering);
+	return f;
+}
+
 void data_finish(struct transaction *t)
 {
-	struct outlet_source source = source_of(t);
-
 	t->answer = (struct transaction_answer){ .reply = REPLY_OK };
 	if (judge_message(t)) {
 		data_write(t);
-		t->outcome = t->failed;
-		if (!t->failed.kind) {
-			t->results = xcalloc(t->plan.rcpt_count, sizeof(*t->results));
-			t->outcome =
-				outlets_commit(&t->outlets, &source, t->listener == LISTENER_LMTP,
-					       t->results, &t->log, message_id(t));
-		}
+		t->outcome = t->failed.kind ? t->failed : deliver(t);
 	}
 	transaction_clean(t);
 }
@@ -266,9 +285,11 @@ static enum reply_id reply_for_result(const struct transaction *t, struct fault 
 }
 
 /* answer_one - for the whole message, or for one recipient of LMTP. */
-static void answer_one(struct transaction *t, struct fault f, struct sv to,
+static void answer_one(struct transaction *t, const struct outlet_result *result, struct sv to,
 		       struct transaction_answer *out)
 {
+	struct fault f = result->fault;
+
 	*out = t->answer;
 	if (out->reply == REPLY_OK && f.kind) {
 		out->reply = reply_for_result(t, f);
@@ -276,6 +297,11 @@ static void answer_one(struct transaction *t, struct fault f, struct sv to,
 			log_warn(&t->log, "smtp.message.failed",
 				 KV_SV("queue_id", t->mail.facts[ENVELOPE_ID]),
 				 KV_FAULT("fault", f));
+	}
+	if (out->reply == REPLY_OK && result->refusal.p) {
+		out->reply = REPLY_FILTERED;
+		snprintf(out->text, sizeof(out->text), "%.*s",
+			 SV_FMT(sv_sub(sv_trim(result->refusal), 0, sizeof(out->text) - 1)));
 	}
 	if (out->reply == REPLY_OK)
 		snprintf(out->text, sizeof(out->text), "Accepted, id %.*s",
@@ -305,14 +331,17 @@ static void report_accepted(struct transaction *t)
 void data_settle(struct transaction *t)
 {
 	bool is_lmtp = t->listener == LISTENER_LMTP;
+	struct outlet_result whole = { .fault = t->outcome };
 	size_t i = 0;
 
+	/* Of SMTP a refusal is everybody's, or it is no answer but a message (RFC 5429 §2.1.2). */
+	if (t->results && !is_lmtp)
+		whole.refusal = t->results[0].refusal;
 	t->answer_count = is_lmtp ? t->plan.rcpt_count : 1;
 	t->answers = xcalloc(t->answer_count, sizeof(*t->answers));
 	if (!is_lmtp)
-		answer_one(t, t->outcome, SV_NONE, &t->answers[0]);
+		answer_one(t, &whole, SV_NONE, &t->answers[0]);
 	for (const struct accept_rcpt *r = t->plan.rcpts; is_lmtp && r; r = r->next, i++)
-		answer_one(t, t->results ? t->results[i].fault : t->outcome, r->address,
-			   &t->answers[i]);
+		answer_one(t, t->results ? &t->results[i] : &whole, r->address, &t->answers[i]);
 	report_accepted(t);
 }

@@ -5,6 +5,7 @@
 #include "common/auth.h"
 #include "common/dns.h"
 #include "common/memory.h"
+#include "maildir/filter.h"
 #include "smtpd/session.h"
 #include "smtpd/smtpd.h"
 #include "smtpd/verbs.h"
@@ -77,6 +78,8 @@ static struct fault smtpd_start(struct worker *w)
 	work_set_brackets(store_job_begin, store_job_end);
 	if (!f.kind)
 		f = queue_open(instance_path(w->instance, INSTANCE_QUEUE), &server->queue);
+	if (!f.kind)
+		f = filters_open(instance_path(w->instance, INSTANCE_SIEVE), &server->filters);
 	if (f.kind)
 		return f;
 	space_start(&server->space, w->loop, instance_path(w->instance, INSTANCE_MAIL),
@@ -112,6 +115,7 @@ static void smtpd_end(struct worker *w)
 	}
 	space_done(&server->space);
 	dns_free(&server->dns);
+	filters_close(&server->filters);
 	queue_close(&server->queue);
 	store_close(&server->store);
 	auth_close(&server->auth);
@@ -143,6 +147,7 @@ static const struct daemon_spec spec = {
 	.writes = 1u << INSTANCE_MAIL | 1u << INSTANCE_QUEUE | 1u << INSTANCE_DIRECTORY |
 		  1u << INSTANCE_EVENTS,
 	.connect_ports = smtpd_ports,
+	.reads = 1u << INSTANCE_SIEVE,
 	.reads_files = smtpd_files,
 	.open = smtpd_open,
 	.start = smtpd_start,

@@ -1,10 +1,14 @@
 #include "smtpd/outlet.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "common/events.h"
 
 #include "common/banned.h"
+
+#define COPY_PIECE 65536
 
 /* ---- opening ---- */
 
@@ -26,15 +30,36 @@ static bool copy_facts(struct envelope *to, const struct envelope *from)
 	return envelope_set_sender(to, from->sender) && copy_params(to, from);
 }
 
+static bool add_dsn(struct envelope *e, struct envelope_rcpt *r, const struct accept_place *place)
+{
+	struct buf text;
+	bool ok = true;
+
+	buf_init(&text, 256);
+	if (place->dsn_notify.len)
+		ok = buf_append(&text, SV("NOTIFY=")) && buf_append(&text, place->dsn_notify) &&
+		     envelope_add_rcpt_param(e, r, buf_sv(&text));
+	buf_clear(&text);
+	if (ok && place->dsn_ret.len && !e->params)
+		ok = buf_append(&text, SV("RET=")) && buf_append(&text, place->dsn_ret) &&
+		     envelope_add_param(e, buf_sv(&text));
+	buf_done(&text);
+	return ok;
+}
+
 static bool add_redirect(struct envelope *e, const struct accept_rcpt *rcpt,
 			 const struct accept_place *place)
 {
 	struct envelope_rcpt *r = envelope_add_rcpt(e, place->redirect, place->via);
 
-	for (size_t i = 0; r && i < rcpt->param_count; i++)
+	for (size_t i = 0; r && i < rcpt->param_count; i++) {
+		/* What a filter asks for stands instead of what the sender did (RFC 6009 §6). */
+		if (place->dsn_notify.len && sv_starts_nocase(rcpt->params[i], SV("NOTIFY=")))
+			continue;
 		if (!envelope_add_rcpt_param(e, r, rcpt->params[i]))
 			return false;
-	return r != NULL;
+	}
+	return r && add_dsn(e, r, place);
 }
 
 /* has_rcpt - two recipients may lead to the same address: it gets one copy. */
@@ -46,12 +71,20 @@ static bool has_rcpt(const struct envelope *e, struct sv address)
 	return false;
 }
 
-static bool add_redirects(struct envelope *e, const struct accept_plan *plan, struct sv via)
+/* is_by - is it a redirect that this entry carries? */
+static bool is_by(const struct accept_place *p, const struct outlet_entry *entry)
 {
+	return p->kind == ACCEPT_REDIRECT && sv_eq(p->via, entry->via) &&
+	       p->message == entry->message;
+}
+
+static bool add_redirects(struct outlet_entry *entry, const struct accept_plan *plan)
+{
+	struct envelope *e = &entry->envelope;
+
 	for (const struct accept_rcpt *r = plan->rcpts; r; r = r->next)
 		for (const struct accept_place *p = r->places; p; p = p->next)
-			if (p->kind == ACCEPT_REDIRECT && sv_eq(p->via, via) &&
-			    !has_rcpt(e, p->redirect) && !add_redirect(e, r, p))
+			if (is_by(p, entry) && !has_rcpt(e, p->redirect) && !add_redirect(e, r, p))
 				return false;
 	return true;
 }
@@ -69,7 +102,7 @@ static struct fault make_envelope(struct outlet_entry *entry, const struct outle
 		queue_new_id(id);
 		fits = fits && envelope_set_fact(&entry->envelope, ENVELOPE_ID, sv_z(id));
 	}
-	fits = fits && add_redirects(&entry->envelope, source->plan, entry->via);
+	fits = fits && add_redirects(entry, source->plan);
 	return fits ? FAULT_OK : fault(FAULT_LIMIT, "envelope too large");
 }
 
@@ -88,15 +121,23 @@ static struct fault write_entry_top(struct outlet_entry *entry, const struct tra
 	return f;
 }
 
+static struct outlet_entry *add_entry(struct outlets *o)
+{
+	struct outlet_entry *entry = xcalloc(1, sizeof(*entry));
+
+	o->entries = xrealloc(o->entries, (o->entry_count + 1) * sizeof(*o->entries));
+	o->entries[o->entry_count++] = entry;
+	return entry;
+}
+
 static struct fault open_queue(struct outlets *o, const struct outlet_source *source)
 {
 	struct sv forwarders[ACCEPT_FORWARDERS_MAX + 1];
 	size_t count = accept_forwarders(source->plan, forwarders);
 	struct fault f = FAULT_OK;
 
-	o->entries = xcalloc(count, sizeof(*o->entries));
 	for (size_t i = 0; i < count && !f.kind; i++) {
-		struct outlet_entry *entry = &o->entries[o->entry_count++];
+		struct outlet_entry *entry = add_entry(o);
 
 		entry->via = forwarders[i];
 		f = make_envelope(entry, source, !i);
@@ -151,7 +192,140 @@ struct fault outlets_write(struct outlets *o, struct sv octets)
 	struct fault f = o->incoming ? incoming_write(o->incoming, octets) : FAULT_OK;
 
 	for (size_t i = 0; i < o->entry_count && !f.kind; i++)
-		f = queue_write(o->entries[i].entry, octets);
+		f = queue_write(o->entries[i]->entry, octets);
+	return f;
+}
+
+/* ---- what a filter adds ---- */
+
+static void release(struct outlet_entry *entry, const struct log_ctx *log, struct sv message_id,
+		    uint64_t size)
+{
+	const struct envelope *e = &entry->envelope;
+
+	event_emit(log, EVENT_QUEUE_ADD, KV_SV("queue_id", e->facts[ENVELOPE_ID]),
+		   KV_SV("message_id", message_id), KV_SV("from", e->sender),
+		   KV_U64("recipients", e->rcpt_count), KV_U64("size", size));
+	queue_release(&entry->entry);
+}
+
+struct fault outlets_parse(struct outlets *o)
+{
+	return o->incoming ? incoming_finish(o->incoming) : FAULT_OK;
+}
+
+/* copy_message - everything behind the Return-Path that stands on top of what is filed here: the
+ * next server writes its own (RFC 5321 §4.4). */
+static struct fault copy_message(struct queue_entry *to, struct incoming *from)
+{
+	char *piece = xmalloc(COPY_PIECE);
+	uint64_t at = 0, size = incoming_size(from);
+	struct fault f = FAULT_OK;
+
+	while (!f.kind && at < size) {
+		ssize_t n = pread(incoming_file(from), piece, COPY_PIECE, (off_t)at);
+		struct sv octets = sv_from(piece, n > 0 ? (size_t)n : 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			f = n ? fault_errno("read", "message") :
+				fault(FAULT_INTERNAL, "message is cut");
+			break;
+		}
+		if (!at && sv_starts_nocase(octets, SV("Return-Path:")))
+			sv_skip(&octets, sv_find(octets, '\n') + 1);
+		f = queue_write(to, octets);
+		at += (uint64_t)n;
+	}
+	free(piece);
+	return f;
+}
+
+struct fault outlets_forward(struct outlets *o, const struct outlet_source *source, struct sv via,
+			     struct incoming *message)
+{
+	struct outlet_entry *entry;
+	struct buf top;
+	struct fault f;
+
+	for (size_t i = 0; i < o->entry_count; i++)
+		if (!o->entries[i]->owner && sv_eq(o->entries[i]->via, via) &&
+		    o->entries[i]->message == message)
+			return FAULT_OK;
+	entry = add_entry(o);
+	entry->via = via;
+	entry->message = message;
+	f = make_envelope(entry, source, false);
+	if (!f.kind)
+		f = queue_begin(source->queue, &entry->envelope, &entry->entry);
+	buf_init(&top, TRACE_MAX);
+	if (!f.kind && !trace_delivered_to(&top, via))
+		f = fault(FAULT_LIMIT, "trace too long");
+	if (!f.kind)
+		f = queue_write(entry->entry, buf_sv(&top));
+	if (!f.kind)
+		f = copy_message(entry->entry, message ? message : o->incoming);
+	buf_done(&top);
+	return f;
+}
+
+/* own_envelope - of what we ourselves have to say. */
+static bool own_envelope(struct envelope *e, const char *id, const struct sv *to, size_t to_count,
+			 struct sv user)
+{
+	bool ok, is_utf8 = false;
+
+	envelope_init(e);
+	e->received_s = date_now().seconds;
+	ok = envelope_set_fact(e, ENVELOPE_ID, sv_z(id)) &&
+	     envelope_set_fact(e, ENVELOPE_LISTENER, SV("filter")) &&
+	     envelope_set_fact(e, ENVELOPE_USER, user) && envelope_set_sender(e, SV(""));
+	for (size_t i = 0; ok && i < to_count; i++) {
+		struct envelope_rcpt *r = envelope_add_rcpt(e, to[i], SV_NONE);
+
+		is_utf8 |= sv_has_8bit(to[i]);
+		ok = r && envelope_add_rcpt_param(e, r, SV("NOTIFY=NEVER"));
+	}
+	return ok && (!is_utf8 || envelope_add_param(e, SV("SMTPUTF8")));
+}
+
+struct fault outlets_answer(struct outlets *o, const struct outlet_source *source,
+			    const struct accept_rcpt *owner, struct sv to, struct sv text)
+{
+	struct outlet_entry *entry = add_entry(o);
+	char id[QUEUE_ID_LEN + 1];
+	struct fault f = FAULT_OK;
+
+	entry->owner = owner;
+	queue_new_id(id);
+	if (!own_envelope(&entry->envelope, id, &to, 1, SV_NONE))
+		f = fault(FAULT_LIMIT, "envelope too large");
+	if (!f.kind)
+		f = queue_begin(source->queue, &entry->envelope, &entry->entry);
+	return f.kind ? f : queue_write(entry->entry, text);
+}
+
+struct fault outlet_send(struct queue *queue, const char *id, const struct sv *to, size_t to_count,
+			 struct sv user, struct sv text, const struct log_ctx *log)
+{
+	struct outlet_entry entry = { .entry = NULL };
+	struct fault f = FAULT_OK;
+
+	if (!own_envelope(&entry.envelope, id, to, to_count, user))
+		f = fault(FAULT_LIMIT, "envelope too large");
+	if (!f.kind)
+		f = queue_begin(queue, &entry.envelope, &entry.entry);
+	if (!f.kind)
+		f = queue_write(entry.entry, text);
+	if (!f.kind)
+		f = queue_finish(entry.entry);
+	if (!f.kind)
+		f = queue_commit(entry.entry);
+	if (!f.kind)
+		release(&entry, log, SV_NONE, text.len);
+	queue_abort(&entry.entry);
+	envelope_done(&entry.envelope);
 	return f;
 }
 
@@ -169,7 +343,8 @@ static bool has_place(const struct places *l, const struct accept_place *p)
 {
 	for (size_t i = 0; i < l->count; i++)
 		if (sv_eq(l->from[i]->account, p->account) &&
-		    sv_eq(l->from[i]->mailbox, p->mailbox))
+		    sv_eq(l->from[i]->mailbox, p->mailbox) &&
+		    l->from[i]->message == p->message)
 			return true;
 	return false;
 }
@@ -195,6 +370,9 @@ static void collect(struct places *l, const struct accept_plan *plan,
 				.mailbox = p->mailbox,
 				.create = p->create,
 				.flags = p->flags,
+				.keywords = p->keywords,
+				.keyword_count = p->keyword_count,
+				.message = p->message,
 			};
 			l->rcpt[l->count] = r;
 			l->from[l->count++] = p;
@@ -253,34 +431,27 @@ static struct fault flush_all(struct outlets *o)
 	struct fault f = o->incoming ? incoming_finish(o->incoming) : FAULT_OK;
 
 	for (size_t i = 0; i < o->entry_count && !f.kind; i++)
-		f = queue_finish(o->entries[i].entry);
+		f = queue_finish(o->entries[i]->entry);
 	for (size_t i = 0; i < o->entry_count && !f.kind; i++)
-		f = queue_commit(o->entries[i].entry);
+		f = queue_commit(o->entries[i]->entry);
 	return f;
-}
-
-static void release(struct outlet_entry *entry, const struct log_ctx *log, struct sv message_id,
-		    uint64_t size)
-{
-	const struct envelope *e = &entry->envelope;
-
-	event_emit(log, EVENT_QUEUE_ADD, KV_SV("queue_id", e->facts[ENVELOPE_ID]),
-		   KV_SV("message_id", message_id), KV_SV("from", e->sender),
-		   KV_U64("recipients", e->rcpt_count), KV_U64("size", size));
-	queue_release(&entry->entry);
 }
 
 /* is_wanted - does a recipient that got its mail need this entry? */
 static bool is_wanted(const struct accept_plan *plan, const struct outlet_result *results,
-		      struct sv via)
+		      const struct outlet_entry *entry)
 {
 	size_t i = 0;
 
-	for (const struct accept_rcpt *r = plan->rcpts; r; r = r->next, i++)
-		for (const struct accept_place *p = r->places; p; p = p->next)
-			if (!results[i].fault.kind && p->kind == ACCEPT_REDIRECT &&
-			    sv_eq(p->via, via))
+	for (const struct accept_rcpt *r = plan->rcpts; r; r = r->next, i++) {
+		if (results[i].fault.kind)
+			continue;
+		if (entry->owner == r)
+			return true;
+		for (const struct accept_place *p = r->places; p && !entry->owner; p = p->next)
+			if (is_by(p, entry))
 				return true;
+	}
 	return false;
 }
 
@@ -294,7 +465,7 @@ struct fault outlets_commit(struct outlets *o, const struct outlet_source *sourc
 	struct fault f = flush_all(o);
 	bool is_flushed = !f.kind;
 	size_t i = 0;
-	uint64_t size = o->entry_count ? queue_entry_size(o->entries[0].entry) : 0;
+	uint64_t size = o->entry_count ? queue_entry_size(o->entries[0]->entry) : 0;
 
 	if (!f.kind)
 		f = deliver(o, source, NULL, log, message_id);
@@ -305,8 +476,8 @@ struct fault outlets_commit(struct outlets *o, const struct outlet_source *sourc
 			results[i].fault = deliver(o, source, r, log, message_id);
 	}
 	for (size_t k = 0; k < o->entry_count; k++)
-		if (is_wanted(source->plan, results, o->entries[k].via))
-			release(&o->entries[k], log, message_id, size);
+		if (is_wanted(source->plan, results, o->entries[k]))
+			release(o->entries[k], log, message_id, size);
 	return f;
 }
 
@@ -314,8 +485,9 @@ void outlets_close(struct outlets *o)
 {
 	incoming_free(&o->incoming);
 	for (size_t i = 0; i < o->entry_count; i++) {
-		queue_abort(&o->entries[i].entry);
-		envelope_done(&o->entries[i].envelope);
+		queue_abort(&o->entries[i]->entry);
+		envelope_done(&o->entries[i]->envelope);
+		free(o->entries[i]);
 	}
 	free(o->entries);
 	*o = (struct outlets){ .is_open = false };

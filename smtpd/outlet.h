@@ -17,11 +17,13 @@ struct outlet_entry {
 	struct envelope envelope;
 	struct queue_entry *entry;
 	struct sv via;                  /* of the plan */
+	struct incoming *message;       /* of the plan's places: not the one that came; NULL: that */
+	const struct accept_rcpt *owner; /* of a message of our own: for whose sake; else NULL */
 };
 
 struct outlets {
 	struct incoming *incoming;      /* NULL: nobody of ours gets it */
-	struct outlet_entry *entries;
+	struct outlet_entry **entries;
 	size_t entry_count;
 	bool is_open;
 };
@@ -41,14 +43,28 @@ struct outlet_source {
 MUST_CHECK struct fault outlets_open(struct outlets *o, const struct outlet_source *source);
 MUST_CHECK struct fault outlets_write(struct outlets *o, struct sv octets);
 
+/* Once everything was written, a filter may add to what the queue gets, before it is committed: */
+
+/** outlets_parse - the message for our own people is whole: o->incoming can be looked at. Flushes it. */
+MUST_CHECK struct fault outlets_parse(struct outlets *o);
+/** outlets_forward - an entry for the plan's redirects by `via` with this message (NULL: the one that came, which is
+ * o->incoming), unless there is one. */
+MUST_CHECK struct fault outlets_forward(struct outlets *o, const struct outlet_source *source,
+					struct sv via, struct incoming *message);
+/** outlets_answer - a message of our own, from nobody (RFC 5321 §4.5.5), for the sake of a recipient. */
+MUST_CHECK struct fault outlets_answer(struct outlets *o, const struct outlet_source *source,
+				       const struct accept_rcpt *owner, struct sv to,
+				       struct sv text);
+
 /* What is told per recipient, in the plan's order. */
 struct outlet_result {
 	struct fault fault;
+	struct sv refusal;      /* it is refused by the recipient's filter, in these words; p NULL: not */
 };
 /**
  * outlets_commit - flush everything, give it its names, and only then return without a fault.
  * @per_rcpt: LMTP: what fails for one recipient does not fail for the others; results[] says each
- * one's. Otherwise all results are the same as the returned fault.
+ * one's. Otherwise all results have the returned fault.
  * @log, message_id: for the events
  */
 MUST_CHECK struct fault outlets_commit(struct outlets *o, const struct outlet_source *source,
@@ -56,5 +72,10 @@ MUST_CHECK struct fault outlets_commit(struct outlets *o, const struct outlet_so
 				       const struct log_ctx *log, struct sv message_id);
 /** outlets_close - whatever was not committed is gone. */
 void outlets_close(struct outlets *o);
+
+/** outlet_send - a message of our own into the queue at once, from nobody. @id: as queue_new_id() made it. */
+MUST_CHECK struct fault outlet_send(struct queue *queue, const char *id, const struct sv *to,
+				    size_t to_count, struct sv user, struct sv text,
+				    const struct log_ctx *log);
 
 #endif

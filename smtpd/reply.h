@@ -101,6 +101,7 @@ struct reply {
 	X(REPLY_NUL,              554, "5.6.0", "NUL in the message", "nul") \
 	X(REPLY_LONG_LINE,        552, "5.6.0", "A line of the message is too long", "long-line") \
 	X(REPLY_LOOP,             554, "5.4.6", "Mail loop", "loop") \
+	X(REPLY_FILTERED,         550, "5.7.1", "Refused by the recipient", "recipient-filter") \
 	X(REPLY_NO_FROM,          554, "5.6.0", \
 	  "Message has no From field, or more than one", "from-missing") \
 	X(REPLY_NO_SPACE,         452, "4.3.1", \

@@ -13,6 +13,7 @@
 struct dns;
 struct session;
 struct auth;
+struct filters;
 
 struct smtpd_counters {
 	uint64_t sessions, accepted, rejected, deferred, logins, login_failures; /* since start */
@@ -25,6 +26,7 @@ struct smtpd {
 	struct dns *dns;
 	struct store *store;
 	struct queue *queue;
+	struct filters *filters;        /* Sieve, of everybody */
 	struct auth *auth;
 	struct space space;
 	struct chore tidy;

@@ -1,0 +1,27 @@
+/* admin/sieve.h - what the verbs about mail filters share. */
+#ifndef ADMIN_SIEVE_H
+#define ADMIN_SIEVE_H
+
+#include "admin/cli.h"
+#include "admin/open.h"
+#include "maildir/filter.h"
+
+/** read_sieve_file - append a file's octets; "-" is standard input. False: errno says why; EFBIG: out is full. */
+bool read_sieve_file(const char *path, struct buf *out);
+/** tell_sieve_errors - on standard error, or with --json as an array. @path: of the script itself */
+void tell_sieve_errors(const struct cli *cli, const char *path, const struct sieve_errors *errors);
+
+/* The scripts of an account. */
+struct open_scripts {
+	struct open_user user;
+	struct scripts *scripts;
+	struct filters *filters;
+	struct scripts_quota quota;
+};
+/** open_scripts - tells its error, returns an exit code. */
+int open_scripts(struct cli *cli, const char *address, struct open_scripts *out);
+void close_scripts(struct open_scripts *s);
+/** put_script - check it, store it. @file: for errors */
+int put_script(struct cli *cli, struct open_scripts *s, const char *file, struct sv name, struct sv text);
+
+#endif

@@ -1,0 +1,39 @@
+/* maildir/filter_private.h - what a run of Sieve asks about an account (filter_host.c), for filter.c. */
+#ifndef MAILDIR_FILTER_PRIVATE_H
+#define MAILDIR_FILTER_PRIVATE_H
+
+#include "maildir/filter.h"
+#include "maildir/filter_cache.h"
+
+#define FILTER_KEY_MAX ((size_t)16 << 10)
+
+/* One mailbox of the account. */
+struct filter_box {
+	struct sv name;
+	uint32_t special_use;
+	char id[24];
+};
+
+struct filter_host {
+	struct sieve_host sieve;
+	const struct filter_request *request;
+	struct scripts *scripts;
+	struct sv addresses[1];
+	struct arena arena;
+	struct filter_box *boxes;       /* read when first asked for */
+	size_t box_count;
+	bool has_boxes;
+	struct fault fault;             /* the account could not be looked at: the answers were worth nothing */
+};
+
+void filter_host_init(struct filter_host *h, const struct filter_request *request, struct scripts *scripts);
+void filter_host_done(struct filter_host *h);
+const struct sieve_host *filter_host_get(const struct filter_host *h);
+/** filter_host_mailbox - the mailbox with this id or, id empty, this special use; empty: none. Copied to the arena. */
+struct sv filter_host_mailbox(struct filter_host *h, struct sv id, struct sv use, struct arena *arena);
+
+/** filter_scripts, filter_request_of - for filter_notice.c. */
+struct scripts *filter_scripts(struct filter_result *result);
+const struct filter_request *filter_request_of(const struct filter_result *result);
+
+#endif
