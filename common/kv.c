@@ -214,17 +214,33 @@ static struct fault find_file(const char *data_path, bool create, struct stat *s
 	return f;
 }
 
-static struct fault begin(struct kv_env *env, unsigned flags, MDB_txn **out);
+/* While nobody else has the environment: no gate, and the map may be taken as another process has just made it. */
+static int begin_alone(struct kv_env *env, unsigned flags, MDB_txn **out)
+{
+	int rc = 0, dead;
+
+	for (int i = 0; i < BEGIN_TRIES; i++) {
+		rc = mdb_txn_begin(env->mdb, NULL, flags, out);
+		if (rc == MDB_MAP_RESIZED)
+			rc = mdb_env_set_mapsize(env->mdb, 0);
+		else if (rc == MDB_READERS_FULL && i == 0)
+			rc = mdb_reader_check(env->mdb, &dead);
+		else
+			break;
+		if (rc)
+			break;
+	}
+	return rc;
+}
 
 static struct fault open_tables(struct kv_env *env, const struct kv_options *o)
 {
 	MDB_txn *txn;
-	struct fault f = begin(env, MDB_RDONLY, &txn);
 	bool is_whole = true;
-	int rc = 0;
+	int rc = begin_alone(env, MDB_RDONLY, &txn);
 
-	if (f.kind)
-		return f;
+	if (rc)
+		return kv_fault(env, "open", rc);
 	for (unsigned i = 0; i < o->table_count && !rc; i++) {
 		rc = mdb_dbi_open(txn, o->tables[i], 0, &env->tables[i]);
 		if (rc == MDB_NOTFOUND) {
@@ -236,20 +252,18 @@ static struct fault open_tables(struct kv_env *env, const struct kv_options *o)
 		mdb_txn_abort(txn);
 	else
 		rc = mdb_txn_commit(txn);       /* a handle outlives its transaction only by commit */
-	gate_leave(env);
 	if (rc || is_whole)
 		return kv_fault(env, "open table", rc);
 
-	f = begin(env, 0, &txn);
-	if (f.kind)
-		return f;
+	rc = begin_alone(env, 0, &txn);
+	if (rc)
+		return kv_fault(env, "open", rc);
 	for (unsigned i = 0; i < o->table_count && !rc; i++)
 		rc = mdb_dbi_open(txn, o->tables[i], MDB_CREATE, &env->tables[i]);
 	if (rc)
 		mdb_txn_abort(txn);
 	else
 		rc = mdb_txn_commit(txn);
-	gate_leave(env);
 	return kv_fault(env, "create table", full_disk_or(env, rc));
 }
 
@@ -313,6 +327,7 @@ static struct kv_env *env_new(const char *path, const struct kv_options *o, cons
 	env->dev = st->st_dev;
 	env->ino = st->st_ino;
 	env->kind = o->kind;
+	env->table_names = o->tables;
 	env->table_count = o->table_count;
 	env->refs = 1;
 	pthread_mutex_init(&env->lock, NULL);
@@ -440,10 +455,10 @@ void kv_env_file(const struct kv_env *env, dev_t *dev, ino_t *ino)
 
 void kv_env_stat(struct kv_env *env, struct kv_stat *out)
 {
-	MDB_envinfo info;
-	MDB_stat st;
+	MDB_envinfo info = { 0 };
+	MDB_stat st = { 0 };
 
-	gate_enter(env);        /* both read the map */
+	gate_enter(env);        /* both read the map; without an environment (reopen()) they say nothing */
 	mdb_env_info(env->mdb, &info);
 	mdb_env_stat(env->mdb, &st);
 	gate_leave(env);
@@ -457,7 +472,7 @@ void kv_env_stat(struct kv_env *env, struct kv_stat *out)
 
 uint64_t kv_env_last_txn(struct kv_env *env)
 {
-	MDB_envinfo info;
+	MDB_envinfo info = { 0 };
 
 	gate_enter(env);
 	mdb_env_info(env->mdb, &info);
@@ -468,7 +483,7 @@ uint64_t kv_env_last_txn(struct kv_env *env)
 struct fault kv_env_sync(struct kv_env *env)
 {
 	gate_enter(env);
-	int rc = mdb_env_sync(env->mdb, 1);
+	int rc = env->mdb ? mdb_env_sync(env->mdb, 1) : EIO;
 	gate_leave(env);
 	return kv_fault(env, "sync", full_disk_or(env, rc));
 }
@@ -480,7 +495,7 @@ struct fault kv_env_reserve(struct kv_env *env, uint64_t octets)
 
 	kv_env_stat(env, &st);
 	if (mdb_env_get_fd(env->mdb, &fd))
-		BUG("%s: no descriptor", env->path);
+		return fault_detail(FAULT_BUSY, "reserve: %s: is opened again", env->path);
 	if (fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)st.used, (off_t)octets))
 		return fault_errno("fallocate", env->data_path);
 	return FAULT_OK;
@@ -494,7 +509,7 @@ struct fault kv_env_copy(struct kv_env *env, const char *file)
 	if (fd < 0)
 		return fault_errno("open", file);
 	gate_enter(env);
-	int rc = mdb_env_copyfd2(env->mdb, fd, MDB_CP_COMPACT);
+	int rc = env->mdb ? mdb_env_copyfd2(env->mdb, fd, MDB_CP_COMPACT) : EIO;
 	gate_leave(env);
 	if (rc)
 		f = kv_fault(env, "copy", rc);
@@ -511,7 +526,11 @@ unsigned kv_reader_check(struct kv_env *env)
 {
 	int dead = 0;
 
-	return mdb_reader_check(env->mdb, &dead) ? 0 : (unsigned)dead;
+	gate_enter(env);
+	int rc = mdb_reader_check(env->mdb, &dead);
+
+	gate_leave(env);
+	return rc ? 0 : (unsigned)dead;
 }
 
 unsigned kv_reader_check_all(void)
@@ -564,6 +583,47 @@ static int begin_once(struct kv_env *env, unsigned flags, MDB_txn **out)
 	return rc;
 }
 
+/* After a commit that failed half-way LMDB answers every call with MDB_PANIC until the environment was closed. What lies on
+ * disk is the state before: open it again, as soon as nobody of this process is inside. */
+static struct fault reopen(struct kv_env *env)
+{
+	struct kv_options options = { .kind = env->kind, .map_size = env->map_size, .tables = env->table_names,
+				      .table_count = env->table_count };
+	struct fault f = FAULT_OK;
+	struct timespec until;
+	int rc = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += DRAIN_S;
+	pthread_mutex_lock(&env->lock);
+	while (env->is_resizing)
+		pthread_cond_wait(&env->moved, &env->lock);
+	if (!atomic_load(&env->is_broken))
+		goto out;               /* somebody else was faster */
+	env->is_resizing = true;
+	while (env->live && rc == 0)
+		rc = pthread_cond_timedwait(&env->moved, &env->lock, &until);
+	if (env->live) {
+		f = fault_detail(FAULT_BUSY, "open again: %s: in use for too long", env->path);
+	} else {
+		drop_idle(env);
+		if (env->mdb)
+			mdb_env_close(env->mdb);
+		env->mdb = NULL;
+		f = open_env(env, &options, false);
+		if (f.kind && env->mdb) {
+			mdb_env_close(env->mdb);
+			env->mdb = NULL;
+		}
+		atomic_store(&env->is_broken, f.kind != FAULT_NONE);
+	}
+	env->is_resizing = false;
+	pthread_cond_broadcast(&env->moved);
+out:
+	pthread_mutex_unlock(&env->lock);
+	return f;
+}
+
 /* On success the gate is entered, and stays so until the transaction's end. */
 static struct fault begin(struct kv_env *env, unsigned flags, MDB_txn **out)
 {
@@ -572,7 +632,16 @@ static struct fault begin(struct kv_env *env, unsigned flags, MDB_txn **out)
 	int rc = 0, dead;
 
 	for (int i = 0; i < BEGIN_TRIES; i++) {
+		if (atomic_load(&env->is_broken)) {
+			f = reopen(env);
+			if (f.kind)
+				return f;
+		}
 		gate_enter(env);
+		if (!env->mdb) {        /* broken again, and not to be opened */
+			gate_leave(env);
+			continue;
+		}
 		if (may_grow && room_is_low(env)) {
 			uint64_t seen = env->map_size;
 
@@ -598,7 +667,7 @@ static struct fault begin(struct kv_env *env, unsigned flags, MDB_txn **out)
 	}
 	if (rc == MDB_PANIC)
 		atomic_store(&env->is_broken, true);
-	return kv_fault(env, "begin", rc);
+	return rc ? kv_fault(env, "begin", rc) : fault_detail(FAULT_BUSY, "begin: %s: is opened again", env->path);
 }
 
 bool kv_env_is_broken(const struct kv_env *env)

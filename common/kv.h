@@ -63,8 +63,8 @@ const char *kv_env_path(const struct kv_env *env);
 const char *kv_env_data_path(const struct kv_env *env);
 /** kv_env_file - device and inode of the open data.mdb: differs from the path's when it was replaced. */
 void kv_env_file(const struct kv_env *env, dev_t *dev, ino_t *ino);
-/** kv_env_is_broken - a commit failed (disk error, disk full): LMDB may answer every call with a fault from now on.
- *  Whoever has the only reference should close the environment and open it again. */
+/** kv_env_is_broken - a commit failed (disk error, disk full), after which LMDB may answer every call with a fault. The next
+ *  transaction closes the environment and opens it again, once this process has none open (five seconds, then FAULT_BUSY). */
 bool kv_env_is_broken(const struct kv_env *env);
 /** kv_env_last_txn - number of the last committed transaction, by any process. */
 uint64_t kv_env_last_txn(struct kv_env *env);

@@ -18,10 +18,11 @@ struct kv_env {
 
 	dev_t dev;
 	ino_t ino;
-	MDB_env *mdb;
+	MDB_env *mdb;                   /* NULL: broken, and could not be opened again yet */
 	char *path, *data_path;
 	enum kv_kind kind;
 	unsigned table_count;
+	const char *const *table_names;
 	MDB_dbi tables[KV_TABLES_MAX];
 
 	/* The gate. LMDB can only change the map's size while this process has no transaction, and does not check. */

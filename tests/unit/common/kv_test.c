@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -660,6 +661,66 @@ static void write_transactions_tell_the_watchdog(void **state)
 	kv_env_close(&env);
 }
 
+static struct fault put_big(struct kv_env *env, unsigned n)
+{
+	char value[20000];
+	struct kv_txn *txn = NULL;
+	struct kv_key key;
+	struct fault f = kv_write_begin(env, &txn);
+
+	if (f.kind)
+		return f;
+	memset(value, 'v', sizeof(value));
+	kv_key_init(&key);
+	kv_key_u32(&key, n);
+	f = kv_put(txn, T_TWO, kv_key_view(&key), sv_from(value, sizeof(value)));
+	if (!f.kind)
+		return kv_commit(&txn);
+	kv_abort(&txn);
+	return f;
+}
+
+/* The disk is full, or errs, and later is well again: nobody has to be restarted for it. */
+static void check_after_failed_commits(struct place *p, const struct kv_options *options)
+{
+	struct kv_env *env = open_here(p->env, options), *again = open_here(p->env, options);
+	struct rlimit was, now;
+	struct stat st;
+
+	put_one(env, SV("a"), SV("kept"));
+	OK(put_big(env, 0));
+	assert_int_equal(stat(kv_env_data_path(env), &st), 0);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+	now = (struct rlimit){ (rlim_t)st.st_size, was.rlim_max };
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &now), 0);
+	unsigned failed = 0;
+
+	for (unsigned i = 1; i < 6; i++)
+		failed += put_big(env, i).kind != FAULT_NONE;
+	assert_true(failed >= 3);
+	assert_true(has(again, SV("a"), SV("kept")));
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+	assert_true(has(env, SV("a"), SV("kept")));
+	for (unsigned i = 10; i < 16; i++)
+		OK(put_big(i % 2 ? env : again, i));
+	assert_false(kv_env_is_broken(env));
+	put_one(again, SV("b"), SV("new"));
+	assert_true(has(env, SV("b"), SV("new")));
+	kv_env_close(&env);
+	kv_env_close(&again);
+}
+
+static void failed_commits_are_followed_by_a_new_start(void **state)
+{
+	check_after_failed_commits(*state, &precious);
+}
+
+static void also_of_what_is_never_flushed(void **state)
+{
+	check_after_failed_commits(*state, &small);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, make_place, drop_place)
 
 int main(void)
@@ -681,6 +742,8 @@ int main(void)
 		CASE(after_a_killed_writer_the_last_commit_stands_and_writing_goes_on),
 		CASE(a_copy_is_an_environment_of_its_own),
 		CASE(write_transactions_tell_the_watchdog),
+		CASE(failed_commits_are_followed_by_a_new_start),
+		CASE(also_of_what_is_never_flushed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
