@@ -316,6 +316,8 @@ struct fault account_prepare_folders(struct account *a)
 
 static void close_env(struct account *a)
 {
+	if (atomic_exchange(&a->is_open, false))
+		store_note_open(a, false);
 	kv_env_close(&a->env);
 	intent_close(&a->intent);
 	if (a->index_dir >= 0)
@@ -343,6 +345,15 @@ void account_close_index(struct account *a)
 	gate_alone(a);
 	close_all(a);
 	pthread_rwlock_unlock(&a->gate);
+}
+
+bool account_close_unused(struct account *a)
+{
+	if (pthread_rwlock_trywrlock(&a->gate))
+		return false;
+	close_all(a);
+	pthread_rwlock_unlock(&a->gate);
+	return true;
 }
 
 static bool data_identity(int dir, uint64_t *ino, int64_t *btime)
@@ -464,6 +475,8 @@ static struct fault open_index(struct account *a)
 	}
 	if (f.kind)
 		close_env(a);
+	else if (!atomic_exchange(&a->is_open, true))
+		store_note_open(a, true);
 	flock(a->dir, LOCK_UN);
 	return f;
 }
@@ -580,6 +593,7 @@ static void release(struct account *a)
 	if (!--a->active) {
 		intent_go_out(a->intent);
 		flock(a->dir, LOCK_UN);
+		atomic_store(&a->left_ms, store_now_ms());
 	}
 	pthread_mutex_unlock(&a->mutex);
 }
@@ -626,8 +640,10 @@ static struct fault enter(struct account *a, bool *opened)
 				close_all(a);
 		}
 		pthread_rwlock_unlock(&a->gate);
-		if (!f.kind)
+		if (!f.kind) {
+			store_limit_open(a);
 			watch_renew(a);
+		}
 		if (f.kind)
 			log_warn(NULL, "store.account.open", KV_Z("account", a->address), KV_FAULT("fault", f));
 		/* Removed again while it was opened? Then once more. */
@@ -666,6 +682,13 @@ void account_leave(struct account *a)
 		return;
 	}
 	release(a);
+	pthread_rwlock_unlock(&a->gate);
+}
+
+void account_leave_quietly(struct account *a, int64_t left_ms)
+{
+	release(a);
+	atomic_store(&a->left_ms, left_ms);
 	pthread_rwlock_unlock(&a->gate);
 }
 

@@ -30,7 +30,9 @@ struct account {
 	char *address;
 	struct account *next;           /* in the store's table; under the store's mutex, as refs and last_use */
 	unsigned refs;
-	int64_t last_use_ms;
+	int64_t last_use_ms;            /* when it was last referred to */
+	_Atomic int64_t left_ms;        /* when somebody was last inside */
+	_Atomic bool is_open;           /* its index is */
 	char *path;                     /* MAIL/DOMAIN/USER */
 
 	pthread_rwlock_t gate;
@@ -70,12 +72,16 @@ struct account {
 /** account_enter - be inside: opens, makes or rebuilds the index as needed. Not inside already. */
 MUST_CHECK struct fault account_enter(struct account *a);
 void account_leave(struct account *a);
+/** account_leave_quietly - leave at once, and as if nobody had been here since left_ms. */
+void account_leave_quietly(struct account *a, int64_t left_ms);
 /** account_is_refreshed, account_note_refreshed - were the folders of a mailbox looked at in this job already? Once is enough, for
  *  as long as the account was not left in between (store_job_begin()). */
 bool account_is_refreshed(uint64_t box);
 void account_note_refreshed(uint64_t box);
 /** account_close_index - close what is open, from outside. */
 void account_close_index(struct account *a);
+/** account_close_unused - the same, if nobody is inside now; never waits. True: it is closed. */
+bool account_close_unused(struct account *a);
 /** account_lock_structure - only one renames mailboxes at a time; whoever gets the lock while a change is pending knows that its
  *  maker died. FAULT_BUSY. close() the descriptor to unlock. */
 MUST_CHECK struct fault account_lock_structure(struct account *a, bool wait, int *out);

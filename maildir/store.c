@@ -21,7 +21,7 @@
 #include "common/banned.h"
 
 #define BUCKETS 1024
-#define IDLE_MS (5 * 60 * 1000)
+#define IDLE_MS (15 * 60 * 1000)        /* longer than SWEEP_MS: what is closed has no mark any more */
 #define SWEEP_MS (10 * 60 * 1000)
 #define STALE_TMP_S (36 * 3600)
 
@@ -33,6 +33,7 @@ struct store {
 	size_t count;
 	int64_t swept_ms;
 	_Atomic bool has_unflushed;
+	_Atomic uint32_t open_count;    /* accounts whose index is open */
 	struct watcher *watcher;
 };
 
@@ -238,6 +239,48 @@ void store_account_unref(struct account **a)
 	*a = NULL;
 }
 
+void store_note_open(struct account *a, bool is_open)
+{
+	if (is_open)
+		atomic_fetch_add(&a->store->open_count, 1);
+	else
+		atomic_fetch_sub(&a->store->open_count, 1);
+}
+
+/* The open account, referenced, that was left longest ago, but after `after_ms`; NULL: none. */
+static struct account *oldest_open(struct store *s, const struct account *but, int64_t after_ms)
+{
+	struct account *oldest = NULL;
+
+	pthread_mutex_lock(&s->mutex);
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (struct account *a = s->buckets[i]; a; a = a->next)
+			if (a != but && atomic_load(&a->is_open) && atomic_load(&a->left_ms) > after_ms &&
+			    (!oldest || atomic_load(&a->left_ms) < atomic_load(&oldest->left_ms)))
+				oldest = a;
+	if (oldest)
+		oldest->refs++;
+	pthread_mutex_unlock(&s->mutex);
+	return oldest;
+}
+
+void store_limit_open(struct account *opened)
+{
+	struct store *s = opened->store;
+	int64_t after = -1;
+
+	while (atomic_load(&s->open_count) > s->conf.open_accounts_max) {
+		struct account *a = oldest_open(s, opened, after);
+		if (!a)
+			return;         /* somebody is inside all of them */
+		if (!account_close_unused(a))
+			after = atomic_load(&a->left_ms);
+		pthread_mutex_lock(&s->mutex);
+		a->refs--;
+		pthread_mutex_unlock(&s->mutex);
+	}
+}
+
 /* Every account, referenced, so that work on them needs no lock. */
 static struct account **all_accounts(struct store *s, size_t *count)
 {
@@ -350,11 +393,9 @@ static void tidy_account(struct account *a)
 	struct stat st;
 	bool left = true;
 	struct fault f;
+	int64_t left_ms = atomic_load(&a->left_ms);
 
-	pthread_rwlock_rdlock(&a->gate);
-	bool is_open = a->env != NULL;
-	pthread_rwlock_unlock(&a->gate);
-	if (!is_open)
+	if (!atomic_load(&a->is_open))
 		return;
 	f = account_enter(a);
 	if (f.kind)
@@ -370,7 +411,7 @@ static void tidy_account(struct account *a)
 	remove_leftovers(a);
 	if (f.kind)
 		log_warn(NULL, "store.tidy", KV_Z("account", a->address), KV_FAULT("fault", f));
-	account_leave(a);
+	account_leave_quietly(a, left_ms);      /* looking after it is no use of it */
 }
 
 void store_tidy(struct store *s)
@@ -379,8 +420,12 @@ void store_tidy(struct store *s)
 	struct account **all = all_accounts(s, &count), *idle;
 	int64_t now = store_now_ms();
 
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		tidy_account(all[i]);
+		/* Also of those who are logged in and do nothing: the next who comes opens it again. */
+		if (atomic_load(&all[i]->is_open) && now - atomic_load(&all[i]->left_ms) > IDLE_MS)
+			(void)account_close_unused(all[i]);
+	}
 	if (now - s->swept_ms >= SWEEP_MS) {
 		sweep(s, all, count);
 		s->swept_ms = now;

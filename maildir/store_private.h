@@ -24,6 +24,10 @@ struct account *store_account_ref(struct account *a);
 int64_t store_now_ms(void);
 /** store_note_unflushed - a flag log has changes that are not on disk yet. */
 void store_note_unflushed(struct account *a);
+/** store_note_open - an account's index was opened or closed. store_limit_open - one was opened: close what was used longest
+ *  ago when there are too many, also of accounts that sessions refer to; they are opened again on demand. */
+void store_note_open(struct account *a, bool is_open);
+void store_limit_open(struct account *opened);
 /** store_host - the host part of file names. */
 const char *store_host(const struct store *store);
 
