@@ -147,7 +147,7 @@ void command_write_mailbox(struct command *c, struct sv name);
 command_fn do_append, do_capability, do_check, do_close, do_compress, do_copy, do_create, do_delete, do_enable,
 	do_expunge, do_fetch, do_getquota,
 	do_getquotaroot, do_id, do_idle, do_list, do_logout, do_lsub, do_move, do_namespace,
-	do_noop, do_rename, do_search, do_select, do_status, do_store, do_subscribe, do_uid_expunge,
+	do_noop, do_rename, do_search, do_select, do_sort, do_status, do_store, do_subscribe, do_thread, do_uid_expunge,
 	do_unselect, do_unsubscribe;
 
 #endif
