@@ -43,6 +43,7 @@ enum command_flag {
 	CMD_INLINE = 1 << 5,     /* touches no store: runs on the loop */
 	CMD_WRITES = 1 << 6,     /* refused in a mailbox that is open read-only */
 	CMD_STREAMS = 1 << 7, /* its literals behind the first argument go to the store (APPEND) */
+	CMD_STREAMS_LATER = 1 << 9, /* ... behind the second argument (REPLACE) */
 	CMD_METERED = 1 << 8, /* its computing time is bounded (security: searches that blow up) */
 };
 
@@ -87,6 +88,7 @@ struct command {
 	bool is_compress_due;           /* what follows the answer is compressed (RFC 4978) */
 	bool is_line_wanted;            /* with STEP_WAIT: the next input is a line */
 	bool is_literal_taken; /* answer to WAKE_LITERAL: send the octets; else they are dropped */
+	bool is_literal_kept;  /* with is_literal_taken: as an argument, not as a stream */
 	enum command_phase phase;
 	enum command_wake wake;
 	struct sv line, octets;         /* borrowed for the step */
@@ -147,7 +149,7 @@ void command_write_mailbox(struct command *c, struct sv name);
 command_fn do_append, do_capability, do_check, do_close, do_compress, do_copy, do_create, do_delete, do_enable,
 	do_expunge, do_fetch, do_getquota,
 	do_getquotaroot, do_id, do_idle, do_list, do_logout, do_lsub, do_move, do_namespace,
-	do_noop, do_rename, do_search, do_select, do_sort, do_status, do_store, do_subscribe, do_thread, do_uid_expunge,
+	do_noop, do_rename, do_replace, do_search, do_select, do_sort, do_status, do_store, do_subscribe, do_thread, do_uid_expunge,
 	do_unselect, do_unsubscribe;
 
 #endif

@@ -72,6 +72,7 @@ struct session {
 static void submit(struct session *s);
 static void run(struct session *s, enum command_wake wake);
 static void go_on(struct session *s);
+static bool refuse(struct session *s, const char *word, const char *text);
 
 static void session_enter(struct session *s, enum session_state state)
 {
@@ -397,12 +398,33 @@ static void command_over(struct session *s)
 	stream_resume(s->stream);
 }
 
+/* take_argument - the literal that is announced is an argument like any other. False: the command or the
+ * session has ended. */
+static bool take_argument(struct session *s)
+{
+	struct grammar *g = &s->grammar;
+
+	if (grammar_take(g)) {
+		if (g->literal.is_sync)
+			stream_write(s->stream, SV("+ OK\r\n"));
+		return true;
+	}
+	if (grammar_is_flood(g)) {
+		bye(s, "[TOOBIG] Too much", "overflow");
+		return false;
+	}
+	return !g->literal.is_sync || refuse(s, "NO", "[TOOBIG] Literal too large");
+}
+
 /* literal_decided - the command has looked at the literal that is announced. */
 static void literal_decided(struct session *s)
 {
 	struct grammar *g = &s->grammar;
 
-	if (s->command->is_literal_taken) {
+	if (s->command->is_literal_kept) {
+		if (!take_argument(s))
+			return;
+	} else if (s->command->is_literal_taken) {
 		if (g->literal.is_sync)
 			stream_write(s->stream, SV("+ OK\r\n"));
 		grammar_stream(g);
@@ -638,9 +660,12 @@ static bool literal(struct session *s)
 	const char *text;
 	uint32_t first = 0;
 
-	/* The first argument of APPEND, its mailbox, may be a literal like any other. */
+	/* The mailbox of APPEND, its first argument, may be a literal like any other. */
 	spec = find_spec(s, &first, &text);
-	if (s->command || (spec && spec->flags & CMD_STREAMS && g->count > first)) {
+	bool streams = spec && (spec->flags & CMD_STREAMS ? g->count > first :
+				spec->flags & CMD_STREAMS_LATER ? g->count > first + 1 : false);
+
+	if (s->command || streams) {
 		if (!s->command)
 			command_new(s, spec, first);
 		s->command->args = args_from(g, s->command->args.at);
@@ -648,16 +673,7 @@ static bool literal(struct session *s)
 		run(s, WAKE_LITERAL);
 		return false;
 	}
-	if (grammar_take(g)) {
-		if (g->literal.is_sync)
-			stream_write(s->stream, SV("+ OK\r\n"));
-		return true;
-	}
-	if (grammar_is_flood(g)) {
-		bye(s, "[TOOBIG] Too much", "overflow");
-		return false;
-	}
-	return !g->literal.is_sync || refuse(s, "NO", "[TOOBIG] Literal too large");
+	return take_argument(s);
 }
 
 static bool handle(struct session *s, enum grammar_event event)

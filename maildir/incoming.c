@@ -196,13 +196,17 @@ static struct fault append(struct index_txn *t, void *arg)
 {
 	struct append *ap = arg;
 	struct index_box record;
-	uint64_t bytes = 0;
+	uint64_t bytes = 0, messages = 0;
 	struct fault f = mailbox_gone(index_box_get(t->kv, ap->box->id, &record));
 
-	for (size_t i = 0; i < ap->count; i++)
-		bytes += ap->places[i].wire_size;
-	if (!f.kind)
-		f = quota_allows(&ap->box->quota, &t->meta, bytes, ap->count);
+	for (size_t i = 0; i < ap->count; i++) {
+		uint64_t size = ap->places[i].wire_size, gone = ap->places[i].replaces;
+
+		bytes += size > gone ? size - gone : 0;
+		messages += !gone;
+	}
+	if (!f.kind && (bytes || messages))
+		f = quota_allows(&ap->box->quota, &t->meta, bytes, messages);
 	if (f.kind)
 		return f;
 	quota_before(t, &ap->box->quota);
@@ -287,6 +291,7 @@ static struct fault prepare(struct append *ap, struct append_item *item, size_t 
 	p->flags = item->flags;
 	p->has_internaldate = item->has_internaldate;
 	p->internaldate = item->internaldate;
+	p->replaces = item->replaces;
 	if (in->account != ap->box->account || !in->temp[0]) {
 		f = incoming_bring(in, ap->box->account, brought);
 		p->temp = brought;

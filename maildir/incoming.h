@@ -42,6 +42,8 @@ struct append_item {
 	size_t keyword_count;
 	bool has_internaldate;
 	int64_t internaldate;
+	uint64_t replaces;              /* octets of a message that the caller expunges right behind: quota does not count
+					   both (RFC 8508 §3.4); 0: none */
 	uint32_t uid;                   /* out */
 };
 /** incoming_append - all items into one mailbox, or none (RFC 3502). */

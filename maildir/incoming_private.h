@@ -32,6 +32,7 @@ struct placing {
 	struct keyword_bits keywords;
 	bool has_internaldate;
 	int64_t internaldate;
+	uint64_t replaces;              /* octets that go right behind */
 	uint32_t uid;                   /* out */
 };
 
