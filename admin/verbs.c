@@ -37,6 +37,7 @@ const struct verb *const all_verbs[] = {
 	queue_verbs,
 	sieve_account_verbs,
 	sieve_verbs,
+	rule_verbs,
 	conf_verbs,
 	version_verbs,
 	NULL,
