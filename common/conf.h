@@ -150,6 +150,17 @@ struct conf_dns {
 	uint64_t timeout_ms;                    /* of one question */
 };
 
+/* What happens when a check of incoming mail finds something. In the order of their strength. */
+enum conf_action { CONF_OFF = 0, CONF_LOG, CONF_JUNK, CONF_DEFER, CONF_REJECT };
+
+/* Checks of mail from strangers (smtpd/policy/). */
+struct conf_policy {
+	enum conf_action helo, reverse_dns, dns_list, sender_domain, null_mx, spf, from, dmarc;
+	struct conf_list dns_lists;             /* "zone=weight" */
+	uint64_t dns_list_weight;
+	struct conf_list dmarc_exceptions;      /* "domain=policy" */
+};
+
 struct conf_queue {
 	uint64_t messages;                      /* at which new mail for the queue gets 452 */
 	uint64_t free_space;                    /* octets the disk must keep free */
@@ -202,6 +213,7 @@ struct conf {
 	struct conf_limits limits;
 	struct conf_smtp smtp;
 	struct conf_dns dns;
+	struct conf_policy policy;
 	struct conf_queue queue;
 	struct conf_mime mime;
 	struct conf_imap imap;

@@ -23,6 +23,8 @@
 #define NETS(f)     .type = CONF_NETS, .offset = FIELD(struct conf, struct ipnets, f)
 #define CHOICE(f, w) .type = CONF_ENUM, .offset = ENUM_FIELD(struct conf, f), .words = (w)
 
+#define ACTION(f, d) CHOICE(policy.f, action_words), .def = d
+
 #define MS 1ull
 #define SECONDS 1000ull
 #define MINUTES (60 * SECONDS)
@@ -34,6 +36,7 @@
 
 static const char *const log_level_words[] = { "error", "warn", "info", "debug", NULL };
 static const char *const tls_version_words[] = { "1.2", "1.3", NULL };
+static const char *const action_words[] = { "off", "log", "junk", "defer", "reject", NULL };
 static const char *const bare_newline_words[] = { "normalise", "refuse", NULL };
 static const char *const tls_mode_words[] = { "none", "starttls", "implicit", NULL };
 static const char *const kind_words[] = {
@@ -274,6 +277,39 @@ static const struct conf_option options[] = {
 	  .max = 1 * MINUTES, .need_restart = true,
 	  .doc = "How long one question may take. Then nothing is known, and whoever asked tries "
 		 "again later." },
+
+	/* ---- Incoming mail: what strangers send to mx listeners; doc/receiving.md ---- */
+	{ "check-helo", "Incoming mail", ACTION(helo, "log"),
+	  .doc = "The client calls itself by our name or address, or by what is no name at all." },
+	{ "check-reverse-dns", "Incoming mail", ACTION(reverse_dns, "log"),
+	  .doc = "The client's address has no name, or none that leads back to it." },
+	{ "check-dns-list", "Incoming mail", ACTION(dns_list, "reject"),
+	  .doc = "The client's address stands in dns-lists with dns-list-weight or more. Lists that do "
+		 "not answer count as not listed." },
+	{ "dns-lists", "Incoming mail", LIST(policy.dns_lists), .def = "none", .min = 1, .max = 16,
+	  .doc = "Lists of addresses in the DNS (RFC 5782), each with a weight: bl.example.org=2; a "
+		 "list of good ones has a negative weight: wl.example.net=-3. none: no list is asked." },
+	{ "dns-list-weight", "Incoming mail", NUMBER(policy.dns_list_weight), .def = "1", .min = 1,
+	  .max = 1000, .unit = "points",
+	  .doc = "Sum of weights at which check-dns-list acts." },
+	{ "check-sender-domain", "Incoming mail", ACTION(sender_domain, "junk"),
+	  .doc = "The domain in MAIL FROM does not exist, or has neither MX nor address: nobody could "
+		 "answer." },
+	{ "check-null-mx", "Incoming mail", ACTION(null_mx, "reject"),
+	  .doc = "The domain in MAIL FROM says that it has no mail (RFC 7505)." },
+	{ "check-spf", "Incoming mail", ACTION(spf, "junk"),
+	  .doc = "The domain in MAIL FROM says that the client may not send for it (SPF fail), and "
+		 "nothing else vouches for the author. With softfail only the log is told." },
+	{ "check-from", "Incoming mail", ACTION(from, "reject"),
+	  .doc = "There is not exactly one From field with an author of one domain." },
+	{ "check-dmarc", "Incoming mail", ACTION(dmarc, "reject"),
+	  .doc = "The author's domain did not send this, and asks for it to be refused: what is done "
+		 "then. Where it asks for quarantine the mail goes to Junk; with junk, defer or reject "
+		 "here." },
+	{ "dmarc-exceptions", "Incoming mail", LIST(policy.dmarc_exceptions), .def = "none", .min = 1,
+	  .max = 1000,
+	  .doc = "Authors' domains, subdomains included, with the policy that holds here instead of "
+		 "the published one: lists.example.org=none example.net=reject." },
 
 	/* ---- Queue ---- */
 	{ "queue-messages", "Queue", NUMBER(queue.messages), .def = "200000", .min = 1,

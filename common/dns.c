@@ -18,6 +18,8 @@ struct dns {
 	uv_poll_t *poll;                /* its memory lives until its close callback */
 	uint32_t timeout_ms;
 	struct dns_query *queries;
+	dns_script_fn *script;          /* instead of ctx */
+	void *script_arg;
 };
 
 /* A query holds its resolver's place in a list. libunbound knows it by pointer until it is answered or cancelled. */
@@ -31,6 +33,7 @@ struct dns_query {
 	bool is_asked;                  /* libunbound has it */
 	struct timer timer;             /* the deadline; for what is answered here, the next turn */
 	enum dns_status ready;
+	enum dns_type type;
 	const char *why;
 	char name[DNS_NAME_MAX + 2];
 };
@@ -119,7 +122,14 @@ static void on_timer(struct timer *t)
 	a->name = sv_z(name);
 	a->status = q->ready;
 	a->why = q->why;
-	if (q->is_asked) {
+	if (q->dns->script && q->is_asked && !q->dns->script(q->dns->script_arg, a->name, q->type, a)) {
+		q->is_asked = false;
+		q->why = "timeout";
+		timer_start_ms(&q->timer, q->dns->timeout_ms);
+		free(a);
+		return;
+	}
+	if (q->is_asked && !q->dns->script) {
 		/* A dead server takes 17 s to become SERVFAIL; nobody waits so long for us. */
 		ub_cancel(q->dns->ctx, q->id);
 		a->status = DNS_TEMPFAIL;
@@ -150,7 +160,7 @@ static void close_dns(struct loop_member *m)
 	loop_leave(&dns->member);
 	while (dns->queries) {
 		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not see that free_query() moves dns->queries on */
-		if (dns->queries->is_asked)
+		if (dns->queries->is_asked && dns->ctx)
 			ub_cancel(dns->ctx, dns->queries->id);
 		free_query(dns->queries);
 	}
@@ -269,13 +279,27 @@ struct fault dns_new(struct loop *loop, const struct dns_settings *settings, str
 	return FAULT_OK;
 }
 
+struct dns *dns_new_scripted(struct loop *loop, dns_script_fn *script, void *arg)
+{
+	struct dns *dns = xcalloc(1, sizeof(*dns));
+
+	dns->loop = loop;
+	dns->timeout_ms = DNS_TIMEOUT_MS;
+	dns->script = script;
+	dns->script_arg = arg;
+	dns->member.close = close_dns;
+	loop_join(loop, &dns->member);
+	return dns;
+}
+
 void dns_free(struct dns **dns)
 {
 	if (!*dns)
 		return;
-	if ((*dns)->poll)
+	if ((*dns)->poll || (*dns)->script)
 		close_dns(&(*dns)->member);
-	ub_ctx_delete((*dns)->ctx);
+	if ((*dns)->ctx)
+		ub_ctx_delete((*dns)->ctx);
 	free(*dns);
 	*dns = NULL;
 }
@@ -326,6 +350,12 @@ void dns_ask(struct dns *dns, struct sv name, enum dns_type type, dns_fn *fn, vo
 		return;
 	}
 	memcpy(q->name, name.p, name.len);
+	q->type = type;
+	if (dns->script) {
+		q->is_asked = true;
+		timer_start_ms(&q->timer, 0);
+		return;
+	}
 	rc = ub_resolve_async(dns->ctx, q->name, (int)type, 1, q, on_answer, &q->id);
 	q->is_asked = rc == 0;
 	q->why = rc ? ub_strerror(rc) : NULL;
@@ -338,7 +368,7 @@ void dns_forget(struct dns_query **query)
 
 	if (!q)
 		return;
-	if (q->is_asked)
+	if (q->is_asked && q->dns->ctx)
 		ub_cancel(q->dns->ctx, q->id);
 	if (q->handle != query)
 		*query = NULL;

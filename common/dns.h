@@ -54,6 +54,10 @@ MUST_CHECK struct fault dns_new(struct loop *loop, const struct dns_settings *se
 /** dns_new_from_conf - the same as the options dns-servers, dns-trust-anchors and dns-timeout say. Reads /etc/resolv.conf when
  *  asked to, so before the sandbox closes. */
 MUST_CHECK struct fault dns_new_from_conf(struct loop *loop, const struct conf_dns *conf, struct dns **out);
+/* For tests of whoever asks: what the DNS says. Views in *out live until the next call. False: nobody answers. */
+typedef bool dns_script_fn(void *arg, struct sv name, enum dns_type type, struct dns_answer *out);
+/** dns_new_scripted - a resolver that asks a function. Never fails. */
+struct dns *dns_new_scripted(struct loop *loop, dns_script_fn *script, void *arg);
 #define DNS_PORTS_MAX 9
 /** dns_ports - the TCP ports to which a resolver of this configuration connects: for the sandbox. Returns how many. */
 size_t dns_ports(const struct conf_dns *conf, uint16_t ports[DNS_PORTS_MAX]);

@@ -188,6 +188,17 @@ void accept_drop_place(struct accept_rcpt *rcpt, struct accept_place *place)
 	maildir_drop_close(&place->drop);
 }
 
+void accept_set_junk(struct accept_plan *plan)
+{
+	plan->is_junk = true;
+	for (struct accept_rcpt *r = plan->rcpts; r; r = r->next)
+		for (struct accept_place *p = r->places; p; p = p->next)
+			if (p->kind == ACCEPT_MAILBOX && sv_eq_nocase(p->mailbox, SV("INBOX"))) {
+				p->mailbox = SV(ACCEPT_JUNK);
+				p->create = true;
+			}
+}
+
 size_t accept_count(const struct accept_plan *plan, enum accept_kind kind)
 {
 	size_t n = 0;

@@ -56,6 +56,7 @@ struct accept_plan {
 	struct accept_rcpt *rcpts, **end;
 	uint32_t rcpt_count;
 	bool is_open;                   /* drops may be open */
+	bool is_junk;                   /* policy says so: mail for INBOX lies in Junk */
 };
 
 void accept_init(struct accept_plan *plan);
@@ -91,6 +92,9 @@ MUST_CHECK struct fault accept_refile(struct accept_plan *plan, struct accept_rc
 /** accept_drop_place - this place is not to be, its drop is closed (blocks). */
 void accept_drop_place(struct accept_rcpt *rcpt, struct accept_place *place);
 
+/** accept_set_junk - policy takes the message for junk: what would go to an INBOX goes to Junk. */
+void accept_set_junk(struct accept_plan *plan);
+#define ACCEPT_JUNK "Junk"
 /** accept_count - places of a kind in the whole plan, doubles included. */
 size_t accept_count(const struct accept_plan *plan, enum accept_kind kind);
 /** accept_forwarders - the different `via` of all redirects, an empty one included when clients

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "common/events.h"
+#include "smtpd/authres.h"
 #include "smtpd/filtering.h"
 #include "smtpd/transaction_private.h"
 
@@ -26,6 +27,8 @@ void data_init(struct transaction *t)
 	buf_init(&t->id_line, 512);
 	facts_init(&t->facts);
 	deferred_init(&t->refused, t->server->loop, on_refused);
+	if (t->is_stranger)
+		t->author = author_new();
 }
 
 void data_done(struct transaction *t)
@@ -65,6 +68,8 @@ static bool on_octets(void *ctx, struct sv run)
 	facts_feed(&t->facts, run);
 	if (is_doomed(t))
 		return true;
+	if (t->is_stripping)
+		return strip_feed(&t->strip, run);
 	return t->is_fixing ? fixup_feed(&t->fixup, run) : to_window(t, run);
 }
 
@@ -99,6 +104,9 @@ void transaction_begin(struct transaction *t, bool is_bdat)
 	t->has_begun = true;
 	t->is_bdat = is_bdat;
 	t->is_fixing = is_submission;
+	t->is_stripping = t->is_stranger;
+	if (t->is_stripping)
+		strip_init(&t->strip, t->conf->host.hostname, to_window, t);
 	prepare_trace(t);
 	data_scanner_init(&t->scanner,
 			  (normalise ? DATA_NORMALISE : 0) | (is_bdat ? DATA_NO_DOTS : 0),
@@ -130,6 +138,8 @@ static void flush(struct transaction *t)
 {
 	if (t->task != TASK_NONE)
 		return;         /* its end comes back here */
+	if (t->is_finishing && t->is_author_open)
+		return;         /* so does its answer */
 	if (t->is_finishing) {
 		take_window(t);
 		if (!transaction_submit(t, TASK_FINISH)) {
@@ -151,6 +161,23 @@ static void flush(struct transaction *t)
 	}
 }
 
+static void on_author(void *arg)
+{
+	struct transaction *t = arg;
+
+	t->is_author_open = false;
+	flush(t);
+}
+
+/* ask_author - once the header is there. */
+static void ask_author(struct transaction *t)
+{
+	if (!t->author || !t->facts.has_ended || author_is_asked(t->author))
+		return;
+	t->is_author_open = true;
+	author_ask(t->author, t->server->dns, t->server->loop, &t->facts, &t->origin_facts, on_author, t);
+}
+
 enum feed transaction_feed(struct transaction *t, struct sv *in)
 {
 	struct sv part = sv_sub(*in, 0, FEED_AT_ONCE);
@@ -158,6 +185,7 @@ enum feed transaction_feed(struct transaction *t, struct sv *in)
 	enum feed r = data_scanner_feed(&t->scanner, &part);
 
 	sv_skip(in, had - part.len);
+	ask_author(t);
 	flush(t);
 	return r;
 }
@@ -182,6 +210,9 @@ void transaction_finish(struct transaction *t)
 	facts_finish(&t->facts);
 	if (t->is_fixing && !is_doomed(t) && !fixup_finish(&t->fixup))
 		BUG("transaction: the fix-up does not fit the window");
+	if (t->is_stripping && !is_doomed(t) && !strip_finish(&t->strip))
+		BUG("transaction: what was held back does not fit the window");
+	ask_author(t);
 	t->is_finishing = true;
 	flush(t);
 }
@@ -192,29 +223,55 @@ static struct outlet_source source_of(const struct transaction *t)
 {
 	return (struct outlet_source){
 		.plan = &t->plan, .queue = t->server->queue, .mail = &t->mail, .trace = &t->trace,
+		.extra = buf_sv(&t->extra),
 		/* fix-ups may add a little to a message of the largest size */
 		.size_max = t->conf->smtp.message_size + TRACE_MAX,
 	};
 }
 
-void data_write(struct transaction *t)
+static struct fault unspill(void *arg, struct sv octets)
+{
+	struct transaction *t = arg;
+
+	return outlets_write(&t->outlets, octets);
+}
+
+/* write_out - to where the message goes. */
+static void write_out(struct transaction *t)
 {
 	struct outlet_source source = source_of(t);
 
 	if (!t->failed.kind && !t->outlets.is_open)
 		t->failed = outlets_open(&t->outlets, &source);
+	if (!t->failed.kind && t->spill.fd >= 0) {
+		t->failed = spill_read(&t->spill, unspill, t);
+		spill_close(&t->spill);
+	}
 	if (!t->failed.kind)
 		t->failed = outlets_write(&t->outlets, buf_sv(&t->chunk));
+}
+
+/* data_write - of strangers the header on top says what was found out in the end, so until then their octets lie in a file. */
+void data_write(struct transaction *t)
+{
+	if (!t->failed.kind && t->is_stranger)
+		t->failed = spill_write(&t->spill, instance_path(t->server->worker->instance, INSTANCE_QUEUE),
+					buf_sv(&t->chunk));
+	else
+		write_out(t);
 	buf_clear(&t->chunk);
 }
 
 /* judge_message - the last word of policy, before anything is delivered. */
 static bool judge_message(struct transaction *t)
 {
-	struct policy_facts facts = transaction_facts(t);
+	struct policy_facts facts;
 	struct sv forwarders[ACCEPT_FORWARDERS_MAX + 1];
 	struct policy_verdict v;
 
+	if (t->author)
+		t->author_facts = author_judge(t->author, &t->origin_facts);
+	facts = transaction_facts(t);
 	facts.message = &t->facts;
 	facts.size = t->scanner.size;
 	facts.longest_line = t->scanner.longest_line;
@@ -244,7 +301,7 @@ static struct fault deliver(struct transaction *t)
 	struct filtering_source filtered = {
 		.filters = t->server->filters, .store = t->server->store, .conf = t->conf,
 		.plan = &t->plan, .outlets = &t->outlets, .outlet = &source, .facts = &t->facts,
-		.is_lmtp = is_lmtp, .log = &t->log,
+		.is_lmtp = is_lmtp, .is_junk = t->plan.is_junk, .log = &t->log,
 	};
 	struct filtering filtering;
 	struct fault f;
@@ -262,11 +319,35 @@ static struct fault deliver(struct transaction *t)
 	return f;
 }
 
+/* tell - what was found out, for programs and people; and where junk goes. */
+static void tell(struct transaction *t)
+{
+	struct authres results = {
+		.hostname = t->conf->host.hostname,
+		.peer = t->peer,
+		.sender = t->mail.sender,
+		.helo = t->mail.facts[ENVELOPE_HELO],
+		.origin = &t->origin_facts,
+		.author = t->author_facts,
+	};
+
+	if (!t->is_stranger)
+		return;
+	if (!authres_write(&t->extra, &results))
+		log_warn(&t->log, "smtp.results.too-long", KV_SV("queue_id", t->mail.facts[ENVELOPE_ID]));
+	if (!t->junk.len)
+		return;
+	accept_set_junk(&t->plan);
+	if (!trace_junk(&t->extra, buf_sv(&t->junk)))
+		log_warn(&t->log, "smtp.reasons.too-long", KV_SV("queue_id", t->mail.facts[ENVELOPE_ID]));
+}
+
 void data_finish(struct transaction *t)
 {
 	t->answer = (struct transaction_answer){ .reply = REPLY_OK };
 	if (judge_message(t)) {
-		data_write(t);
+		tell(t);
+		write_out(t);
 		t->outcome = t->failed.kind ? t->failed : deliver(t);
 	}
 	transaction_clean(t);

@@ -106,14 +106,14 @@ static struct fault make_envelope(struct outlet_entry *entry, const struct outle
 	return fits ? FAULT_OK : fault(FAULT_LIMIT, "envelope too large");
 }
 
-static struct fault write_entry_top(struct outlet_entry *entry, const struct trace *trace)
+static struct fault write_entry_top(struct outlet_entry *entry, const struct outlet_source *source)
 {
 	struct fault f = FAULT_OK;
 	struct buf top;
 
-	buf_init(&top, TRACE_MAX);
+	buf_init(&top, TRACE_MAX + OUTLET_EXTRA_MAX);
 	if ((entry->via.len && !trace_delivered_to(&top, entry->via)) ||
-	    !trace_received(&top, trace))
+	    !buf_append(&top, source->extra) || !trace_received(&top, source->trace))
 		f = fault(FAULT_LIMIT, "trace too long");
 	if (!f.kind)
 		f = queue_write(entry->entry, buf_sv(&top));
@@ -144,7 +144,7 @@ static struct fault open_queue(struct outlets *o, const struct outlet_source *so
 		if (!f.kind)
 			f = queue_begin(source->queue, &entry->envelope, &entry->entry);
 		if (!f.kind)
-			f = write_entry_top(entry, source->trace);
+			f = write_entry_top(entry, source);
 	}
 	return f;
 }
@@ -160,14 +160,15 @@ static struct maildir_drop *first_drop(const struct accept_plan *plan)
 
 static struct fault open_incoming(struct outlets *o, const struct outlet_source *source)
 {
-	struct fault f = incoming_new(NULL, first_drop(source->plan), source->size_max + TRACE_MAX,
+	struct fault f = incoming_new(NULL, first_drop(source->plan), source->size_max + TRACE_MAX + OUTLET_EXTRA_MAX,
 				      &o->incoming);
 	struct buf top;
 
 	if (f.kind)
 		return f;
-	buf_init(&top, TRACE_MAX);
-	if (!trace_return_path(&top, source->mail->sender) || !trace_received(&top, source->trace))
+	buf_init(&top, TRACE_MAX + OUTLET_EXTRA_MAX);
+	if (!trace_return_path(&top, source->mail->sender) || !buf_append(&top, source->extra) ||
+	    !trace_received(&top, source->trace))
 		f = fault(FAULT_LIMIT, "trace too long");
 	if (!f.kind)
 		f = incoming_write(o->incoming, buf_sv(&top));

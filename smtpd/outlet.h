@@ -13,6 +13,8 @@
 #include "smtpd/queue.h"
 #include "smtpd/trace.h"
 
+#define OUTLET_EXTRA_MAX (16u << 10)     /* octets of outlet_source.extra */
+
 struct outlet_entry {
 	struct envelope envelope;
 	struct queue_entry *entry;
@@ -35,6 +37,7 @@ struct outlet_source {
 	const struct envelope
 		*mail; /* facts, sender and parameters; its recipients are not looked at */
 	const struct trace *trace;
+	struct sv extra;                /* whole header lines to add above Received; may be empty */
 	uint64_t size_max;              /* octets of the message, without what we add */
 };
 

@@ -104,6 +104,15 @@ struct reply {
 	X(REPLY_FILTERED,         550, "5.7.1", "Refused by the recipient", "recipient-filter") \
 	X(REPLY_NO_FROM,          554, "5.6.0", \
 	  "Message has no From field, or more than one", "from-missing") \
+	X(REPLY_LISTED,           550, "5.7.1", "Your address stands in a block list", "dns-list") \
+	X(REPLY_HELO_REFUSED,     550, "5.7.1", "Your greeting is not your name", "helo") \
+	X(REPLY_REVERSE_DNS,      550, "5.7.25", "Your address has no name that leads back to it", "reverse-dns") \
+	X(REPLY_SENDER_DOMAIN,    550, "5.1.8", "Sender's domain does not exist", "sender-domain") \
+	X(REPLY_SENDER_NULL_MX,   550, "5.7.27", "Sender's domain takes no mail", "null-mx") \
+	X(REPLY_SPF,              550, "5.7.23", "Sender's domain does not let you send for it", "spf") \
+	X(REPLY_DMARC,            550, "5.7.1", "Author's domain did not send this", "dmarc") \
+	X(REPLY_FROM,             550, "5.6.0", "Message must have one From field with one author", "from") \
+	X(REPLY_POLICY_LATER,     451, "4.7.1", "Not accepted now, try again later", "policy") \
 	X(REPLY_NO_SPACE,         452, "4.3.1", \
 	  "Not enough disk space, try again later", "disk-space") \
 	X(REPLY_QUEUE_FULL,       452, "4.3.1", "Queue is full, try again later", "queue-full") \

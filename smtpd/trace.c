@@ -99,6 +99,28 @@ bool trace_received(struct buf *out, const struct trace *t)
 	return end_at(out, start, ok);
 }
 
+#define LINE_WISHED 100
+
+bool trace_junk(struct buf *out, struct sv why)
+{
+	size_t start = out->len, line = out->len;
+	bool ok = buf_append(out, SV("X-Postroom-Junk: "));
+
+	for (size_t i = 0; i < why.len && ok; i++) {
+		bool is_good = why.p[i] >= ' ' && why.p[i] <= '~';
+
+		if (i && why.p[i] == ' ' && why.p[i - 1] == ' ')
+			continue; /* a line of spaces alone would end the header for some */
+		if (why.p[i] == ' ' && out->len - line > LINE_WISHED) {
+			ok = buf_append(out, SV("\r\n "));
+			line = out->len;
+			continue;
+		}
+		ok = buf_append_c(out, is_good ? why.p[i] : '?');
+	}
+	return end_at(out, start, ok && buf_append(out, SV("\r\n")));
+}
+
 bool trace_date(struct buf *out, struct date now)
 {
 	size_t start = out->len;

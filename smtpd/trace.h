@@ -31,6 +31,8 @@ const char *trace_protocol(enum conf_listener_kind listener, bool is_extended, b
 MUST_CHECK bool trace_return_path(struct buf *out, struct sv sender);
 MUST_CHECK bool trace_delivered_to(struct buf *out, struct sv address);
 MUST_CHECK bool trace_received(struct buf *out, const struct trace *t);
+/** trace_junk - X-Postroom-Junk: why policy takes it for junk; octets that are not printable ASCII become '?'. */
+MUST_CHECK bool trace_junk(struct buf *out, struct sv why);
 MUST_CHECK bool trace_date(struct buf *out, struct date now);
 /** trace_message_id - a new one: the message's id at our name. */
 MUST_CHECK bool trace_message_id(struct buf *out, struct sv id, const char *hostname);

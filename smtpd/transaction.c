@@ -48,6 +48,11 @@ struct transaction *transaction_new(const struct transaction_source *source,
 	t->identity = source->identity ? identity_ref(source->identity) : NULL;
 	t->is_extended = source->is_extended;
 	t->is_tls = source->tls.len > 0;
+	t->is_stranger = source->listener == LISTENER_MX && !source->identity && source->server->dns &&
+			 !netaddr_in(&source->peer, &source->conf->host.exempt_networks);
+	t->spill = SPILL_NONE;
+	buf_init(&t->junk, JUNK_MAX);
+	buf_init(&t->extra, OUTLET_EXTRA_MAX);
 	t->began_ms = loop_now_ms(source->server->loop);
 	envelope_init(&t->mail);
 	accept_init(&t->plan);
@@ -62,6 +67,10 @@ struct transaction *transaction_new(const struct transaction_source *source,
 static void release(struct transaction *t)
 {
 	data_done(t);
+	origin_free(&t->origin);
+	author_free(&t->author);
+	buf_done(&t->junk);
+	buf_done(&t->extra);
 	accept_done(&t->plan);
 	envelope_done(&t->mail);
 	arena_done(&t->sender_arena);
@@ -76,6 +85,7 @@ static void release(struct transaction *t)
 void transaction_clean(struct transaction *t)
 {
 	outlets_close(&t->outlets);
+	spill_close(&t->spill);
 	accept_close(&t->plan);
 }
 
@@ -91,7 +101,7 @@ void transaction_free(struct transaction **pt)
 		return;         /* the job's end comes back here */
 	/* Without a thread to do it (the process is ending) the loop removes its few files itself.
 	 */
-	if ((t->outlets.is_open || t->plan.is_open) && transaction_submit(t, TASK_CLEAN))
+	if ((t->outlets.is_open || t->plan.is_open || t->spill.fd >= 0) && transaction_submit(t, TASK_CLEAN))
 		return;
 	transaction_clean(t);
 	release(t);
@@ -107,14 +117,32 @@ struct policy_facts transaction_facts(const struct transaction *t)
 		.listener = t->listener,
 		.peer = t->peer,
 		.identity = t->identity,
+		.is_stranger = t->is_stranger,
+		.helo = t->mail.facts[ENVELOPE_HELO],
+		.origin = t->has_origin ? &t->origin_facts : NULL,
+		.author = t->author_facts,
 		.sender = t->sender.address,
 		.declared_size = t->sender.has_size ? t->sender.size : 0,
 		.rcpt_count = t->plan.rcpt_count,
 	};
 }
 
+/* note - what checks found goes to the log, and what makes junk of the message into its header. */
+static void note(struct transaction *t, const struct policy_finding *f)
+{
+	static const char *const names[] = { "off", "log", "junk", "defer", "reject" };
+
+	log_info(&t->log, "smtp.finding", KV_SV("queue_id", t->mail.facts[ENVELOPE_ID]),
+		 KV_Z("check", f->check), KV_Z("action", names[f->action]), KV_Z("reason", f->text),
+		 KV_SV("from", t->mail.sender), KV_SV("helo", t->mail.facts[ENVELOPE_HELO]));
+	if (f->action == CONF_JUNK)
+		buf_appendf(&t->junk, "%s%s (%s)", t->junk.len ? "; " : "", f->check, f->text);
+}
+
 bool transaction_judge(struct transaction *t, const struct policy_verdict *v)
 {
+	for (size_t i = 0; i < v->finding_count; i++)
+		note(t, &v->findings[i]);
 	if (v->action < POLICY_DEFER)
 		return true;
 	t->answer.reply = v->reply;
@@ -187,6 +215,20 @@ static void report_sender(struct transaction *t)
 		transaction_report(t, "mail", SV_NONE, t->answer.reply);
 }
 
+static void on_origin(void *arg, const struct origin_facts *facts)
+{
+	struct transaction *t = arg;
+	struct transaction_answer answer;
+
+	t->origin_facts = *facts;
+	t->has_origin = true;
+	origin_free(&t->origin);
+	judge_sender(t);
+	report_sender(t);
+	answer = t->answer;     /* the session may free t as it reads it */
+	t->events->on_answer(t->user, &answer);
+}
+
 enum transaction_step transaction_sender(struct transaction *t, struct sv args,
 					 struct transaction_answer *answer)
 {
@@ -203,6 +245,17 @@ enum transaction_step transaction_sender(struct transaction *t, struct sv args,
 		r = REPLY_NO_SPACE;
 	if (r != REPLY_OK)
 		return refuse(t, "mail", SV_NONE, r, answer);
+	if (t->is_stranger) {
+		struct origin_question q = {
+			.conf = t->conf,
+			.peer = t->peer,
+			.sender = t->sender.address,
+			.helo = t->mail.facts[ENVELOPE_HELO],
+		};
+
+		t->origin = origin_ask(t->server->dns, t->server->loop, &q, on_origin, t);
+		return TRANSACTION_WAIT;
+	}
 	if (!policy_blocks(POLICY_MAIL, t->listener)) {
 		judge_sender(t);
 		report_sender(t);

@@ -3,16 +3,21 @@
 #define SMTPD_TRANSACTION_PRIVATE_H
 
 #include "smtpd/accept.h"
+#include "smtpd/author.h"
 #include "smtpd/envelope.h"
 #include "smtpd/facts.h"
 #include "smtpd/fixup.h"
+#include "smtpd/origin.h"
 #include "smtpd/outlet.h"
 #include "smtpd/policy/policy.h"
+#include "smtpd/spill.h"
+#include "smtpd/strip.h"
 #include "smtpd/transaction.h"
 
 #define FEED_AT_ONCE (16u << 10)
 /* A feed may double (LF to CRLF), and a fix-up adds its lines. */
-#define WINDOW_MAX (TRANSACTION_CHUNK + 2 * FEED_AT_ONCE + TRACE_MAX)
+#define WINDOW_MAX (TRANSACTION_CHUNK + 2 * FEED_AT_ONCE + TRACE_MAX + STRIP_HOLD)
+#define JUNK_MAX 2048           /* octets of the reasons for which a message goes to Junk */
 
 /* What a job does; one runs at a time. */
 enum task {
@@ -39,7 +44,16 @@ struct transaction {
 	struct netaddr peer;
 	struct auth_identity *identity;
 	bool is_extended, is_tls;
+	bool is_stranger;                       /* the rows of policy for strangers are asked */
 	uint64_t began_ms;
+
+	/* what the DNS says about strangers: the loop's, read by jobs once it is there */
+	struct origin *origin;                  /* under way */
+	struct origin_facts origin_facts;
+	bool has_origin;
+	struct author *author;
+	bool is_author_open;                    /* asked, and not answered yet */
+	const struct author_facts *author_facts;        /* of a job */
 
 	/* envelope and plan: the loop's while no job runs, else the job's */
 	struct envelope mail;
@@ -48,19 +62,23 @@ struct transaction {
 	struct accept_plan plan;
 	struct transaction_answer answer;       /* of a job */
 	const char *check;                      /* which policy check refused; NULL */
+	struct buf junk;                        /* why it goes to Junk; empty: it does not */
+	struct buf extra;                       /* header lines that we add */
 
 	/* octets: the loop's, and the job's in TASK_FINISH */
 	struct data_scanner scanner;
 	struct fixup fixup;
+	struct strip strip;
 	struct message_facts facts;
 	struct buf window;                      /* gathers */
 	struct buf date_line, id_line;          /* for the fix-up */
-	bool has_begun, is_bdat, is_fixing, is_finishing;
+	bool has_begun, is_bdat, is_fixing, is_stripping, is_finishing;
 	bool is_failed;                         /* the loop's copy of failed */
 
 	/* octets: the job's */
 	struct buf chunk;
 	struct trace trace;
+	struct spill spill;                     /* of strangers: all but the last chunk */
 	struct outlets outlets;
 	struct fault failed;                    /* the first one of writing; sticks */
 	struct outlet_result *results;          /* of committing, per recipient */

@@ -1,7 +1,9 @@
 /* smtpd/policy/policy.h - what is accepted: small checks that read the same facts.
  *
  * Each check is a function in a file of its own and a row of the table in policy.c. policy_run()
- * asks the rows of a stage in order; the first refusal ends it, junk is remembered. A check changes
+ * asks the rows of a stage in order; the first refusal ends it, junk is remembered. Some rows hold
+ * always (policy_refuse); of the others the configuration says what a finding leads to: nothing, a
+ * line in the log, Junk, a temporary or a final refusal (policy_suspect). A check changes
  * nothing and sends nothing, so a run can be repeated dry. Checks that read the account directory
  * block, so where policy_blocks() says so the stage runs in a job; facts are then copies, or things
  * that do not change meanwhile. */
@@ -13,7 +15,9 @@
 #include "common/directory.h"
 #include "common/identity.h"
 #include "common/netaddr.h"
+#include "smtpd/author.h"
 #include "smtpd/facts.h"
+#include "smtpd/origin.h"
 #include "smtpd/reply.h"
 
 enum policy_stage {
@@ -28,6 +32,10 @@ struct policy_facts {
 	enum conf_listener_kind listener;
 	struct netaddr peer;
 	const struct auth_identity *identity;   /* NULL: a stranger */
+	/* neither logged in, nor of exempt-networks, on mx: rows for strangers are asked */
+	bool is_stranger;
+	struct sv helo;                         /* untrusted */
+	const struct origin_facts *origin;      /* of strangers, from MAIL on; else NULL */
 	/* MAIL */
 	struct address sender;
 	uint64_t declared_size;                 /* of SIZE; 0: none given */
@@ -37,6 +45,7 @@ struct policy_facts {
 	uint32_t rcpt_count;                    /* accepted before this one */
 	/* MESSAGE */
 	const struct message_facts *message;
+	const struct author_facts *author;      /* of strangers; else NULL */
 	uint64_t size;
 	uint64_t longest_line;                  /* octets without CRLF */
 	unsigned data_faults;                   /* enum data_fault */
@@ -46,11 +55,24 @@ struct policy_facts {
 
 enum policy_action { POLICY_ACCEPT = 0, POLICY_JUNK, POLICY_DEFER, POLICY_REJECT };
 
+#define POLICY_FINDINGS_MAX 8
+
+/* What a row with an action of its own has found. */
+struct policy_finding {
+	const char *check;              /* its name: the reason code */
+	enum conf_action action;        /* what it leads to */
+	char text[240];                 /* for people */
+};
+
 struct policy_verdict {
 	enum policy_action action;
 	enum reply_id reply;            /* when deferred or rejected */
 	const char *check;              /* which row said so; a literal, or NULL */
 	char text[640];                 /* instead of the reply's own; "": that */
+	struct policy_finding findings[POLICY_FINDINGS_MAX];
+	size_t finding_count;
+	/* between a check and policy_run() */
+	bool is_suspect, is_at_most_junk, is_only_log;
 };
 
 typedef void policy_fn(const struct policy_facts *facts, struct policy_verdict *verdict);
@@ -61,7 +83,32 @@ bool policy_blocks(enum policy_stage stage, enum conf_listener_kind listener);
 struct policy_verdict policy_run(enum policy_stage stage, const struct policy_facts *facts);
 /** policy_refuse - for checks: the verdict that fits the reply's code. */
 void policy_refuse(struct policy_verdict *verdict, enum reply_id reply);
+/** policy_suspect - for checks with an action of their own: something was found. @reply: what a
+ * final refusal is. The text is told to the peer, and stands in the log and in Junk's header. */
+void policy_suspect(struct policy_verdict *verdict, enum reply_id reply, const char *format, ...)
+	PRINTF_LIKE(3, 4);
 
+/* One row, for those who list them. */
+struct policy_row {
+	const char *name;               /* also the reason code */
+	const char *stage;              /* "mail", "rcpt", "message" */
+	const char *option;             /* of postroom.conf; NULL: it always holds */
+	enum conf_action action;        /* in force */
+	const char *source;
+};
+/** policy_row - the i-th row that an mx listener asks, in order; false behind the last. */
+bool policy_row(size_t i, const struct conf *conf, struct policy_row *out);
+/** policy_run_row - what that one row says, whatever the others said. False: it is not asked of these facts. */
+bool policy_run_row(size_t i, const struct policy_facts *facts, struct policy_verdict *out);
+
+policy_fn policy_helo;          /* helo.c */
+policy_fn policy_dns_list;      /* dnslist.c */
+policy_fn policy_reverse_dns;   /* reverse.c */
+policy_fn policy_sender_domain; /* domain.c */
+policy_fn policy_null_mx;
+policy_fn policy_from;          /* from.c */
+policy_fn policy_spf;           /* spf.c */
+policy_fn policy_dmarc;         /* dmarc.c */
 policy_fn policy_size;          /* size.c */
 policy_fn policy_sender;        /* sender.c */
 policy_fn policy_author;

@@ -96,8 +96,8 @@ class CommandFailed(Exception):
 class Line:
     """A raw connection that is read line by line and knows nothing of any protocol."""
 
-    def __init__(self, port, tls=None, timeout=DEADLINE_S, host="127.0.0.1"):
-        self.sock = socket.create_connection((host, port), timeout=timeout)
+    def __init__(self, port, tls=None, timeout=DEADLINE_S, host="127.0.0.1", source=None):
+        self.sock = socket.create_connection((host, port), timeout=timeout, source_address=(source, 0) if source else None)
         if tls:
             self.sock = tls.wrap_socket(self.sock, server_hostname="localhost")
         self.buffer = b""

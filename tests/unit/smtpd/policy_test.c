@@ -57,6 +57,102 @@ static void assert_accepted(enum policy_stage stage, const struct policy_facts *
 	assert_int_equal(policy_run(stage, facts).action, POLICY_ACCEPT);
 }
 
+/* A stranger about whom the DNS has nothing bad to say. */
+static struct origin_facts origin;
+static struct author_facts author;
+
+static struct policy_facts stranger(void)
+{
+	struct policy_facts f = facts_on(LISTENER_MX);
+
+	origin = (struct origin_facts){
+		.name = ORIGIN_NAME_CONFIRMED, .spf = SPF_PASS, .sender = ORIGIN_SENDER_GOOD, .spf_domain = "s.example",
+	};
+	author = (struct author_facts){ .domain = "s.example" };
+	f.is_stranger = true;
+	f.origin = &origin;
+	f.author = &author;
+	f.helo = SV("mail.s.example");
+	assert_true(netaddr_parse(SV("192.0.2.1"), &f.peer));
+	return f;
+}
+
+static void a_finding_leads_to_what_the_option_says(void **state)
+{
+	static const struct { enum conf_action option; enum policy_action action; } table[] = {
+		{ CONF_OFF, POLICY_ACCEPT }, { CONF_LOG, POLICY_ACCEPT }, { CONF_JUNK, POLICY_JUNK },
+		{ CONF_DEFER, POLICY_DEFER }, { CONF_REJECT, POLICY_REJECT },
+	};
+	struct policy_facts f = stranger();
+	(void)state;
+
+	assert_accepted(POLICY_MAIL, &f);
+	assert_accepted(POLICY_MESSAGE, &f);
+	origin.sender = ORIGIN_SENDER_ABSENT;
+	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+		struct policy_verdict v;
+
+		conf->policy.sender_domain = table[i].option;
+		v = policy_run(POLICY_MAIL, &f);
+		assert_int_equal(v.action, table[i].action);
+		assert_int_equal(v.finding_count, table[i].option != CONF_OFF);
+		if (v.finding_count)
+			assert_string_equal(v.findings[0].check, "sender-domain");
+		if (v.action >= POLICY_DEFER)
+			assert_int_equal(v.reply, v.action == POLICY_DEFER ? REPLY_POLICY_LATER : REPLY_SENDER_DOMAIN);
+	}
+	conf->policy.sender_domain = CONF_REJECT;
+	f.is_stranger = false;
+	assert_accepted(POLICY_MAIL, &f);
+}
+
+static void a_dns_that_knows_nothing_is_held_against_nobody(void **state)
+{
+	struct policy_facts f = stranger();
+	(void)state;
+
+	origin = (struct origin_facts){ .spf = SPF_TEMPERROR, .spf_why = "" };
+	author.dmarc.result = DMARC_TEMPERROR;
+	author.dmarc.policy = DMARC_POLICY_REJECT;
+	assert_int_equal(policy_run(POLICY_MAIL, &f).finding_count, 0);
+	assert_int_equal(policy_run(POLICY_MESSAGE, &f).finding_count, 0);
+}
+
+static void greetings_that_lie_are_seen(void **state)
+{
+	static const struct { const char *helo; bool is_good; } table[] = {
+		{ "mail.s.example", true }, { "[192.0.2.1]", true }, { "under_score.s.example", true },
+		{ "localhost", false }, { "192.0.2.1", false }, { "[192.0.2.2]", false }, { "[IPv6:2001:db8::1]", false },
+		{ "", false }, { "a b.example", false }, { ".", false }, { "x.", false }, { "?.example", false },
+	};
+	struct policy_facts f = stranger();
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+		f.helo = sv_z(table[i].helo);
+		assert_int_equal(policy_run(POLICY_MAIL, &f).finding_count, !table[i].is_good);
+	}
+	f.helo = sv_z(conf->host.hostname);
+	assert_int_equal(policy_run(POLICY_MAIL, &f).finding_count, 1);
+}
+
+static void dmarc_decides_before_spf_and_quarantine_is_junk(void **state)
+{
+	struct policy_facts f = stranger();
+	(void)state;
+
+	origin.spf = SPF_FAIL;
+	assert_int_equal(policy_run(POLICY_MESSAGE, &f).action, POLICY_JUNK);
+	author.dmarc.result = DMARC_PASS;
+	assert_int_equal(policy_run(POLICY_MESSAGE, &f).action, POLICY_ACCEPT);
+	author.dmarc.result = DMARC_FAIL;
+	assert_int_equal(policy_run(POLICY_MESSAGE, &f).action, POLICY_ACCEPT);         /* p=none changes nothing */
+	author.dmarc.policy = DMARC_POLICY_QUARANTINE;
+	assert_int_equal(policy_run(POLICY_MESSAGE, &f).action, POLICY_JUNK);
+	author.dmarc.policy = DMARC_POLICY_REJECT;
+	assert_refused(POLICY_MESSAGE, &f, REPLY_DMARC, "dmarc");
+}
+
 static void only_submission_asks_the_directory_about_senders(void **state)
 {
 	(void)state;
@@ -197,6 +293,10 @@ int main(void)
 {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = {
+		TEST(a_finding_leads_to_what_the_option_says),
+		TEST(a_dns_that_knows_nothing_is_held_against_nobody),
+		TEST(greetings_that_lie_are_seen),
+		TEST(dmarc_decides_before_spf_and_quarantine_is_junk),
 		TEST(only_submission_asks_the_directory_about_senders),
 		TEST(strangers_reach_our_people_only),
 		TEST(recipients_are_counted_by_who_sends),

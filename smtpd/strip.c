@@ -1,0 +1,164 @@
+#include "smtpd/strip.h"
+
+#include "common/header.h"
+
+#include "common/banned.h"
+
+enum state {
+	AT_LINE = 0,    /* the next octet begins a line of the header */
+	HOLDING,        /* a field whose fate is not known: its octets are in held */
+	HELD_LINE_END,  /* such a field, and a line of it has ended */
+	PASSING,        /* a field whose fate is known */
+	EMPTY_CR,       /* a CR began the line: the empty line, if a LF follows */
+	IN_BODY,
+};
+
+void strip_init(struct strip *s, const char *hostname, byte_sink_fn *sink, void *ctx)
+{
+	*s = (struct strip){ .sink = sink, .ctx = ctx, .hostname = hostname };
+}
+
+static bool put(struct strip *s, struct sv octets)
+{
+	return !octets.len || s->is_dropping || s->sink(s->ctx, octets);
+}
+
+/* is_results_of_ours - the authserv-id, behind comments; a version may follow it (RFC 8601 §2.2). */
+static bool is_results_of_ours(const struct strip *s, struct sv value, bool is_whole)
+{
+	struct sv id;
+	size_t n = 0;
+
+	header_skip_cfws(&value);
+	if (!value.len)
+		return !is_whole;       /* comments without end: somebody hides something */
+	if (value.p[0] == '"') {
+		sv_skip(&value, 1);
+		while (n < value.len && value.p[n] != '"')
+			n++;
+	} else {
+		while (n < value.len && !strchr(" \t\r\n;(", value.p[n]))
+			n++;
+	}
+	id = sv_sub(value, 0, n);
+	if (id.len && id.p[id.len - 1] == '.')
+		id.len--;
+	return sv_eq_nocase(id, sv_z(s->hostname));
+}
+
+/* decide - the field, or as much of it as is held; is_whole: it has ended. */
+static bool decide(struct strip *s, bool is_whole)
+{
+	struct sv held = sv_from(s->held, s->held_len), name, value;
+	size_t colon = sv_find(held, ':');
+	bool is_bad = false;
+
+	s->held_len = 0;
+	if (colon != SIZE_MAX) {
+		name = sv_trim(sv_sub(held, 0, colon));
+		value = sv_sub(held, colon + 1, SIZE_MAX);
+		if (sv_eq_nocase(name, SV("Authentication-Results")))
+			is_bad = is_results_of_ours(s, value, is_whole);
+		else
+			is_bad = sv_eq_nocase(name, SV("X-Postroom-Junk")) || sv_eq_nocase(name, SV("Return-Path"));
+	}
+	s->is_dropping = is_bad;
+	s->taken += is_bad;
+	return put(s, held);
+}
+
+static bool is_ours_to_judge(const struct strip *s)
+{
+	static const struct sv names[] = {
+		SV_INIT("authentication-results"), SV_INIT("x-postroom-junk"), SV_INIT("return-path"),
+	};
+	struct sv held = sv_from(s->held, s->held_len);
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		size_t n = held.len < names[i].len ? held.len : names[i].len;
+
+		if (sv_eq_nocase(sv_sub(held, 0, n), sv_sub(names[i], 0, n)))
+			return true;
+	}
+	return false;
+}
+
+/* hold - one more octet of a field that may have to go. */
+static bool hold(struct strip *s, char c)
+{
+	s->held[s->held_len++] = c;
+	if (c == '\n' && s->held_len < STRIP_HOLD) {
+		s->state = HELD_LINE_END;
+		return true;
+	}
+	s->state = HOLDING;
+	if (s->held_len < STRIP_HOLD && is_ours_to_judge(s))
+		return true;
+	s->state = c == '\n' ? AT_LINE : PASSING;
+	return decide(s, false);
+}
+
+/* begin_line - c is the first octet of a line. */
+static bool begin_line(struct strip *s, char c)
+{
+	bool is_folded = c == ' ' || c == '\t';
+
+	if (s->held_len && is_folded)
+		return hold(s, c);
+	if (s->held_len && !decide(s, true))
+		return false;
+	if (!is_folded)
+		s->is_dropping = false;
+	if (c == '\n' || c == '\r' || is_folded) {
+		s->state = c == '\n' ? IN_BODY : c == '\r' ? EMPTY_CR : PASSING;
+		return put(s, sv_from(&c, 1));
+	}
+	return hold(s, c);
+}
+
+/* pass - up to the end of the line. */
+static bool pass(struct strip *s, struct sv *octets)
+{
+	size_t end = sv_find(*octets, '\n');
+	struct sv run = sv_sub(*octets, 0, end == SIZE_MAX ? octets->len : end + 1);
+
+	if (end != SIZE_MAX)
+		s->state = s->state == EMPTY_CR && end == 0 ? IN_BODY : AT_LINE;
+	else
+		s->state = PASSING;
+	sv_skip(octets, run.len);
+	return put(s, run);
+}
+
+bool strip_feed(struct strip *s, struct sv octets)
+{
+	bool ok = true;
+
+	while (octets.len && ok && s->state != IN_BODY) {
+		char c = octets.p[0];
+
+		switch ((enum state)s->state) {
+		case AT_LINE:
+		case HELD_LINE_END:
+			sv_skip(&octets, 1);
+			ok = begin_line(s, c);
+			break;
+		case HOLDING:
+			sv_skip(&octets, 1);
+			ok = hold(s, c);
+			break;
+		case PASSING:
+		case EMPTY_CR:
+			ok = pass(s, &octets);
+			break;
+		case IN_BODY:
+			break;
+		}
+	}
+	return ok && (!octets.len || s->sink(s->ctx, octets));
+}
+
+bool strip_finish(struct strip *s)
+{
+	return !s->held_len || decide(s, true);
+}
