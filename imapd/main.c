@@ -16,6 +16,7 @@
 #define TIDY_MS 60000
 #define FLUSH_MS 1000
 #define EXPIRE_MS 3000
+#define LOOK_MS 2000    /* where inotify has no watches left */
 
 struct imapd {
 	struct worker *worker;
@@ -24,7 +25,7 @@ struct imapd {
 	struct store *store;
 	struct door_house doors;
 	struct session_house sessions;
-	struct chore tidy, flush, expire;
+	struct chore tidy, flush, expire, look;
 	struct retention *retention;
 	uv_poll_t *notices;             /* closed by the loop, before end() */
 };
@@ -107,6 +108,24 @@ static bool needs_flush(void *arg)
 	return store_needs_flush(d->store);
 }
 
+static void look(void *arg)
+{
+	struct imapd *d = arg;
+
+	store_watch_look(d->store);
+}
+
+/* On the loop: tells what the look before found. */
+static bool look_is_due(void *arg)
+{
+	struct imapd *d = arg;
+
+	if (!store_watch_is_blind(d->store))
+		return false;
+	store_watch_read(d->store, notice, NULL);
+	return true;
+}
+
 static void expire(void *arg)
 {
 	struct imapd *d = arg;
@@ -160,6 +179,18 @@ static void take_conf(struct imapd *d)
 	d->doors.on = d->sessions.on = capabilities(d->worker->conf);
 }
 
+static bool watch_store(struct imapd *d)
+{
+	int fd = store_watch_fd(d->store);
+
+	if (fd < 0)
+		return true;    /* no inotify: the chore looks */
+	d->notices = xcalloc(1, sizeof(*d->notices));
+	d->notices->data = d;
+	return !uv_poll_init(loop_uv(d->worker->loop), d->notices, fd) &&
+	       !uv_poll_start(d->notices, UV_READABLE, on_notices);
+}
+
 static struct fault start(struct worker *w)
 {
 	struct imapd *d = w->state;
@@ -188,10 +219,11 @@ static struct fault start(struct worker *w)
 		.run = expire, .is_due = expire_is_due, .arg = d, .every_ms = EXPIRE_MS
 	};
 	chore_start(&d->expire, w->loop, EXPIRE_MS);
-	d->notices = xcalloc(1, sizeof(*d->notices));
-	d->notices->data = d;
-	if (uv_poll_init(loop_uv(w->loop), d->notices, store_watch_fd(d->store)) ||
-	    uv_poll_start(d->notices, UV_READABLE, on_notices))
+	d->look = (struct chore){
+		.run = look, .is_due = look_is_due, .arg = d, .every_ms = LOOK_MS
+	};
+	chore_start(&d->look, w->loop, LOOK_MS);
+	if (!watch_store(d))
 		return fault(FAULT_INTERNAL, "cannot poll the store's notices");
 	return listener_accept(w->listeners, w->loop, w->tls, on_stream, d);
 }

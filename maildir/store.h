@@ -92,11 +92,15 @@ MUST_CHECK struct fault maildir_user_recount(struct maildir_user *user);
  * reader compares MODSEQs by mailbox_changes(). Level-triggered: a second change before the first was read is
  * not lost. Users opt in while a session idles or has a mailbox selected. */
 
-/** store_watch_fd - readable when anything watched may have changed; for a poll handle on the loop. */
+/** store_watch_fd - readable when anything watched may have changed; for a poll handle on the loop. -1: this system gives none. */
 int store_watch_fd(struct store *store);
 /** store_watch_read - read what is there without blocking and call fn once per changed account, on this thread.
  *  @user_tag is what maildir_user_watch() was given. */
 void store_watch_read(struct store *store, void (*fn)(void *arg, void *user_tag), void *arg);
+/** store_watch_is_blind - could something not be watched, because the system has no more watches? Then store_watch_look() is called
+ *  from a job every few seconds, and store_watch_read() after it: it tells what the look found. */
+bool store_watch_is_blind(struct store *store);
+void store_watch_look(struct store *store);
 /** maildir_user_watch - ask for notices with this tag (unique per session); NULL tag ends it. Called on the loop
  *  thread; does not block. */
 MUST_CHECK struct fault maildir_user_watch(struct maildir_user *user, void *user_tag);

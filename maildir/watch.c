@@ -2,12 +2,13 @@
  *
  * One inotify descriptor per store. Watched are an account's data.mdb (a commit by any process writes to it), and new/ and
  * cur/ of its INBOX and of mailboxes selected while it is watched (other programs). A notice says "look again", so events
- * need not be told apart; a replaced index is one, too. Where no watch can be had (max_user_watches) store_tidy()'s callers
- * still see changes at their next command. */
+ * need not be told apart; a replaced index is one, too. An account for which not every watch could be had (max_user_watches, more
+ * selected mailboxes than WATCHES_MAX, no inotify at all) is blind: store_watch_look() compares the times of its files instead. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -29,12 +30,15 @@ struct watch {
 	unsigned count;
 	bool has_data;
 	bool is_told;
+	bool is_blind;                  /* not all that should be is watched */
+	uint64_t seen;                  /* of a blind one: its files' times when they were last looked at; 0: never */
 };
 
 struct watcher {
 	int fd;
 	pthread_mutex_t mutex;
 	struct watch *watches;
+	_Atomic unsigned blind;         /* how many are */
 };
 
 struct watcher *watcher_new(void)
@@ -63,14 +67,28 @@ void watcher_free(struct watcher **watcher)
 
 /* Mutex held for all that follows, as far as it is static. */
 
+static void set_blind(struct watch *watch, bool is_blind)
+{
+	struct watcher *w = store_watcher(watch->account->store);
+
+	if (watch->is_blind == is_blind)
+		return;
+	watch->is_blind = is_blind;
+	watch->seen = 0;
+	atomic_fetch_add(&w->blind, is_blind ? 1 : -1u);
+	if (is_blind)
+		log_info(NULL, "store.watch.blind", KV_Z("account", watch->account->address));
+}
+
 static bool add(struct watch *watch, const char *path, uint32_t mask, uint64_t box)
 {
 	int fd = store_watcher(watch->account->store)->fd;
 	int wd = fd < 0 ? -1 : inotify_add_watch(fd, path, mask);
 
 	if (wd < 0) {
-		if (errno == ENOSPC)
-			log_warn(NULL, "store.watch.full", KV_Z("account", watch->account->address));
+		/* A file that is not there yet is looked for again; what the system does not allow is not. */
+		if (fd < 0 || errno != ENOENT)
+			set_blind(watch, true);
 		return false;
 	}
 	for (unsigned i = 0; i < watch->count; i++)
@@ -78,6 +96,7 @@ static bool add(struct watch *watch, const char *path, uint32_t mask, uint64_t b
 			return true;
 	if (watch->count == WATCHES_MAX) {
 		inotify_rm_watch(fd, wd);
+		set_blind(watch, true);
 		return false;
 	}
 	watch->spots[watch->count++] = (struct spot){ wd, box };
@@ -125,6 +144,7 @@ static void remove_all(struct watch *watch)
 		inotify_rm_watch(fd, watch->spots[i].wd);
 	watch->count = 0;
 	watch->has_data = false;
+	set_blind(watch, false);
 }
 
 static void unlink_user(struct watch *watch, struct maildir_user *user)
@@ -240,6 +260,94 @@ void watch_forget(struct account *a)
 	pthread_mutex_unlock(&w->mutex);
 }
 
+/* --- where inotify does not reach ------------------------------------------------------------------------------------- */
+
+bool store_watch_is_blind(struct store *store)
+{
+	return atomic_load(&store_watcher(store)->blind) != 0;
+}
+
+struct glance {
+	struct account *account;        /* referenced */
+	struct buf paths;               /* each with its NUL */
+	uint64_t seen;
+};
+
+static void note_path(struct glance *g, const char *below)
+{
+	if (!buf_appendf(&g->paths, "%s/%s", g->account->path, below) || !buf_append(&g->paths, sv_from("", 1)))
+		buf_clear(&g->paths);   /* never so long; and if, its times look as if they had changed */
+}
+
+static void plan_glance(const struct watch *watch, struct glance *g)
+{
+	static const char *const parts[] = { "new", "cur" };
+	char sub[BOX_PATH_MAX], below[BOX_PATH_MAX + 16];
+
+	g->account = store_account_ref(watch->account);
+	buf_init(&g->paths, (size_t)4 << 20);
+	note_path(g, LAYOUT_INDEX "/data.mdb");
+	note_path(g, LAYOUT_MAILDIR "/new");
+	note_path(g, LAYOUT_MAILDIR "/cur");
+	for (struct mailbox *box = watch->account->open_boxes; box; box = box->next_open)
+		for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+			box_path(sub, box->watch_dir, parts[i], NULL);
+			snprintf(below, sizeof(below), LAYOUT_MAILDIR "/%s", sub);
+			note_path(g, below);
+		}
+}
+
+/* FNV-1a over the times and inodes: another value means that something changed. */
+static void mix(uint64_t *sum, uint64_t n)
+{
+	*sum = (*sum ^ n) * 0x100000001b3u;
+}
+
+static void look_at(struct glance *g)
+{
+	struct sv rest = buf_sv(&g->paths), path;
+	struct stat st;
+
+	g->seen = 0xcbf29ce484222325u;
+	while (rest.len && sv_split(&rest, '\0', &path)) {
+		if (!path.len || stat(path.p, &st))
+			continue;
+		mix(&g->seen, (uint64_t)st.st_ino);
+		mix(&g->seen, (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec);
+	}
+}
+
+void store_watch_look(struct store *store)
+{
+	struct watcher *w = store_watcher(store);
+	struct glance *all;
+	size_t count = 0, cap;
+
+	pthread_mutex_lock(&w->mutex);
+	cap = atomic_load(&w->blind);
+	all = xcalloc(cap + 1, sizeof(*all));
+	for (struct watch *watch = w->watches; watch && count < cap; watch = watch->next)
+		if (watch->is_blind && watch->users)
+			plan_glance(watch, &all[count++]);
+	pthread_mutex_unlock(&w->mutex);
+	for (size_t i = 0; i < count; i++)      /* files are looked at outside the lock: the loop takes it, too */
+		look_at(&all[i]);
+	pthread_mutex_lock(&w->mutex);
+	for (size_t i = 0; i < count; i++) {
+		struct watch *watch = all[i].account->watch;
+		if (!watch || !watch->is_blind || watch->seen == all[i].seen)
+			continue;
+		watch->is_told = watch->is_told || watch->seen;
+		watch->seen = all[i].seen;
+	}
+	pthread_mutex_unlock(&w->mutex);
+	for (size_t i = 0; i < count; i++) {
+		buf_done(&all[i].paths);
+		store_account_unref(&all[i].account);
+	}
+	free(all);
+}
+
 int store_watch_fd(struct store *store)
 {
 	return store_watcher(store)->fd;
@@ -300,10 +408,8 @@ void store_watch_read(struct store *store, void (*fn)(void *arg, void *user_tag)
 	struct told told = { 0 };
 	ssize_t n;
 
-	if (w->fd < 0)
-		return;
 	pthread_mutex_lock(&w->mutex);
-	while ((n = read(w->fd, events, sizeof(events))) > 0)
+	while (w->fd >= 0 && (n = read(w->fd, events, sizeof(events))) > 0)
 		for (char *p = events; p < events + n;) {
 			const struct inotify_event *e = (const void *)p;
 			note_event(w, e);

@@ -10,11 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "common/identity.h"
 #include "common/memory.h"
 #include "maildir/mark_private.h"
 #include "tests/unit/support/store_fixture.h"
@@ -514,6 +516,83 @@ static void changes_by_other_processes_are_noticed(void **state)
 	fixture_remove(&f);
 }
 
+/* As where fs.inotify.max_user_instances is used up. */
+static void open_without_inotify(struct fixture *f, char mail[96])
+{
+	struct store_conf conf = { .mail_dir = mail, .host = "host.test", .create_special_use = true };
+	struct auth_identity *id = identity_for_admin(SV(ALICE), SV_NONE);
+	struct rlimit was, none;
+
+	snprintf(mail, 96, "%s/mail", f->root);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+	none = (struct rlimit){ 0, was.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	struct fault opened = store_open(&conf, &f->store);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+	ok(opened);
+	ok(maildir_user_open(f->store, id, NULL, &f->user));
+	ok(mailbox_open(f->user, SV("INBOX"), &f->inbox));
+	identity_unref(&id);
+}
+
+static unsigned looks(struct fixture *f, unsigned *counter)
+{
+	*counter = 0;
+	store_watch_look(f->store);
+	store_watch_read(f->store, count_notice, counter);
+	return *counter;
+}
+
+static void without_inotify_the_files_are_looked_at(void **state)
+{
+	struct fixture f;
+	char mail[96];
+	unsigned counter = 0;
+
+	(void)state;
+	fixture_make_folder(&f);
+	open_without_inotify(&f, mail);
+	assert_int_equal(store_watch_fd(f.store), -1);
+	assert_false(store_watch_is_blind(f.store));
+	ok(maildir_user_watch(f.user, &counter));
+	assert_true(store_watch_is_blind(f.store));
+	looks(&f, &counter);
+	assert_int_equal(looks(&f, &counter), 0);
+	ok(fixture_deliver(&f, ALICE, "Subject: x\r\n\r\n", NULL));
+	assert_int_equal(looks(&f, &counter), 1);
+	assert_int_equal(looks(&f, &counter), 0);
+	fixture_shell("cd '%s' && printf 'Subject: y\n\n' > new/1.x.y", fixture_path(&f, "Maildir"));
+	assert_int_equal(looks(&f, &counter), 1);
+	fixture_shell("rm -rf '%s'", fixture_path(&f, "index"));
+	assert_int_equal(looks(&f, &counter), 1);
+	ok(maildir_user_watch(f.user, NULL));
+	assert_false(store_watch_is_blind(f.store));
+	fixture_remove(&f);
+}
+
+static void who_selects_more_than_can_be_watched_is_told_too(void **state)
+{
+	struct fixture *f = *state;
+	struct mailbox *boxes[40];
+	unsigned counter = 0;
+	char id[24], name[20];
+
+	ok(maildir_user_watch(f->user, &counter));
+	for (int i = 0; i < 40; i++) {
+		snprintf(name, sizeof(name), "box%d", i);
+		ok(mailbox_create(f->user, sv_z(name), 0, id));
+		boxes[i] = fixture_mailbox(f, name);
+	}
+	assert_true(store_watch_is_blind(f->store));
+	looks(f, &counter);
+	looks(f, &counter);
+	assert_int_equal(looks(f, &counter), 0);
+	fixture_shell("cd '%s' && printf 'Subject: y\n\n' > new/1.x.y", fixture_path(f, "Maildir/.box39"));
+	assert_true(looks(f, &counter) > 0);
+	for (int i = 0; i < 40; i++)
+		mailbox_close(&boxes[i]);
+}
+
 /* --- full disk ------------------------------------------------------------------------------------------------------------- */
 
 static void a_full_disk_refuses_mail_and_still_expunges(void **state)
@@ -567,8 +646,10 @@ int main(void)
 		cmocka_unit_test(a_damaged_index_is_made_anew),
 		cmocka_unit_test(a_copied_tree_gets_an_index_of_its_own),
 		cmocka_unit_test(changes_by_other_processes_are_noticed),
+		cmocka_unit_test(without_inotify_the_files_are_looked_at),
 		cmocka_unit_test(a_full_disk_refuses_mail_and_still_expunges),
 		TEST(mail_that_others_deliver_is_adopted),
+		TEST(who_selects_more_than_can_be_watched_is_told_too),
 		TEST(flags_that_others_set_are_merged_with_ours),
 		TEST(a_message_renamed_meanwhile_is_still_read),
 		TEST(mailboxes_that_others_rename_keep_their_messages),
