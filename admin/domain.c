@@ -4,18 +4,35 @@
 #include "admin/open.h"
 #include "admin/print.h"
 #include "admin/verbs.h"
+#include "common/address.h"
 #include "common/directory.h"
+#include "common/dkimkey.h"
+#include "common/instance.h"
+#include "common/memory.h"
 
 #include "common/banned.h"
 
+/* run_add - the keys first: a domain that is there signs its mail. */
 static int run_add(struct cli *cli)
 {
 	struct directory *dir = NULL;
+	struct arena names;
+	struct sv name;
+	struct fault f;
 	int code = open_directory(cli, &dir);
 
 	if (code != EXIT_DONE)
 		return code;
-	code = cli_fault(cli->args[0], directory_domain_add(dir, sv_z(cli->args[0])));
+	arena_init(&names, 8192);
+	f = address_domain(&names, sv_z(cli->args[0]), &name);
+	if (!f.kind)
+		f = dkimkey_make(instance_path(cli->instance, INSTANCE_KEYS), name.p);
+	if (!f.kind)
+		f = directory_domain_add(dir, name);
+	code = cli_fault(cli->args[0], f);
+	if (code == EXIT_DONE && !cli->json)
+		printf("Its mail is signed. Publish the keys: postroom --root %s dkim list %s\n", cli->root, name.p);
+	arena_done(&names);
 	directory_close(&dir);
 	return code;
 }

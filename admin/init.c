@@ -13,13 +13,13 @@
 #include "admin/verbs.h"
 #include "common/address.h"
 #include "common/conf.h"
-#include "common/crypt.h"
 #include "common/directory.h"
+#include "common/dkimkey.h"
 #include "common/idna.h"
 #include "common/instance.h"
 #include "common/memory.h"
+#include "common/textfile.h"
 #include "common/tls.h"
-#include "common/transfer.h"
 
 #include "common/banned.h"
 
@@ -34,27 +34,6 @@ struct plan {
 };
 
 /* ---- pieces ---- */
-
-static struct fault write_file(const char *path, struct sv text, mode_t mode)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
-	struct fault f = FAULT_OK;
-
-	if (fd < 0)
-		return fault_errno("create", path);
-	while (text.len && !f.kind) {
-		ssize_t n = write(fd, text.p, text.len);
-		if (n > 0)
-			sv_skip(&text, (size_t)n);
-		else if (errno != EINTR)
-			f = fault_errno("write", path);
-	}
-	if (!f.kind && fsync(fd) != 0)
-		f = fault_errno("flush", path);
-	if (close(fd) != 0 && !f.kind)
-		f = fault_errno("close", path);
-	return f;
-}
 
 static struct fault write_conf(const struct instance *instance, const struct plan *plan)
 {
@@ -72,7 +51,7 @@ static struct fault write_conf(const struct instance *instance, const struct pla
 		buf_appendf(&text, "bind %s\n", plan->bind);
 	if (plan->user)
 		buf_appendf(&text, "user %s\n", plan->user);
-	struct fault f = write_file(instance_path(instance, INSTANCE_CONF), buf_sv(&text), 0600);
+	struct fault f = textfile_make(instance_path(instance, INSTANCE_CONF), buf_sv(&text), 0600);
 
 	buf_done(&text);
 	return f;
@@ -85,39 +64,6 @@ static struct fault make_certificate(const struct instance *instance, const stru
 
 	return tls_make_self_signed(names, ARRAY_LEN(names), instance_path(instance, INSTANCE_TLS_CERT),
 				    instance_path(instance, INSTANCE_TLS_KEY));
-}
-
-/* One RSA and one Ed25519 key: keys/DOMAIN.SELECTOR.pem, and beside it what the DNS record publishes. */
-static struct fault make_dkim_key(const struct instance *instance, const char *domain, enum crypt_key kind,
-				  const char *selector, const char *algorithm)
-{
-	struct buf pem, der, text, path;
-
-	buf_init(&pem, 8192);
-	buf_init(&der, 8192);
-	buf_init(&text, 8192);
-	buf_init(&path, 4096);
-	struct fault f = crypt_key_new(kind, &pem, &der);
-
-	if (!f.kind) {
-		buf_appendf(&path, "%s/%s.%s.pem", instance_path(instance, INSTANCE_KEYS), domain, selector);
-		f = write_file(buf_z(&path), buf_sv(&pem), 0600);
-	}
-	if (!f.kind) {
-		buf_clear(&path);
-		buf_appendf(&path, "%s/%s.%s.txt", instance_path(instance, INSTANCE_KEYS), domain, selector);
-		/* RFC 6376 §3.6.1, RFC 8463 §3 */
-		buf_appendf(&text, "v=DKIM1; k=%s; p=", algorithm);
-		if (!base64_encode(buf_sv(&der), &text) || !buf_append_c(&text, '\n'))
-			f = fault(FAULT_INTERNAL, "key too long");
-		else
-			f = write_file(buf_z(&path), buf_sv(&text), 0600);
-	}
-	buf_wipe(&pem);
-	buf_done(&der);
-	buf_done(&text);
-	buf_done(&path);
-	return f;
 }
 
 static struct fault make_directory(const struct instance *instance, const struct plan *plan)
@@ -184,9 +130,7 @@ static struct fault build(const char *root, const struct plan *plan, struct inst
 	if (!f.kind)
 		f = make_certificate(*instance, plan);
 	if (!f.kind)
-		f = make_dkim_key(*instance, plan->domain, CRYPT_KEY_RSA2048, "rsa1", "rsa");
-	if (!f.kind)
-		f = make_dkim_key(*instance, plan->domain, CRYPT_KEY_ED25519, "ed1", "ed25519");
+		f = dkimkey_make(instance_path(*instance, INSTANCE_KEYS), plan->domain);
 	if (!f.kind)
 		f = make_directory(*instance, plan);
 	if (!f.kind)

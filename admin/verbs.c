@@ -23,6 +23,7 @@ const struct verb *const all_verbs[] = {
 	init_verbs,
 	serve_verbs,
 	domain_verbs,
+	dkim_verbs,
 	account_verbs,
 	alias_verbs,
 	quota_verbs,

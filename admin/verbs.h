@@ -6,7 +6,9 @@
 
 extern const struct verb init_verbs[];
 extern const struct verb serve_verbs[];         /* serve, stop, reload, status */
+extern const struct verb dkim_verbs[];
 extern const struct verb domain_verbs[];
+extern const struct verb dkim_verbs[];
 extern const struct verb account_verbs[];
 extern const struct verb alias_verbs[];
 extern const struct verb quota_verbs[];

@@ -99,6 +99,8 @@ struct crypt_private;
 MUST_CHECK struct fault crypt_private_new(struct sv pem, struct crypt_private **out);
 void crypt_private_free(struct crypt_private **key);
 enum crypt_key_type crypt_private_type(const struct crypt_private *key);
+/** crypt_private_public - append its public half, as crypt_key_new() gives it. False: out's max. */
+MUST_CHECK bool crypt_private_public(const struct crypt_private *key, struct buf *public_der);
 /** crypt_private_sign - append the signature. Slow with RSA (1 ms with 2048 bits). FAULT_LIMIT: out's
  * max. FAULT_INVALID: a key beyond CRYPT_SIGNATURE_MAX. FAULT_INTERNAL. */
 MUST_CHECK struct fault crypt_private_sign(const struct crypt_private *key,

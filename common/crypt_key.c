@@ -22,9 +22,9 @@ struct crypt_private {
 	enum crypt_key_type type;
 };
 
-static bool append_public(enum crypt_key kind, EVP_PKEY *key, struct buf *out)
+static bool append_public(EVP_PKEY *key, struct buf *out)
 {
-	if (kind == CRYPT_KEY_ED25519) {
+	if (EVP_PKEY_is_a(key, "ED25519")) {
 		uint8_t raw[32];
 		size_t len = sizeof(raw);
 
@@ -66,7 +66,7 @@ struct fault crypt_key_new(enum crypt_key kind, struct buf *pem, struct buf *pub
 
 	if (!key)
 		return fault(FAULT_INTERNAL, "cannot generate a key");
-	bool fits = append_private_pem(key, pem) && append_public(kind, key, public_der);
+	bool fits = append_private_pem(key, pem) && append_public(key, public_der);
 
 	EVP_PKEY_free(key);
 	if (fits)
@@ -211,6 +211,11 @@ void crypt_private_free(struct crypt_private **key)
 enum crypt_key_type crypt_private_type(const struct crypt_private *key)
 {
 	return key->type;
+}
+
+bool crypt_private_public(const struct crypt_private *key, struct buf *public_der)
+{
+	return append_public(key->key, public_der);
 }
 
 static bool sign_rsa(EVP_PKEY *key, const uint8_t *digest, uint8_t *out, size_t *len)

@@ -6,15 +6,8 @@
 
 #include "common/banned.h"
 
-/* Where the three fields of a set stand; SIZE_MAX: missing. */
-struct arc_rows {
-	size_t results, message, seal;
-};
-
 struct arc {
-	const char *broken;             /* why no key can mend it; NULL */
-	size_t count;
-	struct arc_rows rows[DKIM_ARC_SETS_MAX];
+	struct arc_table table;
 	struct arc_set sets[DKIM_ARC_SETS_MAX];
 	struct sig seals[DKIM_ARC_SETS_MAX];
 	struct sig message;             /* of the newest set: the others may be broken by then */
@@ -26,10 +19,11 @@ void arc_free(struct arc **arc)
 	*arc = NULL;
 }
 
-static void break_chain(struct arc *arc, const char *why)
+/* break_chain - no key can mend it. */
+static void break_chain(struct arc_table *t, const char *why)
 {
-	if (!arc->broken)
-		arc->broken = why;
+	if (!t->broken)
+		t->broken = why;
 }
 
 /* ---- gathering ---- */
@@ -60,18 +54,9 @@ static bool instance_of(const struct canon_field *f, bool is_results, uint32_t *
 	return sv_to_u32(text, out) && *out >= 1 && *out <= DKIM_ARC_SETS_MAX;
 }
 
-static struct arc *arc_new(void)
+static void gather_field(const struct canon_message *m, size_t index, struct arc_table *t)
 {
-	struct arc *arc = xcalloc(1, sizeof(*arc));
-
-	for (size_t i = 0; i < DKIM_ARC_SETS_MAX; i++)
-		arc->rows[i] = (struct arc_rows){ SIZE_MAX, SIZE_MAX, SIZE_MAX };
-	return arc;
-}
-
-static void gather_field(struct dkim_verifier *v, size_t index)
-{
-	struct canon_field f = canon_field(&v->message, index);
+	struct canon_field f = canon_field(m, index);
 	bool is_results = sv_eq_nocase(f.name, SV("ARC-Authentication-Results"));
 	bool is_message = sv_eq_nocase(f.name, SV("ARC-Message-Signature"));
 	struct arc_rows *rows;
@@ -80,19 +65,42 @@ static void gather_field(struct dkim_verifier *v, size_t index)
 
 	if (!is_results && !is_message && !sv_eq_nocase(f.name, SV("ARC-Seal")))
 		return;
-	if (!v->arc)
-		v->arc = arc_new();
 	if (!instance_of(&f, is_results, &instance)) {
-		break_chain(v->arc, "an instance is no number from 1 to 50");
+		break_chain(t, "an instance is no number from 1 to 50");
 		return;
 	}
-	rows = &v->arc->rows[instance - 1];
+	rows = &t->rows[instance - 1];
 	row = is_results ? &rows->results : is_message ? &rows->message : &rows->seal;
 	if (*row != SIZE_MAX)
-		break_chain(v->arc, "a field of a set is there twice");
+		break_chain(t, "a field of a set is there twice");
 	*row = index;
-	if (instance > v->arc->count)
-		v->arc->count = instance;
+	if (instance > t->count)
+		t->count = instance;
+}
+
+void arc_gather(const struct canon_message *m, struct arc_table *out)
+{
+	*out = (struct arc_table){ .count = 0 };
+	for (size_t i = 0; i < DKIM_ARC_SETS_MAX; i++)
+		out->rows[i] = (struct arc_rows){ SIZE_MAX, SIZE_MAX, SIZE_MAX };
+	for (size_t i = 0; i < canon_field_count(m); i++)
+		gather_field(m, i, out);
+	for (size_t i = 0; i < out->count; i++)
+		if (out->rows[i].results == SIZE_MAX || out->rows[i].message == SIZE_MAX ||
+		    out->rows[i].seal == SIZE_MAX)
+			break_chain(out, "a set is not complete");
+}
+
+void arc_add_set(const struct canon_message *m, const struct arc_table *table, size_t i, bool is_own, struct crypt_digest *d)
+{
+	const struct arc_rows *r = &table->rows[i];
+
+	canon_add_field(d, CANON_RELAXED, canon_field(m, r->results).raw, false);
+	canon_add_field(d, CANON_RELAXED, canon_field(m, r->message).raw, false);
+	if (is_own)
+		canon_add_signature(d, CANON_RELAXED, canon_field(m, r->seal).raw, true);
+	else
+		canon_add_field(d, CANON_RELAXED, canon_field(m, r->seal).raw, false);
 }
 
 /* ---- reading ---- */
@@ -121,9 +129,9 @@ static void read_cv(struct dkim_verifier *v, size_t i, const struct taglist *tag
 	else
 		arc->sets[i].cv = SV("fail");
 	if (sv_eq_nocase(cv, SV("fail")))
-		break_chain(arc, "it was broken before it came here");
+		break_chain(&arc->table, "it was broken before it came here");
 	else if (!sv_eq_nocase(cv, i ? SV("pass") : SV("none")))
-		break_chain(arc, "a seal says nothing of the chain before it");
+		break_chain(&arc->table, "a seal says nothing of the chain before it");
 }
 
 /* hash_seal - set after set up to its own, each results, message signature, seal (RFC 8617 §5.1.1). */
@@ -132,16 +140,8 @@ static void hash_seal(struct dkim_verifier *v, size_t i)
 	struct crypt_digest *d = crypt_digest_new(CRYPT_SHA256);
 	uint8_t hash[CRYPT_HASH_MAX];
 
-	for (size_t k = 0; k <= i; k++) {
-		const struct arc_rows *r = &v->arc->rows[k];
-
-		canon_add_field(d, CANON_RELAXED, canon_field(&v->message, r->results).raw, false);
-		canon_add_field(d, CANON_RELAXED, canon_field(&v->message, r->message).raw, false);
-		if (k < i)
-			canon_add_field(d, CANON_RELAXED, canon_field(&v->message, r->seal).raw, false);
-		else
-			canon_add_signature(d, CANON_RELAXED, canon_field(&v->message, r->seal).raw, true);
-	}
+	for (size_t k = 0; k <= i; k++)
+		arc_add_set(&v->message, &v->arc->table, k, k == i, d);
 	crypt_digest_get(d, hash);
 	memcpy(v->arc->seals[i].digest, hash, CANON_HASH);
 	crypt_digest_free(&d);
@@ -153,8 +153,8 @@ static void read_seal(struct dkim_verifier *v, size_t i)
 	struct taglist tags;
 	struct sv unused;
 
-	if (!taglist_parse(canon_field(&v->message, v->arc->rows[i].seal).value, &tags)) {
-		break_chain(v->arc, "a seal is no list of tags");
+	if (!taglist_parse(canon_field(&v->message, v->arc->table.rows[i].seal).value, &tags)) {
+		break_chain(&v->arc->table, "a seal is no list of tags");
 		return;
 	}
 	read_cv(v, i, &tags);
@@ -168,16 +168,16 @@ static void read_seal(struct dkim_verifier *v, size_t i)
 static void read_message_signature(struct dkim_verifier *v, size_t i)
 {
 	struct arc *arc = v->arc;
-	size_t row = arc->rows[i].message;
+	size_t row = arc->table.rows[i].message;
 	struct taglist tags;
 	struct sv names;
 
 	if (!taglist_parse(canon_field(&v->message, row).value, &tags)) {
-		break_chain(arc, "a message signature is no list of tags");
+		break_chain(&arc->table, "a message signature is no list of tags");
 		return;
 	}
 	arc->sets[i].message_domain = tag_domain(v, &tags, SV("d"));
-	if (i + 1 != arc->count)
+	if (i + 1 != arc->table.count)
 		return;         /* only the newest one has to fit (RFC 8617 §5.2, step 4) */
 	sig_read(&arc->message, SIG_ARC_MESSAGE, &tags, &v->arena, v->now_s, &names);
 	if (arc->message.seen.result)
@@ -191,7 +191,7 @@ static void read_set(struct dkim_verifier *v, size_t i)
 {
 	struct sv unused, results = SV_NONE;
 
-	results_instance(canon_field(&v->message, v->arc->rows[i].results).value, &unused, &results);
+	results_instance(canon_field(&v->message, v->arc->table.rows[i].results).value, &unused, &results);
 	v->arc->sets[i].results = arena_copy(&v->arena, sv_sub(results, 0, ARC_RESULTS_MAX));
 	read_seal(v, i);
 	read_message_signature(v, i);
@@ -199,16 +199,14 @@ static void read_set(struct dkim_verifier *v, size_t i)
 
 void arc_read(struct dkim_verifier *v)
 {
-	struct arc *arc;
+	struct arc_table table;
 
-	for (size_t i = 0; i < canon_field_count(&v->message); i++)
-		gather_field(v, i);
-	arc = v->arc;
-	for (size_t i = 0; arc && i < arc->count; i++)
-		if (arc->rows[i].results == SIZE_MAX || arc->rows[i].message == SIZE_MAX ||
-		    arc->rows[i].seal == SIZE_MAX)
-			break_chain(arc, "a set is not complete");
-	for (size_t i = 0; arc && !arc->broken && i < arc->count; i++)
+	arc_gather(&v->message, &table);
+	if (!table.count && !table.broken)
+		return;
+	v->arc = xcalloc(1, sizeof(*v->arc));
+	v->arc->table = table;
+	for (size_t i = 0; !v->arc->table.broken && i < table.count; i++)
 		read_set(v, i);
 }
 
@@ -227,14 +225,14 @@ void arc_judge(struct dkim_verifier *v, const struct dkim_keys *keys)
 	struct arc *arc = v->arc;
 	struct arc_chain *chain = &v->chain;
 
-	*chain = (struct arc_chain){ .result = DKIM_FAIL, .reason = arc->broken };
-	if (arc->broken)
+	*chain = (struct arc_chain){ .result = DKIM_FAIL, .reason = arc->table.broken };
+	if (arc->table.broken)
 		return;
-	*chain = (struct arc_chain){ .result = DKIM_PASS, .reason = "", .count = arc->count, .sets = arc->sets };
+	*chain = (struct arc_chain){ .result = DKIM_PASS, .reason = "", .count = arc->table.count, .sets = arc->sets };
 	sig_check_body(&arc->message, &v->message);
 	sig_check_key(&arc->message, SIG_ARC_MESSAGE, keys);
 	take_result(chain, &arc->message, "the newest message signature does not hold");
-	for (size_t i = arc->count; i-- && chain->result != DKIM_FAIL;) {
+	for (size_t i = arc->table.count; i-- && chain->result != DKIM_FAIL;) {
 		sig_check_key(&arc->seals[i], SIG_ARC_SEAL, keys);
 		take_result(chain, &arc->seals[i], "a seal does not hold");
 	}

@@ -76,6 +76,20 @@ void verifier_needs_key(struct dkim_verifier *v, const struct sig *s);
 
 /* arc.c */
 
+/* Where the three fields of a set stand; SIZE_MAX: missing. */
+struct arc_rows {
+	size_t results, message, seal;
+};
+struct arc_table {
+	const char *broken;             /* why it is no chain; NULL */
+	size_t count;
+	struct arc_rows rows[DKIM_ARC_SETS_MAX];
+};
+/** arc_gather - the sets of a header that has ended. */
+void arc_gather(const struct canon_message *m, struct arc_table *out);
+/** arc_add_set - the three fields of set i as a seal signs them; is_own: the seal itself comes last, without its value. */
+void arc_add_set(const struct canon_message *m, const struct arc_table *table, size_t i, bool is_own, struct crypt_digest *d);
+
 /** arc_read - gather the sets of a header that has ended; v->arc stays NULL when there are none. */
 void arc_read(struct dkim_verifier *v);
 /** arc_judge - v->chain. */

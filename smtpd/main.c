@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "common/auth.h"
+#include "common/dkimkey.h"
 #include "common/dns.h"
 #include "common/memory.h"
 #include "maildir/filter.h"
@@ -82,6 +83,7 @@ static struct fault smtpd_start(struct worker *w)
 		f = filters_open(instance_path(w->instance, INSTANCE_SIEVE), &server->filters);
 	if (f.kind)
 		return f;
+	server->dkim = dkimkeys_new(instance_path(w->instance, INSTANCE_KEYS));
 	space_start(&server->space, w->loop, instance_path(w->instance, INSTANCE_MAIL),
 		    instance_path(w->instance, INSTANCE_QUEUE));
 	server->tidy = (struct chore){ .run = tidy, .arg = server, .every_ms = TIDY_MS };
@@ -117,6 +119,7 @@ static void smtpd_end(struct worker *w)
 	dns_free(&server->dns);
 	filters_close(&server->filters);
 	queue_close(&server->queue);
+	dkimkeys_free(&server->dkim);
 	store_close(&server->store);
 	auth_close(&server->auth);
 	directory_close(&server->directory);
@@ -144,6 +147,7 @@ static const struct daemon_spec spec = {
 	.doc = "take in mail by SMTP, submission and LMTP",
 	.kinds = kinds,
 	.kind_count = ARRAY_LEN(kinds),
+	.reads = 1u << INSTANCE_KEYS,
 	.writes = 1u << INSTANCE_MAIL | 1u << INSTANCE_QUEUE | 1u << INSTANCE_DIRECTORY |
 		  1u << INSTANCE_EVENTS,
 	.connect_ports = smtpd_ports,

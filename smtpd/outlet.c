@@ -143,6 +143,8 @@ static struct fault open_queue(struct outlets *o, const struct outlet_source *so
 		f = make_envelope(entry, source, !i);
 		if (!f.kind)
 			f = queue_begin(source->queue, &entry->envelope, &entry->entry);
+		if (!f.kind && source->keys)
+			queue_sign(entry->entry, source->keys);
 		if (!f.kind)
 			f = write_entry_top(entry, source);
 	}

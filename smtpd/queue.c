@@ -10,11 +10,13 @@
 #include <unistd.h>
 
 #include "common/crypt.h"
+#include "common/date.h"
 #include "common/events.h"
 #include "common/kv.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/record.h"
+#include "smtpd/sign.h"
 
 #include "common/banned.h"
 
@@ -42,6 +44,7 @@ struct queue_entry {
 	struct queue *queue;
 	struct spool *spool;
 	const struct envelope *envelope;        /* borrowed */
+	struct signer *signer;          /* NULL: the message is not ours */
 	bool is_committed;              /* the name is in msg/ */
 	char id[QUEUE_ID_LEN + 1];
 };
@@ -267,12 +270,43 @@ struct fault queue_begin(struct queue *queue, const struct envelope *e, struct q
 
 struct fault queue_write(struct queue_entry *entry, struct sv octets)
 {
+	if (entry->signer)
+		signer_feed(entry->signer, octets);
 	return spool_put_body(entry->spool, octets);
+}
+
+void queue_sign(struct queue_entry *entry, struct dkimkeys *keys)
+{
+	signer_free(&entry->signer);
+	entry->signer = signer_new(keys, date_now().seconds);
+}
+
+struct fault queue_put_top(struct queue_entry *entry, struct sv fields)
+{
+	return spool_put_top(entry->spool, fields);
+}
+
+/* sign - mail leaves also without a signature: a key that cannot be used must not stop it. */
+static struct fault sign(struct queue_entry *entry)
+{
+	struct buf fields;
+	struct fault f;
+
+	buf_init(&fields, SIGN_FIELDS_MAX);
+	f = signer_finish(entry->signer, &fields);
+	if (f.kind)
+		log_error(NULL, "queue.sign", KV_Z("queue_id", entry->id), KV_FAULT("fault", f));
+	f = fields.len ? spool_put_top(entry->spool, buf_sv(&fields)) : FAULT_OK;
+	buf_done(&fields);
+	return f;
 }
 
 struct fault queue_finish(struct queue_entry *entry)
 {
-	return spool_finish(entry->spool);
+	struct fault f = entry->signer ? sign(entry) : FAULT_OK;
+
+	signer_free(&entry->signer);
+	return f.kind ? f : spool_finish(entry->spool);
 }
 
 /* The name is durable when the folder is flushed, and only then may anybody be told. */
@@ -288,6 +322,7 @@ struct fault queue_commit(struct queue_entry *entry)
 
 static void entry_free(struct queue_entry **entry)
 {
+	signer_free(&(*entry)->signer);
 	spool_close(&(*entry)->spool);
 	free(*entry);
 	*entry = NULL;

@@ -23,6 +23,7 @@
 
 #define QUEUE_ID_LEN 16
 
+struct dkimkeys;
 struct queue;
 struct queue_entry;
 
@@ -38,6 +39,11 @@ void queue_new_id(char out[QUEUE_ID_LEN + 1]);
 MUST_CHECK struct fault queue_begin(struct queue *queue, const struct envelope *e,
 				    struct queue_entry **out);
 MUST_CHECK struct fault queue_write(struct queue_entry *entry, struct sv octets);
+/** queue_sign - right behind queue_begin(), for a message that is ours (of somebody who logged in, a DSN, a report): its
+ * author's domain signs it when it is finished (smtpd/sign.h). @keys: borrowed until then. */
+void queue_sign(struct queue_entry *entry, struct dkimkeys *keys);
+/** queue_put_top - behind the last queue_write(), once, when it is not signed: fields to go on top. */
+MUST_CHECK struct fault queue_put_top(struct queue_entry *entry, struct sv fields);
 MUST_CHECK struct fault queue_finish(struct queue_entry *entry);
 MUST_CHECK struct fault queue_commit(struct queue_entry *entry);
 /** queue_entry_size - octets written so far. */

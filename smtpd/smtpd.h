@@ -27,6 +27,7 @@ struct smtpd {
 	struct store *store;
 	struct queue *queue;
 	struct filters *filters;        /* Sieve, of everybody */
+	struct dkimkeys *dkim;          /* what mail of ours is signed with */
 	struct auth *auth;
 	struct space space;
 	struct chore tidy;

@@ -14,6 +14,7 @@
 enum record {
 	RECORD_ENVELOPE = 1,
 	RECORD_BODY = 2,
+	RECORD_TOP = 16,
 	RECORD_END = 3,
 	RECORD_OUTCOME = 4,
 };
@@ -32,6 +33,8 @@ struct spool {
 	uint64_t at;                    /* where the next record begins */
 	uint64_t body_at;               /* reading: the next BODY record; 0 when all were read */
 	uint64_t body_start;
+	uint64_t top_at;                /* reading: TOP; 0 when there is none, or it was read */
+	uint64_t top_size;
 	uint64_t size;                  /* of the body */
 	uint32_t body_crc, read_crc;
 	bool is_finished;               /* END is there */
@@ -199,6 +202,19 @@ struct fault spool_put_body(struct spool *s, struct sv octets)
 	return s->stuck;
 }
 
+struct fault spool_put_top(struct spool *s, struct sv fields)
+{
+	struct fault f = flush_body(s);
+
+	if (!f.kind && fields.len > SPOOL_BODY_MAX)
+		f = s->stuck = fault(FAULT_LIMIT, "spool: fields too long");
+	if (!f.kind && fields.len) {
+		f = put_record(s, RECORD_TOP, fields);
+		s->top_size = fields.len;
+	}
+	return f;
+}
+
 struct fault spool_finish(struct spool *s)
 {
 	char end[12];
@@ -266,6 +282,14 @@ static struct fault read_one(struct spool *s, unsigned type, uint32_t len, uint6
 		if (!s->body_start)
 			s->body_start = s->at;
 		*body_seen += len;
+		s->at += (uint64_t)len + HEAD_LEN + CRC_LEN;
+		return FAULT_OK;
+	}
+	if (type == RECORD_TOP && !s->is_finished) {
+		if (len > SPOOL_BODY_MAX || s->top_at)
+			return fault(FAULT_CORRUPT, "spool: fields too long, or there twice");
+		s->top_at = len ? s->at : 0;
+		s->top_size = len;
 		s->at += (uint64_t)len + HEAD_LEN + CRC_LEN;
 		return FAULT_OK;
 	}
@@ -343,12 +367,31 @@ const struct envelope *spool_envelope(const struct spool *s)
 
 uint64_t spool_size(const struct spool *s)
 {
-	return s->size;
+	return s->top_size + s->size;
 }
 
 enum spool_outcome spool_outcome(const struct spool *s, uint32_t i)
 {
 	return s->outcomes && i < s->envelope.rcpt_count ? (enum spool_outcome)s->outcomes[i] : 0;
+}
+
+/* read_top - what goes on top of the body. */
+static struct fault read_top(struct spool *s, struct buf *out)
+{
+	uint64_t keep = s->at;
+	struct buf payload;
+	struct fault f;
+
+	buf_init(&payload, 0);
+	s->at = s->top_at;
+	f = read_record(s, (uint32_t)s->top_size, SPOOL_BODY_MAX, &payload);
+	if (!f.kind && !buf_append(out, buf_sv(&payload)))
+		f = fault(FAULT_LIMIT, "spool: no room for a record");
+	s->at = keep;
+	if (!f.kind)
+		s->top_at = 0;
+	buf_done(&payload);
+	return f;
 }
 
 struct fault spool_read_body(struct spool *s, struct buf *out)
@@ -358,6 +401,8 @@ struct fault spool_read_body(struct spool *s, struct buf *out)
 	struct buf payload;
 	struct fault f;
 
+	if (s->top_at)
+		return read_top(s, out);
 	if (!s->body_at)
 		return FAULT_OK;
 	buf_init(&payload, 0);

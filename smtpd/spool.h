@@ -5,7 +5,7 @@
  *                               stands before it in the record
  *
  * Numbers are little-endian. The records are: ENVELOPE (smtpd/envelope.h), BODY any number of
- * times, END (u64 octets of the body, u32 CRC of the body), then OUTCOME as they come, each
+ * times, TOP (fields that go before the body; may be missing), END (u64 octets of the body, u32 CRC of the body), then OUTCOME as they come, each
  * appended and flushed. A file without END is not a message: it was never acknowledged. A torn
  * OUTCOME at the end never happened, and is overwritten by the next one. Unknown types are skipped.
  *
@@ -37,6 +37,9 @@ MUST_CHECK struct fault spool_put_envelope(struct spool *s, const struct envelop
 /** spool_put_body - more of the message, in any cut; buffered into records. A fault sticks:
  * spool_finish() gives it again. */
 MUST_CHECK struct fault spool_put_body(struct spool *s, struct sv octets);
+/** spool_put_top - behind the whole body, once: fields that go on top of it, at most SPOOL_BODY_MAX octets. Who
+ * signs knows them only then; readers see one message. */
+MUST_CHECK struct fault spool_put_top(struct spool *s, struct sv fields);
 /** spool_finish - END is written and the file flushed. Its name is the caller's to make durable. */
 MUST_CHECK struct fault spool_finish(struct spool *s);
 
@@ -51,7 +54,7 @@ enum spool_wait { SPOOL_UNLOCKED, SPOOL_LOCKED };
 MUST_CHECK struct fault spool_open(int dir, const char *name, enum spool_wait lock,
 				   struct spool **out);
 const struct envelope *spool_envelope(const struct spool *s);
-/** spool_size - octets of the body. */
+/** spool_size - octets of the message: TOP and body. */
 uint64_t spool_size(const struct spool *s);
 /** spool_outcome - what became of recipient i, 0 while nothing did. */
 enum spool_outcome spool_outcome(const struct spool *s, uint32_t i);

@@ -1,0 +1,84 @@
+"""Mail of ours leaves signed: by the keys that the domain has now, whoever made them, without a restart."""
+
+import re
+
+import pytest
+
+import postroom
+from dialogue import data, envelope, submit, talk
+
+
+@pytest.fixture(scope="module")
+def server():
+    with postroom.Instance(accounts=("alice",)) as instance:
+        instance.start()
+        yield instance
+
+
+def spooled(server):
+    """What the one queued message says; it is taken out."""
+    [path] = (server.root / "queue" / "msg").iterdir()
+    octets = path.read_bytes()
+    server.postroom("queue", "remove", path.name)
+    return octets
+
+
+def submitted(server, domain="example.test"):
+    message = f"From: Alice <alice@{domain}>\r\nSubject: Hello\r\n\r\nHello.\r\n".encode()
+    with submit(server, "alice") as line:
+        assert line.smtp(f"MAIL FROM:<alice@{domain}>") == 250
+        assert line.smtp("RCPT TO:<friend@elsewhere.example>") == 250
+        assert data(line, message) == 250
+    return spooled(server)
+
+
+def selectors(octets):
+    return [name.decode() for name in re.findall(rb"DKIM-Signature: v=1; a=[a-z0-9-]+; c=relaxed/relaxed;\r\n\td=example\.test; s=(\w+);",
+                                                 octets)]
+
+
+def test_submitted_mail_has_both_signatures(server):
+    octets = submitted(server)
+    assert selectors(octets) == ["rsa1", "ed1"]
+    names = re.sub(rb"\s", b"", re.search(rb"h=([^;]*);", octets).group(1)).decode().lower().split(":")
+    for name, times in (("from", 2), ("list-unsubscribe", 1), ("list-unsubscribe-post", 1), ("message-id", 2)):
+        assert names.count(name) == times, names
+
+
+def test_rotation_is_obeyed_at_once(server):
+    server.postroom("dkim", "rotate", "example.test")
+    assert selectors(submitted(server)) == ["rsa1", "ed1"]
+    server.postroom("dkim", "rotate", "example.test", "--finish")
+    assert selectors(submitted(server)) == ["rsa2", "ed2"]
+    rows = {row["name"]: row for row in server.json("dkim", "list", "example.test")}
+    assert {name: row["state"] for name, row in rows.items()} == {
+        "rsa1._domainkey": "retired", "ed1._domainkey": "retired", "rsa2._domainkey": "active", "ed2._domainkey": "active"}
+    assert all(row["value"].startswith("v=DKIM1; k=") for row in rows.values())
+    zone = server.postroom("dkim", "list", "example.test", "--zone")
+    for name, row in rows.items():
+        line = next(line for line in zone.splitlines() if line.startswith(name + "."))
+        assert "".join(re.findall(r'"([^"]*)"', line)) == row["value"]
+
+
+def test_a_domain_gets_its_keys_when_it_is_added(server):
+    server.postroom("domain", "add", "Other.Example")
+    rows = server.json("dkim", "list", "other.example")
+    assert [row["name"] for row in rows] == ["ed1._domainkey", "rsa1._domainkey"]
+    assert not [path for path in (server.root / "keys").iterdir() if path.stat().st_mode & 0o077]
+
+
+def test_mail_of_strangers_is_not_signed_when_it_is_sent_on(server):
+    server.postroom("alias", "add", "forward@example.test", "friend@elsewhere.example")
+    message = b"From: eve@example.test\r\nSubject: not ours\r\n\r\nHello.\r\n"
+    with talk(server, "mx") as line:
+        envelope(line, server, "forward")
+        assert data(line, message) == 250
+    assert b"DKIM-Signature" not in spooled(server)
+
+
+def test_a_key_that_cannot_be_read_does_not_stop_mail(server):
+    for path in (server.root / "keys").glob("example.test.*.pem"):
+        path.write_text("no key")
+    (server.root / "keys" / "touch").touch()    # the folder has changed
+    assert selectors(submitted(server)) == []
+    assert "event=dkim.key" in server.log()
