@@ -40,6 +40,8 @@ static const struct row {
 	[CAP_I18NLEVEL]     = { "I18NLEVEL=1",    false, "RFC 5255 §4" },
 	[CAP_CONDSTORE]     = { "CONDSTORE",      false, "RFC 7162" },
 	[CAP_QRESYNC]       = { "QRESYNC",        false, "RFC 7162" },
+	[CAP_UIDONLY]       = { "UIDONLY",        false, "RFC 9586" },
+	[CAP_UIDBATCHES]    = { "UIDBATCHES",     false, "RFC 10022" },
 	[CAP_LIST_STATUS]   = { "LIST-STATUS",    false, "RFC 5819" },
 	[CAP_STATUS_SIZE]   = { "STATUS=SIZE",    false, "RFC 8438" },
 	[CAP_QUOTA]         = { "QUOTA",          false, "RFC 9208" },

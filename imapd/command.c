@@ -58,6 +58,7 @@ static const struct command_spec specs[] = {
 	{ "UID SORT", ST_SELECTED, BY_UID | CMD_SEQNUMS | CMD_METERED, CAP_SORT, do_sort, "RFC 5256 §3" },
 	{ "UID STORE", ST_SELECTED, BY_UID | CMD_WRITES, CAP_NONE, do_store, "RFC 3501 §6.4.8" },
 	{ "UID THREAD", ST_SELECTED, BY_UID | CMD_SEQNUMS | CMD_METERED, CAP_NONE, do_thread, "RFC 5256 §3" },
+	{ "UIDBATCHES", ST_SELECTED, BY_UID, CAP_UIDBATCHES, do_uidbatches, "RFC 10022" },
 	{ "UNSELECT", ST_SELECTED, CMD_NO_UPDATES, CAP_UNSELECT, do_unselect, "RFC 3691 §2" },
 	{ "UNSUBSCRIBE", ST_LOGGED_IN, 0, CAP_NONE, do_unsubscribe, "RFC 3501 §6.3.7" },
 };
@@ -139,6 +140,11 @@ enum step command_bad(struct command *c, const char *text)
 {
 	buf_clear(&c->code);
 	return end_with(c, (struct answer){ "BAD", NULL, text });
+}
+
+enum step command_uid_required(struct command *c)
+{
+	return end_with(c, (struct answer){ "BAD", "UIDREQUIRED", "Message numbers are not used with UIDONLY" });
 }
 
 /* is_ours - a fault that somebody who runs the server should see. */
@@ -303,7 +309,9 @@ enum step command_step(struct command *c)
 		c->phase = PHASE_RUN;
 		__attribute__((fallthrough));
 	case PHASE_RUN:
-		if (flags & CMD_WRITES && c->room->is_readonly)
+		if (c->room->has_uidonly && flags & CMD_SEQNUMS && !(flags & CMD_UID))
+			step = command_uid_required(c);
+		else if (flags & CMD_WRITES && c->room->is_readonly)
 			step = command_no(c, "NOPERM", "The mailbox is open read-only");
 		else
 			step = run(c);

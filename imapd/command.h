@@ -130,6 +130,8 @@ enum step command_ok(struct command *c, const char *text);
 enum step command_ok_code(struct command *c, const char *code, const char *text);
 enum step command_no(struct command *c, const char *code, const char *text);
 enum step command_bad(struct command *c, const char *text);
+/** command_uid_required - a message number came after ENABLE UIDONLY (RFC 9586 §3). */
+enum step command_uid_required(struct command *c);
 /** command_fault - worded by answer_for(); logged unless it is the client's own doing. */
 enum step command_fault(struct command *c, struct fault f);
 /** command_new_state - zeroed memory of the command for the handler's state, in c->state. */
@@ -146,10 +148,39 @@ bool command_name(struct command *c, struct sv wire, struct sv *name);
 void command_write_mailbox(struct command *c, struct sv name);
 
 /* Handlers, by family (imapd/commands/). */
-command_fn do_append, do_capability, do_check, do_close, do_compress, do_copy, do_create, do_delete, do_enable,
-	do_expunge, do_fetch, do_getquota,
-	do_getquotaroot, do_id, do_idle, do_list, do_logout, do_lsub, do_move, do_namespace,
-	do_noop, do_rename, do_replace, do_search, do_select, do_sort, do_status, do_store, do_subscribe, do_thread, do_uid_expunge,
-	do_unselect, do_unsubscribe;
+command_fn do_append;
+command_fn do_capability;
+command_fn do_check;
+command_fn do_close;
+command_fn do_compress;
+command_fn do_copy;
+command_fn do_create;
+command_fn do_delete;
+command_fn do_enable;
+command_fn do_expunge;
+command_fn do_fetch;
+command_fn do_getquota;
+command_fn do_getquotaroot;
+command_fn do_id;
+command_fn do_idle;
+command_fn do_list;
+command_fn do_logout;
+command_fn do_lsub;
+command_fn do_move;
+command_fn do_namespace;
+command_fn do_noop;
+command_fn do_rename;
+command_fn do_replace;
+command_fn do_search;
+command_fn do_select;
+command_fn do_sort;
+command_fn do_status;
+command_fn do_store;
+command_fn do_subscribe;
+command_fn do_thread;
+command_fn do_uid_expunge;
+command_fn do_uidbatches;
+command_fn do_unselect;
+command_fn do_unsubscribe;
 
 #endif

@@ -19,6 +19,8 @@ enum step finder_read_answer(struct command *c, enum search_read result)
 		return command_no(c, "BADCHARSET (US-ASCII UTF-8)", "Unknown charset");
 	case SEARCH_LIMIT:
 		return command_no(c, "LIMIT", "Too many search keys");
+	case SEARCH_UID_REQUIRED:
+		return command_uid_required(c);
 	}
 	BUG("search_read %d", (int)result);
 }
@@ -35,6 +37,7 @@ struct fault finder_context(struct command *c, struct search_context *out)
 		.arena = &c->arena,
 		.keys_max = c->room->conf->imap.search_keys,
 		.on = c->room->on,
+		.has_uidonly = c->room->has_uidonly,
 		.is_rev2 = c->room->is_rev2,
 		.now = time(NULL),
 	};

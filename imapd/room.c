@@ -311,7 +311,7 @@ static bool tell_removals(struct command *c)
 	struct uidset vanished = { 0 };
 	struct view *v = &c->room->view;
 
-	if (!c->room->has_qresync)
+	if (!c->room->has_qresync && !c->room->has_uidonly)
 		return view_expunge(v, EXPUNGES_PER_CHUNK, write_expunge, c) == EXPUNGES_PER_CHUNK;
 	bool more = view_expunge(v, EXPUNGES_PER_CHUNK, take_vanished, &vanished) == EXPUNGES_PER_CHUNK;
 
@@ -345,17 +345,24 @@ static void write_exists(struct command *c)
 	writer_f(&c->out, "* %u EXISTS\r\n* %u RECENT\r\n", v->count, room_recent_count(c->room));
 }
 
+void room_write_fetch_start(struct command *c, uint32_t seq, uint32_t uid)
+{
+	bool is_uid = c->room->has_uidonly;
+
+	writer_put(&c->out, SV("* "));
+	writer_u64(&c->out, is_uid ? uid : seq);
+	writer_put(&c->out, is_uid ? SV(" UIDFETCH (") : SV(" FETCH ("));
+}
+
 void room_write_fetch_flags(struct command *c, uint32_t seq, uint32_t uid, uint32_t flags,
 			    struct keyword_bits keywords, uint64_t modseq)
 {
 	struct writer *w = &c->out;
 
-	writer_put(w, SV("* "));
-	writer_u64(w, seq);
-	writer_put(w, SV(" FETCH ("));
+	room_write_fetch_start(c, seq, uid);
 	/* RFC 3501 §6.4.8: with a UID command, always; else where the client shows that it thinks
-	 * in UIDs. */
-	if (c->is_uid || c->room->has_condstore) {
+	 * in UIDs (RFC 7162 §3.2.4, RFC 9051 §7.5.2). */
+	if (!c->room->has_uidonly && (c->is_uid || c->room->has_condstore || c->room->is_rev2)) {
 		writer_put(w, SV("UID "));
 		writer_u64(w, uid);
 		writer_c(w, ' ');

@@ -33,6 +33,7 @@ struct room {
 	bool is_held_back; /* the client was told a HIGHESTMODSEQ below what others told it */
 	bool is_rev2;   /* ENABLE IMAP4rev2: the behaviour of RFC 9051 where it differs from RFC 3501 */
 	bool is_compressed;             /* RFC 4978 */
+	bool has_uidonly; /* RFC 9586: no message numbers, in no direction */
 	bool is_utf8; /* names and quoted strings go as UTF-8 (RFC 9051 §5.1, RFC 9755 §3) */
 	uint32_t keywords_told;         /* how many keywords the last FLAGS response had */
 	uint32_t fresh_uid; /* messages from this UID on were shown as they are at ... */
@@ -76,6 +77,8 @@ bool keywords_cover(const struct keywords *k, struct keyword_bits bits);
  * Keywords are loaded. */
 void room_write_fetch_flags(struct command *c, uint32_t seq, uint32_t uid, uint32_t flags,
 			    struct keyword_bits keywords, uint64_t modseq);
+/** room_write_fetch_start - `* 3 FETCH (`, or `* 17 UIDFETCH (` where numbers are not used. */
+void room_write_fetch_start(struct command *c, uint32_t seq, uint32_t uid);
 /** room_recent_count - messages with \Recent in this session. */
 uint32_t room_recent_count(const struct room *room);
 

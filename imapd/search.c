@@ -319,6 +319,8 @@ static bool read_leaf(struct reading *r)
 		if (!args_raw(&r->at, &word) ||
 		    view_resolve(r->context->view, word, SET_NUMBERS_ANY, &key->set) != SET_OK)
 			return fail(r, SEARCH_BAD);
+		if (r->context->has_uidonly && !sv_eq(word, SV("$")))
+			return fail(r, SEARCH_UID_REQUIRED);
 		s->has_numbers = true;
 	}
 	note_needs(s, key);

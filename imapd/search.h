@@ -69,6 +69,7 @@ struct search_context {
 	struct arena *arena;
 	size_t keys_max;
 	capability_set on;
+	bool has_uidonly;
 	bool is_rev2;           /* every answer is extended (RFC 9051 §7.3.4) */
 	int64_t now;
 };
@@ -78,6 +79,7 @@ enum search_read {
 	SEARCH_BAD,             /* syntax */
 	SEARCH_BAD_CHARSET,
 	SEARCH_LIMIT,
+	SEARCH_UID_REQUIRED,    /* a message number, with UIDONLY */
 };
 /** search_read - the arguments of SEARCH. search_done() in any case. */
 enum search_read search_read(struct args *args, const struct search_context *context,

@@ -13,6 +13,11 @@ static void enable_qresync(struct room *room)
 	room->has_condstore = room->has_qresync = true;
 }
 
+static void enable_uidonly(struct room *room)
+{
+	room->has_uidonly = true;
+}
+
 static const struct row {
 	const char *name;
 	enum capability capability;
@@ -21,6 +26,7 @@ static const struct row {
 } rows[] = {
 	{ "CONDSTORE", CAP_CONDSTORE, enable_condstore, "RFC 7162 §3.1" },
 	{ "QRESYNC", CAP_QRESYNC, enable_qresync, "RFC 7162 §3.2.3" },
+	{ "UIDONLY", CAP_UIDONLY, enable_uidonly, "RFC 9586 §3.1" },
 };
 
 static const struct row *row_find(const struct room *room, struct sv name)

@@ -210,7 +210,7 @@ static enum step begin(struct command *c)
 	buf_init(&x->text, HEADER_READ_MAX);
 	if (!args_raw(&c->args, &set))
 		return command_bad(c, "FETCH takes a message set and items");
-	if (c->is_uid)
+	if (c->is_uid && !c->room->has_uidonly) /* RFC 9586 §3.3: each response begins with it */
 		add_item(x, ITEM_UID, NULL);
 	if (!read_items(c, x))
 		return command_bad(c, "Unknown or malformed FETCH item");
@@ -263,7 +263,7 @@ static void write_modseq(struct command *c, const struct message_row *row)
 /* write_change - UID and MODSEQ, where they were not asked for. */
 static void write_change(struct command *c, const struct fetch *x, const struct message_row *row)
 {
-	if (!x->has_uid)
+	if (!x->has_uid && !c->room->has_uidonly)
 		writer_f(&c->out, " UID %u", row->uid);
 	if (!x->has_modseq) {
 		writer_c(&c->out, ' ');
@@ -426,9 +426,7 @@ static bool one_message(void *arg, const struct message_row *row, const struct m
 		return false;
 	}
 	x->line_start = c->out.buf.len;
-	writer_put(&c->out, SV("* "));
-	writer_u64(&c->out, seq);
-	writer_put(&c->out, SV(" FETCH ("));
+	room_write_fetch_start(c, seq, row->uid);
 	x->has_items = false;
 	for (size_t i = 0; i < x->count; i++) {
 		if (x->items[i].kind == ITEM_SECTION)

@@ -33,7 +33,9 @@ static bool read_parameters(struct command *c, struct select *x)
 	while (!args_end(&list)) {
 		if (capability_has(c->room->on, CAP_CONDSTORE) && args_word(&list, "CONDSTORE"))
 			x->wants_condstore = true;
-		else if (!c->room->has_qresync || !args_word(&list, "QRESYNC") || !resync_read(&list, &x->resync))
+		else if (!c->room->has_qresync || !args_word(&list, "QRESYNC") || !resync_read(&list, &x->resync) ||
+			 /* RFC 9586 §3.7: sequence match data are numbers. */
+			 (c->room->has_uidonly && x->resync.numbers.count))
 			return false;
 	}
 	return true;
@@ -65,7 +67,7 @@ static struct fault tell(struct command *c, const struct mailbox_status *status)
 		room_write_flags(c);
 	writer_f(w, "* %u EXISTS\r\n* %u RECENT\r\n", room->view.count, room_recent_count(room));
 	unseen = number_of(&room->view, unseen);
-	if (unseen)
+	if (unseen && !room->has_uidonly)
 		writer_f(w, "* OK [UNSEEN %u] First unseen message\r\n", unseen);
 	writer_f(w, "* OK [UIDVALIDITY %u] UIDs valid\r\n* OK [UIDNEXT %u] Predicted next UID\r\n",
 	         status->uidvalidity, uidnext);

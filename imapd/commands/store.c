@@ -100,6 +100,14 @@ static bool take_row(void *arg, const struct message_row *row, const struct mime
 	return true;
 }
 
+static void write_modseq(struct command *c, uint32_t seq, const struct change *row)
+{
+	room_write_fetch_start(c, seq, row->uid);
+	if (!c->room->has_uidonly)
+		writer_f(&c->out, "UID %u ", row->uid);
+	writer_f(&c->out, "MODSEQ (%llu))\r\n", (unsigned long long)row->modseq);
+}
+
 /* tell - the messages of a chunk as they are now. With .SILENT only the MODSEQ is told, and only to
  * those who think in MODSEQs (RFC 7162 §3.1.3). A message that UNCHANGEDSINCE left alone is told in
  * MODIFIED. */
@@ -125,8 +133,7 @@ static struct fault tell(struct command *c, struct store_command *x, const struc
 			room_write_fetch_flags(c, seq, row->uid, row->flags, row->keywords,
 					       row->modseq);
 		else if (c->room->has_condstore)
-			writer_f(&c->out, "* %u FETCH (UID %u MODSEQ (%llu))\r\n", seq, row->uid,
-			         (unsigned long long)row->modseq);
+			write_modseq(c, seq, row);
 	}
 	return f;
 }
