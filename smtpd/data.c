@@ -226,7 +226,7 @@ static struct outlet_source source_of(const struct transaction *t)
 		.extra = buf_sv(&t->extra),
 		/* fix-ups may add a little to a message of the largest size */
 		.size_max = t->conf->smtp.message_size + TRACE_MAX,
-		.keys = t->identity ? t->server->dkim : NULL,
+		.is_ours = t->identity != NULL,
 	};
 }
 

@@ -84,6 +84,7 @@ static struct fault smtpd_start(struct worker *w)
 	if (f.kind)
 		return f;
 	server->dkim = dkimkeys_new(instance_path(w->instance, INSTANCE_KEYS));
+	queue_use_keys(server->queue, server->dkim);
 	space_start(&server->space, w->loop, instance_path(w->instance, INSTANCE_MAIL),
 		    instance_path(w->instance, INSTANCE_QUEUE));
 	server->tidy = (struct chore){ .run = tidy, .arg = server, .every_ms = TIDY_MS };
@@ -147,11 +148,10 @@ static const struct daemon_spec spec = {
 	.doc = "take in mail by SMTP, submission and LMTP",
 	.kinds = kinds,
 	.kind_count = ARRAY_LEN(kinds),
-	.reads = 1u << INSTANCE_KEYS,
 	.writes = 1u << INSTANCE_MAIL | 1u << INSTANCE_QUEUE | 1u << INSTANCE_DIRECTORY |
 		  1u << INSTANCE_EVENTS,
 	.connect_ports = smtpd_ports,
-	.reads = 1u << INSTANCE_SIEVE,
+	.reads = 1u << INSTANCE_SIEVE | 1u << INSTANCE_KEYS,
 	.reads_files = smtpd_files,
 	.open = smtpd_open,
 	.start = smtpd_start,

@@ -143,8 +143,8 @@ static struct fault open_queue(struct outlets *o, const struct outlet_source *so
 		f = make_envelope(entry, source, !i);
 		if (!f.kind)
 			f = queue_begin(source->queue, &entry->envelope, &entry->entry);
-		if (!f.kind && source->keys)
-			queue_sign(entry->entry, source->keys);
+		if (!f.kind && source->is_ours)
+			queue_sign(entry->entry);
 		if (!f.kind)
 			f = write_entry_top(entry, source);
 	}
@@ -262,6 +262,8 @@ struct fault outlets_forward(struct outlets *o, const struct outlet_source *sour
 	f = make_envelope(entry, source, false);
 	if (!f.kind)
 		f = queue_begin(source->queue, &entry->envelope, &entry->entry);
+	if (!f.kind && source->is_ours)
+		queue_sign(entry->entry);
 	buf_init(&top, TRACE_MAX);
 	if (!f.kind && !trace_delivered_to(&top, via))
 		f = fault(FAULT_LIMIT, "trace too long");
@@ -306,7 +308,10 @@ struct fault outlets_answer(struct outlets *o, const struct outlet_source *sourc
 		f = fault(FAULT_LIMIT, "envelope too large");
 	if (!f.kind)
 		f = queue_begin(source->queue, &entry->envelope, &entry->entry);
-	return f.kind ? f : queue_write(entry->entry, text);
+	if (f.kind)
+		return f;
+	queue_sign(entry->entry);
+	return queue_write(entry->entry, text);
 }
 
 struct fault outlet_send(struct queue *queue, const char *id, const struct sv *to, size_t to_count,
@@ -319,8 +324,10 @@ struct fault outlet_send(struct queue *queue, const char *id, const struct sv *t
 		f = fault(FAULT_LIMIT, "envelope too large");
 	if (!f.kind)
 		f = queue_begin(queue, &entry.envelope, &entry.entry);
-	if (!f.kind)
+	if (!f.kind) {
+		queue_sign(entry.entry);
 		f = queue_write(entry.entry, text);
+	}
 	if (!f.kind)
 		f = queue_finish(entry.entry);
 	if (!f.kind)

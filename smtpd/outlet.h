@@ -39,7 +39,7 @@ struct outlet_source {
 	const struct trace *trace;
 	struct sv extra;                /* whole header lines to add above Received; may be empty */
 	uint64_t size_max;              /* octets of the message, without what we add */
-	struct dkimkeys *keys;          /* for signing: its author is ours; NULL: somebody else's */
+	bool is_ours;                   /* its author logged in: we sign what leaves */
 };
 
 /** outlets_open - make the files and write what we add on top. Errors: FAULT_NO_SPACE, FAULT_LIMIT,

@@ -38,6 +38,7 @@ enum row_tag {
 struct queue {
 	int tmp, msg, corrupt;          /* folders */
 	struct kv_env *index;
+	struct dkimkeys *keys;          /* NULL: nothing is signed */
 };
 
 struct queue_entry {
@@ -275,10 +276,16 @@ struct fault queue_write(struct queue_entry *entry, struct sv octets)
 	return spool_put_body(entry->spool, octets);
 }
 
-void queue_sign(struct queue_entry *entry, struct dkimkeys *keys)
+void queue_use_keys(struct queue *queue, struct dkimkeys *keys)
+{
+	queue->keys = keys;
+}
+
+void queue_sign(struct queue_entry *entry)
 {
 	signer_free(&entry->signer);
-	entry->signer = signer_new(keys, date_now().seconds);
+	if (entry->queue->keys)
+		entry->signer = signer_new(entry->queue->keys, date_now().seconds);
 }
 
 struct fault queue_put_top(struct queue_entry *entry, struct sv fields)

@@ -30,6 +30,8 @@ struct queue_entry;
 /** queue_open - make what is missing below dir. */
 MUST_CHECK struct fault queue_open(const char *dir, struct queue **out);
 void queue_close(struct queue **queue);
+/** queue_use_keys - what queue_sign() signs with; before other threads use the queue. @keys: borrowed. */
+void queue_use_keys(struct queue *queue, struct dkimkeys *keys);
 /** queue_new_id - letters and digits, in the order of time, unique. Any thread. */
 void queue_new_id(char out[QUEUE_ID_LEN + 1]);
 
@@ -39,9 +41,9 @@ void queue_new_id(char out[QUEUE_ID_LEN + 1]);
 MUST_CHECK struct fault queue_begin(struct queue *queue, const struct envelope *e,
 				    struct queue_entry **out);
 MUST_CHECK struct fault queue_write(struct queue_entry *entry, struct sv octets);
-/** queue_sign - right behind queue_begin(), for a message that is ours (of somebody who logged in, a DSN, a report): its
- * author's domain signs it when it is finished (smtpd/sign.h). @keys: borrowed until then. */
-void queue_sign(struct queue_entry *entry, struct dkimkeys *keys);
+/** queue_sign - right behind queue_begin(), for a message that is ours (of somebody who logged in, an answer, a DSN, a
+ * report): its author's domain signs it when it is finished (smtpd/sign.h). Does nothing without queue_use_keys(). */
+void queue_sign(struct queue_entry *entry);
 /** queue_put_top - behind the last queue_write(), once, when it is not signed: fields to go on top. */
 MUST_CHECK struct fault queue_put_top(struct queue_entry *entry, struct sv fields);
 MUST_CHECK struct fault queue_finish(struct queue_entry *entry);
