@@ -235,15 +235,17 @@ static void say_envelope(struct queue_job *job, const struct spool *s)
 	buf_done(&text);
 }
 
-/* say_header - up to the empty line, as far as it lies in the first record. */
+/* say_header - up to the empty line, as far as it lies in the first records: what was put on top is one. */
 static struct fault say_header(struct queue_job *job, struct spool *s)
 {
 	struct buf body;
 	struct sv rest, line;
 	struct fault f;
 
-	buf_init(&body, SPOOL_BODY_MAX);
+	buf_init(&body, 2 * SPOOL_BODY_MAX);
 	f = spool_read_body(s, &body);
+	if (!f.kind && body.len < SPOOL_BODY_MAX)
+		f = spool_read_body(s, &body);
 	rest = buf_sv(&body);
 	say_line(job, "", SV_NONE);
 	while (!f.kind && sv_split(&rest, '\n', &line) && sv_trim(line).len)
