@@ -10,6 +10,7 @@ static const struct row {
 } rows[CAP_COUNT] = {
 	[CAP_NONE]          = { "IMAP4rev1",      true,  "RFC 3501" },
 	[CAP_LITERAL_PLUS]  = { "LITERAL+",       true,  "RFC 7888" },
+	[CAP_LITERAL_MINUS] = { "LITERAL-",       true,  "RFC 7888" },
 	[CAP_SASL_IR]       = { "SASL-IR",        true,  "RFC 4959" },
 	[CAP_ID]            = { "ID",             true,  "RFC 2971" },
 	[CAP_ENABLE]        = { "ENABLE",         true,  "RFC 5161" },
@@ -23,6 +24,7 @@ static const struct row {
 	[CAP_CREATE_SPECIAL_USE] = { "CREATE-SPECIAL-USE", false, "RFC 6154" },
 	[CAP_LIST_EXTENDED] = { "LIST-EXTENDED",  false, "RFC 5258" },
 	[CAP_BINARY]        = { "BINARY",         false, "RFC 3516" },
+	[CAP_UTF8_ACCEPT]   = { "UTF8=ACCEPT",    false, "RFC 9755" },
 	[CAP_COMPRESS]      = { "COMPRESS=DEFLATE", false, "RFC 4978" },
 	[CAP_CATENATE]      = { "CATENATE",       false, "RFC 4469" },
 	[CAP_URL_PARTIAL]   = { "URL-PARTIAL",    false, "RFC 5550 §5.7.1" },
@@ -68,12 +70,20 @@ enum capability capability_find(struct sv name)
 	return CAP_NONE;
 }
 
+size_t capability_unasked_max(capability_set on)
+{
+	return capability_has(on, CAP_LITERAL_PLUS)    ? SIZE_MAX
+	       : capability_has(on, CAP_LITERAL_MINUS) ? LITERAL_MINUS_MAX
+						       : 0;
+}
+
 void capability_write(struct writer *w, const struct capability_context *context)
 {
 	writer_z(w, "CAPABILITY");
 	for (size_t i = 0; i < CAP_COUNT; i++) {
 		if (!capability_has(context->on, (enum capability)i) ||
-		    (!context->is_logged_in && !rows[i].before_login))
+		    (!context->is_logged_in && !rows[i].before_login) ||
+		    (i == CAP_LITERAL_MINUS && capability_has(context->on, CAP_LITERAL_PLUS)))
 			continue;
 		writer_c(w, ' ');
 		writer_z(w, rows[i].name);

@@ -8,6 +8,7 @@
 enum capability {
 	CAP_NONE = 0,           /* IMAP4rev1 itself */
 	CAP_LITERAL_PLUS,
+	CAP_LITERAL_MINUS,      /* told where LITERAL+ is off: never both (RFC 7888 §5) */
 	CAP_SASL_IR,
 	CAP_ID,
 	CAP_ENABLE,
@@ -22,6 +23,7 @@ enum capability {
 	CAP_LIST_EXTENDED,
 	CAP_BINARY,
 	CAP_COMPRESS,
+	CAP_UTF8_ACCEPT,
 	CAP_CATENATE,
 	CAP_URL_PARTIAL,
 	CAP_REPLACE,
@@ -64,6 +66,10 @@ static inline bool capability_has(capability_set set, enum capability c)
 
 /** capability_find - the row with this name in any case, a value's `=` left out or not; CAP_NONE when there is none. */
 enum capability capability_find(struct sv name);
+
+#define LITERAL_MINUS_MAX 4096
+/** capability_unasked_max - octets of a literal that may come without being asked for (RFC 7888 §4, §5). */
+size_t capability_unasked_max(capability_set on);
 
 /* What the list depends on besides the table. */
 struct capability_context {

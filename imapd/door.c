@@ -644,7 +644,7 @@ void door_open(struct door_house *house, struct stream *stream, const struct lis
 	struct grammar_limits limits = {
 		.line = imap->line_prelogin,
 		.literal = imap->literal_prelogin,
-		.literal_nonsync = imap->literal_prelogin,
+		.literal_nonsync = capability_unasked_max(house->on),
 		.literals = imap->literal_prelogin * 4,
 		.depth = 1,
 		.tokens = TOKENS_MAX,

@@ -38,6 +38,7 @@ struct fault finder_context(struct command *c, struct search_context *out)
 		.keys_max = c->room->conf->imap.search_keys,
 		.on = c->room->on,
 		.has_uidonly = c->room->has_uidonly,
+		.is_utf8_only = c->room->has_utf8_accept,
 		.is_rev2 = c->room->is_rev2,
 		.now = time(NULL),
 	};

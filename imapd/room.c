@@ -18,7 +18,11 @@
 
 bool room_name(const struct room *room, struct sv wire, struct buf *utf8)
 {
-	if (!room->is_utf8)
+	/* RFC 9755 §3: octets that modified UTF-7 cannot have are UTF-8, enabled or not. */
+	bool is_utf8 = room->is_utf8 ||
+		       (sv_has_8bit(wire) && capability_has(room->on, CAP_UTF8_ACCEPT));
+
+	if (!is_utf8)
 		return mutf7_to_utf8(wire, utf8);
 	return sv_is_utf8(wire) && buf_append(utf8, wire);
 }

@@ -34,6 +34,7 @@ struct room {
 	bool is_rev2;   /* ENABLE IMAP4rev2: the behaviour of RFC 9051 where it differs from RFC 3501 */
 	bool is_compressed;             /* RFC 4978 */
 	bool has_uidonly; /* RFC 9586: no message numbers, in no direction */
+	bool has_utf8_accept;           /* RFC 9755 §3: whatever is searched for is UTF-8 */
 	bool is_utf8; /* names and quoted strings go as UTF-8 (RFC 9051 §5.1, RFC 9755 §3) */
 	uint32_t keywords_told;         /* how many keywords the last FLAGS response had */
 	uint32_t fresh_uid; /* messages from this UID on were shown as they are at ... */

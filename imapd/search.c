@@ -450,7 +450,8 @@ enum search_read search_read(struct args *args, const struct search_context *con
 	struct sv charset = SV_NONE;
 
 	if (!search_read_returns(args, context, out) ||
-	    (args_word(args, "CHARSET") && !args_astring(args, &charset)))
+	    (args_word(args, "CHARSET") &&
+	     (context->is_utf8_only || !args_astring(args, &charset))))
 		return SEARCH_BAD;
 	return read_program(args, context, charset, out);
 }
@@ -459,7 +460,10 @@ enum search_read search_read_keys(struct args *args, const struct search_context
 {
 	struct sv charset;
 
-	return args_astring(args, &charset) && charset.len ? read_program(args, context, charset, out) : SEARCH_BAD;
+	if (!args_astring(args, &charset) || !charset.len ||
+	    (context->is_utf8_only && !sv_eq_nocase(charset, SV("UTF-8"))))
+		return SEARCH_BAD;
+	return read_program(args, context, charset, out);
 }
 
 void search_done(struct search *s)

@@ -70,6 +70,7 @@ struct search_context {
 	size_t keys_max;
 	capability_set on;
 	bool has_uidonly;
+	bool is_utf8_only;      /* no charset may be named, or only UTF-8 where one must be (RFC 9755 §3) */
 	bool is_rev2;           /* every answer is extended (RFC 9051 §7.3.4) */
 	int64_t now;
 };

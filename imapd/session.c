@@ -338,7 +338,7 @@ static void opened(struct session *s)
 	s->grammar.limits = (struct grammar_limits){
 		.line = imap->line,
 		.literal = imap->literal,
-		.literal_nonsync = imap->literal,
+		.literal_nonsync = capability_unasked_max(s->room.on),
 		.literals = imap->command,
 		.depth = imap->list_depth,
 		.tokens = TOKENS_MAX,
@@ -665,7 +665,9 @@ static bool literal(struct session *s)
 	bool streams = spec && (spec->flags & CMD_STREAMS ? g->count > first :
 				spec->flags & CMD_STREAMS_LATER ? g->count > first + 1 : false);
 
-	if (s->command || streams) {
+	bool is_asked = g->literal.is_sync || g->literal.size <= g->limits.literal_nonsync;
+
+	if ((s->command || streams) && is_asked) {
 		if (!s->command)
 			command_new(s, spec, first);
 		s->command->args = args_from(g, s->command->args.at);

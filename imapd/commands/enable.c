@@ -18,6 +18,11 @@ static void enable_uidonly(struct room *room)
 	room->has_uidonly = true;
 }
 
+static void enable_utf8(struct room *room)
+{
+	room->is_utf8 = room->has_utf8_accept = true;
+}
+
 static const struct row {
 	const char *name;
 	enum capability capability;
@@ -27,6 +32,7 @@ static const struct row {
 	{ "CONDSTORE", CAP_CONDSTORE, enable_condstore, "RFC 7162 §3.1" },
 	{ "QRESYNC", CAP_QRESYNC, enable_qresync, "RFC 7162 §3.2.3" },
 	{ "UIDONLY", CAP_UIDONLY, enable_uidonly, "RFC 9586 §3.1" },
+	{ "UTF8=ACCEPT", CAP_UTF8_ACCEPT, enable_utf8, "RFC 9755 §3" },
 };
 
 static const struct row *row_find(const struct room *room, struct sv name)

@@ -37,7 +37,7 @@ def offered():
             words = set(c.ok("CAPABILITY").all("CAPABILITY")[0].decode().split())
             c.ok(f'LOGIN alice@example.test "{server.password("alice")}"')
             words |= set(c.ok("CAPABILITY").all("CAPABILITY")[0].decode().split())
-    with imap.Imapd(accounts=("alice",), conf="plaintext-auth never\n") as server:
+    with imap.Imapd(accounts=("alice",), conf="plaintext-auth never\nimap-capabilities-off LITERAL+\n") as server:
         server.start()
         with imap.Client(server) as c:
             words |= set(c.ok("CAPABILITY").all("CAPABILITY")[0].decode().split())
