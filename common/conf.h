@@ -159,6 +159,7 @@ struct conf_policy {
 	struct conf_list dns_lists;             /* "zone=weight" */
 	uint64_t dns_list_weight;
 	struct conf_list dmarc_exceptions;      /* "domain=policy" */
+	struct conf_list arc_trusted;           /* domains */
 };
 
 struct conf_queue {

@@ -311,6 +311,11 @@ static const struct conf_option options[] = {
 	  .doc = "Authors' domains, subdomains included, with the policy that holds here instead of "
 		 "the published one: lists.example.org=none example.net=reject." },
 
+	{ "arc-trusted", "Incoming mail", LIST(policy.arc_trusted), .def = "none", .min = 1, .max = 1000,
+	  .doc = "Domains of forwarders and mailing lists whose ARC seals are believed (RFC 8617): where "
+		 "each hop of a chain is one of them and the first saw DMARC pass, check-dmarc and check-spf find "
+		 "nothing." },
+
 	/* ---- Queue ---- */
 	{ "queue-messages", "Queue", NUMBER(queue.messages), .def = "200000", .min = 1,
 	  .max = 100000000,

@@ -58,6 +58,35 @@ static bool append_spf(struct buf *out, const struct authres *a)
 	       (o->is_spf_of_helo ? property(out, "smtp.helo", a->helo) : property(out, "smtp.mailfrom", a->sender));
 }
 
+static bool append_signature(struct buf *out, const struct dkim_signature *s)
+{
+	return begin(out, "dkim", dkim_result_name(s->result)) && (!s->reason[0] || buf_appendf(out, " (%s)", s->reason)) &&
+	       property(out, "header.d", s->domain) && property(out, "header.s", s->selector) &&
+	       (!s->algorithm.len || property(out, "header.a", s->algorithm)) &&
+	       (!s->b.len || property(out, "header.b", s->b)) && (!s->is_testing || buf_append(out, SV(" (t=y)")));
+}
+
+static bool append_arc(struct buf *out, const struct author_facts *f)
+{
+	const struct arc_chain *arc = dkim_verifier_arc(f->dkim);
+
+	if (arc->result == DKIM_NONE)
+		return true;
+	return begin(out, "arc", dkim_result_name(arc->result)) && buf_appendf(out, " (i=%zu", arc->count) &&
+	       (!arc->reason[0] || buf_appendf(out, ", %s", arc->reason)) &&
+	       buf_append(out, f->is_vouched ? SV(", trusted)") : SV(")"));
+}
+
+static bool append_dkim(struct buf *out, const struct author_facts *f)
+{
+	size_t count = dkim_verifier_count(f->dkim, NULL);
+	bool ok = count || begin(out, "dkim", "none");
+
+	for (size_t i = 0; i < count && ok; i++)
+		ok = append_signature(out, dkim_verifier_get(f->dkim, i));
+	return ok && append_arc(out, f);
+}
+
 static bool append_dmarc(struct buf *out, const struct author_facts *f)
 {
 	const struct dmarc_verdict *v = &f->dmarc;
@@ -74,6 +103,7 @@ bool authres_write(struct buf *out, const struct authres *a)
 	size_t start = out->len;
 
 	if (buf_appendf(out, "Authentication-Results: %s", a->hostname) && append_iprev(out, a) && append_spf(out, a) &&
+	    (!a->author || !a->author->dkim || append_dkim(out, a->author)) &&
 	    (!a->author || append_dmarc(out, a->author)) && buf_append(out, SV("\r\n")))
 		return true;
 	out->len = start;

@@ -28,7 +28,7 @@ void data_init(struct transaction *t)
 	facts_init(&t->facts);
 	deferred_init(&t->refused, t->server->loop, on_refused);
 	if (t->is_stranger)
-		t->author = author_new();
+		t->author = author_new(date_now().seconds);
 }
 
 void data_done(struct transaction *t)
@@ -68,6 +68,8 @@ static bool on_octets(void *ctx, struct sv run)
 	facts_feed(&t->facts, run);
 	if (is_doomed(t))
 		return true;
+	if (t->author)
+		author_feed(t->author, run);
 	if (t->is_stripping)
 		return strip_feed(&t->strip, run);
 	return t->is_fixing ? fixup_feed(&t->fixup, run) : to_window(t, run);
@@ -212,6 +214,8 @@ void transaction_finish(struct transaction *t)
 		BUG("transaction: the fix-up does not fit the window");
 	if (t->is_stripping && !is_doomed(t) && !strip_finish(&t->strip))
 		BUG("transaction: what was held back does not fit the window");
+	if (t->author)
+		author_end(t->author);
 	ask_author(t);
 	t->is_finishing = true;
 	flush(t);
@@ -271,7 +275,7 @@ static bool judge_message(struct transaction *t)
 	struct policy_verdict v;
 
 	if (t->author)
-		t->author_facts = author_judge(t->author, &t->origin_facts);
+		t->author_facts = author_judge(t->author, &t->origin_facts, t->conf);
 	facts = transaction_facts(t);
 	facts.message = &t->facts;
 	facts.size = t->scanner.size;

@@ -29,7 +29,7 @@ void policy_dmarc(const struct policy_facts *facts, struct policy_verdict *verdi
 	enum dmarc_policy policy;
 	bool is_local;
 
-	if (!a || (a->dmarc.result != DMARC_FAIL && a->dmarc.result != DMARC_NONE))
+	if (!a || a->is_vouched || (a->dmarc.result != DMARC_FAIL && a->dmarc.result != DMARC_NONE))
 		return;
 	policy = a->dmarc.policy;
 	is_local = exception(&facts->conf->policy.dmarc_exceptions, sv_z(a->domain), &policy);
