@@ -16,6 +16,8 @@
 #define TIDY_MS 60000
 #define FLUSH_MS 1000
 #define EXPIRE_MS 3000
+#define REFILL_MS 5000  /* a tenth of one thread, when there is something to do */
+#define REFILL_STEP_MS 500
 #define LOOK_MS 2000    /* where inotify has no watches left */
 
 struct imapd {
@@ -25,7 +27,7 @@ struct imapd {
 	struct store *store;
 	struct door_house doors;
 	struct session_house sessions;
-	struct chore tidy, flush, expire, look;
+	struct chore tidy, flush, expire, look, refill;
 	struct retention *retention;
 	uv_poll_t *notices;             /* closed by the loop, before end() */
 };
@@ -106,6 +108,13 @@ static bool needs_flush(void *arg)
 	struct imapd *d = arg;
 
 	return store_needs_flush(d->store);
+}
+
+static void refill(void *arg)
+{
+	struct imapd *d = arg;
+
+	store_refill(d->store, REFILL_STEP_MS);
 }
 
 static void look(void *arg)
@@ -219,6 +228,8 @@ static struct fault start(struct worker *w)
 		.run = expire, .is_due = expire_is_due, .arg = d, .every_ms = EXPIRE_MS
 	};
 	chore_start(&d->expire, w->loop, EXPIRE_MS);
+	d->refill = (struct chore){ .run = refill, .arg = d, .every_ms = REFILL_MS };
+	chore_start(&d->refill, w->loop, REFILL_MS);
 	d->look = (struct chore){
 		.run = look, .is_due = look_is_due, .arg = d, .every_ms = LOOK_MS
 	};

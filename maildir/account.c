@@ -477,6 +477,7 @@ static struct fault open_index(struct account *a)
 		close_env(a);
 	else if (!atomic_exchange(&a->is_open, true))
 		store_note_open(a, true);
+	atomic_store(&a->is_filled, false);
 	flock(a->dir, LOCK_UN);
 	return f;
 }

@@ -33,6 +33,10 @@ struct account {
 	int64_t last_use_ms;            /* when it was last referred to */
 	_Atomic int64_t left_ms;        /* when somebody was last inside */
 	_Atomic bool is_open;           /* its index is */
+	/* Of store_refill(): nothing is left to parse, as far as this process knows; somebody is at it; where it stands. */
+	_Atomic bool is_filled, is_refilling;
+	uint64_t refill_box, refill_uid;
+	uint32_t refill_wave;
 	char *path;                     /* MAIL/DOMAIN/USER */
 
 	pthread_rwlock_t gate;

@@ -339,6 +339,9 @@ static struct fault adopt_one(struct index_txn *t, struct index_box *box, struct
 			return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
 		index_undo_note(t, here, there);
 	}
+	t->meta.unparsed++;
+	t->meta_changed = true;
+	atomic_store(&t->account->is_filled, false);
 	return index_row_add(t, box, &row);
 }
 

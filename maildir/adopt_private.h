@@ -32,6 +32,9 @@ struct load {
 	struct index_box box;           /* identity, name, dir set; counters are filled in */
 	uint32_t keyword_count;
 	uint64_t modseq;                /* of every row */
+	store_progress_fn *progress;    /* NULL: nobody asks */
+	void *arg;
+	uint64_t before;                /* messages of the mailboxes before this one */
 	uint32_t skip;                  /* UIDs left out beyond the ceiling, when it may be too old */
 };
 /** load_box - rows of all files whose names carry a UID of this mailbox; the record itself is not put. */

@@ -45,7 +45,8 @@ struct index_meta {
 	uint64_t modseq, modseq_ceiling;        /* the last one given; none at or above the ceiling may be */
 	uint64_t bytes, messages;       /* quota */
 	uint64_t changes_floor, change_count;   /* `changes` tells all above the floor */
-	uint32_t quota_told, spare;     /* percent: the highest threshold that was told (quota.c) */
+	uint32_t quota_told;            /* percent: the highest threshold that was told (quota.c) */
+	uint32_t unparsed;              /* grows when messages come whose parsed form is not made at once; 0: all have it */
 };
 
 struct index_box {

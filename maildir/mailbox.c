@@ -14,13 +14,11 @@
 #include "maildir/adopt_private.h"
 #include "maildir/facts.h"
 #include "maildir/files.h"
-#include "maildir/message_private.h"
+#include "maildir/refill_private.h"
 
 #include "common/banned.h"
 
 #define SCAN_ROWS 4096          /* in one read transaction */
-#define PARSE_CHUNK 64          /* messages parsed ahead when the index lacks them */
-#define PARSED_MAX ((size_t)8 << 20)
 
 struct fault mailbox_enter(struct mailbox *box, bool refresh)
 {
@@ -516,83 +514,6 @@ struct fault mailbox_uidl(struct mailbox *box, uint32_t uid, char out[72])
 
 /* --- scan -------------------------------------------------------------------------------------------------------------- */
 
-/* Messages whose parsed form the index lacks, parsed now: views live in `encoded`. */
-struct fresh {
-	uint32_t uid;
-	struct buf encoded;             /* empty: file damaged or gone */
-};
-
-struct refill {
-	uint64_t box;
-	struct fresh *fresh;
-	size_t count;
-};
-
-static struct fault put_fresh(struct index_txn *t, void *arg)
-{
-	const struct refill *r = arg;
-	struct fault f = FAULT_OK;
-
-	for (size_t i = 0; !f.kind && i < r->count; i++) {
-		struct kv_key key;
-		struct sv row;
-		if (!r->fresh[i].encoded.len)
-			continue;
-		index_row_key(&key, r->box, r->fresh[i].uid);
-		if (kv_get(t->kv, T_ROWS, kv_key_view(&key), &row).kind)
-			continue;       /* expunged meanwhile */
-		f = index_parsed_put(t->kv, r->box, r->fresh[i].uid, buf_sv(&r->fresh[i].encoded));
-	}
-	return f;
-}
-
-static void parse_file(struct mailbox *box, struct fresh *fresh)
-{
-	struct message_reader *reader;
-	char *piece;
-	uint64_t offset = 0;
-	size_t got = 1;
-	struct fault f = message_open_inside(box, fresh->uid, &reader);
-
-	buf_init(&fresh->encoded, PARSED_MAX);
-	if (f.kind)
-		return;
-	struct mime_parser *p = mime_parser_new();
-	piece = xmalloc(65536);
-	while (!f.kind && got) {
-		f = message_read_raw(reader, offset, piece, 65536, &got);
-		if (!f.kind)
-			mime_parser_feed(p, sv_from(piece, got));
-		offset += got;
-	}
-	free(piece);
-	message_close(&reader);
-	if (!f.kind) {
-		struct mime_message *m = mime_parser_finish(p);
-		if (!mime_encode(m, &fresh->encoded))
-			buf_done(&fresh->encoded);
-		mime_message_free(&m);
-	}
-	mime_parser_free(&p);
-}
-
-/* The message at the walk lacks its parsed form: parse it and those behind it that lack it too. */
-static void refill(struct mailbox *box, struct refill *r)
-{
-	for (size_t i = 0; i < r->count; i++)
-		parse_file(box, &r->fresh[i]);
-	struct fault f = index_update(box->account, put_fresh, r);
-	if (f.kind)
-		log_warn(NULL, "store.refill", KV_Z("account", box->account->address), KV_FAULT("fault", f));
-}
-
-static void refill_done(struct refill *r)
-{
-	for (size_t i = 0; i < r->count; i++)
-		buf_done(&r->fresh[i].encoded);
-	free(r->fresh);
-}
-
 static bool get_parsed(struct kv_txn *kv, uint64_t box, uint32_t uid, const struct refill *r, struct mime_message *out)
 {
 	struct kv_key key;
@@ -605,24 +526,14 @@ static bool get_parsed(struct kv_txn *kv, uint64_t box, uint32_t uid, const stru
 	return !kv_get(kv, T_PARSED, kv_key_view(&key), &v).kind && mime_decode(v, out);
 }
 
-static bool has_parsed(struct kv_txn *kv, uint64_t box, uint32_t uid)
-{
-	struct kv_key key;
-	struct sv v;
-
-	index_parsed_key(&key, box, uid);
-	return !kv_get(kv, T_PARSED, kv_key_view(&key), &v).kind;
-}
-
 static void plan_refill(struct kv_txn *kv, struct walk *w, const struct uidset *set, struct refill *r)
 {
 	struct fault f = FAULT_OK;
 
-	r->box = w->box;
-	r->fresh = xcalloc(PARSE_CHUNK, sizeof(*r->fresh));
-	for (unsigned looked = 0; !f.kind && r->count < PARSE_CHUNK && looked < 4 * PARSE_CHUNK; looked++) {
-		if ((!set || uidset_has(set, w->uid)) && (!looked || !has_parsed(kv, w->box, w->uid)))
-			r->fresh[r->count++].uid = w->uid;
+	refill_init(r, w->box);
+	for (unsigned looked = 0; !f.kind && r->count < REFILL_CHUNK && looked < 4 * REFILL_CHUNK; looked++) {
+		if ((!set || uidset_has(set, w->uid)) && (!looked || !refill_is_parsed(kv, w->box, w->uid)))
+			refill_add(r, w->uid);
 		f = walk_next(w);
 	}
 }
@@ -707,7 +618,7 @@ struct fault mailbox_scan(struct mailbox *box, const struct uidset *set, unsigne
 	kv_read_end(&kv);
 	if (!f.kind && r.count) {
 		/* Nothing was told yet: the first message lacks its parsed form. */
-		refill(box, &r);
+		refill_run(box, &r);
 		*resume = from;
 		f = mailbox_snapshot(box, &kv, &record);
 		if (!f.kind)

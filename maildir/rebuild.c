@@ -23,6 +23,7 @@
 #include "common/banned.h"
 
 #define UNKNOWN_SKIP 100000     /* UIDs left out when the sidecars may be older than the lost index */
+#define PROGRESS_EVERY 2048     /* messages */
 
 /* --- one mailbox's rows from its names ---------------------------------------------------------------------------- */
 
@@ -98,6 +99,8 @@ static struct fault load_rows(struct load *l, const struct listing *list)
 		struct index_row row;
 		struct filename n;
 
+		if (l->progress && i % PROGRESS_EVERY == 0)
+			l->progress(l->arg, l->before + i, l->before + list->count);
 		for (; i + 1 < list->count && list->entries[i + 1].uid == uid; i++) {
 			name = settle_twins(l->account, box->dir, name, list->names.p + list->entries[i + 1].at);
 			box->needs_scan = 1;    /* the other one is new mail */
@@ -352,7 +355,9 @@ struct rebuild {
 	uint32_t skip;
 	struct sidecar_mailbox side;    /* the mailbox being loaded */
 	const char *dir;
-	uint64_t messages;              /* in it */
+	uint64_t messages, before;      /* in it; in those before */
+	store_progress_fn *progress;    /* NULL: nobody asks */
+	void *arg;
 };
 
 static struct fault add_box(struct kv_txn *kv, void *arg)
@@ -360,7 +365,8 @@ static struct fault add_box(struct kv_txn *kv, void *arg)
 	struct rebuild *r = arg;
 	struct index_txn t = { .account = r->account, .kv = kv, .meta = r->meta };
 	struct load l = { .account = r->account, .kv = kv, .keyword_count = r->side.keywords.count,
-			  .modseq = r->meta.modseq, .skip = r->skip };
+			  .modseq = r->meta.modseq, .skip = r->skip, .progress = r->progress, .arg = r->arg,
+			  .before = r->before };
 	struct index_box *box = &l.box, other;
 	struct buf name;
 	struct fault f;
@@ -476,12 +482,11 @@ static struct fault get_meta(struct rebuild *r)
 	return f;
 }
 
-static struct fault fill(struct rebuild *r, struct sidecar_account *side, store_progress_fn *fn, void *arg)
+static struct fault fill(struct rebuild *r, struct sidecar_account *side)
 {
 	struct account *a = r->account;
 	struct folder_list folders = { .account = a };
 	uint32_t now = (uint32_t)time(NULL), next;
-	uint64_t done = 0;
 	struct fault f;
 
 	/* Behind everything that was ever told, also by an index that is lost together with its sidecar. */
@@ -502,9 +507,7 @@ static struct fault fill(struct rebuild *r, struct sidecar_account *side, store_
 		sidecar_mailbox_done(&r->side);
 		if (!f.kind)
 			f = get_meta(r);
-		done += r->messages;
-		if (fn)
-			fn(arg, done, 0);
+		r->before += r->messages;
 	}
 	folder_list_done(&folders);
 	if (!f.kind)
@@ -524,8 +527,8 @@ static struct fault fill(struct rebuild *r, struct sidecar_account *side, store_
 	r->meta.changes_floor = r->meta.modseq;
 	if (!f.kind)
 		f = kv_update(r->env, put_meta, &r->meta);
-	if (fn)
-		fn(arg, done, done);
+	if (r->progress)
+		r->progress(r->arg, r->before, r->before);
 	return f;
 }
 
@@ -537,6 +540,7 @@ static struct fault identify(struct rebuild *r, int dir)
 		return fault_errno("stat", "data.mdb");
 	r->meta.format = INDEX_FORMAT;
 	r->meta.quota_told = QUOTA_TOLD_UNKNOWN;
+	r->meta.unparsed = 1;
 	r->meta.data_ino = x.stx_ino;
 	r->meta.data_btime = x.stx_mask & STATX_BTIME ?
 			     (int64_t)x.stx_btime.tv_sec * 1000000000 + x.stx_btime.tv_nsec : 0;
@@ -548,7 +552,7 @@ struct fault rebuild_index(struct account *a, bool had_mark, store_progress_fn *
 	static const struct kv_options options = {
 		.kind = KV_DISPOSABLE, .create = true, .tables = index_tables, .table_count = T_COUNT,
 	};
-	struct rebuild r = { .account = a, .skip = had_mark ? 0 : UNKNOWN_SKIP };
+	struct rebuild r = { .account = a, .skip = had_mark ? 0 : UNKNOWN_SKIP, .progress = fn, .arg = arg };
 	struct sidecar_account side = { 0 };
 	char temp[FILES_TEMP_LEN], old[FILES_TEMP_LEN];
 	struct buf path;
@@ -579,7 +583,7 @@ struct fault rebuild_index(struct account *a, bool had_mark, store_progress_fn *
 	if (!f.kind)
 		f = identify(&r, dir);
 	if (!f.kind)
-		f = fill(&r, &side, fn, arg);
+		f = fill(&r, &side);
 	kv_env_close(&r.env);
 	if (dir >= 0)
 		close(dir);

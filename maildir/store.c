@@ -385,7 +385,7 @@ static void remove_leftovers(struct account *a)
 
 static struct fault purge(struct index_txn *t, void *arg)
 {
-	return index_purge(t, 20000, arg);
+	return index_purge(t, 2000, arg);   /* some milliseconds: others wait for the lock */
 }
 
 static void tidy_account(struct account *a)
@@ -438,6 +438,17 @@ void store_tidy(struct store *s)
 		if (idle)
 			account_free(idle);
 	} while (idle);
+}
+
+void store_refill(struct store *s, uint32_t ms)
+{
+	size_t count;
+	struct account **all = all_accounts(s, &count);
+	int64_t until = store_now_ms() + ms;
+
+	for (size_t i = 0; i < count && store_now_ms() < until; i++)
+		(void)refill_account(all[i], until);
+	release_accounts(s, all, count);
 }
 
 void store_flush_flags(struct store *s)

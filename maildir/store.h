@@ -57,6 +57,9 @@ void store_job_end(void);
 /** store_tidy - housekeeping, called from a job about once a minute: close idle accounts, check LMDB readers,
  *  rename files whose flags lag behind the log, flush flag logs that are due, every ten minutes sweep marks. */
 void store_tidy(struct store *store);
+/** store_refill - parse, in accounts that are open here, messages that the index has unparsed (after a rebuild; mail of other
+ *  programs), so that no client has to wait for it. At most so many milliseconds; called from a job every few seconds. */
+void store_refill(struct store *store, uint32_t ms);
 /** store_flush_flags - flush flag logs with changes older than a second; called from a job each second while
  *  anything is unflushed (store_needs_flush). An acknowledged flag change is on disk within 2 s. */
 void store_flush_flags(struct store *store);

@@ -54,6 +54,9 @@ MUST_CHECK struct fault adopt_new_mailbox_at(const struct store_conf *conf, int 
 /** adopt_sync_new_mailbox - flush it. */
 MUST_CHECK struct fault adopt_sync_new_mailbox(int maildir, const char *path);
 
+/** refill_account - some of store_refill()'s work on an account, from outside. False: there was none to do. */
+bool refill_account(struct account *a, int64_t until_ms);
+
 /* --- watch.c --- */
 struct watcher;
 struct watcher *watcher_new(void);

@@ -687,6 +687,52 @@ static void check_uids(struct fixture *f, uint32_t expected)
 	uidset_done(&walked);
 }
 
+static bool see_parsed(void *arg, const struct message_row *row, const struct mime_message *parsed)
+{
+	(void)row;
+	*(unsigned *)arg += parsed != NULL;
+	return true;
+}
+
+static void note_progress(void *arg, uint64_t done, uint64_t total)
+{
+	uint64_t *last = arg;
+
+	assert_true(done <= total && done >= *last);
+	*last = done;
+}
+
+/* The parsed form of each message is there before anybody asks. */
+static void messages_are_parsed_in_the_background(void **state)
+{
+	struct fixture *f = *state;
+	struct mailbox *trash = fixture_mailbox(f, "Trash");
+	uint64_t last = 0;
+	unsigned parsed = 0;
+	uint32_t resume = 0;
+
+	for (int i = 0; i < 150; i++)
+		fixture_append(f->inbox, f->user, "S", 0);
+	for (int i = 0; i < 3; i++)
+		fixture_append(trash, f->user, "T", 0);
+	ok(store_index_rebuild(f->store, SV(ALICE), note_progress, &last));
+	assert_int_equal(last, 153);
+	struct mailbox_status st;
+	ok(mailbox_counters(f->inbox, &st));    /* so that the new index is open */
+	for (int i = 0; i < 20; i++)
+		store_refill(f->store, i % 2 ? 1000 : 0);
+	/* Were a file needed now, the message could not be parsed. */
+	fixture_shell("cd '%s' && for f in cur/* .Trash/cur/*; do mv $f $f.away; done", fixture_path(f, "Maildir"));
+	do
+		ok(mailbox_scan(f->inbox, NULL, SCAN_PARSED, &resume, see_parsed, &parsed));
+	while (resume);
+	do
+		ok(mailbox_scan(trash, NULL, SCAN_PARSED, &resume, see_parsed, &parsed));
+	while (resume);
+	assert_int_equal(parsed, 153);
+	mailbox_close(&trash);
+}
+
 /* So many that they are not walked each time: as this process knew them, as the index has them, and what came since. */
 static void uids_of_a_big_mailbox_are_right_also_in_a_new_process(void **state)
 {
@@ -741,6 +787,7 @@ int main(void)
 		TEST(several_messages_are_appended_or_none),
 		TEST(the_maildrop_is_locked_once),
 		TEST(old_changes_are_forgotten_not_made_up),
+		TEST(messages_are_parsed_in_the_background),
 		TEST(uids_of_a_big_mailbox_are_right_also_in_a_new_process),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

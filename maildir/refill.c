@@ -1,0 +1,227 @@
+/* maildir/refill.c - see refill_private.h, and store_refill() in store.h. */
+#include "maildir/refill_private.h"
+
+#include <stdlib.h>
+
+#include "common/log.h"
+#include "common/memory.h"
+#include "common/mime.h"
+#include "maildir/adopt_private.h"
+#include "maildir/message_private.h"
+
+#include "common/banned.h"
+
+#define PARSED_MAX ((size_t)8 << 20)
+#define LOOK_ROWS 4096                  /* in one snapshot */
+
+void refill_init(struct refill *r, uint64_t box)
+{
+	*r = (struct refill){ .box = box, .fresh = xcalloc(REFILL_CHUNK, sizeof(*r->fresh)) };
+}
+
+void refill_add(struct refill *r, uint32_t uid)
+{
+	if (r->count == REFILL_CHUNK)
+		BUG("more messages than a chunk");
+	r->fresh[r->count++].uid = uid;
+}
+
+bool refill_is_parsed(struct kv_txn *kv, uint64_t box, uint32_t uid)
+{
+	struct kv_key key;
+	struct sv v;
+
+	index_parsed_key(&key, box, uid);
+	return !kv_get(kv, T_PARSED, kv_key_view(&key), &v).kind;
+}
+
+static struct fault put_fresh(struct index_txn *t, void *arg)
+{
+	const struct refill *r = arg;
+	struct fault f = FAULT_OK;
+
+	for (size_t i = 0; !f.kind && i < r->count; i++) {
+		struct kv_key key;
+		struct sv row;
+		if (!r->fresh[i].encoded.len)
+			continue;
+		index_row_key(&key, r->box, r->fresh[i].uid);
+		if (kv_get(t->kv, T_ROWS, kv_key_view(&key), &row).kind)
+			continue;       /* expunged meanwhile */
+		f = index_parsed_put(t->kv, r->box, r->fresh[i].uid, buf_sv(&r->fresh[i].encoded));
+	}
+	return f;
+}
+
+static void parse_file(struct mailbox *box, struct refill_item *fresh)
+{
+	struct message_reader *reader;
+	char *piece;
+	uint64_t offset = 0;
+	size_t got = 1;
+	struct fault f = message_open_inside(box, fresh->uid, &reader);
+
+	buf_init(&fresh->encoded, PARSED_MAX);
+	if (f.kind)
+		return;
+	struct mime_parser *p = mime_parser_new();
+	piece = xmalloc(65536);
+	while (!f.kind && got) {
+		f = message_read_raw(reader, offset, piece, 65536, &got);
+		if (!f.kind)
+			mime_parser_feed(p, sv_from(piece, got));
+		offset += got;
+	}
+	free(piece);
+	message_close(&reader);
+	if (!f.kind) {
+		struct mime_message *m = mime_parser_finish(p);
+		if (!mime_encode(m, &fresh->encoded))
+			buf_done(&fresh->encoded);
+		mime_message_free(&m);
+	}
+	mime_parser_free(&p);
+}
+
+void refill_run(struct mailbox *box, struct refill *r)
+{
+	for (size_t i = 0; i < r->count; i++)
+		parse_file(box, &r->fresh[i]);
+	struct fault f = index_update(box->account, put_fresh, r);
+	if (f.kind)
+		log_warn(NULL, "store.refill", KV_Z("account", box->account->address), KV_FAULT("fault", f));
+}
+
+void refill_done(struct refill *r)
+{
+	for (size_t i = 0; i < r->count; i++)
+		buf_done(&r->fresh[i].encoded);
+	free(r->fresh);
+}
+
+/* --- in the background ------------------------------------------------------------------------------------------------- */
+
+/* Where the pass over an account stands: at this UID of this mailbox, mailboxes in the order of their ids. */
+struct place {
+	uint64_t box;
+	uint32_t uid;
+};
+
+/* The next messages without parsed form, at most a chunk; *at moves behind what was looked at, box 0: to the end. */
+static struct fault find_unparsed(struct account *a, struct place *at, struct refill *r)
+{
+	struct kv_txn *kv = NULL;
+	struct kv_cursor *c = NULL;
+	struct kv_key key;
+	struct sv k;
+	unsigned looked = 0;
+	struct fault f = account_read(a, &kv);
+
+	index_row_key(&key, at->box, at->uid);
+	if (!f.kind)
+		f = kv_cursor_open(kv, T_ROWS, &c);
+	if (!f.kind)
+		f = kv_cursor_seek(c, kv_key_view(&key), &k, NULL);
+	for (; !f.kind; f = kv_cursor_next(c, &k, NULL), looked++) {
+		uint32_t owner, uid;
+		uint64_t box;
+		if (!kv_take_u32(&k, &owner) || !kv_take_u64(&k, &box) || !kv_take_u32(&k, &uid)) {
+			f = fault(FAULT_CORRUPT, "index: row key");
+			break;
+		}
+		if (owner) {            /* rows of others' flags stand behind all messages */
+			f = fault(FAULT_NOT_FOUND, "end of messages");
+			break;
+		}
+		*at = (struct place){ box, uid };
+		if (looked == LOOK_ROWS || r->count == REFILL_CHUNK || (r->count && r->box != box))
+			break;
+		r->box = box;
+		if (!refill_is_parsed(kv, box, uid))
+			refill_add(r, uid);
+	}
+	if (f.kind == FAULT_NOT_FOUND) {
+		*at = (struct place){ 0, 0 };
+		f = FAULT_OK;
+	}
+	kv_cursor_close(&c);
+	kv_read_end(&kv);
+	return account_judge(a, f);
+}
+
+static struct fault note_filled(struct index_txn *t, void *arg)
+{
+	const uint32_t *was = arg;
+
+	if (t->meta.unparsed == *was) {         /* nobody added mail meanwhile that wants a pass of its own */
+		t->meta.unparsed = 0;
+		t->meta_changed = true;
+	}
+	return FAULT_OK;
+}
+
+static struct fault unparsed_of(struct account *a, uint32_t *out)
+{
+	struct index_meta meta;
+	struct kv_txn *kv = NULL;
+	struct fault f = account_read(a, &kv);
+
+	if (!f.kind)
+		f = index_meta_get(kv, &meta);
+	kv_read_end(&kv);
+	*out = f.kind ? 0 : meta.unparsed;
+	return f;
+}
+
+static struct fault refill_inside(struct account *a, int64_t until_ms, bool *is_done)
+{
+	uint32_t unparsed;
+	struct fault f = unparsed_of(a, &unparsed);
+
+	*is_done = !f.kind && !unparsed;
+	if (*is_done || f.kind)
+		return f;
+	/* A new wave of mail, or another index: from the start. */
+	if (a->refill_wave != unparsed) {
+		a->refill_wave = unparsed;
+		a->refill_box = a->refill_uid = 0;
+	}
+	struct place at = { a->refill_box, (uint32_t)a->refill_uid };
+
+	do {
+		struct refill r;
+		refill_init(&r, 0);
+		f = find_unparsed(a, &at, &r);
+		if (!f.kind && r.count) {
+			struct mailbox box = { .account = a, .id = r.box, .lock = -1 };
+			refill_run(&box, &r);
+		}
+		refill_done(&r);
+		*is_done = !f.kind && !at.box;
+	} while (!f.kind && !*is_done && store_now_ms() < until_ms);
+	a->refill_box = at.box;
+	a->refill_uid = at.uid;
+	if (*is_done)
+		f = index_update(a, note_filled, &unparsed);
+	return f;
+}
+
+bool refill_account(struct account *a, int64_t until_ms)
+{
+	int64_t left_ms = atomic_load(&a->left_ms);
+	bool is_done = true;
+	struct fault f;
+
+	if (!atomic_load(&a->is_open) || atomic_load(&a->is_filled) || atomic_exchange(&a->is_refilling, true))
+		return false;
+	f = account_enter(a);
+	if (!f.kind) {
+		f = refill_inside(a, until_ms, &is_done);
+		account_leave_quietly(a, left_ms);
+	}
+	if (f.kind)
+		log_warn(NULL, "store.refill", KV_Z("account", a->address), KV_FAULT("fault", f));
+	atomic_store(&a->is_filled, is_done || f.kind);
+	atomic_store(&a->is_refilling, false);
+	return true;
+}
