@@ -435,7 +435,9 @@ static enum tls_io result_of(struct tls_conn *c, int returned)
 		set_error(c, e ? strerrordesc_np(e) : "end of input");
 		return e ? TLS_RESET : TLS_CUT;
 	default:
-		set_error(c, tls_reason());
+		set_error(c, ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_CERTIFICATE_VERIFY_FAILED && tls_verify_text(c->ssl)
+				     ? tls_verify_text(c->ssl)
+				     : tls_reason());
 		if (ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
 			return TLS_CUT;
 		return TLS_FAILED;

@@ -87,13 +87,34 @@ void tls_client_free(struct tls_client **client);
 enum tls_trust {
 	TLS_TRUST_ANY = 0,      /* opportunistic: any certificate (RFC 7435) */
 	TLS_TRUST_NAMES,        /* an authority vouches, for one of the names (RFC 9525) */
+	TLS_TRUST_DANE,         /* one of the TLSA records fits (RFC 7672 §3): usage 3 the certificate itself, whatever
+				   it says of names and dates; usage 2 its authority, for one of the names */
+};
+struct tls_dane {
+	uint8_t usage, selector, matching;
+	struct sv data;
 };
 struct tls_expect {
 	const char *sni;        /* NULL: none is sent */
 	enum tls_trust trust;
-	const char *const *names;
+	const char *const *names;       /* TRUST_DANE: where the TLSA records lie comes first */
 	size_t name_count;
+	const struct tls_dane *dane;
+	size_t dane_count;
 };
+/** tls_dane_is_usable - can SMTP use such a record (RFC 7672 §3.1.3)? Usages 2 and 3, with data of the right length. */
+bool tls_dane_is_usable(const struct tls_dane *dane);
+
+/* Why a certificate was not believed. */
+enum tls_doubt {
+	TLS_DOUBT_NONE = 0,     /* it was, or something else failed */
+	TLS_DOUBT_TRUST,        /* nobody we believe vouches for it */
+	TLS_DOUBT_EXPIRED,
+	TLS_DOUBT_NAME,         /* it is for other names */
+	TLS_DOUBT_DANE,         /* no TLSA record fits */
+};
+/** tls_doubt_from - from what tls_error() or stream_end_detail() said. */
+enum tls_doubt tls_doubt_from(struct sv error);
 
 /* --- one connection: facts, for sessions --- */
 

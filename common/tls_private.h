@@ -20,6 +20,8 @@ MUST_CHECK struct fault tls_load_chain(const char *path, STACK_OF(X509) **out);
 /** tls_load_key - a private key that nobody else may read. */
 MUST_CHECK struct fault tls_load_key(const char *path, EVP_PKEY **out);
 void tls_cert_describe(X509 *cert, struct tls_cert_facts *out);
+/** tls_verify_text - why the other side's certificate was not believed; NULL when it was. */
+const char *tls_verify_text(const SSL *ssl);
 /** tls_reason - OpenSSL's last error of this thread in words; never NULL. */
 const char *tls_reason(void);
 

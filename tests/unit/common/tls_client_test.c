@@ -12,7 +12,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+
 #include "common/connect.h"
+#include "common/crypt.h"
 #include "common/stream.h"
 #include "common/tls.h"
 #include "tests/unit/support/tls_peer.h"
@@ -152,6 +156,60 @@ static void names_are_proven_by_an_authority(void **state)
 		turns(&w, 20);
 		assert_int_equal(w.here.is_shaken, cases[i].is_good);
 		assert_int_equal(w.here.why, cases[i].is_good ? STREAM_OPEN : STREAM_TLS_FAILED);
+		assert_int_equal(tls_doubt_from(sv_z(stream_end_detail(w.here.stream))),
+				 cases[i].is_good ? TLS_DOUBT_NONE : cases[i].has_authority ? TLS_DOUBT_NAME : TLS_DOUBT_TRUST);
+		end(&w);
+	}
+}
+
+/* tlsa - of the test's certificate: 3 1 1 as everybody publishes it, 3 0 1, 2 1 1 and their wrong sisters. */
+static void tlsa(struct tls_dane *d, uint8_t usage, uint8_t selector, uint8_t hash[CRYPT_HASH_MAX])
+{
+	FILE *file = fopen(cert.cert, "r");
+	X509 *x509 = PEM_read_X509(file, NULL, NULL, NULL);
+	uint8_t *der = NULL;
+	int len = selector ? i2d_X509_PUBKEY(X509_get_X509_PUBKEY(x509), &der) : i2d_X509(x509, &der);
+
+	fclose(file);
+	crypt_digest(CRYPT_SHA256, sv_from((char *)der, (size_t)len), hash);
+	*d = (struct tls_dane){ usage, selector, 1, sv_from((char *)hash, CRYPT_SHA256_LEN) };
+	OPENSSL_free(der);
+	X509_free(x509);
+}
+
+static void the_dns_may_name_the_certificate(void **state)
+{
+	static const char *const right[] = { "localhost" };
+	static const char *const wrong[] = { "mx.example.test" };
+	static const struct {
+		uint8_t usage, selector;
+		const char *const *names;
+		bool is_other, is_good;
+	} cases[] = {
+		{ 3, 1, right, false, true }, { 3, 0, right, false, true },
+		{ 3, 1, wrong, false, true },           /* RFC 7672 §3.1.1: names do not matter */
+		{ 2, 1, right, false, false },          /* an authority, which this one is not */
+		{ 3, 1, right, true, false }, { 2, 0, right, true, false },
+		{ 1, 1, right, false, false },          /* usages 0 and 1 are not for SMTP */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		uint8_t hash[CRYPT_HASH_MAX];
+		struct tls_dane dane[2];
+		struct tls_expect expect = { .trust = TLS_TRUST_DANE, .names = cases[i].names, .name_count = 1,
+					     .dane = dane, .dane_count = 2 };
+		struct world w;
+
+		tlsa(&dane[0], cases[i].usage, cases[i].selector, hash);
+		hash[0] ^= cases[i].is_other;
+		dane[1] = (struct tls_dane){ 3, 1, 9, SV("?") };        /* of a kind that nobody knows */
+		begin(&w, NULL, &expect);
+		assert_true(stream_write(w.here.stream, SV("S")));
+		turns(&w, 20);
+		assert_int_equal(w.here.is_shaken, cases[i].is_good);
+		if (!cases[i].is_good && cases[i].usage == 3)
+			assert_int_equal(tls_doubt_from(sv_z(stream_end_detail(w.here.stream))), TLS_DOUBT_DANE);
 		end(&w);
 	}
 }
@@ -299,6 +357,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(starttls_goes_up_from_both_ends),
 		cmocka_unit_test(names_are_proven_by_an_authority),
+		cmocka_unit_test(the_dns_may_name_the_certificate),
 		cmocka_unit_test(octets_behind_the_go_ahead_end_it),
 		cmocka_unit_test(a_missing_authority_file_is_named),
 		cmocka_unit_test(a_connection_is_made_or_refused_once),
