@@ -9,6 +9,7 @@ static const struct row {
 	const char *source;
 } rows[CAP_COUNT] = {
 	[CAP_NONE]          = { "IMAP4rev1",      true,  "RFC 3501" },
+	[CAP_REV2]          = { "IMAP4rev2",      true,  "RFC 9051" },
 	[CAP_LITERAL_PLUS]  = { "LITERAL+",       true,  "RFC 7888" },
 	[CAP_LITERAL_MINUS] = { "LITERAL-",       true,  "RFC 7888" },
 	[CAP_SASL_IR]       = { "SASL-IR",        true,  "RFC 4959" },
@@ -75,6 +76,34 @@ size_t capability_unasked_max(capability_set on)
 	return capability_has(on, CAP_LITERAL_PLUS)    ? SIZE_MAX
 	       : capability_has(on, CAP_LITERAL_MINUS) ? LITERAL_MINUS_MAX
 						       : 0;
+}
+
+capability_set capability_settle(capability_set on)
+{
+	static const struct {
+		enum capability what, needs;
+	} rules[] = {
+		/* RFC 9051 appendix E: what was folded in */
+		{ CAP_REV2, CAP_SASL_IR },      { CAP_REV2, CAP_ENABLE },
+		{ CAP_REV2, CAP_IDLE },         { CAP_REV2, CAP_NAMESPACE },     { CAP_REV2, CAP_UIDPLUS },
+		{ CAP_REV2, CAP_MOVE },         { CAP_REV2, CAP_UNSELECT },      { CAP_REV2, CAP_SPECIAL_USE },
+		{ CAP_REV2, CAP_LIST_EXTENDED }, { CAP_REV2, CAP_BINARY },       { CAP_REV2, CAP_ESEARCH },
+		{ CAP_REV2, CAP_SEARCHRES },    { CAP_REV2, CAP_LIST_STATUS },   { CAP_REV2, CAP_STATUS_SIZE },
+		{ CAP_QRESYNC, CAP_ENABLE },    { CAP_QRESYNC, CAP_CONDSTORE },  { CAP_UIDONLY, CAP_ENABLE },
+		{ CAP_SEARCHRES, CAP_ESEARCH }, { CAP_PARTIAL, CAP_ESEARCH },    { CAP_ESORT, CAP_ESEARCH },
+		{ CAP_ESORT, CAP_SORT },        { CAP_SORT_DISPLAY, CAP_SORT },
+	};
+	capability_set before;
+
+	if (!capability_unasked_max(on))        /* LITERAL- at least */
+		on &= ~CAPABILITY_BIT(CAP_REV2);
+	do {
+		before = on;
+		for (size_t i = 0; i < ARRAY_LEN(rules); i++)
+			if (!capability_has(on, rules[i].needs))
+				on &= ~CAPABILITY_BIT(rules[i].what);
+	} while (on != before);
+	return on;
 }
 
 void capability_write(struct writer *w, const struct capability_context *context)

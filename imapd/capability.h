@@ -7,6 +7,7 @@
 
 enum capability {
 	CAP_NONE = 0,           /* IMAP4rev1 itself */
+	CAP_REV2,
 	CAP_LITERAL_PLUS,
 	CAP_LITERAL_MINUS,      /* told where LITERAL+ is off: never both (RFC 7888 §5) */
 	CAP_SASL_IR,
@@ -70,6 +71,8 @@ enum capability capability_find(struct sv name);
 #define LITERAL_MINUS_MAX 4096
 /** capability_unasked_max - octets of a literal that may come without being asked for (RFC 7888 §4, §5). */
 size_t capability_unasked_max(capability_set on);
+/** capability_settle - take out what is not whole without something that is off. */
+capability_set capability_settle(capability_set on);
 
 /* What the list depends on besides the table. */
 struct capability_context {

@@ -226,10 +226,12 @@ bool command_mailbox(struct command *c, struct sv *name)
 {
 	struct sv wire;
 
+	c->wire_name = SV_NONE;
 	if (!args_astring(&c->args, &wire)) {
 		command_bad(c, "A mailbox name is missing");
 		return false;
 	}
+	c->wire_name = wire;
 	return command_name(c, wire, name);
 }
 

@@ -81,6 +81,7 @@ struct command {
 	struct room *room;
 	const struct log_ctx *log;      /* the session's; copied values that do not change */
 	struct sv tag;                  /* owned: the parser's text may move */
+	struct sv wire_name;            /* the mailbox that command_mailbox() read last, as it was written */
 	struct args args;
 	bool is_uid;
 	bool has_numbers; /* of messages among its UIDs: as CMD_NO_EXPUNGE (RFC 7162 §3.2.10.2) */

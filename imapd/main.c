@@ -164,7 +164,7 @@ static capability_set capabilities(const struct conf *conf)
 		else if (strcmp(name, "none"))
 			log_warn(NULL, "imap.capability.unknown", KV_Z("name", name));
 	}
-	return on;
+	return capability_settle(on);
 }
 
 /* The directory and libsasl2's plugins are opened before the sandbox closes. */

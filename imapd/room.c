@@ -339,14 +339,26 @@ uint32_t room_recent_count(const struct room *room)
 	return n;
 }
 
-static void write_exists(struct command *c)
+bool room_is_recent(const struct room *room, uint32_t uid)
+{
+	return !room->is_rev2 && uidset_has(&room->view.recent, uid);
+}
+
+void room_write_exists(struct command *c)
+{
+	writer_f(&c->out, "* %u EXISTS\r\n", c->room->view.count);
+	if (!c->room->is_rev2)
+		writer_f(&c->out, "* %u RECENT\r\n", room_recent_count(c->room));
+}
+
+static void tell_new(struct command *c)
 {
 	struct view *v = &c->room->view;
 
 	if (v->count <= v->told)
 		return;
 	v->told = v->count;
-	writer_f(&c->out, "* %u EXISTS\r\n* %u RECENT\r\n", v->count, room_recent_count(c->room));
+	room_write_exists(c);
 }
 
 void room_write_fetch_start(struct command *c, uint32_t seq, uint32_t uid)
@@ -373,7 +385,7 @@ void room_write_fetch_flags(struct command *c, uint32_t seq, uint32_t uid, uint3
 	}
 	writer_put(w, SV("FLAGS "));
 	writer_put(w, keywords_flags(c->keywords, flags, keywords,
-				     uidset_has(&c->room->view.recent, uid)));
+				     room_is_recent(c->room, uid)));
 	if (c->room->has_condstore) {
 		writer_put(w, SV(" MODSEQ ("));
 		writer_u64(w, modseq);
@@ -501,7 +513,7 @@ struct fault room_updates(struct command *c, unsigned how, const struct told *to
 	if (!f.kind && how & UPDATES_EXPUNGE && room->view.gone.count)
 		*more |= tell_removals(c);
 	if (!f.kind)
-		write_exists(c);
+		tell_new(c);
 	if (!f.kind && has_flags) {
 		qsort(all.items, all.count, sizeof(*all.items), by_uid);
 		f = write_flag_changes(c, &all, told);

@@ -78,6 +78,10 @@ bool keywords_cover(const struct keywords *k, struct keyword_bits bits);
  * Keywords are loaded. */
 void room_write_fetch_flags(struct command *c, uint32_t seq, uint32_t uid, uint32_t flags,
 			    struct keyword_bits keywords, uint64_t modseq);
+/** room_is_recent - is \Recent told of this message? Never to a client of RFC 9051, which has no such flag. */
+bool room_is_recent(const struct room *room, uint32_t uid);
+/** room_write_exists - EXISTS, and RECENT where there is such a thing. */
+void room_write_exists(struct command *c);
 /** room_write_fetch_start - `* 3 FETCH (`, or `* 17 UIDFETCH (` where numbers are not used. */
 void room_write_fetch_start(struct command *c, uint32_t seq, uint32_t uid);
 /** room_recent_count - messages with \Recent in this session. */

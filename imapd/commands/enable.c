@@ -13,6 +13,11 @@ static void enable_qresync(struct room *room)
 	room->has_condstore = room->has_qresync = true;
 }
 
+static void enable_rev2(struct room *room)
+{
+	room->is_rev2 = room->is_utf8 = true;
+}
+
 static void enable_uidonly(struct room *room)
 {
 	room->has_uidonly = true;
@@ -31,6 +36,7 @@ static const struct row {
 } rows[] = {
 	{ "CONDSTORE", CAP_CONDSTORE, enable_condstore, "RFC 7162 §3.1" },
 	{ "QRESYNC", CAP_QRESYNC, enable_qresync, "RFC 7162 §3.2.3" },
+	{ "IMAP4rev2", CAP_REV2, enable_rev2, "RFC 9051 §6.3.1" },
 	{ "UIDONLY", CAP_UIDONLY, enable_uidonly, "RFC 9586 §3.1" },
 	{ "UTF8=ACCEPT", CAP_UTF8_ACCEPT, enable_utf8, "RFC 9755 §3" },
 };

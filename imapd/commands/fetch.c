@@ -250,7 +250,7 @@ static void write_flags(struct command *c, const struct message_row *row)
 {
 	writer_put(&c->out, SV("FLAGS "));
 	writer_put(&c->out, keywords_flags(c->keywords, row->flags, row->keywords,
-	                                   uidset_has(&c->room->view.recent, row->uid)));
+	                                   room_is_recent(c->room, row->uid)));
 }
 
 static void write_modseq(struct command *c, const struct message_row *row)

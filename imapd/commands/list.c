@@ -1,6 +1,6 @@
 /* imapd/commands/list.c - LIST (RFC 3501 §6.3.8, RFC 5258, RFC 6154) and LSUB (RFC 3501 §6.3.9).
  * Attributes that clients use without asking for them (children, special use) are always told. */
-#include "imapd/command.h"
+#include "imapd/list.h"
 #include "imapd/listing.h"
 #include "imapd/status.h"
 #include "imapd/use.h"
@@ -216,6 +216,39 @@ static void write_row(struct command *c, const struct list *l, const struct list
 		writer_z(w, l->options & SELECT_SUBSCRIBED ? " (\"CHILDINFO\" (\"SUBSCRIBED\"))" :
 							     " (\"CHILDINFO\" (\"SPECIAL-USE\"))");
 	writer_crlf(w);
+}
+
+struct one {
+	struct command *c;
+	struct sv name, old_name;
+};
+
+static bool write_one(void *arg, const struct mailbox_info *info)
+{
+	const struct one *x = arg;
+	const struct list l = { .options = RETURN_SUBSCRIBED };
+	struct listed row = { .name = info->name, .special_use = info->special_use, .exists = info->exists,
+			      .has_children = info->has_children, .subscribed = info->subscribed, .is_chosen = true };
+
+	if (!sv_eq(info->name, x->name))
+		return true;
+	write_row(x->c, &l, &row);
+	if (x->old_name.len) {
+		struct writer *w = &x->c->out;
+
+		w->buf.len -= strlen("\r\n");
+		writer_z(w, " (\"OLDNAME\" (");
+		command_write_mailbox(x->c, x->old_name);
+		writer_z(w, "))\r\n");
+	}
+	return false;
+}
+
+struct fault list_write_one(struct command *c, struct sv name, struct sv old_name)
+{
+	struct one x = { c, name, old_name };
+
+	return mailbox_list(c->room->user, write_one, &x);
 }
 
 /* show - the row and what is to be told of it. RFC 5819 §2: STATUS goes with what was chosen and can

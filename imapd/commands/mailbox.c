@@ -1,6 +1,7 @@
 /* imapd/commands/mailbox.c - CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE. */
+#include "common/charset.h"
 #include "common/events.h"
-#include "imapd/command.h"
+#include "imapd/list.h"
 #include "imapd/use.h"
 
 #include "common/banned.h"
@@ -61,13 +62,47 @@ static void subscribe_new(struct command *c, struct sv name)
 			 KV_SV("mailbox", name), KV_FAULT("fault", f));
 }
 
+/* compose - RFC 9051 §5.1, §6.3.4: a new name is made in normalisation form C; in the session of a client that
+ * writes UTF-8 only, since the others compare names by their octets. False: the answer is set. */
+static bool compose(struct command *c, struct sv *name)
+{
+	struct buf nfc = { .max = MAILBOX_NAME_MAX };
+	bool is_good = true;
+
+	if (!c->room->is_utf8 || !sv_has_8bit(*name))
+		return true;
+	is_good = utf8_nfc(*name, &nfc);
+	if (is_good && !sv_eq(buf_sv(&nfc), *name))
+		*name = arena_copy(&c->arena, buf_sv(&nfc));
+	is_good = is_good && name->p;
+	buf_done(&nfc);
+	if (!is_good)
+		command_no(c, "CANNOT", "The name is too long in its normal form");
+	return is_good;
+}
+
+/* tell_new_name - RFC 9051 §6.3.9.7: the client learns what became of the name that it gave. */
+static void tell_new_name(struct command *c, struct sv name, struct sv old_name)
+{
+	struct fault f = FAULT_OK;
+
+	if (c->room->is_rev2)
+		f = list_write_one(c, name, old_name);
+	if (f.kind)
+		log_warn(c->log, "imap.list.failed", KV_SV("user", c->room->account), KV_SV("mailbox", name),
+			 KV_FAULT("fault", f));
+}
+
 enum step do_create(struct command *c)
 {
 	char id[24];
 	uint32_t use;
-	struct sv name;
+	struct sv name, wanted;
 
 	if (!command_mailbox(c, &name))
+		return STEP_DONE;
+	wanted = name;
+	if (!compose(c, &name))
 		return STEP_DONE;
 	if (!read_use(c, &use))
 		return command_bad(c, "Bad parameter behind the mailbox name");
@@ -84,6 +119,8 @@ enum step do_create(struct command *c)
 		   KV_SV("mailbox", name));
 	if (c->room->conf->imap.auto_subscribe)
 		subscribe_new(c, name);
+	if (!sv_eq(name, wanted))
+		tell_new_name(c, name, wanted);
 	if (capability_has(c->room->on, CAP_OBJECTID))  /* RFC 8474 §4.1 */
 		buf_appendf(&c->code, "MAILBOXID (%s)", id);
 	return command_ok_code(c, NULL, "Created");
@@ -121,6 +158,10 @@ enum step do_rename(struct command *c)
 		return STEP_DONE;
 	if (!args_end(&c->args))
 		return command_bad(c, "RENAME takes two mailbox names");
+	struct sv wanted = to;
+
+	if (!compose(c, &to))
+		return STEP_DONE;
 	if (sv_eq(to, SV("INBOX")))
 		return command_no(c, "ALREADYEXISTS", "INBOX exists already");
 	if (!is_wise(to))
@@ -133,6 +174,8 @@ enum step do_rename(struct command *c)
 		   KV_SV("mailbox", from), KV_SV("target", to));
 	if (c->room->conf->imap.auto_subscribe)
 		subscribe_new(c, to);
+	if (!sv_eq(to, wanted))
+		tell_new_name(c, to, from);
 	return command_ok(c, "Renamed");
 }
 

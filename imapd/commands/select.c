@@ -1,4 +1,5 @@
 /* imapd/commands/select.c - SELECT and EXAMINE (RFC 3501 §6.3.1, §6.3.2; RFC 7162 §3.2.5). */
+#include "imapd/list.h"
 #include "imapd/resync.h"
 
 #include "common/banned.h"
@@ -65,9 +66,10 @@ static struct fault tell(struct command *c, const struct mailbox_status *status)
 		uidnext = view_highest(&room->view) + 1;
 	if (!room->keywords_told)
 		room_write_flags(c);
-	writer_f(w, "* %u EXISTS\r\n* %u RECENT\r\n", room->view.count, room_recent_count(room));
+	room_write_exists(c);
 	unseen = number_of(&room->view, unseen);
-	if (unseen && !room->has_uidonly)
+	/* RFC 9051 has no UNSEEN any more. */
+	if (unseen && !room->has_uidonly && !room->is_rev2)
 		writer_f(w, "* OK [UNSEEN %u] First unseen message\r\n", unseen);
 	writer_f(w, "* OK [UIDVALIDITY %u] UIDs valid\r\n* OK [UIDNEXT %u] Predicted next UID\r\n",
 	         status->uidvalidity, uidnext);
@@ -76,7 +78,10 @@ static struct fault tell(struct command *c, const struct mailbox_status *status)
 			 (unsigned long long)room->view.modseq);
 	if (capability_has(room->on, CAP_OBJECTID))     /* RFC 8474 §4.2 */
 		writer_f(w, "* OK [MAILBOXID (%s)] Ok\r\n", status->mailbox_id);
-	return FAULT_OK;
+	if (!room->is_rev2)
+		return FAULT_OK;
+	/* RFC 9051 §6.3.2: `inbox` is told to be INBOX. */
+	return list_write_one(c, room->box_name, sv_eq(c->wire_name, room->box_name) ? SV_NONE : c->wire_name);
 }
 
 /* open_box - the mailbox becomes the room's. */

@@ -123,6 +123,18 @@ static void capabilities_depend_on_where_the_client_stands(void **state)
 		assert_true(capability_has(CAPABILITIES_ALL, (enum capability)i));
 }
 
+static void a_capability_is_whole_or_not_there(void **state)
+{
+	capability_set without = capability_settle(CAPABILITIES_ALL & ~CAPABILITY_BIT(CAP_ESEARCH));
+
+	(void)state;
+	assert_true(capability_settle(CAPABILITIES_ALL) == CAPABILITIES_ALL);
+	assert_false(capability_has(without, CAP_REV2));
+	assert_false(capability_has(without, CAP_SEARCHRES));
+	assert_true(capability_has(without, CAP_SORT));
+	assert_false(capability_has(capability_settle(CAPABILITIES_ALL & ~CAPABILITY_BIT(CAP_CONDSTORE)), CAP_QRESYNC));
+}
+
 static void special_uses_have_one_spelling(void **state)
 {
 	struct writer w;
@@ -143,6 +155,7 @@ int main(void)
 		cmocka_unit_test(a_writer_remembers_that_it_overflowed),
 		cmocka_unit_test(answers_carry_their_codes),
 		cmocka_unit_test(every_fault_has_a_wording_and_none_tells_a_wrong_password),
+		cmocka_unit_test(a_capability_is_whole_or_not_there),
 		cmocka_unit_test(capabilities_depend_on_where_the_client_stands),
 		cmocka_unit_test(special_uses_have_one_spelling),
 	};

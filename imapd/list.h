@@ -1,0 +1,11 @@
+/* imapd/list.h - LIST responses that other commands send (RFC 9051 §6.3.2, §6.3.9.7). Blocks. */
+#ifndef IMAPD_LIST_H
+#define IMAPD_LIST_H
+
+#include "imapd/command.h"
+
+/** list_write_one - the LIST response of one mailbox. @old_name: as the client wrote it or knew it, told as OLDNAME;
+ *  the empty view: none. */
+MUST_CHECK struct fault list_write_one(struct command *c, struct sv name, struct sv old_name);
+
+#endif
