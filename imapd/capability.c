@@ -26,6 +26,7 @@ static const struct row {
 	[CAP_LIST_EXTENDED] = { "LIST-EXTENDED",  false, "RFC 5258" },
 	[CAP_BINARY]        = { "BINARY",         false, "RFC 3516" },
 	[CAP_UTF8_ACCEPT]   = { "UTF8=ACCEPT",    false, "RFC 9755" },
+	[CAP_PREVIEW]       = { "PREVIEW",        false, "RFC 8970" },
 	[CAP_COMPRESS]      = { "COMPRESS=DEFLATE", false, "RFC 4978" },
 	[CAP_CATENATE]      = { "CATENATE",       false, "RFC 4469" },
 	[CAP_URL_PARTIAL]   = { "URL-PARTIAL",    false, "RFC 5550 §5.7.1" },

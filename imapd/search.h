@@ -112,6 +112,9 @@ MUST_CHECK struct fault search_file(const struct search *s, const struct message
 				    bool is_recent, const struct mime_message *parsed,
 				    struct message_reader *reader, enum truth *result);
 
+/** search_charset - the charset that the Content-Type of a header block names; empty: none. In the arena, or a view
+ *  of the block. */
+struct sv search_charset(struct sv block, struct arena *arena);
 /** search_holds - does UTF-8 text hold a folded needle? */
 bool search_holds(struct sv text, struct sv needle);
 /** search_header - does a field of this name in the header block hold the needle? Values are

@@ -137,17 +137,10 @@ static struct fault read_block(struct file_search *x, uint64_t offset, uint64_t 
 	return f;
 }
 
-/* charset_of - the charset parameter of a part, from its header (the part table has none). In the
- * arena. */
-static struct fault charset_of(struct file_search *x, const struct mime_part *part,
-			       struct arena *arena, struct sv *charset)
+struct sv search_charset(struct sv block, struct arena *arena)
 {
-	struct fault f = read_block(x, part->header_offset, part->header_len);
-	struct sv rest = buf_sv(&x->block);
-
-	*charset = SV_NONE;
-	while (!f.kind && rest.len) {
-		struct sv field = take_field(&rest);
+	while (block.len) {
+		struct sv field = take_field(&block);
 		size_t colon = sv_find(field, ':');
 		struct header_content content;
 		const struct header_param *param;
@@ -155,14 +148,12 @@ static struct fault charset_of(struct file_search *x, const struct mime_part *pa
 		if (colon == SIZE_MAX ||
 		    !sv_eq_nocase(sv_trim(sv_sub(field, 0, colon)), SV("Content-Type")))
 			continue;
-		if (header_parse_content(arena, sv_sub(field, colon + 1, SIZE_MAX), &content)) {
-			param = header_param(&content, SV("charset"));
-			if (param)
-				*charset = param->value;
-		}
-		break;
+		if (!header_parse_content(arena, sv_sub(field, colon + 1, SIZE_MAX), &content))
+			break;
+		param = header_param(&content, SV("charset"));
+		return param ? param->value : SV_NONE;
 	}
-	return f;
+	return SV_NONE;
 }
 
 /* take_text - fold what was decoded and look for the needle; the end is kept, for a needle that
@@ -189,8 +180,10 @@ static struct fault text_part(struct file_search *x, const struct mime_part *par
 	char *raw = xmalloc(READ_SIZE);
 
 	arena_init(&arena, (size_t)256 << 10);
-	struct fault f = charset_of(x, part, &arena, &charset);
+	/* The part table has no charset. */
+	struct fault f = read_block(x, part->header_offset, part->header_len);
 
+	charset = f.kind ? SV_NONE : search_charset(buf_sv(&x->block), &arena);
 	converter = charset_converter_new(charset);
 	transfer_decoder_init(&decoder, part->encoding);
 	buf_clear(&x->folded);

@@ -1,6 +1,8 @@
 /* imapd/section.c - see section.h. */
 #include "imapd/section.h"
 
+#include "imapd/preview.h"
+
 #include "common/banned.h"
 
 #define LABEL_MAX ((size_t)64 << 10)
@@ -195,9 +197,14 @@ bool section_named(struct sv word, struct section *out)
 	return true;
 }
 
+void section_preview(struct section *out)
+{
+	*out = (struct section){ .form = FORM_PREVIEW, .is_peek = true, .label = SV("PREVIEW") };
+}
+
 bool section_needs_parse(const struct section *s)
 {
-	return s->path_len || s->what != MIME_SECTION_BODY;
+	return s->form == FORM_PREVIEW || s->path_len || s->what != MIME_SECTION_BODY;
 }
 
 /* cut - the partial's part of a slice: nothing when it begins beyond the end. */
@@ -233,11 +240,30 @@ static struct section_place find_encoded(const struct section *s, const struct m
 	return at;
 }
 
+static struct section_place find_preview(const struct mime_message *parsed)
+{
+	struct mime_part part;
+
+	if (!preview_part(parsed, &part))
+		return (struct section_place){ .source = SECTION_NIL };
+	return (struct section_place){
+		.source = SECTION_PREVIEW,
+		.offset = part.body_offset,
+		.len = part.body_len < PREVIEW_READ ? part.body_len : PREVIEW_READ,
+		.encoding = part.encoding,
+		.header_offset = part.header_offset,
+		.header_len = part.header_len,
+		.is_html = sv_eq(part.subtype, SV("html")),
+	};
+}
+
 struct section_place section_find(const struct section *s, const struct mime_message *parsed,
 				  uint64_t size, struct buf *text)
 {
 	struct section_place at = { .source = SECTION_SLICE, .len = size };
 
+	if (s->form == FORM_PREVIEW)
+		return find_preview(parsed);
 	if (s->form)
 		return find_encoded(s, parsed, size);
 	if (section_needs_parse(s) &&

@@ -18,6 +18,7 @@ enum section_form {
 	FORM_OCTETS = 0,        /* BODY[...] */
 	FORM_DECODED,           /* BINARY[...] */
 	FORM_DECODED_SIZE,      /* BINARY.SIZE[...] */
+	FORM_PREVIEW,           /* PREVIEW: the first words of the message (RFC 8970) */
 };
 
 struct section {
@@ -43,6 +44,8 @@ bool section_read(struct args *args, struct arena *arena, struct section *out);
 /** section_named - RFC822, RFC822.HEADER, RFC822.TEXT: the same sections under their old names.
  * False: none of these. */
 bool section_named(struct sv word, struct section *out);
+/** section_preview - what PREVIEW stands for. */
+void section_preview(struct section *out);
 
 enum section_source {
 	SECTION_NIL = 0, /* there is no such part */
@@ -50,12 +53,15 @@ enum section_source {
 	SECTION_SLICE,   /* octets offset, len of the wire form; the partial is cut already */
 	SECTION_HEADER,  /* read offset, len of the wire form, then section_filter() */
 	SECTION_ENCODED, /* octets offset, len of the wire form, to be decoded and then cut (imapd/binary.h) */
+	SECTION_PREVIEW, /* like SECTION_ENCODED: the text that a preview is made of */
 	SECTION_UNKNOWN, /* it is in a transfer encoding that nobody knows (RFC 3516 §4.3) */
 };
 struct section_place {
 	enum section_source source;
 	uint64_t offset, len;
-	enum transfer encoding;         /* of SECTION_ENCODED */
+	enum transfer encoding;         /* of SECTION_ENCODED and SECTION_PREVIEW */
+	uint64_t header_offset, header_len;     /* of SECTION_PREVIEW: where the part's charset stands */
+	bool is_html;
 };
 /** section_needs_parse - can it be found without the parsed message? */
 bool section_needs_parse(const struct section *s);

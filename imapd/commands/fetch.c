@@ -4,9 +4,12 @@
  * copied to the output inside the scan, at the price of a memcpy per item. Only a message that
  * needs octets of its file leaves the scan: its line is begun there, and its sections are streamed
  * behind it chunk by chunk, however large they are. */
+#include "common/charset.h"
 #include "common/date.h"
 #include "imapd/binary.h"
+#include "imapd/preview.h"
 #include "imapd/resync.h"
+#include "imapd/search.h"
 #include "imapd/section.h"
 #include "maildir/message.h"
 
@@ -135,6 +138,16 @@ static bool add_item(struct fetch *x, enum item_kind kind, struct section *secti
 	return true;
 }
 
+/* read_lazy - RFC 8970 §4.1. A preview is made of the first octets of one part and so never late; what is lazy is
+ * as good as what is not. */
+static void read_lazy(struct args *from)
+{
+	struct args try = *from, list;
+
+	if (args_open(&try, &list) && args_word(&list, "LAZY") && args_end(&list))
+		*from = try;
+}
+
 static bool read_item(struct command *c, struct fetch *x, struct args *from)
 {
 	struct section *section;
@@ -147,6 +160,11 @@ static bool read_item(struct command *c, struct fetch *x, struct args *from)
 	section = arena_alloc(&c->arena, sizeof(*section));
 	if (!section)
 		return false;
+	if (capability_has(c->room->on, CAP_PREVIEW) && args_word(from, "PREVIEW")) {
+		section_preview(section);
+		read_lazy(from);
+		return add_item(x, ITEM_SECTION, section);
+	}
 	struct args try = *from;
 
 	if (args_raw(&try, &word) && section_named(word, section)) {
@@ -355,7 +373,8 @@ static bool write_section(struct command *c, struct fetch *x, struct item *item,
 	switch (item->place.source) {
 	case SECTION_NIL:
 		write_label(c, item->section);
-		writer_z(&c->out, item->section->form == FORM_DECODED_SIZE ? "0" : "NIL");
+		writer_z(&c->out, item->section->form == FORM_DECODED_SIZE ? "0" :
+				  item->section->form == FORM_PREVIEW      ? "\"\"" : "NIL");
 		return true;
 	case SECTION_OCTETS:
 		write_label(c, item->section);
@@ -366,6 +385,7 @@ static bool write_section(struct command *c, struct fetch *x, struct item *item,
 	case SECTION_SLICE:
 	case SECTION_HEADER:
 	case SECTION_ENCODED:
+	case SECTION_PREVIEW:
 		if (item->place.len)
 			return false;
 		write_label(c, item->section);
@@ -496,22 +516,64 @@ static void set_seen(struct command *c, struct fetch *x)
 	told_done(&told);
 }
 
+/* read_all - a slice of the message that has to be seen as a whole. */
+static struct fault read_all(struct fetch *x, uint64_t offset, uint64_t len, struct buf *out)
+{
+	struct fault f = FAULT_OK;
+	size_t got = 1;
+
+	if (len > out->max || !buf_reserve(out, (size_t)len))
+		return fault(FAULT_LIMIT, "header block too large");
+	while (!f.kind && got && out->len < len) {
+		f = message_read(x->reader, offset + out->len, out->p + out->len, (size_t)len - out->len,
+				 &got);
+		out->len += f.kind ? 0 : got;
+	}
+	return f;
+}
+
+/* write_preview - RFC 8970: the beginning of one part, decoded, in UTF-8, words only. */
+static struct fault write_preview(struct command *c, struct fetch *x, const struct item *item)
+{
+	struct buf header = { .max = HEADER_KEEP }, raw = { .max = PREVIEW_READ };
+	struct buf decoded = { .max = PREVIEW_READ + 64 }, utf8 = { .max = PREVIEW_READ * 4 + 256 };
+	struct buf words = { .max = PREVIEW_MAX };
+	const struct section_place *at = &item->place;
+	struct charset_converter *converter;
+	struct transfer_decoder decoder;
+	struct arena arena;
+	uint64_t header_len = at->header_len < header.max ? at->header_len : header.max;
+	struct fault f = read_all(x, at->header_offset, header_len, &header);
+
+	if (!f.kind)
+		f = read_all(x, at->offset, at->len, &raw);
+	if (!f.kind) {
+		arena_init(&arena, HEADER_KEEP);
+		transfer_decoder_init(&decoder, at->encoding);
+		converter = charset_converter_new(search_charset(buf_sv(&header), &arena));
+		transfer_decoder_feed(&decoder, buf_sv(&raw), &decoded);
+		charset_converter_feed(converter, buf_sv(&decoded), &utf8);
+		preview_make(buf_sv(&utf8), at->is_html, &words);
+		write_label(c, item->section);
+		writer_string(&c->out, buf_sv(&words));
+		charset_converter_free(&converter);
+		arena_done(&arena);
+		x->decoded += raw.len;
+	}
+	buf_done(&header);
+	buf_done(&raw);
+	buf_done(&decoded);
+	buf_done(&utf8);
+	buf_done(&words);
+	return f;
+}
+
 /* fill_header - read the header block and pick the fields. */
 static struct fault fill_header(struct fetch *x, const struct item *item)
 {
 	struct buf header = { .max = HEADER_READ_MAX };
-	uint64_t done = 0;
-	struct fault f = FAULT_OK;
-	size_t got = 1;
+	struct fault f = read_all(x, item->place.offset, item->place.len, &header);
 
-	if (item->place.len > HEADER_READ_MAX || !buf_reserve(&header, (size_t)item->place.len))
-		return fault(FAULT_LIMIT, "header block too large");
-	while (!f.kind && got && done < item->place.len) {
-		f = message_read(x->reader, item->place.offset + done, header.p + done,
-				 (size_t)(item->place.len - done), &got);
-		done += got;
-	}
-	header.len = (size_t)done;
 	buf_clear(&x->text);
 	if (!f.kind && !section_filter(item->section, buf_sv(&header), &x->text))
 		f = fault(FAULT_LIMIT, "header fields too large");
@@ -637,6 +699,10 @@ static struct fault write_sections(struct command *c, struct fetch *x, bool *is_
 			write_text(&c->out, buf_sv(&x->text));
 			if (x->text.cap > HEADER_KEEP)
 				buf_done(&x->text);
+		} else if (item->place.source == SECTION_PREVIEW) {
+			f = write_preview(c, x, item);
+			if (f.kind)
+				return f;
 		} else if (item->place.source == SECTION_ENCODED) {
 			bool is_whole;
 

@@ -115,6 +115,7 @@ static void fetch(const char *text, struct buf *out)
 		buf_append(out, sv_sub(file, (size_t)at.offset, (size_t)at.len));
 		break;
 	case SECTION_ENCODED:
+	case SECTION_PREVIEW:
 	case SECTION_UNKNOWN:
 		fail_msg("%s", text);
 		break;
