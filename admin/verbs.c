@@ -36,6 +36,7 @@ const struct verb *const all_verbs[] = {
 	verify_verbs,
 	restore_verbs,
 	queue_verbs,
+	explain_verbs,
 	sieve_account_verbs,
 	sieve_verbs,
 	rule_verbs,

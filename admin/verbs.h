@@ -15,6 +15,7 @@ extern const struct verb quota_verbs[];
 extern const struct verb mailbox_verbs[];
 extern const struct verb deliver_verbs[];
 extern const struct verb expire_verbs[];
+extern const struct verb explain_verbs[];
 extern const struct verb import_verbs[];
 extern const struct verb index_verbs[];
 extern const struct verb backup_verbs[];

@@ -4,6 +4,7 @@
 
 #include "common/memory.h"
 #include "common/work.h"
+#include "smtpd/explain.h"
 #include "smtpd/session.h"
 #include "smtpd/smtpd.h"
 
@@ -294,6 +295,7 @@ static void do_queue_remove(void *arg, const struct json *request, struct contro
 
 const struct control_verb smtpd_verbs[] = {
 	{ "sessions", "the connections that are open", do_sessions, false },
+	{ "explain", "what would happen to a message", explain_run, true },
 	{ "queue.list", "messages in the queue", do_queue_list, true },
 	{ "queue.show", "one message in the queue", do_queue_show, true },
 	{ "queue.remove", "take a message out of the queue", do_queue_remove, true },
