@@ -1,9 +1,11 @@
-/* postroom mailbox list|create|rename|remove */
+/* postroom mailbox list|create|rename|remove|acl */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "admin/open.h"
 #include "admin/print.h"
 #include "admin/verbs.h"
+#include "common/directory.h"
 #include "common/memory.h"
 #include "maildir/mailbox.h"
 
@@ -141,6 +143,84 @@ static int run_remove(struct cli *cli)
 	return cli_fault(cli->args[1], f);
 }
 
+/* ---- acl: for people whose mail program has no window for it ---- */
+
+static void put_entry(struct table *t, const char *name, bool is_negative, uint32_t rights)
+{
+	char text[RIGHTS_TEXT_MAX], who[DIRECTORY_ADDRESS_MAX + 2];
+
+	rights_write(rights, false, text);
+	snprintf(who, sizeof(who), "%s%s", is_negative ? "-" : "", name);
+	table_sv(t, sv_z(who));
+	table_sv(t, sv_z(text));
+}
+
+static int list_acl(struct cli *cli, struct maildir_user *user)
+{
+	static const struct column columns[] = {
+		{ "WHO", "who", COLUMN_TEXT, NULL },
+		{ "RIGHTS", "rights", COLUMN_TEXT, NULL },
+	};
+	char owner[DIRECTORY_ADDRESS_MAX + 1];
+	struct acl acl = { 0 };
+	struct fault f = mailbox_acl(user, sv_z(cli->args[2]), &acl, owner);
+
+	if (f.kind)
+		return cli_fault(cli->args[2], f);
+	struct table *t = table_new(columns, ARRAY_LEN(columns), cli->json);
+
+	put_entry(t, owner, false, RIGHTS_ALL);
+	for (size_t i = 0; i < acl.count; i++)
+		put_entry(t, acl.entries[i].name, acl.entries[i].is_negative, acl.entries[i].rights);
+	table_end(&t, NULL);
+	acl_done(&acl);
+	return EXIT_DONE;
+}
+
+static int change_acl(struct cli *cli, struct maildir_user *user, bool is_set)
+{
+	enum acl_change how = is_set ? ACL_REPLACE : ACL_REMOVE;
+	struct sv letters = is_set ? sv_z(cli->args[4]) : SV_NONE;
+	uint32_t rights = RIGHTS_ALL;
+
+	if (is_set && (sv_starts(letters, SV("+")) || sv_starts(letters, SV("-")))) {
+		how = letters.p[0] == '+' ? ACL_ADD : ACL_REMOVE;
+		sv_skip(&letters, 1);
+	}
+	if (is_set && !rights_read(letters, &rights))
+		return cli_usage(cli, "rights are letters out of lrswipkxtea (RFC 4314), with + or - before them");
+	struct fault f = mailbox_acl_change(user, sv_z(cli->args[2]), sv_z(cli->args[3]), how, rights);
+
+	return cli_fault(f.kind == FAULT_INVALID ? cli->args[3] : cli->args[2], f);
+}
+
+static int run_acl(struct cli *cli)
+{
+	const char *action = cli->args[0];
+	bool is_list = !strcmp(action, "list"), is_set = !strcmp(action, "set");
+	struct directory *directory = NULL;
+	struct open_user user;
+
+	if (!is_list && !is_set && strcmp(action, "remove") != 0)
+		return cli_usage(cli, "%s: list, set or remove was expected", action);
+	if (cli->arg_count != (is_list ? 3u : is_set ? 5u : 4u))
+		return cli_usage(cli, is_list ? "list takes ACCOUNT MAILBOX" :
+				 is_set ? "set takes ACCOUNT MAILBOX WHO RIGHTS" : "remove takes ACCOUNT MAILBOX WHO");
+	int code = open_user(cli, cli->args[1], &user);
+
+	if (code != EXIT_DONE)
+		return code;
+	code = open_directory(cli, &directory);
+	if (code == EXIT_DONE) {
+		store_share(user.store, directory);
+		code = is_list ? list_acl(cli, user.user) : change_acl(cli, user.user, is_set);
+	}
+	close_user(&user);
+	if (directory)
+		directory_close(&directory);
+	return code;
+}
+
 const struct verb mailbox_verbs[] = {
 	{ .noun = "mailbox", .verb = "list", .args = "ACCOUNT", .args_min = 1, .args_max = 1, .needs_root = true,
 	  .summary = "List an account's mailboxes", .example = "mailbox list alice@example.org", .run = run_list },
@@ -155,5 +235,8 @@ const struct verb mailbox_verbs[] = {
 	  .needs_root = true, .summary = "Remove a mailbox with its messages",
 	  .example = "mailbox remove alice@example.org Old --yes", .run = run_remove,
 	  .options = { { "yes", NULL, "also when it has messages" } } },
+	{ .noun = "mailbox", .verb = "acl", .args = "list|set|remove ACCOUNT MAILBOX [WHO [RIGHTS]]", .args_min = 3,
+	  .args_max = 5, .needs_root = true, .summary = "Say who else may do what with a mailbox (RFC 4314)",
+	  .example = "mailbox acl set alice@example.org Projects bob@example.org lrs", .run = run_acl },
 	{ .noun = NULL },
 };

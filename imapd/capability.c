@@ -55,6 +55,12 @@ static const struct row {
 	[CAP_SAVEDATE]      = { "SAVEDATE",       false, "RFC 8514" },
 	[CAP_MULTIAPPEND]   = { "MULTIAPPEND",    false, "RFC 3502" },
 	[CAP_APPENDLIMIT]   = { "APPENDLIMIT=",   false, "RFC 7889" },
+	[CAP_ACL]           = { "ACL",            false, "RFC 4314" },
+	[CAP_RIGHTS]        = { "RIGHTS=kxte",    false, "RFC 4314 §5.1.1" },
+	[CAP_LIST_MYRIGHTS] = { "LIST-MYRIGHTS",  false, "RFC 8440" },
+	[CAP_METADATA]      = { "METADATA",       false, "RFC 5464" },
+	[CAP_METADATA_SERVER] = { "METADATA-SERVER", false, "RFC 5464" },
+	[CAP_LIST_METADATA] = { "LIST-METADATA",  false, "RFC 9590" },
 };
 
 /* bare - a name without the "=" of its value. */

@@ -148,6 +148,9 @@ bool command_name(struct command *c, struct sv wire, struct sv *name);
 /** command_write_mailbox - a UTF-8 name as this client reads names. */
 void command_write_mailbox(struct command *c, struct sv name);
 
+/** command_write_myrights - `* MYRIGHTS name lrs` (RFC 4314 §3.8). */
+void command_write_myrights(struct command *c, struct sv name, uint32_t rights);
+
 /* Handlers, by family (imapd/commands/). */
 command_fn do_append;
 command_fn do_capability;
@@ -157,23 +160,30 @@ command_fn do_compress;
 command_fn do_copy;
 command_fn do_create;
 command_fn do_delete;
+command_fn do_deleteacl;
 command_fn do_enable;
 command_fn do_expunge;
 command_fn do_fetch;
+command_fn do_getacl;
+command_fn do_getmetadata;
 command_fn do_getquota;
 command_fn do_getquotaroot;
 command_fn do_id;
 command_fn do_idle;
 command_fn do_list;
+command_fn do_listrights;
 command_fn do_logout;
 command_fn do_lsub;
 command_fn do_move;
+command_fn do_myrights;
 command_fn do_namespace;
 command_fn do_noop;
 command_fn do_rename;
 command_fn do_replace;
 command_fn do_search;
 command_fn do_select;
+command_fn do_setacl;
+command_fn do_setmetadata;
 command_fn do_sort;
 command_fn do_status;
 command_fn do_store;

@@ -11,6 +11,7 @@ struct listed {
 	uint32_t special_use;
 	size_t parent;          /* index, or SIZE_MAX */
 	bool exists, has_children, subscribed;
+	uint32_t rights;        /* maildir/acl.h; of one that exists */
 	bool is_chosen;         /* for the command: it fulfils the selection */
 	bool has_chosen_child;  /* something below it does */
 };

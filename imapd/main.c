@@ -208,6 +208,7 @@ static struct fault start(struct worker *w)
 	work_set_brackets(store_job_begin, store_job_end);
 	if (f.kind)
 		return f;
+	store_share(d->store, d->directory);
 	d->doors.loop = d->sessions.loop = w->loop;
 	d->doors.auth = d->auth;
 	d->doors.enter = enter;

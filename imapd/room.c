@@ -127,9 +127,11 @@ void room_write_flags(struct command *c)
 {
 	static const uint32_t all =
 		FLAG_ANSWERED | FLAG_FLAGGED | FLAG_DELETED | FLAG_SEEN | FLAG_DRAFT;
-	struct keyword_bits bits = { { UINT64_MAX, UINT64_MAX } };
+	struct keyword_bits bits = { { UINT64_MAX, UINT64_MAX } }, none = { { 0, 0 } };
 	struct keywords *k = c->keywords;
+	bool may_write = mailbox_may(c->room->box, RIGHT_WRITE);
 	struct sv text = keywords_flags(k, all, bits, false);
+	uint32_t allowed = may_write ? all : FLAG_SEEN | FLAG_DELETED;
 
 	writer_z(&c->out, "* FLAGS ");
 	writer_put(&c->out, text);
@@ -137,8 +139,14 @@ void room_write_flags(struct command *c)
 	if (c->room->is_readonly) {
 		writer_z(&c->out, "()] Read-only mailbox\r\n");
 	} else {
+		/* RFC 4314 §5.1.1: what the rights allow. */
+		if (!mailbox_may(c->room->box, RIGHT_SEEN))
+			allowed &= ~(uint32_t)FLAG_SEEN;
+		if (!mailbox_may(c->room->box, RIGHT_DELETE))
+			allowed &= ~(uint32_t)FLAG_DELETED;
+		text = keywords_flags(k, allowed, may_write ? bits : none, false);
 		writer_put(&c->out, sv_sub(text, 0, text.len - 1));
-		writer_z(&c->out, k->table.count < KEYWORDS_MAX ? " \\*)] Flags permitted\r\n"
+		writer_z(&c->out, may_write && k->table.count < KEYWORDS_MAX ? " \\*)] Flags permitted\r\n"
 								: ")] Flags permitted\r\n");
 	}
 	c->room->keywords_told = k->table.count;

@@ -15,6 +15,7 @@
 #include "common/memory.h"
 #include "maildir/files.h"
 #include "maildir/mark_private.h"
+#include "maildir/shares_private.h"
 #include "maildir/store_private.h"
 
 #include "common/banned.h"
@@ -497,7 +498,7 @@ struct fault account_rebuild(struct account *a, store_progress_fn *fn, void *arg
 		flock(a->dir, LOCK_UN);
 	}
 	pthread_rwlock_unlock(&a->gate);
-	return f;
+	return f.kind ? f : shares_renew(a->store, sv_z(a->address));
 }
 
 struct fault account_replace(struct account *a, account_replace_fn *fn, void *arg)
@@ -520,7 +521,7 @@ struct fault account_replace(struct account *a, account_replace_fn *fn, void *ar
 	}
 	close_all(a);
 	pthread_rwlock_unlock(&a->gate);
-	return f;
+	return f.kind ? f : shares_renew(a->store, sv_z(a->address));
 }
 
 static bool is_current(const struct account *a)

@@ -129,6 +129,17 @@ typedef bool subscriptions_edit_fn(struct sidecar_subscriptions *s, void *arg);
 MUST_CHECK struct fault account_edit_subscriptions(struct account *a, subscriptions_edit_fn *edit, void *arg);
 MUST_CHECK struct fault account_subscriptions(struct account *a, struct sidecar_subscriptions *out);
 
+/** account_put_sidecar - a whole text in the place of a sidecar, durably, if it is still the generation that was read; else
+ *  *changed is set and nothing was done. The index notes it, so that watchers hear of it. */
+struct sidecar_place {
+	uint64_t box;                   /* 0: the account's own, in the Maildir itself */
+	const char *dir, *file;         /* of the mailbox; the sidecar's name */
+	uint64_t generation;            /* that was read; 0: it was missing or broken */
+	uint64_t (*look)(struct account *a, const char *path);  /* what it is now */
+	char noted;                     /* NOTE_..., see index_private.h */
+};
+MUST_CHECK struct fault account_put_sidecar(struct account *a, const struct sidecar_place *at, struct sv text, bool *changed);
+
 /** account_keywords - numbers of keyword names in a mailbox, unknown ones added durably when `add`, else left out. */
 MUST_CHECK struct fault account_keywords(struct account *a, uint64_t box, const struct sv *names, size_t count,
 					 bool add, struct keyword_bits *out);

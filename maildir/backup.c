@@ -1,5 +1,6 @@
 #include "maildir/backup.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -10,6 +11,7 @@
 
 #include "common/memory.h"
 #include "maildir/adopt_private.h"
+#include "maildir/facts.h"
 #include "maildir/files.h"
 #include "maildir/store_private.h"
 
@@ -128,7 +130,7 @@ static struct fault copy_small(struct backup *b, const char *dir, const char *na
 	struct buf text;
 
 	box_path(path, dir, name, NULL);
-	buf_init(&text, SIDECAR_MAX);
+	buf_init(&text, FACTS_MAX);
 	struct fault f = files_read(b->account->maildir, path, &text);
 
 	if (!f.kind)
@@ -155,6 +157,24 @@ static struct fault make_folders(struct backup *b)
 	return f;
 }
 
+struct sidecars {
+	struct backup *b;
+	const char *dir;
+	struct fault fault;
+};
+
+/* Everything of ours but the lock, what is half made, and the flag log, which the names in the copy have followed already. */
+static bool copy_sidecar(void *arg, const char *name, unsigned char type)
+{
+	struct sidecars *s = arg;
+
+	if (type == DT_REG && sv_starts(sv_z(name), SV("postroom-")) && strcmp(name, LAYOUT_LOCK_FILE) != 0 &&
+	    strcmp(name, LAYOUT_FLAG_LOG) != 0 && !sv_starts(sv_z(name), SV("postroom-new.")) &&
+	    strcmp(name, LAYOUT_ACCOUNT_FILE) != 0 && strcmp(name, LAYOUT_SUBSCRIPTIONS_FILE) != 0)
+		s->fault = copy_small(s->b, s->dir, name);
+	return !s->fault.kind;
+}
+
 /* After the list: what the sidecars say of UIDs and keywords then covers every name in it. */
 static struct fault copy_sidecars(struct backup *b)
 {
@@ -163,7 +183,13 @@ static struct fault copy_sidecars(struct backup *b)
 	if (!f.kind)
 		f = copy_small(b, ".", LAYOUT_SUBSCRIPTIONS_FILE);
 	for (size_t i = 0; !f.kind && i < b->dir_count; i++) {
-		f = copy_small(b, b->dirs[i], LAYOUT_MAILBOX_FILE);
+		struct sidecars s = { .b = b, .dir = b->dirs[i] };
+
+		f = files_each(b->account->maildir, b->dirs[i], copy_sidecar, &s);
+		if (!f.kind)
+			f = s.fault;
+		if (f.kind == FAULT_NOT_FOUND)  /* the mailbox was deleted behind the list */
+			f = FAULT_OK;
 		if (!f.kind && strcmp(b->dirs[i], ".") != 0)
 			f = copy_small(b, b->dirs[i], "maildirfolder");
 	}

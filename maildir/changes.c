@@ -35,7 +35,7 @@ static struct fault tell_one(struct tell *t, uint32_t kind, uint32_t uid, uint64
 		if (row.h.modseq != modseq)
 			return FAULT_OK;        /* a later change tells it */
 		change.kind = uidset_has(&t->fresh, uid) ? CHANGE_NEW : CHANGE_FLAGS;
-		change.flags = row.h.flags;
+		change.flags = mailbox_flags(t->box, uid, row.h.flags);
 		change.keywords = row.h.keywords;
 	}
 	t->last = modseq;

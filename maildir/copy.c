@@ -205,7 +205,9 @@ struct fault mailbox_expunge(struct mailbox *box, const struct uidset *set, bool
 
 	if (f.kind)
 		return f;
-	f = copy_expunge(box, set, &filter, resume, gone);
+	f = mailbox_needs(box, RIGHT_EXPUNGE);
+	if (!f.kind)
+		f = copy_expunge(box, set, &filter, resume, gone);
 	account_leave(box->account);
 	return f;
 }
@@ -521,6 +523,8 @@ struct fault mailbox_copy(struct mailbox *from, const struct uidset *set, struct
 {
 	struct fault f;
 
+	if (from->reader || to->reader)
+		return carry(from, set, to, move, resume, fn, arg);
 	if (from->account != to->account)
 		return fault(FAULT_UNSUPPORTED, "copy between accounts");
 	f = mailbox_enter(from, false);

@@ -24,6 +24,10 @@ MUST_CHECK struct fault copy_expunge(struct mailbox *box, const struct uidset *s
 MUST_CHECK struct fault copy_inside(struct mailbox *from, const struct uidset *set, struct mailbox *to, bool move,
 				    uint32_t *resume, copied_fn *fn, void *arg);
 
+/** carry - mailbox_copy() where one of the two is somebody else's; from outside. */
+MUST_CHECK struct fault carry(struct mailbox *from, const struct uidset *set, struct mailbox *to, bool move,
+			      uint32_t *resume, copied_fn *fn, void *arg);
+
 /** incoming_bring - the message's file as a temporary one in this account: a link, or a copy. Inside `a`. */
 MUST_CHECK struct fault incoming_bring(struct incoming *in, struct account *a, char temp[BOX_PATH_MAX]);
 /** incoming_describe - sizes, id and parsed form. */

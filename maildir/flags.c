@@ -8,6 +8,7 @@
 #include "common/memory.h"
 #include "maildir/files.h"
 #include "maildir/mailbox_private.h"
+#include "maildir/seen_private.h"
 
 #include "common/banned.h"
 
@@ -25,6 +26,12 @@ struct change_set {
 	struct message_row *rows;       /* out: as they are afterwards */
 	size_t row_count;
 	struct uidset modified;         /* out */
+	uint32_t allowed;               /* flags that may be changed ... */
+	bool may_keywords;              /* ... and keywords */
+	/* \Seen of a reader of somebody else's mailbox goes to a file of theirs. */
+	struct uidset seen, unseen;
+	int seen_fd;
+	char dir[LAYOUT_DIR_MAX + 1];   /* out */
 };
 
 /* Log lines of one transaction: messages that end up with the same flags share one. */
@@ -71,21 +78,22 @@ static struct fault log_note(struct log_groups *l, struct index_txn *t, uint64_t
 
 static void wanted(const struct change_set *s, const struct index_row *row, uint32_t *flags, struct keyword_bits *bits)
 {
-	uint32_t f = s->change->flags & ALL_FLAGS;
+	uint32_t f = s->change->flags & s->allowed, shown = mailbox_flags(s->box, row->uid, row->h.flags);
 
 	*bits = row->h.keywords;
 	switch (s->change->mode) {
 	case STORE_REPLACE:
-		*flags = f;
-		*bits = s->keywords;
+		*flags = (shown & ~s->allowed) | f;
+		if (s->may_keywords)
+			*bits = s->keywords;
 		break;
 	case STORE_ADD:
-		*flags = row->h.flags | f;
+		*flags = shown | f;
 		for (unsigned w = 0; w < 2; w++)
 			bits->w[w] |= s->keywords.w[w];
 		break;
 	case STORE_REMOVE:
-		*flags = row->h.flags & ~f;
+		*flags = shown & ~f;
 		for (unsigned w = 0; w < 2; w++)
 			bits->w[w] &= ~s->keywords.w[w];
 		break;
@@ -95,8 +103,9 @@ static void wanted(const struct change_set *s, const struct index_row *row, uint
 static struct fault change_row(struct index_txn *t, struct index_box *box, struct change_set *s, struct log_groups *log,
 			       struct index_row *row)
 {
-	uint32_t flags = 0;
+	uint32_t flags = 0, shown;
 	struct keyword_bits bits;
+	bool is_private = false;
 	struct fault f = FAULT_OK;
 
 	if (s->change->has_unchangedsince && row->h.modseq > s->change->unchangedsince) {
@@ -104,12 +113,24 @@ static struct fault change_row(struct index_txn *t, struct index_box *box, struc
 		return FAULT_OK;
 	}
 	wanted(s, row, &flags, &bits);
-	if (flags != row->h.flags || bits.w[0] != row->h.keywords.w[0] || bits.w[1] != row->h.keywords.w[1]) {
-		f = index_row_flags(t, box, row, flags, &bits);
-		if (!f.kind)
-			f = log_note(log, t, box->id, row);
+	shown = flags;
+	if (s->box->reader) {
+		uint32_t was = mailbox_flags(s->box, row->uid, row->h.flags);
+
+		is_private = (was ^ flags) & FLAG_SEEN;
+		if (is_private)
+			uidset_add(flags & FLAG_SEEN ? &s->seen : &s->unseen, row->uid, row->uid);
+		flags = (flags & ~(uint32_t)FLAG_SEEN) | (row->h.flags & FLAG_SEEN);
 	}
-	index_row_public(row, &s->rows[s->row_count++]);
+	bool is_shared = flags != row->h.flags || bits.w[0] != row->h.keywords.w[0] || bits.w[1] != row->h.keywords.w[1];
+
+	/* What only one reader sees gets a MODSEQ, too: their other sessions learn of it by that. */
+	if (is_shared || is_private)
+		f = index_row_flags(t, box, row, flags, &bits);
+	if (!f.kind && is_shared)
+		f = log_note(log, t, box->id, row);
+	index_row_public(row, &s->rows[s->row_count]);
+	s->rows[s->row_count++].flags = shown;
 	return f;
 }
 
@@ -129,8 +150,11 @@ static struct fault change_chunk(struct index_txn *t, void *arg)
 	s->row_count = 0;
 	s->next = 0;
 	uidset_done(&s->modified);
+	uidset_done(&s->seen);
+	uidset_done(&s->unseen);
 	if (f.kind || (s->set && !start))
 		return f;
+	memcpy(s->dir, box.dir, sizeof(s->dir));
 	/* Rows are read first: a cursor does not outlive the changes of its table. */
 	rows = xmalloc(STORE_ROWS * sizeof(*rows));
 	f = kv_cursor_open(t->kv, T_ROWS, &c);
@@ -179,22 +203,59 @@ static struct fault change_chunk(struct index_txn *t, void *arg)
 	buf_done(&log->lines);
 	free(log);
 	free(rows);
+	if (!f.kind && (s->seen.count || s->unseen.count)) {
+		if (s->seen_fd >= 0)    /* of a run that was not committed */
+			close(s->seen_fd);
+		f = seen_append(t->account, box.dir, s->box->reader, s->box->seen, &s->seen, &s->unseen, &s->seen_fd);
+	}
 	return f.kind ? f : index_box_put(t->kv, &box);
+}
+
+/* allow - what the handle may change; FAULT_DENIED when that is nothing of what is asked (RFC 4314 §4). */
+static struct fault allow(struct change_set *s)
+{
+	const struct flag_change *change = s->change;
+
+	s->allowed = mailbox_keep_flags(s->box, ALL_FLAGS, &s->may_keywords);
+	if (s->may_keywords || change->flags & s->allowed || (change->mode == STORE_REPLACE && s->allowed))
+		return FAULT_OK;
+	return fault(FAULT_DENIED, "no right for any of these flags");
+}
+
+/* finish_seen - the reader's own file, behind the transaction. */
+static struct fault finish_seen(struct change_set *s)
+{
+	struct fault f = FAULT_OK;
+
+	if (s->seen_fd >= 0) {
+		f = seen_flush(s->box->account, s->dir, &s->seen_fd);
+		seen_compact(s->box->account, s->box->id, s->dir, s->box->reader, s->box->seen);
+	}
+	uidset_done(&s->seen);
+	uidset_done(&s->unseen);
+	return f;
 }
 
 struct fault mailbox_store_flags(struct mailbox *box, const struct uidset *set, const struct flag_change *change,
 				 uint32_t *resume, struct uidset *modified, message_fn *fn, void *arg)
 {
-	struct change_set s = { .box = box, .set = set, .change = change, .from = *resume };
+	struct change_set s = { .box = box, .set = set, .change = change, .from = *resume, .seen_fd = -1 };
 	struct fault f = mailbox_enter(box, false);
 
 	if (f.kind)
 		return f;
-	f = mailbox_gone(account_keywords(box->account, box->id, change->keywords, change->keyword_count,
-					  change->mode != STORE_REMOVE, &s.keywords));
+	f = allow(&s);
+	if (!f.kind)
+		f = mailbox_gone(account_keywords(box->account, box->id, change->keywords,
+						  s.may_keywords ? change->keyword_count : 0,
+						  change->mode != STORE_REMOVE, &s.keywords));
 	s.rows = xmalloc(STORE_ROWS * sizeof(*s.rows));
 	if (!f.kind)
 		f = index_update(box->account, change_chunk, &s);
+	struct fault kept = finish_seen(&s);
+
+	if (!f.kind)
+		f = kept;
 	account_leave(box->account);
 	if (!f.kind) {
 		*resume = s.next;

@@ -14,7 +14,7 @@
 #include "maildir/adopt_private.h"
 #include "maildir/copy_private.h"
 #include "maildir/files.h"
-#include "maildir/mailbox_private.h"
+#include "maildir/access_private.h"
 
 #include "common/banned.h"
 
@@ -25,7 +25,8 @@
 struct listed {
 	char *name;
 	uint32_t special_use;
-	bool exists, subscribed;
+	bool exists, subscribed, is_shared;
+	uint32_t rights;
 	uint64_t id;
 };
 
@@ -81,6 +82,8 @@ static void unite(struct listing *l)
 				last->exists = true;
 				last->special_use = l->rows[i].special_use;
 				last->id = l->rows[i].id;
+				last->rights = l->rows[i].rights;
+				last->is_shared = l->rows[i].is_shared;
 			}
 			last->subscribed = last->subscribed || l->rows[i].subscribed;
 			free(l->rows[i].name);
@@ -109,6 +112,7 @@ static struct fault collect_boxes(struct kv_txn *kv, struct listing *l)
 		row->exists = true;
 		row->special_use = box.special_use;
 		row->id = box.id;
+		row->rights = RIGHTS_ALL;
 		add_parents(l, sv_z(box.name));
 		f = kv_cursor_next(c, NULL, &v);
 	}
@@ -126,6 +130,17 @@ struct fault folders_refresh(struct account *a)
 	if (!f.kind)
 		atomic_store(&a->folders_mtime, now);
 	return f;
+}
+
+/* Of what somebody else uses for their drafts the reader need not know. */
+static void list_shared(void *arg, struct sv name, const struct index_box *box, uint32_t rights)
+{
+	struct listed *row = add_listed(arg, name);
+
+	row->exists = row->is_shared = true;
+	row->id = box->id;
+	row->rights = rights;
+	add_parents(arg, name);
 }
 
 struct fault mailbox_list(struct maildir_user *user, mailbox_list_fn *fn, void *arg)
@@ -147,6 +162,8 @@ struct fault mailbox_list(struct maildir_user *user, mailbox_list_fn *fn, void *
 	if (!f.kind)
 		f = account_subscriptions(a, &subscribed);
 	account_leave(a);
+	if (!f.kind)
+		access_list(user, list_shared, &l);
 	for (size_t i = 0; !f.kind && i < subscribed.count; i++)
 		add_listed(&l, sv_z(subscribed.names[i]))->subscribed = true;
 	if (l.count)
@@ -155,7 +172,7 @@ struct fault mailbox_list(struct maildir_user *user, mailbox_list_fn *fn, void *
 	for (size_t i = 0; !f.kind && i < l.count; i++) {
 		struct mailbox_info info = {
 			.name = sv_z(l.rows[i].name), .special_use = l.rows[i].special_use, .exists = l.rows[i].exists,
-			.subscribed = l.rows[i].subscribed,
+			.subscribed = l.rows[i].subscribed, .rights = l.rows[i].rights, .is_shared = l.rows[i].is_shared,
 		};
 		/* Only existing mailboxes are children; a name that is merely subscribed is none. */
 		for (size_t k = i + 1; k < l.count && layout_is_inside(sv_z(l.rows[k].name), info.name); k++)
@@ -213,6 +230,19 @@ static struct fault create_in(struct index_txn *t, void *arg)
 	return index_box_add(t, &box);
 }
 
+static struct fault find(struct account *a, struct sv name, struct index_box *out);
+
+/* RFC 4314 §4: a new mailbox has the access control list of the one above it. */
+static struct fault inherit(struct account *a, struct sv name, struct acl *out)
+{
+	size_t slash = sv_rfind(name, '/');
+	struct index_box above;
+
+	if (slash == SIZE_MAX || find(a, sv_sub(name, 0, slash), &above).kind)
+		return FAULT_OK;
+	return access_acl(a, above.dir, out);
+}
+
 static struct fault create_one(struct account *a, struct sv name, uint32_t special_use, uint64_t *id)
 {
 	struct sidecar_mailbox side = { .generation = 1, .uid_ceiling = 1 + UID_BLOCK, .special_use = special_use };
@@ -225,10 +255,12 @@ static struct fault create_one(struct account *a, struct sv name, uint32_t speci
 	f = account_new_uidvalidity(a, &side.uidvalidity);
 	if (f.kind)
 		return f;
+	f = inherit(a, name, &side.acl);
 	while (!side.id)
 		crypt_random(&side.id, sizeof(side.id));
 	files_temp_name("postroom-new", temp);
-	f = adopt_new_mailbox_at(account_conf(a), a->maildir, temp, &side, false);
+	if (!f.kind)
+		f = adopt_new_mailbox_at(account_conf(a), a->maildir, temp, &side, false);
 	if (!f.kind)
 		f = adopt_sync_new_mailbox(a->maildir, temp);
 	if (!f.kind)
@@ -238,6 +270,7 @@ static struct fault create_one(struct account *a, struct sv name, uint32_t speci
 	else
 		f = files_sync_dir(a->maildir, ".");
 	*id = side.id;
+	acl_done(&side.acl);
 	return f;
 }
 
@@ -306,33 +339,29 @@ static bool use_is_free(struct kv_txn *kv, uint32_t use)
 
 struct fault mailbox_create(struct maildir_user *user, struct sv name, uint32_t special_use, char mailbox_id[24])
 {
-	struct account *a = user->account;
 	struct kv_txn *kv = NULL;
-	struct buf canonical;
+	struct place place;
 	uint64_t id = 0;
-	struct fault f;
+	struct fault f = access_place(user, name, &place);
 
-	buf_init(&canonical, MAILBOX_NAME_MAX + 1);
-	f = mailbox_name_check(name, &canonical);
+	if (f.kind)
+		return f;
+	f = special_use && !place.is_own ? fault(FAULT_DENIED, "special uses are the owner's") : account_enter(place.account);
 	if (!f.kind) {
-		f = account_enter(a);
-		if (f.kind) {
-			buf_done(&canonical);
-			return f;
-		}
-		if (special_use) {
-			f = account_read(a, &kv);
+		f = access_parent(user, &place, RIGHT_CREATE);
+		if (!f.kind && special_use) {
+			f = account_read(place.account, &kv);
 			if (!f.kind && !use_is_free(kv, special_use))
 				f = fault(FAULT_EXISTS, "another mailbox has this special use");
 			kv_read_end(&kv);
 		}
 		if (!f.kind)
-			f = folders_create(a, buf_sv(&canonical), special_use, &id);
-		account_leave(a);
+			f = folders_create(place.account, sv_z(place.name), special_use, &id);
+		account_leave(place.account);
 	}
 	if (!f.kind && mailbox_id)
 		sidecar_id_text(id, mailbox_id);
-	buf_done(&canonical);
+	access_done(&place);
 	return f;
 }
 
@@ -384,23 +413,20 @@ static struct fault delete_one(struct account *a, struct sv name)
 
 struct fault mailbox_delete(struct maildir_user *user, struct sv name)
 {
-	struct account *a = user->account;
-	struct buf canonical;
-	struct fault f;
+	struct place place;
+	struct fault f = access_find(user, name, RIGHT_REMOVE, &place);
 
-	buf_init(&canonical, MAILBOX_NAME_MAX + 1);
-	f = mailbox_name_check(name, &canonical);
 	if (f.kind)
-		f = fault(FAULT_NOT_FOUND, f.detail);
-	else if (sv_eq(buf_sv(&canonical), SV("INBOX")))
+		return f;
+	if (!strcmp(place.name, "INBOX"))
 		f = fault(FAULT_INVALID, "INBOX cannot be deleted");    /* RFC 9051 §6.3.5 */
 	if (!f.kind)
-		f = account_enter(a);
+		f = account_enter(place.account);
 	if (!f.kind) {
-		f = delete_one(a, buf_sv(&canonical));
-		account_leave(a);
+		f = delete_one(place.account, sv_z(place.name));
+		account_leave(place.account);
 	}
-	buf_done(&canonical);
+	access_done(&place);
 	return f;
 }
 
@@ -564,49 +590,74 @@ static struct fault rename_inbox(struct account *a, struct sv to)
 	return end_pending(a, lock, f);
 }
 
-struct fault mailbox_rename(struct maildir_user *user, struct sv from, struct sv to)
+/* rename_there - both names in one account; inside it. */
+static struct fault rename_there(struct account *a, struct sv from, struct sv to)
 {
-	struct account *a = user->account;
-	struct buf old, new;
+	bool is_inbox = sv_eq(from, SV("INBOX")), exists = false;
 	struct listing l = { 0 };
 	struct kv_txn *kv = NULL;
-	struct fault f;
 
-	buf_init(&old, MAILBOX_NAME_MAX + 1);
-	buf_init(&new, MAILBOX_NAME_MAX + 1);
-	f = mailbox_name_check(from, &old);
-	if (f.kind)
-		f = fault(FAULT_NOT_FOUND, f.detail);
-	else
-		f = mailbox_name_check(to, &new);
-	bool is_inbox = sv_eq(buf_sv(&old), SV("INBOX"));
-	if (!f.kind && sv_eq(buf_sv(&old), buf_sv(&new)))
-		f = fault(FAULT_EXISTS, "mailbox is there already");
-	if (!f.kind && !is_inbox && layout_is_inside(buf_sv(&new), buf_sv(&old)))
-		f = fault(FAULT_INVALID, "a mailbox cannot go inside itself");
-	if (!f.kind) {
-		f = account_enter(a);
-		if (!f.kind) {
-			bool exists = false;
-			f = account_read(a, &kv);
-			if (!f.kind)
-				f = collect_boxes(kv, &l);
-			kv_read_end(&kv);
-			for (size_t i = 0; i < l.count; i++)
-				exists = exists || (l.rows[i].exists && layout_is_inside(sv_z(l.rows[i].name), buf_sv(&old)));
-			if (!f.kind && !exists)
-				f = fault(FAULT_NOT_FOUND, "no such mailbox");
-			if (!f.kind)
-				f = is_inbox ? rename_inbox(a, buf_sv(&new)) :
-				    rename_tree(a, buf_sv(&old), buf_sv(&new));
-			account_leave(a);
-		}
-	}
-	for (size_t i = 0; i < l.count; i++)
+	if (sv_eq(from, to))
+		return fault(FAULT_EXISTS, "mailbox is there already");
+	if (!is_inbox && layout_is_inside(to, from))
+		return fault(FAULT_INVALID, "a mailbox cannot go inside itself");
+	struct fault f = account_read(a, &kv);
+
+	if (!f.kind)
+		f = collect_boxes(kv, &l);
+	kv_read_end(&kv);
+	for (size_t i = 0; i < l.count; i++) {
+		exists = exists || (l.rows[i].exists && layout_is_inside(sv_z(l.rows[i].name), from));
 		free(l.rows[i].name);
+	}
 	free(l.rows);
-	buf_done(&old);
-	buf_done(&new);
+	if (!f.kind && !exists)
+		f = fault(FAULT_NOT_FOUND, "no such mailbox");
+	if (f.kind)
+		return f;
+	return is_inbox ? rename_inbox(a, to) : rename_tree(a, from, to);
+}
+
+/* may_rename - RFC 4314 §4: x on the mailbox, k on what will be above it. The owner's INBOX stays theirs. */
+static struct fault may_rename(struct maildir_user *user, struct sv from, const struct place *to)
+{
+	struct place place;
+	struct fault f = access_find(user, from, RIGHT_REMOVE, &place);
+
+	if (f.kind)
+		return f;
+	if (!strcmp(place.name, "INBOX"))
+		f = fault(FAULT_DENIED, "INBOX is the owner's");
+	access_done(&place);
+	if (!f.kind)
+		f = account_enter(to->account);
+	if (!f.kind) {
+		f = access_parent(user, to, RIGHT_CREATE);
+		account_leave(to->account);
+	}
+	return f;
+}
+
+struct fault mailbox_rename(struct maildir_user *user, struct sv from, struct sv to)
+{
+	struct place old, new = { 0 };
+	struct fault f = access_place(user, from, &old);
+
+	if (f.kind)
+		return f.kind == FAULT_INVALID || f.kind == FAULT_LIMIT ? fault(FAULT_NOT_FOUND, f.detail) : f;
+	f = access_place(user, to, &new);
+	if (!f.kind && old.account != new.account)
+		f = fault(FAULT_UNSUPPORTED, "a mailbox stays with its owner");
+	if (!f.kind && !old.is_own)
+		f = may_rename(user, from, &new);
+	if (!f.kind)
+		f = account_enter(old.account);
+	if (!f.kind) {
+		f = rename_there(old.account, sv_z(old.name), sv_z(new.name));
+		account_leave(old.account);
+	}
+	access_done(&old);
+	access_done(&new);
 	return f;
 }
 

@@ -16,6 +16,7 @@
 #include "maildir/copy_private.h"
 #include "maildir/files.h"
 #include "maildir/quota_private.h"
+#include "maildir/seen_private.h"
 
 #include "common/banned.h"
 
@@ -190,7 +191,27 @@ struct append {
 	size_t count;
 	char dir[LAYOUT_DIR_MAX + 1];   /* out */
 	bool is_warning_due;            /* out */
+	/* Of a reader of somebody else's mailbox, whose \Seen is their own. */
+	bool *is_seen;
+	int seen_fd;
 };
+
+static struct fault note_seen(struct index_txn *t, struct append *ap, const struct index_box *record)
+{
+	struct uidset seen = { 0 }, none = { 0 };
+	struct fault f = FAULT_OK;
+
+	for (size_t i = 0; i < ap->count; i++)
+		if (ap->is_seen[i])
+			uidset_add(&seen, ap->places[i].uid, ap->places[i].uid);
+	if (ap->seen_fd >= 0)           /* of a run that was not committed */
+		close(ap->seen_fd);
+	ap->seen_fd = -1;
+	if (seen.count)
+		f = seen_append(t->account, record->dir, ap->box->reader, ap->box->seen, &seen, &none, &ap->seen_fd);
+	uidset_done(&seen);
+	return f;
+}
 
 static struct fault append(struct index_txn *t, void *arg)
 {
@@ -218,6 +239,8 @@ static struct fault append(struct index_txn *t, void *arg)
 	}
 	for (size_t i = 0; !f.kind && i < ap->count; i++)
 		f = place_file(t, &record, &ap->places[i]);
+	if (!f.kind && ap->box->reader)
+		f = note_seen(t, ap, &record);
 	adopt_note_times(t->account, &record);
 	memcpy(ap->dir, record.dir, sizeof(ap->dir));
 	ap->is_warning_due = quota_is_due(t, &ap->box->quota);
@@ -282,13 +305,18 @@ static struct fault prepare(struct append *ap, struct append_item *item, size_t 
 {
 	struct placing *p = &ap->places[i];
 	struct incoming *in = item->message;
+	bool may_keywords;
 	struct fault f = in->is_finished ? in->fault : fault(FAULT_INTERNAL, "message is not finished");
 
 	if (f.kind)
 		return f;
 	incoming_describe(in, p);
 	p->temp = in->temp;
-	p->flags = item->flags;
+	p->flags = mailbox_keep_flags(ap->box, item->flags, &may_keywords);
+	if (ap->box->reader) {
+		ap->is_seen[i] = p->flags & FLAG_SEEN;
+		p->flags &= ~(uint32_t)FLAG_SEEN;
+	}
 	p->has_internaldate = item->has_internaldate;
 	p->internaldate = item->internaldate;
 	p->replaces = item->replaces;
@@ -297,21 +325,23 @@ static struct fault prepare(struct append *ap, struct append_item *item, size_t 
 		p->temp = brought;
 	}
 	if (!f.kind)
-		f = account_keywords(ap->box->account, ap->box->id, item->keywords, item->keyword_count, true,
-				     &p->keywords);
+		f = account_keywords(ap->box->account, ap->box->id, item->keywords,
+				     may_keywords ? item->keyword_count : 0, true, &p->keywords);
 	return mailbox_gone(f);
 }
 
 struct fault incoming_append(struct mailbox *box, struct append_item *items, size_t count)
 {
-	struct append ap = { .box = box, .count = count };
+	struct append ap = { .box = box, .count = count, .seen_fd = -1 };
 	char (*brought)[BOX_PATH_MAX];
 	struct fault f = mailbox_enter(box, false);
 
 	if (f.kind)
 		return f;
 	ap.places = xcalloc(count ? count : 1, sizeof(*ap.places));
+	ap.is_seen = xcalloc(count ? count : 1, sizeof(*ap.is_seen));
 	brought = xcalloc(count ? count : 1, sizeof(*brought));
+	f = mailbox_needs(box, RIGHT_INSERT);
 	for (size_t i = 0; !f.kind && i < count; i++)
 		f = prepare(&ap, &items[i], i, brought[i]);
 	if (!f.kind && count)
@@ -319,6 +349,12 @@ struct fault incoming_append(struct mailbox *box, struct append_item *items, siz
 	bool is_placed = !f.kind && count;
 	if (is_placed) {
 		f = account_sync_cur(box->account, ap.dir);
+	}
+	if (ap.seen_fd >= 0) {
+		struct fault kept = seen_flush(box->account, ap.dir, &ap.seen_fd);
+
+		if (!f.kind)
+			f = kept;
 	}
 	if (is_placed && f.kind) {
 		/* Not durable, so not there: RFC 3501 §6.3.11, as if nothing had been tried. */
@@ -341,6 +377,7 @@ struct fault incoming_append(struct mailbox *box, struct append_item *items, siz
 	if (!f.kind && ap.is_warning_due)
 		quota_warn(box->account, &box->quota);
 	free(ap.places);
+	free(ap.is_seen);
 	free(brought);
 	return f;
 }

@@ -198,7 +198,7 @@ struct fault index_purge(struct index_txn *t, uint64_t most, bool *left)
 		kv_key_u8(&dead, 'x');
 		kv_key_u64(&dead, id);
 		f = kv_del(t->kv, T_META, kv_key_view(&dead));
-		for (const char *kind = "ku"; !f.kind && *kind; kind++) {
+		for (const char *kind = "kmu"; !f.kind && *kind; kind++) {
 			dead.octets[0] = (unsigned char)*kind;
 			f = kv_del(t->kv, T_META, kv_key_view(&dead));
 			if (f.kind == FAULT_NOT_FOUND)
@@ -206,6 +206,37 @@ struct fault index_purge(struct index_txn *t, uint64_t most, bool *left)
 		}
 	}
 	return f;
+}
+
+/* --- notes ----------------------------------------------------------------------------------------------------- */
+
+static void note_key(struct kv_key *key, char kind, uint64_t box)
+{
+	kv_key_init(key);
+	kv_key_u8(key, (uint8_t)kind);
+	kv_key_u64(key, box);
+}
+
+struct fault index_note_put(struct index_txn *t, char kind, uint64_t box, uint64_t generation)
+{
+	struct kv_key key, value;
+
+	note_key(&key, kind, box);
+	kv_key_init(&value);
+	kv_key_u64(&value, generation);
+	return kv_put(t->kv, T_META, kv_key_view(&key), kv_key_view(&value));
+}
+
+uint64_t index_note_get(struct kv_txn *kv, char kind, uint64_t box)
+{
+	struct kv_key key;
+	uint64_t generation = 0;
+	struct sv v;
+
+	note_key(&key, kind, box);
+	if (kv_get(kv, T_META, kv_key_view(&key), &v).kind || !kv_take_u64(&v, &generation))
+		return 0;
+	return generation;
 }
 
 /* --- keywords -------------------------------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
  * Tables (common/kv.h), all keys big-endian:
  *   meta      "a" -> struct index_meta; 'k' mailbox -> keyword names; 'x' mailbox -> deleted, rows still to be removed;
  *             'u' mailbox -> MODSEQ, ranges of UIDs as they were then (big mailboxes: the changes since bring them up to date)
+ *             'm' mailbox, 's' 0 -> generation of the metadata and subscriptions sidecars, for who watches
  *   boxes     mailbox id u64 -> struct index_box, name, directory
  *   names     canonical name -> mailbox id
  *   rows      flag owner u32 (0: the account), mailbox u64, UID u32 -> struct index_row, file name
@@ -133,6 +134,11 @@ MUST_CHECK struct fault index_keywords_put(struct kv_txn *kv, uint64_t box, cons
 /** index_uids_get, index_uids_put - the UIDs of a big mailbox as they were at a MODSEQ. FAULT_NOT_FOUND: nobody noted them yet. */
 MUST_CHECK struct fault index_uids_get(struct kv_txn *kv, uint64_t box, uint64_t *modseq, struct uidset *out);
 MUST_CHECK struct fault index_uids_put(struct kv_txn *kv, uint64_t box, uint64_t modseq, const struct uidset *uids);
+/* Sidecars that are no part of the index, of which it only says that they changed. */
+enum { NOTE_METADATA = 'm', NOTE_SUBSCRIPTIONS = 's' };
+/** index_note_put, index_note_get - 0 when it never changed since the index was made. */
+MUST_CHECK struct fault index_note_put(struct index_txn *t, char kind, uint64_t box, uint64_t generation);
+uint64_t index_note_get(struct kv_txn *kv, char kind, uint64_t box);
 
 /** index_row_decode - key and value of T_ROWS; false when they make no sense. */
 bool index_row_decode(struct sv key, struct sv value, uint64_t *box, struct index_row *out);

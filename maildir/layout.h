@@ -18,6 +18,8 @@
 #define LAYOUT_MAILBOX_FILE "postroom-mailbox"
 #define LAYOUT_ACCOUNT_FILE "postroom-account"
 #define LAYOUT_SUBSCRIPTIONS_FILE "postroom-subscriptions"
+#define LAYOUT_METADATA_FILE "postroom-metadata"
+#define LAYOUT_SERVER_METADATA_FILE "postroom-metadata-account"      /* beside the account sidecar */
 #define LAYOUT_FLAG_LOG "postroom-flags.log"
 #define LAYOUT_LOCK_FILE "postroom-lock"
 #define LAYOUT_INDEX "index"

@@ -1,5 +1,5 @@
 /* maildir/mailbox.c - see mailbox.h: an open mailbox, read. */
-#include "maildir/mailbox_private.h"
+#include "maildir/access_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +15,7 @@
 #include "maildir/facts.h"
 #include "maildir/files.h"
 #include "maildir/refill_private.h"
+#include "maildir/seen_private.h"
 
 #include "common/banned.h"
 
@@ -27,6 +28,8 @@ struct fault mailbox_enter(struct mailbox *box, bool refresh)
 	if (f.kind)
 		return f;
 	f = refresh ? mailbox_gone(adopt_refresh(box->account, box->id)) : FAULT_OK;
+	if (!f.kind)
+		f = access_refresh(box);
 	if (f.kind)
 		account_leave(box->account);
 	return f;
@@ -46,54 +49,60 @@ struct fault mailbox_snapshot(struct mailbox *box, struct kv_txn **kv, struct in
 
 /* --- open and close -------------------------------------------------------------------------------------------------- */
 
-static struct fault find(struct account *a, struct sv name, struct index_box *out)
+struct fault mailbox_open_for(struct maildir_user *user, struct sv name, uint32_t rights, struct mailbox **out)
 {
-	struct kv_txn *kv = NULL;
-	struct fault f = account_read(a, &kv);
+	struct place place;
+	struct mailbox *box;
+	struct fault f = access_find(user, name, rights, &place);
 
-	if (!f.kind)
-		f = index_box_find(kv, name, out);
-	kv_read_end(&kv);
-	return f;
+	if (f.kind)
+		return f;
+	f = account_enter(place.account);
+	if (!f.kind) {
+		f = adopt_refresh(place.account, place.box.id);
+		account_leave(place.account);
+	}
+	if (f.kind) {
+		access_done(&place);
+		return f;
+	}
+	box = xcalloc(1, sizeof(*box));
+	box->account = store_account_ref(place.account);
+	box->quota = place.quota;
+	box->id = place.box.id;
+	box->lock = -1;
+	if (!place.is_own) {
+		box->reader = xstrdup(user->id);
+		box->rights = place.rights;
+		box->need = rights;
+		box->acl_generation = place.box.generation;
+		box->seen = xcalloc(1, sizeof(*box->seen));
+		box->guest = xcalloc(1, sizeof(*box->guest));
+		box->guest->account = store_account_ref(place.account);
+		watch_join(user, box->guest);
+	}
+	watch_mailbox(box, place.box.dir);
+	access_done(&place);
+	*out = box;
+	return FAULT_OK;
 }
 
 struct fault mailbox_open(struct maildir_user *user, struct sv name, struct mailbox **out)
 {
-	struct account *a = user->account;
-	struct index_box record;
-	struct buf canonical;
-	struct fault f;
+	return mailbox_open_for(user, name, RIGHT_READ, out);
+}
 
-	buf_init(&canonical, MAILBOX_NAME_MAX + 1);
-	f = mailbox_name_check(name, &canonical);
-	if (f.kind) {
-		buf_done(&canonical);
-		return fault(FAULT_NOT_FOUND, f.detail);        /* no mailbox can have such a name */
-	}
-	f = account_enter(a);
-	if (f.kind) {
-		buf_done(&canonical);
-		return f;
-	}
-	f = find(a, buf_sv(&canonical), &record);
-	if (f.kind == FAULT_NOT_FOUND) {
-		f = folders_refresh(a); /* perhaps another program has just made it */
-		if (!f.kind)
-			f = find(a, buf_sv(&canonical), &record);
-	}
-	if (!f.kind)
-		f = adopt_refresh(a, record.id);
-	account_leave(a);
-	buf_done(&canonical);
-	if (f.kind)
-		return f;
-	*out = xcalloc(1, sizeof(**out));
-	(*out)->account = store_account_ref(a);
-	(*out)->quota = user->quota;
-	(*out)->id = record.id;
-	(*out)->lock = -1;
-	watch_mailbox(*out, record.dir);
-	return FAULT_OK;
+/* close_shared - what only a handle of somebody else's mailbox has. */
+static void close_shared(struct mailbox *box)
+{
+	if (!box->reader)
+		return;
+	watch_part(box->guest);
+	store_account_unref(&box->guest->account);
+	free(box->guest);
+	seen_done(box->seen);
+	free(box->seen);
+	free(box->reader);
 }
 
 void mailbox_close(struct mailbox **box)
@@ -102,6 +111,7 @@ void mailbox_close(struct mailbox **box)
 		return;
 	mailbox_unlock(*box);
 	watch_close_mailbox(*box);
+	close_shared(*box);
 	store_account_unref(&(*box)->account);
 	if ((*box)->facts)
 		box_facts_done((*box)->facts);
@@ -110,7 +120,65 @@ void mailbox_close(struct mailbox **box)
 	*box = NULL;
 }
 
+/* --- rights ----------------------------------------------------------------------------------------------------------- */
+
+bool mailbox_may(const struct mailbox *box, uint32_t rights)
+{
+	return !box->reader || (box->rights & rights) == rights;
+}
+
+bool mailbox_may_any(const struct mailbox *box, uint32_t rights)
+{
+	return !box->reader || (box->rights & rights);
+}
+
+bool mailbox_is_shared(const struct mailbox *box)
+{
+	return box->reader != NULL;
+}
+
+struct fault mailbox_needs(const struct mailbox *box, uint32_t rights)
+{
+	return box->reader ? access_may(box->rights, rights) : FAULT_OK;
+}
+
+uint32_t mailbox_flags(const struct mailbox *box, uint32_t uid, uint32_t flags)
+{
+	if (!box->reader)
+		return flags;
+	return (flags & ~(uint32_t)FLAG_SEEN) | (uidset_has(&box->seen->uids, uid) ? FLAG_SEEN : 0);
+}
+
+uint32_t mailbox_keep_flags(const struct mailbox *box, uint32_t flags, bool *keywords)
+{
+	*keywords = mailbox_may(box, RIGHT_WRITE);
+	if (!*keywords)
+		flags &= FLAG_SEEN | FLAG_DELETED;
+	if (!mailbox_may(box, RIGHT_SEEN))
+		flags &= ~(uint32_t)FLAG_SEEN;
+	if (!mailbox_may(box, RIGHT_DELETE))
+		flags &= ~(uint32_t)FLAG_DELETED;
+	return flags;
+}
+
 /* --- counters --------------------------------------------------------------------------------------------------------- */
+
+static struct fault snapshot_uids(struct mailbox *box, struct kv_txn *kv, const struct index_box *record,
+				  struct uidset *out, uint64_t *noted);
+
+/* count_unseen - of a reader who has \Seen of their own; the record counts the owner's. */
+static struct fault count_unseen(struct mailbox *box, struct kv_txn *kv, const struct index_box *record, uint32_t *unseen)
+{
+	struct uidset uids = { 0 };
+	uint64_t noted;
+	struct fault f = snapshot_uids(box, kv, record, &uids, &noted);
+
+	for (size_t i = 0; !f.kind && i < box->seen->uids.count; i++)
+		uidset_remove(&uids, box->seen->uids.ranges[i].first, box->seen->uids.ranges[i].last);
+	*unseen = (uint32_t)uidset_total(&uids);
+	uidset_done(&uids);
+	return f;
+}
 
 static void show_counters(const struct index_box *box, struct mailbox_status *out)
 {
@@ -135,6 +203,8 @@ struct fault mailbox_counters(struct mailbox *box, struct mailbox_status *out)
 	f = mailbox_snapshot(box, &kv, &record);
 	if (!f.kind)
 		show_counters(&record, out);
+	if (!f.kind && box->reader)
+		f = count_unseen(box, kv, &record, &out->unseen);
 	kv_read_end(&kv);
 	account_leave(box->account);
 	return f;
@@ -301,6 +371,16 @@ static struct fault walk_uids(struct mailbox *box, struct kv_txn *kv, struct uid
 	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
 }
 
+static struct fault snapshot_uids(struct mailbox *box, struct kv_txn *kv, const struct index_box *record,
+				  struct uidset *out, uint64_t *noted)
+{
+	struct fault f = uids_from_cache(box, kv, record, out, noted) ? FAULT_OK : walk_uids(box, kv, out);
+
+	if (!f.kind)
+		remember_uids(box, record, out);
+	return f;
+}
+
 struct fault mailbox_uids(struct mailbox *box, struct uidset *out, uint64_t *modseq)
 {
 	struct kv_txn *kv = NULL;
@@ -313,10 +393,7 @@ struct fault mailbox_uids(struct mailbox *box, struct uidset *out, uint64_t *mod
 	f = mailbox_snapshot(box, &kv, &record);
 	if (!f.kind) {
 		*modseq = record.highestmodseq ? record.highestmodseq : 1;
-		if (!uids_from_cache(box, kv, &record, out, &noted))
-			f = walk_uids(box, kv, out);
-		if (!f.kind)
-			remember_uids(box, &record, out);
+		f = snapshot_uids(box, kv, &record, out, &noted);
 	}
 	kv_read_end(&kv);
 	if (!f.kind)
@@ -357,7 +434,7 @@ struct fault mailbox_claim_recent(struct mailbox *box, bool peek, struct uidset 
 		account_leave(box->account);
 		return f;
 	}
-	if (!peek) {
+	if (!peek && !box->reader) {            /* \Recent is the owner's */
 		kv_read_end(&kv);
 		f = mailbox_gone(index_update(box->account, claim, arg));
 		if (!f.kind)
@@ -410,13 +487,13 @@ struct fault mailbox_first_unseen(struct mailbox *box, uint32_t *uid)
 	if (f.kind)
 		return f;
 	f = mailbox_snapshot(box, &kv, &record);
-	if (!f.kind && record.unseen) {
+	if (!f.kind && (record.unseen || box->reader)) {
 		f = kv_cursor_open(kv, T_ROWS, &w.c);
 		if (!f.kind)
-			f = walk_seek(&w, record.unseen_hint);
+			f = walk_seek(&w, box->reader ? 0 : record.unseen_hint);
 		for (; !f.kind; f = walk_next(&w), passed++) {
 			struct index_row_head h;
-			if (walk_head(&w, &h) && !(h.flags & FLAG_SEEN)) {
+			if (walk_head(&w, &h) && !(mailbox_flags(box, w.uid, h.flags) & FLAG_SEEN)) {
 				*uid = w.uid;
 				break;
 			}
@@ -427,7 +504,7 @@ struct fault mailbox_first_unseen(struct mailbox *box, uint32_t *uid)
 	kv_cursor_close(&w.c);
 	kv_read_end(&kv);
 	/* A long walk is done once: the next one starts where this one ended. */
-	if (!f.kind && passed > 500) {
+	if (!f.kind && passed > 500 && !box->reader) {
 		struct hint h = { box->id, record.highestmodseq, *uid };
 		(void)!index_update(box->account, store_hint, &h).kind;
 	}
@@ -474,8 +551,10 @@ struct fault mailbox_row(struct mailbox *box, uint32_t uid, struct message_row *
 		f = account_judge(box->account, index_row_get(kv, box->id, uid, &row));
 	kv_read_end(&kv);
 	account_leave(box->account);
-	if (!f.kind)
+	if (!f.kind) {
 		index_row_public(&row, out);
+		out->flags = mailbox_flags(box, uid, out->flags);
+	}
 	return f.kind == FAULT_NOT_FOUND ? fault(FAULT_GONE, "no such message") : f;
 }
 
@@ -586,6 +665,7 @@ static struct fault scan_pass(struct mailbox *box, struct kv_txn *kv, const stru
 			}
 		}
 		index_row_public(&row, &shown);
+		shown.flags = mailbox_flags(box, row.uid, shown.flags);
 		go_on = fn(arg, &shown, is_parsed ? &parsed : NULL);
 		*resume = 0;
 		f = walk_next(&w);

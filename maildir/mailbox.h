@@ -3,7 +3,8 @@
  * validator, and the one place where names become Maildir++ directory names. At most MAILBOX_NAME_MAX octets.
  * Everything blocks; one handle, one thread at a time. Work on many messages is done in chunks: a call does one
  * chunk (at most 256 messages or 20 ms in one transaction) and moves *resume on; *resume 0 means all is done.
- * "No such mailbox" and "not yours" are both FAULT_NOT_FOUND, decided in mailbox_open() alone. */
+ * "Shared/OWNER/NAME" is the mailbox NAME of another account, if its list (maildir/acl.h) allows it. "No such mailbox" and
+ * "not yours" are both FAULT_NOT_FOUND, decided in one place (access.c); FAULT_DENIED is said of what may be seen. */
 #ifndef MAILDIR_MAILBOX_H
 #define MAILDIR_MAILBOX_H
 
@@ -11,6 +12,7 @@
 
 #include "common/bytes.h"
 #include "common/fault.h"
+#include "maildir/acl.h"
 #include "maildir/store.h"
 #include "maildir/uidset.h"
 
@@ -19,6 +21,7 @@
 #define MAILBOX_COUNT_MAX 10000
 #define KEYWORDS_MAX 128        /* per mailbox */
 #define KEYWORD_LEN_MAX 64
+#define SHARED_PREFIX "Shared/"
 
 struct mailbox;
 struct mime_message;            /* common/mime.h: ENVELOPE, BODYSTRUCTURE, parts, cached header fields */
@@ -55,6 +58,8 @@ struct mailbox_info {
 	bool exists;                    /* false: only a parent of others, or only subscribed (\NonExistent) */
 	bool has_children;
 	bool subscribed;
+	uint32_t rights;                /* of the user, when it exists: RIGHTS_ALL in their own account */
+	bool is_shared;                 /* somebody else's */
 	char mailbox_id[24];            /* RFC 8474 MAILBOXID, NUL-terminated; "" when !exists */
 };
 /* Called in the collation order of names (INBOX first). info is borrowed for the call; false stops. */
@@ -83,10 +88,17 @@ MUST_CHECK struct fault mailbox_rename(struct maildir_user *user, struct sv from
 /** mailbox_subscribe - a subscription may name a mailbox that does not exist (RFC 9051 §6.3.7). Durable. */
 MUST_CHECK struct fault mailbox_subscribe(struct maildir_user *user, struct sv name, bool on);
 
-/** mailbox_open - for SELECT, EXAMINE, APPEND checks, POP3 (INBOX). The one place where the right to see a
- *  mailbox is decided. A handle stays valid across index rebuilds and renames by others; after a DELETE its calls
- *  answer FAULT_GONE. */
+/** mailbox_open - for SELECT, EXAMINE, POP3 (INBOX): whoever has it may read. A handle stays valid across index rebuilds and
+ *  renames by others; after a DELETE, or when the right to read was taken away, its calls answer FAULT_GONE. */
 MUST_CHECK struct fault mailbox_open(struct maildir_user *user, struct sv name, struct mailbox **out);
+/** mailbox_open_for - likewise for something else: RIGHT_INSERT as the target of APPEND and COPY. */
+MUST_CHECK struct fault mailbox_open_for(struct maildir_user *user, struct sv name, uint32_t rights, struct mailbox **out);
+/** mailbox_may - does the user of this handle have all of these rights, as far as is known? */
+bool mailbox_may(const struct mailbox *box, uint32_t rights);
+/** mailbox_may_any - at least one of them? */
+bool mailbox_may_any(const struct mailbox *box, uint32_t rights);
+/** mailbox_is_shared - is it somebody else's? */
+bool mailbox_is_shared(const struct mailbox *box);
 void mailbox_close(struct mailbox **box);
 
 /** mailbox_counters - as mailbox_status(), of an open mailbox, as it is now. */
@@ -181,7 +193,8 @@ struct flag_change {
 /**
  * mailbox_store_flags - change flags of one chunk of set, from *resume on. fn (may be NULL) gets each message as it is
  * afterwards, changed or not. The change survives a killed process at once, a power cut after 2 s.
- * FAULT_LIMIT: too many keywords or one too long (nothing changed).
+ * Where a right is missing, the flags that need it are left as they are (RFC 4314 §4).
+ * FAULT_LIMIT: too many keywords or one too long (nothing changed). FAULT_DENIED: no right for any of the flags.
  */
 MUST_CHECK struct fault mailbox_store_flags(struct mailbox *box, const struct uidset *set,
 					    const struct flag_change *change, uint32_t *resume,
@@ -195,8 +208,8 @@ MUST_CHECK struct fault mailbox_expunge(struct mailbox *box, const struct uidset
 /* One message copied: source and destination UID, in the order of the source set. */
 typedef void copied_fn(void *arg, uint32_t from_uid, uint32_t to_uid);
 /**
- * mailbox_copy - copy, or with move set move, one chunk into another open mailbox (same account: links and renames;
- * never through memory). Flags, keywords, INTERNALDATE and EMAILID are kept. Durable on return: at every
+ * mailbox_copy - copy, or with move set move, one chunk into another open mailbox (same account: links and renames,
+ * never through memory; to or from somebody else's: each message is stored anew, with the flags that may be set there). Flags, keywords, INTERNALDATE and EMAILID are kept. Durable on return: at every
  * moment the message is in source or target. FAULT_QUOTA leaves the chunk undone.
  */
 MUST_CHECK struct fault mailbox_copy(struct mailbox *from, const struct uidset *set, struct mailbox *to, bool move,

@@ -6,6 +6,7 @@
 #include "maildir/store_private.h"
 
 struct box_facts;
+struct seen;
 
 struct mailbox {
 	struct account *account;
@@ -14,9 +15,23 @@ struct mailbox {
 	struct box_facts *facts;            /* NULL: not read yet */
 	bool is_warning_due;            /* of the latest copy into it: its quota is nearly used up */
 	int lock;                       /* POP3's; -1: not held */
+	/* Of somebody else's mailbox; NULL and nothing in one's own. */
+	char *reader;                   /* account id of who reads */
+	uint32_t rights, need;          /* what they may do; what the handle was opened for */
+	uint64_t acl_generation;        /* of the sidecar that said so */
+	struct seen *seen;
+	struct maildir_user *guest;     /* notices of that account go to the reader, too */
 	struct mailbox *next_open;      /* of the account; under the watcher's mutex, as the folder that is watched */
 	char watch_dir[LAYOUT_DIR_MAX + 1];
 };
+
+/** mailbox_flags - the system flags that this handle shows of a message that has these. */
+uint32_t mailbox_flags(const struct mailbox *box, uint32_t uid, uint32_t flags);
+/** mailbox_needs - FAULT_DENIED unless the handle may do all of this. */
+struct fault mailbox_needs(const struct mailbox *box, uint32_t rights);
+/** mailbox_keep_flags - of flags to be set on a message, those that the handle may set (RFC 4314 §4). *keywords: may it set
+ *  keywords? \Seen is left out of *shared when it is the reader's own. */
+uint32_t mailbox_keep_flags(const struct mailbox *box, uint32_t flags, bool *keywords);
 
 /** mailbox_gone - FAULT_NOT_FOUND of the record means that somebody deleted the mailbox: FAULT_GONE. */
 static inline struct fault mailbox_gone(struct fault f)
@@ -24,7 +39,8 @@ static inline struct fault mailbox_gone(struct fault f)
 	return f.kind == FAULT_NOT_FOUND ? fault(FAULT_GONE, "mailbox was deleted") : f;
 }
 
-/** mailbox_enter - be inside the account, with other programs' changes to this mailbox noticed when `refresh`. */
+/** mailbox_enter - be inside the account, with other programs' changes to this mailbox noticed when `refresh`, and with the rights
+ *  and \Seen of who reads somebody else's as they are now. */
 MUST_CHECK struct fault mailbox_enter(struct mailbox *box, bool refresh);
 /** changes_apply - bring a set of the mailbox's UIDs as of MODSEQ `since` to this snapshot. FAULT_GONE when the history does
  *  not reach back so far; *uids is of no use after a fault. */

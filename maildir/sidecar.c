@@ -11,10 +11,7 @@
 
 #define VERSION 1
 
-/* One line "key value"; false for a line that is not known, which is then kept. *bad for a value that cannot be. */
-typedef bool line_fn(void *out, struct sv key, struct sv value, bool *bad);
-
-static struct fault parse(struct sv text, struct sv kind, line_fn *fn, void *out, struct buf *unknown)
+struct fault sidecar_lines(struct sv text, struct sv kind, sidecar_line_fn *fn, void *out, struct buf *unknown)
 {
 	struct sv rest = text, line, key;
 	uint64_t crc;
@@ -51,7 +48,7 @@ static struct fault parse(struct sv text, struct sv kind, line_fn *fn, void *out
 	return FAULT_OK;
 }
 
-static struct fault finish(struct buf *out, size_t start, bool ok, const struct buf *unknown)
+struct fault sidecar_finish(struct buf *out, size_t start, bool ok, const struct buf *unknown)
 {
 	ok = ok && buf_append(out, buf_sv(unknown));
 	uint32_t crc = ok ? crc32c(sv_from(out->p + start, out->len - start)) : 0;
@@ -114,6 +111,8 @@ static bool mailbox_line(void *arg, struct sv key, struct sv value, bool *bad)
 		unsigned got;
 		*bad = !sv_split(&value, ' ', &number) || !sv_to_u32(number, &n) || n != s->keywords.count ||
 		       keyword_add(&s->keywords, value, &got).kind || got != n;
+	} else if (sv_eq(key, SV("acl"))) {
+		return acl_read_line(value, &s->acl);   /* else it is a newer program's: kept, and grants nothing */
 	} else {
 		return false;
 	}
@@ -124,7 +123,7 @@ struct fault sidecar_mailbox_parse(struct sv text, struct sidecar_mailbox *out)
 {
 	memset(out, 0, sizeof(*out));
 	buf_init(&out->unknown, SIDECAR_UNKNOWN_MAX);
-	struct fault f = parse(text, SV("postroom-mailbox"), mailbox_line, out, &out->unknown);
+	struct fault f = sidecar_lines(text, SV("postroom-mailbox"), mailbox_line, out, &out->unknown);
 
 	if (!f.kind && (!out->id || !out->uidvalidity))
 		f = fault(FAULT_CORRUPT, "mailbox sidecar without identity");
@@ -142,11 +141,14 @@ struct fault sidecar_mailbox_write(const struct sidecar_mailbox *s, struct buf *
 
 	for (uint32_t i = 0; ok && i < s->keywords.count; i++)
 		ok = buf_appendf(out, "keyword %u %s\n", i, s->keywords.name[i]);
-	return finish(out, start, ok, &s->unknown);
+	for (size_t i = 0; ok && i < s->acl.count; i++)
+		ok = buf_append(out, SV("acl ")) && acl_write_line(&s->acl.entries[i], out) && buf_append_c(out, '\n');
+	return sidecar_finish(out, start, ok, &s->unknown);
 }
 
 void sidecar_mailbox_done(struct sidecar_mailbox *s)
 {
+	acl_done(&s->acl);
 	buf_done(&s->unknown);
 	memset(s, 0, sizeof(*s));
 }
@@ -189,7 +191,7 @@ struct fault sidecar_account_parse(struct sv text, struct sidecar_account *out)
 {
 	memset(out, 0, sizeof(*out));
 	buf_init(&out->unknown, SIDECAR_UNKNOWN_MAX);
-	struct fault f = parse(text, SV("postroom-account"), account_line, out, &out->unknown);
+	struct fault f = sidecar_lines(text, SV("postroom-account"), account_line, out, &out->unknown);
 
 	if (f.kind)
 		sidecar_account_done(out);
@@ -206,7 +208,7 @@ struct fault sidecar_account_write(const struct sidecar_account *s, struct buf *
 	if (ok && s->pending)
 		ok = buf_appendf(out, "pending %s\t%s\t%s\n", s->pending == PENDING_RENAME ? "rename" : "inbox",
 				 s->from, s->to);
-	return finish(out, start, ok, &s->unknown);
+	return sidecar_finish(out, start, ok, &s->unknown);
 }
 
 void sidecar_account_done(struct sidecar_account *s)
@@ -269,7 +271,7 @@ struct fault sidecar_subscriptions_parse(struct sv text, struct sidecar_subscrip
 {
 	memset(out, 0, sizeof(*out));
 	buf_init(&out->unknown, SIDECAR_UNKNOWN_MAX);
-	struct fault f = parse(text, SV("postroom-subscriptions"), subscription_line, out, &out->unknown);
+	struct fault f = sidecar_lines(text, SV("postroom-subscriptions"), subscription_line, out, &out->unknown);
 
 	if (f.kind)
 		sidecar_subscriptions_done(out);
@@ -284,7 +286,7 @@ struct fault sidecar_subscriptions_write(const struct sidecar_subscriptions *s, 
 
 	for (size_t i = 0; ok && i < s->count; i++)
 		ok = buf_appendf(out, "subscribed %s\n", s->names[i]);
-	return finish(out, start, ok, &s->unknown);
+	return sidecar_finish(out, start, ok, &s->unknown);
 }
 
 void sidecar_subscriptions_done(struct sidecar_subscriptions *s)

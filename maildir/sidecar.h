@@ -7,6 +7,7 @@
  *   uid-ceiling 2001
  *   special-use 2
  *   keyword 0 $Forwarded
+ *   acl lrs 7f3kq2x0a9b1c8d4 bob@example.test
  *   crc 6d2f10aa
  *
  * The first line has kind and version, the last one CRC-32C of all lines before it. A line that this program does not know is
@@ -17,6 +18,7 @@
 
 #include "common/bytes.h"
 #include "common/fault.h"
+#include "maildir/acl.h"
 #include "maildir/mailbox.h"
 
 #define SIDECAR_MAX (8u << 20)          /* octets of a sidecar */
@@ -35,6 +37,7 @@ struct sidecar_mailbox {
 	uint32_t uid_ceiling;           /* no UID at or above it was ever given */
 	uint32_t special_use;           /* USE_... */
 	struct keyword_names keywords;
+	struct acl acl;                 /* who besides the owner may do what */
 	struct buf unknown;
 };
 
@@ -69,6 +72,13 @@ MUST_CHECK struct fault sidecar_subscriptions_write(const struct sidecar_subscri
 void sidecar_mailbox_done(struct sidecar_mailbox *s);
 void sidecar_account_done(struct sidecar_account *s);
 void sidecar_subscriptions_done(struct sidecar_subscriptions *s);
+
+/** sidecar_lines - the shape that all of them share: checksum first, then kind and version, then fn for each line "key value". fn
+ *  answers false for a line that it does not know, which then goes to `unknown`, and sets *bad for a value that cannot be. */
+typedef bool sidecar_line_fn(void *out, struct sv key, struct sv value, bool *bad);
+MUST_CHECK struct fault sidecar_lines(struct sv text, struct sv kind, sidecar_line_fn *fn, void *out, struct buf *unknown);
+/** sidecar_finish - unknown lines and the checksum over all from `start` on; FAULT_LIMIT unless `ok`. */
+MUST_CHECK struct fault sidecar_finish(struct buf *out, size_t start, bool ok, const struct buf *unknown);
 
 /** sidecar_subscribe - add or take out a name; false when nothing changed. */
 bool sidecar_subscribe(struct sidecar_subscriptions *s, struct sv name, bool on);

@@ -27,6 +27,7 @@ struct replacement {
 	const char *dir;                /* of the mailbox when it was read */
 	uint64_t read_generation;       /* 0: the file was missing or broken */
 	uint64_t (*generation)(struct account *a, const char *name);
+	char noted;                     /* kind of the note that watchers compare (index_private.h); 0: none */
 	bool changed;                   /* out: somebody else was faster */
 };
 
@@ -46,7 +47,7 @@ static struct fault replace(struct index_txn *t, void *arg)
 	r->changed = r->changed || r->generation(t->account, r->name) != r->read_generation;
 	if (!r->changed && renameat(at, r->temp, at, r->name))
 		return fault_errno("replace", r->name);
-	return FAULT_OK;
+	return !r->changed && r->noted ? index_note_put(t, r->noted, r->box, r->read_generation + 1) : FAULT_OK;
 }
 
 static struct fault put_file(struct account *a, struct replacement *r, struct sv text)
@@ -69,6 +70,19 @@ static struct fault put_file(struct account *a, struct replacement *r, struct sv
 	if (!f.kind && !r->changed)
 		f = files_sync_dir(a->maildir, r->dir);
 	r->temp = NULL;
+	return f;
+}
+
+struct fault account_put_sidecar(struct account *a, const struct sidecar_place *at, struct sv text, bool *changed)
+{
+	char path[BOX_PATH_MAX];
+	struct replacement r = { .box = at->box, .dir = at->dir, .name = path, .read_generation = at->generation,
+				 .generation = at->look, .noted = at->noted };
+
+	box_path(path, at->dir, at->file, NULL);
+	struct fault f = put_file(a, &r, text);
+
+	*changed = r.changed;
 	return f;
 }
 
@@ -421,7 +435,7 @@ struct fault account_edit_subscriptions(struct account *a, subscriptions_edit_fn
 	for (int tries = 0; tries < TRIES; tries++) {
 		struct sidecar_subscriptions s;
 		struct buf text;
-		struct replacement r = { .name = LAYOUT_SUBSCRIPTIONS_FILE, .dir = ".",
+		struct replacement r = { .name = LAYOUT_SUBSCRIPTIONS_FILE, .dir = ".", .noted = NOTE_SUBSCRIPTIONS,
 					 .generation = subscriptions_generation };
 		struct fault f = account_subscriptions(a, &s);
 

@@ -35,6 +35,7 @@ struct store {
 	_Atomic bool has_unflushed;
 	_Atomic uint32_t open_count;    /* accounts whose index is open */
 	struct watcher *watcher;
+	struct directory *directory;    /* NULL: nothing is shared */
 };
 
 int64_t store_now_ms(void)
@@ -64,6 +65,21 @@ const char *store_host(const struct store *store)
 struct watcher *store_watcher(struct store *store)
 {
 	return store->watcher;
+}
+
+const char *store_mail_dir(const struct store *store)
+{
+	return store->mail_dir;
+}
+
+struct directory *store_directory(const struct store *store)
+{
+	return store->directory;
+}
+
+void store_share(struct store *store, struct directory *directory)
+{
+	store->directory = directory;
 }
 
 void store_note_unflushed(struct account *a)
@@ -562,6 +578,10 @@ struct fault maildir_user_open(struct store *store, const struct auth_identity *
 	(*out)->account = a;
 	if (quota)
 		(*out)->quota = *quota;
+	struct sv account = identity_account(id);
+
+	if (account.len < sizeof((*out)->id))
+		memcpy((*out)->id, account.p, account.len);
 	return FAULT_OK;
 }
 

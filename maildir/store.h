@@ -16,6 +16,7 @@
 struct auth_identity;   /* common/identity.h: made by authentication alone */
 struct conf;
 struct expiry_rule;
+struct directory;
 struct instance;
 struct store;
 struct maildir_user;    /* full access of an identity: made from a struct auth_identity only */
@@ -53,6 +54,9 @@ void store_close(struct store **store);
  *  stands for itself. */
 void store_job_begin(void);
 void store_job_end(void);
+/** store_share - from now on mailboxes of other accounts can be reached, as "Shared/OWNER/NAME", where their access control
+ *  lists (maildir/acl.h) allow it. @directory says who there is; borrowed for the store's life. Before any user is opened. */
+void store_share(struct store *store, struct directory *directory);
 
 /** store_tidy - housekeeping, called from a job about once a minute: close idle accounts, check LMDB readers,
  *  rename files whose flags lag behind the log, flush flag logs that are due, every ten minutes sweep marks. */

@@ -2,11 +2,15 @@
 #ifndef MAILDIR_STORE_PRIVATE_H
 #define MAILDIR_STORE_PRIVATE_H
 
+#include "common/directory.h"
 #include "maildir/account_private.h"
 
 struct maildir_user {
 	struct account *account;
 	struct quota quota;
+	char id[DIRECTORY_ID_LEN + 1];  /* the identity's account id; "" for an administrator without one */
+	/* Under the watcher's mutex: accounts of others of which a mailbox is open, each a user without an identity. */
+	struct maildir_user *guests, *next_guest, *host;
 	void *watch_tag;                /* under the watcher's mutex */
 	struct maildir_user *next_watching;
 };
@@ -28,6 +32,9 @@ void store_note_unflushed(struct account *a);
  *  ago when there are too many, also of accounts that sessions refer to; they are opened again on demand. */
 void store_note_open(struct account *a, bool is_open);
 void store_limit_open(struct account *opened);
+/** store_mail_dir, store_directory - where all mail lies; who there is (NULL: not known here, nothing is shared). */
+const char *store_mail_dir(const struct store *store);
+struct directory *store_directory(const struct store *store);
 /** store_host - the host part of file names. */
 const char *store_host(const struct store *store);
 
@@ -68,6 +75,9 @@ void watch_renew(struct account *a);
 void watch_forget(struct account *a);
 /** watch_drop_user - as maildir_user_watch(user, NULL). */
 void watch_drop_user(struct maildir_user *user);
+/** watch_join - a mailbox of another account is opened by the user: its notices are the user's as well, until watch_part(). */
+void watch_join(struct maildir_user *user, struct maildir_user *guest);
+void watch_part(struct maildir_user *guest);
 /** watch_mailbox - a mailbox was selected: other programs' deliveries into it are noticed while the account is watched. */
 void watch_mailbox(struct mailbox *box, const char *dir);
 /** watch_close_mailbox - it is about to be closed. */

@@ -158,12 +158,10 @@ static void unlink_user(struct watch *watch, struct maildir_user *user)
 	user->watch_tag = NULL;
 }
 
-struct fault maildir_user_watch(struct maildir_user *user, void *user_tag)
+static void watch_one(struct watcher *w, struct maildir_user *user, void *user_tag)
 {
 	struct account *a = user->account;
-	struct watcher *w = store_watcher(a->store);
 
-	pthread_mutex_lock(&w->mutex);
 	if (a->watch && user->watch_tag)
 		unlink_user(a->watch, user);
 	if (user_tag && !a->watch) {
@@ -185,8 +183,44 @@ struct fault maildir_user_watch(struct maildir_user *user, void *user_tag)
 	} else if (a->watch && !a->watch->users) {
 		remove_all(a->watch);
 	}
+}
+
+struct fault maildir_user_watch(struct maildir_user *user, void *user_tag)
+{
+	struct watcher *w = store_watcher(user->account->store);
+
+	pthread_mutex_lock(&w->mutex);
+	watch_one(w, user, user_tag);
+	for (struct maildir_user *guest = user->guests; guest; guest = guest->next_guest)
+		watch_one(w, guest, user_tag);
 	pthread_mutex_unlock(&w->mutex);
 	return FAULT_OK;
+}
+
+void watch_join(struct maildir_user *user, struct maildir_user *guest)
+{
+	struct watcher *w = store_watcher(user->account->store);
+
+	pthread_mutex_lock(&w->mutex);
+	guest->host = user;
+	guest->next_guest = user->guests;
+	user->guests = guest;
+	if (user->watch_tag)
+		watch_one(w, guest, user->watch_tag);
+	pthread_mutex_unlock(&w->mutex);
+}
+
+void watch_part(struct maildir_user *guest)
+{
+	struct watcher *w = store_watcher(guest->account->store);
+	struct maildir_user **p = &guest->host->guests;
+
+	pthread_mutex_lock(&w->mutex);
+	while (*p != guest)
+		p = &(*p)->next_guest;
+	*p = guest->next_guest;
+	watch_one(w, guest, NULL);
+	pthread_mutex_unlock(&w->mutex);
 }
 
 void watch_drop_user(struct maildir_user *user)

@@ -283,6 +283,10 @@ static bool check_room(struct command *c, struct append *x, uint64_t size)
 		command_no(c, "LIMIT", "Too much in one command");
 		return refuse(c);
 	}
+	if (mailbox_is_shared(x->box)) {        /* the owner's room: nobody else learns how much is left */
+		x->total = total;
+		return true;
+	}
 	f = maildir_user_quota(c->room->user, &usage);
 	if (!f.kind && ((usage.bytes_max && more && (usage.bytes >= usage.bytes_max ||
 						     more > usage.bytes_max - usage.bytes)) ||
@@ -345,7 +349,7 @@ static bool begin(struct command *c)
 		return false;
 	if (!command_mailbox(c, &x->name))
 		return refuse(c);
-	struct fault f = mailbox_open(c->room->user, x->name, &x->box);
+	struct fault f = mailbox_open_for(c->room->user, x->name, RIGHT_INSERT, &x->box);
 
 	if (f.kind == FAULT_NOT_FOUND) {
 		command_no(c, "TRYCREATE", "No such mailbox");

@@ -78,7 +78,7 @@ static enum step begin(struct command *c, bool is_move)
 	if (!command_set(c, set, &x->set))
 		return STEP_DONE;
 	/* RFC 3501 §6.4.7: the client may make the mailbox and try again. */
-	struct fault f = mailbox_open(c->room->user, x->to_name, &x->to);
+	struct fault f = mailbox_open_for(c->room->user, x->to_name, RIGHT_INSERT, &x->to);
 
 	if (f.kind == FAULT_NOT_FOUND)
 		return command_no(c, "TRYCREATE", "No such mailbox");

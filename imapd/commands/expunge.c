@@ -100,7 +100,7 @@ enum step do_close(struct command *c)
 			return command_bad(c, "CLOSE takes no arguments");
 		x = command_new_state(c, sizeof(*x));
 	}
-	if (!c->room->is_readonly)
+	if (!c->room->is_readonly && mailbox_may(c->room->box, RIGHT_EXPUNGE))
 		f = remove_chunk(c, x);
 	if (!f.kind && x->resume)
 		return STEP_MORE;

@@ -240,7 +240,7 @@ static enum step begin(struct command *c)
 	}
 	if (x->has_modseq)              /* RFC 7162 §3.1: asking for it enables CONDSTORE */
 		c->room->has_condstore = true;
-	x->sets_seen &= !c->room->is_readonly;
+	x->sets_seen &= !c->room->is_readonly && mailbox_may(c->room->box, RIGHT_SEEN);
 	if (!command_set(c, set, &x->set))
 		return STEP_DONE;
 	f = apply_modifiers(c, x, set);

@@ -1,5 +1,6 @@
 /* imapd/commands/list.c - LIST (RFC 3501 §6.3.8, RFC 5258, RFC 6154) and LSUB (RFC 3501 §6.3.9).
  * Attributes that clients use without asking for them (children, special use) are always told. */
+#include "imapd/annotation.h"
 #include "imapd/list.h"
 #include "imapd/listing.h"
 #include "imapd/status.h"
@@ -18,6 +19,7 @@ enum list_option {
 	RETURN_SUBSCRIBED   = 1 << 4,
 	RETURN_CHILDREN     = 1 << 5,
 	RETURN_SPECIAL_USE  = 1 << 6,
+	RETURN_MYRIGHTS     = 1 << 8,
 	LIST_IS_LSUB        = 1 << 7,
 };
 
@@ -28,6 +30,7 @@ struct list {
 	bool has_percent;
 	unsigned options;
 	unsigned status;        /* items to be told of each mailbox (RFC 5819) */
+	struct annotation_request metadata;     /* likewise (RFC 9590); no entries: none */
 	size_t next;
 };
 
@@ -44,6 +47,7 @@ static const struct option_name {
 	{ "SUBSCRIBED",     RETURN_SUBSCRIBED,                     CAP_LIST_EXTENDED },
 	{ "CHILDREN",       RETURN_CHILDREN,                       CAP_LIST_EXTENDED },
 	{ "SPECIAL-USE",    RETURN_SPECIAL_USE,                    CAP_SPECIAL_USE },
+	{ "MYRIGHTS",       RETURN_MYRIGHTS,                       CAP_LIST_MYRIGHTS },
 };
 
 /* read_status - RFC 5819 §2: STATUS with its list of items. */
@@ -53,13 +57,24 @@ static bool read_status(struct command *c, struct args *list, struct list *l)
 	       status_read_items(c, list, &l->status);
 }
 
+/* read_metadata - RFC 9590 §3: METADATA with a list of entries. */
+static bool read_metadata(struct command *c, struct args *list, struct list *l)
+{
+	const struct token *t;
+
+	if (!capability_has(c->room->on, CAP_LIST_METADATA) || !args_word(list, "METADATA"))
+		return false;
+	t = args_peek(list);
+	return t && t->kind == TOKEN_OPEN && annotation_read_entries(list, &l->metadata);
+}
+
 static bool read_options(struct command *c, struct args *list, const struct option_name *names,
 			 size_t count, struct list *l)
 {
 	while (!args_end(list)) {
 		size_t i = 0;
 
-		if (names == returns && read_status(c, list, l))
+		if (names == returns && (read_status(c, list, l) || read_metadata(c, list, l)))
 			continue;
 		while (i < count && (!capability_has(c->room->on, names[i].capability) ||
 				     !args_word(list, names[i].name)))
@@ -150,6 +165,7 @@ static bool load_one(void *arg, const struct mailbox_info *info)
 	row->exists = info->exists;
 	row->has_children = info->has_children;
 	row->subscribed = info->subscribed;
+	row->rights = info->rights;
 	return true;
 }
 
@@ -204,7 +220,7 @@ static void write_row(struct command *c, const struct list *l, const struct list
 	 * that is not itself subscribed is \Noselect, too (RFC 3501 §6.3.9). */
 	if (!row->exists)
 		writer_z(w, " \\Noselect \\NonExistent");
-	else if (is_lsub && !row->is_chosen)
+	else if ((is_lsub && !row->is_chosen) || !(row->rights & RIGHT_READ))
 		writer_z(w, " \\Noselect");
 	if (l->options & RETURN_SUBSCRIBED && row->subscribed)
 		writer_z(w, " \\Subscribed");
@@ -257,11 +273,20 @@ static struct fault show(struct command *c, const struct list *l, struct listed 
 {
 	size_t start = c->out.buf.len;
 	struct fault f = FAULT_OK;
+	uint64_t longest;
 
 	write_row(c, l, row);
-	if (l->status && row->exists && row->is_chosen)
+	if (!row->exists || !row->is_chosen)
+		return f;
+	if (l->options & RETURN_MYRIGHTS)
+		command_write_myrights(c, row->name, row->rights);
+	if (l->metadata.count)
+		f = annotation_write(c, row->name, &l->metadata, &longest);
+	if (f.kind == FAULT_DENIED)     /* RFC 9590 §3: left out */
+		f = FAULT_OK;
+	if (!f.kind && l->status && row->rights & RIGHT_READ)
 		f = status_write(c, row->name, l->status);
-	if (f.kind != FAULT_NOT_FOUND)
+	if (f.kind != FAULT_NOT_FOUND && f.kind != FAULT_DENIED)
 		return f;
 	c->out.buf.len = start;
 	row->exists = false;

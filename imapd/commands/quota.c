@@ -59,6 +59,10 @@ enum step do_getquotaroot(struct command *c)
 		return command_bad(c, "GETQUOTAROOT takes one mailbox name");
 	writer_z(&c->out, "* QUOTAROOT ");
 	command_write_mailbox(c, name);
+	if (capability_has(c->room->on, CAP_ACL) && sv_starts(name, SV(SHARED_PREFIX))) {
+		writer_crlf(&c->out);
+		return command_ok(c, "Others' mailboxes have no quota root that you may see");
+	}
 	writer_c(&c->out, ' ');
 	writer_astring(&c->out, c->room->account);
 	writer_crlf(&c->out);

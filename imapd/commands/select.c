@@ -196,6 +196,8 @@ enum step do_select(struct command *c)
 	}
 	if (x->resume)
 		return STEP_MORE;
-	return c->room->is_readonly ? command_ok_code(c, "READ-ONLY", "Selected, read-only") :
-				      command_ok_code(c, "READ-WRITE", "Selected");
+	/* RFC 4314 §5.2. \Seen, which each reader has of their own, may be changed all the same. */
+	return c->room->is_readonly || (mailbox_is_shared(c->room->box) && !mailbox_may_any(c->room->box, RIGHTS_CHANGE)) ?
+		       command_ok_code(c, "READ-ONLY", "Selected, read-only") :
+		       command_ok_code(c, "READ-WRITE", "Selected");
 }

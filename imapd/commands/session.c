@@ -46,12 +46,14 @@ enum step do_id(struct command *c)
 	return command_ok(c, "Pleased to meet you");
 }
 
-/* RFC 2342 §5: one personal namespace without prefix; no others' and no shared ones yet. */
+/* RFC 2342 §5: one personal namespace without prefix; what others share stands below their names. */
 enum step do_namespace(struct command *c)
 {
 	if (!args_end(&c->args))
 		return command_bad(c, "NAMESPACE takes no arguments");
-	writer_z(&c->out, "* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n");
+	writer_z(&c->out, "* NAMESPACE ((\"\" \"/\")) ");
+	writer_z(&c->out, capability_has(c->room->on, CAP_ACL) ? "((\"" SHARED_PREFIX "\" \"/\"))" : "NIL");
+	writer_z(&c->out, " NIL\r\n");
 	return command_ok(c, "Namespaces listed");
 }
 

@@ -4,6 +4,8 @@
 #include "common/crc32c.h"
 #include "common/fault.h"
 #include "maildir/flaglog.h"
+#include "maildir/metadata.h"
+#include "maildir/seen_private.h"
 #include "maildir/sidecar.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -23,6 +25,19 @@ static void check(struct sv in)
 		sidecar_mailbox_done(&m2);
 		sidecar_mailbox_done(&m);
 	}
+	struct metadata notes, notes2;
+	struct uidset seen = { 0 };
+
+	buf_clear(&out);
+	if (!metadata_parse(in, &notes).kind) {
+		if (metadata_write(&notes, &out).kind || metadata_parse(buf_sv(&out), &notes2).kind ||
+		    notes2.count != notes.count)
+			BUG("annotations changed by writing them");
+		metadata_done(&notes2);
+		metadata_done(&notes);
+	}
+	seen_parse(in, 1795288000, &seen);
+	uidset_done(&seen);
 	if (!sidecar_account_parse(in, &a).kind)
 		sidecar_account_done(&a);
 	if (!sidecar_subscriptions_parse(in, &s).kind)

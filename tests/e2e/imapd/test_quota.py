@@ -32,6 +32,8 @@ def test_what_others_use_is_not_told(client, imapd):
     there = client.no(f"GETQUOTA {imapd.address('alice')}")
     absent = client.no("GETQUOTA nobody@example.test")
     assert (there.text, there.untagged) == (absent.text, absent.untagged)
+    reply = client.ok("GETQUOTAROOT Shared/alice@example.test/INBOX")
+    assert reply.untagged == [b"* QUOTAROOT Shared/alice@example.test/INBOX"]
     client.bad("GETQUOTA")
     client.bad("GETQUOTAROOT INBOX x")
     client.bad('SETQUOTA "" (STORAGE 510)')      # §4.1.3: only where QUOTASET is offered

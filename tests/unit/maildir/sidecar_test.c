@@ -24,12 +24,13 @@ static void a_mailbox_sidecar_goes_both_ways_and_keeps_unknown_lines(void **stat
 	struct buf in, out;
 	(void)state;
 	with_crc(&in, "postroom-mailbox 1\ngeneration 7\nmailbox-id 00000000000000ff\nuidvalidity 9\nuid-ceiling 1001\n"
-		 "special-use 2\nkeyword 0 $Forwarded\nkeyword 1 Work\nacl alice lrs\nempty\n");
+		 "special-use 2\nkeyword 0 $Forwarded\nkeyword 1 Work\nacl lrs 7f3kq2x0a9b1c8d4 bob@example.test\nacl -w - anyone\nacl alice lrs\nempty\n");
 	assert_int_equal(sidecar_mailbox_parse(buf_sv(&in), &s).kind, FAULT_NONE);
 	assert_true(s.generation == 7 && s.id == 255 && s.uidvalidity == 9 && s.uid_ceiling == 1001);
 	assert_int_equal(s.special_use, USE_SENT);
 	assert_int_equal(keyword_find(&s.keywords, SV("WORK")), 1);
 	assert_int_equal(keyword_find(&s.keywords, SV("wor")), -1);
+	assert_int_equal(s.acl.count, 2);       /* "alice" are no rights: the line is kept and grants nothing */
 	buf_init(&out, SIDECAR_MAX);
 	assert_int_equal(sidecar_mailbox_write(&s, &out).kind, FAULT_NONE);
 	assert_true(sv_eq(buf_sv(&in), buf_sv(&out)));

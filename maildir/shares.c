@@ -1,0 +1,385 @@
+/* maildir/shares.c - see shares_private.h. */
+#include "maildir/shares_private.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/memory.h"
+#include "maildir/files.h"
+#include "maildir/store_private.h"
+
+#include "common/banned.h"
+
+#define VERSION 1
+#define LOCK_FILE SHARES_FILE ".lock"
+#define UNKNOWN_MAX (64u << 10)
+
+struct share {
+	char id[DIRECTORY_ID_LEN + 1];  /* "": anyone */
+	char *owner;
+};
+struct shares {
+	struct share *rows;
+	size_t count, cap;
+	struct buf unknown;
+};
+
+static void shares_done(struct shares *s)
+{
+	for (size_t i = 0; i < s->count; i++)
+		free(s->rows[i].owner);
+	free(s->rows);
+	buf_done(&s->unknown);
+	*s = (struct shares){ 0 };
+}
+
+static bool is_share(const struct share *row, struct sv owner, struct sv id)
+{
+	return sv_eq(sv_z(row->owner), owner) && sv_eq(sv_z(row->id), id);
+}
+
+static void add(struct shares *s, struct sv owner, struct sv id)
+{
+	if (s->count == s->cap) {
+		s->cap = s->cap ? s->cap * 2 : 16;
+		s->rows = xrealloc(s->rows, s->cap * sizeof(*s->rows));
+	}
+	s->rows[s->count] = (struct share){ .owner = sv_copy_z(owner) };
+	memcpy(s->rows[s->count++].id, id.p ? id.p : "", id.len);
+}
+
+/* note - false when it stands there already. */
+static bool note(struct shares *s, struct sv owner, struct sv id)
+{
+	for (size_t i = 0; i < s->count; i++)
+		if (is_share(&s->rows[i], owner, id))
+			return false;
+	add(s, owner, id);
+	return true;
+}
+
+static bool share_line(void *arg, struct sv key, struct sv value, bool *bad)
+{
+	struct sv id = SV_NONE;
+
+	if (!sv_eq(key, SV("share")))
+		return false;
+	*bad = !sv_split(&value, ' ', &id) || !id.len || id.len > DIRECTORY_ID_LEN || !value.len;
+	if (!*bad)
+		add(arg, value, sv_eq(id, SV("-")) ? SV_NONE : id);
+	return true;
+}
+
+static int open_mail(struct store *store)
+{
+	return open(store_mail_dir(store), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static struct fault write_shares(int mail, const struct shares *s)
+{
+	char temp[FILES_TEMP_LEN];
+	struct buf text;
+	bool ok;
+
+	buf_init(&text, SIDECAR_MAX);
+	ok = buf_appendf(&text, "postroom-shares %d\n", VERSION);
+	for (size_t i = 0; ok && i < s->count; i++)
+		ok = buf_appendf(&text, "share %s %s\n", *s->rows[i].id ? s->rows[i].id : "-", s->rows[i].owner);
+	struct fault f = sidecar_finish(&text, 0, ok, &s->unknown);
+
+	files_temp_name(SHARES_FILE ".new", temp);
+	if (!f.kind)
+		f = files_write_new(mail, temp, buf_sv(&text), 0600);
+	if (!f.kind && renameat(mail, temp, mail, SHARES_FILE)) {
+		f = fault_errno("replace", SHARES_FILE);
+		unlinkat(mail, temp, 0);
+	}
+	if (!f.kind)
+		f = files_sync_dir(mail, ".");
+	buf_done(&text);
+	return f;
+}
+
+/* --- what the sidecars say ------------------------------------------------------------------------------------------ */
+
+struct look {
+	int maildir;                    /* of the account */
+	struct sv owner;
+	struct shares *out;
+};
+
+static void look_at_sidecar(struct look *l, const char *dir)
+{
+	char path[BOX_PATH_MAX];
+	struct sidecar_mailbox side;
+	struct buf text;
+
+	box_path(path, dir, LAYOUT_MAILBOX_FILE, NULL);
+	buf_init(&text, SIDECAR_MAX);
+	struct fault f = files_read(l->maildir, path, &text);
+
+	if (!f.kind)
+		f = sidecar_mailbox_parse(buf_sv(&text), &side);
+	buf_done(&text);
+	if (f.kind)
+		return;                 /* no list that could be read: nothing is granted */
+	for (size_t i = 0; i < side.acl.count; i++)
+		if (!side.acl.entries[i].is_negative)
+			note(l->out, l->owner, sv_z(side.acl.entries[i].id));
+	sidecar_mailbox_done(&side);
+}
+
+static bool look_at_folder(void *arg, const char *name, unsigned char type)
+{
+	if (type == DT_DIR && name[0] == '.')
+		look_at_sidecar(arg, name);
+	return true;
+}
+
+static void look_at_account(int folder, struct sv owner, struct shares *out)
+{
+	struct look l = { .maildir = files_open(folder, LAYOUT_MAILDIR, O_RDONLY | O_DIRECTORY, 0), .owner = owner,
+			  .out = out };
+
+	if (l.maildir < 0)
+		return;
+	look_at_sidecar(&l, ".");
+	(void)!files_each(l.maildir, ".", look_at_folder, &l).kind;
+	close(l.maildir);
+}
+
+struct survey {
+	int mail, domain_dir;
+	const char *domain;
+	struct shares *out;
+};
+
+static bool survey_user(void *arg, const char *name, unsigned char type)
+{
+	struct survey *s = arg;
+	int folder = type == DT_DIR ? files_open(s->domain_dir, name, O_RDONLY | O_DIRECTORY, 0) : -1;
+	struct buf address;
+
+	if (folder < 0)
+		return true;
+	buf_init(&address, DIRECTORY_ADDRESS_MAX);
+	if (buf_appendf(&address, "%s@%s", name, s->domain))
+		look_at_account(folder, buf_sv(&address), s->out);
+	buf_done(&address);
+	close(folder);
+	return true;
+}
+
+static bool survey_domain(void *arg, const char *name, unsigned char type)
+{
+	struct survey *s = arg;
+
+	s->domain_dir = type == DT_DIR && name[0] != '.' ? files_open(s->mail, name, O_RDONLY | O_DIRECTORY, 0) : -1;
+	if (s->domain_dir < 0)
+		return true;
+	s->domain = name;
+	(void)!files_each(s->domain_dir, ".", survey_user, s).kind;
+	close(s->domain_dir);
+	return true;
+}
+
+/* --- the file --------------------------------------------------------------------------------------------------------- */
+
+struct fault shares_lock(struct store *store, int *out)
+{
+	int mail = open_mail(store);
+
+	if (mail < 0)
+		return fault_errno("open", store_mail_dir(store));
+	*out = files_open(mail, LOCK_FILE, O_RDWR | O_CREAT, 0600);
+	close(mail);
+	if (*out < 0)
+		return fault_errno("open", LOCK_FILE);
+	while (flock(*out, LOCK_EX))
+		if (errno != EINTR) {
+			struct fault f = fault_errno("lock", LOCK_FILE);
+			close(*out);
+			return f;
+		}
+	return FAULT_OK;
+}
+
+static struct fault parse_file(int mail, struct shares *out)
+{
+	struct buf text;
+
+	*out = (struct shares){ 0 };
+	buf_init(&out->unknown, UNKNOWN_MAX);
+	buf_init(&text, SIDECAR_MAX);
+	struct fault f = files_read(mail, SHARES_FILE, &text);
+
+	if (!f.kind)
+		f = sidecar_lines(buf_sv(&text), SV("postroom-shares"), share_line, out, &out->unknown);
+	buf_done(&text);
+	if (f.kind)
+		shares_done(out);
+	return f;
+}
+
+static bool is_to_be_made(struct fault f)
+{
+	return f.kind == FAULT_NOT_FOUND || f.kind == FAULT_CORRUPT;
+}
+
+/* Lock held. */
+static struct fault load_locked(int mail, struct shares *out)
+{
+	struct fault f = parse_file(mail, out);
+
+	if (!is_to_be_made(f))
+		return f;
+	struct survey s = { .mail = mail, .out = out };
+
+	buf_init(&out->unknown, UNKNOWN_MAX);
+	f = files_each(mail, ".", survey_domain, &s);
+	if (!f.kind)
+		f = write_shares(mail, out);
+	if (f.kind)
+		shares_done(out);
+	return f;
+}
+
+static struct fault load(struct store *store, struct shares *out)
+{
+	int lock = -1, mail = open_mail(store);
+
+	if (mail < 0)
+		return fault_errno("open", store_mail_dir(store));
+	struct fault f = parse_file(mail, out);
+
+	if (is_to_be_made(f)) {
+		f = shares_lock(store, &lock);
+		if (!f.kind) {
+			f = load_locked(mail, out);
+			close(lock);
+		}
+	}
+	close(mail);
+	return f;
+}
+
+struct fault shares_add(struct store *store, struct sv owner, struct sv id)
+{
+	struct shares s;
+	int mail = open_mail(store);
+
+	if (mail < 0)
+		return fault_errno("open", store_mail_dir(store));
+	struct fault f = load_locked(mail, &s);
+
+	if (!f.kind && note(&s, owner, id))
+		f = write_shares(mail, &s);
+	if (!f.kind)
+		shares_done(&s);
+	close(mail);
+	return f;
+}
+
+/* exchange - the owner's rows for those that were found now. True: they differ. */
+static bool exchange(struct shares *s, struct sv owner, struct shares *found)
+{
+	size_t had = 0, kept = 0;
+	bool differ = false;
+
+	for (size_t i = 0; i < s->count; i++) {
+		bool is_owners = sv_eq(sv_z(s->rows[i].owner), owner), is_there = !is_owners;
+
+		for (size_t k = 0; is_owners && k < found->count; k++)
+			is_there = is_there || is_share(&found->rows[k], owner, sv_z(s->rows[i].id));
+		had += is_owners && is_there;
+		differ = differ || !is_there;
+		if (is_there)
+			s->rows[kept++] = s->rows[i];
+		else
+			free(s->rows[i].owner);
+	}
+	s->count = kept;
+	differ = differ || had != found->count;
+	for (size_t k = 0; k < found->count; k++)
+		note(s, owner, sv_z(found->rows[k].id));
+	return differ;
+}
+
+struct fault shares_refresh(struct store *store, struct sv owner)
+{
+	struct shares s, found = { 0 };
+	struct sv user, domain;
+	char path[NAME_MAX * 2 + 2];
+	int mail = open_mail(store), folder;
+
+	if (mail < 0)
+		return fault_errno("open", store_mail_dir(store));
+	struct fault f = load_locked(mail, &s);
+
+	if (!f.kind && layout_account_split(owner, &user, &domain)) {
+		snprintf(path, sizeof(path), "%.*s/%.*s", SV_FMT(domain), SV_FMT(user));
+		folder = files_open(mail, path, O_RDONLY | O_DIRECTORY, 0);
+		if (folder >= 0) {
+			look_at_account(folder, owner, &found);
+			close(folder);
+		}
+		if (exchange(&s, owner, &found))
+			f = write_shares(mail, &s);
+		shares_done(&found);
+	}
+	shares_done(&s);
+	close(mail);
+	return f;
+}
+
+struct fault shares_renew(struct store *store, struct sv owner)
+{
+	int lock;
+	struct fault f = shares_lock(store, &lock);
+
+	if (f.kind)
+		return f;
+	f = shares_refresh(store, owner);
+	close(lock);
+	return f;
+}
+
+bool shares_has(struct store *store, struct sv owner, struct sv id)
+{
+	struct shares s;
+	struct fault f = load(store, &s);
+	bool has = false;
+
+	if (f.kind) {
+		log_error(NULL, "store.shares", KV_FAULT("fault", f));
+		return false;
+	}
+	for (size_t i = 0; i < s.count && !has; i++)
+		has = is_share(&s.rows[i], owner, id) || is_share(&s.rows[i], owner, SV_NONE);
+	shares_done(&s);
+	return has;
+}
+
+struct fault shares_owners(struct store *store, struct sv id, struct buf *out)
+{
+	struct shares s, mine = { 0 };
+	struct fault f = load(store, &s);
+
+	if (f.kind)
+		return f;
+	for (size_t i = 0; i < s.count; i++)
+		if (!*s.rows[i].id || sv_eq(sv_z(s.rows[i].id), id))
+			note(&mine, sv_z(s.rows[i].owner), SV_NONE);    /* each once */
+	for (size_t i = 0; !f.kind && i < mine.count; i++)
+		if (!buf_appendf(out, "%s\n", mine.rows[i].owner))
+			f = fault(FAULT_LIMIT, "too many accounts share their mailboxes");
+	shares_done(&mine);
+	shares_done(&s);
+	return f;
+}
