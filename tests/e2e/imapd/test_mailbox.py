@@ -232,7 +232,7 @@ def test_status(client):
 
 
 def test_namespace_and_enable(client):
-    assert client.ok("NAMESPACE").all("NAMESPACE") == [b'(("" "/")) NIL NIL']
+    assert client.ok("NAMESPACE").all("NAMESPACE") == [b'(("" "/")) (("Shared/" "/")) NIL']
     assert client.ok("ENABLE CONDSTORE").all("ENABLED") == [b"CONDSTORE"]
     assert client.ok("ENABLE CONDSTORE").all("ENABLED") == [b"CONDSTORE"]
     assert client.ok("ENABLE IMAP4rev2 QRESYNC X-NONSENSE").all("ENABLED") == [b""]
