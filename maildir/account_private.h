@@ -156,7 +156,7 @@ MUST_CHECK struct fault account_sync_cur(struct account *a, const char *dir);
 void account_reserve_log(struct account *a);
 /** account_flush_log - flush the flag log if anything in it is older than age_ms; from outside or inside. */
 void account_flush_log(struct account *a, int64_t age_ms);
-/** account_settle_names - let file names follow the flag log, then cut it. */
+/** account_settle_names - let file names follow the flag log, then cut it; does nothing while somebody else is at it. */
 MUST_CHECK struct fault account_settle_names(struct account *a);
 
 /** account_store_conf, account_modes - what the store was opened with. */

@@ -1,6 +1,9 @@
 /* maildir/flags.c - changing flags: to index and log at once, to file names later. See mailbox.h and flaglog.h. */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -409,7 +412,19 @@ static struct fault cut_log(struct index_txn *t, void *arg)
 	return FAULT_OK;
 }
 
-struct fault account_settle_names(struct account *a)
+/* Under the write lock every line is committed, or will be cut off before the lock is given to anybody else. */
+static struct fault measure_log(struct index_txn *t, void *arg)
+{
+	struct cut *c = arg;
+	struct stat st;
+
+	if (fstat(t->account->flag_log, &st))
+		return fault_errno("stat", LAYOUT_FLAG_LOG);
+	c->size = st.st_size;
+	return FAULT_OK;
+}
+
+static struct fault settle_names(struct account *a)
 {
 	struct settling s = { .account = a, .deadline_ms = store_now_ms() + SETTLE_MS };
 	struct fault f = FAULT_OK;
@@ -419,8 +434,11 @@ struct fault account_settle_names(struct account *a)
 		struct cut cut = { 0, false };
 
 		buf_init(&log, (size_t)1 << 32);
-		f = files_read(a->maildir, LAYOUT_FLAG_LOG, &log);
-		cut.size = (off_t)log.len;
+		f = index_update(a, measure_log, &cut);
+		if (!f.kind)
+			f = files_read(a->maildir, LAYOUT_FLAG_LOG, &log);
+		if (!f.kind && log.len > (size_t)cut.size)
+			log.len = (size_t)cut.size;
 		if (!f.kind && log.len)
 			flaglog_parse(buf_sv(&log), settle_box, &s);
 		buf_done(&log);
@@ -439,5 +457,23 @@ struct fault account_settle_names(struct account *a)
 	}
 	uidset_done(&s.todo);
 	free(s.touched);
+	return f;
+}
+
+/* One at a time, among all threads and processes: of two who had read the same log the second could cut off lines that came
+ * behind the first one's cut and happen to be as long, and nobody had settled. The lock is the descriptor's, which is nobody
+ * else's. */
+struct fault account_settle_names(struct account *a)
+{
+	struct fault f = FAULT_OK;
+	int fd = files_open(a->maildir, LAYOUT_FLAG_LOG, O_RDONLY, 0);
+
+	if (fd < 0)
+		return fault_errno("open", LAYOUT_FLAG_LOG);
+	if (!flock(fd, LOCK_EX | LOCK_NB))
+		f = settle_names(a);
+	else if (errno != EWOULDBLOCK)
+		f = fault_errno("lock", LAYOUT_FLAG_LOG);
+	close(fd);
 	return f;
 }

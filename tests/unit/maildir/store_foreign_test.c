@@ -1,7 +1,9 @@
 /* Other programs in the Maildir, power cuts, lost and copied indexes, full disks, notices. */
 #include <dirent.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -9,8 +11,10 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -438,6 +442,66 @@ static void threads_go_on_while_the_index_is_removed(void **state)
 	assert_int_equal(fixture_differences(f), 0);
 }
 
+#define MARKED 1500
+
+struct marking {
+	struct fixture *f;
+	atomic_bool is_over;
+};
+
+static void *settle_in_thread(void *arg)
+{
+	struct marking *m = arg;
+
+	while (!atomic_load(&m->is_over))
+		store_tidy(m->f->store);
+	return NULL;
+}
+
+/* Lines of the flag log that are equally long, and several who let names follow it: whoever comes second must not cut off
+ * what came behind the first one's cut. Only a rebuild, from names and log, shows what is lost. */
+static void flags_are_kept_while_several_let_names_follow(void **state)
+{
+	struct fixture *f = *state;
+	struct marking m = { .f = f };
+	struct mailbox_status st;
+	pthread_t threads[2];
+
+	atomic_init(&m.is_over, false);
+	for (int i = 0; i < MARKED; i++)
+		(void)fixture_append(f->inbox, f->user, "x", 0);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, settle_in_thread, &m), 0);
+	for (uint32_t uid = 1; uid <= MARKED; uid++)
+		fixture_store(f->inbox, uid, uid, STORE_ADD, FLAG_SEEN, NULL);
+	atomic_store(&m.is_over, true);
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	fixture_shell("rm -rf '%s'", fixture_path(f, "index"));
+	ok(mailbox_counters(f->inbox, &st));
+	assert_int_equal(st.messages, MARKED);
+	assert_int_equal(st.unseen, 0);
+}
+
+static void only_one_at_a_time_lets_names_follow(void **state)
+{
+	struct fixture *f = *state;
+	struct stat st;
+	int log;
+
+	uint32_t uid = fixture_append(f->inbox, f->user, "x", 0);
+	fixture_store(f->inbox, uid, uid, STORE_ADD, FLAG_SEEN, NULL);
+	log = open(fixture_path(f, "Maildir/postroom-flags.log"), O_RDONLY | O_CLOEXEC);
+	assert_true(log >= 0 && !flock(log, LOCK_EX));
+	store_tidy(f->store);
+	assert_int_equal(fstat(log, &st), 0);
+	assert_true(st.st_size > 0);    /* somebody else is at it: it is his to cut */
+	close(log);
+	store_tidy(f->store);
+	assert_int_equal(stat(fixture_path(f, "Maildir/postroom-flags.log"), &st), 0);
+	assert_int_equal(st.st_size, 0);
+}
+
 /* --- notices --------------------------------------------------------------------------------------------------------------- */
 
 static void count_notice(void *arg, void *tag)
@@ -657,6 +721,8 @@ int main(void)
 		TEST(links_and_pipes_are_not_read),
 		TEST(broken_sidecars_are_made_from_what_is_known),
 		TEST(threads_go_on_while_the_index_is_removed),
+		TEST(flags_are_kept_while_several_let_names_follow),
+		TEST(only_one_at_a_time_lets_names_follow),
 		TEST(ten_thousand_messages_come_back_the_same),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
