@@ -4,6 +4,7 @@
 
 #include "admin/open.h"
 #include "admin/print.h"
+#include "admin/protocols.h"
 #include "admin/verbs.h"
 #include "common/conf.h"
 #include "common/directory.h"
@@ -171,13 +172,6 @@ static const struct column show_columns[] = {
 	{ "id", "id", COLUMN_TEXT, NULL },
 };
 
-static const struct {
-	const char *name;
-	unsigned bit;
-} protocols[] = {
-	{ "imap", SCOPE_IMAP }, { "pop3", SCOPE_POP3 }, { "submission", SCOPE_SUBMISSION },
-};
-
 static int run_show(struct cli *cli)
 {
 	struct directory_account account;
@@ -202,9 +196,7 @@ static int run_show(struct cli *cli)
 	if (code != EXIT_DONE)
 		return code;
 	buf_init(&words, 256);
-	for (size_t i = 0; i < ARRAY_LEN(protocols); i++)
-		if (account.scope & protocols[i].bit)
-			buf_appendf(&words, "%s%s", words.len ? " " : "", protocols[i].name);
+	protocols_append(&words, account.scope);
 	struct table *t = facts_new(show_columns, ARRAY_LEN(show_columns), cli->json);
 
 	table_sv(t, sv_z(account.address));
@@ -222,30 +214,6 @@ static int run_show(struct cli *cli)
 }
 
 /* ---- changing ---- */
-
-static bool parse_protocols(struct cli *cli, unsigned *scope)
-{
-	const char *text = cli_option(cli, "protocols");
-	struct sv rest = sv_z(text), word;
-
-	if (!text)
-		return true;
-	for (size_t i = 0; i < ARRAY_LEN(protocols); i++)
-		*scope &= ~protocols[i].bit;
-	while (rest.len && sv_split(&rest, ',', &word)) {
-		size_t i = 0;
-		while (i < ARRAY_LEN(protocols) && !sv_eq(word, sv_z(protocols[i].name)))
-			i++;
-		if (sv_eq(word, SV("none")))
-			continue;
-		if (i == ARRAY_LEN(protocols)) {
-			cli_usage(cli, "--protocols takes imap, pop3, submission, separated by commas, or none");
-			return false;
-		}
-		*scope |= protocols[i].bit;
-	}
-	return true;
-}
 
 /* Read the account, let `change` work on it, write it back. */
 static int change_account(struct cli *cli, bool (*change)(struct cli *, struct directory_account *))
@@ -269,7 +237,7 @@ static bool set_fields(struct cli *cli, struct directory_account *account)
 {
 	bool has_quota;
 
-	if (!parse_quota(cli, account, &has_quota) || !parse_protocols(cli, &account->scope))
+	if (!parse_quota(cli, account, &has_quota) || !protocols_option(cli, &account->scope))
 		return false;
 	if (!has_quota && !cli_option(cli, "protocols")) {
 		cli_usage(cli, "nothing to set");
@@ -332,7 +300,7 @@ const struct verb account_verbs[] = {
 	{ .noun = "account", .verb = "set", .args = "ADDRESS", .args_min = 1, .args_max = 1, .needs_root = true,
 	  .summary = "Change an account's limits or protocols",
 	  .example = "account set alice@example.org --quota 10G --protocols imap,submission", .run = run_set,
-	  .options = { QUOTA_OPTIONS, { "protocols", "LIST", "of imap, pop3, submission; none" } } },
+	  .options = { QUOTA_OPTIONS, { "protocols", "LIST", "of " PROTOCOL_WORDS "; none" } } },
 	{ .noun = "account", .verb = "password", .args = "ADDRESS", .args_min = 1, .args_max = 1, .needs_root = true,
 	  .summary = "Give an account a new password", .example = "account password alice@example.org",
 	  .run = run_password, .options = { PASSWORD_OPTIONS } },

@@ -25,6 +25,8 @@ const struct verb *const all_verbs[] = {
 	domain_verbs,
 	dkim_verbs,
 	account_verbs,
+	app_password_verbs,
+	send_as_verbs,
 	alias_verbs,
 	quota_verbs,
 	mailbox_verbs,

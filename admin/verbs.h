@@ -10,6 +10,8 @@ extern const struct verb dkim_verbs[];
 extern const struct verb domain_verbs[];
 extern const struct verb dkim_verbs[];
 extern const struct verb account_verbs[];
+extern const struct verb app_password_verbs[];
+extern const struct verb send_as_verbs[];
 extern const struct verb alias_verbs[];
 extern const struct verb quota_verbs[];
 extern const struct verb mailbox_verbs[];

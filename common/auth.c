@@ -11,6 +11,8 @@
 #include "common/crypt.h"
 #include "common/events.h"
 #include "common/identity_private.h"
+#include "common/scram.h"
+#include "common/tls.h"
 #include "common/transfer.h"
 
 #include "common/banned.h"
@@ -23,17 +25,26 @@ struct auth {
 	struct throttle *throttle;
 };
 
-/* One row each; libsasl2 runs those that are not `own`. LOGIN is ours: libsasl2 dropped it after 2.1.28. */
+enum exchange { EX_NONE, EX_SASL, EX_LOGIN_USER, EX_LOGIN_PASSWORD, EX_SCRAM_FIRST, EX_SCRAM_FINAL, EX_SCRAM_DONE };
+
+/* One row each. libsasl2 runs what begins with EX_SASL. LOGIN is ours, since libsasl2 dropped it after 2.1.28; SCRAM, since
+ * its plugin knows one password per account (common/scram.h). */
 static const struct mechanism {
 	const char *name;
-	bool sends_password, own;
+	enum exchange begin;
+	bool sends_password, has_binding;
 } mechanisms[] = {
-	{ "PLAIN", true, false },
-	{ "LOGIN", true, true },
-	{ "SCRAM-SHA-256", false, false },
+	{ "PLAIN", EX_SASL, true, false },
+	{ "LOGIN", EX_LOGIN_USER, true, false },
+	{ "SCRAM-SHA-256", EX_SCRAM_FIRST, false, false },
+	{ "SCRAM-SHA-256-PLUS", EX_SCRAM_FIRST, false, true },
 };
 
-enum exchange { EX_NONE, EX_SASL, EX_LOGIN_USER, EX_LOGIN_PASSWORD };
+/* What ties an exchange to its TLS connection. */
+struct bindings {
+	uint8_t exporter[32], end_point[64];
+	size_t exporter_len, end_point_len;
+};
 
 struct auth_session {
 	atomic_uint refs;
@@ -42,6 +53,7 @@ struct auth_session {
 	struct netaddr address;
 	struct log_ctx log;
 	char tls[16];
+	struct bindings bindings;
 	bool may_send_password;
 	uint32_t iterations;            /* of verifiers for unknown users */
 	uint64_t first_delay_ms, most_delay_ms;
@@ -49,6 +61,7 @@ struct auth_session {
 	/* The exchange under way. */
 	enum exchange exchange;
 	const struct mechanism *mechanism;
+	struct scram *scram;
 	sasl_conn_t *conn;
 	sasl_callback_t callbacks[4];
 	char user[DIRECTORY_ADDRESS_MAX + 1];   /* as it is counted and logged */
@@ -89,7 +102,7 @@ static void sasl_mutex_drop(void *m)
 static int on_option(void *context, const char *plugin, const char *option, const char **result, unsigned *len)
 {
 	static const struct { const char *name, *value; } options[] = {
-		{ "mech_list", "PLAIN SCRAM-SHA-256" },
+		{ "mech_list", "PLAIN" },
 		{ "auxprop_plugin", SASL_NAME },
 		{ "pwcheck_method", "auxprop" },
 	};
@@ -129,39 +142,18 @@ static int on_verify_file(void *context, const char *file, sasl_verify_type_t ty
 		return SASL_OK;
 	if (slash != SIZE_MAX)
 		name = sv_sub(name, slash + 1, name.len);
-	return type == SASL_VRFY_PLUGIN && (sv_starts(name, SV("libplain.")) || sv_starts(name, SV("libscram."))) ?
-	       SASL_OK : SASL_CONTINUE;
+	return type == SASL_VRFY_PLUGIN && sv_starts(name, SV("libplain.")) ? SASL_OK : SASL_CONTINUE;
 }
 
-/* Called for the login name (flag AUTHZID off) and for the name to act as. An unknown user is not told apart here. */
+/* Nothing of ours is a property: passwords are checked by on_check_password(). An unknown user is not told apart here. */
 static int on_lookup(void *context, sasl_server_params_t *params, unsigned flags, const char *user, unsigned user_len)
 {
-	sasl_callback_ft proc;
-	void *arg = NULL;
-	struct buf verifier;
-	int rc = SASL_OK;
-
 	(void)context;
-	if (flags & SASL_AUXPROP_AUTHZID)
-		return SASL_OK;
-	if (params->utils->getcallback(params->utils->conn, SASL_CB_CANON_USER, &proc, &arg) != SASL_OK || !arg)
-		return SASL_FAIL;
-	const struct propval *wanted = params->utils->prop_get(params->propctx);
-	struct auth_session *s = arg;
-
-	for (; wanted && wanted->name && rc == SASL_OK; wanted++) {
-		if (strcmp(wanted->name, "*authPassword") != 0 || wanted->values)
-			continue;
-		buf_init(&verifier, 512);
-		if (verifier_scram(s->auth->verifier, sv_from(user, user_len), s->iterations, &verifier).kind) {
-			s->is_broken = true;
-			rc = SASL_UNAVAIL;
-		} else {
-			rc = params->utils->prop_set(params->propctx, wanted->name, verifier.p, -1);
-		}
-		buf_wipe(&verifier);
-	}
-	return rc;
+	(void)params;
+	(void)flags;
+	(void)user;
+	(void)user_len;
+	return SASL_OK;
 }
 
 static int init_lookup(const sasl_utils_t *utils, int version, int *our_version, sasl_auxprop_plug_t **plug,
@@ -214,7 +206,7 @@ static struct fault bring_sasl_up(void)
 	if (rc != SASL_OK)
 		return fault_detail(FAULT_UNAVAILABLE, "libsasl2: %s", sasl_errstring(rc, NULL, NULL));
 	for (size_t i = 0; i < ARRAY_LEN(mechanisms); i++)
-		if (!mechanisms[i].own && !has_mechanism(mechanisms[i].name))
+		if (mechanisms[i].begin == EX_SASL && !has_mechanism(mechanisms[i].name))
 			return fault_detail(FAULT_UNAVAILABLE,
 					    "libsasl2 has no mechanism %s: install its plugins (Debian: libsasl2-modules)",
 					    mechanisms[i].name);
@@ -255,12 +247,29 @@ bool auth_may_send_password(const struct conf_auth *conf, const struct auth_peer
 	return peer->tls.len || netaddr_in(&peer->address, &conf->plaintext_networks);
 }
 
+static void get_bindings(const struct tls_conn *conn, struct bindings *out)
+{
+	*out = (struct bindings){ .exporter_len = 0 };
+	if (!conn)
+		return;
+	if (tls_binding_exporter(conn, out->exporter))
+		out->exporter_len = sizeof(out->exporter);
+	out->end_point_len = tls_binding_end_point(conn, out->end_point);
+}
+
+static bool is_offered(const struct mechanism *m, bool may_send_password, const struct bindings *b)
+{
+	return (may_send_password || !m->sends_password) && (!m->has_binding || b->exporter_len || b->end_point_len);
+}
+
 void auth_mechanisms(const struct conf_auth *conf, const struct auth_peer *peer, struct buf *out)
 {
 	bool may_send = auth_may_send_password(conf, peer), is_first = true;
+	struct bindings bindings;
 
+	get_bindings(peer->conn, &bindings);
 	for (size_t i = 0; i < ARRAY_LEN(mechanisms); i++) {
-		if (mechanisms[i].sends_password && !may_send)
+		if (!is_offered(&mechanisms[i], may_send, &bindings))
 			continue;
 		if (!is_first)
 			buf_append_c(out, ' ');
@@ -325,6 +334,7 @@ struct auth_session *auth_session_new(struct auth *auth, const struct conf_auth 
 		s->log = *peer->log;
 	if (tls.len)
 		memcpy(s->tls, tls.p, tls.len);
+	get_bindings(peer->conn, &s->bindings);
 	s->may_send_password = auth_may_send_password(conf, peer);
 	s->iterations = (uint32_t)conf->scram_iterations;
 	s->first_delay_ms = conf->failure_delay_ms;
@@ -337,6 +347,7 @@ static void end_exchange(struct auth_session *s)
 	if (s->conn)
 		sasl_dispose(&s->conn);
 	s->conn = NULL;
+	scram_free(&s->scram);
 	s->exchange = EX_NONE;
 	s->mechanism = NULL;
 	s->user[0] = '\0';
@@ -474,23 +485,16 @@ static int on_check_password(sasl_conn_t *conn, void *context, const char *user,
 	return s->verified.reason == AUTH_REASON_NONE ? SASL_OK : SASL_BADAUTH;
 }
 
-/* Nobody acts for another. SCRAM has its proof by now, and has not yet said so to the client. */
+/* Nobody acts for another. */
 static int on_authorize(sasl_conn_t *conn, void *context, const char *as, unsigned as_len, const char *user,
 			unsigned user_len, const char *realm, unsigned realm_len, struct propctx *props)
 {
-	struct auth_session *s = context;
-
 	(void)conn;
+	(void)context;
 	(void)realm;
 	(void)realm_len;
 	(void)props;
-	if (!sv_eq(sv_from(as, as_len), sv_from(user, user_len)))
-		return SASL_NOAUTHZ;
-	if (!s->is_verified) {
-		verifier_account(s->auth->verifier, sv_from(user, user_len), &s->verified);
-		decide(s);
-	}
-	return s->verified.reason == AUTH_REASON_NONE ? SASL_OK : SASL_NOAUTHZ;
+	return sv_eq(sv_from(as, as_len), sv_from(user, user_len)) ? SASL_OK : SASL_NOAUTHZ;
 }
 
 static bool begin_sasl(struct auth_session *s)
@@ -573,6 +577,103 @@ static void login_step(struct auth_session *s, struct sv response, struct auth_r
 		fail(s, s->verified.reason, out);
 }
 
+/* --- SCRAM (RFC 5802, RFC 7677) ------------------------------------------------------------------------------- */
+
+/* A fault of the exchange itself: a broken message, or a wrong login. */
+static enum auth_reason scram_reason(struct fault f)
+{
+	return f.kind == FAULT_INVALID ? AUTH_MALFORMED : AUTH_BAD_CREDENTIALS;
+}
+
+/* Nobody acts for another, here either. */
+static bool is_for_itself(struct auth_session *s, struct sv as)
+{
+	char name[DIRECTORY_ADDRESS_MAX + 1];
+
+	if (!as.len)
+		return true;
+	directory_login_canonical(s->auth->directory, as, name);
+	return strcmp(name, s->user) == 0;
+}
+
+static enum auth_reason scram_begin(struct auth_session *s, struct sv message, struct directory_login *l, struct buf *out)
+{
+	const struct scram_bindings bindings = {
+		.exporter = sv_from((const char *)s->bindings.exporter, s->bindings.exporter_len),
+		.end_point = sv_from((const char *)s->bindings.end_point, s->bindings.end_point_len),
+	};
+	struct buf user, as;
+	bool is_real;
+
+	buf_init(&user, DIRECTORY_ADDRESS_MAX);
+	buf_init(&as, DIRECTORY_ADDRESS_MAX);
+	s->scram = scram_new(s->mechanism->has_binding, &bindings);
+	struct fault f = scram_first(s->scram, message, &user, &as);
+	enum auth_reason reason = f.kind ? scram_reason(f) : AUTH_REASON_NONE;
+
+	if (!reason) {
+		directory_login_canonical(s->auth->directory, buf_sv(&user), s->user);
+		if (!is_for_itself(s, buf_sv(&as)))
+			reason = AUTH_BAD_CREDENTIALS;
+		else if (verifier_login(s->auth->verifier, sv_z(s->user), s->iterations, l, &is_real).kind)
+			reason = AUTH_TEMPORARY;
+		else
+			scram_challenge(s->scram, sv_from((const char *)l->salt, sizeof(l->salt)), l->iterations, out);
+	}
+	buf_done(&user);
+	buf_done(&as);
+	return reason;
+}
+
+/* The account is read anew: it may have been changed since the challenge. */
+static enum auth_reason scram_end(struct auth_session *s, struct sv message, struct directory_login *l, struct buf *out)
+{
+	bool is_real = false;
+	size_t found;
+
+	if (verifier_login(s->auth->verifier, sv_z(s->user), s->iterations, l, &is_real).kind)
+		return AUTH_TEMPORARY;
+	struct fault f = scram_final(s->scram, message, l, &found, out);
+
+	if (f.kind)
+		return scram_reason(f);
+	if (!is_real || found == SIZE_MAX)
+		return AUTH_BAD_CREDENTIALS;
+	verifier_found(l, &l->credentials[found], &s->verified);
+	decide(s);
+	return s->verified.reason;
+}
+
+static void scram_step(struct auth_session *s, struct sv message, struct auth_result *out)
+{
+	struct directory_login *l;
+	enum auth_reason reason;
+	struct buf text;
+
+	if (s->exchange == EX_SCRAM_DONE) {     /* the client has our proof, too, and says so by nothing */
+		if (message.len)
+			fail(s, AUTH_MALFORMED, out);
+		else
+			succeed(s, out);
+		return;
+	}
+	l = xcalloc(1, sizeof(*l));
+	buf_init(&text, AUTH_INPUT_MAX);
+	if (s->exchange == EX_SCRAM_FIRST)
+		reason = scram_begin(s, message, l, &text);
+	else
+		reason = scram_end(s, message, l, &text);
+	if (reason) {
+		fail(s, reason, out);
+	} else {
+		s->exchange = s->exchange == EX_SCRAM_FIRST ? EX_SCRAM_FINAL : EX_SCRAM_DONE;
+		ask(out, buf_sv(&text));
+	}
+	buf_wipe(&text);
+	directory_login_done(l);
+	free(l);
+}
+
 /* --- the calls --------------------------------------------------------------------------------------------- */
 
 void auth_start(struct auth_session *s, struct sv name, const struct sv *initial, struct auth_result *out)
@@ -586,23 +687,29 @@ void auth_start(struct auth_session *s, struct sv name, const struct sv *initial
 		fail(s, AUTH_UNKNOWN_MECHANISM, out);
 		return;
 	}
-	if (s->mechanism->sends_password && !s->may_send_password) {
-		fail(s, AUTH_PLAINTEXT_REFUSED, out);
+	if (!is_offered(s->mechanism, s->may_send_password, &s->bindings)) {
+		fail(s, s->mechanism->has_binding ? AUTH_UNKNOWN_MECHANISM : AUTH_PLAINTEXT_REFUSED, out);
 		return;
 	}
 	if (initial && initial->len > AUTH_INPUT_MAX) {
 		fail(s, AUTH_MALFORMED, out);
 		return;
 	}
-	if (s->mechanism->own) {
-		s->exchange = EX_LOGIN_USER;
+	s->exchange = s->mechanism->begin;
+	if (s->exchange == EX_LOGIN_USER) {
 		if (initial && initial->len)
 			login_step(s, *initial, out);
 		else
 			ask(out, SV("Username:"));
 		return;
 	}
-	s->exchange = EX_SASL;
+	if (s->exchange == EX_SCRAM_FIRST) {
+		if (initial)
+			scram_step(s, *initial, out);
+		else
+			ask(out, SV_NONE);
+		return;
+	}
 	if (!begin_sasl(s)) {
 		fail(s, AUTH_TEMPORARY, out);
 		return;
@@ -623,6 +730,10 @@ void auth_step(struct auth_session *s, struct sv response, struct auth_result *o
 		fail(s, AUTH_MALFORMED, out);
 		return;
 	}
+	if (s->scram || s->exchange == EX_SCRAM_FIRST) {
+		scram_step(s, response, out);
+		return;
+	}
 	if (s->exchange != EX_SASL) {
 		login_step(s, response, out);
 		return;
@@ -634,7 +745,7 @@ void auth_step(struct auth_session *s, struct sv response, struct auth_result *o
 
 void auth_login(struct auth_session *s, struct sv user, struct sv password, struct auth_result *out)
 {
-	static const struct mechanism clear = { "CLEAR", true, true };
+	static const struct mechanism clear = { "CLEAR", EX_NONE, true, false };
 
 	end_exchange(s);
 	s->mechanism = &clear;

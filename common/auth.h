@@ -10,7 +10,7 @@
  * Any thread. After STARTTLS make a new session: nothing learned in clear may stay.
  *
  * Mechanisms: PLAIN and LOGIN, which send the password and are there only under TLS or from plaintext-auth's networks,
- * and SCRAM-SHA-256 (RFC 5802, RFC 7677). Every wrong login looks the same from outside: unknown user, wrong password,
+ * SCRAM-SHA-256 (RFC 5802, RFC 7677), and under TLS SCRAM-SHA-256-PLUS. App passwords are good for each. Every wrong login looks the same from outside: unknown user, wrong password,
  * no password set differ neither in text nor in the work done. */
 #ifndef COMMON_AUTH_H
 #define COMMON_AUTH_H
@@ -25,6 +25,7 @@
 
 struct auth;
 struct auth_session;
+struct tls_conn;
 
 #define AUTH_INPUT_MAX 8192             /* octets of one response, decoded */
 #define AUTH_MECHANISMS_MAX 128         /* octets of the list */
@@ -49,6 +50,7 @@ struct auth_peer {
 	enum auth_service service;
 	struct netaddr address;
 	struct sv tls;                  /* the TLS version, "TLSv1.3"; empty: no TLS */
+	const struct tls_conn *conn;    /* for channel bindings; NULL: there are none */
 	const struct log_ctx *log;      /* may be NULL */
 };
 

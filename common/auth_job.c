@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "common/stream.h"
+#include "common/tls.h"
 #include "common/work.h"
 
 #include "common/banned.h"
@@ -23,6 +25,17 @@ struct auth_job {
 static struct auth_job *job_of(struct work *w)
 {
 	return (struct auth_job *)((char *)w - offsetof(struct auth_job, work));
+}
+
+struct auth_peer auth_peer_of(enum auth_service service, const struct stream *stream, const struct log_ctx *log)
+{
+	struct auth_peer peer = { .service = service, .address = *stream_peer(stream), .log = log };
+
+	if (stream_is_tls(stream)) {
+		peer.conn = stream_tls(stream);
+		peer.tls = sv_z(tls_facts(peer.conn).version);
+	}
+	return peer;
 }
 
 static void run(struct work *w)

@@ -8,6 +8,10 @@
 #include "common/loop.h"
 
 struct auth_job;
+struct stream;
+
+/** auth_peer_of - what the authenticator wants to know of a connection, which must stay while the peer is used. */
+struct auth_peer auth_peer_of(enum auth_service service, const struct stream *stream, const struct log_ctx *log);
 
 /** Called once on the loop. @result is borrowed: take the identity by setting it to NULL. While the process is
  *  ending, the outcome is AUTH_FAIL with AUTH_TEMPORARY. The job is gone when this returns. */

@@ -42,10 +42,11 @@ struct verified {
  *  user; two for a password that SASLprep changes. A right one is remembered for a minute. */
 void verifier_check(struct verifier *v, struct sv user, struct sv password, uint32_t fake_iterations, uint64_t now_ms,
 		    struct verified *out);
-/** verifier_scram - the SCRAM-SHA-256 verifier of a user's own password as libsasl2 wants it; for an unknown user one that looks
- *  alike. FAULT_NONE also then; any other fault is temporary. out gets a NUL. */
-MUST_CHECK struct fault verifier_scram(struct verifier *v, struct sv user, uint32_t fake_iterations, struct buf *out);
-/** verifier_account - after SCRAM proved the user's own password: the account as it is now. */
-void verifier_account(struct verifier *v, struct sv user, struct verified *out);
+/** verifier_login - the account that a name stands for; for an unknown name one that looks alike and that no password fits.
+ *  Any fault is temporary. Wipe *out with directory_login_done(). */
+MUST_CHECK struct fault verifier_login(struct verifier *v, struct sv user, uint32_t fake_iterations,
+				       struct directory_login *out, bool *is_real);
+/** verifier_found - who it is, after one of the login's credentials was proven. */
+void verifier_found(const struct directory_login *l, const struct directory_credential *c, struct verified *out);
 
 #endif

@@ -4,7 +4,6 @@
 #include "common/auth_private.h"
 #include "common/crypt.h"
 #include "common/saslprep.h"
-#include "common/transfer.h"
 
 #include "common/banned.h"
 
@@ -134,7 +133,7 @@ static const struct directory_credential *by_number(const struct directory_login
 	return NULL;
 }
 
-static void set_account(struct verified *out, const struct directory_login *l, const struct directory_credential *c)
+void verifier_found(const struct directory_login *l, const struct directory_credential *c, struct verified *out)
 {
 	memcpy(out->account, l->account.id, sizeof(out->account));
 	memcpy(out->address, l->account.address, sizeof(out->address));
@@ -145,8 +144,8 @@ static void set_account(struct verified *out, const struct directory_login *l, c
 }
 
 /* The account, or what looks like one. The fake is made for everybody, so that making it takes no telling time. */
-static struct fault find_login(struct verifier *v, struct sv user, uint32_t fake_iterations, struct directory_login *out,
-			       bool *is_real)
+struct fault verifier_login(struct verifier *v, struct sv user, uint32_t fake_iterations, struct directory_login *out,
+			    bool *is_real)
 {
 	struct directory_login *real = xcalloc(1, sizeof(*real));
 
@@ -158,7 +157,10 @@ static struct fault find_login(struct verifier *v, struct sv user, uint32_t fake
 		memcpy(out, real, sizeof(*out));
 	directory_login_done(real);
 	free(real);
-	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
+	if (!f.kind || f.kind == FAULT_NOT_FOUND)
+		return FAULT_OK;
+	log_error(NULL, "auth.directory.failed", KV_FAULT("fault", f));
+	return f;
 }
 
 void verifier_check(struct verifier *v, struct sv user, struct sv password, uint32_t fake_iterations, uint64_t now_ms,
@@ -173,10 +175,7 @@ void verifier_check(struct verifier *v, struct sv user, struct sv password, uint
 	*out = (struct verified){ .reason = AUTH_BAD_CREDENTIALS };
 	if (!password.len || password.len > DIRECTORY_PASSWORD_MAX || user.len > DIRECTORY_ADDRESS_MAX)
 		goto out;
-	struct fault f = find_login(v, user, fake_iterations, l, &is_real);
-
-	if (f.kind) {
-		log_error(NULL, "auth.directory.failed", KV_FAULT("fault", f));
+	if (verifier_login(v, user, fake_iterations, l, &is_real).kind) {
 		out->reason = AUTH_TEMPORARY;
 		goto out;
 	}
@@ -188,7 +187,7 @@ void verifier_check(struct verifier *v, struct sv user, struct sv password, uint
 	out->was_cached = cache_has(v, key, now_ms, &number);
 	c = out->was_cached ? by_number(l, number) : check_password(l, password);
 	if (c && is_real) {
-		set_account(out, l, c);
+		verifier_found(l, c, out);
 		if (!out->was_cached)
 			cache_put(v, key, now_ms, c->number);
 	}
@@ -198,54 +197,6 @@ void verifier_check(struct verifier *v, struct sv user, struct sv password, uint
 	memcpy(&out->mark, key, sizeof(out->mark));
 out:
 	secret_wipe(key, sizeof(key));
-	directory_login_done(l);
-	free(l);
-}
-
-struct fault verifier_scram(struct verifier *v, struct sv user, uint32_t fake_iterations, struct buf *out)
-{
-	struct directory_login *l = xcalloc(1, sizeof(*l));
-	struct directory_login *fake = xcalloc(1, sizeof(*fake));
-	bool is_real;
-	struct fault f = find_login(v, user, fake_iterations, l, &is_real);
-
-	if (!f.kind) {
-		const struct directory_credential *c = by_number(l, 0);
-
-		directory_login_fake(v->directory, user, fake_iterations, fake);
-		if (!c)         /* an account without a password of its own: nothing must fit */
-			c = &fake->credentials[0];
-		bool ok = buf_appendf(out, "SCRAM-SHA-256$%u:", l->iterations) &&
-			  base64_encode(octets(l->salt, sizeof(l->salt)), out) && buf_append_c(out, '$') &&
-			  base64_encode(octets(c->stored, sizeof(c->stored)), out) && buf_append_c(out, ':') &&
-			  base64_encode(octets(c->server, sizeof(c->server)), out) && buf_z(out) != NULL;
-		if (!ok)
-			f = fault(FAULT_INTERNAL, "verifier does not fit");
-	} else {
-		log_error(NULL, "auth.directory.failed", KV_FAULT("fault", f));
-	}
-	directory_login_done(l);
-	directory_login_done(fake);
-	free(l);
-	free(fake);
-	return f;
-}
-
-void verifier_account(struct verifier *v, struct sv user, struct verified *out)
-{
-	struct directory_login *l = xcalloc(1, sizeof(*l));
-	const struct directory_credential *c = NULL;
-	struct fault f = directory_login(v->directory, user, l);
-
-	*out = (struct verified){ .reason = AUTH_BAD_CREDENTIALS };
-	if (!f.kind)
-		c = by_number(l, 0);
-	if (c) {
-		set_account(out, l, c);
-	} else if (f.kind && f.kind != FAULT_NOT_FOUND) {
-		log_error(NULL, "auth.directory.failed", KV_FAULT("fault", f));
-		out->reason = AUTH_TEMPORARY;
-	}
 	directory_login_done(l);
 	free(l);
 }

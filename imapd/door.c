@@ -70,13 +70,7 @@ static void answer(struct door *d, struct sv tag, const char *what)
 
 static struct auth_peer peer_of(const struct door *d)
 {
-	struct auth_peer peer = { .service = AUTH_IMAP,
-				  .address = *stream_peer(d->stream),
-				  .log = &d->log };
-
-	if (d->is_tls)
-		peer.tls = sv_z(tls_facts(stream_tls(d->stream)).version);
-	return peer;
+	return auth_peer_of(AUTH_IMAP, d->stream, &d->log);
 }
 
 static void write_capabilities(struct door *d, struct writer *w)

@@ -120,14 +120,7 @@ static enum step answer_failure(struct pop3_session *s, enum auth_reason reason)
 
 static struct auth_peer peer_of(struct pop3_session *s)
 {
-	struct tls_conn *tls = stream_tls(s->stream);
-
-	return (struct auth_peer){
-		.service = AUTH_POP3,
-		.address = *stream_peer(s->stream),
-		.tls = tls ? sv_z(tls_facts(tls).version) : SV_NONE,
-		.log = &s->log,
-	};
+	return auth_peer_of(AUTH_POP3, s->stream, &s->log);
 }
 
 void door_open(struct pop3_session *s)

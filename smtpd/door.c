@@ -96,16 +96,7 @@ void door_offers(const struct door *d, struct buf *out)
 		buf_append(out, SV("STARTTLS\n"));
 	if (!door_is_login(d))
 		return;
-	struct tls_facts facts = { 0 };
-
-	if (door_is_tls(d))
-		facts = tls_facts(stream_tls(d->stream));
-	struct auth_peer peer = {
-		.service = AUTH_SMTP,
-		.address = *stream_peer(d->stream),
-		.tls = sv_z(facts.version),
-		.log = d->log,
-	};
+	struct auth_peer peer = auth_peer_of(AUTH_SMTP, d->stream, d->log);
 
 	buf_init(&list, AUTH_MECHANISMS_MAX);
 	auth_mechanisms(&d->conf->auth, &peer, &list);
@@ -264,18 +255,9 @@ static void wait_for_job(struct door *d, struct fault f)
 
 static void make_exchange(struct door *d)
 {
-	struct tls_facts facts = { 0 };
-
 	if (d->exchange)
 		return;
-	if (door_is_tls(d))
-		facts = tls_facts(stream_tls(d->stream));
-	struct auth_peer peer = {
-		.service = AUTH_SMTP,
-		.address = *stream_peer(d->stream),
-		.tls = sv_z(facts.version),
-		.log = d->log,
-	};
+	struct auth_peer peer = auth_peer_of(AUTH_SMTP, d->stream, d->log);
 
 	d->exchange = auth_session_new(d->auth, &d->conf->auth, &peer);
 }

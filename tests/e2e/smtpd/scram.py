@@ -11,20 +11,24 @@ def b64(octets):
 
 
 class Client:
-    def __init__(self, user, password):
+    """`binding`: the data of tls-server-end-point for SCRAM-SHA-256-PLUS (RFC 5929 §4)."""
+
+    def __init__(self, user, password, binding=None):
         self.password = password.encode()
+        self.header = b"p=tls-server-end-point,," if binding else b"n,,"
+        self.binding = self.header + (binding or b"")
         self.nonce = b64(os.urandom(18))
         self.first = f"n={user},r={self.nonce}"
 
     def initial(self):
-        return b64(f"n,,{self.first}".encode())
+        return b64(self.header + self.first.encode())
 
     def proof(self, challenge):
         server_first = base64.b64decode(challenge).decode()
         fields = dict(part.split("=", 1) for part in server_first.split(","))
         assert fields["r"].startswith(self.nonce) and len(fields["r"]) > len(self.nonce)
         salted = hashlib.pbkdf2_hmac("sha256", self.password, base64.b64decode(fields["s"]), int(fields["i"]))
-        final = f"c=biws,r={fields['r']}"
+        final = f"c={b64(self.binding)},r={fields['r']}"
         whole = f"{self.first},{server_first},{final}".encode()
         key = hmac.digest(salted, b"Client Key", "sha256")
         signature = hmac.digest(hashlib.sha256(key).digest(), whole, "sha256")

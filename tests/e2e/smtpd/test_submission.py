@@ -1,6 +1,7 @@
 """Mail from people who log in: who may, as whom, and what is mended on the way."""
 
 import base64
+import hashlib
 import re
 import smtplib
 
@@ -45,7 +46,7 @@ def test_ehlo_offers_login_over_tls_and_where_plaintext_is_allowed(server):
         line.send("EHLO x\r\n")
         texts = line.reply()[1]
         auth = [text for text in texts if text.startswith("AUTH ")]
-        assert auth and set(auth[0].split()[1:]) == {"PLAIN", "LOGIN", "SCRAM-SHA-256"}
+        assert auth and set(auth[0].split()[1:]) == {"PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"}
         assert "STARTTLS" not in texts
 
 
@@ -86,6 +87,70 @@ def test_scram_proves_both_sides(server, user):
         client.verify(texts[0])
         assert line.smtp("") == 235
         envelope(line, server, user, sender=server.address(user))
+
+
+def scram_login(line, client, mechanism="SCRAM-SHA-256"):
+    line.send(f"AUTH {mechanism} {client.initial()}\r\n")
+    code, texts = line.reply()
+    assert code == 334
+    line.send(client.proof(texts[0]) + "\r\n")
+    code, texts = line.reply()
+    if code != 334:
+        return code
+    client.verify(texts[0])
+    return line.smtp("")
+
+
+def test_scram_plus_is_bound_to_this_very_connection(server, user):
+    with talk(server, "submissions", tls=True) as line:
+        certificate = hashlib.sha256(line.sock.getpeercert(binary_form=True)).digest()
+        client = scram.Client(server.address(user), server.password(user), binding=certificate)
+        assert scram_login(line, client, "SCRAM-SHA-256-PLUS") == 235
+    with talk(server, "submissions", tls=True) as line:
+        client = scram.Client(server.address(user), server.password(user), binding=bytes(32))
+        assert scram_login(line, client, "SCRAM-SHA-256-PLUS") == 535
+    with talk(server, "submission") as line:
+        line.send("AUTH SCRAM-SHA-256-PLUS\r\n")
+        assert line.reply()[0] == 504
+
+
+def test_an_app_password_is_good_for_its_protocols_until_it_is_revoked(server, user):
+    address = server.address(user)
+    phone = server.json("app-password", "add", address, "phone")["password"]
+    reader = server.json("app-password", "add", address, "reader", "--protocols", "imap")["password"]
+    rows = {row["label"]: row["protocols"] for row in server.json("app-password", "list", address)}
+    assert rows == {"phone": ["imap", "pop3", "submission"], "reader": ["imap"]}
+    with talk(server, "submission") as line:
+        assert line.smtp(f"AUTH PLAIN {b64(chr(0) + address + chr(0) + phone)}") == 235
+    with talk(server, "submission") as line:
+        assert scram_login(line, scram.Client(address, phone)) == 235
+    with talk(server, "submission") as line:
+        assert scram_login(line, scram.Client(address, server.password(user))) == 235
+    with talk(server, "submission") as line:
+        assert line.smtp(f"AUTH PLAIN {b64(chr(0) + address + chr(0) + reader)}") == 535
+        assert scram_login(line, scram.Client(address, reader)) == 535
+    server.postroom("app-password", "revoke", address, "phone")
+    server.postroom("app-password", "revoke", address, "reader")
+    assert server.run("app-password", "revoke", address, "reader").returncode == 3
+    with talk(server, "submission") as line:
+        assert line.smtp(f"AUTH PLAIN {b64(chr(0) + address + chr(0) + phone)}") == 535
+        assert scram_login(line, scram.Client(address, phone)) == 535
+
+
+def test_a_grant_lets_an_account_send_as_another_address(server, user):
+    address = server.address(user)
+    with talk(server, "submission") as line:
+        login(line, server, user)
+        assert line.smtp("MAIL FROM:<press@example.net>") == 550
+    server.postroom("send-as", "add", address, "press@example.net")
+    assert {"account": address, "address": "press@example.net"} in server.json("send-as", "list", address)
+    with talk(server, "submission") as line:
+        login(line, server, user)
+        assert line.smtp("MAIL FROM:<press@example.net>") == 250
+    server.postroom("send-as", "remove", address, "press@example.net")
+    with talk(server, "submission") as line:
+        login(line, server, user)
+        assert line.smtp("MAIL FROM:<press@example.net>") == 550
 
 
 def test_wrong_logins_look_the_same_and_the_third_ends_the_session(make_server):

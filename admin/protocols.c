@@ -1,0 +1,54 @@
+#include "admin/protocols.h"
+
+#include "common/identity.h"
+
+#include "common/banned.h"
+
+static const struct {
+	const char *name;
+	unsigned bit;
+} protocols[] = {
+	{ "imap", SCOPE_IMAP }, { "pop3", SCOPE_POP3 }, { "submission", SCOPE_SUBMISSION },
+};
+
+static unsigned bit_of(struct sv word)
+{
+	for (size_t i = 0; i < ARRAY_LEN(protocols); i++)
+		if (sv_eq(word, sv_z(protocols[i].name)))
+			return protocols[i].bit;
+	return 0;
+}
+
+bool protocols_option(struct cli *cli, unsigned *scope)
+{
+	const char *text = cli_option(cli, "protocols");
+	struct sv rest, word;
+
+	if (!text)
+		return true;
+	rest = sv_z(text);
+	for (size_t i = 0; i < ARRAY_LEN(protocols); i++)
+		*scope &= ~protocols[i].bit;
+	while (rest.len && sv_split(&rest, ',', &word)) {
+		unsigned bit = bit_of(word);
+
+		if (!bit && !sv_eq(word, SV("none"))) {
+			cli_usage(cli, "--protocols takes " PROTOCOL_WORDS ", separated by commas, or none");
+			return false;
+		}
+		*scope |= bit;
+	}
+	return true;
+}
+
+void protocols_append(struct buf *out, unsigned scope)
+{
+	bool is_first = true;
+
+	for (size_t i = 0; i < ARRAY_LEN(protocols); i++) {
+		if (!(scope & protocols[i].bit))
+			continue;
+		buf_appendf(out, "%s%s", is_first ? "" : " ", protocols[i].name);
+		is_first = false;
+	}
+}

@@ -1,0 +1,15 @@
+/* admin/protocols.h - the protocols that an account or one of its passwords is good for, as words. */
+#ifndef ADMIN_PROTOCOLS_H
+#define ADMIN_PROTOCOLS_H
+
+#include "admin/cli.h"
+
+#define PROTOCOL_WORDS "imap, pop3, submission"
+
+/** protocols_option - read --protocols into *scope: what it names is set, the other protocols are cleared, other bits stay.
+ *  Without the option *scope stays. False after a usage error that was told. */
+bool protocols_option(struct cli *cli, unsigned *scope);
+/** protocols_append - the words of a scope, separated by a space. */
+void protocols_append(struct buf *out, unsigned scope);
+
+#endif
