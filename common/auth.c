@@ -311,6 +311,7 @@ static const struct {
 	[AUTH_IMAP] = { "imap", SCOPE_IMAP },
 	[AUTH_POP3] = { "pop3", SCOPE_POP3 },
 	[AUTH_SMTP] = { "smtp", SCOPE_SUBMISSION },
+	[AUTH_MANAGESIEVE] = { "managesieve", SCOPE_MANAGESIEVE },
 };
 
 static uint64_t now_ms(void)

@@ -43,6 +43,7 @@ enum auth_service {
 	AUTH_IMAP,
 	AUTH_POP3,
 	AUTH_SMTP,
+	AUTH_MANAGESIEVE,
 };
 
 /* What is known of the connection. Borrowed for the call. */

@@ -41,9 +41,10 @@ enum conf_listener_kind {
 	LISTENER_IMAPS       = 1 << 5,
 	LISTENER_POP3        = 1 << 6,
 	LISTENER_POP3S       = 1 << 7,
+	LISTENER_MANAGESIEVE = 1 << 8,  /* imapd: mail filters (RFC 5804) */
 };
 #define LISTENERS_SMTPD (LISTENER_MX | LISTENER_SUBMISSION | LISTENER_SUBMISSIONS | LISTENER_LMTP)
-#define LISTENERS_IMAPD (LISTENER_IMAP | LISTENER_IMAPS)
+#define LISTENERS_IMAPD (LISTENER_IMAP | LISTENER_IMAPS | LISTENER_MANAGESIEVE)
 #define LISTENERS_POP3D (LISTENER_POP3 | LISTENER_POP3S)
 
 /* One row of the listener table: written in the file, or made from `bind` and `port-offset` when

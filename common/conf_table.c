@@ -40,7 +40,8 @@ static const char *const action_words[] = { "off", "log", "junk", "defer", "reje
 static const char *const bare_newline_words[] = { "normalise", "refuse", NULL };
 static const char *const tls_mode_words[] = { "none", "starttls", "implicit", NULL };
 static const char *const kind_words[] = {
-	"mx", "submission", "submissions", "lmtp", "imap", "imaps", "pop3", "pop3s", NULL
+	"mx", "submission", "submissions", "lmtp", "imap", "imaps", "pop3", "pop3s",
+	"managesieve", NULL
 };
 
 static const struct conf_option options[] = {
@@ -450,6 +451,7 @@ const struct conf_kind conf_kinds[] = {
 	{ "imaps",       LISTENER_IMAPS,       993, CONF_TLS_IMPLICIT, false },
 	{ "pop3",        LISTENER_POP3,        110, CONF_TLS_STARTTLS, false },
 	{ "pop3s",       LISTENER_POP3S,       995, CONF_TLS_IMPLICIT, false },
+	{ "managesieve", LISTENER_MANAGESIEVE, 4190, CONF_TLS_STARTTLS, false },
 };
 const size_t conf_kind_count = ARRAY_LEN(conf_kinds);
 

@@ -8,7 +8,9 @@
 #include "common/master.h"
 #include "common/memory.h"
 #include "imapd/door.h"
+#include "imapd/managesieve.h"
 #include "imapd/session.h"
+#include "maildir/filter.h"
 #include "maildir/retention.h"
 
 #include "common/banned.h"
@@ -27,6 +29,9 @@ struct imapd {
 	struct store *store;
 	struct door_house doors;
 	struct session_house sessions;
+	struct ms_house managesieve;
+	struct filters *filters;        /* for ManageSieve: what "include" finds */
+	bool is_stopping, has_stopped;
 	struct chore tidy, flush, expire, look, refill;
 	struct retention *retention;
 	uv_poll_t *notices;             /* closed by the loop, before end() */
@@ -39,6 +44,9 @@ static const struct listener_kind kinds[] = {
 	{ LISTENER_IMAPS,
 	  { "imaps", "imap", false },
 	  "* BYE [UNAVAILABLE] Too many connections\r\n" },
+	{ LISTENER_MANAGESIEVE,
+	  { "managesieve", "managesieve", false },
+	  "BYE (TRYLATER) \"Too many connections\"\r\n" },
 };
 
 /* ---- between the parts ---- */
@@ -61,7 +69,10 @@ static void on_stream(struct stream *stream, const struct listener *listener, vo
 {
 	struct imapd *d = user;
 
-	door_open(&d->doors, stream, listener);
+	if (listener->kind->kind == LISTENER_MANAGESIEVE)
+		ms_open(&d->managesieve, stream, listener);
+	else
+		door_open(&d->doors, stream, listener);
 }
 
 static void notice(void *arg, void *tag)
@@ -79,10 +90,14 @@ static void on_notices(uv_poll_t *poll, int status, int events)
 	store_watch_read(d->store, notice, NULL);
 }
 
+/* Called by each house, when it is told to stop or later; both must be empty. */
 static void last_session_ended(void *user)
 {
 	struct imapd *d = user;
 
+	if (!d->is_stopping || d->has_stopped || d->sessions.count || d->managesieve.alive)
+		return;
+	d->has_stopped = true;
 	worker_stopped(d->worker);
 }
 
@@ -184,7 +199,8 @@ static struct fault open_outside(struct worker *w)
 static void take_conf(struct imapd *d)
 {
 	d->doors.conf = d->sessions.conf = d->worker->conf;
-	d->doors.tls = d->worker->tls;
+	d->managesieve.conf = d->worker->conf;
+	d->doors.tls = d->managesieve.tls = d->worker->tls;
 	d->doors.on = d->sessions.on = capabilities(d->worker->conf);
 }
 
@@ -205,6 +221,8 @@ static struct fault start(struct worker *w)
 	struct imapd *d = w->state;
 	struct fault f = store_open_instance(w->instance, w->conf, &d->store);
 
+	if (!f.kind)
+		f = filters_open(instance_path(w->instance, INSTANCE_SIEVE), &d->filters);
 	work_set_brackets(store_job_begin, store_job_end);
 	if (f.kind)
 		return f;
@@ -217,6 +235,13 @@ static struct fault start(struct worker *w)
 	d->sessions.store = d->store;
 	d->sessions.directory = d->directory;
 	d->sessions.empty = last_session_ended;
+	d->managesieve.loop = w->loop;
+	d->managesieve.auth = d->auth;
+	d->managesieve.directory = d->directory;
+	d->managesieve.store = d->store;
+	d->managesieve.filters = d->filters;
+	d->managesieve.empty = last_session_ended;
+	d->managesieve.user = d;
 	take_conf(d);
 	d->tidy = (struct chore){ .run = tidy, .arg = d, .every_ms = TIDY_MS };
 	d->flush = (struct chore){
@@ -255,7 +280,9 @@ static void stop(struct worker *w)
 
 		door_close(&door, "The server is stopping");
 	}
+	d->is_stopping = true;
 	session_stop_all(&d->sessions);
+	ms_stop_all(&d->managesieve);
 }
 
 static void end(struct worker *w)
@@ -265,6 +292,7 @@ static void end(struct worker *w)
 	if (!d)
 		return;
 	retention_free(&d->retention);
+	filters_close(&d->filters);
 	store_close(&d->store);
 	auth_close(&d->auth);
 	directory_close(&d->directory);
@@ -279,6 +307,8 @@ static void status(struct worker *w, struct json_out *j)
 
 	json_out_u64(j, "sessions", d->sessions.count);
 	json_out_u64(j, "commands", d->sessions.commands);
+	json_out_u64(j, "managesieve_sessions", d->managesieve.count);
+	json_out_u64(j, "managesieve_commands", d->managesieve.commands);
 }
 
 static const struct daemon_spec imapd_spec = {
@@ -286,6 +316,7 @@ static const struct daemon_spec imapd_spec = {
 	.doc = "serves mailboxes by IMAP",
 	.kinds = kinds,
 	.kind_count = ARRAY_LEN(kinds),
+	.reads = 1u << INSTANCE_SIEVE,
 	.writes = 1u << INSTANCE_MAIL | 1u << INSTANCE_DIRECTORY,
 	.open = open_outside,
 	.start = start,

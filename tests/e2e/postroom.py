@@ -30,9 +30,9 @@ import time
 BUILD = pathlib.Path(os.environ.get("POSTROOM_BUILD", "build")).resolve()
 BIN = BUILD / "bin"
 PORTS = {"mx": 25, "submission": 587, "submissions": 465, "lmtp": 24, "imap": 143, "imaps": 993,
-         "pop3": 110, "pop3s": 995}
+         "pop3": 110, "pop3s": 995, "managesieve": 4190}
 DAEMONS = ("smtpd", "imapd", "pop3d")
-SERVED_BY = {"smtpd": ("mx", "submission", "submissions", "lmtp"), "imapd": ("imap", "imaps"), "pop3d": ("pop3", "pop3s")}
+SERVED_BY = {"smtpd": ("mx", "submission", "submissions", "lmtp"), "imapd": ("imap", "imaps", "managesieve"), "pop3d": ("pop3", "pop3s")}
 # Generous: a sanitizer build on a busy machine starts slowly. Nothing measures time with it.
 DEADLINE_S = 60
 
