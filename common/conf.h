@@ -187,6 +187,7 @@ struct conf_imap {
 	uint64_t bad_commands_prelogin;
 	uint64_t bad_commands;
 	uint64_t search_keys;
+	uint64_t progress_ms;
 };
 
 struct conf_pop3 {

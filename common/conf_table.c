@@ -374,6 +374,9 @@ static const struct conf_option options[] = {
 	{ "imap-search-keys", "IMAP", NUMBER(imap.search_keys), .def = "512", .min = 16,
 	  .max = 10000, .unit = "keys",
 	  .doc = "Keys of one SEARCH." },
+	{ "imap-progress-interval", "IMAP", DURATION(imap.progress_ms), .def = "10s", .min = 1,
+	  .max = 1 * HOURS,
+	  .doc = "How often a client is told how far its long command is (RFC 9585)." },
 
 	/* ---- POP3 ---- */
 	{ "pop3-idle-time", "POP3", DURATION(pop3.idle_ms), .def = "10m", .min = 10 * MINUTES,

@@ -33,6 +33,7 @@ static const struct row {
 	[CAP_REPLACE]       = { "REPLACE",        false, "RFC 8508" },
 	[CAP_ESEARCH]       = { "ESEARCH",        false, "RFC 4731" },
 	[CAP_SEARCHRES]     = { "SEARCHRES",      false, "RFC 5182" },
+	[CAP_MULTISEARCH]   = { "MULTISEARCH",    false, "RFC 7377" },
 	[CAP_WITHIN]        = { "WITHIN",         false, "RFC 5032" },
 	[CAP_PARTIAL]       = { "PARTIAL",        false, "RFC 9394" },
 	[CAP_SORT]          = { "SORT",           false, "RFC 5256" },
@@ -42,6 +43,7 @@ static const struct row {
 	[CAP_THREAD_REFERENCES] = { "THREAD=REFERENCES", false, "RFC 5256" },
 	[CAP_THREAD_REFS]   = { "THREAD=REFS",    false, "draft-ietf-morg-inthread" },
 	[CAP_I18NLEVEL]     = { "I18NLEVEL=1",    false, "RFC 5255 §4" },
+	[CAP_INPROGRESS]    = { "INPROGRESS",     false, "RFC 9585" },
 	[CAP_CONDSTORE]     = { "CONDSTORE",      false, "RFC 7162" },
 	[CAP_QRESYNC]       = { "QRESYNC",        false, "RFC 7162" },
 	[CAP_UIDONLY]       = { "UIDONLY",        false, "RFC 9586" },
@@ -97,7 +99,7 @@ capability_set capability_settle(capability_set on)
 		{ CAP_REV2, CAP_LIST_EXTENDED }, { CAP_REV2, CAP_BINARY },       { CAP_REV2, CAP_ESEARCH },
 		{ CAP_REV2, CAP_SEARCHRES },    { CAP_REV2, CAP_LIST_STATUS },   { CAP_REV2, CAP_STATUS_SIZE },
 		{ CAP_QRESYNC, CAP_ENABLE },    { CAP_QRESYNC, CAP_CONDSTORE },  { CAP_UIDONLY, CAP_ENABLE },
-		{ CAP_SEARCHRES, CAP_ESEARCH }, { CAP_PARTIAL, CAP_ESEARCH },    { CAP_ESORT, CAP_ESEARCH },
+		{ CAP_SEARCHRES, CAP_ESEARCH }, { CAP_MULTISEARCH, CAP_ESEARCH }, { CAP_PARTIAL, CAP_ESEARCH },    { CAP_ESORT, CAP_ESEARCH },
 		{ CAP_ESORT, CAP_SORT },        { CAP_SORT_DISPLAY, CAP_SORT },
 	};
 	capability_set before;

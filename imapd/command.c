@@ -24,6 +24,7 @@ static const struct command_spec specs[] = {
 	{ "DELETE", ST_LOGGED_IN, 0, CAP_NONE, do_delete, "RFC 3501 §6.3.4" },
 	{ "DELETEACL", ST_LOGGED_IN, 0, CAP_ACL, do_deleteacl, "RFC 4314 §3.2" },
 	{ "ENABLE", ST_LOGGED_IN, ASIDE, CAP_ENABLE, do_enable, "RFC 5161 §3.1" },
+	{ "ESEARCH", ST_LOGGED_IN, BY_UID | CMD_SEQNUMS | CMD_METERED, CAP_MULTISEARCH, do_esearch, "RFC 7377 §2" },
 	{ "EXAMINE", ST_LOGGED_IN, CMD_NO_UPDATES, CAP_NONE, do_select, "RFC 3501 §6.3.2" },
 	{ "EXPUNGE", ST_SELECTED, CMD_FRESH | CMD_WRITES, CAP_NONE, do_expunge, "RFC 3501 §6.4.3" },
 	{ "FETCH", ST_SELECTED, BY_NUMBER | CMD_NO_EXPUNGE, CAP_NONE, do_fetch, "RFC 3501 §6.4.5" },
@@ -252,17 +253,48 @@ static uint64_t thread_cpu_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* tell_progress - RFC 9585 §4: how far a long command is, now and then. A tag with `]` would end the code. */
+static void tell_progress(struct command *c)
+{
+	uint64_t now = now_ms(), progress = c->progress < c->goal ? c->progress : c->goal - 1;
+
+	if (!capability_has(c->room->on, CAP_INPROGRESS) ||
+	    now - c->progress_told_ms < c->room->conf->imap.progress_ms)
+		return;
+	c->progress_told_ms = now;
+	writer_z(&c->out, "* OK [INPROGRESS (");
+	if (sv_find(c->tag, ']') == SIZE_MAX)
+		writer_quoted(&c->out, c->tag);
+	else
+		writer_z(&c->out, "NIL");
+	writer_f(&c->out, " %llu %llu)] Still working\r\n", (unsigned long long)progress,
+		 (unsigned long long)c->goal);
+}
+
 /* run - one step of the handler, within its budget. */
 static enum step run(struct command *c)
 {
-	if (!(c->spec->flags & CMD_METERED))
-		return c->spec->run(c);
-	uint64_t start = thread_cpu_ns();
+	bool is_metered = c->spec->flags & CMD_METERED;
+	uint64_t start = is_metered ? thread_cpu_ns() : 0;
+
+	if (!c->progress_told_ms)
+		c->progress_told_ms = now_ms();
 	enum step step = c->spec->run(c);
 
-	c->cpu_ns += thread_cpu_ns() - start;
+	if (is_metered)
+		c->cpu_ns += thread_cpu_ns() - start;
 	if (step == STEP_MORE && c->cpu_ns / 1000000u > c->room->conf->limits.command_cpu_ms)
 		return command_no(c, "LIMIT", "This takes too long; ask for less");
+	if (step == STEP_MORE && c->goal)
+		tell_progress(c);
 	return step;
 }
 

@@ -103,6 +103,10 @@ struct command {
 	void (*release)(struct command *c);
 	struct keywords *keywords;      /* loaded on demand: room_keywords() */
 	uint64_t cpu_ns;                /* spent so far */
+	/* RFC 9585: of `goal` messages so many are done. A handler that sets goal answers STEP_MORE between whole
+	 * responses only. */
+	uint64_t progress, goal;
+	uint64_t progress_told_ms;
 };
 
 #define COMMAND_CHUNK ((size_t)128 << 10)       /* a step stops filling at this size ... */
@@ -162,6 +166,7 @@ command_fn do_create;
 command_fn do_delete;
 command_fn do_deleteacl;
 command_fn do_enable;
+command_fn do_esearch;
 command_fn do_expunge;
 command_fn do_fetch;
 command_fn do_getacl;

@@ -136,6 +136,10 @@ struct fault finder_run(struct finder *x, struct command *c, bool *done)
 		if (now_ms() - start >= SLICE_MS)
 			break;
 	}
+	if (!*done && s->within.count) {
+		c->goal = uidset_total(&s->within);
+		c->progress = x->resume > 1 ? uidset_rank(&s->within, x->resume - 1) : 0;
+	}
 	return f;
 }
 

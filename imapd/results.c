@@ -118,6 +118,11 @@ void results_write(struct command *c, const struct finder *found, const struct r
 	/* The tag is always a quoted string: the grammar wants it, and Outlook takes nothing else. */
 	writer_z(w, "* ESEARCH (TAG ");
 	writer_quoted(w, c->tag);
+	if (r->mailbox.len) {
+		writer_z(w, " MAILBOX ");
+		command_write_mailbox(c, r->mailbox);
+		writer_f(w, " UIDVALIDITY %u", r->uidvalidity);
+	}
 	writer_z(w, c->is_uid ? ") UID" : ")");
 	if (count && s->returns & RETURN_MIN)
 		writer_f(w, " MIN %u", lowest(r));

@@ -10,6 +10,8 @@ struct results {
 	struct uidset numbers;
 	const uint32_t *sorted;         /* NULL: the set */
 	size_t count;                   /* of sorted */
+	struct sv mailbox;              /* told with the answer (RFC 7377 §2.1); empty: it is the selected one */
+	uint32_t uidvalidity;           /* likewise */
 };
 
 /** results_of - numbers of the UIDs found: the UIDs themselves with a UID command. results_done() ends it. */

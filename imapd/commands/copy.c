@@ -166,8 +166,11 @@ static enum step copy(struct command *c, bool is_move)
 			return finish(c, x);
 	}
 	x->fault = mailbox_copy(c->room->box, &x->set, x->to, x->is_move, &x->resume, copied, x);
-	if (!x->fault.kind && x->resume)
+	if (!x->fault.kind && x->resume) {
+		c->goal = uidset_total(&x->set);
+		c->progress = x->count;
 		return STEP_MORE;
+	}
 	return finish(c, x);
 }
 

@@ -189,8 +189,11 @@ enum step do_store(struct command *c)
 		f = room_updates(c, 0, &x->told, &more);
 	if (f.kind)
 		return command_fault(c, f);
-	if (x->resume)
+	if (x->resume) {
+		c->goal = uidset_total(&x->set);
+		c->progress = uidset_rank(&x->set, x->resume - 1);
 		return STEP_MORE;
+	}
 	if (x->modified.count) {
 		write_modified(c, x);
 		return command_ok_code(c, NULL,
