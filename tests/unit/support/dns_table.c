@@ -30,6 +30,19 @@ static void put_text(struct buf *b, struct sv text)
 	} while (text.len);
 }
 
+static void put_tlsa(struct buf *b, const char *text)
+{
+	unsigned number[3];
+	int at = 0;
+
+	if (sscanf(text, "%u %u %u %n", &number[0], &number[1], &number[2], &at) < 3)
+		abort();
+	for (size_t i = 0; i < 3; i++)
+		buf_append_c(b, (char)number[i]);
+	for (text += at; text[0] && text[1]; text += 2)
+		buf_append_c(b, (char)(ascii_hex(text[0]) << 4 | ascii_hex(text[1])));
+}
+
 static void put(struct buf *b, const struct dns_row *row)
 {
 	unsigned char ip[16];
@@ -52,6 +65,9 @@ static void put(struct buf *b, const struct dns_row *row)
 	case DNS_TXT:
 		put_text(b, sv_z(row->data));
 		break;
+	case DNS_TLSA:
+		put_tlsa(b, row->data);
+		break;
 	default:
 		put_name(b, sv_z(row->data));
 		break;
@@ -64,6 +80,7 @@ static bool answer(void *arg, struct sv name, enum dns_type type, struct dns_ans
 	size_t starts[DNS_RECORDS_MAX];
 
 	t->asked++;
+	out->secure = t->is_secure;
 	buf_clear(&t->wire);
 	out->status = DNS_NXDOMAIN;
 	for (size_t i = 0; i < t->count && out->count < DNS_RECORDS_MAX; i++) {

@@ -4,7 +4,8 @@
 
 #include "common/dns.h"
 
-/* data: as in a zone file ("10 mail.example", "192.0.2.1"); TXT without quotes. "!": the server fails; "...": it is silent. */
+/* data: as in a zone file ("10 mail.example", "192.0.2.1"); TXT without quotes; TLSA
+ * "3 1 1 HEX". "!": the server fails; "...": it is silent. */
 struct dns_row {
 	const char *name;
 	enum dns_type type;
@@ -17,6 +18,7 @@ struct dns_table {
 	const struct dns_row *rows;
 	size_t count;
 	size_t asked;           /* questions so far */
+	bool is_secure;         /* DNSSEC proves all of it */
 	struct buf wire;
 	char name[4 * DNS_NAME_MAX + 1];
 };
