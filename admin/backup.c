@@ -107,6 +107,7 @@ static struct fault backup_all(struct job *job)
 	if (!f.kind) f = copy_place(job, INSTANCE_CONF, "postroom.conf", false);
 	if (!f.kind) f = copy_place(job, INSTANCE_KEYS, "keys", true);
 	if (!f.kind) f = copy_place(job, INSTANCE_TLS, "tls", true);
+	if (!f.kind) f = copy_place(job, INSTANCE_SIEVE, "sieve", true);
 	/* The queue before the mailboxes: what leaves it meanwhile is in both, never in neither. */
 	if (!f.kind) f = copy_place(job, INSTANCE_QUEUE, "queue", true);
 	snprintf(path, sizeof(path), "%s/directory", job->root);

@@ -19,6 +19,7 @@
 #include "maildir/backup.h"
 #include "maildir/incoming.h"
 #include "maildir/message.h"
+#include "maildir/scripts.h"
 
 #include "common/banned.h"
 
@@ -74,7 +75,7 @@ static struct fault restore_files(const char *from, const char *root, struct ins
 {
 	static const struct { const char *name; bool link; } trees[] = {
 		/* Message files are never changed in place, so the backup's own files will do where they can be linked to. */
-		{ "keys", false }, { "tls", false }, { "queue", false }, { "mail", true },
+		{ "keys", false }, { "tls", false }, { "sieve", false }, { "queue", false }, { "mail", true },
 	};
 	char source[SNAPSHOT_PATH_MAX], target[SNAPSHOT_PATH_MAX];
 	struct fault f = instance_create(root, instance);
@@ -333,6 +334,54 @@ static struct fault open_old(struct restoring *r, const char *from, const char *
 	return f;
 }
 
+/* Scripts that the account lacks come back; one becomes active when none is. */
+struct script_restoring {
+	struct scripts *old, *live;
+	struct sv active;               /* of the living account */
+	struct fault fault;
+};
+
+static bool restore_script(void *arg, const struct script_info *info)
+{
+	static const struct scripts_quota no_limit = { 0, 0 };
+	struct script_restoring *r = arg;
+	struct buf text;
+
+	buf_init(&text, info->size + 1);
+	r->fault = scripts_get(r->live, info->name, &text);
+	if (r->fault.kind == FAULT_NOT_FOUND) {
+		r->fault = scripts_get(r->old, info->name, &text);
+		if (!r->fault.kind)
+			r->fault = scripts_put(r->live, info->name, buf_sv(&text), &no_limit);
+	} else {
+		r->fault = FAULT_OK;            /* there already, in this form or another */
+	}
+	if (!r->fault.kind && info->is_active && !r->active.len)
+		r->fault = scripts_activate(r->live, info->name);
+	buf_done(&text);
+	return !r->fault.kind;
+}
+
+static struct fault restore_scripts(struct restoring *r)
+{
+	struct script_restoring s = { .fault = FAULT_OK };
+	struct buf active;
+	struct fault f = scripts_open_user(r->old, &s.old);
+
+	buf_init(&active, SCRIPT_NAME_MAX);
+	if (!f.kind)
+		f = scripts_open_user(r->live.user, &s.live);
+	if (!f.kind)
+		f = scripts_active_name(s.live, &active);
+	s.active = buf_sv(&active);
+	if (!f.kind)
+		f = scripts_list(s.old, restore_script, &s);
+	scripts_close(&s.old);
+	scripts_close(&s.live);
+	buf_done(&active);
+	return f.kind ? f : s.fault;
+}
+
 static struct fault restore_all(struct restoring *r, const char *from, const char *scratch, const char *address)
 {
 	struct fault f = open_old(r, from, scratch, address);
@@ -346,6 +395,8 @@ static struct fault restore_all(struct restoring *r, const char *from, const cha
 		f = restore_mailbox(r, r->mailboxes[i]);
 		progress_end(&r->progress);
 	}
+	if (!f.kind && !r->mailbox && !r->message_id)
+		f = restore_scripts(r);
 	if (!f.kind && r->message_id && !r->looked_at)
 		f = fault_detail(FAULT_NOT_FOUND, "the backup has no message %s", r->message_id);
 	return f;

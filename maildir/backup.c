@@ -14,6 +14,7 @@
 #include "maildir/facts.h"
 #include "maildir/files.h"
 #include "maildir/store_private.h"
+#include "maildir/scripts_private.h"
 
 #include "common/banned.h"
 
@@ -469,6 +470,8 @@ struct fault store_backup_account(struct store *store, struct sv address, int to
 		f = account_enter(b.account);
 	if (!f.kind) {
 		f = backup_inside(&b);
+		if (!f.kind)
+			f = scripts_backup(b.account->dir, to);
 		account_leave(b.account);
 	}
 	if (b.list)
@@ -572,8 +575,10 @@ struct fault store_restored_account(int account)
 
 	if (r.maildir < 0)
 		return fault_errno("open", LAYOUT_MAILDIR);
-	struct fault f = raise_account(r.maildir);
+	struct fault f = scripts_restored(account);
 
+	if (!f.kind)
+		f = raise_account(r.maildir);
 	if (!f.kind)
 		f = raise_mailbox(r.maildir, ".");
 	if (!f.kind)

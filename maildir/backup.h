@@ -1,4 +1,4 @@
-/* maildir/backup.h - an account's mail as files, at one moment, without the index.
+/* maildir/backup.h - an account's mail and filters as files, at one moment, without the index.
  *
  * What is copied is a Maildir as store.h's rules have it, with the flags of the moment in the names: opened as an
  * account it gives the same UIDs, flags and keywords. Messages are immutable files, so each is a hard link where source

@@ -2,7 +2,9 @@
 #include <time.h>
 
 #include "maildir/filter_private.h"
+#include "maildir/files.h"
 #include "maildir/layout.h"
+#include "maildir/metadata.h"
 #include "maildir/store_private.h"
 
 #include "common/banned.h"
@@ -19,6 +21,7 @@ static bool add_box(struct filter_host *h, const struct index_box *box, size_t m
 		return false;
 	b->name = arena_copy(&h->arena, sv_z(box->name));
 	b->special_use = box->special_use;
+	memcpy(b->dir, box->dir, sizeof(b->dir));
 	sidecar_id_text(box->id, b->id);
 	h->box_count += b->name.p != NULL;
 	return b->name.p != NULL;
@@ -142,6 +145,56 @@ static bool special_use_exists(void *arg, struct sv mailbox, struct sv use)
 	return false;
 }
 
+/* ---- annotations (RFC 5490 §3, §4): everybody's, and the owner's own ---- */
+
+static bool find_entry(const struct metadata *m, struct sv name, struct buf *out)
+{
+	bool is_private = sv_starts_nocase(name, SV("/private/"));
+	struct sv value = metadata_get(m, is_private ? METADATA_OWNER : METADATA_EVERYBODY, name);
+
+	return value.p && buf_append(out, value);
+}
+
+static struct fault read_metadata(struct account *a, const char *dir, const char *file, struct metadata *out)
+{
+	char path[BOX_PATH_MAX];
+	struct buf text;
+	struct fault f;
+
+	box_path(path, dir, file, NULL);
+	buf_init(&text, SIDECAR_MAX);
+	f = files_read(a->maildir, path, &text);
+	if (!f.kind)
+		f = metadata_parse(buf_sv(&text), out);
+	buf_done(&text);
+	return f;
+}
+
+static bool metadata(void *arg, struct sv mailbox, struct sv name, struct buf *out)
+{
+	struct filter_host *h = arg;
+	struct account *a = h->request->drop->account;
+	const struct filter_box *box = mailbox.p ? find_box(h, mailbox) : NULL;
+	struct metadata m = { 0 };
+	bool found = false;
+	struct fault f;
+
+	if (mailbox.p && !box)
+		return false;
+	f = account_enter(a);
+	if (f.kind) {
+		h->fault = store_internal(f);
+		return false;
+	}
+	f = read_metadata(a, box ? box->dir : ".", box ? LAYOUT_METADATA_FILE : LAYOUT_SERVER_METADATA_FILE, &m);
+	account_leave(a);
+	if (!f.kind) {
+		found = find_entry(&m, name, out);
+		metadata_done(&m);
+	}
+	return found;
+}
+
 /* ---- what is remembered ---- */
 
 static bool is_duplicate(void *arg, struct sv id)
@@ -204,6 +257,7 @@ void filter_host_init(struct filter_host *h, const struct filter_request *q, str
 		.mailbox_exists = mailbox_exists,
 		.mailbox_id_exists = mailbox_id_exists,
 		.special_use_exists = special_use_exists,
+		.metadata = metadata,
 		.is_duplicate = is_duplicate,
 		.is_answered = is_answered,
 	};

@@ -4,6 +4,7 @@
 
 #include "maildir/filter.h"
 #include "maildir/filter_cache.h"
+#include "maildir/layout.h"
 
 #define FILTER_KEY_MAX ((size_t)16 << 10)
 
@@ -11,6 +12,7 @@
 struct filter_box {
 	struct sv name;
 	uint32_t special_use;
+	char dir[LAYOUT_DIR_MAX + 1];
 	char id[24];
 };
 

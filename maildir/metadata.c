@@ -12,8 +12,6 @@
 
 #define VERSION 1
 #define TRIES 20
-#define EVERYBODY "-"
-#define OWNER "~"
 #define RIGHTS_ANY (RIGHT_READ | RIGHT_SEEN | RIGHT_WRITE | RIGHT_INSERT | RIGHT_POST)
 
 /* --- the file's content --------------------------------------------------------------------------------------------------- */
@@ -198,7 +196,7 @@ static struct fault begin(struct maildir_user *user, struct sv name, struct targ
 {
 	struct fault f = FAULT_OK;
 
-	*t = (struct target){ .me = OWNER, .at = { .dir = ".", .file = LAYOUT_SERVER_METADATA_FILE,
+	*t = (struct target){ .me = METADATA_OWNER, .at = { .dir = ".", .file = LAYOUT_SERVER_METADATA_FILE,
 						   .look = generation_of, .noted = NOTE_METADATA } };
 	if (name.len) {
 		f = access_find(user, name, RIGHT_LOOKUP, &t->place);
@@ -248,7 +246,7 @@ struct fault mailbox_metadata(struct maildir_user *user, struct sv name, metadat
 	for (size_t i = 0; i < m.count; i++) {
 		struct metadata_entry e = { sv_z(m.rows[i].name), m.rows[i].value };
 
-		if ((!strcmp(m.rows[i].whose, EVERYBODY) || !strcmp(m.rows[i].whose, t.me)) && !fn(arg, &e))
+		if ((!strcmp(m.rows[i].whose, METADATA_EVERYBODY) || !strcmp(m.rows[i].whose, t.me)) && !fn(arg, &e))
 			break;
 	}
 	metadata_done(&m);
@@ -267,7 +265,7 @@ static struct fault set_once(struct target *t, const struct metadata_entry *entr
 		return f;
 	t->at.generation = m.generation++;
 	for (size_t i = 0; !f.kind && i < count; i++)
-		f = metadata_put(&m, sv_starts_nocase(entries[i].name, SV("/private/")) ? t->me : EVERYBODY,
+		f = metadata_put(&m, sv_starts_nocase(entries[i].name, SV("/private/")) ? t->me : METADATA_EVERYBODY,
 				 entries[i].name, entries[i].value);
 	buf_init(&text, SIDECAR_MAX);
 	if (!f.kind)

@@ -19,6 +19,10 @@
 
 struct maildir_user;
 
+/* Whose an entry is. */
+#define METADATA_EVERYBODY "-"
+#define METADATA_OWNER "~"
+
 #define METADATA_NAME_MAX 256
 #define METADATA_VALUE_MAX ((size_t)64 << 10)   /* RFC 5464 §4.1: at least 1024 */
 #define METADATA_ENTRIES_MAX 100                /* of each person, and of everybody, in one mailbox; at least 10 (§4.1) */

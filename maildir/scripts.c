@@ -20,6 +20,7 @@
 #define SUFFIX ".sieve"
 #define ORPHAN "dovecot.orig"           /* Pigeonhole's name for a script that was only the link */
 #define ERROR_FILE FOLDER "/.error"
+#define ACTIVE_FILE FOLDER "/.active"    /* of a backup */
 #define PATH_LEN 300
 
 /* ---- opening ---- */
@@ -78,8 +79,12 @@ struct fault scripts_open_user(struct maildir_user *user, struct scripts **out)
 {
 	struct fault f = open_account(user->account, out);
 
-	if (!f.kind)
-		adopt_orphan(*out);
+	if (f.kind)
+		return f;
+	adopt_orphan(*out);
+	f = scripts_restored((*out)->dir);
+	if (f.kind)
+		scripts_close(out);
 	return f;
 }
 
@@ -359,6 +364,63 @@ struct fault scripts_rename(struct scripts *s, struct sv from, struct sv to)
 	if (!f.kind && unlinkat(s->dir, old, 0))
 		f = fault_errno("remove", old);
 	return f.kind ? f : files_sync_dir(s->dir, FOLDER);
+}
+
+/* ---- backups ---- */
+
+struct backing_up {
+	struct scripts from;
+	int to;
+	struct fault fault;
+};
+
+static bool back_up_one(void *arg, const struct script_info *info)
+{
+	struct backing_up *b = arg;
+	char path[PATH_LEN];
+	struct buf text;
+
+	path_of(info->name, path);
+	buf_init(&text, info->size + 65536);
+	b->fault = files_read(b->from.dir, path, &text);
+	if (!b->fault.kind)
+		b->fault = files_write_unflushed(b->to, path, buf_sv(&text), 0600);
+	else if (b->fault.kind == FAULT_NOT_FOUND)
+		b->fault = FAULT_OK;            /* removed meanwhile */
+	if (!b->fault.kind && info->is_active)
+		b->fault = files_write_unflushed(b->to, ACTIVE_FILE, info->name, 0600);
+	buf_done(&text);
+	return !b->fault.kind;
+}
+
+struct fault scripts_backup(int from, int to)
+{
+	struct backing_up b = { .from = { .dir = from }, .to = to };
+	struct fault f;
+
+	if (!files_exists(from, FOLDER))
+		return FAULT_OK;
+	f = files_mkdir(to, FOLDER, 0700, NULL);
+	if (!f.kind)
+		f = scripts_list(&b.from, back_up_one, &b);
+	return f.kind ? f : b.fault;
+}
+
+struct fault scripts_restored(int account)
+{
+	struct scripts s = { .dir = account };
+	struct buf name;
+	struct fault f;
+
+	buf_init(&name, SCRIPT_NAME_MAX);
+	f = files_read(account, ACTIVE_FILE, &name);
+	if (!f.kind) {
+		f = scripts_activate(&s, buf_sv(&name));
+		if (!f.kind || f.kind == FAULT_NOT_FOUND)
+			unlinkat(account, ACTIVE_FILE, 0);
+	}
+	buf_done(&name);
+	return f.kind == FAULT_NOT_FOUND || f.kind == FAULT_LIMIT ? FAULT_OK : f;
 }
 
 /* ---- the last error ---- */

@@ -204,3 +204,27 @@ def test_a_run_that_was_cut_off_does_not_block_the_next(filled, tmp_path):
 
 def test_a_backup_into_the_instance_itself_is_refused(filled):
     assert filled.run("backup", str(filled.root / "backup")).returncode == 1
+
+
+def test_mail_filters_come_back_with_the_one_that_was_active(tmp_path):
+    script = tmp_path / "mine.sieve"
+    script.write_text('require ["fileinto", "mailbox"];\nfileinto :create "Sorted";\n')
+    with postroom.Instance(accounts=("alice",)) as server:
+        address = server.address("alice")
+        server.postroom("sieve", "put", address, str(script), "--activate")
+        server.postroom("sieve", "put", address, str(script), "--name", "other")
+        (server.root / "sieve").mkdir(exist_ok=True)
+        (server.root / "sieve" / "before.sieve").write_text("keep;")
+        server.postroom("backup", str(tmp_path / "backups"))
+        server.postroom("verify", str(tmp_path / "backups"))
+        server.postroom("sieve", "deactivate", address)
+        server.postroom("sieve", "remove", address, "mine")
+        server.postroom("restore", str(tmp_path / "backups"), "--account", address)
+        rows = {row["script"]: row["active"] for row in server.json("sieve", "list", address)}
+        assert rows == {"mine": True, "other": False}
+    with postroom.Instance() as other:
+        shutil.rmtree(other.root)
+        other.run("restore", str(tmp_path / "backups"))
+        assert (other.root / "sieve" / "before.sieve").read_text() == "keep;"
+        other.postroom("deliver", "alice@example.test", input="Subject: x\n\ny\n")
+        assert len(other.files("alice", "Sorted")) == 1

@@ -273,3 +273,27 @@ def test_sieve_connect_of_debian(server, user, tmp_path):
         done = run(*args)
         assert done.returncode == 0, done.stdout + done.stderr
     assert server.json("sieve", "list", server.address(user)) == []
+
+
+def test_scripts_see_annotations_special_uses_and_mailbox_ids(server, user):
+    """RFC 5490, RFC 8579, RFC 9042 with what IMAP clients have set."""
+    with server.imap(user) as imap:
+        imap.create("Marked")
+        assert imap.xatom("SETMETADATA", "Marked", '(/private/vendor/test/x "yes")')[0] == "OK"
+        assert imap.xatom("SETMETADATA", '""', '(/private/vendor/test/server "here")')[0] == "OK"
+        ids = re.search(rb"MAILBOXID \(([^)]+)\)", imap.status("Marked", "(MAILBOXID)")[1][0]).group(1).decode()
+    script = (
+        'require ["mboxmetadata", "servermetadata", "special-use", "mailboxid", "fileinto", "copy", "mailbox"];\r\n'
+        'if not metadata :is "Marked" "/private/vendor/test/x" "yes" { discard; stop; }\r\n'
+        'if metadataexists "Marked" "/private/vendor/test/none" { discard; stop; }\r\n'
+        'if not servermetadata :is "/private/vendor/test/server" "here" { discard; stop; }\r\n'
+        'if not specialuse_exists "\\\\Trash" { discard; stop; }\r\n'
+        f'if not mailboxidexists "{ids}" {{ discard; stop; }}\r\n'
+        'fileinto :copy :specialuse "\\\\Junk" "Nowhere";\r\n'
+        f'fileinto :copy :mailboxid "{ids}" "Nowhere";\r\n')
+    with login(server, user) as sieve:
+        word, _, text, _ = sieve.ask(f'PUTSCRIPT "s" {literal(script)}')
+        assert word == "OK", text
+        assert sieve.ask('SETACTIVE "s"')[0] == "OK"
+    server.send(postroom.message(to=server.address(user)), user)
+    assert [len(server.files(user, name)) for name in ("", "Junk", "Marked")] == [1, 1, 1]
