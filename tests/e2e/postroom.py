@@ -98,6 +98,8 @@ class Line:
 
     def __init__(self, port, tls=None, timeout=DEADLINE_S, host="127.0.0.1", source=None):
         self.sock = socket.create_connection((host, port), timeout=timeout, source_address=(source, 0) if source else None)
+        # Commands that are written in pieces would wait 40 ms for the kernel's delayed acknowledgement.
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls:
             self.sock = tls.wrap_socket(self.sock, server_hostname="localhost")
         self.buffer = b""
