@@ -37,6 +37,7 @@ const struct verb *const all_verbs[] = {
 	backup_verbs,
 	verify_verbs,
 	restore_verbs,
+	store_verbs,
 	queue_verbs,
 	explain_verbs,
 	sieve_account_verbs,

@@ -23,6 +23,7 @@ extern const struct verb index_verbs[];
 extern const struct verb backup_verbs[];
 extern const struct verb verify_verbs[];
 extern const struct verb restore_verbs[];
+extern const struct verb store_verbs[];
 extern const struct verb queue_verbs[];
 extern const struct verb sieve_verbs[];
 extern const struct verb rule_verbs[];          /* rule, vacation */

@@ -205,6 +205,7 @@ struct conf_sieve {
 struct conf_store {
 	uint64_t open_accounts;                 /* open indexes kept per process */
 	struct conf_list expire;                /* rules of common/expiry.h, or the word `none` */
+	struct conf_list compress;              /* domains, or the word `all` or `none` */
 	struct conf_list quota_warnings;        /* percentages, or the word `none` */
 };
 

@@ -413,6 +413,10 @@ static const struct conf_option options[] = {
 		 "every hour: trash=30d and junk=30d mean the mailboxes with that special "
 		 "use, Lists/News=90d a mailbox, Lists/*=90d all whose names begin so (suffix"
 		 " h, d or w). none removes nothing." },
+	{ "compress-mail", "Store", LIST(store.compress), .def = "none", .min = 1, .max = 256,
+	  .doc = "Domains whose new mail is stored compressed (Zstandard), or all, or none. Clients see "
+		 "no difference; other programs that read the Maildir do. postroom store "
+		 "compress and decompress change what is there." },
 	{ "quota-warnings", "Store", LIST(store.quota_warnings), .def = "none", .min = 1, .max = 8,
 	  .doc = "Percentages of an account's quota, such as 80 95: when what is stored passes one of "
 		 "them, a message in the INBOX says so, once. none sends none." },

@@ -170,9 +170,11 @@ bool adopt_measure(struct account *a, const char *dir, struct found *found)
 		found->mtime = st.st_mtim.tv_sec;
 		ok = true;
 	}
-	if (ok && filename_parse(sv_z(found->name), &n) && n.has_size && n.size == found->size && n.has_wire_size &&
-	    n.wire_size >= n.size) {
-		found->wire_size = n.wire_size;         /* the name says both, and the one we can check is true */
+	/* The name says both sizes, and the one we can check is true, if need be of a packed file. */
+	if (ok && filename_parse(sv_z(found->name), &n) && n.has_size && n.has_wire_size && n.wire_size >= n.size &&
+	    (n.size == found->size || files_is_packed(fd, n.size))) {
+		found->size = n.size;
+		found->wire_size = n.wire_size;
 		close(fd);
 		return true;
 	}

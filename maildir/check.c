@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/memory.h"
 #include "maildir/adopt_private.h"
@@ -38,6 +39,18 @@ static bool check_file(void *arg, const char *name, unsigned char type)
 	return true;
 }
 
+/* Packed, and stands for as many octets as the index says? */
+static bool is_packed(struct check *c, const char *path, uint64_t octets)
+{
+	int fd;
+
+	if (files_open_regular(c->account->maildir, path, &fd).kind)
+		return false;
+	bool is = files_is_packed(fd, octets);
+	close(fd);
+	return is;
+}
+
 static void check_row(struct check *c, const struct index_row *row, struct index_box *sum)
 {
 	char path[BOX_PATH_MAX];
@@ -48,7 +61,7 @@ static void check_row(struct check *c, const struct index_row *row, struct index
 		c->fn(c->arg, c->box.name, row->uid, "the file is missing");
 	else if (!S_ISREG(st.st_mode))
 		c->fn(c->arg, c->box.name, row->uid, "no regular file");
-	else if ((uint64_t)st.st_size != row->h.stored)
+	else if ((uint64_t)st.st_size != row->h.stored && !is_packed(c, path, row->h.stored))
 		c->fn(c->arg, c->box.name, row->uid, "the file has another size");
 	sum->messages++;
 	sum->size += row->h.size;

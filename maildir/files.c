@@ -14,6 +14,8 @@
 #include "common/crypt.h"
 #include "common/log.h"
 
+#include "common/zstd.h"
+
 #include "common/banned.h"
 
 /* Without openat2 (Linux before 5.6, or a filter that hides it): one O_NOFOLLOW step per component. */
@@ -96,6 +98,22 @@ struct fault files_open_regular(int dir, const char *path, int *out)
 	}
 	*out = fd;
 	return FAULT_OK;
+}
+
+struct zstd_reader *files_unpacked_reader(int fd, uint64_t octets)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) || (uint64_t)st.st_size == octets || !zstd_is_packed(fd))
+		return NULL;
+	return zstd_reader_new(fd);
+}
+
+bool files_is_packed(int fd, uint64_t octets)
+{
+	uint64_t unpacked;
+
+	return zstd_is_packed(fd) && !zstd_octets(fd, &unpacked).kind && unpacked == octets;
 }
 
 struct fault files_read(int dir, const char *path, struct buf *out)

@@ -9,6 +9,8 @@
 #include "common/bytes.h"
 #include "common/fault.h"
 
+struct zstd_reader;
+
 #define FILES_TEMP_LEN 80       /* room for a name made by files_temp_name() */
 
 /** files_open - open a file or folder below `dir`. `flags` as for open(2); O_NOFOLLOW and O_CLOEXEC are added.
@@ -16,6 +18,11 @@
 int files_open(int dir, const char *path, int flags, mode_t mode);
 /** files_open_regular - for reading; FAULT_CORRUPT when it is no regular file. */
 MUST_CHECK struct fault files_open_regular(int dir, const char *path, int *out);
+/** files_unpacked_reader - reads a message's file that was packed (common/zstd.h): its size is not that of the message, and it begins
+ *  so. NULL: it has the octets themselves, or is damaged. zstd_reader_free() ends it; fd is borrowed. */
+struct zstd_reader *files_unpacked_reader(int fd, uint64_t octets);
+/** files_is_packed - is it a packed file that stands for so many octets? Reads all of it. */
+bool files_is_packed(int fd, uint64_t octets);
 /** files_read - append a whole file; FAULT_LIMIT when out's max is too small. */
 MUST_CHECK struct fault files_read(int dir, const char *path, struct buf *out);
 /** files_temp_name - prefix, a dot, and what no other process or thread uses. */

@@ -15,6 +15,7 @@
 #include "common/mime.h"
 #include "maildir/copy_private.h"
 #include "maildir/files.h"
+#include "maildir/pack_private.h"
 #include "maildir/quota_private.h"
 #include "maildir/seen_private.h"
 
@@ -90,6 +91,27 @@ struct fault incoming_write(struct incoming *in, struct sv octets)
 	return FAULT_OK;
 }
 
+/* Pack the message and put that in the place of its file; in->fd stays open on what came. False: it stays as it came. */
+static bool put_packed(struct incoming *in)
+{
+	struct account *a = in->account;
+	char name[FILES_TEMP_LEN], temp[BOX_PATH_MAX];
+	bool is_packed = false;
+
+	files_temp_name("postroom", name);
+	box_path(temp, ".", "tmp", name);
+	pthread_rwlock_rdlock(&a->gate);
+	int fd = a->maildir < 0 ? -1 : files_open(a->maildir, temp, O_RDWR | O_CREAT | O_EXCL, account_conf(a)->umask_file);
+	if (fd >= 0) {
+		is_packed = pack_octets(in->fd, in->size, fd) && !renameat(a->maildir, temp, a->maildir, in->temp);
+		if (!is_packed)
+			unlinkat(a->maildir, temp, 0);
+		close(fd);
+	}
+	pthread_rwlock_unlock(&a->gate);
+	return is_packed;
+}
+
 struct fault incoming_finish(struct incoming *in)
 {
 	if (in->is_finished)
@@ -103,6 +125,8 @@ struct fault incoming_finish(struct incoming *in)
 			buf_clear(&in->encoded);        /* then it is parsed from the file when asked for */
 	}
 	mime_parser_free(&in->parser);
+	if (!in->fault.kind && store_compresses(in->account->store, in->account->address) && put_packed(in))
+		return in->fault;
 	/* The octets are on disk before any name says so. After a fault of the disk nothing is tried again. */
 	if (!in->fault.kind && fdatasync(in->fd))
 		in->fault = fault_errno("flush", "message");

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/memory.h"
+#include "common/zstd.h"
 #include "maildir/files.h"
 #include "maildir/mailbox_private.h"
 
@@ -15,7 +16,8 @@
 struct message_reader {
 	int fd;
 	uint64_t size;                  /* wire form */
-	uint64_t stored;                /* in the file */
+	uint64_t stored;                /* in the file, unpacked */
+	struct zstd_reader *packed;     /* NULL: the file has the octets themselves */
 	bool is_converted;              /* the file has bare LFs */
 	/* Where the last converted read ended: wire offset, file offset, and the octet before it. */
 	uint64_t wire_at, file_at;
@@ -65,6 +67,7 @@ struct fault message_open_inside(struct mailbox *box, uint32_t uid, struct messa
 	(*out)->size = row.h.size;
 	(*out)->stored = row.h.stored;
 	(*out)->is_converted = row.h.size != row.h.stored;
+	(*out)->packed = files_unpacked_reader(fd, row.h.stored);
 	return FAULT_OK;
 }
 
@@ -83,6 +86,7 @@ void message_close(struct message_reader **reader)
 {
 	if (!*reader)
 		return;
+	zstd_reader_free(&(*reader)->packed);
 	close((*reader)->fd);
 	free(*reader);
 	*reader = NULL;
@@ -93,11 +97,6 @@ uint64_t message_size(const struct message_reader *reader)
 	return reader->size;
 }
 
-int message_file(const struct message_reader *reader)
-{
-	return reader->fd;
-}
-
 struct fault message_read_raw(struct message_reader *r, uint64_t offset, char *p, size_t n, size_t *got)
 {
 	*got = 0;
@@ -105,6 +104,10 @@ struct fault message_read_raw(struct message_reader *r, uint64_t offset, char *p
 		return FAULT_OK;
 	if (n > r->stored - offset)
 		n = (size_t)(r->stored - offset);
+	if (r->packed) {
+		struct fault f = zstd_read(r->packed, offset, p, n, got);
+		return !f.kind && *got < n ? fault(FAULT_CORRUPT, "packed message is shorter than the index says") : f;
+	}
 	while (*got < n) {
 		ssize_t m = pread(r->fd, p + *got, n - *got, (off_t)(offset + *got));
 		if (m < 0 && errno == EINTR)

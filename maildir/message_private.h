@@ -6,10 +6,8 @@
 
 /** message_open_inside - as message_open(), between account_enter() and account_leave(). */
 MUST_CHECK struct fault message_open_inside(struct mailbox *box, uint32_t uid, struct message_reader **out);
-/** message_read_raw - octets as they lie in the file. */
+/** message_read_raw - octets as they were stored: unpacked, but with the line ends that they have. */
 MUST_CHECK struct fault message_read_raw(struct message_reader *reader, uint64_t offset, char *p, size_t n,
 					 size_t *got);
-/** message_file - the descriptor, borrowed. */
-int message_file(const struct message_reader *reader);
 
 #endif

@@ -33,6 +33,7 @@ struct store {
 	size_t count;
 	int64_t swept_ms;
 	_Atomic bool has_unflushed;
+	struct conf_list compress;      /* own copies */
 	_Atomic uint32_t open_count;    /* accounts whose index is open */
 	struct watcher *watcher;
 	struct directory *directory;    /* NULL: nothing is shared */
@@ -111,6 +112,31 @@ static struct expiry_rule *copy_rules(const struct expiry_rule *rules, size_t co
 	return own;
 }
 
+static void copy_words(const struct conf_list *from, struct conf_list *to)
+{
+	to->items = xcalloc(from->count + 1, sizeof(*to->items));
+	for (size_t i = 0; i < from->count; i++)
+		to->items[to->count++] = xstrdup(from->items[i]);
+}
+
+static void free_words(struct conf_list *words)
+{
+	for (size_t i = 0; i < words->count; i++)
+		free(words->items[i]);
+	free(words->items);
+}
+
+bool store_compresses(const struct store *s, const char *address)
+{
+	const char *at = strrchr(address, '@');
+
+	for (size_t i = 0; i < s->compress.count; i++)
+		if (!strcmp(s->compress.items[i], "all") ||
+		    (at && sv_eq_nocase(sv_z(s->compress.items[i]), sv_z(at + 1))))
+			return true;
+	return false;
+}
+
 static void free_rules(struct store_conf *conf)
 {
 	struct expiry_rule *rules = (struct expiry_rule *)(uintptr_t)conf->expire;
@@ -137,6 +163,8 @@ struct fault store_open(const struct store_conf *conf, struct store **out)
 	s->host = clean_host(conf->host);
 	s->conf.host = s->host;
 	s->conf.expire = copy_rules(conf->expire, conf->expire_count);
+	if (conf->compress)
+		copy_words(conf->compress, &s->compress);
 	if (!s->conf.open_accounts_max)
 		s->conf.open_accounts_max = 512;
 	/* An open account has seven descriptors; half of what the process may have is for others. */
@@ -521,6 +549,7 @@ struct fault store_open_instance(const struct instance *instance, const struct c
 		.host = conf->host.hostname,
 		.open_accounts_max = (uint32_t)conf->store.open_accounts,
 		.expire = rules,
+		.compress = &conf->store.compress,
 		.create_special_use = true,
 	};
 
@@ -552,6 +581,7 @@ void store_close(struct store **store)
 	watcher_free(&s->watcher);
 	pthread_mutex_destroy(&s->mutex);
 	free_rules(&s->conf);
+	free_words(&s->compress);
 	free(s->mail_dir);
 	free(s->host);
 	free(s);

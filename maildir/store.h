@@ -15,6 +15,7 @@
 
 struct auth_identity;   /* common/identity.h: made by authentication alone */
 struct conf;
+struct conf_list;
 struct expiry_rule;
 struct directory;
 struct instance;
@@ -31,6 +32,7 @@ struct store_conf {
 	uint32_t umask_dir, umask_file; /* 0 means 0700 and 0600 */
 	const struct expiry_rule *expire;       /* retention.h; borrowed for the store's life, with what it points to */
 	size_t expire_count;
+	const struct conf_list *compress;       /* domains whose new mail is packed, or the word "all"; NULL: none; borrowed likewise */
 	uint32_t quota_warnings[QUOTA_WARNINGS_MAX];    /* percent, ascending; a message tells when one is passed */
 	size_t quota_warning_count;
 	bool create_special_use;        /* a new account gets Drafts Sent Junk Trash Archive, subscribed */

@@ -50,6 +50,9 @@ static inline struct fault store_internal(struct fault f)
 /** store_settings - what the store was opened with. */
 const struct store_conf *store_settings(const struct store *store);
 
+/** store_compresses - is new mail of this account to be packed? */
+bool store_compresses(const struct store *store, const char *address);
+
 /** folders_refresh - notice mailboxes that other programs made or removed, when the Maildir has changed; inside. */
 MUST_CHECK struct fault folders_refresh(struct account *a);
 /** folders_replay - finish a structural change whose maker died; inside the account. Nothing to do while he lives. */

@@ -7,6 +7,7 @@
 
 #include "common/crypt.h"
 #include "common/memory.h"
+#include "common/zstd.h"
 #include "maildir/adopt_private.h"
 #include "maildir/files.h"
 #include "maildir/store_private.h"
@@ -92,29 +93,41 @@ static void damaged(struct verify *v, const struct index_row *row, const char *w
 	v->fn(v->arg, v->box.name, row->uid, what);
 }
 
+/* The next octets of a message; 0 at its end, less on a fault. */
+static ssize_t read_octets(struct verify *v, int fd, struct zstd_reader *packed, uint64_t at)
+{
+	size_t got;
+
+	if (packed)
+		return zstd_read(packed, at, v->piece, PIECE, &got).kind ? -1 : (ssize_t)got;
+	for (;;) {
+		ssize_t n = read(fd, v->piece, PIECE);
+		if (n >= 0 || errno != EINTR)
+			return n;
+	}
+}
+
 static void verify_octets(struct verify *v, const struct index_row *row, int fd)
 {
 	struct crypt_digest *digest = crypt_digest_new(CRYPT_SHA256);
+	struct zstd_reader *packed = files_unpacked_reader(fd, row->h.stored);
 	char id[FILENAME_ID_LEN + 1];
 	struct filename n;
 	uint64_t size = 0;
 	ssize_t got;
 
-	while ((got = read(fd, v->piece, PIECE)) != 0) {
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			break;
+	while ((got = read_octets(v, fd, packed, size)) > 0) {
 		crypt_digest_add(digest, sv_from(v->piece, (size_t)got));
 		size += (uint64_t)got;
 	}
+	zstd_reader_free(&packed);
 	/* What was read for this alone should not push mail in use out of the page cache. */
 	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 	filename_content_id(digest, id);
 	crypt_digest_free(&digest);
 	v->counts->octets += size;
 	if (got < 0) {
-		damaged(v, row, "the file cannot be read");
+		damaged(v, row, "the file cannot be read, or unpacked");
 	} else if (size != row->h.stored) {
 		damaged(v, row, "the file has another size than its name says");
 	} else if (filename_parse(sv_from(row->name, row->h.name_len), &n) && filename_is_content_id(n.id)) {
