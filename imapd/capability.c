@@ -39,6 +39,8 @@ static const struct row {
 	[CAP_SORT]          = { "SORT",           false, "RFC 5256" },
 	[CAP_SORT_DISPLAY]  = { "SORT=DISPLAY",   false, "RFC 5957" },
 	[CAP_ESORT]         = { "ESORT",          false, "RFC 5267 §3" },
+	[CAP_CONTEXT_SEARCH] = { "CONTEXT=SEARCH", false, "RFC 5267 §4" },
+	[CAP_CONTEXT_SORT]  = { "CONTEXT=SORT",   false, "RFC 5267 §4" },
 	[CAP_THREAD_ORDEREDSUBJECT] = { "THREAD=ORDEREDSUBJECT", false, "RFC 5256" },
 	[CAP_THREAD_REFERENCES] = { "THREAD=REFERENCES", false, "RFC 5256" },
 	[CAP_THREAD_REFS]   = { "THREAD=REFS",    false, "draft-ietf-morg-inthread" },
@@ -100,6 +102,7 @@ capability_set capability_settle(capability_set on)
 		{ CAP_REV2, CAP_SEARCHRES },    { CAP_REV2, CAP_LIST_STATUS },   { CAP_REV2, CAP_STATUS_SIZE },
 		{ CAP_QRESYNC, CAP_ENABLE },    { CAP_QRESYNC, CAP_CONDSTORE },  { CAP_UIDONLY, CAP_ENABLE },
 		{ CAP_SEARCHRES, CAP_ESEARCH }, { CAP_MULTISEARCH, CAP_ESEARCH }, { CAP_PARTIAL, CAP_ESEARCH },    { CAP_ESORT, CAP_ESEARCH },
+		{ CAP_CONTEXT_SEARCH, CAP_ESEARCH }, { CAP_CONTEXT_SORT, CAP_ESORT },
 		{ CAP_ESORT, CAP_SORT },        { CAP_SORT_DISPLAY, CAP_SORT },
 	};
 	capability_set before;

@@ -15,6 +15,7 @@ static const struct command_spec specs[] = {
 	/* sorted: found by bisection */
 	/* name           allowed in     flags, capability, handler, source */
 	{ "APPEND", ST_LOGGED_IN, CMD_STREAMS, CAP_NONE, do_append, "RFC 3501 §6.3.11" },
+	{ "CANCELUPDATE", ST_SELECTED, CMD_FRESH, CAP_NONE, do_cancelupdate, "RFC 5267 §4.3.5" },
 	{ "CAPABILITY", ST_LOGGED_IN, ASIDE, CAP_NONE, do_capability, "RFC 3501 §6.1.1" },
 	{ "CHECK", ST_SELECTED, CMD_FRESH, CAP_NONE, do_check, "RFC 3501 §6.4.1" },
 	{ "CLOSE", ST_SELECTED, CMD_NO_UPDATES, CAP_NONE, do_close, "RFC 3501 §6.4.2" },

@@ -157,6 +157,7 @@ void command_write_myrights(struct command *c, struct sv name, uint32_t rights);
 
 /* Handlers, by family (imapd/commands/). */
 command_fn do_append;
+command_fn do_cancelupdate;
 command_fn do_capability;
 command_fn do_check;
 command_fn do_close;

@@ -5,6 +5,7 @@
 
 #include "common/charset.h"
 #include "imapd/command.h"
+#include "imapd/contexts.h"
 
 #include "common/banned.h"
 
@@ -29,6 +30,7 @@ bool room_name(const struct room *room, struct sv wire, struct buf *utf8)
 
 void room_deselect(struct room *room)
 {
+	contexts_done(room);
 	mailbox_close(&room->box);
 	free((char *)room->box_name.p);
 	room->box_name = SV_NONE;
@@ -487,13 +489,28 @@ static struct fault rescan(struct command *c)
 	return f;
 }
 
+/* tell_contexts - what searches that are kept up to date make of the changes; of everything, when nobody knows what
+ * changed. */
+static struct fault tell_contexts(struct command *c, const struct changes *all, bool has_lost)
+{
+	struct uidset changed = { 0 };
+
+	for (size_t i = 0; i < all->count; i++)
+		if (all->items[i].kind != CHANGE_EXPUNGED)
+			uidset_add(&changed, all->items[i].uid, all->items[i].uid);
+	struct fault f = contexts_tell_changed(c, has_lost ? &c->room->view.uids : &changed);
+
+	uidset_done(&changed);
+	return f;
+}
+
 struct fault room_updates(struct command *c, unsigned how, const struct told *told, bool *more)
 {
 	struct room *room = c->room;
 	struct changes all = { 0 };
 	uint64_t until = 0;
 	uint32_t old_highest = view_highest(&room->view);
-	bool has_new = false, has_flags = false;
+	bool has_new = false, has_flags = false, has_lost = false;
 
 	*more = false;
 	if (!room->box)
@@ -502,6 +519,7 @@ struct fault room_updates(struct command *c, unsigned how, const struct told *to
 
 	if (f.kind == FAULT_GONE && until) {
 		f = lose_history(room);
+		has_lost = true;
 	} else if (!f.kind) {
 		for (size_t i = 0; i < all.count; i++) {
 			const struct change *change = &all.items[i];
@@ -518,8 +536,10 @@ struct fault room_updates(struct command *c, unsigned how, const struct told *to
 		room->view.modseq = all.is_cut ? all.items[all.count - 1].modseq : until;
 		*more = all.is_cut;
 	}
-	if (!f.kind && how & UPDATES_EXPUNGE && room->view.gone.count)
+	if (!f.kind && how & UPDATES_EXPUNGE && room->view.gone.count) {
+		contexts_tell_gone(c, &room->view.gone);
 		*more |= tell_removals(c);
+	}
 	if (!f.kind)
 		tell_new(c);
 	if (!f.kind && has_flags) {
@@ -530,6 +550,8 @@ struct fault room_updates(struct command *c, unsigned how, const struct told *to
 		f = rescan(c);
 		*more |= room->rescan_uid != 0;
 	}
+	if (!f.kind && room->contexts)
+		f = tell_contexts(c, &all, has_lost);
 	free(all.items);
 	return f;
 }

@@ -18,6 +18,7 @@
 #include "maildir/store.h"
 
 struct command;
+struct context;
 
 struct room {
 	struct maildir_user *user;
@@ -36,6 +37,7 @@ struct room {
 	bool has_uidonly; /* RFC 9586: no message numbers, in no direction */
 	bool has_utf8_accept;           /* RFC 9755 §3: whatever is searched for is UTF-8 */
 	bool is_utf8; /* names and quoted strings go as UTF-8 (RFC 9051 §5.1, RFC 9755 §3) */
+	struct context *contexts;       /* searches that are kept up to date (contexts.h) */
 	uint32_t keywords_told;         /* how many keywords the last FLAGS response had */
 	uint32_t fresh_uid; /* messages from this UID on were shown as they are at ... */
 	uint64_t fresh_modseq;          /* ... this MODSEQ: older changes of them are no news */

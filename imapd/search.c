@@ -129,10 +129,10 @@ static bool fold(struct reading *r, struct sv text, struct sv *out)
 	return is_good && out->p ? true : fail(r, SEARCH_BAD);
 }
 
-static uint32_t keyword_number(const struct search_context *context, struct sv name)
+static uint32_t keyword_number(const struct keyword_table *keywords, struct sv name)
 {
-	for (uint32_t i = 0; i < context->keywords->count; i++)
-		if (sv_eq_nocase(context->keywords->names[i], name))
+	for (uint32_t i = 0; i < keywords->count; i++)
+		if (sv_eq_nocase(keywords->names[i], name))
 			return i;
 	return UINT32_MAX;
 }
@@ -202,7 +202,8 @@ static bool read_argument(struct reading *r, const struct key_name *name, struct
 		if (key->bit)
 			key->op = OP_FLAG;
 		else
-			key->keyword = keyword_number(context, text);
+			key->keyword = keyword_number(context->keywords, text);
+		key->name = text;
 		return true;
 	case ARG_UIDS:
 		return args_raw(&r->at, &text) &&
@@ -388,7 +389,11 @@ static bool read_one_return(struct args *list, const struct search_context *cont
 		{ "ALL", RETURN_ALL, CAP_NONE },
 		{ "COUNT", RETURN_COUNT, CAP_NONE },
 		{ "SAVE", RETURN_SAVE, CAP_SEARCHRES },
+		{ "CONTEXT", 0, CAP_CONTEXT_SEARCH },   /* a hint that we do not need (RFC 5267 §4.2) */
 	};
+
+	if (capability_has(context->on, CAP_CONTEXT_SEARCH) && args_word(list, "UPDATE"))
+		return s->wants_updates = true;
 
 	if (capability_has(context->on, CAP_PARTIAL) && args_word(list, "PARTIAL")) {
 		if (s->returns & RETURN_PARTIAL || !partial_read(list, &s->partial))
@@ -464,6 +469,35 @@ enum search_read search_read_keys(struct args *args, const struct search_context
 	    (context->is_utf8_only && !sv_eq_nocase(charset, SV("UTF-8"))))
 		return SEARCH_BAD;
 	return read_program(args, context, charset, out);
+}
+
+bool search_copy(const struct search *from, struct arena *arena, struct search *to)
+{
+	*to = *from;
+	to->within = (struct uidset){ 0 };
+	to->count = 0;
+	to->keys = arena_array(arena, from->count, sizeof(*to->keys));
+	if (!to->keys)
+		return false;
+	for (size_t i = 0; i < from->count; i++) {
+		struct search_key *key = &to->keys[to->count++];
+
+		*key = from->keys[i];
+		key->set = (struct uidset){ 0 };
+		uidset_copy(&key->set, &from->keys[i].set);
+		key->name = arena_copy(arena, from->keys[i].name);
+		key->text = arena_copy(arena, from->keys[i].text);
+		if (!key->name.p || !key->text.p)
+			return false;
+	}
+	return true;
+}
+
+void search_bind(struct search *s, const struct keyword_table *keywords)
+{
+	for (size_t i = 0; i < s->count; i++)
+		if (s->keys[i].op == OP_KEYWORD)
+			s->keys[i].keyword = keyword_number(keywords, s->keys[i].name);
 }
 
 void search_done(struct search *s)

@@ -38,7 +38,7 @@ struct search_key {
 	int64_t day, when;
 	uint64_t number;
 	struct uidset set;
-	struct sv name;
+	struct sv name;         /* of a field; of a keyword */
 	struct sv text;         /* UTF-8, folded by utf8_casemap() */
 	bool is_cached; /* OP_HEADER: the index has the field, unless MIME_HEADERS_INCOMPLETE */
 };
@@ -57,6 +57,7 @@ struct search {
 	bool needs_rows;        /* false: `within` is the answer */
 	bool needs_parse, needs_files, has_modseq;
 	bool has_numbers;       /* a set of message numbers is among the keys */
+	bool wants_updates;     /* RETURN (UPDATE), RFC 5267 §4.3 */
 	bool is_extended;       /* RETURN was given: answer by ESEARCH (RFC 4731) */
 	unsigned returns;
 	struct partial partial; /* of RETURN_PARTIAL */
@@ -91,6 +92,12 @@ bool search_read_returns(struct args *args, const struct search_context *context
 enum search_read search_read_keys(struct args *args, const struct search_context *context,
 				  struct search *out);
 void search_done(struct search *s);
+
+/** search_copy - the same program, with everything it points to in this arena. False: it is full. search_done() in any
+ *  case. */
+bool search_copy(const struct search *from, struct arena *arena, struct search *to);
+/** search_bind - the mailbox's keywords may have become more: numbers of those that the keys name. */
+void search_bind(struct search *s, const struct keyword_table *keywords);
 
 enum truth { NO = 0, YES, UNKNOWN };
 

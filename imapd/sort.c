@@ -65,6 +65,13 @@ bool sorter_read(struct args *args, capability_set on, size_t max, struct sorter
 	return true;
 }
 
+void sorter_like(const struct sorter *s, size_t max, struct sorter *out)
+{
+	*out = (struct sorter){ .key_count = s->key_count, .needs_parse = s->needs_parse, .max = max,
+				.strings = { .max = max } };
+	memcpy(out->keys, s->keys, sizeof(out->keys));
+}
+
 /* ---- keys of a message ---- */
 
 int64_t sent_date(const struct message_row *row, const struct mime_message *parsed)

@@ -29,6 +29,8 @@ struct sorter {
 
 /** sorter_read - "(SUBJECT REVERSE DATE)". *out becomes an empty sorter. */
 bool sorter_read(struct args *args, capability_set on, size_t max, struct sorter *out);
+/** sorter_like - an empty sorter by the same keys. */
+void sorter_like(const struct sorter *s, size_t max, struct sorter *out);
 /** sorter_take - a message; its number is what will be told of it. parsed may be NULL. False: max would be passed. */
 bool sorter_take(struct sorter *s, const struct message_row *row, const struct mime_message *parsed, uint32_t number);
 /** sorter_finish - everything was taken: numbers and UIDs in their order, `count` of each, to be freed by the caller.

@@ -120,6 +120,14 @@ static enum step check_program(struct command *c, struct multi *x, bool is_selec
 
 	if (step == STEP_MORE && s->returns & RETURN_SAVE && !is_selected_only)
 		step = command_bad(c, "SAVE goes with the selected mailbox alone");
+	/* RFC 7377 §2.2: UPDATE is of the selected mailbox; we keep those of SEARCH only (RFC 5267 §4.3.1). */
+	if (step == STEP_MORE && s->wants_updates && !c->room->box)
+		step = command_bad(c, "UPDATE needs a selected mailbox");
+	if (step == STEP_MORE && s->wants_updates) {
+		writer_z(&c->out, "* NO [NOUPDATE ");
+		writer_quoted(&c->out, c->tag);
+		writer_z(&c->out, "] Use SEARCH for updates\r\n");
+	}
 	c->has_numbers = s->has_numbers;
 	if (step == STEP_MORE && s->has_modseq)
 		c->room->has_condstore = true;

@@ -1,5 +1,6 @@
-/* imapd/commands/search.c - SEARCH and UID SEARCH (RFC 3501 §6.4.4), ESEARCH (RFC 4731), MODSEQ
+/* imapd/commands/search.c - SEARCH, UID SEARCH, CANCELUPDATE (RFC 3501 §6.4.4), ESEARCH (RFC 4731), MODSEQ
  * (RFC 7162 §3.1.5), SEARCHRES (RFC 5182). */
+#include "imapd/contexts.h"
 #include "imapd/results.h"
 
 #include "common/banned.h"
@@ -28,6 +29,8 @@ static enum step begin(struct command *c)
 	 * meant is in the keys already. */
 	if (x->search.returns & RETURN_SAVE && (step == STEP_MORE || !strcmp(c->answer.word, "NO")))
 		uidset_done(&c->room->view.saved);
+	if (step == STEP_MORE && x->search.wants_updates && contexts_has(c->room, c->tag))
+		return command_bad(c, "Another search with this tag is being kept up to date");
 	c->has_numbers = x->search.has_numbers;
 	if (step == STEP_MORE && x->search.has_modseq)
 		c->room->has_condstore = true;
@@ -78,5 +81,22 @@ enum step do_search(struct command *c)
 	else
 		write_plain(c, x, &all.numbers);
 	results_done(&all);
+	if (x->search.wants_updates)
+		contexts_begin(c, x, NULL, NULL, 0);
 	return command_ok(c, "Searched");
+}
+
+/* RFC 5267 §4.3.5 */
+enum step do_cancelupdate(struct command *c)
+{
+	struct args all = c->args;
+	struct sv tag;
+
+	while (args_string(&c->args, &tag))
+		;
+	if (!args_end(&c->args) || args_end(&all))
+		return command_bad(c, "CANCELUPDATE takes tags as quoted strings");
+	while (args_string(&all, &tag))
+		contexts_cancel(c->room, tag);
+	return command_ok(c, "No further updates");
 }

@@ -2,6 +2,7 @@
  * the index in the scan that looks for the messages. */
 #include <stdlib.h>
 
+#include "imapd/contexts.h"
 #include "imapd/results.h"
 #include "imapd/sort.h"
 #include "imapd/thread.h"
@@ -72,6 +73,8 @@ static enum step begin_search(struct command *c, const struct search_context *co
 	struct search *s = &x->finder.search;
 	enum step step = finder_read_answer(c, search_read_keys(&c->args, context, s));
 
+	if (step == STEP_MORE && s->wants_updates && contexts_has(c->room, c->tag))
+		return command_bad(c, "Another search with this tag is being kept up to date");
 	if (s->returns & RETURN_SAVE && (step == STEP_MORE || !strcmp(c->answer.word, "NO")))
 		uidset_done(&c->room->view.saved);
 	c->has_numbers = s->has_numbers;
@@ -90,6 +93,9 @@ static enum step begin_sort(struct command *c)
 		return command_fault(c, f);
 	if (!capability_has(c->room->on, CAP_ESORT))
 		context.on &= ~CAPABILITY_BIT(CAP_ESEARCH);
+	context.on &= ~CAPABILITY_BIT(CAP_CONTEXT_SEARCH);
+	if (capability_has(c->room->on, CAP_CONTEXT_SORT))
+		context.on |= CAPABILITY_BIT(CAP_CONTEXT_SEARCH);
 	if (!search_read_returns(&c->args, &context, &x->finder.search) ||
 	    !sorter_read(&c->args, c->room->on, MEMORY_MAX, &x->sorter))
 		return command_bad(c, "SORT takes sort keys in parentheses, a charset, and search keys");
@@ -124,6 +130,8 @@ static enum step finish_sort(struct command *c, struct arrange *x)
 		results_write(c, &x->finder, &told);
 	else
 		write_sort(c, x, numbers);
+	if (x->finder.search.wants_updates)
+		contexts_begin(c, &x->finder, &x->sorter, uids, x->sorter.count);
 	free(numbers);
 	free(uids);
 	return command_ok(c, "Sorted");
