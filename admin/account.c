@@ -1,7 +1,9 @@
-/* postroom account add|list|show|set|password|disable|enable|remove */
+/* postroom account add|list|show|set|password|disable|enable|remove|import */
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "admin/account_import.h"
+#include "admin/bulk.h"
 #include "admin/open.h"
 #include "admin/print.h"
 #include "admin/protocols.h"
@@ -132,10 +134,18 @@ static const struct column columns[] = {
 	{ "SINCE", "created", COLUMN_TIME, NULL },
 };
 
+struct listing {
+	struct table *table;
+	bool only_hashed;
+};
+
 static bool add_row(void *arg, const struct directory_account *account)
 {
-	struct table *t = arg;
+	const struct listing *l = arg;
+	struct table *t = l->table;
 
+	if (l->only_hashed && !account->is_hashed)
+		return true;
 	table_sv(t, sv_z(account->address));
 	table_u64(t, account->is_enabled);
 	table_u64(t, account->quota_bytes);
@@ -151,11 +161,12 @@ static int run_list(struct cli *cli)
 
 	if (code != EXIT_DONE)
 		return code;
-	struct table *t = table_new(columns, ARRAY_LEN(columns), cli->json);
+	struct listing l = { table_new(columns, ARRAY_LEN(columns), cli->json), cli_option(cli, "no-scram") != NULL };
 	struct sv domain = cli->arg_count ? sv_z(cli->args[0]) : SV_NONE;
-	struct fault f = directory_account_list(dir, domain, add_row, t);
+	struct fault f = directory_account_list(dir, domain, add_row, &l);
 
-	table_end(&t, "No account yet. Add one: postroom account add alice@example.org");
+	table_end(&l.table, l.only_hashed ? "None: every account that has a password can log in by SCRAM." :
+					    "No account yet. Add one: postroom account add alice@example.org");
 	directory_close(&dir);
 	return cli_fault("accounts", f);
 }
@@ -163,6 +174,7 @@ static int run_list(struct cli *cli)
 static const struct column show_columns[] = {
 	{ "account", "account", COLUMN_TEXT, NULL },
 	{ "enabled", "enabled", COLUMN_BOOL, NULL },
+	{ "has another server's hash", "hashed", COLUMN_BOOL, NULL },
 	{ "may use", "protocols", COLUMN_LIST, NULL },
 	{ "stored", "used_bytes", COLUMN_BYTES, NULL },
 	{ "messages", "used_messages", COLUMN_NUMBER, NULL },
@@ -201,6 +213,7 @@ static int run_show(struct cli *cli)
 
 	table_sv(t, sv_z(account.address));
 	table_u64(t, account.is_enabled);
+	table_u64(t, account.is_hashed);
 	table_sv(t, buf_sv(&words));
 	table_u64(t, usage.bytes);
 	table_u64(t, usage.messages);
@@ -280,6 +293,11 @@ static int run_remove(struct cli *cli)
 	return code;
 }
 
+static int run_import(struct cli *cli)
+{
+	return account_import(cli, iterations_of(cli));
+}
+
 #define PASSWORD_OPTIONS                                                            \
 	{ "password-stdin", NULL, "read the password from standard input, one line" }, \
 	{ "generate", NULL, "make a password and print it" }
@@ -293,7 +311,8 @@ const struct verb account_verbs[] = {
 	  .example = "account add alice@example.org --generate", .run = run_add,
 	  .options = { PASSWORD_OPTIONS, QUOTA_OPTIONS } },
 	{ .noun = "account", .verb = "list", .args = "[DOMAIN]", .args_max = 1, .needs_root = true,
-	  .summary = "List the accounts", .example = "account list --json", .run = run_list },
+	  .summary = "List the accounts", .example = "account list --json", .run = run_list,
+	  .options = { { "no-scram", NULL, "only those whose password is still another server's hash" } } },
 	{ .noun = "account", .verb = "show", .args = "ADDRESS", .args_min = 1, .args_max = 1, .needs_root = true,
 	  .summary = "Show one account and what it stores", .example = "account show alice@example.org",
 	  .run = run_show },
@@ -313,5 +332,9 @@ const struct verb account_verbs[] = {
 	{ .noun = "account", .verb = "remove", .args = "ADDRESS", .args_min = 1, .args_max = 1, .needs_root = true,
 	  .summary = "Remove an account; its mail files stay", .example = "account remove alice@example.org --yes",
 	  .run = run_remove, .options = { { "yes", NULL, "do it" } } },
+	{ .noun = "account", .verb = "import", .args = "FILE", .args_min = 1, .args_max = 1, .needs_root = true,
+	  .summary = "Take accounts from a passwd-file of Dovecot; their passwords go on to work",
+	  .example = "account import /etc/dovecot/users --domain example.org --dry-run", .run = run_import,
+	  .options = { BULK_OPTIONS } },
 	{ .noun = NULL },
 };

@@ -1,4 +1,6 @@
-/* postroom alias add|set|list|remove */
+/* postroom alias add|set|list|remove|import */
+#include "admin/alias_import.h"
+#include "admin/bulk.h"
 #include "admin/open.h"
 #include "admin/print.h"
 #include "admin/verbs.h"
@@ -90,5 +92,8 @@ const struct verb alias_verbs[] = {
 	  .summary = "List the aliases", .example = "alias list", .run = run_list },
 	{ .noun = "alias", .verb = "remove", .args = "ADDRESS", .args_min = 1, .args_max = 1, .needs_root = true,
 	  .summary = "Remove an alias", .example = "alias remove info@example.org", .run = run_remove },
+	{ .noun = "alias", .verb = "import", .args = "FILE", .args_min = 1, .args_max = 1, .needs_root = true,
+	  .summary = "Take aliases from Postfix's virtual maps or from /etc/aliases",
+	  .example = "alias import /etc/postfix/virtual --dry-run", .run = alias_import, .options = { BULK_OPTIONS } },
 	{ .noun = NULL },
 };

@@ -23,6 +23,9 @@ struct auth {
 	struct directory *directory;
 	struct verifier *verifier;
 	struct throttle *throttle;
+	/* Accounts with another server's hash have no verifier for SCRAM yet; a client that is offered it would fail with the
+	 * right password. Looked at in every job that reads an account. */
+	atomic_bool scram_is_off;
 };
 
 enum exchange { EX_NONE, EX_SASL, EX_LOGIN_USER, EX_LOGIN_PASSWORD, EX_SCRAM_FIRST, EX_SCRAM_FINAL, EX_SCRAM_DONE };
@@ -214,6 +217,14 @@ static struct fault bring_sasl_up(void)
 	return FAULT_OK;
 }
 
+static void look_for_hashes(struct auth *auth)
+{
+	uint64_t count;
+
+	if (!directory_hashed(auth->directory, &count).kind)
+		atomic_store_explicit(&auth->scram_is_off, count > 0, memory_order_relaxed);
+}
+
 struct fault auth_open(struct directory *directory, struct auth **out)
 {
 	pthread_mutex_lock(&sasl_lock);
@@ -226,6 +237,7 @@ struct fault auth_open(struct directory *directory, struct auth **out)
 	auth->directory = directory;
 	auth->verifier = verifier_new(directory);
 	auth->throttle = throttle_new();
+	look_for_hashes(auth);
 	*out = auth;
 	return FAULT_OK;
 }
@@ -257,19 +269,21 @@ static void get_bindings(const struct tls_conn *conn, struct bindings *out)
 	out->end_point_len = tls_binding_end_point(conn, out->end_point);
 }
 
-static bool is_offered(const struct mechanism *m, bool may_send_password, const struct bindings *b)
+static bool is_offered(const struct auth *auth, const struct mechanism *m, bool may_send_password, const struct bindings *b)
 {
+	if (m->begin == EX_SCRAM_FIRST && atomic_load_explicit(&auth->scram_is_off, memory_order_relaxed))
+		return false;
 	return (may_send_password || !m->sends_password) && (!m->has_binding || b->exporter_len || b->end_point_len);
 }
 
-void auth_mechanisms(const struct conf_auth *conf, const struct auth_peer *peer, struct buf *out)
+void auth_mechanisms(const struct auth *auth, const struct conf_auth *conf, const struct auth_peer *peer, struct buf *out)
 {
 	bool may_send = auth_may_send_password(conf, peer), is_first = true;
 	struct bindings bindings;
 
 	get_bindings(peer->conn, &bindings);
 	for (size_t i = 0; i < ARRAY_LEN(mechanisms); i++) {
-		if (!is_offered(&mechanisms[i], may_send, &bindings))
+		if (!is_offered(auth, &mechanisms[i], may_send, &bindings))
 			continue;
 		if (!is_first)
 			buf_append_c(out, ' ');
@@ -448,6 +462,7 @@ static void decide(struct auth_session *s)
 static void check_password(struct auth_session *s, struct sv user, struct sv password)
 {
 	verifier_check(s->auth->verifier, user, password, s->iterations, now_ms(), &s->verified);
+	look_for_hashes(s->auth);
 	decide(s);
 }
 
@@ -632,6 +647,7 @@ static enum auth_reason scram_end(struct auth_session *s, struct sv message, str
 	bool is_real = false;
 	size_t found;
 
+	look_for_hashes(s->auth);
 	if (verifier_login(s->auth->verifier, sv_z(s->user), s->iterations, l, &is_real).kind)
 		return AUTH_TEMPORARY;
 	struct fault f = scram_final(s->scram, message, l, &found, out);
@@ -688,8 +704,8 @@ void auth_start(struct auth_session *s, struct sv name, const struct sv *initial
 		fail(s, AUTH_UNKNOWN_MECHANISM, out);
 		return;
 	}
-	if (!is_offered(s->mechanism, s->may_send_password, &s->bindings)) {
-		fail(s, s->mechanism->has_binding ? AUTH_UNKNOWN_MECHANISM : AUTH_PLAINTEXT_REFUSED, out);
+	if (!is_offered(s->auth, s->mechanism, s->may_send_password, &s->bindings)) {
+		fail(s, s->mechanism->sends_password ? AUTH_PLAINTEXT_REFUSED : AUTH_UNKNOWN_MECHANISM, out);
 		return;
 	}
 	if (initial && initial->len > AUTH_INPUT_MAX) {

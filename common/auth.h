@@ -10,7 +10,8 @@
  * Any thread. After STARTTLS make a new session: nothing learned in clear may stay.
  *
  * Mechanisms: PLAIN and LOGIN, which send the password and are there only under TLS or from plaintext-auth's networks,
- * SCRAM-SHA-256 (RFC 5802, RFC 7677), and under TLS SCRAM-SHA-256-PLUS. App passwords are good for each. Every wrong login looks the same from outside: unknown user, wrong password,
+ * SCRAM-SHA-256 (RFC 5802, RFC 7677), and under TLS SCRAM-SHA-256-PLUS. App passwords are good for each. SCRAM is not
+ * offered while an account has a hash from another server, which only PLAIN and LOGIN can verify. Every wrong login looks the same from outside: unknown user, wrong password,
  * no password set differ neither in text nor in the work done. */
 #ifndef COMMON_AUTH_H
 #define COMMON_AUTH_H
@@ -59,7 +60,7 @@ struct auth_peer {
  *  the password is asked for. */
 bool auth_may_send_password(const struct conf_auth *conf, const struct auth_peer *peer);
 /** auth_mechanisms - append what may be offered, separated by a space: "PLAIN LOGIN SCRAM-SHA-256". */
-void auth_mechanisms(const struct conf_auth *conf, const struct auth_peer *peer, struct buf *out);
+void auth_mechanisms(const struct auth *auth, const struct conf_auth *conf, const struct auth_peer *peer, struct buf *out);
 
 /** auth_session_new - for one connection. @conf is copied from. */
 struct auth_session *auth_session_new(struct auth *auth, const struct conf_auth *conf, const struct auth_peer *peer);

@@ -3,6 +3,7 @@
 
 #include "common/auth_private.h"
 #include "common/crypt.h"
+#include "common/passhash.h"
 #include "common/saslprep.h"
 
 #include "common/banned.h"
@@ -125,6 +126,22 @@ static const struct directory_credential *check_password(const struct directory_
 	return found;
 }
 
+/* The account's password as another server kept it. When it fits, the login continues as if it were the account's own, which it
+ * becomes here; a failure to write that down costs nothing but the same work at the next login. */
+static const struct directory_credential *check_hash(struct verifier *v, struct directory_login *l, struct sv password)
+{
+	struct directory_credential *main = &l->credentials[l->count];
+
+	if (!l->hash[0] || l->count == DIRECTORY_CREDENTIALS_MAX || !passhash_fits(sv_z(l->hash), password))
+		return NULL;
+	*main = (struct directory_credential){ .label = "password", .scope = SCOPE_ALL };
+	struct fault f = directory_password_upgrade(v->directory, l, password);
+
+	if (f.kind && f.kind != FAULT_BUSY)
+		log_warn(NULL, "auth.hash.kept", KV_Z("account", l->account.address), KV_FAULT("fault", f));
+	return main;
+}
+
 static const struct directory_credential *by_number(const struct directory_login *l, uint32_t number)
 {
 	for (size_t i = 0; i < l->count; i++)
@@ -186,6 +203,8 @@ void verifier_check(struct verifier *v, struct sv user, struct sv password, uint
 	keyed(v, parts, ARRAY_LEN(parts), key);
 	out->was_cached = cache_has(v, key, now_ms, &number);
 	c = out->was_cached ? by_number(l, number) : check_password(l, password);
+	if (!c && is_real)
+		c = check_hash(v, l, password);
 	if (c && is_real) {
 		verifier_found(l, c, out);
 		if (!out->was_cached)

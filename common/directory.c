@@ -167,6 +167,8 @@ struct fault directory_login(struct directory *dir, struct sv user, struct direc
 	out->account = row.pub;
 	memcpy(out->salt, row.salt, sizeof(out->salt));
 	out->iterations = row.iterations;
+	memcpy(out->hash, row.hash, sizeof(out->hash));
+	secret_wipe(&row, sizeof(row));
 	return FAULT_OK;
 }
 

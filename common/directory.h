@@ -19,6 +19,7 @@
 #include "common/bytes.h"
 #include "common/fault.h"
 #include "common/memory.h"
+#include "common/passhash.h"
 
 struct directory;
 
@@ -82,6 +83,7 @@ struct directory_account {
 	unsigned scope;                                 /* SCOPE_ bits of identity.h that logins may have */
 	uint64_t quota_bytes, quota_messages;           /* 0: no limit */
 	int64_t created_s;
+	bool is_hashed;                                 /* has another server's hash still; set by nobody but this module */
 	uint64_t revision;                              /* grows with each change of the account or its credentials */
 };
 /**
@@ -93,6 +95,11 @@ struct directory_account {
  */
 MUST_CHECK struct fault directory_account_add(struct directory *dir, struct sv address, const struct sv *password,
 					      uint32_t iterations, struct directory_account *out);
+/** directory_account_add_hashed - the same with a hash that another server made (common/passhash.h) in place of a password. Until
+ *  the first right login, which makes the account's own verifier of it, nobody is offered SCRAM (directory_hashed()).
+ *  Besides FAULT_UNSUPPORTED: no hash that could be verified here. */
+MUST_CHECK struct fault directory_account_add_hashed(struct directory *dir, struct sv address, struct sv hash,
+						     uint32_t iterations, struct directory_account *out);
 MUST_CHECK struct fault directory_account_get(struct directory *dir, struct sv address, struct directory_account *out);
 /** directory_account_by_id - the account that an identity names. */
 MUST_CHECK struct fault directory_account_by_id(struct directory *dir, struct sv id, struct directory_account *out);
@@ -148,6 +155,7 @@ struct directory_login {
 	struct directory_account account;
 	uint8_t salt[DIRECTORY_SALT_LEN];
 	uint32_t iterations;
+	char hash[PASSHASH_MAX + 1];                    /* another server's, good for all that the password is; "": none */
 	size_t count;
 	struct directory_credential credentials[DIRECTORY_CREDENTIALS_MAX];     /* the password first, if it has one */
 };
@@ -159,6 +167,13 @@ struct directory_login {
  */
 MUST_CHECK struct fault directory_login(struct directory *dir, struct sv user, struct directory_login *out);
 void directory_login_done(struct directory_login *login);
+/** directory_password_upgrade - after the hash of *login was found to be that of this password: make the verifier of it and
+ *  forget the hash. FAULT_BUSY: the account was changed since. Slow. */
+MUST_CHECK struct fault directory_password_upgrade(struct directory *dir, const struct directory_login *login,
+						   struct sv password);
+/** directory_hashed - how many accounts still have another server's hash: a client that picked SCRAM would fail with the right
+ *  password. */
+MUST_CHECK struct fault directory_hashed(struct directory *dir, uint64_t *count);
 /** directory_login_fake - an unknown user's verifier: made from the name and the server secret, so that it is the same
  *  each time and nobody can tell it from a real one. No password matches it. */
 void directory_login_fake(struct directory *dir, struct sv user, uint32_t iterations, struct directory_login *out);

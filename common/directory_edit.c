@@ -4,18 +4,10 @@
 #include "common/crypt.h"
 #include "common/directory_private.h"
 #include "common/identity.h"
-#include "common/saslprep.h"
 
 #include "common/banned.h"
 
 /* Changing and listing. Every change is one transaction, whose function may run again: it keeps nothing between runs. */
-
-#define MAIN_LABEL "password"
-
-static int64_t now_s(void)
-{
-	return (int64_t)time(NULL);
-}
 
 static struct fault taken(const struct name *n)
 {
@@ -35,7 +27,7 @@ struct domain_edit {
 static struct fault add_domain(struct kv_txn *txn, void *arg)
 {
 	const struct domain_edit *e = arg;
-	struct directory_domain d = { .separator = '+', .created_s = now_s() }, first;
+	struct directory_domain d = { .separator = '+', .created_s = (int64_t)time(NULL) }, first;
 	struct fault f = domain_read(txn, sv_z(e->name), &d);
 
 	if (!f.kind)
@@ -284,40 +276,6 @@ static struct fault name_of_key(struct sv key, struct name *n)
 
 /* --- accounts --- */
 
-static void make_keys(struct directory_credential *c, struct sv password, const uint8_t *salt, uint32_t iterations)
-{
-	struct buf prepared;
-
-	buf_init(&prepared, 8 * DIRECTORY_PASSWORD_MAX);
-	/* RFC 5802 §2.2: what SASLprep refuses is used as it is, so that any octets make a password. */
-	if (saslprep(password, &prepared))
-		password = buf_sv(&prepared);
-	struct scram_keys keys = crypt_scram_keys(CRYPT_SHA256, password,
-						  sv_from((const char *)salt, DIRECTORY_SALT_LEN), iterations);
-
-	memcpy(c->stored, keys.stored, sizeof(c->stored));
-	memcpy(c->server, keys.server, sizeof(c->server));
-	secret_wipe(&keys, sizeof(keys));
-	buf_wipe(&prepared);
-}
-
-static struct fault check_password(struct sv password)
-{
-	if (!password.len)
-		return fault(FAULT_INVALID, "an empty password is no password");
-	if (password.len > DIRECTORY_PASSWORD_MAX)
-		return fault_detail(FAULT_INVALID, "a password has at most %d octets", DIRECTORY_PASSWORD_MAX);
-	return FAULT_OK;
-}
-
-static struct fault check_iterations(uint32_t iterations)
-{
-	if (iterations < DIRECTORY_ITERATIONS_MIN || iterations > DIRECTORY_ITERATIONS_MAX)
-		return fault_detail(FAULT_INVALID, "iterations are %d to %d", DIRECTORY_ITERATIONS_MIN,
-				    DIRECTORY_ITERATIONS_MAX);
-	return FAULT_OK;
-}
-
 struct account_edit {
 	struct name name;
 	struct account_row row;                 /* to be written */
@@ -350,32 +308,40 @@ static struct fault add_account(struct kv_txn *txn, void *arg)
 		f = name_write_account(txn, &e->name, row.pub.id);
 	if (!f.kind && e->has_credential)
 		f = credential_write(txn, row.pub.id, &e->credential);
+	if (!f.kind && row.hash[0])
+		f = hashed_count(txn, 1);
 	e->row.pub = row.pub;
 	e->row.pub.revision = 0;
 	return f;
 }
 
-struct fault directory_account_add(struct directory *dir, struct sv address, const struct sv *password,
-				   uint32_t iterations, struct directory_account *out)
+/* With a password, with a hash, or with neither. */
+static struct fault new_account(struct directory *dir, struct sv address, const struct sv *password, struct sv hash,
+				uint32_t iterations, struct directory_account *out)
 {
 	struct account_edit e = { .has_credential = password != NULL };
 	struct fault f = name_from_text(address, &e.name);
 
 	if (!f.kind)
-		f = check_iterations(iterations);
+		f = iterations_check(iterations);
 	if (!f.kind && password)
-		f = check_password(*password);
+		f = password_check(*password);
+	if (!f.kind && hash.len)
+		f = passhash_check(hash);
+	if (!f.kind && !copy_text(e.row.hash, sizeof(e.row.hash), hash))
+		f = fault(FAULT_INVALID, "a password hash is text");
 	if (f.kind)
 		return f;
-	e.row.pub = (struct directory_account){ .is_enabled = true, .scope = SCOPE_ALL, .created_s = now_s() };
+	e.row.pub = (struct directory_account){ .is_enabled = true, .scope = SCOPE_ALL, .created_s = (int64_t)time(NULL),
+						.is_hashed = hash.len > 0 };
 	name_text(&e.name, e.row.pub.address);
 	e.row.iterations = iterations;
 	e.row.next_number = 1;
 	crypt_random(e.row.salt, sizeof(e.row.salt));
 	if (password) {
-		e.credential = (struct directory_credential){ .label = MAIN_LABEL, .scope = SCOPE_ALL,
+		e.credential = (struct directory_credential){ .label = CREDENTIAL_MAIN_LABEL, .scope = SCOPE_ALL,
 							      .created_s = e.row.pub.created_s };
-		make_keys(&e.credential, *password, e.row.salt, iterations);
+		credential_make_keys(&e.credential, *password, e.row.salt, iterations);
 	}
 	f = kv_update(dir->env, add_account, &e);
 	if (!f.kind && out) {
@@ -384,6 +350,20 @@ struct fault directory_account_add(struct directory *dir, struct sv address, con
 	}
 	secret_wipe(&e, sizeof(e));
 	return f;
+}
+
+struct fault directory_account_add(struct directory *dir, struct sv address, const struct sv *password,
+				   uint32_t iterations, struct directory_account *out)
+{
+	return new_account(dir, address, password, SV_NONE, iterations, out);
+}
+
+struct fault directory_account_add_hashed(struct directory *dir, struct sv address, struct sv hash, uint32_t iterations,
+					  struct directory_account *out)
+{
+	if (!hash.len)
+		return fault(FAULT_INVALID, "no hash");
+	return new_account(dir, address, NULL, hash, iterations, out);
 }
 
 struct fault directory_account_get(struct directory *dir, struct sv address, struct directory_account *out)
@@ -472,6 +452,8 @@ static struct fault remove_account(struct kv_txn *txn, void *arg)
 		f = remove_prefixed(txn, DT_CREDENTIALS, row.pub.id);
 	if (!f.kind)
 		f = remove_prefixed(txn, DT_GRANTS, row.pub.id);
+	if (!f.kind && row.hash[0])
+		f = hashed_count(txn, -1);
 	return f;
 }
 
@@ -542,175 +524,6 @@ void directory_addresses_free(char ***addresses, size_t *count)
 	free(*addresses);
 	*addresses = NULL;
 	*count = 0;
-}
-
-/* --- credentials --- */
-
-struct credential_edit {
-	struct name name;
-	struct directory_credential credential;
-	uint8_t salt[DIRECTORY_SALT_LEN];       /* what the keys were made with: must still be the account's */
-	uint32_t iterations;
-	bool may_set_iterations;
-};
-
-static struct fault account_with_credentials(struct kv_txn *txn, const struct name *n, struct account_row *row,
-					     struct directory_credential *all, size_t *count)
-{
-	struct fault f = account_find(txn, n, row);
-
-	return f.kind ? f : credentials_read(txn, row->pub.id, all, count);
-}
-
-static bool has_app_password(const struct directory_credential *all, size_t count)
-{
-	return count && all[count - 1].number != 0;     /* in the order of numbers */
-}
-
-/* The salt and count that the keys have to be made with; hashing is done outside of the transaction. */
-static struct fault prepare_credential(struct directory *dir, struct credential_edit *e, uint32_t wanted)
-{
-	struct directory_credential *all = xcalloc(DIRECTORY_CREDENTIALS_MAX, sizeof(*all));
-	struct kv_txn *txn = NULL;
-	struct account_row row;
-	size_t count = 0;
-	struct fault f = kv_read_begin(dir->env, &txn);
-
-	if (!f.kind) {
-		f = account_with_credentials(txn, &e->name, &row, all, &count);
-		kv_read_end(&txn);
-	}
-	if (!f.kind) {
-		memcpy(e->salt, row.salt, sizeof(e->salt));
-		e->may_set_iterations = e->credential.number == 0 && !has_app_password(all, count) && wanted;
-		e->iterations = e->may_set_iterations ? wanted : row.iterations;
-	}
-	secret_wipe(all, DIRECTORY_CREDENTIALS_MAX * sizeof(*all));
-	free(all);
-	return f;
-}
-
-static struct fault put_credential(struct kv_txn *txn, struct credential_edit *e, bool is_new)
-{
-	struct directory_credential *all = xcalloc(DIRECTORY_CREDENTIALS_MAX, sizeof(*all));
-	struct directory_credential c = e->credential;
-	struct account_row row;
-	size_t count = 0;
-	struct fault f = account_with_credentials(txn, &e->name, &row, all, &count);
-
-	if (!f.kind && (memcmp(row.salt, e->salt, sizeof(row.salt)) != 0 ||
-			(e->may_set_iterations ? has_app_password(all, count) : row.iterations != e->iterations)))
-		f = fault_detail(FAULT_BUSY, "the account %s was changed meanwhile", row.pub.address);
-	if (!f.kind && is_new) {
-		size_t apps = count - (count && all[0].number == 0);
-
-		if (apps >= DIRECTORY_CREDENTIALS_MAX - 1)
-			f = fault_detail(FAULT_LIMIT, "the account has %zu app passwords already", apps);
-		for (size_t i = 0; i < count && !f.kind; i++)
-			if (strcmp(all[i].label, c.label) == 0)
-				f = fault_detail(FAULT_EXISTS, "there is a credential called %s already", c.label);
-		c.number = row.next_number;
-	}
-	if (!f.kind) {
-		if (is_new)
-			row.next_number++;
-		row.iterations = e->iterations;
-		f = account_write(txn, &row);
-	}
-	if (!f.kind)
-		f = credential_write(txn, row.pub.id, &c);
-	secret_wipe(all, DIRECTORY_CREDENTIALS_MAX * sizeof(*all));
-	free(all);
-	return f;
-}
-
-static struct fault set_password(struct kv_txn *txn, void *arg)
-{
-	return put_credential(txn, arg, false);
-}
-
-struct fault directory_password_set(struct directory *dir, struct sv address, struct sv password, uint32_t iterations)
-{
-	struct credential_edit e = { .credential = { .label = MAIN_LABEL, .scope = SCOPE_ALL, .created_s = now_s() } };
-	struct fault f = name_from_text(address, &e.name);
-
-	if (!f.kind)
-		f = check_password(password);
-	if (!f.kind)
-		f = check_iterations(iterations);
-	if (!f.kind)
-		f = prepare_credential(dir, &e, iterations);
-	if (!f.kind) {
-		make_keys(&e.credential, password, e.salt, e.iterations);
-		f = kv_update(dir->env, set_password, &e);
-	}
-	secret_wipe(&e, sizeof(e));
-	return f;
-}
-
-struct app_edit {
-	struct credential_edit e;
-	uint32_t number;
-};
-
-static struct fault add_credential(struct kv_txn *txn, void *arg)
-{
-	struct app_edit *app = arg;
-	struct account_row row;
-	struct fault f = account_find(txn, &app->e.name, &row);
-
-	app->number = f.kind ? 0 : row.next_number;
-	return f.kind ? f : put_credential(txn, &app->e, true);
-}
-
-struct fault directory_credential_add(struct directory *dir, struct sv address, struct sv label, unsigned scope,
-				      struct sv password, uint32_t *number)
-{
-	/* Not 0, which is the password's number; the real one is taken inside the transaction. */
-	struct app_edit app = { .e.credential = { .number = 1, .scope = scope & SCOPE_ALL, .created_s = now_s() } };
-	struct fault f = name_from_text(address, &app.e.name);
-
-	if (!f.kind && (!label.len || !sv_is_utf8(label) ||
-			!copy_text(app.e.credential.label, sizeof(app.e.credential.label), label)))
-		f = fault_detail(FAULT_INVALID, "a label is 1 to %d octets of text", DIRECTORY_LABEL_MAX);
-	if (!f.kind && !app.e.credential.scope)
-		f = fault(FAULT_INVALID, "an app password without any protocol is of no use");
-	if (!f.kind)
-		f = check_password(password);
-	if (!f.kind)
-		f = prepare_credential(dir, &app.e, 0);
-	if (!f.kind) {
-		make_keys(&app.e.credential, password, app.e.salt, app.e.iterations);
-		f = kv_update(dir->env, add_credential, &app);
-	}
-	if (!f.kind && number)
-		*number = app.number;
-	secret_wipe(&app, sizeof(app));
-	return f;
-}
-
-static struct fault remove_credential(struct kv_txn *txn, void *arg)
-{
-	const struct credential_edit *e = arg;
-	struct account_row row;
-	struct kv_key key;
-	struct fault f = account_find(txn, &e->name, &row);
-
-	if (f.kind)
-		return f;
-	credential_key(row.pub.id, e->credential.number, &key);
-	f = kv_del(txn, DT_CREDENTIALS, kv_key_view(&key));
-	if (f.kind == FAULT_NOT_FOUND)
-		return fault_detail(FAULT_NOT_FOUND, "%s has no credential %u", row.pub.address, e->credential.number);
-	return f.kind ? f : account_write(txn, &row);
-}
-
-struct fault directory_credential_remove(struct directory *dir, struct sv address, uint32_t number)
-{
-	struct credential_edit e = { .credential.number = number };
-	struct fault f = name_from_text(address, &e.name);
-
-	return f.kind ? f : kv_update(dir->env, remove_credential, &e);
 }
 
 /* --- aliases --- */

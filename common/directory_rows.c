@@ -13,7 +13,7 @@ enum { D_CREATED = 1, D_CATCH_ALL = 2, D_SEPARATOR = 3 };
 enum { N_ACCOUNT = 1, N_TARGET = 2 };
 enum {
 	A_ADDRESS = 1, A_DISABLED = 2, A_DENIED_SCOPE = 3, A_QUOTA_BYTES = 4, A_QUOTA_MESSAGES = 5, A_CREATED = 6,
-	A_REVISION = 7, A_SALT = 8, A_ITERATIONS = 9, A_NEXT_NUMBER = 10,
+	A_REVISION = 7, A_SALT = 8, A_ITERATIONS = 9, A_NEXT_NUMBER = 10, A_HASH = 11,
 };
 enum { C_LABEL = 1, C_SCOPE = 2, C_CREATED = 3, C_STORED = 4, C_SERVER = 5 };
 
@@ -323,6 +323,7 @@ struct fault account_decode(struct sv id, struct sv value, struct account_row *r
 		case A_REVISION:        ok &= record_u64(field, &row->pub.revision); break;
 		case A_ITERATIONS:      ok &= record_u64(field, &iterations); break;
 		case A_NEXT_NUMBER:     ok &= record_u64(field, &next); break;
+		case A_HASH:            ok &= copy_text(row->hash, sizeof(row->hash), field); break;
 		case A_SALT:
 			ok &= has_salt = field.len == sizeof(row->salt);
 			if (has_salt)
@@ -331,6 +332,7 @@ struct fault account_decode(struct sv id, struct sv value, struct account_row *r
 		}
 	}
 	row->pub.is_enabled = !disabled;
+	row->pub.is_hashed = row->hash[0] != '\0';
 	row->pub.scope = SCOPE_ALL & ~(unsigned)denied;
 	row->pub.created_s = (int64_t)created;
 	row->iterations = (uint32_t)iterations;
@@ -369,6 +371,8 @@ struct fault account_write(struct kv_txn *txn, struct account_row *row)
 	record_put(&r, A_SALT, sv_from((const char *)row->salt, sizeof(row->salt)));
 	record_put_u64(&r, A_ITERATIONS, row->iterations);
 	record_put_u64(&r, A_NEXT_NUMBER, row->next_number);
+	if (row->hash[0])
+		record_put(&r, A_HASH, sv_z(row->hash));
 	return write_row(txn, DT_ACCOUNTS, sv_z(a->id), &r);
 }
 

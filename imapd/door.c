@@ -78,7 +78,7 @@ static void write_capabilities(struct door *d, struct writer *w)
 	struct auth_peer peer = peer_of(d);
 	struct buf mechanisms = { .max = AUTH_MECHANISMS_MAX };
 
-	auth_mechanisms(&d->conf->auth, &peer, &mechanisms);
+	auth_mechanisms(d->house->auth, &d->conf->auth, &peer, &mechanisms);
 	struct capability_context context = {
 		.on = d->house->on,
 		.has_starttls = !d->is_tls && d->house->tls,

@@ -163,7 +163,7 @@ void door_capabilities(struct pop3_session *s, struct buf *out)
 	buf_init(&mechanisms, AUTH_MECHANISMS_MAX);
 	if (auth_may_send_password(&s->server->conf->auth, &peer))
 		buf_append(out, SV("USER\r\n"));
-	auth_mechanisms(&s->server->conf->auth, &peer, &mechanisms);
+	auth_mechanisms(s->server->auth, &s->server->conf->auth, &peer, &mechanisms);
 	if (mechanisms.len)
 		buf_appendf(out, "SASL %.*s\r\n", SV_FMT(buf_sv(&mechanisms)));
 	if (s->server->tls && !stream_is_tls(s->stream) && s->listener->tls == CONF_TLS_STARTTLS)
@@ -212,7 +212,7 @@ static enum step list_mechanisms(struct pop3_session *s)
 
 	buf_init(&names, AUTH_MECHANISMS_MAX);
 	buf_init(&out, 1024);
-	auth_mechanisms(&s->server->conf->auth, &peer, &names);
+	auth_mechanisms(s->server->auth, &s->server->conf->auth, &peer, &names);
 	buf_append(&out, SV("+OK mechanisms follow\r\n"));
 	rest = buf_sv(&names);
 	while (rest.len && sv_split(&rest, ' ', &name))

@@ -99,7 +99,7 @@ void door_offers(const struct door *d, struct buf *out)
 	struct auth_peer peer = auth_peer_of(AUTH_SMTP, d->stream, d->log);
 
 	buf_init(&list, AUTH_MECHANISMS_MAX);
-	auth_mechanisms(&d->conf->auth, &peer, &list);
+	auth_mechanisms(d->auth, &d->conf->auth, &peer, &list);
 	if (list.len)
 		buf_appendf(out, "AUTH %.*s\n", SV_FMT(buf_sv(&list)));
 	buf_done(&list);

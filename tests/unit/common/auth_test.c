@@ -414,11 +414,11 @@ static void a_mechanism_is_offered_by_the_state_of_the_connection(void **state)
 	struct sv message = SV("\0" ALICE "\0" SECRET);
 
 	buf_init(&list, AUTH_MECHANISMS_MAX);
-	auth_mechanisms(&p->conf, &p->peer, &list);
+	auth_mechanisms(p->auth, &p->conf, &p->peer, &list);
 	assert_string_equal(buf_z(&list), "PLAIN LOGIN SCRAM-SHA-256");
 	buf_clear(&list);
 	p->peer.tls = SV_NONE;
-	auth_mechanisms(&p->conf, &p->peer, &list);
+	auth_mechanisms(p->auth, &p->conf, &p->peer, &list);
 	assert_string_equal(buf_z(&list), "SCRAM-SHA-256");
 	assert_false(auth_may_send_password(&p->conf, &p->peer));
 	s = session(p);
@@ -436,7 +436,7 @@ static void a_mechanism_is_offered_by_the_state_of_the_connection(void **state)
 
 	buf_clear(&list);
 	p->peer.address = address("127.0.0.9");
-	auth_mechanisms(&p->conf, &p->peer, &list);
+	auth_mechanisms(p->auth, &p->conf, &p->peer, &list);
 	assert_string_equal(buf_z(&list), "PLAIN LOGIN SCRAM-SHA-256");
 	s = session(p);
 	auth_login(s, SV(ALICE), SV(SECRET), &r);
@@ -450,6 +450,40 @@ static void a_mechanism_is_offered_by_the_state_of_the_connection(void **state)
 	}
 	auth_session_unref(&s);
 	buf_done(&list);
+}
+
+static void another_servers_hash_is_good_once_and_then_our_own(void **state)
+{
+	struct place *p = *state;
+	struct auth_session *s = session(p);
+	struct sv right = SV("\0moved@example.test\0p\xc3\xa4ssword 1"), wrong = SV("\0moved@example.test\0password 1");
+	struct directory_account account;
+	struct auth_result r;
+	struct buf list;
+
+	OK(directory_account_add_hashed(p->dir, SV("moved@example.test"),
+					SV("{SSHA}9Q2rb8lDGUvFJHkLywEnEdJklddALSuH"), ITERATIONS, NULL));
+	assert_int_equal(plain(p, wrong), AUTH_BAD_CREDENTIALS);
+	buf_init(&list, AUTH_MECHANISMS_MAX);
+	auth_mechanisms(p->auth, &p->conf, &p->peer, &list);
+	assert_string_equal(buf_z(&list), "PLAIN LOGIN");       /* SCRAM would fail with the right password */
+	for (int turn = 0; turn < 2; turn++) {
+		start(s, "PLAIN", &right, &r);
+		assert_int_equal(r.outcome, AUTH_OK);
+		assert_string_equal(identity_label(r.identity).p, "password");
+		auth_result_done(&r);
+		OK(directory_account_get(p->dir, SV("moved@example.test"), &account));
+		assert_false(account.is_hashed);
+	}
+	assert_int_equal(plain(p, wrong), AUTH_BAD_CREDENTIALS);
+	buf_clear(&list);
+	auth_mechanisms(p->auth, &p->conf, &p->peer, &list);
+	assert_string_equal(buf_z(&list), "PLAIN LOGIN SCRAM-SHA-256");
+	scram(s, "n,,", "moved@example.test", "p\xc3\xa4ssword 1", &r);
+	assert_int_equal(r.outcome, AUTH_OK);
+	auth_result_done(&r);
+	buf_done(&list);
+	auth_session_unref(&s);
 }
 
 static void a_right_password_may_still_not_be_enough(void **state)
@@ -773,6 +807,7 @@ int main(void)
 		CASE(an_unknown_user_gets_a_challenge_like_any_other),
 		CASE(broken_scram_messages_end_the_exchange),
 		CASE(a_mechanism_is_offered_by_the_state_of_the_connection),
+		CASE(another_servers_hash_is_good_once_and_then_our_own),
 		CASE(a_right_password_may_still_not_be_enough),
 		CASE(a_damaged_directory_is_a_temporary_failure),
 		CASE(an_exchange_can_be_given_up_and_begun_again),

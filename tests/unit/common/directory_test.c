@@ -611,12 +611,42 @@ static void damaged_rows_are_corrupt_at_every_cut(void **state)
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void hashes_of_other_servers_are_counted_until_a_password_takes_their_place(void **state)
+{
+	struct place *p = *state;
+	struct sv hash = SV("{SSHA}9Q2rb8lDGUvFJHkLywEnEdJklddALSuH");
+	struct directory_login *l = xcalloc(1, sizeof(*l));
+	uint64_t count;
+
+	FAILS(directory_account_add_hashed(p->dir, SV("a@example.test"), SV("{NTLM}x"), ITERATIONS, NULL), FAULT_UNSUPPORTED);
+	OK(directory_account_add_hashed(p->dir, SV("a@example.test"), hash, ITERATIONS, NULL));
+	OK(directory_account_add_hashed(p->dir, SV("b@example.test"), hash, ITERATIONS, NULL));
+	OK(directory_account_add_hashed(p->dir, SV("c@example.test"), hash, ITERATIONS, NULL));
+	OK(directory_hashed(p->dir, &count));
+	assert_int_equal(count, 3);
+	OK(directory_password_set(p->dir, SV("a@example.test"), SV("new"), ITERATIONS));
+	OK(directory_account_remove(p->dir, SV("b@example.test")));
+	OK(directory_login(p->dir, SV("c@example.test"), l));
+	assert_string_equal(l->hash, hash.p);
+	assert_int_equal(l->count, 0);
+	OK(directory_password_upgrade(p->dir, l, SV("old")));
+	FAILS(directory_password_upgrade(p->dir, l, SV("older")), FAULT_BUSY);
+	OK(directory_hashed(p->dir, &count));
+	assert_int_equal(count, 0);
+	OK(directory_login(p->dir, SV("c@example.test"), l));
+	assert_string_equal(l->hash, "");
+	assert_int_equal(l->count, 1);
+	directory_login_done(l);
+	free(l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(an_account_is_found_by_its_name_in_any_case),
 		CASE(a_change_by_an_old_copy_of_an_account_is_refused),
 		CASE(a_login_brings_the_verifiers),
+		CASE(hashes_of_other_servers_are_counted_until_a_password_takes_their_place),
 		CASE(there_are_at_most_so_many_app_passwords),
 		CASE(a_fake_login_is_the_same_each_time_and_differs_by_name),
 		CASE(recipients_resolve_to_accounts),

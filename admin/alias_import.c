@@ -1,0 +1,131 @@
+/* postroom alias import: Postfix's virtual_alias_maps as text, and /etc/aliases. */
+#include "admin/alias_import.h"
+
+#include <stdlib.h>
+
+#include "admin/bulk.h"
+#include "common/memory.h"
+
+#include "common/banned.h"
+
+/* What stands for a program, a file or a list of addresses elsewhere, which an address cannot. */
+static bool is_command(struct sv target)
+{
+	return target.p[0] == '|' || target.p[0] == '/' || target.p[0] == '"' || target.p[0] == ':' || target.p[0] == '\\';
+}
+
+static bool is_separator(char c)
+{
+	return c == ',' || c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* The next target of a list. */
+static bool next_target(struct sv *list, struct sv *target)
+{
+	size_t len = 0;
+
+	while (list->len && is_separator(list->p[0]))
+		sv_skip(list, 1);
+	while (len < list->len && !is_separator(list->p[len]))
+		len++;
+	*target = sv_sub(*list, 0, len);
+	sv_skip(list, len);
+	return len > 0;
+}
+
+struct targets {
+	char texts[CLI_ARGS_MAX * 4][DIRECTORY_ADDRESS_MAX + 1];
+	struct sv items[CLI_ARGS_MAX * 4];
+	size_t count;
+};
+
+static struct fault read_targets(const struct bulk *b, struct sv list, struct targets *out)
+{
+	struct sv target;
+
+	out->count = 0;
+	while (next_target(&list, &target)) {
+		if (is_command(target))
+			return fault_detail(FAULT_UNSUPPORTED, "%.*s is no address; Sieve or an LMTP program does such things",
+					    SV_FMT(target));
+		if (out->count == ARRAY_LEN(out->items))
+			return fault_detail(FAULT_LIMIT, "more than %zu targets; use postroom alias add", out->count);
+		struct fault f = bulk_address(b, target, out->texts[out->count]);
+
+		if (f.kind)
+			return f;
+		out->items[out->count] = sv_z(out->texts[out->count]);
+		out->count++;
+	}
+	return out->count ? FAULT_OK : fault(FAULT_INVALID, "no target");
+}
+
+static struct fault set_catch_all(struct bulk *b, struct sv domain, const struct targets *to)
+{
+	struct directory_domain d;
+	struct fault f = directory_domain_get(b->dir, domain, &d);
+
+	if (f.kind)
+		return f;
+	if (to->count != 1)
+		return fault(FAULT_UNSUPPORTED, "a catch-all has one target; make it an alias");
+	if (sv_eq(to->items[0], sv_z(d.catch_all)))
+		return fault(FAULT_EXISTS, "there already");
+	if (d.catch_all[0])
+		return fault_detail(FAULT_DENIED, "the domain %s has the catch-all %s", d.name, d.catch_all);
+	memcpy(d.catch_all, to->items[0].p, to->items[0].len + 1);
+	return b->is_dry ? FAULT_OK : directory_domain_set(b->dir, &d);
+}
+
+static struct fault add_alias(struct bulk *b, struct sv address, const struct targets *to)
+{
+	struct directory_account account;
+	struct fault f = directory_account_get(b->dir, address, &account);
+
+	if (!f.kind && to->count == 1 && sv_eq_nocase(to->items[0], address))
+		return fault(FAULT_EXISTS, "an account is its own target anyway");
+	if (!f.kind)
+		return fault_detail(FAULT_DENIED, "%.*s is an account, and mail for it stays there; forward it by a Sieve script",
+				    SV_FMT(address));
+	if (f.kind != FAULT_NOT_FOUND)
+		return f;
+	return b->is_dry ? FAULT_OK : directory_alias_add(b->dir, address, to->items, to->count);
+}
+
+static struct fault take(struct bulk *b, struct sv line)
+{
+	struct targets *to = b->arg;
+	char address[DIRECTORY_ADDRESS_MAX + 1];
+	struct sv name;
+	size_t end = 0;
+
+	while (end < line.len && !is_separator(line.p[end]) && line.p[end] != ':')
+		end++;
+	name = sv_sub(line, 0, end);
+	sv_skip(&line, end);
+	if (line.len && line.p[0] == ':')
+		sv_skip(&line, 1);
+	/* A domain by itself says that there is such a domain, in maps of the old kind; what stands behind it means nothing. */
+	struct directory_domain d;
+
+	if (name.len && sv_find(name, '@') == SIZE_MAX && sv_find(name, '.') != SIZE_MAX &&
+	    !directory_domain_get(b->dir, name, &d).kind)
+		return fault(FAULT_EXISTS, "there already");
+	struct fault f = read_targets(b, line, to);
+
+	if (f.kind)
+		return f;
+	if (name.len > 1 && name.p[0] == '@')
+		return set_catch_all(b, sv_sub(name, 1, name.len), to);
+	f = bulk_address(b, name, address);
+	return f.kind ? f : add_alias(b, sv_z(address), to);
+}
+
+int alias_import(struct cli *cli)
+{
+	struct targets *to = xcalloc(1, sizeof(*to));
+	int code = bulk_run(cli, true, take, to);
+
+	free(to);
+	return code;
+}

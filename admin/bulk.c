@@ -1,0 +1,135 @@
+#include "admin/bulk.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "admin/open.h"
+#include "admin/print.h"
+#include "common/memory.h"
+
+#include "common/banned.h"
+
+struct reading {
+	struct bulk bulk;
+	bulk_fn *fn;
+	const char *path;
+	struct buf line;                /* with what continues it */
+	size_t number, begun;           /* of this line, and of the one that `line` began with */
+	uint64_t taken, known, refused;
+};
+
+static void refuse(struct reading *r, const char *why)
+{
+	complain(NULL, "%s:%zu: %s", r->path, r->begun, why);
+	r->refused++;
+}
+
+static void take_line(struct reading *r)
+{
+	struct sv line = sv_trim(buf_sv(&r->line));
+
+	if (line.len && line.p[0] != '#') {
+		struct fault f = r->fn(&r->bulk, line);
+
+		if (!f.kind)
+			r->taken++;
+		else if (f.kind == FAULT_EXISTS)
+			r->known++;
+		else
+			refuse(r, f.detail ? f.detail : fault_name(f.kind));
+	}
+	buf_clear(&r->line);
+}
+
+static bool is_continued(struct sv line, bool continues)
+{
+	return continues && line.len && (line.p[0] == ' ' || line.p[0] == '\t') && sv_trim(line).len;
+}
+
+static void read_lines(struct reading *r, FILE *file, bool continues)
+{
+	char *text = NULL;
+	size_t cap = 0;
+	ssize_t len;
+
+	while ((len = getline(&text, &cap, file)) >= 0) {
+		struct sv line = sv_from(text, (size_t)len);
+
+		r->number++;
+		if (!is_continued(line, continues)) {
+			take_line(r);
+			r->begun = r->number;
+		}
+		if (!buf_append(&r->line, line)) {
+			refuse(r, "the line is too long");
+			buf_clear(&r->line);
+		}
+	}
+	take_line(r);
+	if (text)
+		secret_wipe(text, cap);
+	free(text);
+}
+
+static void tell(const struct reading *r)
+{
+	const struct column columns[] = {
+		{ r->bulk.is_dry ? "would be added" : "added", "added", COLUMN_NUMBER, NULL },
+		{ "there already, left as they are", "known", COLUMN_NUMBER, NULL },
+		{ "refused", "refused", COLUMN_NUMBER, NULL },
+	};
+	struct table *t = facts_new(columns, ARRAY_LEN(columns), r->bulk.cli->json);
+
+	table_u64(t, r->taken);
+	table_u64(t, r->known);
+	table_u64(t, r->refused);
+	table_end(&t, NULL);
+}
+
+int bulk_run(struct cli *cli, bool continues, bulk_fn *fn, void *arg)
+{
+	const char *domain = cli_option(cli, "domain");
+	struct reading r = {
+		.bulk = { .cli = cli, .domain = domain ? sv_z(domain) : SV_NONE, .is_dry = cli_option(cli, "dry-run"),
+			  .arg = arg },
+		.fn = fn,
+		.path = cli->args[0],
+	};
+	FILE *file = strcmp(r.path, "-") == 0 ? stdin : fopen(r.path, "re");
+
+	if (!file) {
+		complain(NULL, "%s: %s", r.path, strerror(errno));
+		return EXIT_FAILED;
+	}
+	int code = open_directory(cli, &r.bulk.dir);
+
+	if (code == EXIT_DONE) {
+		buf_init(&r.line, BULK_LINE_MAX);
+		read_lines(&r, file, continues);
+		buf_wipe(&r.line);
+		tell(&r);
+		if (ferror(file)) {
+			complain(NULL, "%s could not be read to its end", r.path);
+			code = EXIT_FAILED;
+		}
+		if (r.refused)
+			code = EXIT_FAILED;
+	}
+	if (file != stdin)
+		fclose(file);
+	directory_close(&r.bulk.dir);
+	return code;
+}
+
+struct fault bulk_address(const struct bulk *b, struct sv name, char out[DIRECTORY_ADDRESS_MAX + 1])
+{
+	bool has_domain = sv_find(name, '@') != SIZE_MAX;
+
+	if (!has_domain && !b->domain.len)
+		return fault_detail(FAULT_INVALID, "%.*s has no domain; add --domain", SV_FMT(name));
+	int len = snprintf(out, DIRECTORY_ADDRESS_MAX + 1, "%.*s%s%.*s", SV_FMT(name), has_domain ? "" : "@",
+			   has_domain ? 0 : (int)b->domain.len, has_domain ? "" : b->domain.p);
+
+	return len > DIRECTORY_ADDRESS_MAX ? fault(FAULT_INVALID, "an address is too long") : FAULT_OK;
+}

@@ -1,0 +1,277 @@
+#include <stdlib.h>
+#include <time.h>
+
+#include "common/crypt.h"
+#include "common/directory_private.h"
+#include "common/identity.h"
+#include "common/saslprep.h"
+
+#include "common/banned.h"
+
+/* Passwords and app passwords. Hashing is slow, so it is done outside of the transaction, which then looks whether the account
+ * is still the same. */
+
+void credential_make_keys(struct directory_credential *c, struct sv password, const uint8_t *salt, uint32_t iterations)
+{
+	struct buf prepared;
+
+	buf_init(&prepared, 8 * DIRECTORY_PASSWORD_MAX);
+	/* RFC 5802 §2.2: what SASLprep refuses is used as it is, so that any octets make a password. */
+	if (saslprep(password, &prepared))
+		password = buf_sv(&prepared);
+	struct scram_keys keys = crypt_scram_keys(CRYPT_SHA256, password,
+						  sv_from((const char *)salt, DIRECTORY_SALT_LEN), iterations);
+
+	memcpy(c->stored, keys.stored, sizeof(c->stored));
+	memcpy(c->server, keys.server, sizeof(c->server));
+	secret_wipe(&keys, sizeof(keys));
+	buf_wipe(&prepared);
+}
+
+struct fault password_check(struct sv password)
+{
+	if (!password.len)
+		return fault(FAULT_INVALID, "an empty password is no password");
+	if (password.len > DIRECTORY_PASSWORD_MAX)
+		return fault_detail(FAULT_INVALID, "a password has at most %d octets", DIRECTORY_PASSWORD_MAX);
+	return FAULT_OK;
+}
+
+struct fault iterations_check(uint32_t iterations)
+{
+	if (iterations < DIRECTORY_ITERATIONS_MIN || iterations > DIRECTORY_ITERATIONS_MAX)
+		return fault_detail(FAULT_INVALID, "iterations are %d to %d", DIRECTORY_ITERATIONS_MIN,
+				    DIRECTORY_ITERATIONS_MAX);
+	return FAULT_OK;
+}
+
+static struct fault hashed_read(struct kv_txn *txn, uint64_t *count)
+{
+	struct sv value;
+	struct fault f = kv_get(txn, DT_META, SV("hashed"), &value);
+
+	*count = 0;
+	if (!f.kind && !kv_take_u64(&value, count))
+		f = fault(FAULT_CORRUPT, "directory: count of hashes");
+	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
+}
+
+struct fault hashed_count(struct kv_txn *txn, int change)
+{
+	uint64_t count = 0;
+	struct fault f = hashed_read(txn, &count);
+	struct kv_key value;
+
+	if (f.kind)
+		return f;
+	kv_key_init(&value);
+	kv_key_u64(&value, count + (uint64_t)(int64_t)change);
+	return kv_put(txn, DT_META, SV("hashed"), kv_key_view(&value));
+}
+
+struct fault directory_hashed(struct directory *dir, uint64_t *count)
+{
+	struct kv_txn *txn = NULL;
+	struct fault f = kv_read_begin(dir->env, &txn);
+
+	if (f.kind)
+		return f;
+	f = hashed_read(txn, count);
+	kv_read_end(&txn);
+	return f;
+}
+
+struct credential_edit {
+	struct name name;
+	struct directory_credential credential;
+	uint8_t salt[DIRECTORY_SALT_LEN];       /* what the keys were made with: must still be the account's */
+	uint32_t iterations;
+	bool may_set_iterations;
+	uint64_t at_revision;                   /* the account must still be at; 0: at any */
+};
+
+static struct fault account_with_credentials(struct kv_txn *txn, const struct name *n, struct account_row *row,
+					     struct directory_credential *all, size_t *count)
+{
+	struct fault f = account_find(txn, n, row);
+
+	return f.kind ? f : credentials_read(txn, row->pub.id, all, count);
+}
+
+static bool has_app_password(const struct directory_credential *all, size_t count)
+{
+	return count && all[count - 1].number != 0;     /* in the order of numbers */
+}
+
+/* The salt and count that the keys have to be made with; hashing is done outside of the transaction. */
+static struct fault prepare_credential(struct directory *dir, struct credential_edit *e, uint32_t wanted)
+{
+	struct directory_credential *all = xcalloc(DIRECTORY_CREDENTIALS_MAX, sizeof(*all));
+	struct kv_txn *txn = NULL;
+	struct account_row row;
+	size_t count = 0;
+	struct fault f = kv_read_begin(dir->env, &txn);
+
+	if (!f.kind) {
+		f = account_with_credentials(txn, &e->name, &row, all, &count);
+		kv_read_end(&txn);
+	}
+	if (!f.kind) {
+		memcpy(e->salt, row.salt, sizeof(e->salt));
+		e->may_set_iterations = e->credential.number == 0 && !has_app_password(all, count) && wanted;
+		e->iterations = e->may_set_iterations ? wanted : row.iterations;
+	}
+	secret_wipe(all, DIRECTORY_CREDENTIALS_MAX * sizeof(*all));
+	free(all);
+	return f;
+}
+
+static struct fault put_credential(struct kv_txn *txn, struct credential_edit *e, bool is_new)
+{
+	struct directory_credential *all = xcalloc(DIRECTORY_CREDENTIALS_MAX, sizeof(*all));
+	struct directory_credential c = e->credential;
+	struct account_row row;
+	size_t count = 0;
+	struct fault f = account_with_credentials(txn, &e->name, &row, all, &count);
+
+	if (!f.kind && (memcmp(row.salt, e->salt, sizeof(row.salt)) != 0 ||
+			(e->may_set_iterations ? has_app_password(all, count) : row.iterations != e->iterations)))
+		f = fault_detail(FAULT_BUSY, "the account %s was changed meanwhile", row.pub.address);
+	if (!f.kind && is_new) {
+		size_t apps = count - (count && all[0].number == 0);
+
+		if (apps >= DIRECTORY_CREDENTIALS_MAX - 1)
+			f = fault_detail(FAULT_LIMIT, "the account has %zu app passwords already", apps);
+		for (size_t i = 0; i < count && !f.kind; i++)
+			if (strcmp(all[i].label, c.label) == 0)
+				f = fault_detail(FAULT_EXISTS, "there is a credential called %s already", c.label);
+		c.number = row.next_number;
+	}
+	if (!f.kind && !is_new && e->at_revision && row.pub.revision != e->at_revision)
+		f = fault_detail(FAULT_BUSY, "the account %s was changed meanwhile", row.pub.address);
+	if (!f.kind && !is_new && row.hash[0]) {        /* a password of our own takes its place */
+		row.hash[0] = '\0';
+		f = hashed_count(txn, -1);
+	}
+	if (!f.kind) {
+		if (is_new)
+			row.next_number++;
+		row.iterations = e->iterations;
+		f = account_write(txn, &row);
+	}
+	if (!f.kind)
+		f = credential_write(txn, row.pub.id, &c);
+	secret_wipe(all, DIRECTORY_CREDENTIALS_MAX * sizeof(*all));
+	free(all);
+	return f;
+}
+
+static struct fault set_password(struct kv_txn *txn, void *arg)
+{
+	return put_credential(txn, arg, false);
+}
+
+struct fault directory_password_set(struct directory *dir, struct sv address, struct sv password, uint32_t iterations)
+{
+	struct credential_edit e = { .credential = { .label = CREDENTIAL_MAIN_LABEL, .scope = SCOPE_ALL, .created_s = (int64_t)time(NULL) } };
+	struct fault f = name_from_text(address, &e.name);
+
+	if (!f.kind)
+		f = password_check(password);
+	if (!f.kind)
+		f = iterations_check(iterations);
+	if (!f.kind)
+		f = prepare_credential(dir, &e, iterations);
+	if (!f.kind) {
+		credential_make_keys(&e.credential, password, e.salt, e.iterations);
+		f = kv_update(dir->env, set_password, &e);
+	}
+	secret_wipe(&e, sizeof(e));
+	return f;
+}
+
+struct fault directory_password_upgrade(struct directory *dir, const struct directory_login *login, struct sv password)
+{
+	struct credential_edit e = {
+		.credential = { .label = CREDENTIAL_MAIN_LABEL, .scope = SCOPE_ALL, .created_s = (int64_t)time(NULL) },
+		.iterations = login->iterations,
+		.at_revision = login->account.revision,
+	};
+	struct fault f = name_from_text(sv_z(login->account.address), &e.name);
+
+	if (!f.kind)
+		f = password_check(password);
+	if (!f.kind) {
+		memcpy(e.salt, login->salt, sizeof(e.salt));
+		credential_make_keys(&e.credential, password, e.salt, e.iterations);
+		f = kv_update(dir->env, set_password, &e);
+	}
+	secret_wipe(&e, sizeof(e));
+	return f;
+}
+
+struct app_edit {
+	struct credential_edit e;
+	uint32_t number;
+};
+
+static struct fault add_credential(struct kv_txn *txn, void *arg)
+{
+	struct app_edit *app = arg;
+	struct account_row row;
+	struct fault f = account_find(txn, &app->e.name, &row);
+
+	app->number = f.kind ? 0 : row.next_number;
+	return f.kind ? f : put_credential(txn, &app->e, true);
+}
+
+struct fault directory_credential_add(struct directory *dir, struct sv address, struct sv label, unsigned scope,
+				      struct sv password, uint32_t *number)
+{
+	/* Not 0, which is the password's number; the real one is taken inside the transaction. */
+	struct app_edit app = { .e.credential = { .number = 1, .scope = scope & SCOPE_ALL, .created_s = (int64_t)time(NULL) } };
+	struct fault f = name_from_text(address, &app.e.name);
+
+	if (!f.kind && (!label.len || !sv_is_utf8(label) ||
+			!copy_text(app.e.credential.label, sizeof(app.e.credential.label), label)))
+		f = fault_detail(FAULT_INVALID, "a label is 1 to %d octets of text", DIRECTORY_LABEL_MAX);
+	if (!f.kind && !app.e.credential.scope)
+		f = fault(FAULT_INVALID, "an app password without any protocol is of no use");
+	if (!f.kind)
+		f = password_check(password);
+	if (!f.kind)
+		f = prepare_credential(dir, &app.e, 0);
+	if (!f.kind) {
+		credential_make_keys(&app.e.credential, password, app.e.salt, app.e.iterations);
+		f = kv_update(dir->env, add_credential, &app);
+	}
+	if (!f.kind && number)
+		*number = app.number;
+	secret_wipe(&app, sizeof(app));
+	return f;
+}
+
+static struct fault remove_credential(struct kv_txn *txn, void *arg)
+{
+	const struct credential_edit *e = arg;
+	struct account_row row;
+	struct kv_key key;
+	struct fault f = account_find(txn, &e->name, &row);
+
+	if (f.kind)
+		return f;
+	credential_key(row.pub.id, e->credential.number, &key);
+	f = kv_del(txn, DT_CREDENTIALS, kv_key_view(&key));
+	if (f.kind == FAULT_NOT_FOUND)
+		return fault_detail(FAULT_NOT_FOUND, "%s has no credential %u", row.pub.address, e->credential.number);
+	return f.kind ? f : account_write(txn, &row);
+}
+
+struct fault directory_credential_remove(struct directory *dir, struct sv address, uint32_t number)
+{
+	struct credential_edit e = { .credential.number = number };
+	struct fault f = name_from_text(address, &e.name);
+
+	return f.kind ? f : kv_update(dir->env, remove_credential, &e);
+}
+
