@@ -163,7 +163,23 @@ struct conf_policy {
 	struct conf_list arc_trusted;           /* domains */
 };
 
+struct conf_relay {
+	bool sending;
+	uint64_t port;                          /* of other servers */
+	bool ipv6;
+	uint64_t connections;                   /* out, in all */
+	uint64_t per_destination;               /* of them, to one */
+	uint64_t connect_ms;
+	uint64_t reply_ms;                      /* for most answers */
+	struct conf_list smarthosts;            /* "none", or SELECTOR=HOST:PORT */
+	char *passwords;                        /* file: HOST USER PASSWORD */
+	char *ca_file;                          /* "": the system's */
+};
+
 struct conf_queue {
+	uint64_t retry_min_ms, retry_max_ms;
+	uint64_t delay_notice_ms;
+	uint64_t lifetime_ms, lifetime_null_ms;
 	uint64_t messages;                      /* at which new mail for the queue gets 452 */
 	uint64_t free_space;                    /* octets the disk must keep free */
 };
@@ -219,6 +235,7 @@ struct conf {
 	struct conf_dns dns;
 	struct conf_policy policy;
 	struct conf_queue queue;
+	struct conf_relay relay;
 	struct conf_mime mime;
 	struct conf_imap imap;
 	struct conf_pop3 pop3;

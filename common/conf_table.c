@@ -327,6 +327,58 @@ static const struct conf_option options[] = {
 	  .max = 1024 * GB,
 	  .doc = "Free disk space below which new mail for the queue is put off." },
 
+	{ "queue-retry", "Queue", DURATION(queue.retry_min_ms), .def = "5m", .min = 1 * SECONDS,
+	  .max = 1 * HOURS,
+	  .doc = "Wait before the second attempt to send; doubles with each further one." },
+	{ "queue-retry-max", "Queue", DURATION(queue.retry_max_ms), .def = "70m",
+	  .min = 1 * SECONDS, .max = 1 * DAYS,
+	  .doc = "Longest wait between two attempts." },
+	{ "queue-delay-notice", "Queue", DURATION(queue.delay_notice_ms), .def = "4h",
+	  .min = 1 * SECONDS, .max = 30 * DAYS,
+	  .doc = "Age at which the sender is told that a message is late." },
+	{ "queue-lifetime", "Queue", DURATION(queue.lifetime_ms), .def = "5d", .min = 1 * SECONDS,
+	  .max = 100 * DAYS,
+	  .doc = "Age at which a message that could not be sent goes back. RFC 5321 §4.5.4.1: at "
+		 "least 4 to 5 days." },
+	{ "queue-lifetime-bounce", "Queue", DURATION(queue.lifetime_null_ms), .def = "1d",
+	  .min = 1 * SECONDS, .max = 100 * DAYS,
+	  .doc = "The same for messages without a sender, such as bounces." },
+
+	/* ---- Sending ---- */
+	{ "sending", "Sending", YES_NO(relay.sending), .def = "yes",
+	  .doc = "no: what is queued waits until this is yes again." },
+	{ "relay-port", "Sending", NUMBER(relay.port), .def = "25", .min = 1, .max = 65535,
+	  .doc = "Port at which other mail servers are reached. Another than 25 is for networks of "
+		 "one's own." },
+	{ "relay-ipv6", "Sending", YES_NO(relay.ipv6), .def = "yes",
+	  .doc = "Send over IPv6 where the other side has it. Without a reverse name for the IPv6 "
+		 "address large providers refuse mail that comes by it." },
+	{ "relay-connections", "Sending", NUMBER(relay.connections), .def = "100", .min = 1,
+	  .max = 10000, .unit = "connections",
+	  .doc = "Connections to other servers at a time." },
+	{ "relay-connections-per-destination", "Sending", NUMBER(relay.per_destination),
+	  .def = "20", .min = 1, .max = 1000, .unit = "connections",
+	  .doc = "Of them, to one domain or smarthost. It begins with 2 and grows while the other "
+		 "side keeps up." },
+	{ "relay-connect-time", "Sending", DURATION(relay.connect_ms), .def = "30s",
+	  .min = 1 * SECONDS, .max = 5 * MINUTES,
+	  .doc = "How long one address may take to answer a connection." },
+	{ "relay-reply-time", "Sending", DURATION(relay.reply_ms), .def = "5m",
+	  .min = 1 * SECONDS, .max = 1 * HOURS,
+	  .doc = "How long an answer may take; twice that for the end of a message. RFC 5321 "
+		 "§4.5.3.2: at least 5m." },
+	{ "smarthosts", "Sending", LIST(relay.smarthosts), .def = "none", .min = 1, .max = 100,
+	  .doc = "Servers through which mail goes out, as SELECTOR=HOST:PORT. SELECTOR is * for all "
+		 "mail, to:DOMAIN for recipients, from:DOMAIN for senders; to: comes before from:, and * "
+		 "last. Port 465 is TLS from the start. HOST may be [192.0.2.1]." },
+	{ "smarthost-passwords", "Sending", PATH(relay.passwords), .def = "keys/smarthosts",
+	  .min = 1, .max = 1024, .need_restart = true,
+	  .doc = "File with lines HOST USER PASSWORD; refused when others may read it. A smarthost "
+		 "with a line here is reached over verified TLS only." },
+	{ "relay-ca-file", "Sending", PATH(relay.ca_file), .def = "", .min = 0, .max = 1024,
+	  .need_restart = true,
+	  .doc = "Authorities, PEM, that may vouch for other servers. Default: those of the system." },
+
 	/* ---- Messages ---- */
 	{ "header-size", "Messages", OCTETS(mime.header_block), .def = "1M", .min = 16 * KB,
 	  .max = 1 * MB,

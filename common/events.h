@@ -41,6 +41,15 @@
 	  "queue_id message_id from recipients size")                                              \
 	X(EVENT_QUEUE_REMOVE, "queue.remove", "A message left the queue.",                         \
 	  "queue_id outcome reason by")                                                            \
+	X(EVENT_QUEUE_NOTICE, "queue.notice", "A sender is told what became of a message.",        \
+	  "queue_id notice notice_id to recipients")                                               \
+	X(EVENT_RELAY_SENT, "relay.sent", "Another server took a message for a recipient.",        \
+	  "queue_id from to remote tls reply age_s")                                               \
+	X(EVENT_RELAY_DEFERRED, "relay.deferred",                                                  \
+	  "A message could not be sent to a recipient now; it is tried again.",                    \
+	  "queue_id from to remote tls reply age_s")                                               \
+	X(EVENT_RELAY_FAILED, "relay.failed", "A message cannot be sent to a recipient.",          \
+	  "queue_id from to remote tls reply age_s")                                               \
 	X(EVENT_MESSAGE_APPEND, "message.append", "A client stored a message.",                    \
 	  "user mailbox uid size")                                                                 \
 	X(EVENT_MESSAGE_COPY, "message.copy", "Messages were copied between mailboxes.",           \

@@ -657,8 +657,13 @@ static struct fault enter_sandbox(const struct master *m)
 		{ instance_path(m->instance, INSTANCE_ROOT), SANDBOX_READ | SANDBOX_WRITE },
 	};
 
+	/* What is closed here stays closed for those we start. */
 	return sandbox_enter(&(struct sandbox_rules){
-		.paths = paths, .path_count = ARRAY_LEN(paths), .may_execute = true });
+		.paths = paths,
+		.path_count = ARRAY_LEN(paths),
+		.may_connect = m->spec->connect_ports || m->spec->helpers,
+		.may_execute = true,
+	});
 }
 
 static void start_workers(struct master *m)

@@ -7,6 +7,7 @@
 #include "common/dns.h"
 #include "common/memory.h"
 #include "maildir/filter.h"
+#include "smtpd/relay/relay.h"
 #include "smtpd/session.h"
 #include "smtpd/smtpd.h"
 #include "smtpd/verbs.h"
@@ -143,6 +144,8 @@ static void smtpd_status(struct worker *w, struct json_out *j)
 	json_out_bool(j, "disk_is_low", space_is_low(&server->space, w->conf));
 }
 
+static const struct daemon_spec *const helpers[] = { &relay_spec, NULL };
+
 static const struct daemon_spec spec = {
 	.name = "smtpd",
 	.doc = "take in mail by SMTP, submission and LMTP",
@@ -159,6 +162,7 @@ static const struct daemon_spec spec = {
 	.end = smtpd_end,
 	.status = smtpd_status,
 	.verbs = smtpd_verbs,
+	.helpers = helpers,
 };
 
 int main(int argc, char **argv)

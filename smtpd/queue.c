@@ -36,7 +36,7 @@ enum row_tag {
 };
 
 struct queue {
-	int tmp, msg, corrupt;          /* folders */
+	int tmp, msg, corrupt, talk;    /* folders */
 	struct kv_env *index;
 	struct dkimkeys *keys;          /* NULL: nothing is signed */
 };
@@ -71,7 +71,7 @@ struct fault queue_open(const char *dir, struct queue **out)
 	struct buf path;
 	struct fault f;
 
-	q->tmp = q->msg = q->corrupt = -1;
+	q->tmp = q->msg = q->corrupt = q->talk = -1;
 	buf_init(&path, 4096);
 	f = open_folder(AT_FDCWD, dir, &root);
 	if (!f.kind)
@@ -80,6 +80,8 @@ struct fault queue_open(const char *dir, struct queue **out)
 		f = open_folder(root, "msg", &q->msg);
 	if (!f.kind)
 		f = open_folder(root, "corrupt", &q->corrupt);
+	if (!f.kind)
+		f = open_folder(root, "talk", &q->talk);
 	if (!f.kind && fsync(root))
 		f = fault_errno("queue flush", dir);
 	if (!f.kind && !buf_appendf(&path, "%s/index", dir))
@@ -109,6 +111,8 @@ void queue_close(struct queue **queue)
 		close(q->msg);
 	if (q->corrupt >= 0)
 		close(q->corrupt);
+	if (q->talk >= 0)
+		close(q->talk);
 	kv_env_close(&q->index);
 	free(q);
 	*queue = NULL;
@@ -442,8 +446,7 @@ struct fault queue_remove(struct queue *queue, struct sv id, struct sv by)
 	f = open_message(queue, name, SPOOL_LOCKED, &s);
 	if (f.kind)
 		return f;
-	if (unlinkat(queue->msg, name, 0) || fsync(queue->msg))
-		f = fault_errno("queue unlink", name);
+	f = queue_drop(queue, name);
 	if (!f.kind) {
 		report_row(name, forget_row(queue, name));
 		event_emit(NULL, EVENT_QUEUE_REMOVE, KV_Z("queue_id", name),
@@ -452,6 +455,99 @@ struct fault queue_remove(struct queue *queue, struct sv id, struct sv by)
 	}
 	spool_close(&s);
 	return f;
+}
+
+/* ---- for the relay ---- */
+
+struct fault queue_take(struct queue *queue, const char *id, struct spool **out)
+{
+	return spool_open(queue->msg, id, SPOOL_LOCKED, out);
+}
+
+void queue_sweep(struct queue *queue, struct sv id)
+{
+	char name[QUEUE_ID_LEN + 1];
+
+	if (id_name(id, name))
+		unlinkat(queue->tmp, name, 0);
+}
+
+bool queue_has(struct queue *queue, const char *id)
+{
+	return !faccessat(queue->msg, id, F_OK, 0);
+}
+
+struct fault queue_drop(struct queue *queue, const char *id)
+{
+	if (unlinkat(queue->msg, id, 0) || fsync(queue->msg))
+		return fault_errno("queue unlink", id);
+	unlinkat(queue->talk, id, 0);
+	return FAULT_OK;
+}
+
+struct gone {
+	const char (*ids)[QUEUE_ID_LEN + 1];
+	size_t count;
+};
+
+static struct fault del_rows(struct kv_txn *txn, void *arg)
+{
+	const struct gone *gone = arg;
+	struct fault f = FAULT_OK;
+
+	for (size_t i = 0; i < gone->count && !f.kind; i++) {
+		f = kv_del(txn, TABLE_MESSAGES, sv_z(gone->ids[i]));
+		if (f.kind == FAULT_NOT_FOUND)
+			f = FAULT_OK;
+	}
+	return f;
+}
+
+void queue_forget(struct queue *queue, const char (*ids)[QUEUE_ID_LEN + 1], size_t count)
+{
+	struct gone gone = { ids, count };
+
+	if (count)
+		report_row(ids[0], kv_update(queue->index, del_rows, &gone));
+}
+
+void queue_get_info(struct queue *queue, const char *id, queue_list_fn *fn, void *arg)
+{
+	struct kv_txn *txn = NULL;
+	struct queue_info info;
+	struct sv value;
+	struct fault f = kv_read_begin(queue->index, &txn);
+
+	if (!f.kind && !kv_get(txn, TABLE_MESSAGES, sv_z(id), &value).kind &&
+	    read_row(sv_z(id), value, &info))
+		(void)fn(arg, &info);
+	kv_read_end(&txn);
+}
+
+void queue_put_talk(struct queue *queue, const char *id, struct sv text)
+{
+	int fd = openat(queue->talk, id, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
+			0600);
+
+	if (fd < 0)
+		return;
+	(void)!write(fd, text.p, text.len);     /* for people: nothing depends on it */
+	close(fd);
+}
+
+bool queue_talk(struct queue *queue, const char *id, struct buf *out)
+{
+	int fd = openat(queue->talk, id, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	ssize_t n = 0;
+
+	if (fd < 0)
+		return false;
+	if (buf_reserve(out, 16384)) {
+		n = read(fd, out->p + out->len, 16384);
+		out->len += n > 0 ? (size_t)n : 0;
+	}
+	close(fd);
+	return n > 0;
 }
 
 /* ---- mending ---- */
@@ -505,6 +601,26 @@ static struct fault list_folder(int folder, struct ids *out)
 	if (out->count)
 		qsort(out->items, out->count, sizeof(*out->items), compare_ids);
 	return FAULT_OK;
+}
+
+struct fault queue_each(struct queue *queue, queue_id_fn *fn, void *arg)
+{
+	struct ids files = { 0 };
+	struct fault f = list_folder(queue->msg, &files);
+
+	for (size_t i = 0; i < files.count && !f.kind; i++)
+		if (!fn(arg, files.items[i]))
+			break;
+	free(files.items);
+	return f;
+}
+
+void queue_set_apart(struct queue *queue, const char *id, struct fault why)
+{
+	log_error(NULL, "queue.corrupt", KV_Z("queue_id", id), KV_FAULT("fault", why));
+	if (renameat(queue->msg, id, queue->corrupt, id))
+		log_error(NULL, "queue.quarantine",
+			  KV_FAULT("fault", fault_errno("queue quarantine", id)));
 }
 
 /* adopt - a file without a row: list it, unless somebody is just making it; set it apart when it

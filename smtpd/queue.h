@@ -2,6 +2,7 @@
  *
  *   ROOT/queue/tmp/ID      being written; nobody knows of it
  *   ROOT/queue/msg/ID      a message: one spool file (smtpd/spool.h), the truth
+ *   ROOT/queue/talk/ID     what was last said between us and the other server; may be missing
  *   ROOT/queue/corrupt/    what was found and could not be read; never deleted by us
  *   ROOT/queue/index/      LMDB, synced: a row per message for listing and counting; made again
  *                          from the files
@@ -81,6 +82,33 @@ MUST_CHECK struct fault queue_read(struct queue *queue, struct sv id, struct spo
 /** queue_remove - take it out for good, on an administrator's word. FAULT_BUSY while somebody works
  * on it. */
 MUST_CHECK struct fault queue_remove(struct queue *queue, struct sv id, struct sv by);
+
+/* ---- for the relay, which empties it ---- */
+
+/** queue_take - a message for working on it: locked, and nobody else has it until spool_close().
+ * FAULT_BUSY, FAULT_NOT_FOUND, FAULT_CORRUPT. */
+MUST_CHECK struct fault queue_take(struct queue *queue, const char *id, struct spool **out);
+/** queue_sweep - a half-written file that a crash left under this id: gone. */
+void queue_sweep(struct queue *queue, struct sv id);
+/** queue_has - is there a message of this id? */
+bool queue_has(struct queue *queue, const char *id);
+/** queue_drop - every recipient has its outcome: the file goes, durably. The row stays until
+ * queue_forget(). The caller has it taken. */
+MUST_CHECK struct fault queue_drop(struct queue *queue, const char *id);
+/** queue_forget - rows of messages that were dropped, many in one transaction. */
+void queue_forget(struct queue *queue, const char (*ids)[QUEUE_ID_LEN + 1], size_t count);
+/** queue_each - the id of every message, in the order of time, by the files. False stops. */
+typedef bool queue_id_fn(void *arg, const char *id);
+MUST_CHECK struct fault queue_each(struct queue *queue, queue_id_fn *fn, void *arg);
+/** queue_get_info - the row of a message. @fn is called at most once. */
+void queue_get_info(struct queue *queue, const char *id, queue_list_fn *fn, void *arg);
+/** queue_set_apart - to corrupt/: it cannot be read. */
+void queue_set_apart(struct queue *queue, const char *id, struct fault why);
+/** queue_put_talk - the last conversation about a message, for people; queue_drop() removes it.
+ *  queue_talk reads it. */
+void queue_put_talk(struct queue *queue, const char *id, struct sv text);
+bool queue_talk(struct queue *queue, const char *id, struct buf *out);
+
 /** queue_sync - compare rows with files and mend the rows; unreadable files go to corrupt/,
  * abandoned ones in tmp/ away. At start. */
 MUST_CHECK struct fault queue_sync(struct queue *queue);

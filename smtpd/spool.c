@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/crc32c.h"
+#include "common/memory.h"
 
 #include "common/banned.h"
 
@@ -17,6 +18,9 @@ enum record {
 	RECORD_TOP = 16,
 	RECORD_END = 3,
 	RECORD_OUTCOME = 4,
+	RECORD_ATTEMPT = 5,
+	RECORD_NOTICE = 6,
+	RECORD_HOLD = 7,
 };
 
 #define HEAD_LEN 5      /* length and type */
@@ -39,7 +43,18 @@ struct spool {
 	uint32_t body_crc, read_crc;
 	bool is_finished;               /* END is there */
 	struct buf body;                /* writing: octets not yet in a record */
-	uint8_t *outcomes;              /* reading: per recipient */
+	struct rcpt *rcpts;             /* reading: per recipient */
+	bool is_held;
+	enum spool_notice notice;       /* begun and not done; 0: none */
+	char notice_id[SPOOL_ID_LEN + 1];
+};
+
+struct rcpt {
+	uint8_t outcome, told;
+	uint32_t attempts;
+	int64_t at_s;
+	char *text;
+	size_t text_len;
 };
 
 static void put_u32(char *p, uint32_t n)
@@ -261,12 +276,104 @@ static struct fault read_end(struct spool *s, struct sv payload, uint64_t body_s
 	return FAULT_OK;
 }
 
-static void read_outcome(struct spool *s, struct sv payload)
+static void set_text(struct rcpt *r, struct sv text)
 {
-	uint32_t i = payload.len >= 5 ? get_u32(payload.p) : UINT32_MAX;
+	free(r->text);
+	r->text = sv_copy_z(text);
+	r->text_len = text.len;
+}
 
-	if (i < s->envelope.rcpt_count)
-		s->outcomes[i] = (uint8_t)payload.p[4];
+static void take_outcome(struct spool *s, struct sv payload)
+{
+	uint32_t i = payload.len >= 13 ? get_u32(payload.p) : UINT32_MAX;
+
+	if (i >= s->envelope.rcpt_count)
+		return;
+	s->rcpts[i].outcome = (uint8_t)payload.p[4];
+	s->rcpts[i].at_s = (int64_t)get_u64(payload.p + 5);
+	set_text(&s->rcpts[i], sv_sub(payload, 13, SIZE_MAX));
+}
+
+/* take_list - count and numbers of recipients at the front of *in; *list points to them. */
+static bool take_list(struct sv *in, uint32_t *count, const char **list)
+{
+	if (in->len < 4)
+		return false;
+	*count = get_u32(in->p);
+	sv_skip(in, 4);
+	if (*count > in->len / 4)
+		return false;
+	*list = in->p;
+	sv_skip(in, 4 * (size_t)*count);
+	return true;
+}
+
+static void take_attempt(struct spool *s, struct sv in)
+{
+	const char *list;
+	uint32_t count;
+	int64_t at_s;
+
+	if (in.len < 8)
+		return;
+	at_s = (int64_t)get_u64(in.p);
+	sv_skip(&in, 8);
+	if (!take_list(&in, &count, &list))
+		return;
+	for (uint32_t k = 0; k < count; k++) {
+		uint32_t i = get_u32(list + 4 * (size_t)k);
+
+		if (i >= s->envelope.rcpt_count)
+			continue;
+		s->rcpts[i].attempts++;
+		s->rcpts[i].at_s = at_s;
+		set_text(&s->rcpts[i], in);
+	}
+}
+
+#define NOTICE_HEAD (2 + SPOOL_ID_LEN + 8)
+
+static void take_notice(struct spool *s, struct sv in)
+{
+	const char *list;
+	uint32_t count;
+	unsigned notice;
+
+	if (in.len < NOTICE_HEAD)
+		return;
+	notice = (unsigned char)in.p[0] & 7;
+	s->notice = in.p[1] ? 0 : (enum spool_notice)notice;
+	memcpy(s->notice_id, in.p + 2, SPOOL_ID_LEN);
+	sv_skip(&in, NOTICE_HEAD);
+	if (!take_list(&in, &count, &list))
+		return;
+	for (uint32_t k = 0; k < count; k++) {
+		uint32_t i = get_u32(list + 4 * (size_t)k);
+
+		if (i < s->envelope.rcpt_count)
+			s->rcpts[i].told |= (uint8_t)(1u << notice);
+	}
+}
+
+/* take - a record behind END; others are of a newer program. */
+static void take(struct spool *s, unsigned type, struct sv payload)
+{
+	switch (type) {
+	case RECORD_OUTCOME:
+		take_outcome(s, payload);
+		break;
+	case RECORD_ATTEMPT:
+		take_attempt(s, payload);
+		break;
+	case RECORD_NOTICE:
+		take_notice(s, payload);
+		break;
+	case RECORD_HOLD:
+		s->is_held = payload.len && payload.p[0];
+		break;
+	default:
+		break;
+	}
 }
 
 /* read_one - the record at s->at, whose head says type and len. Bodies are only counted here. */
@@ -295,16 +402,15 @@ static struct fault read_one(struct spool *s, unsigned type, uint32_t len, uint6
 	}
 	f = read_record(s, len, ENVELOPE_SERIAL_MAX, &payload);
 	if (!f.kind && s->is_finished) {
-		if (type == RECORD_OUTCOME)     /* others are of a newer program */
-			read_outcome(s, buf_sv(&payload));
+		take(s, type, buf_sv(&payload));
 	} else if (!f.kind && type == RECORD_ENVELOPE) {
-		f = s->outcomes ? fault(FAULT_CORRUPT, "spool: two envelopes")
-				: envelope_read(&s->envelope, buf_sv(&payload));
+		f = s->rcpts ? fault(FAULT_CORRUPT, "spool: two envelopes")
+			     : envelope_read(&s->envelope, buf_sv(&payload));
 		if (!f.kind)
-			s->outcomes = xcalloc(s->envelope.rcpt_count, 1);
+			s->rcpts = xcalloc(s->envelope.rcpt_count, sizeof(*s->rcpts));
 	} else if (!f.kind && type == RECORD_END) {
-		f = s->outcomes ? read_end(s, buf_sv(&payload), *body_seen)
-				: fault(FAULT_CORRUPT, "spool: END without an envelope");
+		f = s->rcpts ? read_end(s, buf_sv(&payload), *body_seen)
+			     : fault(FAULT_CORRUPT, "spool: END without an envelope");
 	}
 	buf_done(&payload);
 	return f;
@@ -372,7 +478,7 @@ uint64_t spool_size(const struct spool *s)
 
 enum spool_outcome spool_outcome(const struct spool *s, uint32_t i)
 {
-	return s->outcomes && i < s->envelope.rcpt_count ? (enum spool_outcome)s->outcomes[i] : 0;
+	return s->rcpts && i < s->envelope.rcpt_count ? (enum spool_outcome)s->rcpts[i].outcome : 0;
 }
 
 /* read_top - what goes on top of the body. */
@@ -428,31 +534,145 @@ struct fault spool_read_body(struct spool *s, struct buf *out)
 	return f;
 }
 
+/* append - a record of the message's life, which counts from here on. */
+static struct fault append(struct spool *s, enum record type, struct sv payload)
+{
+	struct fault f;
+
+	/* What a crash tore lies behind the last whole record. */
+	if (!s->stuck.kind && ftruncate(s->fd, (off_t)s->at))
+		s->stuck = fault_errno("spool truncate", "");
+	f = put_record(s, type, payload);
+	if (!f.kind)
+		take(s, type, payload);
+	return f;
+}
+
+static void append_u64(struct buf *b, uint64_t n)
+{
+	char octets[8];
+
+	put_u64(octets, n);
+	buf_append(b, sv_from(octets, sizeof(octets)));
+}
+
+static void append_list(struct buf *b, const uint32_t *rcpts, uint32_t count)
+{
+	char octets[4];
+
+	put_u32(octets, count);
+	buf_append(b, sv_from(octets, sizeof(octets)));
+	for (uint32_t i = 0; i < count; i++) {
+		put_u32(octets, rcpts[i]);
+		buf_append(b, sv_from(octets, sizeof(octets)));
+	}
+}
+
+struct fault spool_put_outcomes(struct spool *s, const struct spool_change *changes, size_t count,
+				int64_t now_s)
+{
+	struct buf payload;
+	struct fault f = FAULT_OK;
+	char head[5];
+
+	buf_init(&payload, 13 + OUTCOME_TEXT_MAX);
+	for (size_t i = 0; i < count && !f.kind; i++) {
+		if (changes[i].rcpt >= s->envelope.rcpt_count) {
+			f = fault(FAULT_INVALID, "spool: no such recipient");
+			break;
+		}
+		buf_clear(&payload);
+		put_u32(head, changes[i].rcpt);
+		head[4] = (char)changes[i].outcome;
+		buf_append(&payload, sv_from(head, sizeof(head)));
+		append_u64(&payload, (uint64_t)now_s);
+		buf_append(&payload, sv_sub(changes[i].text, 0, OUTCOME_TEXT_MAX));
+		f = append(s, RECORD_OUTCOME, buf_sv(&payload));
+	}
+	buf_done(&payload);
+	return f.kind ? f : sync_file(s);
+}
+
 struct fault spool_put_outcome(struct spool *s, uint32_t i, enum spool_outcome outcome,
 			       int64_t now_s, struct sv text)
 {
-	char head[13];
+	const struct spool_change change = { i, outcome, text };
+
+	return spool_put_outcomes(s, &change, 1, now_s);
+}
+
+struct fault spool_put_attempt(struct spool *s, const uint32_t *rcpts, uint32_t count,
+			       int64_t now_s, struct sv text)
+{
 	struct buf payload;
 	struct fault f;
 
-	if (i >= s->envelope.rcpt_count)
-		return fault(FAULT_INVALID, "spool: no such recipient");
-	put_u32(head, i);
-	head[4] = (char)outcome;
-	put_u64(head + 5, (uint64_t)now_s);
-	buf_init(&payload, sizeof(head) + OUTCOME_TEXT_MAX);
-	buf_append(&payload, sv_from(head, sizeof(head)));
+	buf_init(&payload, 12 + 4 * (size_t)count + OUTCOME_TEXT_MAX);
+	append_u64(&payload, (uint64_t)now_s);
+	append_list(&payload, rcpts, count);
 	buf_append(&payload, sv_sub(text, 0, OUTCOME_TEXT_MAX));
-	if (ftruncate(s->fd,
-		      (off_t)s->at)) /* what a crash tore lies behind the last whole record */
-		s->stuck = fault_errno("spool truncate", "");
-	f = put_record(s, RECORD_OUTCOME, buf_sv(&payload));
-	if (!f.kind)
-		f = sync_file(s);
-	if (!f.kind)
-		s->outcomes[i] = (uint8_t)outcome;
+	f = append(s, RECORD_ATTEMPT, buf_sv(&payload));
 	buf_done(&payload);
 	return f;
+}
+
+struct fault spool_put_notice(struct spool *s, enum spool_notice notice, const char *id,
+			      const uint32_t *rcpts, uint32_t count, int64_t now_s, bool is_done)
+{
+	struct buf payload;
+	struct fault f;
+
+	buf_init(&payload, NOTICE_HEAD + 4 + 4 * (size_t)count);
+	buf_append_c(&payload, (char)notice);
+	buf_append_c(&payload, (char)is_done);
+	buf_append(&payload, sv_from(id, SPOOL_ID_LEN));
+	append_u64(&payload, (uint64_t)now_s);
+	append_list(&payload, rcpts, count);
+	f = append(s, RECORD_NOTICE, buf_sv(&payload));
+	buf_done(&payload);
+	return f.kind ? f : sync_file(s);
+}
+
+bool spool_open_notice(const struct spool *s, enum spool_notice *notice, char *id)
+{
+	if (!s->notice)
+		return false;
+	*notice = s->notice;
+	memcpy(id, s->notice_id, sizeof(s->notice_id));
+	return true;
+}
+
+struct fault spool_put_hold(struct spool *s, bool is_held, int64_t now_s, struct sv by)
+{
+	struct buf payload;
+	struct fault f;
+
+	buf_init(&payload, 9 + OUTCOME_TEXT_MAX);
+	buf_append_c(&payload, (char)is_held);
+	append_u64(&payload, (uint64_t)now_s);
+	buf_append(&payload, sv_sub(by, 0, OUTCOME_TEXT_MAX));
+	f = append(s, RECORD_HOLD, buf_sv(&payload));
+	buf_done(&payload);
+	return f.kind ? f : sync_file(s);
+}
+
+bool spool_is_held(const struct spool *s)
+{
+	return s->is_held;
+}
+
+struct spool_rcpt spool_rcpt(const struct spool *s, uint32_t i)
+{
+	const struct rcpt *r;
+
+	if (!s->rcpts || i >= s->envelope.rcpt_count)
+		return (struct spool_rcpt){ .attempts = 0 };
+	r = &s->rcpts[i];
+	return (struct spool_rcpt){ .outcome = (enum spool_outcome)r->outcome,
+				    .at_s = r->at_s,
+				    .attempts = r->attempts,
+				    .told = r->told,
+				    .text = sv_from(r->text, r->text_len) };
 }
 
 void spool_close(struct spool **s)
@@ -460,9 +680,11 @@ void spool_close(struct spool **s)
 	if (!*s)
 		return;
 	close((*s)->fd);
+	for (uint32_t i = 0; (*s)->rcpts && i < (*s)->envelope.rcpt_count; i++)
+		free((*s)->rcpts[i].text);
+	free((*s)->rcpts);
 	envelope_done(&(*s)->envelope);
 	buf_done(&(*s)->body);
-	free((*s)->outcomes);
 	free(*s);
 	*s = NULL;
 }
@@ -473,6 +695,7 @@ const char *spool_outcome_name(enum spool_outcome outcome)
 	case SPOOL_DELIVERED: return "delivered";
 	case SPOOL_BOUNCED:   return "bounced";
 	case SPOOL_EXPIRED:   return "expired";
+	case SPOOL_PASSED_ON: return "delivered";
 	}
 	return "pending";
 }

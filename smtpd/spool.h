@@ -5,9 +5,17 @@
  *                               stands before it in the record
  *
  * Numbers are little-endian. The records are: ENVELOPE (smtpd/envelope.h), BODY any number of
+<<<<<<< HEAD
  * times, TOP (fields that go before the body; may be missing), END (u64 octets of the body, u32 CRC of the body), then OUTCOME as they come, each
  * appended and flushed. A file without END is not a message: it was never acknowledged. A torn
  * OUTCOME at the end never happened, and is overwritten by the next one. Unknown types are skipped.
+=======
+ * times, END (u64 octets of the body, u32 CRC of the body), then the message's life as it comes:
+ * OUTCOME (flushed), ATTEMPT (not flushed: what a crash takes is tried again), NOTICE (a DSN,
+ * before it is queued and when it is), HOLD. A file without END is not a message: it was never
+ * acknowledged. A torn record at the end never happened, and is overwritten by the next one.
+ * Unknown types are skipped.
+>>>>>>> 7eaada4 (relay: wip)
  *
  * While a file is written, and by whoever works on it later, its descriptor is locked (flock): a
  * locked file is left alone by everybody else, and a crash unlocks it. Blocks; one handle, one
@@ -25,6 +33,7 @@ enum spool_outcome {
 	SPOOL_DELIVERED = 1,
 	SPOOL_BOUNCED = 2,
 	SPOOL_EXPIRED = 3,
+	SPOOL_PASSED_ON = 4,            /* delivered to a server that tells the sender itself */
 };
 
 struct spool;
@@ -67,6 +76,47 @@ MUST_CHECK struct fault spool_put_outcome(struct spool *s, uint32_t i, enum spoo
 					  int64_t now_s, struct sv text);
 /** spool_close - unlock and close; removes nothing. NULL is fine. */
 void spool_close(struct spool **s);
+
+
+/* What is known of one recipient. */
+struct spool_rcpt {
+	enum spool_outcome outcome;     /* 0: still to be sent */
+	int64_t at_s;                   /* of the outcome, or the last attempt; 0: none was */
+	uint32_t attempts;              /* that did not succeed */
+	unsigned told;                  /* bits 1u << enum spool_notice: its sender knows */
+	struct sv text;                 /* the reply; borrowed until the next record */
+};
+struct spool_rcpt spool_rcpt(const struct spool *s, uint32_t i);
+/** spool_put_attempt - the recipients that could not be served, and why; not flushed. */
+MUST_CHECK struct fault spool_put_attempt(struct spool *s, const uint32_t *rcpts, uint32_t count,
+					  int64_t now_s, struct sv text);
+
+struct spool_change {
+	uint32_t rcpt;
+	enum spool_outcome outcome;
+	struct sv text;
+};
+/** spool_put_outcomes - several at once, with one flush. */
+MUST_CHECK struct fault spool_put_outcomes(struct spool *s, const struct spool_change *changes,
+					   size_t count, int64_t now_s);
+
+/* What a sender is told by a DSN. */
+enum spool_notice { SPOOL_NOTICE_FAILURE = 1, SPOOL_NOTICE_DELAY, SPOOL_NOTICE_SUCCESS };
+#define SPOOL_ID_LEN 16
+/**
+ * spool_put_notice - is_done false: a DSN with this id will be made for the recipients; true: it is
+ * durably in the queue. Between the two a crash is mended by making it again, with the same id:
+ * nobody is told twice.
+ */
+MUST_CHECK struct fault spool_put_notice(struct spool *s, enum spool_notice notice, const char *id,
+					 const uint32_t *rcpts, uint32_t count, int64_t now_s,
+					 bool is_done);
+/** spool_open_notice - the one that was begun and is not done; false: there is none. @id: 17
+ * octets. Its recipients have their `told` bit. */
+bool spool_open_notice(const struct spool *s, enum spool_notice *notice, char *id);
+/** spool_put_hold - an administrator's word. */
+MUST_CHECK struct fault spool_put_hold(struct spool *s, bool is_held, int64_t now_s, struct sv by);
+bool spool_is_held(const struct spool *s);
 
 /** spool_outcome_name - "delivered", ... */
 const char *spool_outcome_name(enum spool_outcome outcome);

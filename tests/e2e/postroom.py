@@ -180,9 +180,10 @@ class Instance:
         self.passwords = {}
         self.log_path = self.root / "server.log"
         self.postroom("init", "--domain", domain, "--hostname", f"mail.{domain}", "--port-offset", str(self.offset))
-        if conf:
-            with open(self.root / "postroom.conf", "a", encoding="utf-8") as file:
-                file.write("\n" + conf + "\n")
+        if "relay-" not in conf:
+            conf += "\nsending no"      # tests that do not say where to send have nowhere to send to
+        with open(self.root / "postroom.conf", "a", encoding="utf-8") as file:
+            file.write("\n" + conf + "\n")
         for name in accounts:
             self.add_account(name)
 

@@ -1,0 +1,853 @@
+#include "smtpd/relay/relay.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "common/date.h"
+#include "common/dkimkey.h"
+#include "common/events.h"
+#include "common/memory.h"
+#include "smtpd/relay/relay_private.h"
+#include "smtpd/relay/watch.h"
+
+#include "common/banned.h"
+
+#define SCAN_CHUNK 500          /* files read in one job */
+#define SWEEP_MAX_MS 60000
+#define FORGET_MS 1000
+#define RESCAN_MS 60000
+
+int64_t relay_now_s(const struct relay *r)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return r->wall_s + now.tv_sec - (int64_t)(r->mono_ms / 1000);
+}
+
+int64_t relay_expires_s(const struct relay *r, const struct message *m)
+{
+	const struct conf_queue *q = &r->worker->conf->queue;
+
+	return m->received_s +
+	       (int64_t)((m->is_bounce ? q->lifetime_null_ms : q->lifetime_ms) / 1000);
+}
+
+static bool may_send(const struct relay *r)
+{
+	return r->has_scanned && !r->mending && !r->is_stopping &&
+	       r->worker->conf->relay.sending;
+}
+
+/* ---- rows of what is gone ---- */
+
+struct forget {
+	struct work work;
+	struct relay *relay;
+	char (*ids)[QUEUE_ID_LEN + 1];
+	size_t count;
+};
+
+static void forget_run(struct work *w)
+{
+	struct forget *f = CONTAINER_OF(w, struct forget, work);
+
+	queue_forget(f->relay->queue, (const char(*)[QUEUE_ID_LEN + 1])f->ids, f->count);
+}
+
+static void forget_done(struct work *w, bool is_cancelled)
+{
+	struct forget *f = CONTAINER_OF(w, struct forget, work);
+
+	(void)is_cancelled;             /* the next queue_sync() mends rows */
+	f->relay->jobs--;
+	free(f->ids);
+	free(f);
+}
+
+static void forget_rows(struct relay *r)
+{
+	struct forget *f;
+
+	if (!r->gone_count)
+		return;
+	f = xcalloc(1, sizeof(*f));
+	f->relay = r;
+	f->ids = r->gone;
+	f->count = r->gone_count;
+	f->work = (struct work){ .run = forget_run, .done = forget_done };
+	r->gone = NULL;
+	r->gone_count = r->gone_cap = 0;
+	r->jobs++;
+	if (work_submit(r->loop, WORK_MAIL, &f->work).kind)
+		forget_done(&f->work, true);
+}
+
+static void note_gone(struct relay *r, const char *id)
+{
+	if (r->gone_count == r->gone_cap) {
+		r->gone_cap = r->gone_cap ? 2 * r->gone_cap : 64;
+		r->gone = xrealloc(r->gone, r->gone_cap * sizeof(*r->gone));
+	}
+	snprintf(r->gone[r->gone_count++], QUEUE_ID_LEN + 1, "%s", id);
+	snprintf(r->recent[r->recent_at++ % RELAY_RECENT], QUEUE_ID_LEN + 1, "%s", id);
+	if (!timer_is_running(&r->forget))
+		timer_start_ms(&r->forget, FORGET_MS);
+}
+
+static void on_forget(struct timer *t)
+{
+	forget_rows(CONTAINER_OF(t, struct relay, forget));
+}
+
+/* ---- jobs on one message ---- */
+
+struct fault relay_op_take(struct op *op)
+{
+	if (op->message->spool)
+		return FAULT_OK;
+	return queue_take(op->relay->queue, op->message->id, &op->message->spool);
+}
+
+static void op_run(struct work *w)
+{
+	struct op *op = CONTAINER_OF(w, struct op, work);
+
+	op->run(op);
+	if (op->fault.kind && op->fault.detail) {       /* its text belongs to this thread */
+		snprintf(op->detail, sizeof(op->detail), "%s", op->fault.detail);
+		op->fault.detail = op->detail;
+	}
+}
+
+static void op_done(struct work *w, bool is_cancelled);
+
+static void op_run_late(struct deferred *d)
+{
+	op_done(&CONTAINER_OF(d, struct op, late)->work, true);
+}
+
+static void submit_first(struct message *m)
+{
+	struct op *op = m->ops;
+	struct fault f;
+
+	op->work = (struct work){ .run = op_run, .done = op_done };
+	op->relay->jobs++;
+	f = work_submit(op->relay->loop, WORK_MAIL, &op->work);
+	if (f.kind) {
+		/* Too much at once: it counts as cancelled, and is tried again like others. */
+		op->fault = f;
+		deferred_init(&op->late, op->relay->loop, op_run_late);
+		deferred_call(&op->late);
+	}
+}
+
+void relay_op(struct relay *r, struct message *m, struct op *op)
+{
+	bool is_first = !m->ops;
+
+	op->relay = r;
+	op->message = m;
+	op->next = NULL;
+	*m->ops_end = op;
+	m->ops_end = &op->next;
+	if (is_first)
+		submit_first(m);
+}
+
+/* settle_message - nothing runs on it: let go of its file, or of all of it. */
+static void settle_message(struct relay *r, struct message *m)
+{
+	if (m->ops || m->active)
+		return;
+	spool_close(&m->spool);
+	if (m->is_leaving) {
+		schedule_drop(r->schedule, m);
+	} else if (!m->parts && !r->is_stopping) {
+		/* Recipients whose way has changed meanwhile, or a message that came again. */
+		char id[QUEUE_ID_LEN + 1];
+
+		memcpy(id, m->id, sizeof(id));
+		if (m->is_broken)       /* a full disk, say: not again at once */
+			timer_start_ms(&r->rescan, RESCAN_MS);
+		else
+			relay_found(r, id, true);
+		schedule_drop(r->schedule, m);
+	}
+}
+
+static void op_done(struct work *w, bool is_cancelled)
+{
+	struct op *op = CONTAINER_OF(w, struct op, work);
+	struct message *m = op->message;
+	struct relay *r = op->relay;
+	char notices[ARRAY_LEN(op->notices)][QUEUE_ID_LEN + 1];
+	size_t notice_count = op->notice_count;
+	bool is_gone = op->is_gone;
+	struct op *next = op->next;     /* what done() adds to an empty row starts by itself */
+
+	r->jobs--;
+	m->ops = next;
+	if (!m->ops)
+		m->ops_end = &m->ops;
+	memcpy(notices, op->notices, sizeof(notices));
+	op->is_cancelled = is_cancelled;
+	if (is_cancelled && !op->fault.kind)
+		op->fault = fault(FAULT_UNAVAILABLE, "the server is stopping");
+	if (is_gone && !m->is_leaving) {
+		m->is_leaving = true;
+		spool_close(&m->spool);
+		note_gone(r, m->id);
+	}
+	op->done(op);
+	for (size_t i = 0; i < notice_count; i++)
+		relay_found(r, notices[i], false);
+	if (next)
+		submit_first(m);
+	else
+		settle_message(r, m);
+	relay_turn(r);
+}
+
+/* ---- what a message is: read from its file ---- */
+
+struct found_part {
+	struct buf key;
+	uint32_t attempts;
+	int64_t at_s;
+};
+
+struct found {
+	char id[QUEUE_ID_LEN + 1];
+	bool is_there, is_bounce, is_held, is_late_told, needs_mending;
+	int64_t received_s;
+	struct found_part *parts;
+	size_t part_count;
+};
+
+struct scan {
+	struct work work;
+	struct relay *relay;
+	struct conf *conf;
+	struct found *items;
+	size_t count;
+	bool is_start;          /* part of the scan at start */
+};
+
+static struct found_part *part_for(struct found *f, struct buf *key)
+{
+	for (size_t i = 0; i < f->part_count; i++)
+		if (sv_eq(buf_sv(&f->parts[i].key), buf_sv(key)))
+			return &f->parts[i];
+	f->parts = xrealloc(f->parts, (f->part_count + 1) * sizeof(*f->parts));
+	f->parts[f->part_count] = (struct found_part){ .key = *key };
+	buf_init(key, 1024);
+	return &f->parts[f->part_count++];
+}
+
+static void look_at(struct scan *scan, struct found *f)
+{
+	struct spool *sp = NULL;
+	struct fault fault = queue_read(scan->relay->queue, sv_z(f->id), &sp);
+	const struct envelope *e;
+	enum spool_notice begun;
+	char id[QUEUE_ID_LEN + 1];
+	struct buf key;
+	uint32_t i = 0;
+
+	if (fault.kind) {
+		if (fault.kind == FAULT_CORRUPT)
+			queue_set_apart(scan->relay->queue, f->id, fault);
+		return;
+	}
+	e = spool_envelope(sp);
+	f->is_there = true;
+	f->is_bounce = !e->sender.len;
+	f->is_held = spool_is_held(sp);
+	f->received_s = e->received_s;
+	f->needs_mending = spool_open_notice(sp, &begun, id);
+	buf_init(&key, 1024);
+	for (const struct envelope_rcpt *r = e->rcpts; r; r = r->next, i++) {
+		struct spool_rcpt known = spool_rcpt(sp, i);
+		struct found_part *p;
+
+		f->is_late_told |= known.told & 1u << SPOOL_NOTICE_DELAY;
+		/* An outcome whose message still lies here: a crash may have come before the
+		 * sender was told, or before the file went. */
+		f->needs_mending |= known.outcome != 0;
+		if (known.outcome)
+			continue;
+		buf_clear(&key);
+		if (!destination_of(scan->relay, scan->conf, e->sender, r->address, &key))
+			(void)buf_append(&key, SV("invalid"));
+		p = part_for(f, &key);
+		if (known.attempts > p->attempts)
+			p->attempts = known.attempts;
+		if (known.at_s > p->at_s)
+			p->at_s = known.at_s;
+	}
+	buf_done(&key);
+	spool_close(&sp);
+}
+
+static void scan_run(struct work *w)
+{
+	struct scan *scan = CONTAINER_OF(w, struct scan, work);
+
+	for (size_t i = 0; i < scan->count; i++)
+		look_at(scan, &scan->items[i]);
+}
+
+/* ---- mending after a crash ---- */
+
+static void mend_run(struct op *op)
+{
+	static const struct settlement nothing = { .change_count = 0 };
+
+	op->fault = relay_op_take(op);
+	if (!op->fault.kind)
+		op->fault = settle(op, &nothing);
+	op->is_gone |= op->fault.kind == FAULT_NOT_FOUND;
+}
+
+static void mend_done(struct op *op)
+{
+	struct relay *r = op->relay;
+
+	if (op->fault.kind && op->fault.kind != FAULT_NOT_FOUND) {
+		log_error(NULL, "relay.mend", KV_Z("queue_id", op->message->id),
+			  KV_FAULT("fault", op->fault));
+		op->message->is_broken = true;
+	}
+	if (r->mending)
+		r->mending--;
+	free(op);
+}
+
+static void mend(struct relay *r, struct message *m, bool is_start)
+{
+	struct op *op = xcalloc(1, sizeof(*op));
+
+	op->run = mend_run;
+	op->done = mend_done;
+	r->mending += is_start || !r->has_scanned;
+	relay_op(r, m, op);
+}
+
+static bool has_part(const struct message *m, struct sv key)
+{
+	for (const struct part *p = m->parts; p; p = p->next_of_message)
+		if (sv_eq(sv_z(p->destination->name), key))
+			return true;
+	return false;
+}
+
+/* register_found - into the schedule. What was tried before the start waits for the rest of its
+ * time. */
+static void register_found(struct relay *r, const struct found *f, bool is_start)
+{
+	struct message *m = schedule_find(r->schedule, sv_z(f->id));
+	uint64_t now = loop_now_ms(r->loop);
+
+	if (!f->is_there || (m && m->is_leaving))
+		return;
+	if (!m) {
+		m = schedule_add(r->schedule, f->id);
+		m->received_s = f->received_s;
+		m->is_bounce = f->is_bounce;
+		m->is_held = f->is_held;
+		m->is_late_told = f->is_late_told;
+	}
+	for (size_t i = 0; i < f->part_count; i++) {
+		const struct found_part *p = &f->parts[i];
+		uint64_t due = 0;
+
+		if (has_part(m, buf_sv(&p->key)))
+			continue;
+		if (p->attempts) {
+			int64_t since_s = relay_now_s(r) - p->at_s;
+			uint64_t wait = r->worker->conf->queue.retry_min_ms
+					<< (p->attempts < 10 ? p->attempts - 1 : 9);
+
+			if (wait > r->worker->conf->queue.retry_max_ms)
+				wait = r->worker->conf->queue.retry_max_ms;
+			if (since_s >= 0 && (uint64_t)since_s * 1000 < wait)
+				due = now + wait - (uint64_t)since_s * 1000;
+		}
+		schedule_add_part(r->schedule, m, buf_sv(&p->key), due, p->attempts);
+	}
+	if (f->needs_mending)
+		mend(r, m, is_start);
+	else if (!m->parts)
+		schedule_drop(r->schedule, m);
+}
+
+static void scan_done(struct work *w, bool is_cancelled)
+{
+	struct scan *scan = CONTAINER_OF(w, struct scan, work);
+	struct relay *r = scan->relay;
+
+	r->jobs--;
+	for (size_t i = 0; i < scan->count; i++) {
+		struct found *f = &scan->items[i];
+
+		if (!is_cancelled && !r->is_stopping)
+			register_found(r, f, scan->is_start);
+		for (size_t k = 0; k < f->part_count; k++)
+			buf_done(&f->parts[k].key);
+		free(f->parts);
+	}
+	if (scan->is_start && !--r->scans_left) {
+		r->has_scanned = true;
+		log_info(NULL, "relay.scanned", KV_U64("messages", schedule_count(r->schedule)),
+			 KV_U64("mending", r->mending));
+	}
+	free(scan->items);
+	conf_unref(&scan->conf);
+	free(scan);
+	relay_turn(r);
+}
+
+static void scan_submit(struct relay *r, struct scan *scan)
+{
+	scan->relay = r;
+	scan->conf = conf_ref(r->worker->conf);
+	scan->work = (struct work){ .run = scan_run, .done = scan_done };
+	r->jobs++;
+	if (work_submit(r->loop, WORK_MAIL, &scan->work).kind) {
+		/* The row is full: a look at everything, later. */
+		timer_start_ms(&r->rescan, 1000);
+		r->scans_left += scan->is_start;        /* it still has to come */
+		scan_done(&scan->work, true);
+	}
+}
+
+void relay_found(struct relay *r, const char *id, bool may_be_known)
+{
+	struct scan *scan;
+
+	if (r->is_stopping || strlen(id) != QUEUE_ID_LEN ||
+	    (!may_be_known && schedule_find(r->schedule, sv_z(id))))
+		return;
+	for (size_t i = 0; i < RELAY_RECENT; i++)
+		if (!strcmp(r->recent[i], id))
+			return;
+	scan = xcalloc(1, sizeof(*scan));
+	scan->items = xcalloc(1, sizeof(*scan->items));
+	scan->count = 1;
+	snprintf(scan->items[0].id, sizeof(scan->items[0].id), "%s", id);
+	scan_submit(r, scan);
+}
+
+static void on_file(void *arg, const char *name)
+{
+	relay_found(arg, name, false);
+}
+
+/* ---- looking at all files: at start, and when events were missed ---- */
+
+struct listing {
+	struct work work;
+	struct relay *relay;
+	char (*ids)[QUEUE_ID_LEN + 1];
+	size_t count, cap;
+	struct fault fault;
+	bool is_start;
+};
+
+static bool list_one(void *arg, const char *id)
+{
+	struct listing *l = arg;
+
+	if (l->count == l->cap) {
+		l->cap = l->cap ? 2 * l->cap : 1024;
+		l->ids = xrealloc(l->ids, l->cap * sizeof(*l->ids));
+	}
+	memcpy(l->ids[l->count++], id, QUEUE_ID_LEN + 1);
+	return true;
+}
+
+static void listing_run(struct work *w)
+{
+	struct listing *l = CONTAINER_OF(w, struct listing, work);
+
+	l->fault = queue_each(l->relay->queue, list_one, l);
+}
+
+static void listing_done(struct work *w, bool is_cancelled)
+{
+	struct listing *l = CONTAINER_OF(w, struct listing, work);
+	struct relay *r = l->relay;
+
+	r->jobs--;
+	r->is_scanning = false;
+	if (is_cancelled || l->fault.kind) {
+		timer_start_ms(&r->rescan, 1000);
+		if (l->fault.kind)
+			log_error(NULL, "relay.scan", KV_FAULT("fault", l->fault));
+	}
+	r->scans_left += l->is_start;   /* one for the loop below */
+	for (size_t at = 0; at < l->count && !is_cancelled && !l->fault.kind;) {
+		struct scan *scan = xcalloc(1, sizeof(*scan));
+
+		scan->items = xcalloc(SCAN_CHUNK, sizeof(*scan->items));
+		scan->is_start = l->is_start;
+		for (; at < l->count && scan->count < SCAN_CHUNK; at++)
+			if (!schedule_find(r->schedule, sv_z(l->ids[at])))
+				memcpy(scan->items[scan->count++].id, l->ids[at],
+				       QUEUE_ID_LEN + 1);
+		r->scans_left += l->is_start;
+		scan_submit(r, scan);
+	}
+	if (l->is_start && !is_cancelled && !l->fault.kind && !--r->scans_left) {
+		r->has_scanned = true;
+		log_info(NULL, "relay.scanned", KV_U64("messages", 0));
+	} else if (l->is_start && (is_cancelled || l->fault.kind)) {
+		r->scans_left--;
+	}
+	free(l->ids);
+	free(l);
+	relay_turn(r);
+}
+
+static void look_at_all(struct relay *r)
+{
+	struct listing *l;
+
+	if (r->is_scanning || r->is_stopping)
+		return;
+	r->is_scanning = true;
+	l = xcalloc(1, sizeof(*l));
+	l->relay = r;
+	l->is_start = !r->has_scanned;
+	l->work = (struct work){ .run = listing_run, .done = listing_done };
+	r->jobs++;
+	if (work_submit(r->loop, WORK_MAIL, &l->work).kind)
+		listing_done(&l->work, true);
+}
+
+static void on_rescan(struct timer *t)
+{
+	look_at_all(CONTAINER_OF(t, struct relay, rescan));
+}
+
+static void on_overflow(void *arg)
+{
+	look_at_all(arg);
+}
+
+/* ---- turns ---- */
+
+void relay_turn(struct relay *r)
+{
+	if (!r->is_ended)
+		deferred_call(&r->turn);
+}
+
+static void stop_if_done(struct relay *r)
+{
+	if (r->is_stopping && !r->senders && !r->jobs)
+		worker_stopped(r->worker);
+}
+
+static void on_turn(struct deferred *d)
+{
+	struct relay *r = CONTAINER_OF(d, struct relay, turn);
+	uint64_t now = loop_now_ms(r->loop), next;
+	struct destination *to;
+
+	stop_if_done(r);
+	if (!may_send(r))
+		return;
+	schedule_tick(r->schedule, now);
+	for (struct sender *s = r->senders, *after; s; s = after) {
+		after = sender_next_of(s);
+		sender_wake(s);
+	}
+	while ((to = schedule_pick(r->schedule)))
+		sender_start(r, to);
+	next = schedule_next_ms(r->schedule);
+	if (next == UINT64_MAX)
+		timer_stop(&r->tick);
+	else
+		timer_start_ms(&r->tick, next > now ? next - now : 1);
+}
+
+static void on_tick(struct timer *t)
+{
+	relay_turn(CONTAINER_OF(t, struct relay, tick));
+}
+
+/* ---- what is late or too old ---- */
+
+struct late {
+	struct op op;
+	bool is_expired;
+	int64_t until_s;
+	char reason[320];               /* why its destination is blocked, or "" */
+	const char *by;                 /* an administrator's "bounce", or NULL */
+};
+
+static struct sv why_waiting(const struct late *l, const struct spool_rcpt *known)
+{
+	if (known->text.len)
+		return known->text;
+	return l->reason[0] ? sv_z(l->reason) : SV("4.4.7 it could not be sent in time");
+}
+
+static void late_run(struct op *op)
+{
+	struct late *l = CONTAINER_OF(op, struct late, op);
+	struct settlement s = { .is_late = !l->is_expired, .until_s = l->until_s, .by = l->by };
+	const struct envelope *e;
+
+	op->fault = relay_op_take(op);
+	if (op->fault.kind)
+		return;
+	e = spool_envelope(op->message->spool);
+	s.changes = xcalloc(e->rcpt_count, sizeof(*s.changes));
+	for (uint32_t i = 0; i < e->rcpt_count && l->is_expired; i++) {
+		struct spool_rcpt known = spool_rcpt(op->message->spool, i);
+		struct spool_change *c = &s.changes[s.change_count];
+		struct sv text = why_waiting(l, &known);
+
+		if (known.outcome)
+			continue;
+		/* A copy: the record that is written replaces what it points to. */
+		*c = (struct spool_change){ i, l->by ? SPOOL_BOUNCED : SPOOL_EXPIRED,
+					    { sv_copy_z(text), text.len } };
+		s.change_count++;
+	}
+	op->fault = settle(op, &s);
+	for (size_t i = 0; i < s.change_count; i++)
+		free((char *)(uintptr_t)s.changes[i].text.p);
+	free(s.changes);
+}
+
+static void late_done(struct op *op)
+{
+	struct late *l = CONTAINER_OF(op, struct late, op);
+	struct message *m = op->message;
+
+	m->is_expiring = false;
+	if (op->fault.kind && op->fault.kind != FAULT_BUSY)
+		log_error(NULL, "relay.late", KV_Z("queue_id", m->id),
+			  KV_FAULT("fault", op->fault));
+	else if (!op->fault.kind && !l->is_expired)
+		m->is_late_told = true;
+	if (op->fault.kind == FAULT_NOT_FOUND)
+		m->is_leaving = true;
+	free(l);
+}
+
+void relay_give_up(struct relay *r, struct message *m, bool is_expired, const char *by)
+{
+	struct late *l = xcalloc(1, sizeof(*l));
+	const struct part *p = m->parts;
+
+	l->op.run = late_run;
+	l->op.done = late_done;
+	l->is_expired = is_expired;
+	l->by = by;
+	l->until_s = relay_expires_s(r, m);
+	m->is_expiring = true;
+	for (; p && !p->destination->reason[0]; p = p->next_of_message)
+		continue;
+	if (p)
+		snprintf(l->reason, sizeof(l->reason), "%s %s", p->destination->status,
+			 p->destination->reason);
+	relay_op(r, m, &l->op);
+}
+
+static bool sweep_one(void *arg, struct message *m)
+{
+	struct relay *r = arg;
+	int64_t now_s = relay_now_s(r);
+	int64_t notice_s = m->received_s +
+			   (int64_t)(r->worker->conf->queue.delay_notice_ms / 1000);
+
+	if (m->active || m->is_held || m->is_leaving || m->ops || m->is_expiring)
+		return true;
+	if (now_s >= relay_expires_s(r, m))
+		relay_give_up(r, m, true, NULL);
+	else if (!m->is_bounce && !m->is_late_told && now_s >= notice_s)
+		relay_give_up(r, m, false, NULL);
+	/* Some thousands at a time: the row of jobs has an end. */
+	return r->jobs < 500;
+}
+
+static void on_sweep(struct timer *t)
+{
+	struct relay *r = CONTAINER_OF(t, struct relay, sweep);
+	uint64_t every = r->worker->conf->queue.retry_min_ms / 2;
+
+	if (may_send(r))
+		schedule_each(r->schedule, sweep_one, r);
+	timer_start_ms(&r->sweep, every < SWEEP_MAX_MS ? every : SWEEP_MAX_MS);
+}
+
+/* ---- life ---- */
+
+static struct fault relay_open(struct worker *w)
+{
+	struct relay *r = xcalloc(1, sizeof(*r));
+	const char *bad = smarthost_check(w->conf);
+	struct fault f;
+
+	w->state = r;
+	r->worker = w;
+	r->loop = w->loop;
+	r->hostname = xstrdup(w->conf->host.hostname);
+	f = bad ? fault_detail(FAULT_INVALID, "smarthosts: \"%s\" is not SELECTOR=HOST:PORT", bad)
+		: FAULT_OK;
+	if (!f.kind)
+		f = smarthosts_load(w->conf->relay.passwords, &r->smarthosts);
+	if (!f.kind)
+		f = tls_client_new(w->conf->relay.ca_file[0] ? w->conf->relay.ca_file : NULL,
+				   &r->tls);
+	if (!f.kind)
+		f = directory_open(instance_path(w->instance, INSTANCE_DIRECTORY), false,
+				   &r->directory);
+	if (!f.kind)
+		f = dns_new_from_conf(w->loop, &w->conf->dns, &r->dns);
+	return f;
+}
+
+static struct schedule_limits limits_of(const struct conf *conf)
+{
+	return (struct schedule_limits){
+		.retry_min_ms = conf->queue.retry_min_ms,
+		.retry_max_ms = conf->queue.retry_max_ms,
+		.connections = (unsigned)conf->relay.connections,
+		.per_destination = (unsigned)conf->relay.per_destination,
+	};
+}
+
+static struct fault relay_start(struct worker *w)
+{
+	static const struct watch_events events = { on_file, on_overflow };
+	struct relay *r = w->state;
+	struct schedule_limits limits = limits_of(w->conf);
+	struct timespec now;
+	char folder[4096];
+	struct fault f = queue_open(instance_path(w->instance, INSTANCE_QUEUE), &r->queue);
+
+	if (f.kind)
+		return f;
+	r->keys = dkimkeys_new(instance_path(w->instance, INSTANCE_KEYS));
+	queue_use_keys(r->queue, r->keys);
+	r->wall_s = date_now().seconds;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	r->mono_ms = (uint64_t)now.tv_sec * 1000;
+	r->schedule = schedule_new(&limits);
+	timer_init(&r->tick, r->loop, on_tick);
+	timer_init(&r->sweep, r->loop, on_sweep);
+	timer_init(&r->forget, r->loop, on_forget);
+	timer_init(&r->rescan, r->loop, on_rescan);
+	deferred_init(&r->turn, r->loop, on_turn);
+	snprintf(folder, sizeof(folder), "%s/msg", instance_path(w->instance, INSTANCE_QUEUE));
+	/* First the watch, then the look: what comes in between is seen twice, not never. */
+	f = watch_new(r->loop, folder, &events, r, &r->watch);
+	if (f.kind)
+		return f;
+	look_at_all(r);
+	timer_start_ms(&r->sweep, 1000);
+	return FAULT_OK;
+}
+
+static void relay_reload(struct worker *w, const struct conf *was)
+{
+	struct relay *r = w->state;
+	struct schedule_limits limits = limits_of(w->conf);
+
+	(void)was;
+	schedule_set_limits(r->schedule, &limits);
+	relay_turn(r);
+}
+
+static void relay_stop(struct worker *w)
+{
+	struct relay *r = w->state;
+
+	r->is_stopping = true;
+	watch_free(&r->watch);
+	timer_stop(&r->sweep);
+	timer_stop(&r->rescan);
+	forget_rows(r);
+	for (struct sender *s = r->senders, *after; s; s = after) {
+		after = sender_next_of(s);
+		sender_stop(s);
+	}
+	relay_turn(r);
+}
+
+static bool close_file(void *arg, struct message *m)
+{
+	(void)arg;
+	spool_close(&m->spool);
+	return true;
+}
+
+static void relay_end(struct worker *w)
+{
+	struct relay *r = w->state;
+
+	if (!r)
+		return;
+	r->is_ended = true;
+	while (r->senders) {
+		struct sender *s = r->senders;
+
+		sender_free(&s);
+	}
+	if (r->schedule)
+		schedule_each(r->schedule, close_file, r);
+	schedule_free(&r->schedule);
+	dns_free(&r->dns);
+	tls_client_free(&r->tls);
+	smarthosts_free(&r->smarthosts);
+	queue_close(&r->queue);
+	dkimkeys_free(&r->keys);
+	directory_close(&r->directory);
+	free(r->gone);
+	free(r->hostname);
+	free(r);
+	w->state = NULL;
+}
+
+static void relay_status(struct worker *w, struct json_out *j)
+{
+	const struct relay *r = w->state;
+	uint64_t senders = 0;
+
+	for (const struct sender *s = r->senders; s; s = sender_next_of(s))
+		senders++;
+	json_out_u64(j, "queued", schedule_count(r->schedule));
+	json_out_u64(j, "sending", senders);
+	json_out_u64(j, "sent", r->delivered);
+	json_out_u64(j, "send_deferred", r->deferred);
+	json_out_u64(j, "send_failed", r->failed);
+}
+
+static const struct conf_list *relay_files(const struct conf *conf)
+{
+	return &conf->dns.anchors;
+}
+
+const struct daemon_spec relay_spec = {
+	.name = "relay",
+	.doc = "send what is queued to other servers",
+	.writes = 1u << INSTANCE_QUEUE | 1u << INSTANCE_DIRECTORY | 1u << INSTANCE_EVENTS,
+	.reads = 1u << INSTANCE_KEYS,
+	.reads_files = relay_files,
+	.may_connect = true,
+	.open = relay_open,
+	.start = relay_start,
+	.reload = relay_reload,
+	.stop = relay_stop,
+	.end = relay_end,
+	.status = relay_status,
+	.verbs = relay_verbs,
+};

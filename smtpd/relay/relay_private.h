@@ -1,0 +1,123 @@
+/* smtpd/relay/relay_private.h - what the parts of the relay share: relay.c finds messages and keeps
+ * their order, sender.c is one connection's work, settle.c writes down what became of recipients,
+ * relay_verbs.c answers the command line. */
+#ifndef SMTPD_RELAY_RELAY_PRIVATE_H
+#define SMTPD_RELAY_RELAY_PRIVATE_H
+
+#include "common/control.h"
+#include "common/directory.h"
+#include "common/dns.h"
+#include "common/master.h"
+#include "common/tls.h"
+#include "common/work.h"
+#include "smtpd/queue.h"
+#include "smtpd/relay/schedule.h"
+#include "smtpd/relay/smarthost.h"
+
+#define RELAY_RECENT 64
+
+struct sender;
+
+struct relay {
+	struct worker *worker;
+	char *hostname;                 /* as at the start: jobs read it */
+	struct loop *loop;
+	struct dns *dns;
+	struct tls_client *tls;
+	struct directory *directory;
+	struct queue *queue;
+	struct dkimkeys *keys;          /* notices are signed */
+	struct smarthosts *smarthosts;
+	struct schedule *schedule;
+	struct sender *senders;
+	struct timer tick;
+	struct timer sweep;             /* what is late or too old */
+	struct timer forget;            /* rows of what is gone */
+	struct timer rescan;            /* a look at all files, when events were missed */
+	struct deferred turn;           /* something may be ready */
+	struct watch *watch;            /* of queue/msg */
+	char (*gone)[QUEUE_ID_LEN + 1]; /* rows to be forgotten */
+	size_t gone_count, gone_cap;
+	char recent[RELAY_RECENT][QUEUE_ID_LEN + 1];    /* gone just now: their last events come yet */
+	size_t recent_at;
+	uint64_t scans_left;            /* of the look at start */
+	int64_t wall_s;                 /* at start, with mono_ms: jumps of the clock do nothing */
+	uint64_t mono_ms;
+	uint64_t mending;               /* messages a crash left in the middle */
+	uint64_t jobs;                  /* that must end before we do */
+	uint64_t delivered, deferred, failed;
+	bool has_scanned, is_scanning, is_stopping, is_ended;
+};
+
+/** relay_now_s - Unix time as it went on since the start. Any thread. */
+int64_t relay_now_s(const struct relay *r);
+/** relay_expires_s - when a message is given up. Loop thread. */
+int64_t relay_expires_s(const struct relay *r, const struct message *m);
+/** relay_turn - look for work in the next turn. */
+void relay_turn(struct relay *r);
+
+/* ---- jobs on one message, one after another ---- */
+
+struct op {
+	struct work work;
+	struct relay *relay;
+	struct message *message;
+	struct op *next;
+	void (*run)(struct op *op);                     /* in a job: has message->spool */
+	void (*done)(struct op *op);                    /* on the loop; frees the op */
+	struct fault fault;
+	bool is_gone;                   /* the message has left the queue */
+	bool is_cancelled;
+	char notices[3][QUEUE_ID_LEN + 1];      /* DSNs that were queued */
+	size_t notice_count;
+	char detail[256];
+	struct deferred late;           /* it could not even be queued */
+};
+void relay_op(struct relay *r, struct message *m, struct op *op);
+/** relay_op_take - in a job: see that message->spool is there. */
+MUST_CHECK struct fault relay_op_take(struct op *op);
+
+/** relay_found - there is a message of this id: read it and put it into the schedule. */
+void relay_found(struct relay *r, const char *id, bool may_be_known);
+
+/** relay_give_up - is_expired: its recipients have failed; else senders are told that it is late.
+ * @by: the administrator whose word it was, a literal; NULL: its age */
+void relay_give_up(struct relay *r, struct message *m, bool is_expired, const char *by);
+
+/* ---- settle.c: jobs only ---- */
+
+struct settlement {
+	struct spool_change *changes;
+	size_t change_count;
+	const uint32_t *deferred;       /* recipients, each with its text */
+	const struct sv *deferred_texts;
+	size_t deferred_count;
+	struct sv remote;               /* "mx.example.net [192.0.2.1]", or empty */
+	const char *tls;
+	bool is_removal;                /* nobody is told */
+	const char *by;                 /* the administrator, or NULL */
+	bool is_late;                   /* tell senders that it is late */
+	int64_t until_s;
+};
+/** settle - write down what became of recipients, tell the sender what he must be told, and let the
+ * message go when all is done. */
+MUST_CHECK struct fault settle(struct op *op, const struct settlement *s);
+
+/** destination_of - the key under which mail from a sender to a recipient goes (route.h). False:
+ * out's max. Blocks. */
+MUST_CHECK bool destination_of(struct relay *r, const struct conf *conf, struct sv sender,
+			       struct sv recipient, struct buf *out);
+
+/* ---- sender.c ---- */
+
+void sender_start(struct relay *r, struct destination *d);
+/** sender_stop - let what is under way end; at once when nothing is. */
+void sender_stop(struct sender *s);
+/** sender_wake - something is ready: does it have a connection for it? */
+void sender_wake(struct sender *s);
+void sender_free(struct sender **s);
+struct sender *sender_next_of(const struct sender *s);
+
+extern const struct control_verb relay_verbs[];
+
+#endif

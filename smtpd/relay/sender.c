@@ -1,0 +1,393 @@
+/* One connection's work: find the way, connect, send what is ready for the destination, hang up. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/log.h"
+#include "common/memory.h"
+#include "smtpd/relay/client.h"
+#include "smtpd/relay/delivery.h"
+#include "smtpd/relay/relay_private.h"
+#include "smtpd/relay/route.h"
+
+#include "common/banned.h"
+
+#define IDLE_MS 1000            /* a connection waits so long for more */
+#define MAILS_MAX 100           /* in one connection: then others may have it */
+#define BUSY_MS 100             /* somebody has the file: smtpd is just finishing it */
+
+struct sender {
+	struct relay *relay;
+	struct destination *destination;
+	struct sender *next, **at;
+	struct conf *conf;
+	struct route_query *query;
+	struct route route;
+	size_t hop;
+	struct client *client;
+	struct delivery *delivery;      /* being loaded or sent */
+	struct timer idle;
+	unsigned sent;                  /* transactions on this connection */
+	char end_status[ANSWER_STATUS_MAX], end_text[300];      /* why the last hop was none */
+	bool is_fresh, is_idle, is_stopping;
+	bool is_failing;                /* no mail can go there: all of it is refused */
+	bool is_clear;                  /* TLS has failed with this hop: without */
+};
+
+struct sender *sender_next_of(const struct sender *s)
+{
+	return s->next;
+}
+
+static void take_part(struct sender *s);
+static void try_hop(struct sender *s);
+
+/* ---- the end ---- */
+
+static void stop_being_fresh(struct sender *s)
+{
+	if (s->is_fresh)
+		s->destination->fresh--;
+	s->is_fresh = false;
+}
+
+void sender_free(struct sender **ps)
+{
+	struct sender *s = *ps;
+
+	if (!s)
+		return;
+	*ps = NULL;
+	if (s->delivery)
+		delivery_let_go(s->delivery);
+	route_forget(&s->query);
+	client_free(&s->client);
+	timer_stop(&s->idle);
+	stop_being_fresh(s);
+	schedule_hang_up(s->relay->schedule, s->destination);
+	*s->at = s->next;
+	if (s->next)
+		s->next->at = s->at;
+	conf_unref(&s->conf);
+	relay_turn(s->relay);
+	free(s);
+}
+
+static void end(struct sender *s)
+{
+	sender_free(&s);
+}
+
+/* The destination as a whole: everything that lies there waits. */
+static void destination_fails(struct sender *s, const char *status, const char *text)
+{
+	log_info(NULL, "relay.unreachable", KV_Z("destination", s->destination->name),
+		 KV_Z("status", status), KV_Z("reason", text),
+		 KV_U64("waiting", s->destination->part_count));
+	schedule_fails(s->relay->schedule, s->destination, loop_now_ms(s->relay->loop), status,
+		       text);
+	end(s);
+}
+
+/* ---- one delivery ---- */
+
+/* The verdicts are there: they are written down while the connection goes on with the next. */
+static void finish(struct sender *s)
+{
+	struct delivery *d = s->delivery;
+
+	s->delivery = NULL;
+	delivery_finish(d, s->client ? client_peer(s->client) : "",
+			s->client ? client_tls_text(s->client) : "",
+			s->client ? client_talk(s->client) : SV_NONE);
+}
+
+static void on_body_read(void *arg, struct sv octets, bool is_last, struct fault f)
+{
+	struct sender *s = arg;
+
+	if (!f.kind) {
+		client_body(s->client, octets, is_last);
+		return;
+	}
+	/* The file cannot be read: nothing that would look like a whole message may be sent. */
+	delivery_give_rest(s->delivery, CLIENT_DEFERRED, "4.3.0", "the queue file cannot be read");
+	finish(s);
+	end(s);
+}
+
+static void on_loaded(void *arg, enum delivery_load load)
+{
+	struct sender *s = arg;
+	struct delivery *d = s->delivery;
+
+	if (load != DELIVERY_READY) {
+		s->delivery = NULL;
+		take_part(s);
+	} else if (s->is_failing) {
+		delivery_give_rest(d, CLIENT_REFUSED, s->end_status, s->end_text);
+		finish(s);
+		take_part(s);
+	} else if (!s->client || !client_is_ready(s->client)) {
+		return;                 /* on_end is on its way */
+	} else if (delivery_is_settled(d)) {
+		finish(s);              /* too big, or it needs what they cannot do */
+		take_part(s);
+	} else {
+		s->sent++;
+		client_send(s->client, delivery_mail(d));
+	}
+}
+
+static void on_idle(struct timer *t)
+{
+	end(CONTAINER_OF(t, struct sender, idle));
+}
+
+static void take_part(struct sender *s)
+{
+	static const struct delivery_events events = { on_loaded, on_body_read };
+	struct part *p = NULL;
+
+	if (!s->is_stopping && s->sent < MAILS_MAX)
+		p = schedule_take(s->relay->schedule, s->destination);
+	stop_being_fresh(s);
+	s->is_idle = !p;
+	if (p) {
+		timer_stop(&s->idle);
+		s->delivery = delivery_new(s->relay, p, s->conf,
+					   s->client ? client_can(s->client) : 0,
+					   s->client ? client_size_max(s->client) : 0, &events, s);
+	} else if (s->client && !s->is_stopping && s->sent < MAILS_MAX) {
+		timer_start_ms(&s->idle, IDLE_MS);
+	} else {
+		timer_start_ms(&s->idle, 0);
+	}
+}
+
+void sender_wake(struct sender *s)
+{
+	if (s->is_idle && s->client && client_is_ready(s->client) && s->destination->ready_count)
+		take_part(s);
+}
+
+/* ---- the connection ---- */
+
+static void on_ready(void *user)
+{
+	struct sender *s = user;
+
+	if (!s->delivery)
+		take_part(s);
+}
+
+static void on_body(void *user)
+{
+	struct sender *s = user;
+
+	delivery_read(s->delivery);
+}
+
+static void on_done(void *user)
+{
+	struct sender *s = user;
+
+	schedule_works(s->relay->schedule, s->destination);
+	finish(s);
+}
+
+static void note_end(struct sender *s, const char *status, const char *text)
+{
+	snprintf(s->end_status, sizeof(s->end_status), "%s", status);
+	snprintf(s->end_text, sizeof(s->end_text), "%.290s", text);
+}
+
+/* refuse_all - what lies here cannot be sent, now or later. */
+static void refuse_all(struct sender *s, const char *status, const char *text)
+{
+	note_end(s, status, text);
+	s->is_failing = true;
+	take_part(s);
+}
+
+static bool is_4yz(const char *status)
+{
+	return status[0] == '4' || status[0] == '5';
+}
+
+/* In the middle of a transaction, or between two. */
+static void connection_lost(struct sender *s, const struct client_end *why)
+{
+	struct delivery *d = s->delivery;
+
+	if (d && delivery_is_loaded(d)) {
+		if (s->sent > 1 && delivery_is_untouched(d)) {
+			/* It had closed an old connection: a new one will do. */
+			delivery_return(d);
+			s->delivery = NULL;
+		} else {
+			delivery_give_rest(d, CLIENT_DEFERRED, why->status, why->text);
+			finish(s);
+		}
+	}
+	if (why->is_busy) {
+		/* It wants to be left alone (RFC 5321 §3.8). */
+		destination_fails(s, why->status, why->text);
+		return;
+	}
+	end(s);
+}
+
+static void on_end(void *user, const struct client_end *borrowed)
+{
+	struct sender *s = user;
+	const struct client_end copy = *borrowed, *why = &copy;
+	char text[600];
+	bool again = why->is_tls_failure && !s->is_clear && s->destination->name[0] != '>';
+
+	snprintf(text, sizeof(text), "%s: %.500s", client_peer(s->client), why->text);
+	if (why->was_ready) {
+		connection_lost(s, why);
+		return;
+	}
+	/* From here on why->text is gone with its client. */
+	client_free(&s->client);
+	if (why->is_self) {
+		refuse_all(s, "5.4.6", text);
+		return;
+	}
+	/* A refusal at the door is about us, not about the mail: the next host, or later. */
+	note_end(s, is_4yz(why->status) ? why->status : "4.4.1", text);
+	if (s->end_status[0] == '5')
+		s->end_status[0] = '4';
+	s->is_clear = again;
+	if (!again)
+		s->hop++;
+	try_hop(s);
+}
+
+static const struct client_events client_events = { on_ready, on_body, on_done, on_end };
+
+static bool local_target(const struct sender *s, struct client_target *to)
+{
+	const struct conf *conf = s->conf;
+
+	for (size_t i = 0; i < conf->listener_count; i++) {
+		const struct conf_listener *l = &conf->listeners[i];
+
+		if (l->kind != LISTENER_LMTP || !l->path)
+			continue;
+		snprintf(to->path, sizeof(to->path), "%s", l->path);
+		to->is_lmtp = true;
+		return true;
+	}
+	return false;
+}
+
+/* A smarthost with a password gets it over TLS that is proven to be its own. */
+static void smarthost_target(const struct sender *s, struct client_target *to,
+			     const char *const *names)
+{
+	struct sv name = sv_z(s->destination->name + 1);
+
+	name.len = sv_rfind(name, ':');
+	if (to->at.port == 465)
+		to->tls = CLIENT_TLS_DIRECT;
+	if (!smarthosts_login(s->relay->smarthosts, name, &to->user, &to->password))
+		return;
+	if (to->tls != CLIENT_TLS_DIRECT && !netaddr_is_loopback(&to->at))
+		to->tls = CLIENT_TLS_MUST;
+	if (!netaddr_is_loopback(&to->at)) {
+		to->expect.trust = TLS_TRUST_NAMES;
+		to->expect.names = names;
+		to->expect.name_count = 1;
+	}
+}
+
+static void try_hop(struct sender *s)
+{
+	const struct route_hop *hop = &s->route.hops[s->hop];
+	struct client_target to = {
+		.tls = s->is_clear ? CLIENT_TLS_OFF : CLIENT_TLS_MAY,
+		.hostname = s->conf->host.hostname,
+		.connect_ms = (uint32_t)s->conf->relay.connect_ms,
+		.reply_ms = (uint32_t)s->conf->relay.reply_ms,
+	};
+	const char *name;
+
+	if (s->destination->name[0] == '=') {
+		if (s->hop || !local_target(s, &to)) {
+			destination_fails(s, s->hop ? s->end_status : "4.3.5",
+					  s->hop ? s->end_text
+						 : "local delivery needs an lmtp listener with a "
+						   "path: smtpd has none");
+			return;
+		}
+	} else if (s->hop == s->route.count) {
+		destination_fails(s, s->end_status, s->end_text);
+		return;
+	} else if (route_is_ourselves(s->conf, &hop->at)) {
+		refuse_all(s, "5.4.6", "the DNS leads to this server, which does not have that domain");
+		return;
+	} else {
+		to.at = hop->at;
+		snprintf(to.host, sizeof(to.host), "%s", hop->host);
+		name = hop->host;
+		to.expect.sni = hop->host[0] ? hop->host : NULL;
+		if (s->destination->name[0] == '>')
+			smarthost_target(s, &to, &name);
+	}
+	s->client = client_new(s->relay->loop, s->relay->tls, &to, &client_events, s);
+}
+
+static void on_route(void *arg, const struct route *route)
+{
+	struct sender *s = arg;
+
+	s->route = *route;
+	switch (route->kind) {
+	case ROUTE_HOPS:
+		try_hop(s);
+		return;
+	case ROUTE_DEFER:
+		destination_fails(s, route->status, route->text);
+		return;
+	case ROUTE_FAIL:
+		refuse_all(s, route->status, route->text);
+		return;
+	}
+}
+
+static void begin_local(struct timer *t)
+{
+	struct sender *s = CONTAINER_OF(t, struct sender, idle);
+
+	timer_init(&s->idle, s->relay->loop, on_idle);
+	try_hop(s);
+}
+
+void sender_start(struct relay *r, struct destination *d)
+{
+	struct sender *s = xcalloc(1, sizeof(*s));
+
+	s->relay = r;
+	s->destination = d;
+	s->conf = conf_ref(r->worker->conf);
+	s->is_fresh = true;
+	s->next = r->senders;
+	s->at = &r->senders;
+	if (s->next)
+		s->next->at = &s->next;
+	r->senders = s;
+	timer_init(&s->idle, r->loop, d->name[0] == '=' ? begin_local : on_idle);
+	if (d->name[0] == '=')
+		timer_start_ms(&s->idle, 0);
+	else
+		route_find(r->loop, r->dns, s->conf, sv_z(d->name), on_route, s, &s->query);
+}
+
+void sender_stop(struct sender *s)
+{
+	s->is_stopping = true;
+	if (!s->delivery)
+		sender_free(&s);
+}

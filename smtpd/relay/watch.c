@@ -1,0 +1,91 @@
+#include "smtpd/relay/watch.h"
+
+#include <stdlib.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include <uv.h>
+
+#include "common/memory.h"
+
+#include "common/banned.h"
+
+struct watch {
+	uv_poll_t poll;
+	struct loop_member member;
+	const struct watch_events *events;
+	void *arg;
+	int fd;
+	bool is_closed;
+};
+
+static void on_closed(uv_handle_t *h)
+{
+	struct watch *w = CONTAINER_OF(h, struct watch, poll);
+
+	close(w->fd);
+	free(w);
+}
+
+static void on_readable(uv_poll_t *poll, int status, int what)
+{
+	struct watch *w = CONTAINER_OF(poll, struct watch, poll);
+	char octets[16384] __attribute__((aligned(__alignof__(struct inotify_event))));
+	ssize_t n = read(w->fd, octets, sizeof(octets));
+
+	(void)status;
+	(void)what;
+	for (ssize_t at = 0; at + (ssize_t)sizeof(struct inotify_event) <= n;) {
+		const struct inotify_event *e = (const void *)(octets + at);
+
+		if (e->mask & IN_Q_OVERFLOW)
+			w->events->on_overflow(w->arg);
+		else if (e->len && e->name[0])
+			w->events->on_file(w->arg, e->name);
+		at += (ssize_t)sizeof(*e) + (ssize_t)e->len;
+	}
+}
+
+static void on_loop_end(struct loop_member *m)
+{
+	CONTAINER_OF(m, struct watch, member)->is_closed = true;
+	loop_leave(m);
+	uv_poll_stop(&CONTAINER_OF(m, struct watch, member)->poll);
+	uv_close((uv_handle_t *)&CONTAINER_OF(m, struct watch, member)->poll, on_closed);
+}
+
+struct fault watch_new(struct loop *loop, const char *folder, const struct watch_events *events,
+		       void *arg, struct watch **out)
+{
+	struct watch *w;
+	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+
+	if (fd < 0 || inotify_add_watch(fd, folder, IN_MOVED_TO | IN_CLOSE_WRITE) < 0) {
+		struct fault f = fault_errno("watch", folder);
+
+		if (fd >= 0)
+			close(fd);
+		return f;
+	}
+	w = xcalloc(1, sizeof(*w));
+	w->fd = fd;
+	w->events = events;
+	w->arg = arg;
+	if (uv_poll_init(loop_uv(loop), &w->poll, fd) ||
+	    uv_poll_start(&w->poll, UV_READABLE, on_readable)) {
+		close(fd);
+		free(w);
+		return fault(FAULT_INTERNAL, "watch: libuv");
+	}
+	w->member.close = on_loop_end;
+	loop_join(loop, &w->member);
+	*out = w;
+	return FAULT_OK;
+}
+
+void watch_free(struct watch **w)
+{
+	if (*w && !(*w)->is_closed)
+		on_loop_end(&(*w)->member);
+	*w = NULL;
+}

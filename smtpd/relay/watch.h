@@ -1,0 +1,18 @@
+/* smtpd/relay/watch.h - a folder is watched for files that come. Loop thread only. */
+#ifndef SMTPD_RELAY_WATCH_H
+#define SMTPD_RELAY_WATCH_H
+
+#include "common/fault.h"
+#include "common/loop.h"
+
+struct watch;
+
+struct watch_events {
+	void (*on_file)(void *arg, const char *name);   /* came, or was closed by who wrote it */
+	void (*on_overflow)(void *arg);                 /* some were missed: look for yourself */
+};
+MUST_CHECK struct fault watch_new(struct loop *loop, const char *folder,
+				  const struct watch_events *events, void *arg, struct watch **out);
+void watch_free(struct watch **w);
+
+#endif

@@ -1,0 +1,404 @@
+"""Mail leaves: by MX, in one transaction per destination, encrypted where it can be; what cannot be sent waits or comes back."""
+
+import email
+import email.policy
+import re
+import socket
+import time
+
+import pytest
+
+import postroom
+from dns_server import DnsServer
+from postroom import wait_for
+from smtp_sink import Sink
+
+QUICK = """
+relay-port {port}
+relay-ipv6 no
+relay-connect-time 2s
+relay-reply-time {reply}
+queue-retry 1s
+queue-retry-max 4s
+queue-delay-notice {notice}
+queue-lifetime {life}
+queue-lifetime-bounce {life}
+"""
+
+
+def free_port():
+    """One that is free on every loopback address."""
+    with socket.socket() as sock:
+        sock.bind(("0.0.0.0", 0))
+        return sock.getsockname()[1]
+
+
+class World:
+    """A Postroom, a name server, and other people's servers on loopback addresses of their own."""
+
+    def __init__(self, **options):
+        self.dns = DnsServer()
+        self.dns.__enter__()
+        self.port = free_port()
+        self.sinks = []
+        options = {"reply": "5m", "notice": "4h", "life": "5d", "more": "", **options}
+        conf = QUICK.format(port=self.port, **options) + options["more"] + "\n" + self.dns.conf()
+        self.server = postroom.Instance(accounts=("alice", "bob"), conf=conf)
+
+    def start(self):
+        self.server.start(only="smtpd")
+        return self
+
+    def domain(self, name, **options):
+        """A domain whose mail a sink takes."""
+        address = f"127.0.0.{len(self.sinks) + 10}"
+        sink = Sink(address, self.port, name=f"mx.{name}", **options)
+        self.sinks.append(sink)
+        self.dns.add(name, "MX", f"10 mx.{name}")
+        self.dns.add(f"mx.{name}", "A", address)
+        return sink
+
+    def send(self, recipients, body="Hello.\r\n", sender="alice", options=(), extra="", rcpt_options=()):
+        recipients = [recipients] if isinstance(recipients, str) else recipients
+        text = postroom.message(body=body, sender=self.server.address(sender), to=recipients[0], extra=extra)
+        with self.server.submission(sender) as smtp:
+            smtp.sendmail(self.server.address(sender), recipients, text, mail_options=options, rcpt_options=rcpt_options)
+        return text
+
+    def queued(self):
+        return sorted(path.name for path in (self.server.root / "queue" / "msg").iterdir())
+
+    def wait_empty(self):
+        wait_for("the queue is empty", lambda: not self.queued())
+
+    def inbox(self, user="alice"):
+        return [email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
+                for path in self.server.files(user)]
+
+    def wait_mail(self, user="alice", count=1):
+        wait_for(f"{count} messages for {user}", lambda: len(self.server.files(user)) >= count)
+        return self.inbox(user)
+
+    def close(self):
+        self.server.__exit__()
+        for sink in self.sinks:
+            sink.close()
+        self.dns.__exit__(None, None, None)
+
+
+@pytest.fixture
+def make_world():
+    made = []
+
+    def make(**options):
+        made.append(World(**options))
+        return made[-1]
+    yield make
+    for world in made:
+        world.close()
+
+
+@pytest.fixture
+def world(make_world):
+    return make_world().start()
+
+
+def test_a_message_reaches_another_server_and_leaves_the_queue(world):
+    sink = world.domain("far.example")
+    world.send(["friend@far.example", "other@far.example"], body="Hello.\r\n.dot\r\n..dots\r\n")
+    message = sink.wait(1)[0]
+    assert message.sender == "alice@example.test"
+    assert message.recipients == ["friend@far.example", "other@far.example"]
+    assert message.is_bdat and message.data.endswith(b"\r\n\r\nHello.\r\n.dot\r\n..dots\r\n")
+    assert message.data.startswith(b"Received: ")
+    world.wait_empty()
+    assert "event=relay.sent" in world.server.log()
+
+
+def test_without_chunking_dots_are_stuffed_and_the_text_is_the_same(world):
+    sink = world.domain("plain.example", extensions=())
+    world.send("friend@plain.example", body=".\r\n..\r\n.x\r\nend without newline")
+    message = sink.wait(1)[0]
+    assert not message.is_bdat
+    assert message.data.endswith(b"\r\n\r\n.\r\n..\r\n.x\r\nend without newline\r\n")
+    world.wait_empty()
+
+
+def test_a_large_message_arrives_octet_for_octet(world):
+    sinks = [world.domain("big.example"), world.domain("bigdata.example", extensions=("PIPELINING", "8BITMIME"))]
+    body = "".join(f".{i:06d} {'x' * (i % 900)}\r\n" for i in range(3000))
+    world.send(["a@big.example", "b@bigdata.example"], body=body)
+    for sink in sinks:
+        assert sink.wait(1)[0].data.split(b"\r\n\r\n", 1)[1] == body.encode()
+    world.wait_empty()
+
+
+def test_one_dead_destination_does_not_hold_up_another(world):
+    world.dns.add("dead.example", "MX", "10 mx.dead.example")
+    world.dns.add("mx.dead.example", "A", "127.0.0.99")
+    sink = world.domain("live.example")
+    for i in range(5):
+        world.send([f"u{i}@dead.example", f"u{i}@live.example"])
+    sink.wait(5)
+    wait_for("what is for the dead one is left", lambda: len(world.queued()) == 5)
+    assert "event=relay.unreachable destination=dead.example status=4.4.1" in world.server.log()
+
+
+def test_what_is_put_off_is_tried_again(world):
+    sink = world.domain("slow.example")
+    answers = iter(["450 4.2.0 come again", "451 4.7.1 greylisted"])
+    sink.on("RCPT", lambda line: next(answers, True))
+    world.send("friend@slow.example")
+    sink.wait(1)
+    world.wait_empty()
+    assert world.server.log().count("event=relay.deferred") == 2
+
+
+def test_a_refusal_comes_back_with_the_remotes_own_words(world):
+    sink = world.domain("strict.example")
+    sink.on("RCPT", lambda line: "550-5.1.1 No such user here\r\n550 5.1.1 really \x1b[31mnot" if "nobody" in line else True)
+    world.send(["nobody@strict.example", "friend@strict.example"])
+    sink.wait(1)
+    assert sink.messages[0].recipients == ["friend@strict.example"]
+    notice = world.wait_mail()[0]
+    assert notice["Return-Path"] == "<>"
+    assert notice["From"].endswith("<postmaster@example.test>")
+    assert notice["Auto-Submitted"] == "auto-replied"
+    assert notice.get_content_type() == "multipart/report"
+    text, status, returned = notice.iter_parts()
+    assert "There is no such address" in text.get_content()
+    assert "550 5.1.1 No such user here" in text.get_content()
+    fields = status.get_payload()
+    assert fields[1]["Final-Recipient"] == "rfc822;nobody@strict.example"
+    assert fields[1]["Action"] == "failed"
+    assert fields[1]["Status"] == "5.1.1"
+    assert "550 5.1.1 No such user here" in fields[1]["Diagnostic-Code"]
+    assert "\x1b" not in notice.as_string()
+    assert len(fields) == 2
+    assert "Subject: Test" in returned.as_string()
+    world.wait_empty()
+
+
+def test_a_domain_that_does_not_exist_comes_back_at_once(world):
+    world.dns.add("null.example", "MX", "0 .")
+    world.send(["friend@nowhere.example", "friend@null.example"])
+    notices = world.wait_mail(count=2)
+    statuses = sorted(list(notice.iter_parts())[1].get_payload()[1]["Status"] for notice in notices)
+    assert statuses == ["5.1.10", "5.1.2"]
+    world.wait_empty()
+
+
+def test_a_name_server_that_is_down_puts_off(world):
+    world.dns.misbehave("broken.example", "servfail")
+    world.send("friend@broken.example")
+    wait_for("it was tried", lambda: "event=relay.unreachable destination=broken.example status=4.4.3" in world.server.log())
+    assert len(world.queued()) == 1 and not world.inbox()
+
+
+def test_the_next_mx_takes_what_the_first_does_not(world):
+    second = world.domain("two.example")
+    world.dns.add("two.example", "MX", "5 first.two.example")
+    world.dns.add("first.two.example", "A", "127.0.0.98")
+    world.send("friend@two.example")
+    second.wait(1)
+    world.wait_empty()
+
+
+def test_a_connection_is_used_again_and_recipients_share_a_transaction(world):
+    sink = world.domain("busy.example")
+    for i in range(6):
+        world.send(f"u{i}@busy.example")
+    sink.wait(6)
+    assert sink.connections <= 6
+    world.send([f"many{i}@busy.example" for i in range(150)])
+    sink.wait(8)
+    assert sorted(len(message.recipients) for message in sink.messages[6:]) == [50, 100]
+    world.wait_empty()
+
+
+def test_too_many_recipients_go_in_another_transaction(world):
+    sink = world.domain("few.example")
+    counts = {}
+
+    def answer(line):
+        if "RCPT" in line:
+            counts["n"] = counts.get("n", 0) + 1
+            return True if counts["n"] <= 2 else "452 4.5.3 too many recipients"
+        return True
+
+    def mail(line):
+        counts["n"] = 0
+        return True
+    sink.on("RCPT", answer)
+    sink.on("MAIL", mail)
+    world.send([f"u{i}@few.example" for i in range(5)])
+    sink.wait(3)
+    assert sorted(len(message.recipients) for message in sink.messages) == [1, 2, 2]
+    world.wait_empty()
+    assert "event=relay.deferred" not in world.server.log()
+
+
+def test_mail_to_an_address_literal_goes_there(world):
+    sink = world.domain("literal.example")
+    world.send(f"friend@[{sink.address}]")
+    assert sink.wait(1)[0].recipients == [f"friend@[{sink.address}]"]
+    world.wait_empty()
+
+
+def test_tls_is_used_where_it_is_offered_and_a_broken_one_is_not_needed(make_world):
+    world = make_world().start()
+    cert = (world.server.root / "tls" / "cert.pem", world.server.root / "tls" / "key.pem")
+    good = world.domain("tls.example", cert=cert)
+    world.send("friend@tls.example")
+    assert good.wait(1)[0].is_tls
+    refusing = world.domain("refusing.example", cert=cert)
+    refusing.on("STARTTLS", "454 4.7.0 not now")
+    world.send("friend@refusing.example")
+    assert not refusing.wait(1)[0].is_tls
+    failing = world.domain("failing.example", cert=cert, extensions=("PIPELINING", "STARTTLS"))
+    failing.cert = None             # it says STARTTLS, and goes on in clear
+    failing.on("STARTTLS", "220 go ahead")
+    world.send("friend@failing.example")
+    assert not failing.wait(1)[0].is_tls
+    early = world.domain("early.example", cert=cert)
+    early.on("STARTTLS", "220 go ahead\r\n250 forged")
+    world.send("friend@early.example")
+    wait_for("it was seen", lambda: "octets in clear behind STARTTLS" in world.server.log())
+    assert not early.messages
+
+
+def test_an_mx_that_leads_to_ourselves_comes_back(make_world):
+    world = make_world()
+    world.dns.add("circle.example", "MX", "10 mail.example.test")
+    world.dns.add("greets.example", "MX", "10 mx.greets.example")
+    world.start()
+    sink = world.domain("greets.example")
+    sink.name = "mail.example.test"
+    world.send(["friend@circle.example", "friend@greets.example"])
+    notices = world.wait_mail(count=2)
+    for notice in notices:
+        assert list(notice.iter_parts())[1].get_payload()[1]["Status"] == "5.4.6"
+    world.wait_empty()
+
+
+STALLS = ["greeting", "EHLO", "MAIL", "RCPT", "DATA", "end"]
+
+
+@pytest.mark.parametrize("step", STALLS)
+def test_a_server_that_falls_silent_is_given_up_and_tried_again(make_world, step):
+    world = make_world(reply="1s").start()
+    sink = world.domain("mute.example", extensions=("PIPELINING",))
+    sink.on(step, None)
+    world.send("friend@mute.example")
+    wait_for("it was given up", lambda: "no answer in time" in world.server.log())
+    assert len(world.queued()) == 1
+    sink.answers.clear()
+    sink.wait(1)
+    world.wait_empty()
+
+
+@pytest.mark.parametrize("step", ["greeting", "EHLO", "MAIL", "RCPT", "DATA", "end", "octets"])
+def test_a_server_that_drops_the_connection_gets_the_mail_later(world, step):
+    sink = world.domain("drop.example", extensions=("PIPELINING",))
+    sink.on(step, "drop")
+    world.send("friend@drop.example", body="x" * 70 + "\r\n" * 1000)
+    wait_for("it was dropped", lambda: sink.connections >= 1 and "4.4.2" in world.server.log())
+    assert not sink.messages
+    sink.answers.clear()
+    sink.wait(1)
+    world.wait_empty()
+
+
+@pytest.mark.parametrize("step,answer", [("greeting", "220-" + "x" * 1000000), ("MAIL", "250-x\r\n" * 200 + "250 x"),
+                                         ("EHLO", "hello to you"), ("end", "250-one\r\n550 two"),
+                                         ("QUIT", "221 bye\r\n221 and more\r\n")],
+                         ids=["a megabyte", "200 lines", "no code", "two codes", "after QUIT"])
+def test_answers_that_are_none_do_no_harm(world, step, answer):
+    sink = world.domain("odd.example", extensions=("PIPELINING",))
+    sink.on(step, answer)
+    world.send("friend@odd.example")
+    wait_for("it was tried", lambda: sink.connections >= 1 and (sink.messages or "event=relay." in world.server.log()))
+    sink.answers.clear()
+    sink.wait(1)
+    world.wait_empty()
+
+
+def test_a_421_leaves_the_destination_alone_for_a_while(world):
+    sink = world.domain("busy.example")
+    sink.on("MAIL", "421 4.3.2 too busy")
+    world.send("friend@busy.example")
+    wait_for("it is left alone", lambda: "event=relay.unreachable destination=busy.example status=4.3.2" in world.server.log())
+    sink.answers.clear()
+    sink.wait(1)
+    world.wait_empty()
+
+
+def test_a_server_with_7_bits_only_gets_7_bits_only(world):
+    sink = world.domain("old.example", extensions=())
+    world.send("a@old.example", body="plain\r\n", options=["BODY=8BITMIME"])
+    assert "BODY" not in sink.wait(1)[0].sender_line
+    with world.server.submission("alice") as smtp:
+        text = postroom.message(sender="alice@example.test", to="a@old.example").replace(b"Hello.", "gr\u00fc\u00df".encode())
+        smtp.sendmail("alice@example.test", ["a@old.example"], text, mail_options=["BODY=8BITMIME"])
+    notice = world.wait_mail()[0]
+    assert list(notice.iter_parts())[1].get_payload()[1]["Status"] == "5.6.3"
+    assert len(sink.messages) == 1
+
+
+def test_a_message_that_is_too_big_comes_back_before_it_is_sent(world):
+    sink = world.domain("small.example", extensions=("SIZE 2000",))
+    world.send("a@small.example", body="x" * 70 + "\r\n" * 3000)
+    notice = world.wait_mail()[0]
+    assert list(notice.iter_parts())[1].get_payload()[1]["Status"] == "5.3.4"
+    assert not sink.messages and not any(line.startswith("MAIL") for _, _, line in sink.log)
+
+
+def test_what_waits_survives_a_restart_and_a_kill(world):
+    sink = world.domain("later.example")
+    sink.on("MAIL", "450 4.2.0 later")
+    world.send("friend@later.example")
+    wait_for("it was tried", lambda: "event=relay.deferred" in world.server.log())
+    world.server.kill()
+    sink.answers.clear()
+    world.server.start(only="smtpd")
+    sink.wait(1)
+    world.wait_empty()
+    assert len(sink.messages) == 1
+
+
+def test_what_is_late_is_told_once_and_then_given_up(make_world):
+    world = make_world(notice="2s", life="6s").start()
+    sink = world.domain("never.example")
+    sink.on("RCPT", "450 4.2.2 mailbox full")
+    world.send("friend@never.example")
+    late, failed = world.wait_mail(count=2)
+    assert late["Subject"] == "Your message is late"
+    fields = list(late.iter_parts())[1].get_payload()[1]
+    assert fields["Action"] == "delayed" and fields["Status"] == "4.2.2" and fields["Will-Retry-Until"]
+    fields = list(failed.iter_parts())[1].get_payload()[1]
+    assert fields["Action"] == "failed" and fields["Status"] == "4.4.7"
+    assert "450 4.2.2 mailbox full" in fields["Diagnostic-Code"]
+    world.wait_empty()
+    time.sleep(1)
+    assert len(world.inbox()) == 2
+
+
+def test_a_smarthost_takes_what_its_selector_says(make_world):
+    world = make_world()
+    star, to = Sink("127.0.0.7", 0), Sink("127.0.0.8", 0)
+    with open(world.server.root / "postroom.conf", "a", encoding="utf-8") as conf:
+        conf.write(f"smarthosts *=[127.0.0.7]:{star.port} to:special.example=[127.0.0.8]:{to.port}\n")
+    passwords = world.server.root / "keys" / "smarthosts"
+    passwords.write_text("[127.0.0.7] user secret word\n")
+    passwords.chmod(0o600)
+    star.extensions.append("AUTH PLAIN")
+    star.on("AUTH", "235 2.7.0 welcome")
+    world.start()
+    world.send(["a@anywhere.example", "b@special.example", "bob@example.test"])
+    assert star.wait(1)[0].recipients == ["a@anywhere.example"]
+    assert to.wait(1)[0].recipients == ["b@special.example"]
+    assert any(line == "AUTH PLAIN AHVzZXIAc2VjcmV0IHdvcmQ=" for _, _, line in star.log)
+    world.wait_empty()
+    assert "secret" not in world.server.log()
+    star.close()
+    to.close()
