@@ -8,7 +8,7 @@ static const struct {
 	const char *name;
 	unsigned bit;
 } protocols[] = {
-	{ "imap", SCOPE_IMAP }, { "pop3", SCOPE_POP3 }, { "submission", SCOPE_SUBMISSION },
+	{ "imap", SCOPE_IMAP }, { "pop3", SCOPE_POP3 }, { "submission", SCOPE_SUBMISSION }, { "managesieve", SCOPE_MANAGESIEVE },
 };
 
 static unsigned bit_of(struct sv word)

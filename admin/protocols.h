@@ -4,7 +4,7 @@
 
 #include "admin/cli.h"
 
-#define PROTOCOL_WORDS "imap, pop3, submission"
+#define PROTOCOL_WORDS "imap, pop3, submission, managesieve"
 
 /** protocols_option - read --protocols into *scope: what it names is set, the other protocols are cleared, other bits stay.
  *  Without the option *scope stays. False after a usage error that was told. */

@@ -21,14 +21,7 @@ struct ms_door {
 
 static struct auth_peer peer_of(struct ms_session *s)
 {
-	struct tls_conn *tls = stream_tls(s->stream);
-
-	return (struct auth_peer){
-		.service = AUTH_MANAGESIEVE,
-		.address = *stream_peer(s->stream),
-		.tls = tls ? sv_z(tls_facts(tls).version) : SV_NONE,
-		.log = &s->log,
-	};
+	return auth_peer_of(AUTH_MANAGESIEVE, s->stream, &s->log);
 }
 
 static const char *text_for(enum auth_reason reason)
@@ -157,7 +150,7 @@ void ms_door_mechanisms(struct ms_session *s, struct buf *out)
 {
 	struct auth_peer peer = peer_of(s);
 
-	auth_mechanisms(&s->house->conf->auth, &peer, out);
+	auth_mechanisms(s->house->auth, &s->house->conf->auth, &peer, out);
 }
 
 bool ms_door_has_starttls(const struct ms_session *s)

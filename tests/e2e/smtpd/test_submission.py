@@ -119,7 +119,7 @@ def test_an_app_password_is_good_for_its_protocols_until_it_is_revoked(server, u
     phone = server.json("app-password", "add", address, "phone")["password"]
     reader = server.json("app-password", "add", address, "reader", "--protocols", "imap")["password"]
     rows = {row["label"]: row["protocols"] for row in server.json("app-password", "list", address)}
-    assert rows == {"phone": ["imap", "pop3", "submission"], "reader": ["imap"]}
+    assert rows == {"phone": ["imap", "pop3", "submission", "managesieve"], "reader": ["imap"]}
     with talk(server, "submission") as line:
         assert line.smtp(f"AUTH PLAIN {b64(chr(0) + address + chr(0) + phone)}") == 235
     with talk(server, "submission") as line:
