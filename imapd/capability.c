@@ -35,6 +35,7 @@ static const struct row {
 	[CAP_SEARCHRES]     = { "SEARCHRES",      false, "RFC 5182" },
 	[CAP_MULTISEARCH]   = { "MULTISEARCH",    false, "RFC 7377" },
 	[CAP_WITHIN]        = { "WITHIN",         false, "RFC 5032" },
+	[CAP_FILTERS]       = { "FILTERS",        false, "RFC 5466" },
 	[CAP_PARTIAL]       = { "PARTIAL",        false, "RFC 9394" },
 	[CAP_SORT]          = { "SORT",           false, "RFC 5256" },
 	[CAP_SORT_DISPLAY]  = { "SORT=DISPLAY",   false, "RFC 5957" },
@@ -102,7 +103,7 @@ capability_set capability_settle(capability_set on)
 		{ CAP_REV2, CAP_SEARCHRES },    { CAP_REV2, CAP_LIST_STATUS },   { CAP_REV2, CAP_STATUS_SIZE },
 		{ CAP_QRESYNC, CAP_ENABLE },    { CAP_QRESYNC, CAP_CONDSTORE },  { CAP_UIDONLY, CAP_ENABLE },
 		{ CAP_SEARCHRES, CAP_ESEARCH }, { CAP_MULTISEARCH, CAP_ESEARCH }, { CAP_PARTIAL, CAP_ESEARCH },    { CAP_ESORT, CAP_ESEARCH },
-		{ CAP_CONTEXT_SEARCH, CAP_ESEARCH }, { CAP_CONTEXT_SORT, CAP_ESORT },
+		{ CAP_FILTERS, CAP_METADATA },  { CAP_CONTEXT_SEARCH, CAP_ESEARCH }, { CAP_CONTEXT_SORT, CAP_ESORT },
 		{ CAP_ESORT, CAP_SORT },        { CAP_SORT_DISPLAY, CAP_SORT },
 	};
 	capability_set before;

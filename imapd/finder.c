@@ -3,12 +3,14 @@
 
 #include <time.h>
 
+#include "maildir/metadata.h"
+
 #include "common/banned.h"
 
 #define SLICE_MS 20             /* after so long somebody else may have the thread */
 #define ENCODED_MAX ((size_t)64 << 20)
 
-enum step finder_read_answer(struct command *c, enum search_read result)
+enum step finder_read_answer(struct command *c, enum search_read result, const struct search *s)
 {
 	switch (result) {
 	case SEARCH_READ:
@@ -21,8 +23,65 @@ enum step finder_read_answer(struct command *c, enum search_read result)
 		return command_no(c, "LIMIT", "Too many search keys");
 	case SEARCH_UID_REQUIRED:
 		return command_uid_required(c);
+	case SEARCH_NO_FILTER:
+		command_no(c, NULL, "No such filter, or it is no search");
+		buf_appendf(&c->code, "UNDEFINED-FILTER %.*s", SV_FMT(s->filter));
+		return STEP_DONE;
+	case SEARCH_FILTER_CHARSET:
+		command_bad(c, "Filters are in UTF-8");
+		buf_append(&c->code, SV("BADCHARSET (US-ASCII UTF-8)"));
+		return STEP_DONE;
 	}
 	BUG("search_read %d", (int)result);
+}
+
+struct wanted_filter {
+	struct arena *arena;
+	struct sv name, value;
+	bool is_private;
+};
+
+static bool take_filter(void *arg, const struct metadata_entry *entry)
+{
+	struct wanted_filter *x = arg;
+	const struct sv roots[] = { SV("/private/filters/values/"), SV("/shared/filters/values/") };
+
+	for (size_t i = 0; i < ARRAY_LEN(roots); i++) {
+		if (!entry->value.p || !sv_starts_nocase(entry->name, roots[i]) ||
+		    !sv_eq_nocase(sv_sub(entry->name, roots[i].len, SIZE_MAX), x->name) || x->is_private)
+			continue;
+		x->is_private = i == 0;         /* before the shared one (RFC 5466 §3.2) */
+		x->value = arena_copy(x->arena, entry->value);
+	}
+	return true;
+}
+
+/* find_filter - RFC 5466 §3.1 */
+static bool find_filter(void *arg, struct arena *arena, struct sv name, struct sv *value)
+{
+	struct command *c = arg;
+	struct wanted_filter x = { .arena = arena, .name = name };
+	struct fault f = mailbox_metadata(c->room->user, SV(""), take_filter, &x);
+
+	if (f.kind)
+		log_warn(c->log, "imap.filter.failed", KV_SV("user", c->room->account), KV_FAULT("fault", f));
+	*value = x.value;
+	return !f.kind && x.value.p;
+}
+
+struct search_context finder_context_of(struct command *c)
+{
+	return (struct search_context){
+		.arena = &c->arena,
+		.keys_max = c->room->conf->imap.search_keys,
+		.on = c->room->on,
+		.has_uidonly = c->room->has_uidonly,
+		.is_utf8_only = c->room->has_utf8_accept,
+		.is_rev2 = c->room->is_rev2,
+		.now = time(NULL),
+		.filter = find_filter,
+		.arg = c,
+	};
 }
 
 struct fault finder_context(struct command *c, struct search_context *out)
@@ -31,17 +90,9 @@ struct fault finder_context(struct command *c, struct search_context *out)
 
 	if (f.kind)
 		return f;
-	*out = (struct search_context){
-		.view = &c->room->view,
-		.keywords = &c->keywords->table,
-		.arena = &c->arena,
-		.keys_max = c->room->conf->imap.search_keys,
-		.on = c->room->on,
-		.has_uidonly = c->room->has_uidonly,
-		.is_utf8_only = c->room->has_utf8_accept,
-		.is_rev2 = c->room->is_rev2,
-		.now = time(NULL),
-	};
+	*out = finder_context_of(c);
+	out->view = &c->room->view;
+	out->keywords = &c->keywords->table;
 	return FAULT_OK;
 }
 

@@ -30,8 +30,10 @@ struct finder {
 };
 
 /** finder_read_answer - what a command answers when its search could not be read. */
-enum step finder_read_answer(struct command *c, enum search_read result);
-/** finder_context - what reading needs to know of the session; the keywords are loaded. */
+enum step finder_read_answer(struct command *c, enum search_read result, const struct search *s);
+/** finder_context - what reading needs to know of the session, its view and keywords left out. */
+struct search_context finder_context_of(struct command *c);
+/** finder_context - likewise, for the selected mailbox; the keywords are loaded. */
 MUST_CHECK struct fault finder_context(struct command *c, struct search_context *out);
 /** finder_run - one slice. *done: everything was looked at. FAULT_LIMIT: take() refused. */
 MUST_CHECK struct fault finder_run(struct finder *x, struct command *c, bool *done);

@@ -11,12 +11,16 @@
 
 #define NEEDLE_MAX ((size_t)256 << 10)
 #define NAME_LEN_MAX 256
+#define FILTERS_MAX 16          /* of one search */
+#define FILTER_DEPTH_MAX 5      /* filters that name filters; RFC 5466 §3.1 wants 3 */
 
 /* What has been begun and waits for its keys. */
 struct frame {
-	enum { FRAME_LIST, FRAME_NOT, FRAME_OR } kind;
+	enum { FRAME_LIST, FRAME_NOT, FRAME_OR, FRAME_FILTER } kind;
 	uint32_t end;           /* of a list: the token behind it */
 	uint32_t have;          /* keys so far */
+	struct args outer;      /* of a filter: where it was named */
+	struct sv charset;      /* likewise, the one outside */
 };
 
 struct reading {
@@ -27,6 +31,8 @@ struct reading {
 	size_t depth, cap;
 	struct sv charset;
 	enum search_read result;
+	struct grammar *filters;        /* that were read; what they hold is borrowed until the end */
+	size_t filter_count;
 };
 
 /* ---- leaves ---- */
@@ -173,6 +179,13 @@ static enum capability extension_of(enum search_op op)
 	}
 }
 
+/* keep - a copy: the tokens may be those of a filter. */
+static bool keep(struct reading *r, struct sv text, struct sv *out)
+{
+	*out = arena_copy(r->context->arena, text);
+	return out->p || fail(r, SEARCH_LIMIT);
+}
+
 static bool read_argument(struct reading *r, const struct key_name *name, struct search_key *key)
 {
 	const struct search_context *context = r->context;
@@ -187,9 +200,8 @@ static bool read_argument(struct reading *r, const struct key_name *name, struct
 		key->name = sv_z(name->field);
 		return args_astring(&r->at, &text) && fold(r, text, &key->text);
 	case ARG_HEADER:
-		return args_astring(&r->at, &key->name) && key->name.len &&
-		       key->name.len <= NAME_LEN_MAX && args_astring(&r->at, &text) &&
-		       fold(r, text, &key->text);
+		return args_astring(&r->at, &text) && text.len && text.len <= NAME_LEN_MAX &&
+		       keep(r, text, &key->name) && args_astring(&r->at, &text) && fold(r, text, &key->text);
 	case ARG_DATE:
 		return (args_string(&r->at, &text) || args_raw(&r->at, &text)) &&
 		       date_parse_imap_day(text, &key->day);
@@ -203,15 +215,14 @@ static bool read_argument(struct reading *r, const struct key_name *name, struct
 			key->op = OP_FLAG;
 		else
 			key->keyword = keyword_number(context->keywords, text);
-		key->name = text;
-		return true;
+		return keep(r, text, &key->name);
 	case ARG_UIDS:
 		return args_raw(&r->at, &text) &&
 		       view_resolve(context->view, text, SET_UIDS, &key->set) == SET_OK;
 	case ARG_MODSEQ:
 		return read_modseq(r, key);
 	case ARG_OBJECTID:              /* RFC 8474 §7: cases differ */
-		return args_astring(&r->at, &key->text) && key->text.len;
+		return args_astring(&r->at, &text) && text.len && keep(r, text, &key->text);
 	case ARG_INTERVAL:
 		if (!args_u32(&r->at, &seconds) || !seconds)
 			return false;
@@ -277,6 +288,7 @@ static bool complete(struct reading *r)
 		f->have++;
 		switch (f->kind) {
 		case FRAME_LIST:
+		case FRAME_FILTER:
 			return f->have < 2 || emit(r, OP_AND) != NULL;
 		case FRAME_NOT:
 			r->search->needs_rows = true;
@@ -334,6 +346,67 @@ static bool read_leaf(struct reading *r)
 	return complete(r);
 }
 
+/* begin_filter - RFC 5466 §3.1: its value stands where it was named, as keys in parentheses would. One that leads to
+ * itself, or too far, is as good as none. */
+static bool begin_filter(struct reading *r)
+{
+	static const struct grammar_limits limits = { .line = 65536, .depth = 64, .tokens = 16384 };
+	const struct search_context *context = r->context;
+	struct sv name, value;
+	struct buf line = { .max = 65536 + 8 };
+	size_t depth = 0;
+
+	if (!args_atom(&r->at, &name) || sv_find(name, '/') != SIZE_MAX)
+		return fail(r, SEARCH_BAD);
+	if (r->charset.len && !sv_eq_nocase(r->charset, SV("UTF-8")) && !sv_eq_nocase(r->charset, SV("US-ASCII")))
+		return fail(r, SEARCH_FILTER_CHARSET);
+	r->search->filter = arena_copy(context->arena, name);
+	for (size_t i = 0; i < r->depth; i++)
+		depth += r->frames[i].kind == FRAME_FILTER;
+	if (!context->filter || depth == FILTER_DEPTH_MAX || r->filter_count == FILTERS_MAX ||
+	    !context->filter(context->arg, context->arena, name, &value))
+		return fail(r, SEARCH_NO_FILTER);
+	if (!r->filters)
+		r->filters = xcalloc(FILTERS_MAX, sizeof(*r->filters));
+	struct grammar *g = &r->filters[r->filter_count++];
+
+	grammar_init(g, &limits);
+	bool is_good = buf_append(&line, SV("f ")) && buf_append(&line, value) && buf_append(&line, SV("\r\n"));
+	struct sv in = buf_sv(&line);
+
+	is_good = is_good && sv_find(value, '\r') == SIZE_MAX && sv_find(value, '\n') == SIZE_MAX &&
+		  grammar_feed(g, &in) == GRAMMAR_COMMAND;
+	buf_done(&line);
+	struct args inside = is_good ? args_from(g, 1) : (struct args){ 0 };
+
+	if (!is_good || args_end(&inside) || !push(r, FRAME_FILTER, inside.end))
+		return fail(r, SEARCH_NO_FILTER);
+	r->frames[r->depth - 1].outer = r->at;
+	r->frames[r->depth - 1].charset = r->charset;
+	r->at = inside;
+	r->charset = SV("UTF-8");
+	return true;
+}
+
+/* end_filter - back to where it was named. */
+static bool end_filter(struct reading *r)
+{
+	struct frame *f = &r->frames[--r->depth];
+
+	r->at = f->outer;
+	r->charset = f->charset;
+	return complete(r);
+}
+
+/* is_in_filter - what is wrong there is the filter's fault. */
+static bool is_in_filter(const struct reading *r)
+{
+	for (size_t i = 0; i < r->depth; i++)
+		if (r->frames[i].kind == FRAME_FILTER)
+			return true;
+	return false;
+}
+
 /* read_keys - everything up to the end, with a stack of what was begun instead of recursion. */
 static bool read_keys(struct reading *r)
 {
@@ -355,6 +428,11 @@ static bool read_keys(struct reading *r)
 				return false;
 			continue;
 		}
+		if (f->kind == FRAME_FILTER && r->at.at >= f->end) {
+			if (!end_filter(r))
+				return false;
+			continue;
+		}
 		t = args_peek(&r->at);
 		if (!t || t->kind == TOKEN_CLOSE)
 			return fail(r, SEARCH_BAD);     /* NOT or OR without its keys */
@@ -369,6 +447,9 @@ static bool read_keys(struct reading *r)
 				return false;
 		} else if (args_word(&r->at, "OR")) {
 			if (!push(r, FRAME_OR, 0))
+				return false;
+		} else if (capability_has(r->context->on, CAP_FILTERS) && args_word(&r->at, "FILTER")) {
+			if (!begin_filter(r))
 				return false;
 		} else if (!read_leaf(r)) {
 			return false;
@@ -445,6 +526,11 @@ static enum search_read read_program(struct args *args, const struct search_cont
 		return SEARCH_LIMIT;
 	if (!read_keys(&r) && r.result == SEARCH_READ)
 		r.result = SEARCH_BAD;
+	if (r.result == SEARCH_BAD && is_in_filter(&r))
+		r.result = SEARCH_NO_FILTER;
+	for (size_t i = 0; i < r.filter_count; i++)
+		grammar_done(&r.filters[i]);
+	free(r.filters);
 	*args = r.at;
 	return r.result;
 }

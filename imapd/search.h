@@ -1,7 +1,7 @@
 /* imapd/search.h - SEARCH as a program (RFC 3501 §6.4.4): keys in postfix order, so that neither
  * reading nor running it recurses, and an evaluation in three values, so that a message is looked
  * at no further than needed: first its row in the index, then its parsed header, then its file.
- * Reading is pure. search_text_*() read a message file and block. */
+ * Reading is pure, but for the filters that it asks for. search_text_*() read a message file and block. */
 #ifndef IMAPD_SEARCH_H
 #define IMAPD_SEARCH_H
 
@@ -61,6 +61,7 @@ struct search {
 	bool is_extended;       /* RETURN was given: answer by ESEARCH (RFC 4731) */
 	unsigned returns;
 	struct partial partial; /* of RETURN_PARTIAL */
+	struct sv filter;       /* that is missing */
 };
 
 /* What reading needs to know of the session. */
@@ -74,6 +75,9 @@ struct search_context {
 	bool is_utf8_only;      /* no charset may be named, or only UTF-8 where one must be (RFC 9755 §3) */
 	bool is_rev2;           /* every answer is extended (RFC 9051 §7.3.4) */
 	int64_t now;
+	/* The value of a filter (RFC 5466 §3.1), into the arena. False: there is none, or it cannot be had. */
+	bool (*filter)(void *arg, struct arena *arena, struct sv name, struct sv *value);
+	void *arg;
 };
 
 enum search_read {
@@ -82,6 +86,8 @@ enum search_read {
 	SEARCH_BAD_CHARSET,
 	SEARCH_LIMIT,
 	SEARCH_UID_REQUIRED,    /* a message number, with UIDONLY */
+	SEARCH_NO_FILTER,       /* `filter` of the search is not there, or no search */
+	SEARCH_FILTER_CHARSET,  /* filters are UTF-8 (RFC 5466 §3.1) */
 };
 /** search_read - the arguments of SEARCH. search_done() in any case. */
 enum search_read search_read(struct args *args, const struct search_context *context,

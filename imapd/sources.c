@@ -1,6 +1,8 @@
 /* imapd/sources.c - see sources.h. */
 #include "imapd/sources.h"
 
+#include "maildir/acl.h"
+
 #include "common/banned.h"
 
 static const struct {
@@ -92,7 +94,7 @@ struct finding {
 
 static bool is_meant(const struct sources *s, const struct mailbox_info *info)
 {
-	if (s->kinds & SOURCE_PERSONAL || (s->kinds & SOURCE_SUBSCRIBED && info->subscribed) ||
+	if ((s->kinds & SOURCE_PERSONAL && !info->is_shared) || (s->kinds & SOURCE_SUBSCRIBED && info->subscribed) ||
 	    (s->kinds & SOURCE_INBOXES && sv_eq(info->name, SV("INBOX"))))
 		return true;
 	for (size_t i = 0; i < s->count; i++)
@@ -108,7 +110,8 @@ static bool take(void *arg, const struct mailbox_info *info)
 	struct finding *f = arg;
 	struct arena *arena = &f->c->arena;
 
-	if (!info->exists || !is_meant(f->sources, info))
+	/* RFC 7377 §2.2: what may not be read is not there. */
+	if (!info->exists || !(info->rights & RIGHT_READ) || !is_meant(f->sources, info))
 		return true;
 	if (f->count == f->cap) {
 		size_t cap = f->cap ? f->cap * 2 : 64;

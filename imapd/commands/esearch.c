@@ -1,7 +1,5 @@
 /* imapd/commands/esearch.c - ESEARCH: one search over many mailboxes (RFC 7377). Mailboxes are searched one behind the
  * other, each in slices, so that at most one of them is open. */
-#include <time.h>
-
 #include "imapd/results.h"
 #include "imapd/sources.h"
 
@@ -50,12 +48,13 @@ static void release(struct command *c)
 static enum search_read read_program(struct command *c, struct multi *x, const struct view *view,
 				     const struct keyword_table *keywords)
 {
-	const struct search_context context = {
-		.view = view, .keywords = keywords, .arena = &x->arena, .keys_max = c->room->conf->imap.search_keys,
-		.on = c->room->on, .has_uidonly = c->room->has_uidonly, .is_rev2 = true, .now = time(NULL),
-	};
+	struct search_context context = finder_context_of(c);
 	struct args args = x->program;
 
+	context.view = view;
+	context.keywords = keywords;
+	context.arena = &x->arena;
+	context.is_rev2 = true;         /* RFC 7377 §2.1: always extended */
 	return search_read(&args, &context, &x->finder.search);
 }
 
@@ -115,7 +114,7 @@ static enum step check_program(struct command *c, struct multi *x, bool is_selec
 {
 	static const struct keyword_table none;
 	struct view empty = { .has_saved = c->room->view.has_saved };
-	enum step step = finder_read_answer(c, read_program(c, x, &empty, &none));
+	enum step step = finder_read_answer(c, read_program(c, x, &empty, &none), &x->finder.search);
 	const struct search *s = &x->finder.search;
 
 	if (step == STEP_MORE && s->returns & RETURN_SAVE && !is_selected_only)

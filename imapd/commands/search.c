@@ -23,7 +23,7 @@ static enum step begin(struct command *c)
 	f = finder_context(c, &context);
 	if (f.kind)
 		return command_fault(c, f);
-	enum step step = finder_read_answer(c, search_read(&c->args, &context, &x->search));
+	enum step step = finder_read_answer(c, search_read(&c->args, &context, &x->search), &x->search);
 
 	/* A SEARCH with SAVE that fails leaves nothing saved, a wrong one changes nothing (RFC 5182 §2.1). What `$`
 	 * meant is in the keys already. */

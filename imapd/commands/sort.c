@@ -71,7 +71,7 @@ static enum step begin_search(struct command *c, const struct search_context *co
 {
 	struct arrange *x = c->state;
 	struct search *s = &x->finder.search;
-	enum step step = finder_read_answer(c, search_read_keys(&c->args, context, s));
+	enum step step = finder_read_answer(c, search_read_keys(&c->args, context, s), s);
 
 	if (step == STEP_MORE && s->wants_updates && contexts_has(c->room, c->tag))
 		return command_bad(c, "Another search with this tag is being kept up to date");
