@@ -66,6 +66,7 @@ static const struct row {
 	[CAP_METADATA]      = { "METADATA",       false, "RFC 5464" },
 	[CAP_METADATA_SERVER] = { "METADATA-SERVER", false, "RFC 5464" },
 	[CAP_LIST_METADATA] = { "LIST-METADATA",  false, "RFC 9590" },
+	[CAP_NOTIFY]        = { "NOTIFY",         false, "RFC 5465" },
 };
 
 /* bare - a name without the "=" of its value. */

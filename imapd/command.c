@@ -43,6 +43,7 @@ static const struct command_spec specs[] = {
 	{ "MYRIGHTS", ST_LOGGED_IN, 0, CAP_ACL, do_myrights, "RFC 4314 §3.5" },
 	{ "NAMESPACE", ST_LOGGED_IN, ASIDE, CAP_NAMESPACE, do_namespace, "RFC 2342 §5" },
 	{ "NOOP", ST_LOGGED_IN, CMD_FRESH, CAP_NONE, do_noop, "RFC 3501 §6.1.2" },
+	{ "NOTIFY", ST_LOGGED_IN, CMD_FRESH, CAP_NOTIFY, do_notify, "RFC 5465 §3.1" },
 	{ "RENAME", ST_LOGGED_IN, 0, CAP_NONE, do_rename, "RFC 3501 §6.3.5" },
 	{ "REPLACE", ST_SELECTED, CMD_SEQNUMS | CMD_STREAMS_LATER, CAP_REPLACE, do_replace, "RFC 8508 §3.2" },
 	{ "SEARCH", ST_SELECTED, BY_NUMBER | CMD_NO_EXPUNGE | CMD_METERED, CAP_NONE, do_search,
@@ -371,7 +372,8 @@ enum step command_step(struct command *c)
 		c->phase = PHASE_ANSWER;
 		__attribute__((fallthrough));
 	case PHASE_ANSWER:
-		writer_answer(&c->out, c->tag, c->answer, buf_sv(&c->code));
+		if (!c->is_silent)
+			writer_answer(&c->out, c->tag, c->answer, buf_sv(&c->code));
 		c->phase = PHASE_OVER;
 		return c->is_close_due ? STEP_CLOSE : STEP_DONE;
 	case PHASE_OVER:

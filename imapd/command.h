@@ -87,6 +87,7 @@ struct command {
 	bool has_numbers; /* of messages among its UIDs: as CMD_NO_EXPUNGE (RFC 7162 §3.2.10.2) */
 	bool is_close_due; /* end the connection behind the answer (LOGOUT, deleted mailbox) */
 	bool is_compress_due;           /* what follows the answer is compressed (RFC 4978) */
+	bool is_silent; /* not the client's: events that are told when no command runs (RFC 5465) */
 	bool is_line_wanted;            /* with STEP_WAIT: the next input is a line */
 	bool is_literal_taken; /* answer to WAKE_LITERAL: send the octets; else they are dropped */
 	bool is_literal_kept;  /* with is_literal_taken: as an argument, not as a stream */
@@ -184,6 +185,7 @@ command_fn do_move;
 command_fn do_myrights;
 command_fn do_namespace;
 command_fn do_noop;
+command_fn do_notify;
 command_fn do_rename;
 command_fn do_replace;
 command_fn do_search;

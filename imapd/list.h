@@ -8,4 +8,7 @@
  *  the empty view: none. */
 MUST_CHECK struct fault list_write_one(struct command *c, struct sv name, struct sv old_name);
 
+/** list_write_info - likewise, of a mailbox whose facts are at hand. @attribute: one more of these, or "". */
+void list_write_info(struct command *c, const struct mailbox_info *info, struct sv old_name, const char *attribute);
+
 #endif

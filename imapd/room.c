@@ -6,6 +6,7 @@
 #include "common/charset.h"
 #include "imapd/command.h"
 #include "imapd/contexts.h"
+#include "imapd/notify.h"
 
 #include "common/banned.h"
 
@@ -40,11 +41,13 @@ void room_deselect(struct room *room)
 	room->rescan_uid = 0;
 	room->fresh_uid = 0;
 	room->fresh_modseq = 0;
+	notify_deselected(room->notify);
 }
 
 void room_done(struct room *room)
 {
 	room_deselect(room);
+	notify_free(&room->notify);
 	maildir_user_close(&room->user);
 }
 
@@ -387,8 +390,8 @@ void room_write_fetch_flags(struct command *c, uint32_t seq, uint32_t uid, uint3
 
 	room_write_fetch_start(c, seq, uid);
 	/* RFC 3501 §6.4.8: with a UID command, always; else where the client shows that it thinks
-	 * in UIDs (RFC 7162 §3.2.4, RFC 9051 §7.5.2). */
-	if (!c->room->has_uidonly && (c->is_uid || c->room->has_condstore || c->room->is_rev2)) {
+	 * in UIDs (RFC 7162 §3.2.4, RFC 9051 §7.5.2, RFC 5465 §5.1). */
+	if (!c->room->has_uidonly && (c->is_uid || c->room->has_condstore || c->room->is_rev2 || c->room->notify)) {
 		writer_put(w, SV("UID "));
 		writer_u64(w, uid);
 		writer_c(w, ' ');
@@ -513,7 +516,7 @@ struct fault room_updates(struct command *c, unsigned how, const struct told *to
 	bool has_new = false, has_flags = false, has_lost = false;
 
 	*more = false;
-	if (!room->box)
+	if (!room->box || !notify_tells(room->notify, NOTIFY_MESSAGE_NEW))
 		return FAULT_OK;
 	struct fault f = mailbox_changes(room->box, room->view.modseq, take_change, &all, &until);
 
@@ -528,7 +531,7 @@ struct fault room_updates(struct command *c, unsigned how, const struct told *to
 				view_lose(&room->view, change->uid, change->modseq);
 			else if (change->uid > old_highest)
 				has_new = true;
-			else if (is_news(room, change, told))
+			else if (is_news(room, change, told) && notify_tells(room->notify, NOTIFY_FLAG_CHANGE))
 				has_flags = true;
 		}
 		if (has_new)
@@ -540,6 +543,8 @@ struct fault room_updates(struct command *c, unsigned how, const struct told *to
 		contexts_tell_gone(c, &room->view.gone);
 		*more |= tell_removals(c);
 	}
+	if (!f.kind && view_highest(&room->view) > old_highest)
+		notify_arrived(room->notify, old_highest + 1);
 	if (!f.kind)
 		tell_new(c);
 	if (!f.kind && has_flags) {

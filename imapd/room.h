@@ -19,6 +19,7 @@
 
 struct command;
 struct context;
+struct notify;
 
 struct room {
 	struct maildir_user *user;
@@ -38,6 +39,7 @@ struct room {
 	bool has_utf8_accept;           /* RFC 9755 §3: whatever is searched for is UTF-8 */
 	bool is_utf8; /* names and quoted strings go as UTF-8 (RFC 9051 §5.1, RFC 9755 §3) */
 	struct context *contexts;       /* searches that are kept up to date (contexts.h) */
+	struct notify *notify;          /* RFC 5465, once the client used it; imapd/notify.h */
 	uint32_t keywords_told;         /* how many keywords the last FLAGS response had */
 	uint32_t fresh_uid; /* messages from this UID on were shown as they are at ... */
 	uint64_t fresh_modseq;          /* ... this MODSEQ: older changes of them are no news */

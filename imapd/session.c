@@ -8,6 +8,7 @@
 #include "common/memory.h"
 #include "common/work.h"
 #include "imapd/command.h"
+#include "imapd/notify.h"
 
 #include "common/banned.h"
 
@@ -367,10 +368,50 @@ static void opened(struct session *s)
 
 /* ---- steps ---- */
 
+/* rewatch - between commands only NOTIFY asks for notices. */
+static void rewatch(struct session *s)
+{
+	if (s->is_watching && !notify_is_watching(s->room.notify))
+		unwatch(s);
+}
+
+/* tell_events - what NOTIFY asked for is told now, if nothing else goes on; else when that is over. */
+static bool tell_events(struct session *s)
+{
+	const struct args none = { &s->grammar, 0, 0 };
+
+	if (!s->is_watching || !s->has_notice || s->wait != WAIT_COMMAND || s->command || s->is_last ||
+	    !stream_has_room(s->stream))
+		return false;
+	s->command = xmalloc(sizeof(*s->command));
+	command_init(s->command, &notify_events_spec, SV_NONE, none, &s->room, &s->log);
+	s->command->is_silent = true;
+	run(s, WAKE_NOTICE);
+	return true;
+}
+
+/* events_over - the parser was not involved: it may be in the middle of a command. */
+static void events_over(struct session *s)
+{
+	command_done(s->command);
+	free(s->command);
+	s->command = NULL;
+	rewatch(s);
+	if (s->is_last) {
+		bye(s, "The server is stopping", "stop");
+		return;
+	}
+	/* A command that has come meanwhile goes first; behind it there is another look. */
+	if (s->has_notice && !stream_input(s->stream).len && tell_events(s))
+		return;
+	stream_resume(s->stream);
+}
+
 static void command_over(struct session *s)
 {
-	if (s->is_watching)
-		unwatch(s);
+	if (notify_is_due(s->room.notify))
+		s->has_notice = true;
+	rewatch(s);
 	if (s->command->answer.word && strcmp(s->command->answer.word, "BAD"))
 		s->bad = 0;
 	else
@@ -395,7 +436,8 @@ static void command_over(struct session *s)
 	}
 	if (grammar_is_idle(&s->grammar) && !stream_input(s->stream).len)
 		grammar_idle(&s->grammar);
-	stream_resume(s->stream);
+	if (!tell_events(s))
+		stream_resume(s->stream);
 }
 
 /* take_argument - the literal that is announced is an argument like any other. False: the command or the
@@ -484,6 +526,10 @@ static void stepped(struct session *s)
 	s->wait = WAIT_COMMAND;
 	switch (s->step) {
 	case STEP_DONE:
+		if (c->is_silent) {
+			events_over(s);
+			return;
+		}
 		if (c->wake == WAKE_LITERAL)    /* refused before it was sent */
 			grammar_refuse(&s->grammar);
 		if (c->is_compress_due)
@@ -625,7 +671,6 @@ static bool watch(struct session *s)
 		return refuse(s, "NO", "[UNAVAILABLE] Cannot watch the mailbox now");
 	}
 	s->is_watching = true;
-	s->has_notice = false;
 	return true;
 }
 
@@ -645,8 +690,11 @@ static bool run_command(struct session *s)
 	if (!spec)
 		return refuse(s, "BAD", text);
 	command_new(s, spec, first);
-	if (spec->run == do_idle && !watch(s))
-		return false;
+	if ((spec->run == do_idle || spec->run == do_notify) && !s->is_watching) {
+		s->has_notice = false;
+		if (!watch(s))
+			return false;
+	}
 	if (s->command)
 		run(s, WAKE_RUN);
 	return false;
@@ -703,8 +751,7 @@ static bool handle(struct session *s, enum grammar_event event)
 		run(s, WAKE_LINE);
 		return false;
 	case GRAMMAR_BAD:
-		if (s->is_watching)
-			unwatch(s);
+		rewatch(s);
 		return refuse(s, g->is_too_big ? "NO [TOOBIG]" : "BAD", g->why);
 	case GRAMMAR_OVERFLOW:
 		bye(s, "[TOOBIG] Too much", "overflow");
@@ -754,6 +801,8 @@ static void on_writable(struct stream *stream, void *user)
 		stepped(s);
 	else if (s->wait == WAIT_LINE && s->has_notice)
 		run(s, WAKE_NOTICE);
+	else
+		tell_events(s);
 }
 
 static void on_end(struct stream *stream, enum stream_end why, void *user)
@@ -778,10 +827,11 @@ void session_notice(void *tag)
 	if (!s->is_watching)
 		return;
 	/* Who does not read what was told is told the rest when they have. */
+	s->has_notice = true;
 	if (s->wait == WAIT_LINE && stream_has_room(s->stream))
 		run(s, WAKE_NOTICE);
 	else
-		s->has_notice = true;
+		tell_events(s);
 }
 
 void session_stop_all(struct session_house *house)

@@ -214,6 +214,7 @@ struct fault access_refresh(struct mailbox *box)
 
 struct shown {
 	uint32_t rights;
+	uint64_t metadata;
 	struct index_box box;
 };
 
@@ -234,10 +235,14 @@ static struct fault collect(struct account *a, struct sv id, struct shown **out,
 		f = kv_cursor_seek(c, SV_NONE, NULL, &v);
 	while (!f.kind) {
 		*out = xrealloc(*out, (*count + 1) * sizeof(**out));
-		if (!index_box_decode(v, &(*out)[(*count)++].box))
+		struct shown *row = &(*out)[(*count)++];
+
+		if (!index_box_decode(v, &row->box)) {
 			f = fault(FAULT_CORRUPT, "index: mailbox record");
-		else
+		} else {
+			row->metadata = index_note_get(kv, NOTE_METADATA, row->box.id);
 			f = kv_cursor_next(c, NULL, &v);
+		}
 	}
 	kv_cursor_close(&c);
 	kv_read_end(&kv);
@@ -271,7 +276,7 @@ static struct fault list_account(struct maildir_user *user, struct sv owner, acc
 	for (size_t i = 0; !f.kind && i < count; i++) {
 		buf_clear(&name);
 		if (buf_appendf(&name, SHARED_PREFIX "%.*s/%s", SV_FMT(owner), all[i].box.name))
-			fn(arg, buf_sv(&name), &all[i].box, all[i].rights);
+			fn(arg, buf_sv(&name), &all[i].box, all[i].rights, all[i].metadata);
 	}
 	buf_done(&name);
 	free(all);

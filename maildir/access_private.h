@@ -37,7 +37,8 @@ MUST_CHECK struct fault access_acl(struct account *a, const char *dir, struct ac
 
 /** access_list - mailboxes of others that the user may see (RIGHT_LOOKUP), by their full names. What cannot be asked now
  *  is left out: nobody's listing fails for the sake of others. */
-typedef void access_list_fn(void *arg, struct sv name, const struct index_box *box, uint32_t rights);
+typedef void access_list_fn(void *arg, struct sv name, const struct index_box *box, uint32_t rights,
+			    uint64_t metadata);
 void access_list(struct maildir_user *user, access_list_fn *fn, void *arg);
 
 /** access_refresh - an open mailbox of somebody else: have the rights changed, and what has the reader seen meanwhile? Inside

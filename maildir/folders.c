@@ -27,7 +27,8 @@ struct listed {
 	uint32_t special_use;
 	bool exists, subscribed, is_shared;
 	uint32_t rights;
-	uint64_t id;
+	uint64_t id, metadata;
+	struct mailbox_status status;
 };
 
 struct listing {
@@ -84,6 +85,8 @@ static void unite(struct listing *l)
 				last->id = l->rows[i].id;
 				last->rights = l->rows[i].rights;
 				last->is_shared = l->rows[i].is_shared;
+				last->status = l->rows[i].status;
+				last->metadata = l->rows[i].metadata;
 			}
 			last->subscribed = last->subscribed || l->rows[i].subscribed;
 			free(l->rows[i].name);
@@ -113,6 +116,8 @@ static struct fault collect_boxes(struct kv_txn *kv, struct listing *l)
 		row->special_use = box.special_use;
 		row->id = box.id;
 		row->rights = RIGHTS_ALL;
+		row->metadata = index_note_get(kv, NOTE_METADATA, box.id);
+		mailbox_show_counters(&box, &row->status);
 		add_parents(l, sv_z(box.name));
 		f = kv_cursor_next(c, NULL, &v);
 	}
@@ -133,13 +138,15 @@ struct fault folders_refresh(struct account *a)
 }
 
 /* Of what somebody else uses for their drafts the reader need not know. */
-static void list_shared(void *arg, struct sv name, const struct index_box *box, uint32_t rights)
+static void list_shared(void *arg, struct sv name, const struct index_box *box, uint32_t rights, uint64_t metadata)
 {
 	struct listed *row = add_listed(arg, name);
 
 	row->exists = row->is_shared = true;
 	row->id = box->id;
 	row->rights = rights;
+	row->metadata = metadata;
+	mailbox_show_counters(box, &row->status);
 	add_parents(arg, name);
 }
 
@@ -173,6 +180,7 @@ struct fault mailbox_list(struct maildir_user *user, mailbox_list_fn *fn, void *
 		struct mailbox_info info = {
 			.name = sv_z(l.rows[i].name), .special_use = l.rows[i].special_use, .exists = l.rows[i].exists,
 			.subscribed = l.rows[i].subscribed, .rights = l.rows[i].rights, .is_shared = l.rows[i].is_shared,
+			.status = l.rows[i].status, .metadata = l.rows[i].metadata,
 		};
 		/* Only existing mailboxes are children; a name that is merely subscribed is none. */
 		for (size_t k = i + 1; k < l.count && layout_is_inside(sv_z(l.rows[k].name), info.name); k++)

@@ -180,7 +180,7 @@ static struct fault count_unseen(struct mailbox *box, struct kv_txn *kv, const s
 	return f;
 }
 
-static void show_counters(const struct index_box *box, struct mailbox_status *out)
+void mailbox_show_counters(const struct index_box *box, struct mailbox_status *out)
 {
 	*out = (struct mailbox_status){
 		.messages = box->messages, .recent = box->recent, .unseen = box->unseen, .deleted = box->deleted,
@@ -202,7 +202,7 @@ struct fault mailbox_counters(struct mailbox *box, struct mailbox_status *out)
 		return f;
 	f = mailbox_snapshot(box, &kv, &record);
 	if (!f.kind)
-		show_counters(&record, out);
+		mailbox_show_counters(&record, out);
 	if (!f.kind && box->reader)
 		f = count_unseen(box, kv, &record, &out->unseen);
 	kv_read_end(&kv);

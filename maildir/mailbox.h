@@ -52,6 +52,14 @@ struct keyword_bits {
 	uint64_t w[2];
 };
 
+struct mailbox_status {
+	uint32_t messages, recent, unseen, deleted;
+	uint32_t uidnext, uidvalidity;
+	uint64_t highestmodseq;
+	uint64_t size;                  /* RFC 8438: sum of RFC822.SIZE */
+	char mailbox_id[24];
+};
+
 struct mailbox_info {
 	struct sv name;                 /* UTF-8 */
 	uint32_t special_use;           /* USE_... */
@@ -61,18 +69,14 @@ struct mailbox_info {
 	uint32_t rights;                /* of the user, when it exists: RIGHTS_ALL in their own account */
 	bool is_shared;                 /* somebody else's */
 	char mailbox_id[24];            /* RFC 8474 MAILBOXID, NUL-terminated; "" when !exists */
+	/* As they stand in the index: other programs' changes may be missing, and `unseen` is the owner's. */
+	struct mailbox_status status;
+	uint64_t metadata;              /* changes with each change of its annotations */
 };
 /* Called in the collation order of names (INBOX first). info is borrowed for the call; false stops. */
 typedef bool mailbox_list_fn(void *arg, const struct mailbox_info *info);
 MUST_CHECK struct fault mailbox_list(struct maildir_user *user, mailbox_list_fn *fn, void *arg);
 
-struct mailbox_status {
-	uint32_t messages, recent, unseen, deleted;
-	uint32_t uidnext, uidvalidity;
-	uint64_t highestmodseq;
-	uint64_t size;                  /* RFC 8438: sum of RFC822.SIZE */
-	char mailbox_id[24];
-};
 /** mailbox_status - counters of a mailbox without opening it; constant time. */
 MUST_CHECK struct fault mailbox_status(struct maildir_user *user, struct sv name,
 				       struct mailbox_status *out);

@@ -33,6 +33,9 @@ struct fault mailbox_needs(const struct mailbox *box, uint32_t rights);
  *  keywords? \Seen is left out of *shared when it is the reader's own. */
 uint32_t mailbox_keep_flags(const struct mailbox *box, uint32_t flags, bool *keywords);
 
+/** mailbox_show_counters - what a record says of its mailbox. */
+void mailbox_show_counters(const struct index_box *box, struct mailbox_status *out);
+
 /** mailbox_gone - FAULT_NOT_FOUND of the record means that somebody deleted the mailbox: FAULT_GONE. */
 static inline struct fault mailbox_gone(struct fault f)
 {

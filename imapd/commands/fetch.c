@@ -7,6 +7,7 @@
 #include "common/charset.h"
 #include "common/date.h"
 #include "imapd/binary.h"
+#include "imapd/fetch.h"
 #include "imapd/preview.h"
 #include "imapd/resync.h"
 #include "imapd/search.h"
@@ -174,6 +175,18 @@ static bool read_item(struct command *c, struct fetch *x, struct args *from)
 	return section_read(from, &c->arena, section) &&
 	       (!section->form || capability_has(c->room->on, CAP_BINARY)) &&
 	       add_item(x, ITEM_SECTION, section);
+}
+
+bool fetch_items_are_valid(struct command *c, struct args *list)
+{
+	struct fetch *x = arena_alloc(&c->arena, sizeof(*x));
+	bool is_good = x && !args_end(list);
+
+	if (x)
+		memset(x, 0, sizeof(*x));
+	while (is_good && !args_end(list))
+		is_good = read_item(c, x, list);
+	return is_good;
 }
 
 static bool read_items(struct command *c, struct fetch *x)

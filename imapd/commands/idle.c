@@ -1,8 +1,18 @@
 /* imapd/commands/idle.c - IDLE (RFC 2177): tell at once what happens, until the client says DONE.
  */
-#include "imapd/command.h"
+#include "imapd/notify.h"
 
 #include "common/banned.h"
+
+/* rest - an idle session keeps what it must and nothing else. */
+static enum step rest(struct command *c, enum step step)
+{
+	if (step == STEP_WAIT) {
+		keywords_free(&c->keywords);
+		arena_done(&c->arena);
+	}
+	return step;
+}
 
 /* Notices are level-triggered and "look again" only, so each one runs a whole look: two deliveries
  * in quick succession are both told, by one look or by two. Between notices nothing is held but the
@@ -30,6 +40,8 @@ enum step do_idle(struct command *c)
 		}
 		break;
 	}
+	if (c->room->notify)    /* RFC 5465 §4: the same events, told in the same way */
+		return rest(c, notify_look(c, true));
 	if (!c->room->box)
 		return STEP_WAIT;
 	f = room_updates(c, UPDATES_EXPUNGE, NULL, &more);
@@ -39,10 +51,5 @@ enum step do_idle(struct command *c)
 	}
 	if (f.kind)
 		return command_fault(c, f);
-	if (!more) {
-		/* An idle session keeps what it must and nothing else. */
-		keywords_free(&c->keywords);
-		arena_done(&c->arena);
-	}
-	return more ? STEP_MORE : STEP_WAIT;
+	return rest(c, more ? STEP_MORE : STEP_WAIT);
 }

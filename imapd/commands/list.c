@@ -31,6 +31,7 @@ struct list {
 	unsigned options;
 	unsigned status;        /* items to be told of each mailbox (RFC 5819) */
 	struct annotation_request metadata;     /* likewise (RFC 9590); no entries: none */
+	const char *attribute;  /* one more for each row; NULL: none */
 	size_t next;
 };
 
@@ -226,12 +227,31 @@ static void write_row(struct command *c, const struct list *l, const struct list
 		writer_z(w, " \\Subscribed");
 	if (capability_has(c->room->on, CAP_SPECIAL_USE))
 		use_write(w, row->special_use);
+	if (l->attribute && *l->attribute)
+		writer_f(w, " %s", l->attribute);
 	writer_z(w, ") \"/\" ");
 	command_write_mailbox(c, row->name);
 	if (l->options & SELECT_RECURSIVE && row->has_chosen_child)
 		writer_z(w, l->options & SELECT_SUBSCRIBED ? " (\"CHILDINFO\" (\"SUBSCRIBED\"))" :
 							     " (\"CHILDINFO\" (\"SPECIAL-USE\"))");
 	writer_crlf(w);
+}
+
+void list_write_info(struct command *c, const struct mailbox_info *info, struct sv old_name, const char *attribute)
+{
+	const struct list l = { .options = RETURN_SUBSCRIBED, .attribute = attribute };
+	struct listed row = { .name = info->name, .special_use = info->special_use, .exists = info->exists,
+			      .has_children = info->has_children, .subscribed = info->subscribed,
+			      .rights = info->rights, .is_chosen = true };
+	struct writer *w = &c->out;
+
+	write_row(c, &l, &row);
+	if (!old_name.len)
+		return;
+	w->buf.len -= strlen("\r\n");
+	writer_z(w, " (\"OLDNAME\" (");
+	command_write_mailbox(c, old_name);
+	writer_z(w, "))\r\n");
 }
 
 struct one {
@@ -242,21 +262,10 @@ struct one {
 static bool write_one(void *arg, const struct mailbox_info *info)
 {
 	const struct one *x = arg;
-	const struct list l = { .options = RETURN_SUBSCRIBED };
-	struct listed row = { .name = info->name, .special_use = info->special_use, .exists = info->exists,
-			      .has_children = info->has_children, .subscribed = info->subscribed, .is_chosen = true };
 
 	if (!sv_eq(info->name, x->name))
 		return true;
-	write_row(x->c, &l, &row);
-	if (x->old_name.len) {
-		struct writer *w = &x->c->out;
-
-		w->buf.len -= strlen("\r\n");
-		writer_z(w, " (\"OLDNAME\" (");
-		command_write_mailbox(x->c, x->old_name);
-		writer_z(w, "))\r\n");
-	}
+	list_write_info(x->c, info, x->old_name, "");
 	return false;
 }
 

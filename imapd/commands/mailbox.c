@@ -2,6 +2,7 @@
 #include "common/charset.h"
 #include "common/events.h"
 #include "imapd/list.h"
+#include "imapd/notify.h"
 #include "imapd/use.h"
 
 #include "common/banned.h"
@@ -51,11 +52,28 @@ static bool read_use(struct command *c, uint32_t *use)
 	return args_end(&uses);
 }
 
-/* subscribe_new - Outlook and others show subscribed mailboxes only, so a new one is subscribed for
- * all devices. That it could not be is no reason to say that the mailbox was not made. */
-static void subscribe_new(struct command *c, struct sv name)
+/* subscribe_ahead - Outlook and others show subscribed mailboxes only, so a new one is subscribed for all devices; before it
+ * is there, so that whoever is told of it is told of both at once (RFC 5465 §5.4). False: it is there already, or
+ * nobody wants that. That it could not be is no reason not to make the mailbox. */
+static bool subscribe_ahead(struct command *c, struct sv name)
 {
+	uint32_t rights;
+
+	if (!c->room->conf->imap.auto_subscribe ||
+	    mailbox_rights(c->room->user, name, &rights).kind != FAULT_NOT_FOUND)
+		return false;
 	struct fault f = mailbox_subscribe(c->room->user, name, true);
+
+	if (f.kind)
+		log_warn(c->log, "imap.subscribe.failed", KV_SV("user", c->room->account),
+			 KV_SV("mailbox", name), KV_FAULT("fault", f));
+	return !f.kind;
+}
+
+/* unsubscribe - the mailbox was not made after all. */
+static void unsubscribe(struct command *c, struct sv name)
+{
+	struct fault f = mailbox_subscribe(c->room->user, name, false);
 
 	if (f.kind)
 		log_warn(c->log, "imap.subscribe.failed", KV_SV("user", c->room->account),
@@ -108,17 +126,19 @@ enum step do_create(struct command *c)
 		return command_bad(c, "Bad parameter behind the mailbox name");
 	if (!is_wise(name))
 		return command_no(c, "CANNOT", unwise);
+	bool is_ahead = subscribe_ahead(c, name);
 	struct fault f = mailbox_create(c->room->user, name, use, id);
 
+	if (f.kind && is_ahead)
+		unsubscribe(c, name);
 	if (f.kind == FAULT_EXISTS && use)      /* RFC 6154 §3 */
 		return command_no(c, "USEATTR",
 				  "It exists, or another mailbox has that special use");
 	if (f.kind)
 		return command_fault(c, f);
+	notify_own(c->room->notify, name);
 	event_emit(c->log, EVENT_MAILBOX_CREATE, KV_SV("user", c->room->account),
 		   KV_SV("mailbox", name));
-	if (c->room->conf->imap.auto_subscribe)
-		subscribe_new(c, name);
 	if (!sv_eq(name, wanted))
 		tell_new_name(c, name, wanted);
 	if (capability_has(c->room->on, CAP_OBJECTID))  /* RFC 8474 §4.1 */
@@ -139,10 +159,11 @@ enum step do_delete(struct command *c)
 		return command_no(c, "CANNOT", "INBOX cannot be deleted");
 	struct fault f = mailbox_status(c->room->user, name, &status);
 
-	if (!f.kind)
+	if (!f.kind || f.kind == FAULT_DENIED)  /* the right r is not needed */
 		f = mailbox_delete(c->room->user, name);
 	if (f.kind)
 		return command_fault(c, f);
+	notify_own(c->room->notify, name);
 	event_emit(c->log, EVENT_MAILBOX_DELETE, KV_SV("user", c->room->account),
 		   KV_SV("mailbox", name), KV_U64("messages", status.messages));
 	if (c->room->box && sv_eq(c->room->box_name, name))
@@ -166,14 +187,17 @@ enum step do_rename(struct command *c)
 		return command_no(c, "ALREADYEXISTS", "INBOX exists already");
 	if (!is_wise(to))
 		return command_no(c, "CANNOT", unwise);
+	bool is_ahead = subscribe_ahead(c, to);
 	struct fault f = mailbox_rename(c->room->user, from, to);
 
+	if (f.kind && is_ahead)
+		unsubscribe(c, to);
 	if (f.kind)
 		return command_fault(c, f);
+	notify_own(c->room->notify, from);
+	notify_own(c->room->notify, to);
 	event_emit(c->log, EVENT_MAILBOX_RENAME, KV_SV("user", c->room->account),
 		   KV_SV("mailbox", from), KV_SV("target", to));
-	if (c->room->conf->imap.auto_subscribe)
-		subscribe_new(c, to);
 	if (!sv_eq(to, wanted))
 		tell_new_name(c, to, from);
 	return command_ok(c, "Renamed");
@@ -193,6 +217,7 @@ static enum step subscribe(struct command *c, bool on)
 
 	if (f.kind)
 		return command_fault(c, f);
+	notify_own(c->room->notify, name);
 	return command_ok(c, on ? "Subscribed" : "Unsubscribed");
 }
 

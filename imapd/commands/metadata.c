@@ -1,5 +1,6 @@
 /* imapd/commands/metadata.c - GETMETADATA and SETMETADATA (RFC 5464); see annotation.h. */
 #include "imapd/annotation.h"
+#include "imapd/notify.h"
 #include "maildir/metadata.h"
 
 #include "common/banned.h"
@@ -258,5 +259,8 @@ enum step do_setmetadata(struct command *c)
 
 	if (f.kind == FAULT_LIMIT)
 		return command_no(c, "METADATA TOOMANY", "No room for more annotations");
-	return f.kind ? command_fault(c, f) : command_ok(c, "Metadata set");
+	if (f.kind)
+		return command_fault(c, f);
+	notify_own(c->room->notify, name);
+	return command_ok(c, "Metadata set");
 }
