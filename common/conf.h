@@ -174,6 +174,9 @@ struct conf_relay {
 	struct conf_list smarthosts;            /* "none", or SELECTOR=HOST:PORT */
 	char *passwords;                        /* file: HOST USER PASSWORD */
 	char *ca_file;                          /* "": the system's */
+	bool sts;
+	uint64_t sts_port;                      /* where policies of MTA-STS are fetched */
+	bool fetch_private;
 };
 
 struct conf_queue {

@@ -377,7 +377,13 @@ static const struct conf_option options[] = {
 		 "with a line here is reached over verified TLS only." },
 	{ "relay-ca-file", "Sending", PATH(relay.ca_file), .def = "", .min = 0, .max = 1024,
 	  .need_restart = true,
-	  .doc = "Authorities, PEM, that may vouch for other servers. Default: those of the system." },
+	  .doc = "Authorities, PEM, that may vouch for other servers, of mail and of MTA-STS policies. Default: those of the system." },
+	{ "mta-sts", "Sending", YES_NO(relay.sts), .def = "yes",
+	  .doc = "Obey the MTA-STS policies of other domains when mail is sent to them. RFC 8461" },
+	{ "mta-sts-port", "Sending", NUMBER(relay.sts_port), .def = "443", .min = 1, .max = 65535,
+	  .doc = "Port at which their policies are fetched. Another than 443 is for networks of one's own." },
+	{ "fetch-private-addresses", "Sending", YES_NO(relay.fetch_private), .def = "no", .need_restart = true,
+	  .doc = "Fetch by HTTPS also from addresses that are not of the internet." },
 
 	/* ---- Messages ---- */
 	{ "header-size", "Messages", OCTETS(mime.header_block), .def = "1M", .min = 16 * KB,

@@ -13,6 +13,7 @@
 
 #define CONNECT_MS 5000
 #define PATIENCE_MS (FETCH_TIME_MS + 5000)
+#define AGAIN_MS 500            /* the helper is just starting */
 
 struct fetch {
 	struct loop *loop;
@@ -21,7 +22,8 @@ struct fetch {
 	void *arg;
 	struct connector *connector;
 	struct control_pipe *pipe;
-	struct timer patience;
+	struct timer patience, again;
+	char *socket;
 	struct deferred soon;           /* told in the next turn */
 	struct buf request, body;
 	char type[128], detail[256];
@@ -35,7 +37,9 @@ static void fetch_free(struct fetch *f)
 	connect_forget(&f->connector);
 	control_pipe_free(&f->pipe);
 	timer_stop(&f->patience);
+	timer_stop(&f->again);
 	deferred_cancel(&f->soon);
+	free(f->socket);
 	buf_done(&f->request);
 	buf_done(&f->body);
 	if (f->handle)
@@ -70,6 +74,7 @@ static void end(struct fetch *f, enum fault_kind kind, struct sv detail)
 	snprintf(f->detail, sizeof(f->detail), "%.*s", SV_FMT(detail));
 	f->fault = kind ? fault(kind, f->detail) : FAULT_OK;
 	timer_stop(&f->patience);
+	timer_stop(&f->again);
 	deferred_call(&f->soon);
 }
 
@@ -100,7 +105,10 @@ static void take(struct fetch *f, const struct json *line)
 	if (error) {
 		json_get_sv(error, "kind", &kind);
 		json_get_sv(error, "text", &text);
-		end(f, kind_from(kind), text);
+		if (sv_eq(kind, sv_z(fault_name(FAULT_BUSY))))
+			timer_start_ms(&f->again, AGAIN_MS);
+		else
+			end(f, kind_from(kind), text);
 	} else if (json_get_bool(line, "done", &done)) {
 		end(f, f->has_status ? FAULT_NONE : FAULT_UNAVAILABLE, SV("the fetch helper said nothing"));
 	} else if (json_get_u64(line, "status", &status)) {
@@ -126,6 +134,10 @@ static void on_line(void *arg, struct sv text)
 
 static void on_end(void *arg)
 {
+	struct fetch *f = arg;
+
+	if (timer_is_running(&f->again))
+		return;         /* the answer was: not yet */
 	end(arg, FAULT_UNAVAILABLE, SV("the fetch helper is gone"));
 }
 
@@ -142,6 +154,14 @@ static void on_connected(void *arg, int fd, struct fault fault)
 	f->pipe = control_pipe_new(f->loop, fd, &events, f);
 	if (!control_pipe_send(f->pipe, buf_sv(&f->request)))
 		end(f, FAULT_UNAVAILABLE, SV("the fetch helper does not listen"));
+}
+
+static void on_again(struct timer *t)
+{
+	struct fetch *f = CONTAINER_OF(t, struct fetch, again);
+
+	control_pipe_free(&f->pipe);
+	connect_to_path(f->loop, f->socket, CONNECT_MS, on_connected, f, &f->connector);
 }
 
 /* ---- the question ---- */
@@ -177,6 +197,8 @@ void fetch_ask(struct loop *loop, const char *socket, const struct fetch_request
 	*f = (struct fetch){ .loop = loop, .handle = out, .fn = fn, .arg = arg };
 	deferred_init(&f->soon, loop, on_soon);
 	timer_init(&f->patience, loop, on_patience);
+	timer_init(&f->again, loop, on_again);
+	f->socket = xstrdup(socket);
 	buf_init(&f->request, 2 * CONTROL_LINE_MAX);
 	buf_init(&f->body, octets_max);
 	if (out)

@@ -7,6 +7,7 @@
 #include "common/dns.h"
 #include "common/memory.h"
 #include "maildir/filter.h"
+#include "smtpd/fetch/helper.h"
 #include "smtpd/relay/relay.h"
 #include "smtpd/session.h"
 #include "smtpd/smtpd.h"
@@ -144,7 +145,7 @@ static void smtpd_status(struct worker *w, struct json_out *j)
 	json_out_bool(j, "disk_is_low", space_is_low(&server->space, w->conf));
 }
 
-static const struct daemon_spec *const helpers[] = { &relay_spec, NULL };
+static const struct daemon_spec *const helpers[] = { &relay_spec, &fetch_spec, NULL };
 
 static const struct daemon_spec spec = {
 	.name = "smtpd",
