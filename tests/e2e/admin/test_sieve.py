@@ -1,6 +1,8 @@
 """postroom sieve: scripts tried without mail."""
 
 import json
+import pathlib
+import re
 import subprocess
 
 import postroom
@@ -99,3 +101,33 @@ def test_extensions_lists_what_require_takes(tmp_path):
     assert "vacation" in names and "imapsieve" not in names
     script, _ = put(tmp_path, "require " + json.dumps(names) + ";")
     assert run("sieve", "check", script).returncode == 0
+
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+
+
+def documented():
+    """The rows of the table in doc/sieve.md: (names of extensions, the words of the column "tests")."""
+    section = (ROOT / "doc" / "sieve.md").read_text().split("\n## Extensions\n")[1].split("\n## ")[0]
+    for line in section.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 4 and cells[0] not in ("extension", "---"):
+            yield re.findall(r"`([^`]+)`", cells[0]), re.findall(r"`([^`]+)`", cells[2])
+
+
+def test_the_table_of_extensions_is_what_the_program_has():
+    rows = list(documented())
+    names = [name for row, _ in rows for name in row]
+    assert len(names) == len(set(names))
+    assert set(names) == {row["extension"] for row in json.loads(run("--json", "sieve", "extensions").stdout)}
+
+
+def test_the_tests_that_the_table_names_exist():
+    folder = ROOT / "tests" / "unit" / "common" / "sieve"
+    functions = set(re.findall(r"static void (\w+)\(void \*\*state\)", "".join(path.read_text() for path in folder.glob("*.c"))))
+    files = {path.name for path in ROOT.glob("tests/**/*_test.c")} | {path.name for path in ROOT.glob("tests/**/test_*.py")}
+    for names, tests in documented():
+        assert tests, names
+        for test in tests:
+            known = test in functions or test in files or f"{test}_test.c" in files
+            assert known or (test.endswith("...") and any(f.startswith(test[:-3]) for f in functions)), (names, test)
