@@ -296,6 +296,32 @@ def lmtp(bench):
         mail(bench, target, "lmtp, 10 connections, 5 recipients", "lmtp", 2000, connections=10, recipients=5, lmtp=True)
 
 
+RULES = 'require ["fileinto", "imap4flags"];\n' + "".join(
+    f'if header :contains ["list-id", "subject"] "list-{n}.example.net" {{ fileinto "List{n}"; stop; }}\n' if n % 3 else
+    f'if address :domain :is ["from", "sender"] "shop-{n}.example.net" {{ addflag "\\\\Seen"; fileinto "Shop{n}"; stop; }}\n'
+    for n in range(30))
+
+
+def give_rules(target):
+    """Every account gets a script of 30 rules, none of which takes the bench's mail out of INBOX."""
+    path = target.root / "rules.sieve"
+    path.write_text(RULES)
+    for address in target.instance.passwords:
+        target.instance.postroom("sieve", "put", address, str(path), "--activate")
+
+
+def sieve(bench):
+    """Deliveries with and without a script of 30 rules."""
+    if bench.is_peer:
+        return
+    with bench.target(50) as target:
+        target.start()
+        first_mail(bench, target)
+        mail(bench, target, "lmtp, 10 connections, no script", "lmtp", 4000, connections=10, lmtp=True)
+        give_rules(target)
+        mail(bench, target, "lmtp, 10 connections, 30 rules each", "lmtp", 4000, connections=10, lmtp=True)
+
+
 def first_mail(bench, target, show=False):
     """An account's folders are made when its first message comes: once, so not in the other rows."""
     before = target.count_messages()
@@ -499,9 +525,16 @@ def counts(bench):
             with SystemCalls(target.pids(daemon)) as traced:
                 done = run()
             traced.rows(bench, name, max(done["ops"], 1), per)
+        if bench.is_peer:
+            return
+        give_rules(target)
+        send()
+        with SystemCalls(target.pids("smtpd")) as traced:
+            done = send()
+        traced.rows(bench, "mx, message per connection, 30 Sieve rules", max(done["ops"], 1), "message")
 
 
-SCENARIOS = (limits, smtp, submission, lmtp, imap, big, idle, pop3, counts)
+SCENARIOS = (limits, smtp, submission, lmtp, sieve, imap, big, idle, pop3, counts)
 
 
 # -- the table ---------------------------------------------------------------------------------------
