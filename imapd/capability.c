@@ -67,6 +67,7 @@ static const struct row {
 	[CAP_METADATA_SERVER] = { "METADATA-SERVER", false, "RFC 5464" },
 	[CAP_LIST_METADATA] = { "LIST-METADATA",  false, "RFC 9590" },
 	[CAP_NOTIFY]        = { "NOTIFY",         false, "RFC 5465" },
+	[CAP_IMAPSIEVE]     = { "IMAPSIEVE=",     false, "RFC 6785" },
 };
 
 /* bare - a name without the "=" of its value. */
@@ -132,6 +133,10 @@ void capability_write(struct writer *w, const struct capability_context *context
 		writer_z(w, rows[i].name);
 		if (i == CAP_APPENDLIMIT)
 			writer_u64(w, context->append_limit);
+		if (i == CAP_IMAPSIEVE) {
+			writer_z(w, "sieve://");
+			writer_z(w, context->hostname ? context->hostname : "localhost");
+		}
 	}
 	if (context->is_logged_in)
 		return;

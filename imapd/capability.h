@@ -65,6 +65,7 @@ enum capability {
 	CAP_METADATA_SERVER,
 	CAP_LIST_METADATA,
 	CAP_NOTIFY,
+	CAP_IMAPSIEVE,
 	CAP_COUNT
 };
 
@@ -95,6 +96,7 @@ struct capability_context {
 	bool is_login_disabled;         /* RFC 3501 §6.2.3: no password in clear here */
 	const char *mechanisms;         /* SASL names separated by a space; NULL or "" is none */
 	uint64_t append_limit;          /* octets of a message */
+	const char *hostname;           /* where ManageSieve is; NULL: not told */
 };
 /** capability_write - "CAPABILITY IMAP4rev1 ...", without CRLF: for the response and the response
  * code. */

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "imapd/imapsieve.h"
+
 #include "common/banned.h"
 
 /* Flags that go together. */
@@ -115,6 +117,7 @@ void command_done(struct command *c)
 {
 	if (c->release)
 		c->release(c);
+	imapsieve_done(c);
 	keywords_free(&c->keywords);
 	buf_done(&c->code);
 	arena_done(&c->arena);
@@ -358,6 +361,12 @@ enum step command_step(struct command *c)
 			step = command_no(c, "NOPERM", "The mailbox is open read-only");
 		else
 			step = run(c);
+		if (step != STEP_DONE)
+			return step;
+		c->phase = PHASE_EVENTS;
+		__attribute__((fallthrough));
+	case PHASE_EVENTS:
+		step = imapsieve_step(c);
 		if (step != STEP_DONE)
 			return step;
 		c->phase = PHASE_UPDATES;

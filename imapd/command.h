@@ -74,7 +74,7 @@ const struct command_spec *command_find(struct sv name);
 /** command_specs - all rows, sorted by name. */
 const struct command_spec *command_specs(size_t *count);
 
-enum command_phase { PHASE_FRESH = 0, PHASE_RUN, PHASE_UPDATES, PHASE_ANSWER, PHASE_OVER };
+enum command_phase { PHASE_FRESH = 0, PHASE_RUN, PHASE_EVENTS, PHASE_UPDATES, PHASE_ANSWER, PHASE_OVER };
 
 struct command {
 	const struct command_spec *spec;
@@ -102,6 +102,7 @@ struct command {
 	void *state;                    /* the handler's own, between steps */
 	/* Ends what state holds; NULL when the arena is enough. */
 	void (*release)(struct command *c);
+	struct imapsieve *events;       /* scripts that are to run behind it; NULL: none (imapd/imapsieve.h) */
 	struct keywords *keywords;      /* loaded on demand: room_keywords() */
 	uint64_t cpu_ns;                /* spent so far */
 	/* RFC 9585: of `goal` messages so many are done. A handler that sets goal answers STEP_MORE between whole

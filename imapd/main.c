@@ -239,7 +239,7 @@ static struct fault start(struct worker *w)
 	d->managesieve.auth = d->auth;
 	d->managesieve.directory = d->directory;
 	d->managesieve.store = d->store;
-	d->managesieve.filters = d->filters;
+	d->managesieve.filters = d->sessions.filters = d->filters;
 	d->managesieve.empty = last_session_ended;
 	d->managesieve.user = d;
 	take_conf(d);

@@ -20,12 +20,14 @@
 struct command;
 struct context;
 struct notify;
+struct filters;
 
 struct room {
 	struct maildir_user *user;
 	struct sv account;              /* canonical address, for logs; owned by the session */
 	struct conf *conf;              /* a reference is held by the session */
 	capability_set on;
+	struct filters *filters;        /* of the process; NULL: no scripts run */
 	struct mailbox *box;            /* selected, or NULL */
 	struct sv box_name;             /* UTF-8, owned */
 	struct view view;

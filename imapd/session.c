@@ -262,6 +262,7 @@ void session_begin(struct session_house *house, struct door *door, struct auth_i
 	s->room.account = identity_address(identity);
 	s->room.conf = s->conf;
 	s->room.on = house->on;
+	s->room.filters = house->filters;
 	timer_init(&s->retry, house->loop, retry);
 	s->at = &house->sessions;
 	s->next = house->sessions;
@@ -354,7 +355,8 @@ static void opened(struct session *s)
 	 * round trip. */
 	struct capability_context context = { .on = s->room.on,
 					      .is_logged_in = true,
-					      .append_limit = s->conf->smtp.message_size };
+					      .append_limit = s->conf->smtp.message_size,
+					      .hostname = s->conf->host.hostname };
 	struct writer w;
 
 	writer_init(&w, INPUT_MAX);

@@ -15,11 +15,14 @@
 struct session;
 
 /* What all sessions of a worker share. */
+struct filters;
+
 struct session_house {
 	struct loop *loop;
 	struct conf *conf;
 	struct store *store;
 	struct directory *directory;
+	struct filters *filters;
 	capability_set on;
 	struct session *sessions;       /* all that are open */
 	size_t count;

@@ -12,6 +12,7 @@
 #include "common/memory.h"
 #include "maildir/files.h"
 #include "maildir/filter_private.h"
+#include "maildir/store_private.h"
 
 #include "common/banned.h"
 
@@ -366,12 +367,24 @@ static struct fault run_script(struct filter_result *out, enum stage stage)
 	return f;
 }
 
+struct fault filter_compile(struct filters *filters, struct scripts *scripts, struct sv owner, struct sv text,
+			    struct filter_script **out, struct sieve_errors *errors)
+{
+	struct loading loading = { filters, scripts };
+	struct sieve_loader loader = { load, &loading };
+
+	return filter_cache_get(filters->cache, owner, text, &loader, out, errors);
+}
+
+struct filter_cache *filters_cache(struct filters *filters)
+{
+	return filters->cache;
+}
+
 static struct fault run_stage(struct filter_result *out, enum stage stage)
 {
 	struct filter_private *p = out->private;
 	const struct filter_request *q = p->request;
-	struct loading loading = { q->filters, p->scripts };
-	struct sieve_loader loader = { load, &loading };
 	struct fault f = read_script(p, stage);
 
 	if (f.kind == FAULT_NOT_FOUND)
@@ -381,7 +394,7 @@ static struct fault run_stage(struct filter_result *out, enum stage stage)
 		note_unreadable(out, stage, f);
 		return FAULT_OK;
 	}
-	f = filter_cache_get(q->filters->cache, q->account, buf_sv(&p->text), &loader, &p->script[stage], &p->errors);
+	f = filter_compile(q->filters, p->scripts, q->account, buf_sv(&p->text), &p->script[stage], &p->errors);
 	if (f.kind) {
 		note_error(out, stage, &p->errors.list[0]);
 		return FAULT_OK;
@@ -404,7 +417,12 @@ struct fault filter_run(const struct filter_request *request, struct filter_resu
 	f = scripts_open_drop(request->drop, &p->scripts);
 	if (f.kind)
 		return f;
-	filter_host_init(&p->host, request, p->scripts);
+	filter_host_init(&p->host, request->drop->account, request->account, p->scripts);
+	p->host.sieve.host = request->hostname;
+	p->host.sieve.remote_host = request->peer_name;
+	p->host.sieve.remote_ip = request->peer_ip;
+	p->host.sieve.has_spam_score = request->is_junk;
+	p->host.sieve.spam_percent = request->is_junk ? 100 : 0;
 	out->places = xcalloc(FILTER_PLACES_MAX, sizeof(*out->places));
 	out->deeds = xcalloc(STAGES * SIEVE_ACTIONS_MAX, sizeof(*out->deeds));
 	for (enum stage stage = BEFORE; stage < STAGES && p->is_kept && !f.kind; stage++)

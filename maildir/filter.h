@@ -97,4 +97,27 @@ MUST_CHECK struct fault filter_check(struct filters *filters, struct scripts *sc
 bool filter_vacation_key(struct buf *out, struct sv handle, struct sv address);
 bool filter_duplicate_key(struct buf *out, struct sv id);
 
+/* ---- what clients do with stored mail (RFC 6785) ---- */
+
+enum filter_cause { FILTER_APPEND, FILTER_COPY, FILTER_FLAG };
+
+struct filter_event {
+	struct filters *filters;
+	struct maildir_user *user;
+	struct sv address;              /* of the account */
+	struct sv hostname;
+	struct sv mailbox;              /* where the messages are */
+	struct sv script;               /* the script's name */
+	enum filter_cause cause;
+	struct sv changed_flags;        /* separated by spaces */
+};
+/** filter_event_script - append the name of the script that holds for a mailbox: the annotation /shared/imapsieve/script, of our own
+ *  mailboxes only. Nothing is appended when there is none. */
+MUST_CHECK struct fault filter_event_script(struct maildir_user *user, struct sv mailbox, struct buf *out);
+/**
+ * filter_event_run - run it on one message, and do what it says: change flags, file copies, mark as \Deleted what is not kept (RFC
+ * 6785 §3). A script that is missing changes nothing; one that fails says so in the log and by scripts_error().
+ */
+MUST_CHECK struct fault filter_event_run(const struct filter_event *event, uint32_t uid);
+
 #endif

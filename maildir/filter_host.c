@@ -50,7 +50,7 @@ static struct fault collect(struct filter_host *h, struct kv_txn *kv)
 
 static void read_boxes(struct filter_host *h)
 {
-	struct account *a = h->request->drop->account;
+	struct account *a = h->account;
 	struct kv_txn *kv = NULL;
 	struct fault f;
 
@@ -173,7 +173,7 @@ static struct fault read_metadata(struct account *a, const char *dir, const char
 static bool metadata(void *arg, struct sv mailbox, struct sv name, struct buf *out)
 {
 	struct filter_host *h = arg;
-	struct account *a = h->request->drop->account;
+	struct account *a = h->account;
 	const struct filter_box *box = mailbox.p ? find_box(h, mailbox) : NULL;
 	struct metadata m = { 0 };
 	bool found = false;
@@ -235,25 +235,20 @@ static struct date now_here(void)
 	return now;
 }
 
-void filter_host_init(struct filter_host *h, const struct filter_request *q, struct scripts *scripts)
+void filter_host_init(struct filter_host *h, struct account *account, struct sv address, struct scripts *scripts)
 {
-	size_t at = sv_rfind(q->account, '@');
+	size_t at = sv_rfind(address, '@');
 
-	*h = (struct filter_host){ .request = q, .scripts = scripts, .addresses = { q->account } };
+	*h = (struct filter_host){ .account = account, .scripts = scripts, .addresses = { address } };
 	arena_init(&h->arena, HOST_MEMORY);
 	h->sieve = (struct sieve_host){
 		.arg = h,
 		.now = now_here(),
-		.domain = at == SIZE_MAX ? SV_NONE : sv_sub(q->account, at + 1, SIZE_MAX),
-		.host = q->hostname,
-		.remote_host = q->peer_name,
-		.remote_ip = q->peer_ip,
+		.domain = at == SIZE_MAX ? SV_NONE : sv_sub(address, at + 1, SIZE_MAX),
 		.location = SV("MDA"),
 		.phase = SV("during"),
 		.addresses = h->addresses,
 		.address_count = 1,
-		.has_spam_score = q->is_junk,
-		.spam_percent = q->is_junk ? 100 : 0,
 		.mailbox_exists = mailbox_exists,
 		.mailbox_id_exists = mailbox_id_exists,
 		.special_use_exists = special_use_exists,

@@ -8,6 +8,8 @@
 
 #define FILTER_KEY_MAX ((size_t)16 << 10)
 
+struct account;
+
 /* One mailbox of the account. */
 struct filter_box {
 	struct sv name;
@@ -18,7 +20,7 @@ struct filter_box {
 
 struct filter_host {
 	struct sieve_host sieve;
-	const struct filter_request *request;
+	struct account *account;
 	struct scripts *scripts;
 	struct sv addresses[1];
 	struct arena arena;
@@ -28,11 +30,17 @@ struct filter_host {
 	struct fault fault;             /* the account could not be looked at: the answers were worth nothing */
 };
 
-void filter_host_init(struct filter_host *h, const struct filter_request *request, struct scripts *scripts);
+/** filter_host_init - @address: the account's; borrowed. Facts that only some callers know are set in h->sieve afterwards. */
+void filter_host_init(struct filter_host *h, struct account *account, struct sv address, struct scripts *scripts);
 void filter_host_done(struct filter_host *h);
 const struct sieve_host *filter_host_get(const struct filter_host *h);
 /** filter_host_mailbox - the mailbox with this id or, id empty, this special use; empty: none. Copied to the arena. */
 struct sv filter_host_mailbox(struct filter_host *h, struct sv id, struct sv use, struct arena *arena);
+
+/** filter_compile - an account's script, from the cache; filter_cache_put() ends it. */
+MUST_CHECK struct fault filter_compile(struct filters *filters, struct scripts *scripts, struct sv owner, struct sv text,
+				       struct filter_script **out, struct sieve_errors *errors);
+struct filter_cache *filters_cache(struct filters *filters);
 
 /** filter_scripts, filter_request_of - for filter_notice.c. */
 struct scripts *filter_scripts(struct filter_result *result);

@@ -338,6 +338,8 @@ void sieve_act_redirect(struct sieve_run *r, const struct sieve_call *c)
 	bool is_list = sieve_arg_of(c, SLOT_LIST) != NULL;
 	struct sieve_action *a = NULL;
 
+	if (!sieve_is_delivery(r, "redirect"))
+		return;
 	if (!is_list && !sieve_is_address(&r->scratch, to, &bare)) {
 		sieve_fail(r, "\"%.*s\" is no mail address", SV_FMT(sv_sub(to, 0, 60)));
 		return;
@@ -376,10 +378,19 @@ void sieve_act_redirect(struct sieve_run *r, const struct sieve_call *c)
 
 /* ---- refusing ---- */
 
+bool sieve_is_delivery(struct sieve_run *r, const char *action)
+{
+	if (r->host->is_imap_event)
+		sieve_fail(r, "\"%s\" is for mail that is delivered, not for what is stored already", action);
+	return !r->host->is_imap_event;
+}
+
 static void reject(struct sieve_run *r, const struct sieve_call *c, enum sieve_action_kind kind)
 {
 	struct sieve_action *a;
 
+	if (!sieve_is_delivery(r, kind == SIEVE_REJECT ? "reject" : "ereject"))
+		return;
 	if (find_action(r, SIEVE_REJECT) || find_action(r, SIEVE_EREJECT))
 		sieve_fail(r, "the message is rejected twice");
 	else if (find_action(r, SIEVE_KEEP) || find_action(r, SIEVE_FILEINTO) || find_action(r, SIEVE_REDIRECT))

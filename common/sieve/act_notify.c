@@ -117,6 +117,8 @@ void sieve_act_notify(struct sieve_run *r, const struct sieve_call *c)
 	struct sv method = sieve_text(r, sieve_arg_of(c, SLOT_FIRST), 0), level = sieve_text(r, importance, 0);
 	struct sieve_action *a;
 
+	if (!sieve_is_delivery(r, "notify"))
+		return;
 	if (!is_method(method)) {
 		sieve_fail(r, "\"%.*s\" is no way to notify", SV_FMT(sv_sub(method, 0, 60)));
 		return;

@@ -209,6 +209,8 @@ void sieve_act_vacation(struct sieve_run *r, const struct sieve_call *c)
 	const struct sieve_host *host = r->host;
 	const char *why;
 
+	if (!sieve_is_delivery(r, "vacation"))
+		return;
 	if (r->has_vacation) {          /* RFC 5230 §4.7 */
 		sieve_fail(r, "\"vacation\" is used twice");
 		return;

@@ -250,6 +250,8 @@ void sieve_run(const struct sieve_script *s, const struct sieve_mail *mail, cons
 	buf_init(&r->value, SIEVE_VALUE_MAX);
 	buf_init(&r->line, SIEVE_VALUE_MAX);
 	buf_init(&r->flags, SIEVE_VARIABLE_SIZE);
+	if (host->flags.len <= SIEVE_VARIABLE_SIZE)
+		(void)buf_append(&r->flags, host->flags);
 	out->actions = arena_array(&r->keep, SIEVE_ACTIONS_MAX + 1, sizeof(*out->actions));
 	if (!out->actions)
 		BUG("sieve: no room for actions");

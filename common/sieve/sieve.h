@@ -95,6 +95,10 @@ struct sieve_host {
 	bool has_spam_score;            /* spam_percent is known */
 	uint32_t spam_percent;          /* 0 no spam to 100 */
 	enum sieve_virus_verdict virus;
+	/* RFC 6785: not a delivery, but something that a client did with a stored message */
+	bool is_imap_event;
+	struct sv flags;                /* of the message, separated by spaces: what hasflag sees first */
+	struct sv imap_user, imap_email, imap_cause, imap_mailbox, imap_changedflags;   /* p NULL: unknown */
 	bool (*mailbox_exists)(void *arg, struct sv name);              /* and mail can be delivered into it */
 	bool (*mailbox_id_exists)(void *arg, struct sv id);             /* RFC 9042 */
 	bool (*special_use_exists)(void *arg, struct sv mailbox, struct sv use);        /* mailbox p NULL: any (RFC 8579) */

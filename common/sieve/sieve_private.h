@@ -21,6 +21,7 @@ enum sieve_cap {
 	CAP_ENVIRONMENT, CAP_MAILBOX, CAP_MBOXMETADATA, CAP_SERVERMETADATA, CAP_SPECIAL_USE, CAP_DATE, CAP_INDEX, CAP_IHAVE,
 	CAP_DUPLICATE, CAP_MIME, CAP_FOREVERYPART, CAP_EXTRACTTEXT, CAP_EDITHEADER, CAP_FCC, CAP_SPAMTEST, CAP_SPAMTESTPLUS,
 	CAP_VIRUSTEST, CAP_EXTLISTS, CAP_MAILBOXID, CAP_REDIRECT_DSN, CAP_ENVELOPE_DSN,
+	CAP_IMAPSIEVE,
 	CAP_COUNT
 };
 #define CAP_BIT(cap) ((uint64_t)1 << (cap))
@@ -428,6 +429,8 @@ sieve_check_fn sieve_check_header, sieve_check_address, sieve_check_envelope, si
 	sieve_check_flags, sieve_check_hasflag, sieve_check_fileinto, sieve_check_redirect, sieve_check_vacation, sieve_check_notify,
 	sieve_check_addheader, sieve_check_deleteheader, sieve_check_extracttext, sieve_check_ihave,
 	sieve_check_exists;
+/** sieve_is_delivery - else the action is not for stored mail, and the run has failed (RFC 6785 §3.11). */
+bool sieve_is_delivery(struct sieve_run *r, const char *action);
 /** sieve_flags_append - the flags in a string list argument to a set, each once. */
 void sieve_flags_append(struct sieve_run *r, struct sv words, struct buf *set);
 /** sieve_flags_list - a set as a kept array. */

@@ -45,6 +45,7 @@ const struct sv sieve_cap_names[CAP_COUNT] = {
 	[CAP_MAILBOXID] = SV_INIT("mailboxid"),
 	[CAP_REDIRECT_DSN] = SV_INIT("redirect-dsn"),
 	[CAP_ENVELOPE_DSN] = SV_INIT("envelope-dsn"),
+	[CAP_IMAPSIEVE] = SV_INIT("imapsieve"),
 };
 
 enum sieve_cap sieve_cap_find(struct sv name)

@@ -11,7 +11,9 @@ bool sieve_test_environment(struct sieve_run *r, const struct sieve_call *c)
 {
 	const struct sieve_host *h = r->host;
 	const struct { const char *name; struct sv value; } items[] = {
-		{ "domain", h->domain }, { "host", h->host }, { "location", h->location }, { "name", SV("Postroom") },
+		{ "domain", h->domain }, { "host", h->host }, { "imap.cause", h->imap_cause },
+		{ "imap.changedflags", h->imap_changedflags }, { "imap.email", h->imap_email }, { "imap.mailbox", h->imap_mailbox },
+		{ "imap.user", h->imap_user }, { "location", h->location }, { "name", SV("Postroom") },
 		{ "phase", h->phase }, { "remote-host", h->remote_host }, { "remote-ip", h->remote_ip },
 		{ "version", sv_z(POSTROOM_VERSION) },
 	};

@@ -9,6 +9,7 @@
 #include "imapd/catenate.h"
 #include "imapd/command.h"
 #include "imapd/flagset.h"
+#include "imapd/imapsieve.h"
 #include "maildir/incoming.h"
 
 #include "common/banned.h"
@@ -506,6 +507,7 @@ static enum step finish(struct command *c)
 	if (f.kind)
 		return command_fault(c, f);
 	note(c, x, &uids);
+	imapsieve_note(c, x->name, FILTER_APPEND, &uids, NULL);
 	x->count = 0;                   /* consumed */
 	if (capability_has(c->room->on, CAP_UIDPLUS)) {
 		buf_appendf(&c->code, "APPENDUID %u ", x->uidvalidity);

@@ -2,6 +2,7 @@
  * §3). */
 #include "common/events.h"
 #include "imapd/command.h"
+#include "imapd/imapsieve.h"
 
 #include "common/banned.h"
 
@@ -131,6 +132,7 @@ static enum step finish(struct command *c, struct copy *x)
 		event_emit(c->log, x->is_move ? EVENT_MESSAGE_MOVE : EVENT_MESSAGE_COPY,
 			   KV_SV("user", c->room->account), KV_SV("mailbox", c->room->box_name),
 			   KV_SV("target", x->to_name), KV_U64("count", x->count));
+	imapsieve_note(c, x->to_name, FILTER_COPY, &x->made, NULL);
 	if (x->is_move && x->from.count) {
 		/* RFC 6851 §4.3: COPYUID comes before the EXPUNGEs, which the updates behind this
 		 * command tell. */

@@ -9,7 +9,8 @@ enum step do_capability(struct command *c)
 {
 	struct capability_context context = { .on = c->room->on,
 					      .is_logged_in = true,
-					      .append_limit = c->room->conf->smtp.message_size };
+					      .append_limit = c->room->conf->smtp.message_size,
+					      .hostname = c->room->conf->host.hostname };
 
 	if (!args_end(&c->args))
 		return command_bad(c, "CAPABILITY takes no arguments");

@@ -3,6 +3,7 @@
 
 #include "imapd/command.h"
 #include "imapd/flagset.h"
+#include "imapd/imapsieve.h"
 
 #include "common/banned.h"
 
@@ -160,6 +161,18 @@ static void write_modified(struct command *c, struct store_command *x)
 	uidset_done(&numbers);
 }
 
+/* note_changed - scripts may want to know (RFC 6785 §2.2.3). */
+static void note_changed(struct command *c, const struct store_command *x)
+{
+	struct uidset changed = { 0 };
+
+	uidset_copy(&changed, &x->set);
+	for (size_t i = 0; i < x->modified.count; i++)
+		(void)uidset_remove(&changed, x->modified.ranges[i].first, x->modified.ranges[i].last);
+	imapsieve_note(c, c->room->box_name, FILTER_FLAG, &changed, &x->change);
+	uidset_done(&changed);
+}
+
 enum step do_store(struct command *c)
 {
 	struct store_command *x = c->state;
@@ -194,6 +207,7 @@ enum step do_store(struct command *c)
 		c->progress = uidset_rank(&x->set, x->resume - 1);
 		return STEP_MORE;
 	}
+	note_changed(c, x);
 	if (x->modified.count) {
 		write_modified(c, x);
 		return command_ok_code(c, NULL,

@@ -228,6 +228,8 @@ char *sieve_world_run(struct sieve_world *w, struct sv script)
 		.virus = SIEVE_VIRUS_CURED, .mailbox_exists = mailbox_exists, .mailbox_id_exists = id_exists,
 		.special_use_exists = use_exists, .metadata = metadata, .is_duplicate = is_duplicate, .is_answered = is_answered,
 		.list_exists = list_exists, .list_has = list_has,
+		.is_imap_event = w->cause != NULL, .flags = w->cause ? SV("$Old") : SV_NONE,
+		.imap_cause = w->cause ? sv_z(w->cause) : SV_NONE, .imap_mailbox = w->cause ? SV("Work") : SV_NONE,
 	};
 	const struct sieve_envelope envelope = {
 		.from = sv_z(w->from ? w->from : "coyote@desert.example.org"), .to = sv_z(w->to ? w->to : "alice+box@example.test"),

@@ -9,6 +9,7 @@ struct sieve_world {
 	const char *from, *to;          /* of the envelope */
 	const char *const *included;    /* pairs of name and text of personal scripts, then NULL */
 	bool is_unreadable;             /* the body cannot be read */
+	const char *cause;              /* of an IMAP event (RFC 6785) on a message with the flag $Old; NULL: a delivery */
 	size_t memory;                  /* of the latest run */
 	uint64_t work;
 	char handle[80];                /* of the latest vacation that asked whether it was sent */

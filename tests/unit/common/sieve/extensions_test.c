@@ -648,6 +648,32 @@ static void enotify_rfc_5435_5436(void **state)
 	EXPECT("Auto-Submitted: auto-notified\n\n", { NOTIFY "notify \"mailto:a@b.example\";", "keep*" });
 }
 
+static void imapsieve_rfc_6785(void **state)
+{
+	static const struct sieve_expectation events[] = {
+		{ "require [\"imapsieve\", \"environment\"]; if environment \"imap.cause\" \"FLAG\" { discard; }", "discard" },
+		{ "require \"environment\"; if environment :contains \"imap.mailbox\" \"or\" { discard; }", "discard" },
+		{ "require \"environment\"; if environment :matches \"imap.changedflags\" \"*\" { discard; }", "keep* [$Old]" },
+		/* §3.8: hasflag sees the message's flags, and what is left of them is its flags */
+		{ "require \"imap4flags\"; if hasflag \"$Old\" { addflag \"$New\"; }", "keep* [$Old $New]" },
+		{ "require \"imap4flags\"; removeflag \"$Old\";", "keep*" },
+		/* §3.11 */
+		{ "require \"reject\"; reject \"x\";", "1:19: \"reject\" is for mail that is delivered, not for what is stored already; keep*" },
+		{ "require \"ereject\"; ereject \"x\";",
+		  "1:20: \"ereject\" is for mail that is delivered, not for what is stored already; keep*" },
+		{ "require \"vacation\"; vacation \"x\";",
+		  "1:21: \"vacation\" is for mail that is delivered, not for what is stored already; keep*" },
+		{ "redirect \"a@b.example\";", "1:1: \"redirect\" is for mail that is delivered, not for what is stored already; keep*" },
+	};
+	struct sieve_world w = { .message = "To: alice@example.test\nSubject: hi\n\n", .cause = "FLAG" };
+	(void)state;
+
+	sieve_world_expect_all(&w, events, ARRAY_LEN(events));
+	w.cause = NULL;
+	sieve_world_expect(&w, "require [\"imapsieve\", \"environment\"]; if environment :matches \"imap.cause\" \"*\" { discard; }", "keep*");
+	sieve_world_finish();
+}
+
 static void lists_verdicts_and_copies_rfc_6134_5235_8580_6009(void **state)
 {
 #define MORE "require [\"extlists\", \"spamtestplus\", \"virustest\", \"relational\", \"comparator-i;ascii-numeric\", \"fcc\", \"vacation\", " \
@@ -711,6 +737,7 @@ int main(void)
 		cmocka_unit_test(include_rfc_6609),
 		cmocka_unit_test(mime_rfc_5703),
 		cmocka_unit_test(enotify_rfc_5435_5436),
+		cmocka_unit_test(imapsieve_rfc_6785),
 		cmocka_unit_test(lists_verdicts_and_copies_rfc_6134_5235_8580_6009),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
