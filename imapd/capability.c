@@ -68,6 +68,7 @@ static const struct row {
 	[CAP_LIST_METADATA] = { "LIST-METADATA",  false, "RFC 9590" },
 	[CAP_NOTIFY]        = { "NOTIFY",         false, "RFC 5465" },
 	[CAP_IMAPSIEVE]     = { "IMAPSIEVE=",     false, "RFC 6785" },
+	[CAP_UNAUTHENTICATE] = { "UNAUTHENTICATE", false, "RFC 8437" },
 };
 
 /* bare - a name without the "=" of its value. */

@@ -71,6 +71,7 @@ static const struct command_spec specs[] = {
 	{ "UID STORE", ST_SELECTED, BY_UID | CMD_WRITES, CAP_NONE, do_store, "RFC 3501 §6.4.8" },
 	{ "UID THREAD", ST_SELECTED, BY_UID | CMD_SEQNUMS | CMD_METERED, CAP_NONE, do_thread, "RFC 5256 §3" },
 	{ "UIDBATCHES", ST_SELECTED, BY_UID, CAP_UIDBATCHES, do_uidbatches, "RFC 10022" },
+	{ "UNAUTHENTICATE", ST_LOGGED_IN, ASIDE, CAP_UNAUTHENTICATE, do_unauthenticate, "RFC 8437 §3" },
 	{ "UNSELECT", ST_SELECTED, CMD_NO_UPDATES, CAP_UNSELECT, do_unselect, "RFC 3691 §2" },
 	{ "UNSUBSCRIBE", ST_LOGGED_IN, 0, CAP_NONE, do_unsubscribe, "RFC 3501 §6.3.7" },
 };

@@ -87,6 +87,7 @@ struct command {
 	bool has_numbers; /* of messages among its UIDs: as CMD_NO_EXPUNGE (RFC 7162 §3.2.10.2) */
 	bool is_close_due; /* end the connection behind the answer (LOGOUT, deleted mailbox) */
 	bool is_compress_due;           /* what follows the answer is compressed (RFC 4978) */
+	bool is_unauthenticate_due;     /* behind the answer nobody is logged in any more (RFC 8437) */
 	bool is_silent; /* not the client's: events that are told when no command runs (RFC 5465) */
 	bool is_line_wanted;            /* with STEP_WAIT: the next input is a line */
 	bool is_literal_taken; /* answer to WAKE_LITERAL: send the octets; else they are dropped */
@@ -200,6 +201,7 @@ command_fn do_subscribe;
 command_fn do_thread;
 command_fn do_uid_expunge;
 command_fn do_uidbatches;
+command_fn do_unauthenticate;
 command_fn do_unselect;
 command_fn do_unsubscribe;
 

@@ -632,7 +632,8 @@ static const struct stream_events door_events = { .on_input = on_input,
 						  .on_tls = on_tls,
 						  .on_end = on_end };
 
-void door_open(struct door_house *house, struct stream *stream, const struct listener *listener)
+/* door_new - with the deadline running, and everything the stream says going to it. */
+static struct door *door_new(struct door_house *house, struct stream *stream)
 {
 	const struct conf_imap *imap = &house->conf->imap;
 	struct grammar_limits limits = {
@@ -644,15 +645,12 @@ void door_open(struct door_house *house, struct stream *stream, const struct lis
 		.tokens = TOKENS_MAX,
 	};
 	struct door *d = xcalloc(1, sizeof(*d));
-	char text[NETADDR_TEXT_MAX];
 
 	d->house = house;
 	d->stream = stream;
 	d->conf = conf_ref(house->conf);
 	d->opened_ms = loop_now_ms(house->loop);
 	grammar_init(&d->grammar, &limits);
-	log_ctx_init(&d->log);
-	log_ctx_set_peer(&d->log, netaddr_text(stream_peer(stream), text));
 	d->at = &house->doors;
 	d->next = house->doors;
 	if (d->next)
@@ -662,6 +660,16 @@ void door_open(struct door_house *house, struct stream *stream, const struct lis
 	timer_init(&d->delay, house->loop, delay_over);
 	timer_start_ms(&d->deadline, d->conf->limits.login_ms);
 	stream_set_events(stream, &door_events, d);
+	return d;
+}
+
+void door_open(struct door_house *house, struct stream *stream, const struct listener *listener)
+{
+	struct door *d = door_new(house, stream);
+	char text[NETADDR_TEXT_MAX];
+
+	log_ctx_init(&d->log);
+	log_ctx_set_peer(&d->log, netaddr_text(stream_peer(stream), text));
 	event_emit(&d->log, EVENT_SESSION_OPEN, KV_Z("listener", listener->name),
 		   KV_Z("protocol", "imap"), KV_BOOL("tls", listener->tls == CONF_TLS_IMPLICIT));
 	if (listener->tls == CONF_TLS_IMPLICIT) {
@@ -669,4 +677,16 @@ void door_open(struct door_house *house, struct stream *stream, const struct lis
 		return;
 	}
 	greet(d);
+}
+
+void door_reopen(struct door_house *house, struct stream *stream, const struct log_ctx *log)
+{
+	struct door *d = door_new(house, stream);
+
+	d->log = *log;
+	d->is_tls = stream_is_tls(stream);
+	d->commands = 1;                /* it is known to speak IMAP */
+	event_emit(&d->log, EVENT_SESSION_OPEN, KV_Z("listener", "unauthenticate"), KV_Z("protocol", "imap"),
+		   KV_BOOL("tls", d->is_tls));
+	stream_resume(stream);
 }

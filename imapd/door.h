@@ -38,6 +38,9 @@ struct door_house {
 /** door_open - take over a new connection. */
 void door_open(struct door_house *house, struct stream *stream, const struct listener *listener);
 
+/** door_reopen - somebody went out again (RFC 8437): the stream is a stranger's, without a greeting. @log: the session's, copied. */
+void door_reopen(struct door_house *house, struct stream *stream, const struct log_ctx *log);
+
 /* What goes on into the room. */
 struct door_handover {
 	struct stream *stream;

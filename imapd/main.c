@@ -65,6 +65,13 @@ static void door_gone(struct door *door, void *user)
 	session_door_gone(&d->sessions, door);
 }
 
+static void unauthenticated(struct stream *stream, const struct log_ctx *log, void *user)
+{
+	struct imapd *d = user;
+
+	door_reopen(&d->doors, stream, log);
+}
+
 static void on_stream(struct stream *stream, const struct listener *listener, void *user)
 {
 	struct imapd *d = user;
@@ -234,6 +241,7 @@ static struct fault start(struct worker *w)
 	d->doors.user = d->sessions.user = d;
 	d->sessions.store = d->store;
 	d->sessions.directory = d->directory;
+	d->sessions.unauthenticated = unauthenticated;
 	d->sessions.empty = last_session_ended;
 	d->managesieve.loop = w->loop;
 	d->managesieve.auth = d->auth;

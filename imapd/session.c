@@ -129,26 +129,46 @@ static void unwatch(struct session *s)
 		log_warn(&s->log, "imap.unwatch.failed", KV_FAULT("fault", f));
 }
 
-/* closing - the stream goes at once; the room is left in a job, since that may touch files. */
-static void closing(struct session *s, const char *reason)
+/* tell_end - the session's last line in the log. */
+static void tell_end(struct session *s)
 {
 	uint64_t in, out;
 
+	stream_octets(s->stream, &in, &out);
+	event_emit(&s->log, EVENT_SESSION_CLOSE, KV_Z("protocol", "imap"),
+		   KV_SV("user", s->room.account), KV_Z("reason", s->reason),
+		   KV_U64("commands", s->commands), KV_U64("in_octets", in),
+		   KV_U64("out_octets", out),
+		   KV_U64("took_ms", loop_now_ms(s->house->loop) - s->began_ms));
+}
+
+/* closing - the stream goes at once; the room is left in a job, since that may touch files. */
+static void closing(struct session *s, const char *reason)
+{
 	if (s->state == SESSION_CLOSING)
 		return;
 	s->reason = reason;
 	if (s->stream) {
-		stream_octets(s->stream, &in, &out);
-		event_emit(&s->log, EVENT_SESSION_CLOSE, KV_Z("protocol", "imap"),
-			   KV_SV("user", s->room.account), KV_Z("reason", reason),
-			   KV_U64("commands", s->commands), KV_U64("in_octets", in),
-			   KV_U64("out_octets", out),
-			   KV_U64("took_ms", loop_now_ms(s->house->loop) - s->began_ms));
+		tell_end(s);
 		stream_close(&s->stream, true);
 	}
 	session_enter(s, SESSION_CLOSING);
 	if (s->wait != WAIT_JOB)
 		submit(s);
+}
+
+/* hand_back - RFC 8437: the stream goes to the door, with what the client sent behind the command; everything else ends as
+ * if the client had gone. */
+static void hand_back(struct session *s)
+{
+	struct stream *stream = s->stream;
+
+	s->reason = "unauthenticate";
+	s->commands++;
+	tell_end(s);
+	s->stream = NULL;
+	s->house->unauthenticated(stream, &s->log, s->house->user);
+	closing(s, s->reason);
 }
 
 static void bye(struct session *s, const char *text, const char *reason)
@@ -534,6 +554,10 @@ static void stepped(struct session *s)
 		}
 		if (c->wake == WAKE_LITERAL)    /* refused before it was sent */
 			grammar_refuse(&s->grammar);
+		if (c->is_unauthenticate_due && !s->is_last) {
+			hand_back(s);
+			return;
+		}
 		if (c->is_compress_due)
 			stream_compress(s->stream);
 		command_over(s);

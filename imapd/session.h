@@ -28,6 +28,8 @@ struct session_house {
 	size_t count;
 	uint64_t commands;              /* answered since start */
 	bool is_stopping;
+	/* The stream is a stranger's again (RFC 8437). @log: borrowed for the call. */
+	void (*unauthenticated)(struct stream *stream, const struct log_ctx *log, void *user);
 	void (*empty)(void *user);      /* the last session ended while stopping */
 	void *user;
 };

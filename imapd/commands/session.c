@@ -78,3 +78,17 @@ enum step do_logout(struct command *c)
 	c->is_close_due = true;
 	return command_ok(c, "Logged out");
 }
+
+/* RFC 8437 §3: never NO. A compressed connection would have to change its ways in the middle of what the client may have sent
+ * already; it is ended instead, as the RFC lets us. */
+enum step do_unauthenticate(struct command *c)
+{
+	if (!args_end(&c->args))
+		return command_bad(c, "UNAUTHENTICATE takes no arguments");
+	if (c->room->is_compressed) {
+		writer_z(&c->out, "* BYE A compressed connection is not used again; connect anew\r\n");
+		return STEP_CLOSE;
+	}
+	c->is_unauthenticate_due = true;
+	return command_ok(c, "Nobody is logged in");
+}
