@@ -154,6 +154,8 @@ struct conf_dns {
 /* What happens when a check of incoming mail finds something. In the order of their strength. */
 enum conf_action { CONF_OFF = 0, CONF_LOG, CONF_JUNK, CONF_DEFER, CONF_REJECT };
 
+enum conf_milter_failure { CONF_MILTER_DEFER = 0, CONF_MILTER_ACCEPT };
+
 /* Checks of mail from strangers (smtpd/policy/). */
 struct conf_policy {
 	enum conf_action helo, reverse_dns, dns_list, sender_domain, null_mx, spf, from, dmarc;
@@ -161,6 +163,9 @@ struct conf_policy {
 	uint64_t dns_list_weight;
 	struct conf_list dmarc_exceptions;      /* "domain=policy" */
 	struct conf_list arc_trusted;           /* domains */
+	struct conf_list milters;               /* "127.0.0.1:11332", "/run/x.sock" */
+	uint64_t milter_ms;                     /* for each answer */
+	enum conf_milter_failure milter_failure;
 };
 
 struct conf_relay {

@@ -37,6 +37,7 @@
 static const char *const log_level_words[] = { "error", "warn", "info", "debug", NULL };
 static const char *const tls_version_words[] = { "1.2", "1.3", NULL };
 static const char *const action_words[] = { "off", "log", "junk", "defer", "reject", NULL };
+static const char *const milter_failure_words[] = { "defer", "accept", NULL };
 static const char *const bare_newline_words[] = { "normalise", "refuse", NULL };
 static const char *const tls_mode_words[] = { "none", "starttls", "implicit", NULL };
 static const char *const kind_words[] = {
@@ -316,6 +317,20 @@ static const struct conf_option options[] = {
 	  .doc = "Domains of forwarders and mailing lists whose ARC seals are believed (RFC 8617): where "
 		 "each hop of a chain is one of them and the first saw DMARC pass, check-dmarc and check-spf find "
 		 "nothing." },
+
+	{ "milters", "Incoming mail", LIST(policy.milters), .def = "none", .min = 1, .max = 8,
+	  .need_restart = true,
+	  .doc = "Filter programs that are asked about each message of a stranger, one after the other, by "
+		 "the milter protocol: 127.0.0.1:11332 (rspamd), /run/clamav/clamav-milter.ctl. They may "
+		 "refuse it, add header fields, or have it put into Junk: by quarantine, or by the field "
+		 "X-Spam: Yes or X-Spam-Flag: YES." },
+	{ "milter-timeout", "Incoming mail", DURATION(policy.milter_ms), .def = "60s",
+	  .min = 1 * SECONDS, .max = 10 * MINUTES,
+	  .doc = "How long a filter may take for each answer." },
+	{ "milter-failure", "Incoming mail", CHOICE(policy.milter_failure, milter_failure_words),
+	  .def = "defer",
+	  .doc = "What becomes of a message when a filter cannot be reached, takes too long or breaks the "
+		 "protocol: the sender tries again later, or it is accepted unseen." },
 
 	/* ---- Queue ---- */
 	{ "queue-messages", "Queue", NUMBER(queue.messages), .def = "200000", .min = 1,

@@ -135,13 +135,85 @@ static void take_window(struct transaction *t)
 	buf_clear(&t->window);
 }
 
+/* ---- filters ---- */
+
+static void flush(struct transaction *t);
+
+static bool wants_filter(const struct transaction *t)
+{
+	struct milter_place place;
+	const struct conf_list *list = &t->conf->policy.milters;
+
+	return t->is_stranger && !is_doomed(t) && t->filter.action < MILTER_DEFER && t->milter_next < list->count &&
+	       milter_place_parse(list->items[t->milter_next], &place);
+}
+
+/* on_filter - the strongest of several verdicts holds, and all that they add. */
+static void on_filter(void *arg, const struct milter_verdict *v)
+{
+	struct transaction *t = arg;
+
+	log_info(&t->log, "smtp.milter", KV_SV("queue_id", t->mail.facts[ENVELOPE_ID]),
+		 KV_Z("milter", t->conf->policy.milters.items[t->milter_next]), KV_U64("verdict", v->action),
+		 KV_Z("text", v->text), KV_BOOL("spam", v->is_spam), KV_Z("quarantine", v->quarantine));
+	if (v->action > t->filter.action) {
+		t->filter.action = v->action;
+		memcpy(t->filter.text, v->text, sizeof(v->text));
+	}
+	t->filter.is_spam |= v->is_spam;
+	if (v->quarantine[0])
+		memcpy(t->filter.quarantine, v->quarantine, sizeof(v->quarantine));
+	(void)!buf_append(&t->filter.headers, buf_sv(&v->headers));
+	t->has_filter = true;
+	t->milter_next++;
+	milter_free(&t->milter);
+	flush(t);
+}
+
+/* ask_filter - the whole message lies in the file first. */
+static void ask_filter(struct transaction *t)
+{
+	struct milter_place place;
+	struct milter_message message = {
+		.peer = t->peer,
+		.host = t->origin_facts.name == ORIGIN_NAME_CONFIRMED ? sv_z(t->origin_facts.host) : SV_NONE,
+		.helo = t->mail.facts[ENVELOPE_HELO],
+		.sender = t->mail.sender,
+		.queue_id = t->mail.facts[ENVELOPE_ID],
+		.hostname = sv_z(t->conf->host.hostname),
+		.octets = &t->spill,
+	};
+	struct sv *rcpts;
+
+	if (!t->is_spilled) {
+		t->is_spilled = true;
+		take_window(t);
+		if (!transaction_submit(t, TASK_WRITE)) {
+			t->failed = fault(FAULT_BUSY, "no thread for it");
+			t->is_failed = true;
+			flush(t);
+		}
+		return;
+	}
+	rcpts = arena_array(&t->sender_arena, t->plan.rcpt_count, sizeof(*rcpts));
+	for (const struct accept_rcpt *r = t->plan.rcpts; rcpts && r; r = r->next)
+		rcpts[message.rcpt_count++] = r->address;
+	message.rcpts = rcpts;
+	(void)!milter_place_parse(t->conf->policy.milters.items[t->milter_next], &place);
+	t->milter = milter_ask(t->server->loop, &place, (uint32_t)t->conf->policy.milter_ms, &message, on_filter, t);
+}
+
 /* flush - have a job write the window, or finish when everything is there. */
 static void flush(struct transaction *t)
 {
 	if (t->task != TASK_NONE)
 		return;         /* its end comes back here */
-	if (t->is_finishing && t->is_author_open)
-		return;         /* so does its answer */
+	if (t->is_finishing && (t->is_author_open || t->milter))
+		return;         /* so do their answers */
+	if (t->is_finishing && wants_filter(t)) {
+		ask_filter(t);
+		return;
+	}
 	if (t->is_finishing) {
 		take_window(t);
 		if (!transaction_submit(t, TASK_FINISH)) {
@@ -340,6 +412,7 @@ static void tell(struct transaction *t)
 		return;
 	if (!authres_write(&t->extra, &results))
 		log_warn(&t->log, "smtp.results.too-long", KV_SV("queue_id", t->mail.facts[ENVELOPE_ID]));
+	(void)!buf_append(&t->extra, buf_sv(&t->filter.headers));
 	if (!t->junk.len)
 		return;
 	accept_set_junk(&t->plan);

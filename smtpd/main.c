@@ -8,6 +8,7 @@
 #include "common/memory.h"
 #include "maildir/filter.h"
 #include "smtpd/fetch/helper.h"
+#include "smtpd/milter.h"
 #include "smtpd/relay/relay.h"
 #include "smtpd/session.h"
 #include "smtpd/smtpd.h"
@@ -46,6 +47,18 @@ static void tidy(void *arg)
 
 /* ---- life of a worker ---- */
 
+/* check_milters - one that is left out would be mail that nobody looked at. */
+static struct fault check_milters(const struct conf *conf)
+{
+	const struct conf_list *list = &conf->policy.milters;
+	struct milter_place place;
+
+	for (size_t i = 0; i < list->count; i++)
+		if (strcmp(list->items[i], "none") && !milter_place_parse(list->items[i], &place))
+			return fault_detail(FAULT_INVALID, "milters: %s is neither address:port nor a path", list->items[i]);
+	return FAULT_OK;
+}
+
 static struct fault smtpd_open(struct worker *w)
 {
 	struct smtpd *server = xcalloc(1, sizeof(*server));
@@ -59,13 +72,21 @@ static struct fault smtpd_open(struct worker *w)
 	if (!f.kind)
 		f = auth_open(server->directory, &server->auth);
 	if (!f.kind)
+		f = check_milters(w->conf);
+	if (!f.kind)
 		f = dns_new_from_conf(w->loop, &w->conf->dns, &server->dns);
 	return f;
 }
 
 static size_t smtpd_ports(const struct conf *conf, uint16_t ports[DAEMON_PORTS_MAX])
 {
-	return dns_ports(&conf->dns, ports);
+	size_t count = dns_ports(&conf->dns, ports);
+	struct milter_place place;
+
+	for (size_t i = 0; i < conf->policy.milters.count && count < DAEMON_PORTS_MAX; i++)
+		if (milter_place_parse(conf->policy.milters.items[i], &place) && place.address.port)
+			ports[count++] = place.address.port;
+	return count;
 }
 
 static const struct conf_list *smtpd_files(const struct conf *conf)

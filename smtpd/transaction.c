@@ -52,6 +52,7 @@ struct transaction *transaction_new(const struct transaction_source *source,
 			 !netaddr_in(&source->peer, &source->conf->host.exempt_networks);
 	t->spill = SPILL_NONE;
 	buf_init(&t->junk, JUNK_MAX);
+	buf_init(&t->filter.headers, MILTER_HEADERS_MAX);
 	buf_init(&t->extra, OUTLET_EXTRA_MAX);
 	t->began_ms = loop_now_ms(source->server->loop);
 	envelope_init(&t->mail);
@@ -69,6 +70,8 @@ static void release(struct transaction *t)
 	data_done(t);
 	origin_free(&t->origin);
 	author_free(&t->author);
+	milter_free(&t->milter);
+	buf_done(&t->filter.headers);
 	buf_done(&t->junk);
 	buf_done(&t->extra);
 	accept_done(&t->plan);
@@ -121,6 +124,7 @@ struct policy_facts transaction_facts(const struct transaction *t)
 		.helo = t->mail.facts[ENVELOPE_HELO],
 		.origin = t->has_origin ? &t->origin_facts : NULL,
 		.author = t->author_facts,
+		.filter = t->has_filter ? &t->filter : NULL,
 		.sender = t->sender.address,
 		.declared_size = t->sender.has_size ? t->sender.size : 0,
 		.rcpt_count = t->plan.rcpt_count,

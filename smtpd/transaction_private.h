@@ -7,6 +7,7 @@
 #include "smtpd/envelope.h"
 #include "smtpd/facts.h"
 #include "smtpd/fixup.h"
+#include "smtpd/milter.h"
 #include "smtpd/origin.h"
 #include "smtpd/outlet.h"
 #include "smtpd/policy/policy.h"
@@ -54,6 +55,10 @@ struct transaction {
 	struct author *author;
 	bool is_author_open;                    /* asked, and not answered yet */
 	const struct author_facts *author_facts;        /* of a job */
+	struct milter *milter;                  /* the filter that is asked now */
+	size_t milter_next;                     /* of the configuration's */
+	struct milter_verdict filter;           /* of all that were asked */
+	bool has_filter, is_spilled;
 
 	/* envelope and plan: the loop's while no job runs, else the job's */
 	struct envelope mail;
@@ -78,7 +83,7 @@ struct transaction {
 	/* octets: the job's */
 	struct buf chunk;
 	struct trace trace;
-	struct spill spill;                     /* of strangers: all but the last chunk */
+	struct spill spill;                     /* of strangers: all but the last chunk; with filters all */
 	struct outlets outlets;
 	struct fault failed;                    /* the first one of writing; sticks */
 	struct outlet_result *results;          /* of committing, per recipient */

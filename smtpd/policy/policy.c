@@ -44,6 +44,7 @@ static const struct check checks[] = {
 	{ "from",          POLICY_MESSAGE,               LISTENER_MX,     STRANGERS, policy_from,          SET_BY("check-from", from),                          "5322 §3.6.2" },
 	{ "dmarc",         POLICY_MESSAGE,               LISTENER_MX,     STRANGERS, policy_dmarc,         SET_BY("check-dmarc", dmarc),                        "9989 §5.3" },
 	{ "spf",           POLICY_MESSAGE,               LISTENER_MX,     STRANGERS, policy_spf,           SET_BY("check-spf", spf),                            "7208 §8.4" },
+	{ "milter",        POLICY_MESSAGE,               LISTENER_MX,     STRANGERS, policy_milter,        ALWAYS,                                              "mfapi 6" },
 };
 /* clang-format on */
 

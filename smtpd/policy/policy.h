@@ -17,6 +17,7 @@
 #include "common/netaddr.h"
 #include "smtpd/author.h"
 #include "smtpd/facts.h"
+#include "smtpd/milter.h"
 #include "smtpd/origin.h"
 #include "smtpd/reply.h"
 
@@ -46,6 +47,7 @@ struct policy_facts {
 	/* MESSAGE */
 	const struct message_facts *message;
 	const struct author_facts *author;      /* of strangers; else NULL */
+	const struct milter_verdict *filter;    /* of the filters together; NULL: none was asked */
 	uint64_t size;
 	uint64_t longest_line;                  /* octets without CRLF */
 	unsigned data_faults;                   /* enum data_fault */
@@ -108,6 +110,7 @@ policy_fn policy_sender_domain; /* domain.c */
 policy_fn policy_null_mx;
 policy_fn policy_from;          /* from.c */
 policy_fn policy_spf;           /* spf.c */
+policy_fn policy_milter;        /* milter.c */
 policy_fn policy_dmarc;         /* dmarc.c */
 policy_fn policy_size;          /* size.c */
 policy_fn policy_sender;        /* sender.c */

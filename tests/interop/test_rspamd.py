@@ -1,0 +1,113 @@
+"""rspamd from Debian's package as a filter: its reject is obeyed, its spam lies in Junk, and without it senders try again."""
+
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+
+import pytest
+
+HERE = pathlib.Path(__file__).resolve().parent.parent
+for folder in ("e2e/smtpd", "support"):
+    sys.path.insert(0, str(HERE / folder))
+
+import dns_server  # noqa: E402
+import postroom  # noqa: E402
+from dialogue import only_file  # noqa: E402
+from strangers import CONF, message, send  # noqa: E402
+
+GTUBE = "JS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
+SENDER = "joe@good.example"
+
+
+class Rspamd:
+    def __init__(self, folder, dns_port):
+        with socket.socket() as sock:
+            sock.bind(("127.0.0.1", 0))
+            self.port = sock.getsockname()[1]
+        self.folder, self.process = folder, None
+        folder.chmod(0o777)
+        (folder / "rules.lua").write_text("""
+            rspamd_config.TEST_SPAM = { score = 8.0, callback = function(task) return task:get_header('X-Test') == 'spam' end }
+            """)
+        (folder / "rspamd.conf").write_text(f"""
+            lua = "{folder}/rules.lua";
+            options {{ pidfile = "{folder}/pid"; tempdir = "{folder}"; hs_cache_dir = "{folder}"; control_socket = "{folder}/control mode=0600";
+                url_tld = "/usr/share/rspamd/effective_tld_names.dat"; filters = "";
+                dns {{ nameserver = "127.0.0.1:{dns_port}"; }} }}
+            logging {{ type = "file"; filename = "{folder}/log"; level = "info"; }}
+            metric {{ name = "default"; actions {{ reject = 15; "add header" = 6; }} }}
+            worker "rspamd_proxy" {{ bind_socket = "127.0.0.1:{self.port}"; milter = yes; timeout = 30s; count = 1;
+                upstream "local" {{ default = yes; self_scan = yes; }} }}
+            """)
+
+    def start(self):
+        user = ["-u", "_rspamd", "-g", "_rspamd"]
+        self.process = subprocess.Popen(["rspamd", "-f", *user, "-c", str(self.folder / "rspamd.conf")],
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+        def answers():
+            assert self.process.poll() is None, (self.folder / "log").read_text()
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return True
+            except OSError:
+                return False
+        postroom.wait_for("rspamd listens", answers)
+
+    def stop(self):
+        if self.process:
+            self.process.terminate()
+            self.process.wait(30)
+            self.process = None
+
+
+@pytest.fixture(scope="module")
+def rspamd(tmp_path_factory):
+    if not shutil.which("rspamd"):
+        pytest.skip("rspamd is not installed (package rspamd): ./quickstart peers")
+    folder = pathlib.Path("/tmp") / f"postroom-rspamd-{tmp_path_factory.mktemp('rspamd').name}"
+    folder.mkdir(exist_ok=True)
+    with dns_server.DnsServer() as dns:
+        dns.add("good.example", "A", "192.0.2.1").add("good.example", "TXT", "v=spf1 ip4:127.0.0.1 -all")
+        server = Rspamd(folder, dns.port)
+        server.dns = dns
+        server.start()
+        yield server
+        server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def mx(rspamd):
+    conf = CONF + rspamd.dns.conf() + f"milters 127.0.0.1:{rspamd.port}\n"
+    with postroom.Instance(accounts=("alice", "bob", "carol"), conf=conf) as instance:
+        instance.start(only="smtpd")
+        yield instance
+
+
+def test_ham_is_let_through(mx):
+    assert send(mx, "alice", SENDER)[0] == 250
+    assert only_file(mx, "alice").endswith(message(SENDER))
+
+
+def test_its_reject_is_obeyed(mx):
+    code, text = send(mx, "bob", SENDER, octets=message(SENDER, body="X" + GTUBE + "\r\n"))
+    assert (code, text[:5]) == (550, "5.7.1"), text
+    assert mx.files("bob") == [] and mx.files("bob", "Junk") == []
+
+
+def test_what_it_takes_for_spam_lies_in_junk(mx):
+    assert send(mx, "bob", SENDER, octets=message(SENDER, "X-Test: spam\r\n"))[0] == 250
+    octets = only_file(mx, "bob", "Junk")
+    assert b"\r\nX-Spam: Yes\r\n" in octets and b"X-Postroom-Junk: milter (A filter says: spam)" in octets
+
+
+def test_while_it_is_stopped_senders_try_again(mx, rspamd):
+    rspamd.stop()
+    try:
+        assert send(mx, "carol", SENDER)[0] == 451
+    finally:
+        rspamd.start()
+    assert send(mx, "carol", SENDER)[0] == 250
