@@ -21,8 +21,8 @@ def mx():
         dns.add("_dmarc.good.example", "TXT", "v=DMARC1; p=reject").add("evil.example", "A", "192.0.2.66")
         with postroom.Instance(accounts=("alice",), conf=CONF + dns.conf()) as instance:
             instance.start(only="smtpd")
-            with instance.raw("mx") as line:
-                line.reply()            # a worker is ready
+            postroom.wait_for("a worker is ready", lambda: instance.run(
+                "explain", "--from", "", "--to", "alice@example.test", "--ip", "127.0.0.1").returncode == 0)
             yield instance
 
 
