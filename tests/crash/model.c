@@ -391,6 +391,7 @@ static void apply_op(struct model *m, const struct op *op, enum outcome o, enum 
 		apply_transfer(m, op, o);
 		break;
 	case OP_EXPUNGE:
+	case OP_EXPIRE:
 		r->expunged += o == ACKED ? op->count : 0;
 		for (uint32_t i = 0; i < op->count && box >= 0; i++)
 			take_away(m, box, op->ident[i], o == REFUSED ? IN_FLIGHT : o);
@@ -412,6 +413,7 @@ static void apply_op(struct model *m, const struct op *op, enum outcome o, enum 
 	case OP_REBUILD:
 	case OP_TIDY:
 	case OP_REOPEN:
+	case OP_PACK:
 	case OP_NONE:
 		break;
 	}

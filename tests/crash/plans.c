@@ -82,6 +82,11 @@ static void prepare_work(struct world *w, struct script *s)
 	need_messages(w, s, "0/Work", 5);
 }
 
+static void prepare_bin(struct world *w, struct script *s)
+{
+	need_messages(w, s, "0/Bin", 3);
+}
+
 static void prepare_doomed(struct world *w, struct script *s)
 {
 	if (!world_has(w, "0/Doomed"))
@@ -247,6 +252,21 @@ static void work_tidy(struct world *w, struct script *s)
 	script_add(s, OP_REOPEN, "0/INBOX");
 }
 
+static void work_expire(struct world *w, struct script *s)
+{
+	struct op *op = script_add(s, OP_EXPIRE, "0/Bin");
+
+	op->count = world_pick(w, "0/Bin", OP_MESSAGES, op->ident);
+}
+
+/* Of five idents in a row one makes a message that is worth packing. */
+static void work_pack(struct world *w, struct script *s)
+{
+	(void)w;
+	script_add(s, OP_PACK, "0/Work")->flags = 1;
+	script_add(s, OP_PACK, "0/Work")->flags = 0;
+}
+
 const struct plan plans[] = {
 	{ "deliver to 1", prepare_nothing, work_deliver, false },
 	{ "deliver to 3", prepare_nothing, work_deliver3, false },
@@ -257,6 +277,8 @@ const struct plan plans[] = {
 	{ "COPY", prepare_work, work_copy, false },
 	{ "MOVE", prepare_work, work_move, false },
 	{ "EXPUNGE", prepare_work, work_expunge, false },
+	{ "retention", prepare_bin, work_expire, false },
+	{ "packing and unpacking", prepare_work, work_pack, false },
 	{ "CREATE", prepare_create, work_create, false },
 	{ "DELETE", prepare_doomed, work_delete, false },
 	{ "RENAME of a tree", prepare_tree, work_rename, false },

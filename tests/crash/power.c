@@ -158,6 +158,8 @@ static const struct script *random_script(struct world *w, unsigned worker, uint
 			script_add(s, OP_REOPEN, work);
 		} else if (what == 8 && !below(rng, 4)) {
 			script_add(s, OP_TIDY, work);
+		} else if (what == 9 && !below(rng, 6)) {
+			script_add(s, OP_PACK, work)->flags = below(rng, 2);
 		} else {
 			random_change(w, s, rng, below(rng, 2) ? work : bin);
 		}

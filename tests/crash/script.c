@@ -8,11 +8,13 @@
 #include "common/memory.h"
 #include "maildir/incoming.h"
 #include "maildir/mailbox.h"
+#include "maildir/pack.h"
+#include "maildir/retention.h"
 
 #include "common/banned.h"
 
 const char *const op_names[] = { "none", "deliver", "append", "store", "copy", "move", "expunge", "create", "delete", "rename",
-				 "subscribe", "rebuild", "tidy", "reopen" };
+				 "subscribe", "rebuild", "tidy", "reopen", "expire", "pack" };
 
 int64_t now_ms(void)
 {
@@ -227,6 +229,23 @@ static struct fault do_expunge(struct run *r, struct op *op, struct mailbox *box
 	return f;
 }
 
+/* The session's store has a rule for Bin (session_open()). */
+static struct fault do_expire(struct run *r, const struct op *op)
+{
+	struct retention_counts counts = { 0 };
+	bool is_cut;
+
+	return retention_account(r->session.store, sv_z(account_names[op->box[0] - '0']), false, 0, &counts, NULL, NULL, &is_cut);
+}
+
+static struct fault do_pack(struct run *r, const struct op *op)
+{
+	struct pack_counts counts = { 0 };
+
+	return store_pack_account(r->session.store, sv_z(account_names[op->box[0] - '0']), op->flags != 0, NULL, &counts, NULL,
+				  NULL);
+}
+
 static struct fault reopen(struct run *r)
 {
 	if (r->session.store)
@@ -250,6 +269,10 @@ static struct fault run_op(struct run *r, struct op *op)
 		return f;
 	if (op->kind == OP_DELIVER)
 		return do_deliver(r, op);
+	if (op->kind == OP_EXPIRE)
+		return do_expire(r, op);
+	if (op->kind == OP_PACK)
+		return do_pack(r, op);
 	if (op->kind == OP_REBUILD)
 		return store_index_rebuild(r->session.store, sv_z(account_names[op->box[0] - '0']), NULL, NULL);
 	f = session_user(&r->session, op->box, &user);

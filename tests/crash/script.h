@@ -22,6 +22,8 @@ enum op_kind {
 	OP_REBUILD,             /* the account of box */
 	OP_TIDY,                /* names follow the flag log */
 	OP_REOPEN,              /* close the store, which sweeps marks, and open it again */
+	OP_EXPIRE,              /* retention empties Bin of the account: ident[0..count) is all of it */
+	OP_PACK,                /* the account's message files are packed; with flags 0 unpacked */
 };
 
 enum op_state { STATE_PLANNED = 0, STATE_BEGUN, STATE_DONE };

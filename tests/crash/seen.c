@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/expiry.h"
 #include "common/identity.h"
 #include "common/memory.h"
 #include "maildir/mailbox.h"
@@ -20,7 +21,10 @@ const char *const account_names[ACCOUNTS] = { "alice@crash.test", "bob@crash.tes
 
 struct fault session_open(struct session *s, const char *root)
 {
-	struct store_conf conf = { .mail_dir = s->mail_dir, .host = "crash", .create_special_use = true };
+	/* Older than in an hour from now: everything in Bin, when OP_EXPIRE asks. */
+	static const struct expiry_rule rule = { EXPIRY_NAME, SV_INIT("Bin"), -3600 };
+	struct store_conf conf = { .mail_dir = s->mail_dir, .host = "crash", .create_special_use = true, .expire = &rule,
+				   .expire_count = 1 };
 
 	memset(s, 0, sizeof(*s));
 	snprintf(s->mail_dir, sizeof(s->mail_dir), "%s/mail", root);
