@@ -380,9 +380,11 @@ void account_reserve_log(struct account *a)
 		(void)!fallocate(a->flag_log, FALLOC_FL_KEEP_SIZE, 0, st.st_size + LOG_RESERVE);
 }
 
-/* Open data.mdb and look whether it is this account's, as it was left. FAULT_CORRUPT: it must be made anew. */
-static struct fault open_env(struct account *a)
+/* Open data.mdb and look whether it is this account's, as it was left. FAULT_CORRUPT: it must be made anew; is_current_tree: from
+ * names and sidecars that are no older than what was told, as those of a restored tree may be. */
+static struct fault open_env(struct account *a, bool *is_current_tree)
 {
+	enum mark_state mark;
 	struct kv_txn *kv = NULL;
 	struct index_meta meta;
 	struct sidecar_account side;
@@ -393,9 +395,13 @@ static struct fault open_env(struct account *a)
 	struct fault f;
 
 	a->index_dir = files_open(a->dir, LAYOUT_INDEX, O_RDONLY | O_DIRECTORY, 0);
+	mark = a->index_dir < 0 ? MARK_NONE : mark_look(a->index_dir);
+	*is_current_tree = mark == MARK_THIS_BOOT || mark == MARK_OTHER_BOOT;
 	if (a->index_dir < 0 || !data_identity(a->dir, &ino, &btime))
 		return fault(FAULT_CORRUPT, "no index");
-	if (mark_look(a->index_dir) == MARK_OTHER_BOOT)
+	if (mark == MARK_COPIED)
+		return fault(FAULT_CORRUPT, "index is a copy");
+	if (mark == MARK_OTHER_BOOT)
 		return fault(FAULT_CORRUPT, "index was not flushed before the power failed");
 	buf_init(&path, 8192);
 	if (!buf_appendf(&path, "%s/" LAYOUT_INDEX, a->path) || !buf_z(&path))
@@ -411,9 +417,14 @@ static struct fault open_env(struct account *a)
 	kv_read_end(&kv);
 	if (f.kind == FAULT_NOT_FOUND || f.kind == FAULT_INVALID)
 		f = fault(FAULT_CORRUPT, "index has no account record");
-	if (!f.kind && (meta.format != INDEX_FORMAT || meta.data_ino != ino || meta.data_btime != btime ||
-			a->data_ino != (ino_t)ino))
-		f = fault(FAULT_CORRUPT, "index is of another format, or a copy");
+	if (!f.kind && (meta.data_ino != ino || meta.data_btime != btime || a->data_ino != (ino_t)ino)) {
+		*is_current_tree = false;
+		f = fault(FAULT_CORRUPT, "index is a copy");
+	}
+	if (!f.kind && meta.format != INDEX_FORMAT) {
+		*is_current_tree = true;
+		f = fault(FAULT_CORRUPT, "index is of another format");
+	}
 
 	/* A sidecar that is older than the index, or much newer, came from a backup. */
 	buf_init(&text, SIDECAR_MAX);
@@ -423,8 +434,10 @@ static struct fault open_env(struct account *a)
 			f = sidecar_account_parse(buf_sv(&text), &side);
 		if (f.kind == FAULT_NOT_FOUND)
 			f = fault(FAULT_CORRUPT, "account sidecar is gone");
-		if (!f.kind && (side.generation < meta.generation || side.generation > meta.generation + 1000))
+		if (!f.kind && (side.generation < meta.generation || side.generation > meta.generation + 1000)) {
+			*is_current_tree = false;
 			f = fault(FAULT_CORRUPT, "account sidecar was restored");
+		}
 		sidecar_account_done(&side);
 	}
 	buf_done(&text);
@@ -457,20 +470,20 @@ static struct fault open_env(struct account *a)
 static struct fault open_index(struct account *a)
 {
 	struct fault f = lock_account(a->dir, LOCK_SH);
+	bool is_current_tree = false, ignored;
 
 	if (!f.kind) {
-		f = open_env(a);
+		f = open_env(a, &is_current_tree);
 		if (f.kind == FAULT_CORRUPT) {
-			bool had_mark = a->index_dir >= 0 && mark_look(a->index_dir) != MARK_NONE;
 			close_env(a);
 			log_info(NULL, "store.index.rebuild", KV_Z("account", a->address), KV_Z("why", f.detail));
 			f = lock_account(a->dir, LOCK_EX);
 			/* While we waited somebody else may have done it. */
-			if (!f.kind && open_env(a).kind) {
+			if (!f.kind && open_env(a, &ignored).kind) {
 				close_env(a);
-				f = rebuild_index(a, had_mark, NULL, NULL);
+				f = rebuild_index(a, is_current_tree, NULL, NULL);
 				if (!f.kind)
-					f = open_env(a);
+					f = open_env(a, &ignored);
 			}
 		}
 	}

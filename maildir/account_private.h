@@ -181,7 +181,7 @@ void adopt_check_times(struct account *a, struct index_box *box);
 /* --- rebuild.c --------------------------------------------------------------------------------------------------- */
 
 /** rebuild_index - make a new index from names and sidecars beside the old one and put it in its place. The caller holds
- *  the account alone. had_mark: there was a dirty mark, so the sidecars are no older than the index was. */
+ *  the account alone. had_mark: the sidecars are no older than the index was, as when there was a dirty mark; else UIDs are skipped. */
 MUST_CHECK struct fault rebuild_index(struct account *a, bool had_mark, store_progress_fn *fn, void *arg);
 
 /* --- paths, relative to the Maildir ------------------------------------------------------------------------------ */

@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "maildir/files.h"
@@ -41,34 +43,73 @@ static void read_boot_id(char out[BOOT_ID_MAX])
 
 void (*mark_boot_id)(char out[BOOT_ID_MAX]) = read_boot_id;
 
-enum mark_state mark_look(int index_dir)
+#define TEXT_MAX (BOOT_ID_MAX + 24)
+
+/* What the mark says, in two parts; false with errno: there is none to read. */
+static bool read_mark(int index_dir, char text[TEXT_MAX], char **folder)
 {
-	char target[BOOT_ID_MAX], now[BOOT_ID_MAX];
-	ssize_t n = readlinkat(index_dir, MARK_NAME, target, sizeof(target) - 1);
+	ssize_t n = readlinkat(index_dir, MARK_NAME, text, TEXT_MAX - 1);
 
 	if (n < 0)
-		return errno == ENOENT ? MARK_NONE : MARK_OTHER_BOOT;
-	target[n] = '\0';
+		return false;
+	text[n] = '\0';
+	*folder = strchr(text, ':');
+	if (*folder)
+		*(*folder)++ = '\0';
+	return true;
+}
+
+static bool is_this_boot(const char *text)
+{
+	char now[BOOT_ID_MAX];
+
 	mark_boot_id(now);
-	return strcmp(target, now) ? MARK_OTHER_BOOT : MARK_THIS_BOOT;
+	return !strcmp(text, now);
+}
+
+static unsigned long long folder_number(int index_dir)
+{
+	struct stat st;
+
+	return fstat(index_dir, &st) ? 0 : (unsigned long long)st.st_ino;
+}
+
+enum mark_state mark_look(int index_dir)
+{
+	char text[TEXT_MAX], here[24], *folder;
+
+	if (!read_mark(index_dir, text, &folder))
+		return errno == ENOENT ? MARK_NONE : MARK_OTHER_BOOT;
+	snprintf(here, sizeof(here), "%llx", folder_number(index_dir));
+	if (folder && strcmp(folder, here))
+		return MARK_COPIED;
+	return is_this_boot(text) ? MARK_THIS_BOOT : MARK_OTHER_BOOT;
+}
+
+/* Whoever has the index open looked whose mark it is: at each change only the boot matters. */
+static bool is_set(int index_dir)
+{
+	char text[TEXT_MAX], *folder;
+
+	return read_mark(index_dir, text, &folder) && is_this_boot(text);
 }
 
 struct fault mark_set(int index_dir, bool *made)
 {
-	char now[BOOT_ID_MAX];
+	char boot[BOOT_ID_MAX], text[TEXT_MAX];
 
 	*made = false;
-	if (mark_look(index_dir) == MARK_THIS_BOOT)
+	if (is_set(index_dir))
 		return FAULT_OK;
-	mark_boot_id(now);
-	int failed = symlinkat(now, index_dir, MARK_NAME);
+	mark_boot_id(boot);
+	snprintf(text, sizeof(text), "%s:%llx", boot, folder_number(index_dir));
+	int failed = symlinkat(text, index_dir, MARK_NAME);
 	/* A full disk may have no inode left: the one of the mark before was kept for this. */
 	if (failed && (errno == ENOSPC || errno == EDQUOT) && !unlinkat(index_dir, SPARE_NAME, 0))
-		failed = symlinkat(now, index_dir, MARK_NAME);
+		failed = symlinkat(text, index_dir, MARK_NAME);
 	if (failed) {
 		/* A mark of another boot is not ours to replace: whoever opened this index should have rebuilt it. */
-		return errno == EEXIST && mark_look(index_dir) == MARK_THIS_BOOT ? FAULT_OK :
-		       fault_errno("make mark", MARK_NAME);
+		return errno == EEXIST && is_set(index_dir) ? FAULT_OK : fault_errno("make mark", MARK_NAME);
 	}
 	*made = true;
 	return FAULT_OK;

@@ -502,6 +502,129 @@ static void only_one_at_a_time_lets_names_follow(void **state)
 	assert_int_equal(st.st_size, 0);
 }
 
+/* --- schedules ------------------------------------------------------------------------------------------------------------- */
+
+static void note_state(struct fixture *f, const char *name)
+{
+	struct mailbox_status st;
+	char path[128];
+
+	ok(mailbox_counters(f->inbox, &st));
+	snprintf(path, sizeof(path), "%s/%s", f->root, name);
+	FILE *file = fopen(path, "w");
+	if (!file || fprintf(file, "%u %u %llu\n", st.uidvalidity, st.uidnext, (unsigned long long)st.highestmodseq) < 0 || fclose(file))
+		_exit(3);
+}
+
+static void fill_before_the_copy(struct fixture *f)
+{
+	fixture_open(f);
+	for (int i = 0; i < 5; i++)
+		fixture_append(f->inbox, f->user, "old", 0);
+	store_tidy(f->store);
+	fixture_shell("cp -a '%s/mail' '%s/copy'", f->root, f->root);   /* as a backup program does it, under a live server */
+	/* More than one block of UIDs: the sidecar of the copy knows nothing of them. */
+	fixture_shell("cd '%s' && seq -f '1700000000.%%05g.then' 1 1500 | while read n; do printf 'Subject: x\r\n\r\n' > $n; done",
+		      fixture_path(f, "Maildir/new"));
+	struct mailbox_status st;
+	ok(mailbox_counters(f->inbox, &st));
+	if (st.uidnext <= 1500)
+		_exit(6);
+	for (int i = 0; i < 3; i++)
+		fixture_store(f->inbox, 1, 45, i % 2 ? STORE_REMOVE : STORE_ADD, FLAG_FLAGGED, NULL);
+	note_state(f, "told");
+}
+
+static void append_after_the_restore(struct fixture *f)
+{
+	unsigned uidvalidity, uidnext;
+	unsigned long long modseq;
+	struct mailbox_status st;
+	char path[128];
+
+	fixture_open(f);
+	snprintf(path, sizeof(path), "%s/told", f->root);
+	FILE *file = fopen(path, "r");
+	if (!file || fscanf(file, "%u %u %llu", &uidvalidity, &uidnext, &modseq) != 3 || fclose(file))
+		_exit(3);
+	uint32_t uid = fixture_append(f->inbox, f->user, "new", 0);
+	ok(mailbox_counters(f->inbox, &st));
+	if (st.uidvalidity == uidvalidity && (uid < uidnext || st.highestmodseq <= modseq))
+		_exit(4);
+	if (st.messages != 6)
+		_exit(5);
+}
+
+/* What was told between the copy and its return is never told again with another meaning, whatever came back with it: the whole tree
+ * with index and mark, the Maildir alone under the newer index, or the Maildir without any index. */
+static void a_tree_that_comes_back_reuses_no_number(void **state)
+{
+	static const char *const ways[] = {
+		"rm -r mail && mv copy mail",
+		"rm -r mail/example.test/alice/Maildir && mv copy/example.test/alice/Maildir mail/example.test/alice/",
+		"rm -r mail && mv copy mail && rm -r mail/example.test/alice/index",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
+		struct fixture f;
+		fixture_make_folder(&f);
+		in_child(&f, fill_before_the_copy);
+		assert_int_equal(fixture_shell("cd '%s' && %s", f.root, ways[i]), 0);
+		in_child(&f, append_after_the_restore);
+		fixture_shell("rm -rf '%s'", f.root);
+	}
+}
+
+#define RENAMED 300
+
+static void rename_on_and_on(struct fixture *f, int until)
+{
+	char c;
+
+	fixture_shell("cd '%s' && while ! read -t 0 stop <&%d 2>/dev/null; do for m in *; do case $m in *:2,S) mv -n \"$m\" \"${m%%S}\";; "
+		      "*:2,) mv -n \"$m\" \"${m}S\";; esac; done; done 2>/dev/null", fixture_path(f, "Maildir/cur"), until);
+	(void)!read(until, &c, 1);
+}
+
+/* A directory read misses files while names change: no message may vanish for it, nor come back under another UID. */
+static void a_scan_beside_a_program_that_renames_loses_nothing(void **state)
+{
+	struct fixture f;
+	struct mailbox_status st;
+	int stop[2], status;
+
+	(void)state;
+	fixture_make_folder(&f);
+	fixture_open(&f);
+	assert_int_equal(fixture_shell("cd '%s' && seq -f '1700000000.%%05g.then' 1 %d | while read n; do "
+				       "printf 'Subject: x\r\n\r\n' > $n; done", fixture_path(&f, "Maildir/new"), RENAMED), 0);
+	ok(mailbox_counters(f.inbox, &st));
+	assert_int_equal(st.messages, RENAMED);
+	assert_int_equal(pipe(stop), 0);
+	pid_t pid = fork();
+	if (!pid) {             /* touches no index: /bin/sh renames */
+		close(stop[1]);
+		rename_on_and_on(&f, stop[0]);
+		_exit(0);
+	}
+	close(stop[0]);
+	for (int i = 0; i < 150; i++) {
+		ok(mailbox_counters(f.inbox, &st));
+		assert_int_equal(st.messages, RENAMED);
+		assert_int_equal(st.uidnext, RENAMED + 1);
+		usleep(2000);
+	}
+	assert_int_equal(write(stop[1], "x\n", 2), 2);
+	close(stop[1]);
+	waitpid(pid, &status, 0);
+	for (int i = 0; i < 3; i++)
+		ok(mailbox_counters(f.inbox, &st));
+	assert_int_equal(st.messages, RENAMED);
+	assert_int_equal(st.uidnext, RENAMED + 1);
+	fixture_remove(&f);
+}
+
 /* --- notices --------------------------------------------------------------------------------------------------------------- */
 
 static void count_notice(void *arg, void *tag)
@@ -709,6 +832,8 @@ int main(void)
 		cmocka_unit_test(an_index_of_before_a_power_cut_is_made_anew),
 		cmocka_unit_test(a_damaged_index_is_made_anew),
 		cmocka_unit_test(a_copied_tree_gets_an_index_of_its_own),
+		cmocka_unit_test(a_tree_that_comes_back_reuses_no_number),
+		cmocka_unit_test(a_scan_beside_a_program_that_renames_loses_nothing),
 		cmocka_unit_test(changes_by_other_processes_are_noticed),
 		cmocka_unit_test(without_inotify_the_files_are_looked_at),
 		cmocka_unit_test(a_full_disk_refuses_mail_and_still_expunges),
