@@ -26,6 +26,7 @@ void data_init(struct transaction *t)
 	buf_init(&t->date_line, 128);
 	buf_init(&t->id_line, 512);
 	facts_init(&t->facts);
+	arena_init(&t->seal_arena, 2 * AUTHRES_MAX);
 	deferred_init(&t->refused, t->server->loop, on_refused);
 	if (t->is_stranger)
 		t->author = author_new(date_now().seconds);
@@ -39,6 +40,7 @@ void data_done(struct transaction *t)
 	buf_done(&t->date_line);
 	buf_done(&t->id_line);
 	facts_done(&t->facts);
+	arena_done(&t->seal_arena);
 }
 
 bool transaction_is_too_big(const struct transaction *t)
@@ -303,7 +305,24 @@ static struct outlet_source source_of(const struct transaction *t)
 		/* fix-ups may add a little to a message of the largest size */
 		.size_max = t->conf->smtp.message_size + TRACE_MAX,
 		.is_ours = t->identity != NULL,
+		.seal = t->seal.authserv_id.len ? &t->seal : NULL,
 	};
+}
+
+/* prepare_seal - what an address of ours that sends the message on vouches for: the results, and the chain that came. */
+static void prepare_seal(struct transaction *t)
+{
+	struct sv results = buf_sv(&t->extra);
+	size_t end = sv_find(results, ';');
+
+	if (!t->author_facts || !t->author_facts->dkim)
+		return;
+	t->seal = (struct signer_seal){ .authserv_id = sv_z(t->conf->host.hostname),
+					.chain = dkim_verifier_arc(t->author_facts->dkim) };
+	if (end == SIZE_MAX)
+		return;
+	sv_skip(&results, end + 1);
+	t->seal.results = arena_copy(&t->seal_arena, results);
 }
 
 static struct fault unspill(void *arg, struct sv octets)
@@ -412,6 +431,7 @@ static void tell(struct transaction *t)
 		return;
 	if (!authres_write(&t->extra, &results))
 		log_warn(&t->log, "smtp.results.too-long", KV_SV("queue_id", t->mail.facts[ENVELOPE_ID]));
+	prepare_seal(t);
 	(void)!buf_append(&t->extra, buf_sv(&t->filter.headers));
 	if (!t->junk.len)
 		return;

@@ -130,6 +130,23 @@ static struct outlet_entry *add_entry(struct outlets *o)
 	return entry;
 }
 
+/* begin_entry - with whatever signature the message gets. */
+static struct fault begin_entry(struct outlet_entry *entry, const struct outlet_source *source)
+{
+	struct fault f = queue_begin(source->queue, &entry->envelope, &entry->entry);
+	size_t at = sv_rfind(entry->via, '@');
+
+	if (!f.kind && source->is_ours) {
+		queue_sign(entry->entry);
+	} else if (!f.kind && source->seal && at != SIZE_MAX) {
+		struct signer_seal seal = *source->seal;
+
+		seal.domain = sv_sub(entry->via, at + 1, entry->via.len);
+		queue_seal(entry->entry, &seal);
+	}
+	return f;
+}
+
 static struct fault open_queue(struct outlets *o, const struct outlet_source *source)
 {
 	struct sv forwarders[ACCEPT_FORWARDERS_MAX + 1];
@@ -142,9 +159,7 @@ static struct fault open_queue(struct outlets *o, const struct outlet_source *so
 		entry->via = forwarders[i];
 		f = make_envelope(entry, source, !i);
 		if (!f.kind)
-			f = queue_begin(source->queue, &entry->envelope, &entry->entry);
-		if (!f.kind && source->is_ours)
-			queue_sign(entry->entry);
+			f = begin_entry(entry, source);
 		if (!f.kind)
 			f = write_entry_top(entry, source);
 	}
@@ -261,9 +276,7 @@ struct fault outlets_forward(struct outlets *o, const struct outlet_source *sour
 	entry->message = message;
 	f = make_envelope(entry, source, false);
 	if (!f.kind)
-		f = queue_begin(source->queue, &entry->envelope, &entry->entry);
-	if (!f.kind && source->is_ours)
-		queue_sign(entry->entry);
+		f = begin_entry(entry, source);
 	buf_init(&top, TRACE_MAX);
 	if (!f.kind && !trace_delivered_to(&top, via))
 		f = fault(FAULT_LIMIT, "trace too long");

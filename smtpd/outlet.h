@@ -11,6 +11,7 @@
 #include "smtpd/accept.h"
 #include "smtpd/envelope.h"
 #include "smtpd/queue.h"
+#include "smtpd/sign.h"
 #include "smtpd/trace.h"
 
 #define OUTLET_EXTRA_MAX (16u << 10)     /* octets of outlet_source.extra */
@@ -40,6 +41,8 @@ struct outlet_source {
 	struct sv extra;                /* whole header lines to add above Received; may be empty */
 	uint64_t size_max;              /* octets of the message, without what we add */
 	bool is_ours;                   /* its author logged in: we sign what leaves */
+	const struct signer_seal *seal; /* somebody else's: what an address of ours that sends it on seals; NULL:
+					   nothing was found out. The domain is that address's */
 };
 
 /** outlets_open - make the files and write what we add on top. Errors: FAULT_NO_SPACE, FAULT_LIMIT,

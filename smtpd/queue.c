@@ -45,7 +45,9 @@ struct queue_entry {
 	struct queue *queue;
 	struct spool *spool;
 	const struct envelope *envelope;        /* borrowed */
-	struct signer *signer;          /* NULL: the message is not ours */
+	struct signer *signer;          /* NULL: nothing is signed */
+	struct signer_seal seal;
+	bool is_sealing;
 	bool is_committed;              /* the name is in msg/ */
 	char id[QUEUE_ID_LEN + 1];
 };
@@ -292,6 +294,16 @@ void queue_sign(struct queue_entry *entry)
 		entry->signer = signer_new(entry->queue->keys, date_now().seconds);
 }
 
+void queue_seal(struct queue_entry *entry, const struct signer_seal *seal)
+{
+	signer_free(&entry->signer);
+	if (!entry->queue->keys)
+		return;
+	entry->signer = signer_new_seal(entry->queue->keys, date_now().seconds);
+	entry->seal = *seal;
+	entry->is_sealing = true;
+}
+
 struct fault queue_put_top(struct queue_entry *entry, struct sv fields)
 {
 	return spool_put_top(entry->spool, fields);
@@ -304,7 +316,8 @@ static struct fault sign(struct queue_entry *entry)
 	struct fault f;
 
 	buf_init(&fields, SIGN_FIELDS_MAX);
-	f = signer_finish(entry->signer, &fields);
+	f = entry->is_sealing ? signer_finish_seal(entry->signer, &entry->seal, &fields)
+			      : signer_finish(entry->signer, &fields);
 	if (f.kind)
 		log_error(NULL, "queue.sign", KV_Z("queue_id", entry->id), KV_FAULT("fault", f));
 	f = fields.len ? spool_put_top(entry->spool, buf_sv(&fields)) : FAULT_OK;

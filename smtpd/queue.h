@@ -25,6 +25,7 @@
 #define QUEUE_ID_LEN 16
 
 struct dkimkeys;
+struct signer_seal;
 struct queue;
 struct queue_entry;
 
@@ -45,6 +46,9 @@ MUST_CHECK struct fault queue_write(struct queue_entry *entry, struct sv octets)
 /** queue_sign - right behind queue_begin(), for a message that is ours (of somebody who logged in, an answer, a DSN, a
  * report): its author's domain signs it when it is finished (smtpd/sign.h). Does nothing without queue_use_keys(). */
 void queue_sign(struct queue_entry *entry);
+/** queue_seal - likewise for a message of somebody else's that is sent on: it gets an ARC set. @seal: copied; what it points to
+ * is borrowed until queue_finish(). */
+void queue_seal(struct queue_entry *entry, const struct signer_seal *seal);
 /** queue_put_top - behind the last queue_write(), once, when it is not signed: fields to go on top. */
 MUST_CHECK struct fault queue_put_top(struct queue_entry *entry, struct sv fields);
 MUST_CHECK struct fault queue_finish(struct queue_entry *entry);

@@ -46,6 +46,7 @@ struct sts {
 	struct loop *loop;
 	struct dns *dns;
 	char *dir;
+	uint16_t port;
 	sts_fetch_fn *fetch;
 	void *fetch_arg;
 	struct entry *buckets[BUCKETS];
@@ -104,11 +105,11 @@ void sts_forget(struct sts_query **query)
 		query_free(*query);
 }
 
-struct sts *sts_new(struct loop *loop, struct dns *dns, const char *dir, sts_fetch_fn *fetch, void *arg)
+struct sts *sts_new(struct loop *loop, struct dns *dns, const char *dir, uint16_t port, sts_fetch_fn *fetch, void *arg)
 {
 	struct sts *s = xcalloc(1, sizeof(*s));
 
-	*s = (struct sts){ .loop = loop, .dns = dns, .dir = xstrdup(dir), .fetch = fetch, .fetch_arg = arg };
+	*s = (struct sts){ .loop = loop, .dns = dns, .dir = xstrdup(dir), .port = port, .fetch = fetch, .fetch_arg = arg };
 	if (mkdir(dir, 0700) != 0 && errno != EEXIST)
 		log_error(NULL, "sts.folder", KV_FAULT("fault", fault_errno("make", dir)));
 	return s;
@@ -332,9 +333,11 @@ static void on_fetched(void *arg, const struct fetch_result *r)
 
 static void fetch_policy(struct entry *e)
 {
-	char url[400];
+	char url[400], port[8] = "";
 
-	snprintf(url, sizeof(url), "https://mta-sts.%s/.well-known/mta-sts.txt", e->domain);
+	if (e->sts->port != 443)
+		snprintf(port, sizeof(port), ":%u", e->sts->port);
+	snprintf(url, sizeof(url), "https://mta-sts.%s%s/.well-known/mta-sts.txt", e->domain, port);
 	e->sts->fetch(e->sts->fetch_arg, url, on_fetched, e, &e->fetch);
 }
 

@@ -43,8 +43,8 @@ struct fetch_result;
 typedef void sts_fetch_fn(void *arg, const char *url, void (*done)(void *ctx, const struct fetch_result *result), void *ctx,
 			  struct fetch **out);
 
-/** sts_new - @dir: where policies are kept, made when missing; copied. */
-struct sts *sts_new(struct loop *loop, struct dns *dns, const char *dir, sts_fetch_fn *fetch, void *arg);
+/** sts_new - @dir: where policies are kept, made when missing; copied. @port: of HTTPS; 443. */
+struct sts *sts_new(struct loop *loop, struct dns *dns, const char *dir, uint16_t port, sts_fetch_fn *fetch, void *arg);
 /** sts_free - what is under way is forgotten. NULL is fine. */
 void sts_free(struct sts **sts);
 

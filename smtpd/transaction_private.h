@@ -81,6 +81,8 @@ struct transaction {
 	bool is_failed;                         /* the loop's copy of failed */
 
 	/* octets: the job's */
+	struct signer_seal seal;                /* for what is sent on; no authserv_id: nothing to say */
+	struct arena seal_arena;
 	struct buf chunk;
 	struct trace trace;
 	struct spill spill;                     /* of strangers: all but the last chunk; with filters all */

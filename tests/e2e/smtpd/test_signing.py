@@ -1,11 +1,20 @@
 """Mail of ours leaves signed: by the keys that the domain has now, whoever made them, without a restart."""
 
+import os
+import pathlib
 import re
+import struct
+import subprocess
+import time
 
 import pytest
 
+import dns_server
 import postroom
+import strangers
 from dialogue import data, envelope, submit, talk
+
+PEER = pathlib.Path(os.environ.get("POSTROOM_BUILD", pathlib.Path(__file__).resolve().parents[3] / "build")) / "tests/interop/dkim_peer"
 
 
 @pytest.fixture(scope="module")
@@ -15,11 +24,30 @@ def server():
         yield instance
 
 
+def message_of(spool):
+    """The message in a spool file as it will leave: what goes on top, then the body (smtpd/spool.h)."""
+    at, top, body = 16, b"", b""
+    while at + 9 <= len(spool):
+        length, kind = struct.unpack_from("<IB", spool, at)
+        octets = spool[at + 5:at + 5 + length]
+        top, body = (octets if kind == 16 else top), body + (octets if kind == 2 else b"")
+        at += length + 9
+    return top + body
+
+
+def verdicts(server, octets, tmp_path):
+    """What our own verifier says of it, with the records that `dkim list` prints."""
+    records = tmp_path / "records"
+    records.write_text("".join(f"{row['name']}.{row['domain']} {row['value']}\n" for row in server.json("dkim", "list")))
+    done = subprocess.run([PEER, "verify", str(int(time.time())), records], input=octets, capture_output=True, timeout=60, check=True)
+    return [line.split()[0] for line in done.stdout.decode().splitlines()]
+
+
 def spooled(server):
     """What the one queued message says; it is taken out."""
     [path] = (server.root / "queue" / "msg").iterdir()
     octets = path.read_bytes()
-    server.postroom("queue", "remove", path.name)
+    path.unlink()
     return octets
 
 
@@ -37,8 +65,9 @@ def selectors(octets):
                                                  octets)]
 
 
-def test_submitted_mail_has_both_signatures(server):
+def test_submitted_mail_has_both_signatures(server, tmp_path):
     octets = submitted(server)
+    assert verdicts(server, message_of(octets), tmp_path) == ["dkim=pass", "dkim=pass", "arc=none"]
     assert selectors(octets) == ["rsa1", "ed1"]
     names = re.sub(rb"\s", b"", re.search(rb"h=([^;]*);", octets).group(1)).decode().lower().split(":")
     for name, times in (("from", 2), ("list-unsubscribe", 1), ("list-unsubscribe-post", 1), ("message-id", 2)):
@@ -82,3 +111,18 @@ def test_a_key_that_cannot_be_read_does_not_stop_mail(server):
     (server.root / "keys" / "touch").touch()    # the folder has changed
     assert selectors(submitted(server)) == []
     assert "event=dkim.key" in server.log()
+
+
+def test_what_an_address_sends_on_for_a_stranger_is_sealed(tmp_path):
+    with dns_server.DnsServer() as dns:
+        dns.add("author.example", "TXT", "v=spf1 ip4:127.0.0.1 -all").add("author.example", "MX", "10 mail.author.example")
+        with postroom.Instance(accounts=("alice",), conf=dns.conf() + strangers.CONF) as server:
+            server.start()
+            server.postroom("alias", "add", "forward@example.test", "friend@elsewhere.example")
+            assert strangers.send(server, "forward", "ann@author.example")[0] == 250
+            octets = message_of(spooled(server))
+            assert octets.startswith(b"ARC-Seal: i=1; a=rsa-sha256; cv=none;\r\n\td=example.test; s=rsa1;")
+            assert re.search(rb"ARC-Authentication-Results: i=1; mail.example.test;[^:]*spf=pass", octets)
+            assert verdicts(server, octets, tmp_path) == ["arc=pass"]
+            changed = octets.replace(b"Hello.", b"Hullo.")
+            assert verdicts(server, changed, tmp_path) == ["arc=fail"]

@@ -184,7 +184,7 @@ static int teardown(void **state)
 static void a_policy_is_fetched_once_and_survives_a_restart(void **state)
 {
 	struct dns_table *t = *state;
-	struct sts *sts = sts_new(t->loop, t->dns, folder, fetch, NULL);
+	struct sts *sts = sts_new(t->loop, t->dns, folder, 443, fetch, NULL);
 
 	serve(SV(HEAD "mx: mx.a.test\r\n"), 200);
 	ask(t, sts, SV("a.test"));
@@ -193,7 +193,7 @@ static void a_policy_is_fetched_once_and_survives_a_restart(void **state)
 	ask(t, sts, SV("a.test"));
 	assert_int_equal(web.count, 1);
 	sts_free(&sts);
-	sts = sts_new(t->loop, t->dns, folder, fetch, NULL);
+	sts = sts_new(t->loop, t->dns, folder, 443, fetch, NULL);
 	rows[0].data = "!";             /* now somebody keeps the record away */
 	ask(t, sts, SV("a.test"));
 	assert_true(told.has_policy && told.mode == STS_ENFORCE);
@@ -208,7 +208,7 @@ static void a_policy_is_fetched_once_and_survives_a_restart(void **state)
 static void a_new_id_brings_the_new_policy_or_leaves_the_old(void **state)
 {
 	struct dns_table *t = *state;
-	struct sts *sts = sts_new(t->loop, t->dns, folder, fetch, NULL);
+	struct sts *sts = sts_new(t->loop, t->dns, folder, 443, fetch, NULL);
 
 	serve(SV(HEAD "mx: mx.a.test\r\n"), 200);
 	ask(t, sts, SV("a.test"));
@@ -235,7 +235,7 @@ static void a_new_id_brings_the_new_policy_or_leaves_the_old(void **state)
 static void without_a_policy_there_is_none(void **state)
 {
 	struct dns_table *t = *state;
-	struct sts *sts = sts_new(t->loop, t->dns, folder, fetch, NULL);
+	struct sts *sts = sts_new(t->loop, t->dns, folder, 443, fetch, NULL);
 	static const struct sv names[] = { SV_INIT("b.test"), SV_INIT("two.test"), SV_INIT("down.test"), SV_INIT("[192.0.2.1]"),
 					   SV_INIT("../x"), SV_INIT("") };
 
@@ -260,7 +260,7 @@ static void without_a_policy_there_is_none(void **state)
 static void an_expired_policy_is_none(void **state)
 {
 	struct dns_table *t = *state;
-	struct sts *sts = sts_new(t->loop, t->dns, folder, fetch, NULL);
+	struct sts *sts = sts_new(t->loop, t->dns, folder, 443, fetch, NULL);
 
 	serve(SV("version: STSv1\nmode: enforce\nmax_age: 0\nmx: mx.a.test\n"), 200);
 	ask(t, sts, SV("a.test"));
@@ -271,7 +271,7 @@ static void an_expired_policy_is_none(void **state)
 static void what_is_forgotten_stays_silent(void **state)
 {
 	struct dns_table *t = *state;
-	struct sts *sts = sts_new(t->loop, t->dns, folder, fetch, NULL);
+	struct sts *sts = sts_new(t->loop, t->dns, folder, 443, fetch, NULL);
 	struct sts_query *q = NULL, *r = NULL;
 	size_t before = told.count;
 

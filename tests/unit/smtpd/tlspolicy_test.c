@@ -70,7 +70,7 @@ static int setup(void **state)
 		return -1;
 	t = *state;
 	t->is_secure = true;
-	sts = sts_new(t->loop, t->dns, folder, fetch, NULL);
+	sts = sts_new(t->loop, t->dns, folder, 443, fetch, NULL);
 	tp = tlspolicy_new(t->loop, t->dns, sts);
 	return 0;
 }
