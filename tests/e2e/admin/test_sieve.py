@@ -131,3 +131,17 @@ def test_the_tests_that_the_table_names_exist():
         for test in tests:
             known = test in functions or test in files or f"{test}_test.c" in files
             assert known or (test.endswith("...") and any(f.startswith(test[:-3]) for f in functions)), (names, test)
+
+
+def test_the_table_of_examples_adds_up_and_names_tests_that_exist():
+    section = (ROOT / "doc" / "sieve.md").read_text().split("\n## Examples of the standards\n")[1].split("\n## ")[0]
+    functions = set(re.findall(r"static void (\w+)\(void \*\*state\)", "".join(
+        path.read_text() for path in (ROOT / "tests" / "unit" / "common" / "sieve").glob("*.c"))))
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if re.match(r"\| (\d+|all) \|", line)]
+    numbers = {row[0]: [int(cell) for cell in row[1:5]] for row in rows}
+    assert [sum(column) for column in zip(*(numbers[rfc] for rfc in numbers if rfc != "all"))] == numbers["all"]
+    for row in rows:
+        total, tested, mended, left_out = numbers[row[0]]
+        assert total == tested + left_out and mended <= tested, row
+        assert row[0] == "all" or bool(row[5]) == bool(mended + left_out), row
+        assert set(re.findall(r"`([^`]+)`", row[6])) <= functions, row
