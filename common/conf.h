@@ -212,6 +212,7 @@ struct conf_imap {
 	uint64_t bad_commands;
 	uint64_t search_keys;
 	uint64_t progress_ms;
+	uint64_t message_limit;
 };
 
 struct conf_pop3 {

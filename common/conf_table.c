@@ -450,6 +450,9 @@ static const struct conf_option options[] = {
 	{ "imap-progress-interval", "IMAP", DURATION(imap.progress_ms), .def = "10s", .min = 1,
 	  .max = 1 * HOURS,
 	  .doc = "How often a client is told how far its long command is (RFC 9585)." },
+	{ "imap-message-limit", "IMAP", NUMBER(imap.message_limit), .def = "1000000", .min = 1000,
+	  .max = UINT32_MAX, .unit = "messages",
+	  .doc = "Messages that one command works on; the rest is left to the next one (RFC 9738)." },
 
 	/* ---- POP3 ---- */
 	{ "pop3-idle-time", "POP3", DURATION(pop3.idle_ms), .def = "10m", .min = 10 * MINUTES,

@@ -47,6 +47,8 @@ static const struct row {
 	[CAP_THREAD_REFS]   = { "THREAD=REFS",    false, "draft-ietf-morg-inthread" },
 	[CAP_I18NLEVEL]     = { "I18NLEVEL=1",    false, "RFC 5255 §4" },
 	[CAP_INPROGRESS]    = { "INPROGRESS",     false, "RFC 9585" },
+	[CAP_MESSAGELIMIT]  = { "MESSAGELIMIT=",  false, "RFC 9738" },
+	[CAP_SAVELIMIT]     = { "SAVELIMIT=",     false, "RFC 9738" },
 	[CAP_CONDSTORE]     = { "CONDSTORE",      false, "RFC 7162" },
 	[CAP_QRESYNC]       = { "QRESYNC",        false, "RFC 7162" },
 	[CAP_UIDONLY]       = { "UIDONLY",        false, "RFC 9586" },
@@ -138,6 +140,8 @@ void capability_write(struct writer *w, const struct capability_context *context
 			writer_z(w, "sieve://");
 			writer_z(w, context->hostname ? context->hostname : "localhost");
 		}
+		if (i == CAP_MESSAGELIMIT || i == CAP_SAVELIMIT)
+			writer_u64(w, context->message_limit);
 	}
 	if (context->is_logged_in)
 		return;

@@ -45,6 +45,8 @@ enum capability {
 	CAP_THREAD_REFS,
 	CAP_I18NLEVEL,
 	CAP_INPROGRESS,
+	CAP_MESSAGELIMIT,
+	CAP_SAVELIMIT,
 	CAP_CONDSTORE,
 	CAP_QRESYNC,
 	CAP_UIDONLY,
@@ -98,6 +100,7 @@ struct capability_context {
 	const char *mechanisms;         /* SASL names separated by a space; NULL or "" is none */
 	uint64_t append_limit;          /* octets of a message */
 	const char *hostname;           /* where ManageSieve is; NULL: not told */
+	uint64_t message_limit;         /* messages of one command */
 };
 /** capability_write - "CAPABILITY IMAP4rev1 ...", without CRLF: for the response and the response
  * code. */

@@ -1,5 +1,5 @@
 /* imapd/command.c - see command.h: the table, and the way of a command through its steps. */
-#include "imapd/command.h"
+#include "imapd/limit.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -382,6 +382,7 @@ enum step command_step(struct command *c)
 		c->phase = PHASE_ANSWER;
 		__attribute__((fallthrough));
 	case PHASE_ANSWER:
+		limit_write_answer(c);
 		if (!c->is_silent)
 			writer_answer(&c->out, c->tag, c->answer, buf_sv(&c->code));
 		c->phase = PHASE_OVER;

@@ -100,6 +100,7 @@ struct command {
 	struct arena arena;
 	struct answer answer;
 	struct buf code; /* response code that was put together: APPENDUID, COPYUID, MODIFIED */
+	uint32_t limit_uid;             /* the lowest UID that was worked on, when there were too many (limit.h) */
 	void *state;                    /* the handler's own, between steps */
 	/* Ends what state holds; NULL when the arena is enough. */
 	void (*release)(struct command *c);

@@ -39,7 +39,7 @@ struct reading {
 
 enum argument {
 	ARG_NONE = 0, ARG_TEXT, ARG_DATE, ARG_NUMBER, ARG_KEYWORD, ARG_UIDS, ARG_HEADER, ARG_MODSEQ,
-	ARG_OBJECTID, ARG_INTERVAL,
+	ARG_OBJECTID, ARG_INTERVAL, ARG_UID_AFTER, ARG_UID_BEFORE,
 };
 
 static const struct key_name {
@@ -85,6 +85,8 @@ static const struct key_name {
 	{ "THREADID",   OP_THREAD_ID,   ARG_OBJECTID, 0,            false, NULL },
 	{ "TO",         OP_HEADER,      ARG_TEXT,    0,             false, "To" },
 	{ "UID",        OP_SET,         ARG_UIDS,    0,             false, NULL },
+	{ "UIDAFTER",   OP_SET,         ARG_UID_AFTER, 0,           false, NULL },
+	{ "UIDBEFORE",  OP_SET,         ARG_UID_BEFORE, 0,          false, NULL },
 	{ "UNANSWERED", OP_FLAG,        ARG_NONE,    FLAG_ANSWERED, true,  NULL },
 	{ "UNDELETED",  OP_FLAG,        ARG_NONE,    FLAG_DELETED,  true,  NULL },
 	{ "UNDRAFT",    OP_FLAG,        ARG_NONE,    FLAG_DRAFT,    true,  NULL },
@@ -189,7 +191,7 @@ static bool keep(struct reading *r, struct sv text, struct sv *out)
 static bool read_argument(struct reading *r, const struct key_name *name, struct search_key *key)
 {
 	const struct search_context *context = r->context;
-	uint32_t seconds;
+	uint32_t number;
 	struct sv text;
 
 	switch (name->argument) {
@@ -223,10 +225,20 @@ static bool read_argument(struct reading *r, const struct key_name *name, struct
 		return read_modseq(r, key);
 	case ARG_OBJECTID:              /* RFC 8474 §7: cases differ */
 		return args_astring(&r->at, &text) && text.len && keep(r, text, &key->text);
-	case ARG_INTERVAL:
-		if (!args_u32(&r->at, &seconds) || !seconds)
+	case ARG_UID_AFTER:             /* RFC 9738 §3.2 */
+	case ARG_UID_BEFORE:
+		if (!capability_has(context->on, CAP_MESSAGELIMIT) || !args_u32(&r->at, &number) || !number)
 			return false;
-		key->when = context->now - seconds;
+		uidset_copy(&key->set, &context->view->uids);
+		if (name->argument == ARG_UID_AFTER)
+			uidset_remove(&key->set, 1, number);
+		else
+			uidset_remove(&key->set, number, UINT32_MAX);
+		return true;
+	case ARG_INTERVAL:
+		if (!args_u32(&r->at, &number) || !number)
+			return false;
+		key->when = context->now - number;
 		return true;
 	}
 	return false;

@@ -376,7 +376,8 @@ static void opened(struct session *s)
 	struct capability_context context = { .on = s->room.on,
 					      .is_logged_in = true,
 					      .append_limit = s->conf->smtp.message_size,
-					      .hostname = s->conf->host.hostname };
+					      .hostname = s->conf->host.hostname,
+					      .message_limit = s->conf->imap.message_limit };
 	struct writer w;
 
 	writer_init(&w, INPUT_MAX);

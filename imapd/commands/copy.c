@@ -3,6 +3,7 @@
 #include "common/events.h"
 #include "imapd/command.h"
 #include "imapd/imapsieve.h"
+#include "imapd/limit.h"
 
 #include "common/banned.h"
 
@@ -77,6 +78,10 @@ static enum step begin(struct command *c, bool is_move)
 	if (!args_end(&c->args))
 		return command_bad(c, "A message set and a mailbox were expected");
 	if (!command_set(c, set, &x->set))
+		return STEP_DONE;
+	if (is_move)
+		limit_narrow(c, &x->set);
+	else if (limit_refuse(c, uidset_total(&x->set), limit_lowest(c, &x->set), true))
 		return STEP_DONE;
 	/* RFC 3501 §6.4.7: the client may make the mailbox and try again. */
 	struct fault f = mailbox_open_for(c->room->user, x->to_name, RIGHT_INSERT, &x->to);

@@ -1,6 +1,7 @@
 /* imapd/commands/expunge.c - EXPUNGE, UID EXPUNGE, CLOSE, UNSELECT. */
 #include "common/events.h"
 #include "imapd/command.h"
+#include "imapd/limit.h"
 
 #include "common/banned.h"
 
@@ -69,6 +70,32 @@ enum step do_expunge(struct command *c)
 	return expunge(c, x);
 }
 
+static bool take_deleted(void *arg, const struct message_row *row, const struct mime_message *parsed)
+{
+	(void)parsed;
+	if (row->flags & FLAG_DELETED)
+		uidset_add(arg, row->uid, row->uid);
+	return true;
+}
+
+/* narrow - RFC 9738 §3.1: what counts is what is marked \Deleted. */
+static struct fault narrow(struct command *c, struct uidset *set)
+{
+	struct uidset deleted = { 0 };
+	struct fault f = FAULT_OK;
+	uint32_t resume = 0;
+
+	if (uidset_total(set) <= c->room->conf->imap.message_limit)
+		return f;
+	do
+		f = mailbox_scan(c->room->box, set, SCAN_ROW, &resume, take_deleted, &deleted);
+	while (!f.kind && resume);
+	uidset_done(set);
+	*set = deleted;
+	limit_narrow(c, set);
+	return f;
+}
+
 /* RFC 4315 §2.1. */
 enum step do_uid_expunge(struct command *c)
 {
@@ -83,6 +110,10 @@ enum step do_uid_expunge(struct command *c)
 		x->is_limited = true;
 		if (!command_set(c, text, &x->set))
 			return STEP_DONE;
+		struct fault f = narrow(c, &x->set);
+
+		if (f.kind)
+			return command_fault(c, f);
 		if (!x->set.count)
 			return command_ok(c, "Expunged");
 	}

@@ -9,6 +9,7 @@
 #include "imapd/binary.h"
 #include "imapd/fetch.h"
 #include "imapd/preview.h"
+#include "imapd/limit.h"
 #include "imapd/resync.h"
 #include "imapd/search.h"
 #include "imapd/section.h"
@@ -256,7 +257,11 @@ static enum step begin(struct command *c)
 	x->sets_seen &= !c->room->is_readonly && mailbox_may(c->room->box, RIGHT_SEEN);
 	if (!command_set(c, set, &x->set))
 		return STEP_DONE;
+	if (x->modifiers.has_partial &&
+	    limit_refuse(c, (uint64_t)x->modifiers.partial.last - x->modifiers.partial.first + 1, 0, false))
+		return STEP_DONE;
 	f = apply_modifiers(c, x, set);
+	limit_narrow(c, &x->set);
 	if (!f.kind && (x->has_flags || x->sets_seen))
 		f = room_keywords(c, false);
 	if (f.kind)

@@ -1,6 +1,7 @@
 /* imapd/commands/search.c - SEARCH, UID SEARCH, CANCELUPDATE (RFC 3501 §6.4.4), ESEARCH (RFC 4731), MODSEQ
  * (RFC 7162 §3.1.5), SEARCHRES (RFC 5182). */
 #include "imapd/contexts.h"
+#include "imapd/limit.h"
 #include "imapd/results.h"
 
 #include "common/banned.h"
@@ -31,6 +32,8 @@ static enum step begin(struct command *c)
 		uidset_done(&c->room->view.saved);
 	if (step == STEP_MORE && x->search.wants_updates && contexts_has(c->room, c->tag))
 		return command_bad(c, "Another search with this tag is being kept up to date");
+	if (step == STEP_MORE)
+		limit_narrow(c, &x->search.within);
 	c->has_numbers = x->search.has_numbers;
 	if (step == STEP_MORE && x->search.has_modseq)
 		c->room->has_condstore = true;

@@ -10,7 +10,8 @@ enum step do_capability(struct command *c)
 	struct capability_context context = { .on = c->room->on,
 					      .is_logged_in = true,
 					      .append_limit = c->room->conf->smtp.message_size,
-					      .hostname = c->room->conf->host.hostname };
+					      .hostname = c->room->conf->host.hostname,
+					      .message_limit = c->room->conf->imap.message_limit };
 
 	if (!args_end(&c->args))
 		return command_bad(c, "CAPABILITY takes no arguments");

@@ -4,6 +4,7 @@
 #include "imapd/command.h"
 #include "imapd/flagset.h"
 #include "imapd/imapsieve.h"
+#include "imapd/limit.h"
 
 #include "common/banned.h"
 
@@ -77,6 +78,7 @@ static enum step begin(struct command *c)
 		c->room->has_condstore = true;
 	if (!command_set(c, set, &x->set))
 		return STEP_DONE;
+	limit_narrow(c, &x->set);
 	return STEP_MORE;
 }
 
