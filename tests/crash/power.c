@@ -48,7 +48,7 @@ static unsigned below(uint64_t *state, unsigned n)
 
 static bool disk_mount(struct disk *d)
 {
-	d->mounted = run_command("mount", "-t", d->fs, "-o", "loop", d->image, d->at, NULL);
+	d->mounted = run_command("mount", "-t", d->fs, "-o", "loop", d->image, d->at, (char *)NULL);
 	return d->mounted;
 }
 
@@ -73,8 +73,8 @@ static const char *disk_make(struct disk *d, const char *fs, const struct crash_
 	if (fd < 0 || ftruncate(fd, (off_t)400 << 20) || (mkdir(d->at, 0700) && errno != EEXIST))
 		return "no room for an image";
 	close(fd);
-	if (!strcmp(fs, "ext4") ? !run_command("mkfs.ext4", "-q", "-F", d->image, NULL) :
-				  !run_command("mkfs.xfs", "-q", "-f", d->image, NULL))
+	if (!strcmp(fs, "ext4") ? !run_command("mkfs.ext4", "-q", "-F", d->image, (char *)NULL) :
+				  !run_command("mkfs.xfs", "-q", "-f", d->image, (char *)NULL))
 		return !strcmp(fs, "ext4") ? "mkfs.ext4 is missing (Debian: e2fsprogs)" : "mkfs.xfs is missing (Debian: xfsprogs)";
 	if (!disk_mount(d))
 		return "no loop device can be mounted here";
@@ -243,8 +243,8 @@ static void save_sidecars(const char *folder)
 	snprintf(to, sizeof(to), "%s/saved-sidecar", folder);
 	if (access(from, F_OK))
 		return;
-	run_command("cp", "-a", from, to, NULL);
-	run_command("sync", to, NULL);
+	run_command("cp", "-a", from, to, (char *)NULL);
+	run_command("sync", to, (char *)NULL);
 }
 
 static void restore_sidecars(const char *folder)

@@ -335,7 +335,7 @@ static void copy_index(const char *folder)
 
 	snprintf(path, sizeof(path), "%s/index", folder);
 	snprintf(copy, sizeof(copy), "%s/index.copy", folder);
-	run_command("cp", "-a", path, copy, NULL);
+	run_command("cp", "-a", path, copy, (char *)NULL);
 	remove_tree(path);
 	(void)!rename(copy, path);
 }
@@ -387,5 +387,5 @@ bool run_command(const char *program, ...)
 
 void remove_tree(const char *path)
 {
-	run_command("rm", "-rf", "--", path, NULL);
+	run_command("rm", "-rf", "--", path, (char *)NULL);
 }
