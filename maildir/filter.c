@@ -125,9 +125,11 @@ static void note_error(struct filter_result *out, enum stage stage, const struct
 
 	log_warn(NULL, "sieve.failed", KV_SV("account", p->request->account), KV_SV("script", name), KV_U64("line", error->line),
 		 KV_U64("column", error->column), KV_Z("error", error->text));
-	if (e->is_set)
+	if (e->is_set && (e->is_own || stage != OWN))
 		return;
+	*e = (struct filter_error){ .is_set = false };
 	e->is_set = true;
+	e->is_own = stage == OWN;
 	e->error = *error;
 	(void)crypt_digest(CRYPT_SHA256, buf_sv(&p->text), digest);
 	crypt_hex(digest, sizeof(e->text_digest) / 2, e->text_digest);

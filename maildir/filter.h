@@ -54,6 +54,7 @@ struct filter_deed {
 
 struct filter_error {
 	bool is_set;
+	bool is_own;                    /* of the account's script, not of one for everybody */
 	char script[64];                /* "before", "after", or the name of the account's script */
 	struct sieve_error error;
 	char text_digest[33];           /* of the script, in hex */
@@ -65,7 +66,7 @@ struct filter_result {
 	size_t place_count;             /* 0: the message is not to be filed */
 	struct filter_deed *deeds;
 	size_t deed_count;
-	struct filter_error error;      /* the first one; the script's own actions were dropped */
+	struct filter_error error;      /* of the account's script, if that failed; the script's actions were dropped */
 	struct filter_private *private;
 };
 

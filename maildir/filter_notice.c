@@ -53,7 +53,8 @@ void filter_tell(struct filter_result *result)
 	struct buf text;
 	struct fault f;
 
-	if (!e->is_set)
+	/* What is wrong with a script for everybody is the administrator's to see, in the log. */
+	if (!e->is_set || !e->is_own)
 		return;
 	buf_init(&text, NOTICE_MAX);
 	(void)buf_appendf(&text, "%s:%u:%u: %s", e->script, e->error.line, e->error.column, e->error.text);

@@ -326,12 +326,17 @@ struct fault filtering_run(struct filtering *all, const struct filtering_source 
 	f = outlets_parse(source->outlets);
 	if (!f.kind)
 		f = run_all(all);
-	if (f.kind)
-		return f;
-	*is_refused = is_refused_by_all(all);
-	for (struct filtering_one *one = all->list; one && !f.kind; one = one->next)
-		f = apply(all, one, results, *is_refused);
-	return f.kind || *is_refused ? f : add_entries(all);
+	if (!f.kind) {
+		*is_refused = is_refused_by_all(all);
+		for (struct filtering_one *one = all->list; one && !f.kind; one = one->next)
+			f = apply(all, one, results, *is_refused);
+	}
+	if (!f.kind && !*is_refused)
+		f = add_entries(all);
+	/* What does not fit into our memory is no fault of the message. */
+	if (f.kind == FAULT_LIMIT || f.kind == FAULT_INVALID)
+		f.kind = FAULT_UNAVAILABLE;
+	return f;
 }
 
 /* ---- answers ---- */

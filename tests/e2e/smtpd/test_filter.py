@@ -319,3 +319,29 @@ def test_one_of_two_recipients_of_the_same_account_counts_once(server, user):
         assert line.smtp(f"RCPT TO:<{user}@{server.domain}>") == 250
         assert data(line, mail(server, user)) == 250
     assert len(server.files(user)) == 1 and len(server.files(user, "Tag")) == 1
+
+
+def test_a_broken_script_for_everybody_is_the_administrators_to_mend(make_server):
+    server = make_server()
+    (server.root / "sieve").mkdir(exist_ok=True)
+    (server.root / "sieve" / "before.sieve").write_text("nonsense")
+    put(server, "alice", 'require ["fileinto", "mailbox"]; fileinto :create "Mine";')
+    assert give(server, "alice") == 250
+    assert give(server, "bob") == 250
+    assert len(server.files("alice", "Mine")) == len(server.files("bob")) == 1 and server.files("alice") == []
+    assert "event=sieve.failed account=bob@example.test script=before" in server.log()
+
+
+def test_a_message_with_ten_thousand_fields_is_filtered(server, user):
+    put(server, user, 'require ["fileinto", "mailbox"];\nif header "x-field-4999" "v4999" { fileinto :create "Found"; }')
+    extra = "".join(f"X-Field-{n}: v{n}\r\n" for n in range(10000))
+    assert give(server, user, extra=extra) == 250
+    assert len(server.files(user, "Found")) == 1
+
+
+def test_a_script_that_takes_too_long_is_stopped_and_the_mail_stays(server, user):
+    tests = "\n".join(f'if body :contains :raw ["a{n}", "b{n}"] {{ discard; }}' for n in range(400))
+    put(server, user, 'require "body";\n' + tests)
+    assert give(server, user, body=("y" * 70 + "\r\n") * 20000) == 250
+    assert sum(b"Subject: Hello" in path.read_bytes() for path in server.files(user)) == 1
+    assert "takes too long" in server.json("sieve", "list", server.address(user))[0]["error"]
