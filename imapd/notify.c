@@ -10,7 +10,7 @@
 #include "common/banned.h"
 
 #define OWN_MAX 8
-#define HELD_MAX 32             /* mailboxes of others, kept open so that their accounts give notice */
+#define HELD_MAX 30             /* mailboxes kept open, so that their folders, and others' accounts, give notice */
 
 /* One annotation, as far as a change of it is to be seen. */
 struct mark {
@@ -223,13 +223,16 @@ static bool add_row(void *arg, const struct mailbox_info *info)
 	return true;
 }
 
-static struct fault take_survey(struct room *room, struct survey *out)
+static struct fault take_survey(struct room *room, const struct notify *n, struct survey *out)
 {
-	struct mailbox_status inbox;
+	struct mailbox_status status;
 
 	*out = (struct survey){ 0 };
-	/* What other programs delivered into INBOX becomes part of it by being looked at. */
-	struct fault f = mailbox_status(room->user, SV("INBOX"), &inbox);
+	/* What other programs put into a folder becomes part of the mailbox by being looked at. */
+	struct fault f = mailbox_status(room->user, SV("INBOX"), &status);
+
+	for (size_t i = 0; i < n->held_count; i++)
+		(void)!mailbox_counters(n->held[i], &status).kind;
 
 	if (!f.kind)
 		f = mailbox_list(room->user, add_row, out);
@@ -262,38 +265,45 @@ static void drop_held(struct notify *n)
 		mailbox_close(&n->held[--n->held_count]);
 }
 
-/* hold - a mailbox of somebody else is open while it is watched: that is how its account's notices come here. One of each
- * account is enough, but it may go; so each. */
+/* is_held - a mailbox of somebody else is open while it is watched: that is how its account's notices come here. One of one's
+ * own is, when its messages are watched: so its folder is looked after, too. INBOX is in any case. */
+static bool is_held(const struct known *row)
+{
+	if (!row->info.exists || !(row->info.rights & RIGHT_READ) || sv_eq(row->info.name, SV("INBOX")))
+		return false;
+	return row->info.is_shared ? row->events : row->events & NOTIFY_MESSAGES;
+}
+
+/* hold - others' first: what their accounts do is not heard of otherwise. */
 static void hold(struct command *c, struct notify *n)
 {
 	drop_held(n);
-	for (size_t i = 0; i < n->known.count && n->held_count < HELD_MAX; i++) {
-		const struct known *row = &n->known.rows[i];
+	for (int own = 0; own < 2; own++)
+		for (size_t i = 0; i < n->known.count && n->held_count < HELD_MAX; i++) {
+			const struct known *row = &n->known.rows[i];
 
-		if (row->info.is_shared && row->events && row->info.rights & RIGHT_READ &&
-		    !mailbox_open(c->room->user, row->info.name, &n->held[n->held_count]).kind)
-			n->held_count++;
-	}
+			if (is_held(row) && row->info.is_shared == !own &&
+			    !mailbox_open(c->room->user, row->info.name, &n->held[n->held_count]).kind)
+				n->held_count++;
+		}
 }
 
 static bool holds_differ(const struct survey *a, const struct survey *b)
 {
-	size_t x = 0, y = 0;
+	size_t before = 0, now = 0;
 
 	for (size_t i = 0; i < a->count; i++)
-		x += a->rows[i].info.is_shared && a->rows[i].events && a->rows[i].info.rights & RIGHT_READ;
+		before += is_held(&a->rows[i]);
 	for (size_t i = 0; i < b->count; i++) {
-		const struct known *row = &b->rows[i];
-		const struct known *was;
+		const struct known *was = by_id(a, b->rows[i].info.mailbox_id);
 
-		if (!row->info.is_shared || !row->events || !(row->info.rights & RIGHT_READ))
+		if (!is_held(&b->rows[i]))
 			continue;
-		was = by_id(a, row->info.mailbox_id);
-		if (!was || !(was->info.rights & RIGHT_READ) || !was->events)
+		if (!was || !is_held(was))
 			return true;
-		y++;
+		now++;
 	}
-	return x != y;
+	return before != now;
 }
 
 /* ---- telling ---- */
@@ -523,7 +533,7 @@ static struct fault look_at_others(struct command *c, struct notify *n)
 
 	if (!n->others)
 		return FAULT_OK;
-	struct fault f = take_survey(c->room, &now);
+	struct fault f = take_survey(c->room, n, &now);
 
 	if (f.kind)
 		return f;
@@ -546,7 +556,7 @@ struct fault notify_begin(struct command *c, struct notify *n, bool wants_status
 
 	if (!n->others)
 		return FAULT_OK;
-	struct fault f = take_survey(c->room, &now);
+	struct fault f = take_survey(c->room, n, &now);
 
 	if (f.kind)
 		return f;

@@ -424,6 +424,31 @@ static struct fault change_locked(struct store *store, const struct place *place
 	return f.kind == FAULT_NOT_FOUND ? fault(FAULT_NOT_FOUND, absent) : f;
 }
 
+static struct fault touch(struct index_txn *t, void *arg)
+{
+	(void)arg;
+	t->meta_changed = true;
+	return FAULT_OK;
+}
+
+/* poke - sessions of whom the change is about have something new to list (RFC 5465 §5.4): their account gives notice. Nobody waits
+ * for it; an account that was never used has no sessions. */
+static void poke(struct store *store, const char *address)
+{
+	struct account *a;
+
+	if (store_account(store, sv_z(address), &a).kind)
+		return;
+	if (!access(a->path, F_OK) && !account_enter(a).kind) {
+		struct fault f = index_update(a, touch, NULL);
+
+		if (f.kind)
+			log_warn(NULL, "store.shares.notice", KV_Z("account", address), KV_FAULT("fault", f));
+		account_leave(a);
+	}
+	store_account_unref(&a);
+}
+
 struct fault mailbox_acl_change(struct maildir_user *user, struct sv name, struct sv identifier, enum acl_change change,
 				uint32_t rights)
 {
@@ -458,5 +483,7 @@ struct fault mailbox_acl_change(struct maildir_user *user, struct sv name, struc
 		account_leave(place.account);
 	}
 	access_done(&place);
+	if (!f.kind && *e.entry.id)
+		poke(store, e.entry.name);
 	return f;
 }

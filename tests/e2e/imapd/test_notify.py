@@ -334,9 +334,24 @@ def test_shared_mailboxes_are_told_of_too(imapd):
         boss.ok(f"DELETEACL Team {names[1]}")
         line = told_one(clerk)
         assert b"\\NonExistent" in line and line.endswith(team.encode())
+        boss.ok(f"SETACL Team {names[1]} lr")                     # §5.4: as if it had been made
+        assert told(clerk, lambda u: u.endswith(team.encode()))[-1].startswith(b"* LIST (\\HasNoChildren)")
+        boss.append("Team", message("y"))
+        assert status(told(clerk, lambda u: u.startswith(b"* STATUS"))[-1])[1]["MESSAGES"] == 2
         clerk.ok(f"NOTIFY SET (PERSONAL {NEW})")
         boss.append("INBOX", message("x"))
         assert is_quiet(clerk)
+
+
+def test_files_of_other_programs_in_watched_folders(two, imapd, user):
+    ear, hand = two
+    hand.ok("CREATE Lists")
+    ear.ok(f"NOTIFY SET (PERSONAL {NEW})")
+    for n, folder in enumerate(("", ".Lists", ".Archive")):
+        new = imapd.maildir(user) / folder / "new" / f"170000000{n}.foreign.host"
+        new.write_bytes(message("by another program"))
+        name, items = status(told_one(ear))
+        assert name == (folder[1:] or "INBOX") and items["MESSAGES"] == 1
 
 
 def test_idle_tells_the_same_events(two):
