@@ -712,6 +712,8 @@ static struct fault relay_open(struct worker *w)
 				   &r->directory);
 	if (!f.kind)
 		f = dns_new_from_conf(w->loop, &w->conf->dns, &r->dns);
+	if (!f.kind)
+		r->tlspolicy = tlspolicy_new(w->loop, r->dns, NULL);
 	return f;
 }
 
@@ -805,6 +807,7 @@ static void relay_end(struct worker *w)
 	if (r->schedule)
 		schedule_each(r->schedule, close_file, r);
 	schedule_free(&r->schedule);
+	tlspolicy_free(&r->tlspolicy);
 	dns_free(&r->dns);
 	tls_client_free(&r->tls);
 	smarthosts_free(&r->smarthosts);

@@ -13,6 +13,7 @@
 #include "smtpd/queue.h"
 #include "smtpd/relay/schedule.h"
 #include "smtpd/relay/smarthost.h"
+#include "smtpd/tlspolicy.h"
 
 #define RELAY_RECENT 64
 
@@ -24,6 +25,7 @@ struct relay {
 	struct loop *loop;
 	struct dns *dns;
 	struct tls_client *tls;
+	struct tlspolicy *tlspolicy;
 	struct directory *directory;
 	struct queue *queue;
 	struct dkimkeys *keys;          /* notices are signed */

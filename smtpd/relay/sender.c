@@ -8,6 +8,7 @@
 #include "smtpd/relay/delivery.h"
 #include "smtpd/relay/relay_private.h"
 #include "smtpd/relay/route.h"
+#include "smtpd/tlspolicy.h"
 
 #include "common/banned.h"
 
@@ -23,6 +24,8 @@ struct sender {
 	struct route_query *query;
 	struct route route;
 	size_t hop;
+	struct tlspolicy_query *asking;
+	struct tlspolicy_answer *policy;        /* for this hop; NULL: none was asked for */
 	struct client *client;
 	struct delivery *delivery;      /* being loaded or sent */
 	struct timer idle;
@@ -60,7 +63,9 @@ void sender_free(struct sender **ps)
 	if (s->delivery)
 		delivery_let_go(s->delivery);
 	route_forget(&s->query);
+	tlspolicy_forget(&s->asking);
 	client_free(&s->client);
+	tlspolicy_answer_free(&s->policy);
 	timer_stop(&s->idle);
 	stop_being_fresh(s);
 	schedule_hang_up(s->relay->schedule, s->destination);
@@ -242,7 +247,9 @@ static void on_end(void *user, const struct client_end *borrowed)
 	struct sender *s = user;
 	const struct client_end copy = *borrowed, *why = &copy;
 	char text[600];
-	bool again = why->is_tls_failure && !s->is_clear && s->destination->name[0] != '>';
+	/* Where nothing asks for TLS, a broken one is worth no less than none. */
+	bool again = why->is_tls_failure && !s->is_clear && s->policy &&
+		     s->policy->kind == TLSPOLICY_MAY;
 
 	snprintf(text, sizeof(text), "%s: %.500s", client_peer(s->client), why->text);
 	if (why->was_ready) {
@@ -303,40 +310,90 @@ static void smarthost_target(const struct sender *s, struct client_target *to,
 	}
 }
 
-static void try_hop(struct sender *s)
+static struct client_target target_of(const struct sender *s)
 {
-	const struct route_hop *hop = &s->route.hops[s->hop];
-	struct client_target to = {
-		.tls = s->is_clear ? CLIENT_TLS_OFF : CLIENT_TLS_MAY,
+	return (struct client_target){
+		.tls = CLIENT_TLS_MAY,
 		.hostname = s->conf->host.hostname,
 		.connect_ms = (uint32_t)s->conf->relay.connect_ms,
 		.reply_ms = (uint32_t)s->conf->relay.reply_ms,
 	};
-	const char *name;
+}
 
-	if (s->destination->name[0] == '=') {
-		if (s->hop || !local_target(s, &to)) {
-			destination_fails(s, s->hop ? s->end_status : "4.3.5",
-					  s->hop ? s->end_text
-						 : "local delivery needs an lmtp listener with a "
-						   "path: smtpd has none");
-			return;
-		}
+static void connect_with(struct sender *s, const struct client_target *to)
+{
+	s->client = client_new(s->relay->loop, s->relay->tls, to, &client_events, s);
+}
+
+static void connect_to_hop(struct sender *s)
+{
+	const struct route_hop *hop = &s->route.hops[s->hop];
+	struct client_target to = target_of(s);
+	const char *name = hop->host;
+
+	to.at = hop->at;
+	snprintf(to.host, sizeof(to.host), "%s", hop->host);
+	to.expect.sni = hop->host[0] ? hop->host : NULL;
+	if (s->policy) {
+		to.expect = s->policy->expect;
+		to.tls = s->policy->kind != TLSPOLICY_MAY ? CLIENT_TLS_MUST
+			 : s->is_clear                    ? CLIENT_TLS_OFF : CLIENT_TLS_MAY;
+	} else {
+		smarthost_target(s, &to, &name);
+	}
+	connect_with(s, &to);
+}
+
+static void on_policy(void *arg, struct tlspolicy_answer *policy)
+{
+	struct sender *s = arg;
+
+	s->policy = policy;
+	if (policy->kind != TLSPOLICY_PASS_OVER) {
+		connect_to_hop(s);
+		return;
+	}
+	/* What a policy asks for cannot be found out, or not be had: nothing goes this way. */
+	note_end(s, policy->status, policy->text);
+	s->hop++;
+	try_hop(s);
+}
+
+static void try_local(struct sender *s)
+{
+	struct client_target to = target_of(s);
+
+	if (s->hop)
+		destination_fails(s, s->end_status, s->end_text);
+	else if (!local_target(s, &to))
+		destination_fails(s, "4.3.5", "local delivery needs an lmtp listener with a path: "
+					      "smtpd has none");
+	else
+		connect_with(s, &to);
+}
+
+static void try_hop(struct sender *s)
+{
+	const struct route_hop *hop = &s->route.hops[s->hop];
+	const char *name = s->destination->name;
+
+	tlspolicy_answer_free(&s->policy);
+	if (*name == '=') {
+		try_local(s);
 	} else if (s->hop == s->route.count) {
 		destination_fails(s, s->end_status, s->end_text);
-		return;
 	} else if (route_is_ourselves(s->conf, &hop->at)) {
 		refuse_all(s, "5.4.6", "the DNS leads to this server, which does not have that domain");
-		return;
+	} else if (*name == '>') {
+		connect_to_hop(s);
 	} else {
-		to.at = hop->at;
-		snprintf(to.host, sizeof(to.host), "%s", hop->host);
-		name = hop->host;
-		to.expect.sni = hop->host[0] ? hop->host : NULL;
-		if (s->destination->name[0] == '>')
-			smarthost_target(s, &to, &name);
+		tlspolicy_ask(s->relay->tlspolicy,
+			      &(struct tlspolicy_question){ .domain = sv_z(name),
+							    .host = sv_z(hop->host),
+							    .port = hop->at.port,
+							    .is_secure = hop->is_secure },
+			      on_policy, s, &s->asking);
 	}
-	s->client = client_new(s->relay->loop, s->relay->tls, &to, &client_events, s);
 }
 
 static void on_route(void *arg, const struct route *route)

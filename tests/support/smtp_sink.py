@@ -172,6 +172,7 @@ class Session:
                 if self.answer(verb, line, "220 go ahead") and self.sink.cert:
                     self.start_tls()
                 elif not self.sink.cert:
+                    time.sleep(0.5)
                     self.say("this is no handshake\r\n")
                     return
             elif verb == "MAIL":
