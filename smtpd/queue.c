@@ -524,33 +524,9 @@ void queue_forget(struct queue *queue, const char (*ids)[QUEUE_ID_LEN + 1], size
 		report_row(ids[0], kv_update(queue->index, del_rows, &gone));
 }
 
-void queue_get_info(struct queue *queue, const char *id, queue_list_fn *fn, void *arg)
+static bool read_small(int folder, const char *name, struct buf *out)
 {
-	struct kv_txn *txn = NULL;
-	struct queue_info info;
-	struct sv value;
-	struct fault f = kv_read_begin(queue->index, &txn);
-
-	if (!f.kind && !kv_get(txn, TABLE_MESSAGES, sv_z(id), &value).kind &&
-	    read_row(sv_z(id), value, &info))
-		(void)fn(arg, &info);
-	kv_read_end(&txn);
-}
-
-void queue_put_talk(struct queue *queue, const char *id, struct sv text)
-{
-	int fd = openat(queue->talk, id, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
-			0600);
-
-	if (fd < 0)
-		return;
-	(void)!write(fd, text.p, text.len);     /* for people: nothing depends on it */
-	close(fd);
-}
-
-bool queue_talk(struct queue *queue, const char *id, struct buf *out)
-{
-	int fd = openat(queue->talk, id, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	ssize_t n = 0;
 
 	if (fd < 0)
@@ -561,6 +537,45 @@ bool queue_talk(struct queue *queue, const char *id, struct buf *out)
 	}
 	close(fd);
 	return n > 0;
+}
+
+/* For people: nothing depends on it. */
+void queue_put_talk(struct queue *queue, const char *id, struct sv text)
+{
+	int fd = openat(queue->talk, id, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
+			0600);
+
+	if (fd < 0)
+		return;
+	(void)!write(fd, text.p, text.len);
+	close(fd);
+}
+
+bool queue_talk(struct queue *queue, const char *id, struct buf *out)
+{
+	char name[QUEUE_ID_LEN + 1];
+
+	return id_name(sv_z(id), name) && read_small(queue->talk, name, out);
+}
+
+struct fault queue_put_note(struct queue *queue, const char *name, struct sv text)
+{
+	int fd = openat(queue->talk, "note.new", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
+			0600);
+	struct fault f = FAULT_OK;
+
+	if (fd < 0)
+		return fault_errno("queue note", name);
+	if (write(fd, text.p, text.len) != (ssize_t)text.len || fsync(fd) ||
+	    renameat(queue->talk, "note.new", queue->talk, name) || fsync(queue->talk))
+		f = fault_errno("queue note", name);
+	close(fd);
+	return f;
+}
+
+bool queue_note(struct queue *queue, const char *name, struct buf *out)
+{
+	return read_small(queue->talk, name, out);
 }
 
 /* ---- mending ---- */

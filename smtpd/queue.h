@@ -104,14 +104,16 @@ void queue_forget(struct queue *queue, const char (*ids)[QUEUE_ID_LEN + 1], size
 /** queue_each - the id of every message, in the order of time, by the files. False stops. */
 typedef bool queue_id_fn(void *arg, const char *id);
 MUST_CHECK struct fault queue_each(struct queue *queue, queue_id_fn *fn, void *arg);
-/** queue_get_info - the row of a message. @fn is called at most once. */
-void queue_get_info(struct queue *queue, const char *id, queue_list_fn *fn, void *arg);
 /** queue_set_apart - to corrupt/: it cannot be read. */
 void queue_set_apart(struct queue *queue, const char *id, struct fault why);
 /** queue_put_talk - the last conversation about a message, for people; queue_drop() removes it.
  *  queue_talk reads it. */
 void queue_put_talk(struct queue *queue, const char *id, struct sv text);
 bool queue_talk(struct queue *queue, const char *id, struct buf *out);
+
+/** queue_put_note, queue_note - a small text that lies beside the messages, by a name of ours: replaced as a whole. */
+MUST_CHECK struct fault queue_put_note(struct queue *queue, const char *name, struct sv text);
+bool queue_note(struct queue *queue, const char *name, struct buf *out);
 
 /** queue_sync - compare rows with files and mend the rows; unreadable files go to corrupt/,
  * abandoned ones in tmp/ away. At start. */

@@ -396,7 +396,9 @@ static void read_done(struct work *w, bool is_cancelled)
 	d->is_reading = false;
 	if (is_cancelled)
 		d->read_fault = fault(FAULT_UNAVAILABLE, "stopping");
-	if (d->is_finishing)
+	if (d->relay->is_ended)
+		delivery_free(d);
+	else if (d->is_finishing)
 		relay_op(d->relay, d->part->message, &d->op);
 	else if (d->events)
 		d->events->on_body(d->arg, buf_sv(&d->octets), d->is_last, d->read_fault);
@@ -544,8 +546,9 @@ void delivery_return(struct delivery *d)
 
 void delivery_let_go(struct delivery *d)
 {
-	if (d->is_loaded)
+	d->events = NULL;
+	if (d->is_loaded && !d->relay->is_ended)
 		delivery_return(d);
-	else
-		d->events = NULL;
+	else if (d->is_loaded && !d->is_reading)
+		delivery_free(d);       /* the loop ends; the file says all that counts */
 }

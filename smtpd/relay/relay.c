@@ -17,6 +17,7 @@
 #define SWEEP_MAX_MS 60000
 #define FORGET_MS 1000
 #define RESCAN_MS 60000
+#define PAUSED_NOTE "paused"
 
 int64_t relay_now_s(const struct relay *r)
 {
@@ -136,7 +137,10 @@ static void submit_first(struct message *m)
 	op->work = (struct work){ .run = op_run, .done = op_done };
 	op->relay->jobs++;
 	f = work_submit(op->relay->loop, WORK_MAIL, &op->work);
-	if (f.kind) {
+	if (f.kind && op->relay->is_stopping) {
+		op->fault = f;
+		op_done(&op->work, true);
+	} else if (f.kind) {
 		/* Too much at once: it counts as cancelled, and is tried again like others. */
 		op->fault = f;
 		deferred_init(&op->late, op->relay->loop, op_run_late);
@@ -688,7 +692,88 @@ static void on_sweep(struct timer *t)
 	timer_start_ms(&r->sweep, every < SWEEP_MAX_MS ? every : SWEEP_MAX_MS);
 }
 
+/* ---- paused destinations ---- */
+
+struct note {
+	struct work work;
+	struct relay *relay;
+	struct buf names;
+};
+
+static void note_run(struct work *w)
+{
+	struct note *n = CONTAINER_OF(w, struct note, work);
+	struct fault f = queue_put_note(n->relay->queue, PAUSED_NOTE, buf_sv(&n->names));
+
+	if (f.kind)
+		log_error(NULL, "relay.note", KV_FAULT("fault", f));
+}
+
+static void note_done(struct work *w, bool is_cancelled)
+{
+	struct note *n = CONTAINER_OF(w, struct note, work);
+
+	(void)is_cancelled;
+	n->relay->jobs--;
+	buf_done(&n->names);
+	free(n);
+}
+
+static bool add_paused(void *arg, struct destination *d)
+{
+	struct note *n = arg;
+
+	return !d->is_paused || buf_appendf(&n->names, "%s\n", d->name);
+}
+
+void relay_keep_paused(struct relay *r)
+{
+	struct note *n = xcalloc(1, sizeof(*n));
+
+	n->relay = r;
+	buf_init(&n->names, 16000);
+	schedule_each_destination(r->schedule, add_paused, n);
+	n->work = (struct work){ .run = note_run, .done = note_done };
+	r->jobs++;
+	if (work_submit(r->loop, WORK_MAIL, &n->work).kind)
+		note_done(&n->work, true);
+}
+
+static void remember_paused(struct relay *r)
+{
+	struct buf names;
+	struct sv rest, name;
+
+	buf_init(&names, 20000);
+	(void)queue_note(r->queue, PAUSED_NOTE, &names);
+	rest = buf_sv(&names);
+	while (sv_split(&rest, '\n', &name))
+		if (name.len)
+			schedule_pause(r->schedule, schedule_destination(r->schedule, name), true);
+	buf_done(&names);
+}
+
 /* ---- life ---- */
+
+/* The loop ends: nothing of it may be touched afterwards. Jobs that run still come back. */
+static void on_loop_end(struct loop_member *m)
+{
+	struct relay *r = CONTAINER_OF(m, struct relay, member);
+
+	loop_leave(m);
+	r->is_ended = r->is_stopping = true;
+	while (r->senders) {
+		struct sender *s = r->senders;
+
+		sender_free(&s);
+	}
+	tlspolicy_free(&r->tlspolicy);
+	deferred_cancel(&r->turn);
+	timer_stop(&r->tick);
+	timer_stop(&r->sweep);
+	timer_stop(&r->forget);
+	timer_stop(&r->rescan);
+}
 
 static struct fault relay_open(struct worker *w)
 {
@@ -744,6 +829,9 @@ static struct fault relay_start(struct worker *w)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	r->mono_ms = (uint64_t)now.tv_sec * 1000;
 	r->schedule = schedule_new(&limits);
+	remember_paused(r);
+	r->member.close = on_loop_end;
+	loop_join(r->loop, &r->member);
 	timer_init(&r->tick, r->loop, on_tick);
 	timer_init(&r->sweep, r->loop, on_sweep);
 	timer_init(&r->forget, r->loop, on_forget);
@@ -798,16 +886,9 @@ static void relay_end(struct worker *w)
 
 	if (!r)
 		return;
-	r->is_ended = true;
-	while (r->senders) {
-		struct sender *s = r->senders;
-
-		sender_free(&s);
-	}
 	if (r->schedule)
 		schedule_each(r->schedule, close_file, r);
 	schedule_free(&r->schedule);
-	tlspolicy_free(&r->tlspolicy);
 	dns_free(&r->dns);
 	tls_client_free(&r->tls);
 	smarthosts_free(&r->smarthosts);

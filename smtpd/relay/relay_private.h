@@ -23,6 +23,7 @@ struct relay {
 	struct worker *worker;
 	char *hostname;                 /* as at the start: jobs read it */
 	struct loop *loop;
+	struct loop_member member;
 	struct dns *dns;
 	struct tls_client *tls;
 	struct tlspolicy *tlspolicy;
@@ -85,6 +86,9 @@ void relay_found(struct relay *r, const char *id, bool may_be_known);
 /** relay_give_up - is_expired: its recipients have failed; else senders are told that it is late.
  * @by: the administrator whose word it was, a literal; NULL: its age */
 void relay_give_up(struct relay *r, struct message *m, bool is_expired, const char *by);
+
+/** relay_keep_paused - write down which destinations are paused: they are after a restart, too. */
+void relay_keep_paused(struct relay *r);
 
 /* ---- settle.c: jobs only ---- */
 

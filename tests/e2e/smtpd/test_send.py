@@ -18,8 +18,8 @@ relay-port {port}
 relay-ipv6 no
 relay-connect-time 2s
 relay-reply-time {reply}
-queue-retry 1s
-queue-retry-max 4s
+queue-retry {retry}
+queue-retry-max {retry_max}
 queue-delay-notice {notice}
 queue-lifetime {life}
 queue-lifetime-bounce {life}
@@ -41,13 +41,17 @@ class World:
         self.dns.__enter__()
         self.port = free_port()
         self.sinks = []
-        options = {"reply": "5m", "notice": "4h", "life": "5d", "more": "", **options}
+        options = {"reply": "5m", "notice": "4h", "life": "5d", "more": "", "retry": "1s", "retry_max": "4s", **options}
         conf = QUICK.format(port=self.port, **options) + options["more"] + "\n" + self.dns.conf()
         self.server = postroom.Instance(accounts=("alice", "bob"), conf=conf)
 
     def start(self):
         self.server.start(only="smtpd")
+        self.wait_ready()
         return self
+
+    def wait_ready(self):
+        wait_for("the relay answers", lambda: self.server.run("queue", "list").returncode == 0)
 
     def domain(self, name, **options):
         """A domain whose mail a sink takes."""

@@ -1,0 +1,114 @@
+"""The queue in an administrator's hands: seen, explained, held, paused, hurried, given back, removed."""
+
+import pytest
+
+from postroom import wait_for
+from test_send import World
+
+
+@pytest.fixture(scope="module")
+def world():
+    # Nobody retries by himself here: what happens, an administrator asked for.
+    made = World(retry="30m", retry_max="1h")
+    made.start()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def sink(world):
+    sink.count = getattr(sink, "count", 0) + 1
+    return world.domain(f"d{sink.count}.example")
+
+
+def rows(world, *filters):
+    return world.server.json("queue", "list", *filters)
+
+
+def put_off(world, sink, local="friend"):
+    """A message that waits, and its id."""
+    name = sink.name[3:]
+    before = {row["id"] for row in rows(world)}
+    sink.on("RCPT", "450 4.7.1 <greylisted> come again")
+    world.send(f"{local}@{name}")
+    return wait_for("it waits", lambda: [row["id"] for row in rows(world, "--state", "deferred")
+                                         if row["id"] not in before])[0]
+
+
+def test_what_waits_is_listed_explained_and_shown_with_the_conversation(world, sink):
+    name, queue_id = sink.name[3:], put_off(world, sink)
+    row = [row for row in rows(world) if row["id"] == queue_id][0]
+    assert row["state"] == "deferred" and "450 4.7.1 <greylisted> come again" in row["reason"] and row["next"]
+    assert [r["id"] for r in rows(world, "--domain", name)] == [queue_id]
+    assert [r["id"] for r in rows(world, "--to", f"@{name}", "--from", "alice@example.test", "--reason", "GREYLIST")] == [queue_id]
+    assert not rows(world, "--older", "1d") and not rows(world, "--to", "other@" + name)
+    explained = world.server.postroom("queue", "explain", queue_id)
+    assert "(greylisting)" in explained and "next attempt in" in explained
+    shown = world.server.postroom("queue", "show", queue_id)
+    assert "> RCPT TO:<friend@" in shown and "< 450 4.7.1 <greylisted> come again" in shown and "Subject: Test" in shown
+    assert world.server.json("queue", "show", queue_id)["recipients"][0]["attempts"] == 1
+    sink.answers.clear()
+    world.server.postroom("queue", "retry", queue_id)
+    sink.wait(1)
+    wait_for("it is gone", lambda: not rows(world, "--domain", name))
+    assert world.server.run("queue", "show", queue_id).returncode == 3
+
+
+def test_what_is_held_stays_until_it_is_released_also_over_a_restart(world, sink):
+    name, queue_id = sink.name[3:], put_off(world, sink)
+    sink.answers.clear()
+    world.server.postroom("queue", "hold", queue_id)
+    world.server.postroom("queue", "retry", "--all")
+    world.server.stop()
+    world.server.start(only="smtpd")
+    world.wait_ready()
+    wait_for("it is held", lambda: [r["id"] for r in rows(world, "--state", "held")] == [queue_id])
+    assert not sink.messages
+    world.server.postroom("queue", "release", "--domain", name)
+    sink.wait(1)
+
+
+def test_a_paused_destination_waits_and_others_do_not(world, sink):
+    name = sink.name[3:]
+    world.server.postroom("queue", "pause", name)
+    world.send(f"friend@{name}")
+    wait_for("it waits", lambda: [r for r in rows(world, "--domain", name) if r["state"] == "paused"])
+    world.server.stop()
+    world.server.start(only="smtpd")
+    world.wait_ready()
+    wait_for("it still waits", lambda: [r for r in rows(world, "--domain", name) if r["state"] == "paused"])
+    listed = {row["destination"]: row for row in world.server.json("queue", "destinations")}
+    assert listed[name]["state"] == "paused" and listed[name]["messages"] == 1
+    assert not sink.connections
+    world.server.postroom("queue", "resume", name)
+    sink.wait(1)
+
+
+def test_a_message_is_given_back_and_another_is_removed_in_silence(world, sink):
+    back, gone = put_off(world, sink, "back"), put_off(world, sink, "gone")
+    before = len(world.server.files("alice"))
+    world.server.postroom("queue", "remove", gone)
+    assert gone not in world.queued()
+    world.server.postroom("queue", "bounce", back)
+    notice = world.wait_mail(count=before + 1)[-1]
+    status = list(notice.iter_parts())[1].get_payload()[1]
+    assert status["Final-Recipient"].startswith("rfc822;back@") and status["Status"] == "5.0.0"
+    assert "the administrator of this server gave it back" in list(notice.iter_parts())[0].get_content()
+    assert not rows(world, "--domain", sink.name[3:])
+    assert len(world.server.files("alice")) == before + 1
+
+
+def test_what_is_not_there_or_not_said_is_told(world):
+    assert world.server.run("queue", "retry", "0000000000000000").returncode == 3
+    assert world.server.run("queue", "remove").returncode == 2
+    assert world.server.run("queue", "list", "--older", "soon").returncode == 2
+    assert world.server.run("queue", "explain", "../../etc/passwd").returncode == 3
+
+
+def test_what_is_being_sent_is_left_alone(world, sink):
+    sink.on("end", None)
+    world.send(f"friend@{sink.name[3:]}")
+    queue_id = wait_for("it is sent", lambda: rows(world, "--state", "sending"))[0]["id"]
+    for action in ("remove", "bounce", "hold"):
+        assert world.server.run("queue", action, queue_id).returncode == 4
+    assert queue_id in world.queued()
