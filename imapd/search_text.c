@@ -13,6 +13,7 @@
 #define READ_SIZE ((size_t)32 << 10)
 #define TEXT_MAX ((size_t)4 << 20)      /* one header value, decoded and folded */
 #define HEADER_READ_MAX HEADER_BLOCK_MAX
+#define PARAMS_MEMORY ((size_t)256 << 10)
 
 /* holds_folded - both are folded: octets. */
 static bool holds_folded(struct sv text, struct sv needle)
@@ -70,6 +71,31 @@ static bool value_holds(struct sv value, struct sv needle)
 	return holds;
 }
 
+/* params_hold - RFC 2231: a parameter that is cut into pieces, or in a charset of its own, such as the name of an
+ * attachment. */
+static bool params_hold(struct sv value, struct sv needle)
+{
+	struct arena arena;
+	struct header_content content = { 0 };
+	bool holds = false;
+
+	if (sv_find(value, '*') == SIZE_MAX || sv_find(value, '=') == SIZE_MAX)
+		return false;
+	arena_init(&arena, PARAMS_MEMORY);
+	header_parse_content(&arena, value, &content);
+	for (size_t i = 0; i < content.param_count && !holds; i++) {
+		const struct header_param *p = &content.params[i];
+		struct buf utf8 = { .max = HEADER_FIELD_MAX * 4 };
+
+		if (p->is_extended)
+			charset_to_utf8(p->charset, p->value, &utf8);
+		holds = p->is_extended ? search_holds(buf_sv(&utf8), needle) : value_holds(p->value, needle);
+		buf_done(&utf8);
+	}
+	arena_done(&arena);
+	return holds;
+}
+
 /* take_field - the next field, folded lines included, off *rest. */
 static struct sv take_field(struct sv *rest)
 {
@@ -94,10 +120,20 @@ bool search_header(struct sv block, struct sv name, struct sv needle)
 
 		if (colon == SIZE_MAX || !sv_eq_nocase(sv_trim(sv_sub(field, 0, colon)), name))
 			continue;
-		if (value_holds(sv_trim(sv_sub(field, colon + 1, SIZE_MAX)), needle))
+		struct sv value = sv_trim(sv_sub(field, colon + 1, SIZE_MAX));
+
+		if (value_holds(value, needle) || params_hold(value, needle))
 			return true;
 	}
 	return false;
+}
+
+/* behind_name - the value of a field; the whole line where there is no name. */
+static struct sv behind_name(struct sv line)
+{
+	size_t colon = sv_find(line, ':');
+
+	return colon == SIZE_MAX ? line : sv_sub(line, colon + 1, SIZE_MAX);
 }
 
 /* block_holds - TEXT looks at whole header blocks, names included. */
@@ -107,7 +143,8 @@ static bool block_holds(struct sv block, struct sv needle)
 		struct sv field = take_field(&block);
 		struct sv line = sv_trim(field);
 
-		if (holds_ascii(line, needle) || value_holds(line, needle))
+		if (holds_ascii(line, needle) || value_holds(line, needle) ||
+		    params_hold(behind_name(line), needle))
 			return true;
 	}
 	return false;
@@ -215,7 +252,7 @@ static struct fault text_part(struct file_search *x, const struct mime_part *par
 	return f;
 }
 
-/* body_holds - every text part, decoded, and the headers of messages inside. With header: the
+/* body_holds - every text part, decoded, and the headers of all parts. With header: the
  * message's own, too. */
 static struct fault body_holds(struct file_search *x, const struct mime_message *parsed,
 			       struct sv needle, bool with_header, bool *found)
@@ -225,11 +262,8 @@ static struct fault body_holds(struct file_search *x, const struct mime_message 
 
 	*found = !needle.len;
 	for (uint32_t i = 0; !f.kind && !*found && mime_part_at(parsed, i, &part); i++) {
-		struct mime_part parent;
-		bool has_message_header = i == 0 ? with_header :
-			mime_part_at(parsed, part.parent, &parent) && parent.kind == MIME_MESSAGE;
-
-		if (has_message_header) {
+		/* The body's octets include the headers of its parts, names of attachments among them. */
+		if (i || with_header) {
 			f = read_block(x, part.header_offset, part.header_len);
 			*found = !f.kind && block_holds(buf_sv(&x->block), needle);
 		}
