@@ -229,7 +229,8 @@ def a_key(r, depth=0):
              lambda: "UID " + a_set(r, True), lambda: a_set(r, False)]
     if depth < 3 and r.random() < 0.25:
         return r.choice([lambda: "NOT " + a_key(r, depth + 1), lambda: f"OR {a_key(r, depth + 1)} {a_key(r, depth + 1)}",
-                         lambda: f"({a_key(r, depth + 1)} {a_key(r, depth + 1)})"])()
+                         # Not two sizes: Dovecot takes NOT (LARGER 1 LARGER 2) for NOT LARGER 1.
+                         lambda: f"({a_key(r, depth + 1)} {plain[0]()})"])()
     return r.choice(plain)()
 
 
@@ -274,7 +275,7 @@ def a_command(r):
         box = r.choice([b for b in ("Work", "Work/Sub", "Lists", "New", "New/Deep") if not r.selected.startswith(b) and
                         ("/" not in b or b.split("/")[0] in r.boxes)] or ["New"])
         # A name of which only children are left is taken to us, and free to Dovecot; it is not renamed over another one.
-        target = r.choice([b for b in ("New", "Renamed", "Other") if not any(x.startswith(b + "/") for x in r.boxes)])
+        target = r.choice([b for b in ("New", "Renamed", "Other", "Spare", "More") if not any(x.startswith(b + "/") for x in r.boxes)])
         source = r.choice([b for b in ("New", "Renamed", "Work", "Lists", "nowhere") if not r.selected.startswith(b) and
                            (b in r.boxes or not any(x.startswith(b + "/") for x in r.boxes))])
         return r.choice([f"CREATE {box}", f"DELETE {box}", f"RENAME {source} {target}",
