@@ -402,3 +402,41 @@ def test_each_way_in_reaches_each_listener(server):
         idler.send("DONE\r\nk FETCH 1:2 (UID)\r\n")
         assert idler.collect("i").status == "OK"
         assert len(idler.collect("k").fetched()) == 2
+
+
+def test_a_listener_that_never_reads_costs_little_and_misses_nothing(imapd, user):
+    """Looks wait until the client has read; the next one tells all at once."""
+    with imap.Client(imapd, user) as ear, imap.Client(imapd, user) as hand:
+        ear.ok("SELECT INBOX")
+        ear.ok("NOTIFY SET (SELECTED (MessageNew (UID BODY.PEEK[]) MessageExpunge)) (PERSONAL (MailboxName))")
+        big = message("big", body=("x" * 70 + "\r\n") * 3000)
+        for n in range(100):                                     # 21 MB, of which the socket takes some
+            hand.append("INBOX", big)
+        for n in range(20):
+            hand.ok(f"CREATE made{n}")
+        uids, names = set(), set()
+        while len(uids) < 100 or len(names) < 20:
+            line = told_one(ear)
+            if b" FETCH (UID " in line:
+                uids.add(int(line.split(b" ", 5)[4]))
+                assert line.count(b"x" * 70) == 3000
+            elif line.startswith(b"* LIST"):
+                names.add(line.split()[-1])
+        assert uids == set(range(1, 101))
+        assert is_quiet(ear)
+
+
+def test_a_listener_that_is_cut_off_in_the_middle(imapd, user):
+    with imap.Client(imapd, user) as hand:
+        for n in range(20):
+            ear = imap.Client(imapd, user)
+            ear.ok("SELECT INBOX")
+            ear.send("n NOTIFY SET (SELECTED (MessageNew (BODY.PEEK[]) MessageExpunge FlagChange)) (PERSONAL "
+                     "(MessageNew MessageExpunge MailboxName SubscriptionChange MailboxMetadataChange))\r\n")
+            if n % 2:
+                assert ear.collect("n").status == "OK"
+            hand.append("INBOX", message("x"))
+            if n % 3:
+                hand.ok(f"CREATE n{n}")
+            ear.close()
+        assert hand.ok("STATUS INBOX (MESSAGES)").all("STATUS") == [b"INBOX (MESSAGES 20)"]
