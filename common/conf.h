@@ -158,11 +158,14 @@ enum conf_milter_failure { CONF_MILTER_DEFER = 0, CONF_MILTER_ACCEPT };
 
 /* Checks of mail from strangers (smtpd/policy/). */
 struct conf_policy {
-	enum conf_action helo, reverse_dns, dns_list, sender_domain, null_mx, spf, from, dmarc;
+	enum conf_action rate, helo, reverse_dns, dns_list, sender_domain, null_mx, spf, from, dmarc;
 	struct conf_list dns_lists;             /* "zone=weight" */
 	uint64_t dns_list_weight;
 	struct conf_list dmarc_exceptions;      /* "domain=policy" */
 	struct conf_list arc_trusted;           /* domains */
+	uint64_t messages_per_minute, recipients_per_minute;    /* of one address */
+	struct ipnets relay_networks, xclient_networks;
+	bool srs;
 	struct conf_list milters;               /* "127.0.0.1:11332", "/run/x.sock" */
 	uint64_t milter_ms;                     /* for each answer */
 	enum conf_milter_failure milter_failure;

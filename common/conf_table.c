@@ -281,6 +281,16 @@ static const struct conf_option options[] = {
 		 "again later." },
 
 	/* ---- Incoming mail: what strangers send to mx listeners; doc/receiving.md ---- */
+	{ "check-rate", "Incoming mail", ACTION(rate, "defer"),
+	  .doc = "More messages or recipients from one address or network than messages-per-minute and "
+		 "recipients-per-minute allow." },
+	{ "messages-per-minute", "Incoming mail", NUMBER(policy.messages_per_minute), .def = "100",
+	  .min = 1, .max = 1000000, .unit = "messages",
+	  .doc = "From one IPv4 address or IPv6 /64, counted by each worker process; three times as many "
+		 "from a /24 or /48." },
+	{ "recipients-per-minute", "Incoming mail", NUMBER(policy.recipients_per_minute), .def = "500",
+	  .min = 1, .max = 1000000, .unit = "recipients",
+	  .doc = "The same for recipients." },
 	{ "check-helo", "Incoming mail", ACTION(helo, "log"),
 	  .doc = "The client calls itself by our name or address, or by what is no name at all." },
 	{ "check-reverse-dns", "Incoming mail", ACTION(reverse_dns, "log"),
@@ -331,6 +341,17 @@ static const struct conf_option options[] = {
 	  .def = "defer",
 	  .doc = "What becomes of a message when a filter cannot be reached, takes too long or breaks the "
 		 "protocol: the sender tries again later, or it is accepted unseen." },
+
+	{ "relay-networks", "Incoming mail", NETS(policy.relay_networks), .def = "never",
+	  .doc = "Networks whose hosts may send to anybody through mx listeners without login: an old "
+		 "server, a printer. Not even loopback may without being named. They are no strangers "
+		 "either: no check for strangers is asked." },
+	{ "xclient-networks", "Incoming mail", NETS(policy.xclient_networks), .def = "never",
+	  .doc = "Hosts in front of this one, whose XCLIENT says which client they speak for (ADDR, PORT, "
+		 "HELO). From others it is refused." },
+	{ "srs", "Incoming mail", YES_NO(policy.srs), .def = "yes",
+	  .doc = "Mail that an alias or a filter sends on gets a sender of ours (Sender Rewriting Scheme), "
+		 "so that the next server's SPF check passes; bounces find their way back for 21 days." },
 
 	/* ---- Queue ---- */
 	{ "queue-messages", "Queue", NUMBER(queue.messages), .def = "200000", .min = 1,

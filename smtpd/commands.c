@@ -33,6 +33,7 @@ static enum step do_rset(struct session *s, struct sv args);
 static enum step do_starttls(struct session *s, struct sv args);
 static enum step do_vrfy(struct session *s, struct sv args);
 static enum step do_wrong_hello(struct session *s, struct sv args);
+static enum step do_xclient(struct session *s, struct sv args);
 static enum step not_for_you(struct session *s, struct sv args);
 static enum step not_implemented(struct session *s, struct sv args);
 
@@ -68,7 +69,7 @@ const struct smtp_command smtp_commands[] = {
 	{ "STARTTLS", ON_ALL,         ST_NEW | ST_READY, CMD_LAST | CMD_BARE,    do_starttls,     "3207 §4" },
 	{ "TURN",     ON_ALL,         ST_ANY,            CMD_USELESS,            not_implemented, "5321 §F.1" },
 	{ "VRFY",     ON_ALL,         ST_ANY,            CMD_USELESS | CMD_UTF8, do_vrfy,         "5321 §7.3" },
-	{ "XCLIENT",  ON_ALL,         ST_ANY,            CMD_USELESS,            not_for_you,     "Postfix's" },
+	{ "XCLIENT",  ON_ALL,         ST_NEW | ST_READY, CMD_USELESS,            do_xclient,      "Postfix's" },
 	{ "XFORWARD", ON_ALL,         ST_ANY,            CMD_USELESS,            not_for_you,     "Postfix's" },
 };
 /* clang-format on */
@@ -184,6 +185,8 @@ static void keep_helo(struct session *s, struct sv args)
 {
 	struct sv name = sv_sub(args, 0, HELO_MAX);
 
+	if (s->is_helo_fixed)
+		return;
 	memcpy(s->helo, name.p ? name.p : "", name.len);
 	s->helo[name.len] = '\0';
 	for (size_t i = 0; i < name.len; i++)
@@ -196,6 +199,11 @@ static void keep_helo(struct session *s, struct sv args)
 static bool has_helo(const struct session *s, struct sv args)
 {
 	return args.len || door_is_login(&s->door);
+}
+
+static bool may_xclient(const struct session *s)
+{
+	return netaddr_in(stream_peer(s->stream), &s->conf->policy.xclient_networks);
 }
 
 static enum step do_helo(struct session *s, struct sv args)
@@ -226,6 +234,8 @@ static enum step do_ehlo(struct session *s, struct sv args)
 		"%s\nPIPELINING\nSIZE %llu\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nCHUNKING\n",
 		s->conf->host.hostname, (unsigned long long)s->conf->smtp.message_size);
 	door_offers(&s->door, &text);
+	if (may_xclient(s))
+		buf_appendf(&text, "XCLIENT ADDR PORT HELO\n");
 	text.len--;
 	session_write(s, 250, NULL, buf_sv(&text));
 	buf_done(&text);
@@ -315,6 +325,62 @@ static enum step not_implemented(struct session *s, struct sv args)
 	return STEP_DONE;
 }
 
+static bool is_unknown(struct sv value)
+{
+	return sv_eq_nocase(value, SV("[UNAVAILABLE]")) || sv_eq_nocase(value, SV("[TEMPUNAVAIL]"));
+}
+
+/* set_attribute - of XCLIENT. */
+static bool set_attribute(struct session *s, struct sv name, struct sv value)
+{
+	struct netaddr a;
+	uint32_t port;
+
+	if (sv_eq_nocase(name, SV("HELO"))) {
+		s->is_helo_fixed = false;
+		keep_helo(s, is_unknown(value) ? SV("unknown") : value);
+		s->is_helo_fixed = true;
+		return true;
+	}
+	if (is_unknown(value))
+		return true;
+	if (sv_eq_nocase(name, SV("ADDR"))) {
+		if (sv_starts_nocase(value, SV("IPV6:")))
+			sv_skip(&value, 5);
+		if (!netaddr_parse(value, &a))
+			return false;
+		a.port = s->peer.port;
+		s->peer = a;
+		return true;
+	}
+	if (sv_eq_nocase(name, SV("PORT"))) {
+		if (!sv_to_u32(value, &port) || port > UINT16_MAX)
+			return false;
+		s->peer.port = (uint16_t)port;
+	}
+	return true;    /* NAME, PROTO, DESTADDR: we find them out ourselves, or have no use for them */
+}
+
+/* A server in front says for whom it speaks. From then on the session is that client's, and begins anew. */
+static enum step do_xclient(struct session *s, struct sv args)
+{
+	char text[NETADDR_TEXT_MAX];
+	struct sv word, name;
+
+	if (!may_xclient(s))
+		return session_bad(s, REPLY_NOT_FOR_YOU);
+	session_forget_mail(s);
+	while (sv_split(&args, ' ', &word))
+		if (word.len && (!sv_split(&word, '=', &name) || !set_attribute(s, name, word)))
+			return session_bad(s, REPLY_BAD_ARGUMENT);
+	log_info(&s->log, "smtp.xclient", KV_SV("client", netaddr_text(&s->peer, text)), KV_Z("helo", s->helo));
+	log_ctx_set_peer(&s->log, netaddr_text(&s->peer, text));
+	s->state = ST_NEW;
+	s->useless = 0;
+	session_greet(s);
+	return STEP_DONE;
+}
+
 static enum step not_for_you(struct session *s, struct sv args)
 {
 	(void)args;
@@ -342,7 +408,7 @@ static struct transaction *new_mail(struct session *s)
 		.log = s->log,
 		.listener = session_kind(s),
 		.listener_name = sv_z(s->listener->name),
-		.peer = *stream_peer(s->stream),
+		.peer = s->peer,
 		.helo = sv_z(s->helo),
 		.is_extended = s->is_extended,
 		.identity = s->door.identity,

@@ -302,6 +302,7 @@ static struct outlet_source source_of(const struct transaction *t)
 	return (struct outlet_source){
 		.plan = &t->plan, .queue = t->server->queue, .mail = &t->mail, .trace = &t->trace,
 		.extra = buf_sv(&t->extra),
+		.directory = t->conf->policy.srs ? t->server->directory : NULL,
 		/* fix-ups may add a little to a message of the largest size */
 		.size_max = t->conf->smtp.message_size + TRACE_MAX,
 		.is_ours = t->identity != NULL,

@@ -36,7 +36,7 @@ struct explain {
 	struct address sender, recipient;
 	struct netaddr peer;
 	struct sv helo;
-	bool is_stranger, has_message;
+	bool is_stranger, is_relay_client, has_message;
 	struct buf message;
 	struct data_scanner scanner;
 	struct origin *origin;
@@ -243,7 +243,7 @@ static void judge(struct work *w)
 	struct explain *e = CONTAINER_OF(w, struct explain, work);
 	struct policy_facts facts = {
 		.conf = e->conf, .directory = e->server->directory, .listener = LISTENER_MX, .peer = e->peer,
-		.is_stranger = e->is_stranger, .helo = e->helo, .sender = e->sender, .recipient = e->recipient,
+		.is_stranger = e->is_stranger, .is_relay_client = e->is_relay_client, .helo = e->helo, .sender = e->sender, .recipient = e->recipient,
 		.route = &e->route, .message = &e->facts, .size = e->message.len, .longest_line = e->scanner.longest_line,
 		.data_faults = e->scanner.faults,
 	};
@@ -375,7 +375,8 @@ void explain_run(void *arg, const struct json *request, struct control_reply *re
 	}
 	if (e->has_message)
 		read_message(e);
-	e->is_stranger = !netaddr_in(&e->peer, &e->conf->host.exempt_networks);
+	e->is_relay_client = netaddr_in(&e->peer, &e->conf->policy.relay_networks);
+	e->is_stranger = !e->is_relay_client && !netaddr_in(&e->peer, &e->conf->host.exempt_networks);
 	if (!e->is_stranger) {
 		submit(e);
 		return;

@@ -108,6 +108,8 @@ static struct fault smtpd_start(struct worker *w)
 		return f;
 	server->dkim = dkimkeys_new(instance_path(w->instance, INSTANCE_KEYS));
 	queue_use_keys(server->queue, server->dkim);
+	server->messages = rates_new();
+	server->recipients = rates_new();
 	space_start(&server->space, w->loop, instance_path(w->instance, INSTANCE_MAIL),
 		    instance_path(w->instance, INSTANCE_QUEUE));
 	server->tidy = (struct chore){ .run = tidy, .arg = server, .every_ms = TIDY_MS };
@@ -140,6 +142,8 @@ static void smtpd_end(struct worker *w)
 		session_free(&s);
 	}
 	space_done(&server->space);
+	rates_free(&server->messages);
+	rates_free(&server->recipients);
 	dns_free(&server->dns);
 	filters_close(&server->filters);
 	queue_close(&server->queue);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "common/events.h"
+#include "smtpd/srs.h"
 
 #include "common/banned.h"
 
@@ -89,6 +90,26 @@ static bool add_redirects(struct outlet_entry *entry, const struct accept_plan *
 	return true;
 }
 
+/* rewrite_sender - mail that an address of ours sends on has a sender of ours; our own people's stay, and what cannot be
+ * rewritten. */
+static bool rewrite_sender(struct outlet_entry *entry, const struct outlet_source *source)
+{
+	size_t at = sv_rfind(source->mail->sender, '@'), via_at = sv_rfind(entry->via, '@');
+	struct sv domain = sv_sub(entry->via, via_at + 1, SIZE_MAX);
+	bool is_ours = false, ok = true;
+	struct buf text;
+
+	if (!source->directory || at == SIZE_MAX || via_at == SIZE_MAX ||
+	    directory_is_local_domain(source->directory, sv_sub(source->mail->sender, at + 1, SIZE_MAX), &is_ours).kind ||
+	    is_ours)
+		return true;
+	buf_init(&text, DIRECTORY_ADDRESS_MAX);
+	if (srs_forward(source->directory, source->mail->sender, domain, source->mail->received_s, &text))
+		ok = envelope_set_sender(&entry->envelope, buf_sv(&text));
+	buf_done(&text);
+	return ok;
+}
+
 /* make_envelope - the first entry has the message's own id, others one of their own. */
 static struct fault make_envelope(struct outlet_entry *entry, const struct outlet_source *source,
 				  bool is_first)
@@ -102,7 +123,7 @@ static struct fault make_envelope(struct outlet_entry *entry, const struct outle
 		queue_new_id(id);
 		fits = fits && envelope_set_fact(&entry->envelope, ENVELOPE_ID, sv_z(id));
 	}
-	fits = fits && add_redirects(entry, source->plan);
+	fits = fits && rewrite_sender(entry, source) && add_redirects(entry, source->plan);
 	return fits ? FAULT_OK : fault(FAULT_LIMIT, "envelope too large");
 }
 

@@ -38,6 +38,7 @@ struct outlet_source {
 	const struct envelope
 		*mail; /* facts, sender and parameters; its recipients are not looked at */
 	const struct trace *trace;
+	struct directory *directory;    /* for SRS; NULL: senders stay as they are */
 	struct sv extra;                /* whole header lines to add above Received; may be empty */
 	uint64_t size_max;              /* octets of the message, without what we add */
 	bool is_ours;                   /* its author logged in: we sign what leaves */

@@ -1,6 +1,8 @@
 #include "smtpd/recipient.h"
 
+#include "common/date.h"
 #include "common/log.h"
+#include "smtpd/srs.h"
 
 #include "common/banned.h"
 
@@ -40,12 +42,40 @@ static struct policy_verdict check_queue(const struct policy_facts *facts,
 	return v;
 }
 
+/* resolve_forwarded - an address that we made for mail which we sent on: what comes to it is a bounce, for who wrote that mail. */
+static bool resolve_forwarded(struct policy_facts *facts, struct arena *arena, struct directory_route *route)
+{
+	struct directory_target *t;
+	bool is_ours = false, ok;
+	struct buf text;
+
+	if (!srs_is_one(facts->recipient.local) ||
+	    directory_is_local_domain(facts->directory, facts->recipient.domain, &is_ours).kind || !is_ours)
+		return false;
+	t = arena_alloc(arena, sizeof(*t));
+	buf_init(&text, DIRECTORY_ADDRESS_MAX);
+	ok = t && srs_reverse(facts->directory, facts->recipient.local, date_now().seconds, &text);
+	if (ok) {
+		*t = (struct directory_target){ .is_remote = true, .address = arena_copy(arena, buf_sv(&text)) };
+		ok = t->address.p && !address_parse(arena, t->address, &t->remote).kind;
+		*route = (struct directory_route){ .answer = DIRECTORY_TARGETS, .targets = t, .count = 1 };
+	}
+	buf_done(&text);
+	return ok;
+}
+
 /* Aliases that lead in circles, or too far, are the administrator's to mend: until then the sender
  * tries again. */
 static struct fault resolve(struct policy_facts *facts, struct arena *arena,
 			    struct directory_route *route)
 {
-	struct fault f = directory_resolve(facts->directory, arena, &facts->recipient, route);
+	struct fault f;
+
+	if (resolve_forwarded(facts, arena, route)) {
+		facts->route = route;
+		return FAULT_OK;
+	}
+	f = directory_resolve(facts->directory, arena, &facts->recipient, route);
 
 	if (f.kind == FAULT_LIMIT || f.kind == FAULT_INVALID)
 		f.kind = FAULT_UNAVAILABLE;
@@ -59,7 +89,7 @@ struct policy_verdict recipient_add(struct policy_facts *facts, const struct smt
 {
 	struct directory_route route = { .answer = DIRECTORY_UNKNOWN };
 	struct accept_rcpt *rcpt = NULL;
-	struct policy_verdict v;
+	struct policy_verdict v, room;
 	struct fault f;
 
 	facts->recipient = path->address;
@@ -75,8 +105,9 @@ struct policy_verdict recipient_add(struct policy_facts *facts, const struct smt
 		return v;
 	}
 	f = accept_open(plan, rcpt, store, facts->declared_size ? facts->declared_size : 1);
-	v = f.kind ? refuse_fault(f, "store") : check_queue(facts, rcpt, queue);
-	if (v.action >= POLICY_DEFER)
-		accept_drop_last(plan);
-	return v;
+	room = f.kind ? refuse_fault(f, "store") : check_queue(facts, rcpt, queue);
+	if (room.action < POLICY_DEFER)
+		return v;       /* with what the checks found */
+	accept_drop_last(plan);
+	return room;
 }

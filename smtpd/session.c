@@ -384,9 +384,8 @@ static void door_says(void *user, enum reply_id reply)
 	session_say(user, reply);
 }
 
-static void door_is_open(void *user)
+void session_greet(struct session *s)
 {
-	struct session *s = user;
 	struct buf text;
 
 	buf_init(&text, REPLY_TEXT_MAX);
@@ -394,7 +393,12 @@ static void door_is_open(void *user)
 		    session_kind(s) == LISTENER_LMTP ? "LMTP" : "ESMTP");
 	session_write(s, 220, NULL, buf_sv(&text));
 	buf_done(&text);
-	watch_session_age(s);
+}
+
+static void door_is_open(void *user)
+{
+	session_greet(user);
+	watch_session_age(user);
 }
 
 static void door_has_tls(void *user)
@@ -492,6 +496,7 @@ void session_start(struct stream *stream, const struct listener *listener, void 
 	s->listener = listener;
 	s->conf = conf_ref(server->worker->conf);
 	s->state = ST_NEW;
+	s->peer = *stream_peer(stream);
 	s->began_ms = s->mail_ms = loop_now_ms(server->loop);
 	log_ctx_init(&s->log);
 	log_ctx_set_peer(&s->log, netaddr_text(stream_peer(stream), text));

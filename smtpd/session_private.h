@@ -52,6 +52,8 @@ struct session {
 	const char *refused_for;        /* the reason of the last refusal */
 	bool is_extended;
 	char helo[HELO_MAX + 1];
+	struct netaddr peer;            /* of the connection, or who XCLIENT says it is for */
+	bool is_helo_fixed;             /* XCLIENT has said it */
 	/* BDAT */
 	uint64_t left;
 	bool is_last_chunk;
@@ -76,6 +78,8 @@ static inline enum conf_listener_kind session_kind(const struct session *s)
 void session_say(struct session *s, enum reply_id reply);
 /** session_answer - what a transaction found out, which has logged it. */
 void session_answer(struct session *s, const struct transaction_answer *answer);
+/** session_greet - 220. */
+void session_greet(struct session *s);
 /** session_write - a reply with a text of its own; no enhanced code when NULL. */
 void session_write(struct session *s, unsigned code, const char *enhanced, struct sv text);
 /** session_answer_later - hold the answer back; reading stops. */

@@ -8,6 +8,7 @@
 #include "common/master.h"
 #include "maildir/store.h"
 #include "smtpd/queue.h"
+#include "smtpd/rates.h"
 #include "smtpd/space.h"
 
 struct dns;
@@ -30,6 +31,7 @@ struct smtpd {
 	struct dkimkeys *dkim;          /* what mail of ours is signed with */
 	struct auth *auth;
 	struct space space;
+	struct rates *messages, *recipients;    /* of strangers */
 	struct chore tidy;
 	struct session *sessions;       /* all that are open */
 	uint32_t session_count;

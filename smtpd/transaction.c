@@ -50,6 +50,9 @@ struct transaction *transaction_new(const struct transaction_source *source,
 	t->is_tls = source->tls.len > 0;
 	t->is_stranger = source->listener == LISTENER_MX && !source->identity && source->server->dns &&
 			 !netaddr_in(&source->peer, &source->conf->host.exempt_networks);
+	t->is_relay_client = source->listener == LISTENER_MX &&
+			     netaddr_in(&source->peer, &source->conf->policy.relay_networks);
+	t->is_stranger &= !t->is_relay_client;
 	t->spill = SPILL_NONE;
 	buf_init(&t->junk, JUNK_MAX);
 	buf_init(&t->filter.headers, MILTER_HEADERS_MAX);
@@ -121,6 +124,9 @@ struct policy_facts transaction_facts(const struct transaction *t)
 		.peer = t->peer,
 		.identity = t->identity,
 		.is_stranger = t->is_stranger,
+		.is_relay_client = t->is_relay_client,
+		.messages = t->messages,
+		.recipients = t->recipients,
 		.helo = t->mail.facts[ENVELOPE_HELO],
 		.origin = t->has_origin ? &t->origin_facts : NULL,
 		.author = t->author_facts,
@@ -219,6 +225,19 @@ static void report_sender(struct transaction *t)
 		transaction_report(t, "mail", SV_NONE, t->answer.reply);
 }
 
+/* count - one more of these from a stranger. */
+static struct policy_rates count(struct rates *rates, const struct transaction *t)
+{
+	struct netaddr one = netaddr_cut(&t->peer, 32, 64), around = netaddr_cut(&t->peer, 24, 48);
+	uint64_t now_ms = loop_now_ms(t->server->loop);
+
+	if (!rates)
+		return (struct policy_rates){ 0, 0 };
+	/* A network of one address has rows of its own: its prefix is shorter, the octets may be the same. */
+	around.ip[15] ^= 0xff;
+	return (struct policy_rates){ rates_add(rates, &one, now_ms, 1), rates_add(rates, &around, now_ms, 1) };
+}
+
 static void on_origin(void *arg, const struct origin_facts *facts)
 {
 	struct transaction *t = arg;
@@ -257,6 +276,7 @@ enum transaction_step transaction_sender(struct transaction *t, struct sv args,
 			.helo = t->mail.facts[ENVELOPE_HELO],
 		};
 
+		t->messages = count(t->server->messages, t);
 		t->origin = origin_ask(t->server->dns, t->server->loop, &q, on_origin, t);
 		return TRANSACTION_WAIT;
 	}
@@ -307,6 +327,8 @@ enum transaction_step transaction_recipient(struct transaction *t, struct sv arg
 		   : REPLY_LINE_TOO_LONG;
 	if (r == REPLY_OK && smtp_needs_utf8(&t->rcpt.address) && !t->sender.has_smtputf8)
 		r = REPLY_NEEDS_SMTPUTF8;
+	if (t->is_stranger)
+		t->recipients = count(t->server->recipients, t);
 	if (r == REPLY_OK && transaction_submit(t, TASK_RECIPIENT))
 		return TRANSACTION_WAIT;
 	return refuse(t, "rcpt", args, r == REPLY_OK ? REPLY_BUSY : r, answer);

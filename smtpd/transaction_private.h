@@ -46,6 +46,8 @@ struct transaction {
 	struct auth_identity *identity;
 	bool is_extended, is_tls;
 	bool is_stranger;                       /* the rows of policy for strangers are asked */
+	bool is_relay_client;
+	struct policy_rates messages, recipients;
 	uint64_t began_ms;
 
 	/* what the DNS says about strangers: the loop's, read by jobs once it is there */

@@ -29,6 +29,7 @@ static const struct check checks[] = {
 	/* name        stages                        listeners        flags      run                   its action                                           RFC */
 	{ "octets",        POLICY_MESSAGE,               LISTENERS_SMTPD, 0,         policy_octets,        ALWAYS,                                              "5321 §2.3.8" },
 	{ "size",          POLICY_MAIL | POLICY_MESSAGE, LISTENERS_SMTPD, 0,         policy_size,          ALWAYS,                                              "1870 §6" },
+	{ "rate",          POLICY_MAIL | POLICY_RCPT,    LISTENER_MX,     STRANGERS, policy_rate,          SET_BY("check-rate", rate),                          "" },
 	{ "helo",          POLICY_MAIL,                  LISTENER_MX,     STRANGERS, policy_helo,          SET_BY("check-helo", helo),                          "5321 §4.1.4" },
 	{ "dns-list",      POLICY_MAIL,                  LISTENER_MX,     STRANGERS, policy_dns_list,      SET_BY("check-dns-list", dns_list),                  "5782" },
 	{ "reverse-dns",   POLICY_MAIL,                  LISTENER_MX,     STRANGERS, policy_reverse_dns,   SET_BY("check-reverse-dns", reverse_dns),            "8601 §3" },

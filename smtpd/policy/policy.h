@@ -35,11 +35,14 @@ struct policy_facts {
 	const struct auth_identity *identity;   /* NULL: a stranger */
 	/* neither logged in, nor of exempt-networks, on mx: rows for strangers are asked */
 	bool is_stranger;
+	bool is_relay_client;                   /* of relay-networks, on mx */
 	struct sv helo;                         /* untrusted */
 	const struct origin_facts *origin;      /* of strangers, from MAIL on; else NULL */
 	/* MAIL */
 	struct address sender;
 	uint64_t declared_size;                 /* of SIZE; 0: none given */
+	/* in the last minute, from the address and from its network; 0: not counted */
+	struct policy_rates { uint32_t address, network; } messages, recipients;
 	/* RCPT */
 	struct address recipient;
 	const struct directory_route *route;
@@ -103,6 +106,7 @@ bool policy_row(size_t i, const struct conf *conf, struct policy_row *out);
 /** policy_run_row - what that one row says, whatever the others said. False: it is not asked of these facts. */
 bool policy_run_row(size_t i, const struct policy_facts *facts, struct policy_verdict *out);
 
+policy_fn policy_rate;          /* rate.c */
 policy_fn policy_helo;          /* helo.c */
 policy_fn policy_dns_list;      /* dnslist.c */
 policy_fn policy_reverse_dns;   /* reverse.c */

@@ -1,0 +1,129 @@
+"""Who may send where without login, for whom a host in front speaks, and mail that is sent on."""
+
+import json
+import re
+
+import pytest
+
+import dns_server
+import postroom
+from dialogue import only_file, talk
+from strangers import CONF, message, results, send
+
+
+@pytest.fixture(scope="module")
+def dns():
+    with dns_server.DnsServer() as server:
+        server.add("good.example", "A", "192.0.2.1").add("good.example", "TXT", "v=spf1 ip4:192.0.2.1 ip4:127.0.0.1 -all")
+        server.add("mail.good.example", "A", "192.0.2.1").add_reverse("192.0.2.1", "mail.good.example")
+        server.add_reverse("192.0.2.9", "mail.good.example")
+        yield server
+
+
+def queued(server):
+    """The queue, once the relay answers."""
+    done = postroom.wait_for("the queue is listed", lambda: (
+        lambda d: d if d.returncode == 0 else None)(server.run("queue", "list", "--json")))
+    return json.loads(done.stdout)
+
+
+def test_only_relay_networks_may_send_elsewhere_and_they_are_no_strangers(dns, make_server):
+    server = make_server(CONF + dns.conf() + "relay-networks 127.0.0.7\n")
+    for source, code in (("127.0.0.7", 250), ("127.0.0.8", 550), ("127.0.0.1", 550)):
+        with postroom.Line(server.port("mx"), source=source) as line:
+            line.reply()
+            line.smtp("EHLO printer")
+            assert line.smtp("MAIL FROM:<printer@example.test>") == 250
+            assert line.smtp("RCPT TO:<somebody@elsewhere.example>") == code
+    assert send(server, "alice", "printer@absent.example", source="127.0.0.7")[0] == 250
+    assert b"Authentication-Results" not in only_file(server, "alice")
+
+
+# Every way in which addresses were written to get past a relay check (security: no relay for strangers).
+@pytest.mark.parametrize("trick", [
+    "victim%elsewhere.example@example.test", "elsewhere.example!victim@example.test", "@example.test:victim@elsewhere.example",
+    "\"victim@elsewhere.example\"@example.test", "victim@elsewhere.example@example.test", "victim@[127.0.0.1]",
+    "victim@elsewhere.example.", "SRS0=aaaaa=aa=elsewhere.example=victim@example.test",
+    "SRS1=aaaaa=elsewhere.example==aaaa=aa=x.example=victim@example.test", "victim@[IPv6:::1]", "victim@xn--mller-kva.example"])
+def test_no_trick_of_an_address_relays(dns, make_server, trick):
+    server = make_server(CONF + dns.conf())
+    with talk(server) as line:
+        assert line.smtp("MAIL FROM:<joe@good.example>") == 250
+        assert line.smtp(f"RCPT TO:<{trick}>") in (501, 550)
+    assert not queued(server)
+
+
+def test_a_host_in_front_says_whose_mail_it_is(dns, make_server):
+    server = make_server(CONF + dns.conf() + "xclient-networks 127.0.0.1\n")
+    for address, name, spf in (("192.0.2.1", "pass", "pass"), ("192.0.2.9", "fail", "fail"), ("IPV6:2001:db8::9", "permerror", "fail")):
+        with talk(server, hello=False) as line:
+            line.send("EHLO front\r\n")
+            assert "XCLIENT ADDR PORT HELO" in line.reply()[1]
+            assert line.smtp(f"XCLIENT ADDR={address} PORT=4711 HELO=mail.good.example NAME=[UNAVAILABLE]") == 220
+            assert line.smtp("MAIL FROM:<joe@good.example>") == 503
+            assert line.smtp("EHLO front") == 250
+            assert line.smtp("MAIL FROM:<joe@good.example>") == 250
+            assert line.smtp("RCPT TO:<alice@example.test>") == 250
+            assert line.smtp("DATA") == 354
+            line.send(message("joe@good.example") + b".\r\n")
+            assert line.reply()[0] == 250
+        path = max(server.files("alice") + server.files("alice", "Junk"), key=lambda p: p.stat().st_mtime_ns)
+        octets = path.read_bytes()
+        assert results(octets)["iprev"].startswith(f"iprev={name} ")
+        assert results(octets)["spf"].startswith(f"spf={spf} ")
+        assert b"Received: from mail.good.example ([" in octets
+
+
+@pytest.mark.parametrize("command", ["XCLIENT ADDR=192.0.2.1", "XCLIENT", "XCLIENT HELO=x"])
+def test_others_may_not_speak_for_anybody(dns, make_server, command):
+    server = make_server(CONF + dns.conf() + "xclient-networks 127.0.0.1\n")
+    with postroom.Line(server.port("mx"), source="127.0.0.2") as line:
+        line.reply()
+        line.send("EHLO x.example\r\n")
+        assert not [text for text in line.reply()[1] if text.startswith("XCLIENT")]
+        assert line.smtp(command) == 550
+
+
+@pytest.mark.parametrize("command", ["XCLIENT ADDR=nonsense", "XCLIENT PORT=99999999", "XCLIENT ADDR"])
+def test_what_it_says_wrongly_is_refused(dns, make_server, command):
+    server = make_server(CONF + dns.conf() + "xclient-networks 127.0.0.1\n")
+    with talk(server) as line:
+        assert line.smtp(command) == 501
+
+
+def test_mail_that_is_sent_on_has_a_sender_of_ours_and_bounces_go_back(dns, make_server):
+    server = make_server(CONF + dns.conf())
+    server.postroom("alias", "add", "away@example.test", "alice@example.test", "other@elsewhere.example")
+    assert send(server, "away", "joe@good.example")[0] == 250
+    entry, = queued(server)
+    assert re.fullmatch(r"SRS0=[a-z2-7]{5}=[a-z2-7]{2}=good\.example=joe@example\.test", entry["from"])
+    assert entry["to"] == ["other@elsewhere.example"]
+    assert only_file(server, "alice").startswith(b"Return-Path: <joe@good.example>\r\n")
+    # The bounce: from the null sender to that address, in another case.
+    local, domain = entry["from"].split("@")
+    assert send(server, f"{local.upper()}@{domain}", "", "mailer-daemon@good.example", helo="mail.good.example")[0] == 250
+    bounce, = [e for e in queued(server) if e["id"] != entry["id"]]
+    assert bounce["to"][0].lower() == "joe@good.example"
+    assert bounce["from"] == ""
+
+
+def test_our_own_peoples_senders_stay(dns, make_server):
+    server = make_server(CONF + dns.conf() + "srs yes\n")
+    server.postroom("alias", "add", "away@example.test", "other@elsewhere.example")
+    with talk(server, "lmtp") as line:
+        assert line.smtp("MAIL FROM:<bob@example.test>") == 250
+        assert line.smtp("RCPT TO:<away@example.test>") == 250
+        assert line.smtp("DATA") == 354
+        line.send(message("bob@example.test") + b".\r\n")
+        assert line.reply()[0] == 250
+    entry, = queued(server)
+    assert entry["from"] == "bob@example.test"
+
+
+def test_a_flood_from_one_address_is_put_off(dns, make_server):
+    server = make_server(CONF + dns.conf() + "messages-per-minute 5\nrecipients-per-minute 8\n")
+    codes = [send(server, "alice", "joe@good.example")[0] for _ in range(8)]
+    assert codes[:5] == [250] * 5 and 451 in codes[5:], codes
+    assert send(server, "alice", "joe@good.example", source="127.0.0.2")[0] == 250
+    assert re.search(r"event=smtp\.finding .*check=rate action=defer reason=\"More than 5 messages a minute from 127\.0\.0\.1\"",
+                     server.log())
