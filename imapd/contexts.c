@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "imapd/results.h"
+
 #include "common/banned.h"
 
 #define MEMORY_MAX ((size_t)1 << 20)    /* of one program */
@@ -124,21 +126,14 @@ static void write_start(struct command *c, const struct context *x, const char *
 /* tell_set - RFC 5267 §4.3.3: in a result that is in the mailbox's order the client finds the place itself. */
 static void tell_set(struct command *c, const struct context *x, const char *what, const struct uidset *uids)
 {
-	struct uidset numbers = { 0 };
+	struct results told;
 
-	for (size_t i = 0; i < uids->count; i++)
-		for (uint32_t uid = uids->ranges[i].first;; uid++) {
-			uint32_t n = number_of(c, x, uid);
-
-			uidset_add(&numbers, n, n);
-			if (uid == uids->ranges[i].last)
-				break;
-		}
+	results_of(&c->room->view, x->is_uid, uids, &told);
 	write_start(c, x, what);
 	writer_z(&c->out, "0 ");
-	writer_uidset(&c->out, &numbers);
+	writer_uidset(&c->out, &told.numbers);
 	writer_z(&c->out, ")\r\n");
-	uidset_done(&numbers);
+	results_done(&told);
 }
 
 /* tell_places - the members of `uids` in an order, each with its position. Removals go from the end, so that none moves

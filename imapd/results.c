@@ -3,12 +3,12 @@
 
 #include "common/banned.h"
 
-void results_of(struct command *c, const struct uidset *uids, struct results *out)
+void results_of(const struct view *view, bool is_uid, const struct uidset *uids, struct results *out)
 {
-	struct view_cursor cursor = view_cursor(&c->room->view);
+	struct view_cursor cursor = view_cursor(view);
 
 	*out = (struct results){ 0 };
-	if (c->is_uid) {
+	if (is_uid) {
 		uidset_copy(&out->numbers, uids);
 		return;
 	}

@@ -14,8 +14,8 @@ struct results {
 	uint32_t uidvalidity;           /* likewise */
 };
 
-/** results_of - numbers of the UIDs found: the UIDs themselves with a UID command. results_done() ends it. */
-void results_of(struct command *c, const struct uidset *uids, struct results *out);
+/** results_of - numbers of the UIDs found, or the UIDs themselves. results_done() ends it. */
+void results_of(const struct view *view, bool is_uid, const struct uidset *uids, struct results *out);
 void results_done(struct results *r);
 /** results_write - `* ESEARCH (TAG "x") ...`; nothing when the client wants nothing but to have it saved. */
 void results_write(struct command *c, const struct finder *found, const struct results *r);

@@ -80,21 +80,56 @@ struct fault resync_all_uids(struct command *c, struct uidset *out)
 	return f;
 }
 
+/* Walks down the members of a set by rank, one step each, however fragmented the set is. */
+struct descent {
+	const struct uidset *set;
+	size_t range;
+	uint64_t below;         /* members in the ranges before this one */
+};
+
+static struct descent descent_from_top(const struct uidset *set)
+{
+	struct descent d = { .set = set };
+
+	if (set->count) {
+		const struct uid_range *last = &set->ranges[set->count - 1];
+
+		d.range = set->count - 1;
+		d.below = uidset_total(set) - ((uint64_t)last->last - last->first + 1);
+	}
+	return d;
+}
+
+/* descent_at - the member with this rank, which is in the set; ranks must descend between calls. */
+static uint32_t descent_at(struct descent *d, uint64_t rank)
+{
+	while (rank <= d->below) {
+		const struct uid_range *r = &d->set->ranges[--d->range];
+
+		d->below -= (uint64_t)r->last - r->first + 1;
+	}
+	return d->set->ranges[d->range].first + (uint32_t)(rank - d->below - 1);
+}
+
 /* matched_up_to - RFC 7162 §3.2.5.2: the highest UID that still has the number at which the client knew it. As
  * many messages lie below it as ever, so none of those is gone that the client still counts. */
 static uint32_t matched_up_to(const struct view *v, const struct resync *match)
 {
 	uint64_t pairs = uidset_total(&match->numbers), others = uidset_total(&match->uids);
+	struct descent numbers = descent_from_top(&match->numbers), uids = descent_from_top(&match->uids),
+		       there = descent_from_top(&v->uids);
 
 	/* Pairs ascend on both sides, and no number above the mailbox matches: go down from the last one that can. */
-	if (others < pairs)
-		pairs = others;
-	uint64_t possible = uidset_rank(&match->numbers, v->count);
+	uint64_t i = uidset_rank(&match->numbers, v->count);
 
-	for (uint64_t i = possible < pairs ? possible : pairs; i; i--) {
-		uint32_t uid = uidset_at(&match->uids, (uint32_t)i);
+	if (i > pairs)
+		i = pairs;
+	if (i > others)
+		i = others;
+	for (; i; i--) {
+		uint32_t uid = descent_at(&uids, i);
 
-		if (uidset_at(&v->uids, uidset_at(&match->numbers, (uint32_t)i)) == uid)
+		if (descent_at(&there, descent_at(&numbers, i)) == uid)
 			return uid;
 	}
 	return 0;

@@ -78,7 +78,7 @@ enum step do_search(struct command *c)
 		all = (struct results){ .numbers = x->found };
 		results_save(c, x, &all);
 	}
-	results_of(c, &x->found, &all);
+	results_of(&c->room->view, c->is_uid, &x->found, &all);
 	if (x->search.is_extended)
 		results_write(c, x, &all);
 	else
