@@ -4,7 +4,8 @@
  *   make bench-scale [SCALE=100000]
  *
  * Prints processor time of the thread (which other work on the machine changes little) and wall time, medians over STEPS; and the ratio
- * of processor time to the smallest mailbox's. Messages are links of a few files: their octets do not matter here. */
+ * of processor time to the smallest mailbox's; then, for bulk work on 100,000 messages, how long one transaction lasts, for which the
+ * others of the account wait. Messages are links of a few files: their octets do not matter here. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/identity.h"
+#include "common/kv.h"
 #include "common/log.h"
 #include "maildir/incoming.h"
 #include "maildir/mailbox.h"
@@ -249,6 +251,71 @@ static void measure(long messages, struct result out[STEP_COUNT])
 	close_store();
 }
 
+/* --- bulk work: how long does one transaction keep the others of the account waiting? ------------------------------------- */
+
+enum bulk { BULK_FLAG, BULK_COPY, BULK_MOVE, BULK_EXPUNGE, BULK_COUNT };
+static const char *const bulk_names[BULK_COUNT] = { "flag all", "COPY all", "MOVE all", "EXPUNGE all" };
+static double held_from, held_most;
+
+static unsigned note_begin(void)
+{
+	held_from = clock_us(CLOCK_THREAD_CPUTIME_ID);
+	return 0;
+}
+
+static void note_end(unsigned slot)
+{
+	double held = clock_us(CLOCK_THREAD_CPUTIME_ID) - held_from;
+
+	(void)slot;
+	held_most = held > held_most ? held : held_most;
+}
+
+static void do_bulk(enum bulk what, struct mailbox *inbox, struct mailbox *other)
+{
+	struct flag_change change = { .mode = STORE_ADD, .flags = FLAG_ANSWERED };
+	struct uidset gone = { 0 };
+	uint32_t resume = 0;
+
+	do {
+		switch (what) {
+		case BULK_FLAG:
+			must(mailbox_store_flags(inbox, NULL, &change, &resume, NULL, NULL, NULL), "store");
+			break;
+		case BULK_COPY:
+		case BULK_MOVE:
+			must(mailbox_copy(inbox, NULL, other, what == BULK_MOVE, &resume, NULL, NULL), "copy");
+			break;
+		default:
+			must(mailbox_expunge(other, NULL, true, &resume, &gone), "expunge");
+		}
+	} while (resume);
+	uidset_done(&gone);
+}
+
+static void bulk(const char *mail, long messages)
+{
+	struct mailbox *inbox, *other;
+
+	open_store(mail);
+	must(mailbox_open(user, SV("INBOX"), &inbox), "open");
+	must(mailbox_open(user, SV("Archive"), &other), "open");
+	kv_set_txn_hooks(note_begin, note_end);
+	printf("\n%-28s%12s   longest transaction, CPU\n", "of about as many as there are", "seconds");
+	for (int what = 0; what < BULK_COUNT; what++) {
+		double from = clock_us(CLOCK_MONOTONIC);
+		held_most = 0;
+		do_bulk(what, inbox, other);
+		printf("%-11s%9ld messages%11.1f %15.1f ms\n", bulk_names[what], messages * (what == BULK_EXPUNGE ? 2 : 1),
+		       (clock_us(CLOCK_MONOTONIC) - from) / 1e6, held_most / 1e3);
+		fflush(stdout);
+	}
+	kv_set_txn_hooks(NULL, NULL);
+	mailbox_close(&inbox);
+	mailbox_close(&other);
+	close_store();
+}
+
 /* --- the table --------------------------------------------------------------------------------------------------------- */
 
 int main(int argc, char **argv)
@@ -274,5 +341,9 @@ int main(int argc, char **argv)
 		printf("%10.2f%s\n", ratio, s == STEP_REBUILD ? "  (grows with the mailbox)" :
 				     ratio <= 2 ? "" : "  MORE THAN 2");
 	}
+	char mail[40];
+
+	snprintf(mail, sizeof(mail), "mail-%ld", sizes[count > 1 ? 1 : 0]);
+	bulk(mail, sizes[count > 1 ? 1 : 0]);
 	return 0;
 }
