@@ -38,6 +38,8 @@ struct notify {
 	struct notify_group groups[NOTIFY_GROUPS_MAX];
 	size_t group_count, name_count;
 	bool has_selected, is_delayed;
+	bool is_implicit;               /* NOTIFY was not used: there is ENABLE METADATA only */
+	bool is_fresh;                  /* nothing is known yet */
 	unsigned selected, others;      /* events, all groups together */
 	char *items;
 	struct survey known;
@@ -75,6 +77,24 @@ bool notify_add(struct notify *n, const struct notify_group *group, struct sv it
 	return true;
 }
 
+void notify_enable(struct room *room, unsigned events)
+{
+	struct notify_group group = { .filter = FILTER_ALL, .events = events };
+
+	if (!room->notify) {
+		room->notify = notify_new();
+		room->notify->is_implicit = true;
+	}
+	room->metadata_events |= events;
+	room->notify->is_fresh |= !room->notify->others;
+	(void)notify_add(room->notify, &group, SV_NONE);        /* beyond 32 groups it waits for the next NOTIFY */
+}
+
+bool notify_is_used(const struct notify *n)
+{
+	return n && !n->is_implicit;
+}
+
 bool notify_is_watching(const struct notify *n)
 {
 	return n && (n->selected || n->others);
@@ -87,7 +107,7 @@ bool notify_is_due(const struct notify *n)
 
 bool notify_tells(const struct notify *n, enum notify_event event)
 {
-	return !n || n->selected & event;
+	return !n || n->is_implicit || n->selected & event;
 }
 
 bool notify_is_delayed(const struct notify *n)
@@ -143,6 +163,8 @@ static bool matches(const struct notify_group *g, const struct mailbox_info *inf
 	case FILTER_SELECTED:
 	case FILTER_SELECTED_DELAYED:
 		return false;
+	case FILTER_ALL:
+		return true;
 	case FILTER_PERSONAL:
 		return is_personal(info);
 	case FILTER_SUBSCRIBED:
@@ -533,6 +555,8 @@ static struct fault look_at_others(struct command *c, struct notify *n)
 
 	if (!n->others)
 		return FAULT_OK;
+	if (n->is_fresh)
+		return notify_begin(c, n, false);
 	struct fault f = take_survey(c->room, n, &now);
 
 	if (f.kind)
@@ -562,6 +586,7 @@ struct fault notify_begin(struct command *c, struct notify *n, bool wants_status
 		return f;
 	settle(c, n, &now);
 	n->known = now;
+	n->is_fresh = false;
 	tell_server(c, n, true);
 	hold(c, n);
 	for (size_t i = 0; i < now.count; i++) {

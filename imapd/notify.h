@@ -31,6 +31,7 @@ enum notify_filter {
 	FILTER_SUBSCRIBED,
 	FILTER_SUBTREE,
 	FILTER_MAILBOXES,
+	FILTER_ALL,             /* ENABLE METADATA: whatever can be seen */
 };
 
 #define NOTIFY_GROUPS_MAX 32
@@ -56,6 +57,12 @@ bool notify_add(struct notify *n, const struct notify_group *group, struct sv it
  *  too much to watch. */
 MUST_CHECK struct fault notify_begin(struct command *c, struct notify *n, bool wants_status);
 
+/** notify_enable - ENABLE METADATA (RFC 5464 §4.1): tell of annotations, beside what NOTIFY asks for. Touches no store: how things
+ *  are is looked at in the next look, which tells nothing. */
+void notify_enable(struct room *room, unsigned events);
+
+/** notify_is_used - did the client say NOTIFY? */
+bool notify_is_used(const struct notify *n);
 /** notify_is_watching - must the session be told of changes in the store, now that it has this? NULL: not. */
 bool notify_is_watching(const struct notify *n);
 /** notify_is_due - is there something to be told that no new notice will come for? */

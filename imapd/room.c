@@ -391,7 +391,7 @@ void room_write_fetch_flags(struct command *c, uint32_t seq, uint32_t uid, uint3
 	room_write_fetch_start(c, seq, uid);
 	/* RFC 3501 §6.4.8: with a UID command, always; else where the client shows that it thinks
 	 * in UIDs (RFC 7162 §3.2.4, RFC 9051 §7.5.2, RFC 5465 §5.1). */
-	if (!c->room->has_uidonly && (c->is_uid || c->room->has_condstore || c->room->is_rev2 || c->room->notify)) {
+	if (!c->room->has_uidonly && (c->is_uid || c->room->has_condstore || c->room->is_rev2 || notify_is_used(c->room->notify))) {
 		writer_put(w, SV("UID "));
 		writer_u64(w, uid);
 		writer_c(w, ' ');

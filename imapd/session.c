@@ -391,11 +391,20 @@ static void opened(struct session *s)
 
 /* ---- steps ---- */
 
-/* rewatch - between commands only NOTIFY asks for notices. */
+/* rewatch - between commands only NOTIFY asks for notices, and ENABLE METADATA, which begins with a look. */
 static void rewatch(struct session *s)
 {
-	if (s->is_watching && !notify_is_watching(s->room.notify))
+	bool is_wanted = notify_is_watching(s->room.notify);
+
+	if (s->is_watching && !is_wanted)
 		unwatch(s);
+	if (s->is_watching || !is_wanted)
+		return;
+	struct fault f = maildir_user_watch(s->room.user, s);
+
+	s->is_watching = s->has_notice = !f.kind;
+	if (f.kind)
+		log_error(&s->log, "imap.watch.failed", KV_FAULT("fault", f));
 }
 
 /* tell_events - what NOTIFY asked for is told now, if nothing else goes on; else when that is over. */

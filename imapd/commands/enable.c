@@ -1,5 +1,5 @@
 /* imapd/commands/enable.c - ENABLE (RFC 5161): what a client may switch on, as rows. */
-#include "imapd/command.h"
+#include "imapd/notify.h"
 
 #include "common/banned.h"
 
@@ -11,6 +11,16 @@ static void enable_condstore(struct room *room)
 static void enable_qresync(struct room *room)
 {
 	room->has_condstore = room->has_qresync = true;
+}
+
+static void enable_metadata(struct room *room)
+{
+	notify_enable(room, NOTIFY_MAILBOX_METADATA | NOTIFY_SERVER_METADATA);
+}
+
+static void enable_metadata_server(struct room *room)
+{
+	notify_enable(room, NOTIFY_SERVER_METADATA);
 }
 
 static void enable_rev2(struct room *room)
@@ -36,6 +46,8 @@ static const struct row {
 } rows[] = {
 	{ "CONDSTORE", CAP_CONDSTORE, enable_condstore, "RFC 7162 §3.1" },
 	{ "QRESYNC", CAP_QRESYNC, enable_qresync, "RFC 7162 §3.2.3" },
+	{ "METADATA", CAP_METADATA, enable_metadata, "RFC 5464 §4.1" },
+	{ "METADATA-SERVER", CAP_METADATA_SERVER, enable_metadata_server, "RFC 5464 §4.1" },
 	{ "IMAP4rev2", CAP_REV2, enable_rev2, "RFC 9051 §6.3.1" },
 	{ "UIDONLY", CAP_UIDONLY, enable_uidonly, "RFC 9586 §3.1" },
 	{ "UTF8=ACCEPT", CAP_UTF8_ACCEPT, enable_utf8, "RFC 9755 §3" },

@@ -210,6 +210,11 @@ static enum step set(struct command *c)
 	while (is_good && !r.is_too_much && !args_end(&c->args))
 		is_good = read_group(&r, &c->args);
 	buf_done(&r.items);
+	if (c->room->metadata_events) {
+		struct notify_group g = { .filter = FILTER_ALL, .events = c->room->metadata_events };
+
+		r.is_too_much |= !notify_add(r.n, &g, SV_NONE);
+	}
 	if (is_good && !r.has_unknown && !r.is_too_much)
 		f = notify_begin(c, r.n, wants_status);
 	if (is_good && !r.has_unknown && !r.is_too_much && !f.kind) {

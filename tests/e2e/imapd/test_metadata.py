@@ -114,3 +114,23 @@ def test_list_return_metadata_as_in_rfc_9590(client):
     told = metadata(client.ok('LIST (SUBSCRIBED RECURSIVEMATCH) "" % '
                               'RETURN (METADATA ("/shared/vendor/cmu/cyrus-imapd/color"))'))
     assert "INBOX" in told and "foo" not in told
+
+
+def test_enable_metadata_tells_of_changes(client, imapd, user):
+    """§4.1 and §4.4.2; they come by themselves, and with NOOP at the latest."""
+    with imap.Client(imapd, user) as other:
+        assert client.ok("ENABLE METADATA METADATA-SERVER").all("ENABLED") == [b"METADATA METADATA-SERVER"]
+        client.ok("NOOP")
+        client.ok('SETMETADATA INBOX (/private/comment "mine")')          # own changes are no news
+        other.ok('SETMETADATA "" (/private/vendor/x/y "1")')
+        assert client.response() == b'* METADATA "" /private/vendor/x/y'
+        other.ok('SETMETADATA INBOX (/shared/comment "2" /private/comment "3")')
+        assert client.response() in (b"* METADATA INBOX /shared/comment /private/comment",
+                                     b"* METADATA INBOX /private/comment /shared/comment")
+        client.ok("SELECT INBOX")
+        client.append("INBOX", b"A: b\r\n\r\nx\r\n")
+        assert client.ok("NOOP").status == "OK"
+        assert client.search("ALL") == [1]                                # the selected mailbox is told of as ever
+        client.ok("NOTIFY SET (SELECTED (MessageNew MessageExpunge))")
+        other.ok('SETMETADATA INBOX (/shared/comment NIL)')
+        assert client.response() == b"* METADATA INBOX /shared/comment"
