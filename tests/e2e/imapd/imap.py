@@ -230,8 +230,8 @@ class Reply:
 
 
 class Client(postroom.Line):
-    def __init__(self, server, user=None, tls=False, password=None):
-        super().__init__(server.port("imaps" if tls else "imap"), server.tls_context() if tls else None)
+    def __init__(self, server, user=None, tls=False, password=None, source=None):
+        super().__init__(server.port("imaps" if tls else "imap"), server.tls_context() if tls else None, source=source)
         self.tag = 0
         self.greeting = self.response()
         if user:
