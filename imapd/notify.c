@@ -470,7 +470,10 @@ static void tell_names(struct names *x, const struct survey *was)
 				tell_row(x, row, old->info.name, "");
 			tell_parent(x, info->name);
 		}
-		if (row->events & NOTIFY_SUBSCRIPTION && (here ? here->info.subscribed : false) != info->subscribed)
+		/* Subscriptions stay with names: one that was renamed along with what is above it may have lost its own. */
+		const struct known *before = here ? here : old;
+
+		if (row->events & NOTIFY_SUBSCRIPTION && (before && before->info.subscribed) != info->subscribed)
 			tell_row(x, row, SV_NONE, "");
 	}
 	for (size_t i = 0; i < was->count; i++) {
