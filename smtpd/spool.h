@@ -5,17 +5,11 @@
  *                               stands before it in the record
  *
  * Numbers are little-endian. The records are: ENVELOPE (smtpd/envelope.h), BODY any number of
-<<<<<<< HEAD
- * times, TOP (fields that go before the body; may be missing), END (u64 octets of the body, u32 CRC of the body), then OUTCOME as they come, each
- * appended and flushed. A file without END is not a message: it was never acknowledged. A torn
- * OUTCOME at the end never happened, and is overwritten by the next one. Unknown types are skipped.
-=======
- * times, END (u64 octets of the body, u32 CRC of the body), then the message's life as it comes:
- * OUTCOME (flushed), ATTEMPT (not flushed: what a crash takes is tried again), NOTICE (a DSN,
- * before it is queued and when it is), HOLD. A file without END is not a message: it was never
- * acknowledged. A torn record at the end never happened, and is overwritten by the next one.
- * Unknown types are skipped.
->>>>>>> 7eaada4 (relay: wip)
+ * times, TOP (fields that go before the body; may be missing), END (u64 octets of the body, u32 CRC
+ * of the body), then the message's life as it comes: OUTCOME (flushed), ATTEMPT (not flushed: what a
+ * crash takes is tried again), NOTICE (a DSN, before it is queued and when it is), HOLD. A file
+ * without END is not a message: it was never acknowledged. A torn record at the end never happened,
+ * and is overwritten by the next one. Unknown types are skipped.
  *
  * While a file is written, and by whoever works on it later, its descriptor is locked (flock): a
  * locked file is left alone by everybody else, and a crash unlocks it. Blocks; one handle, one

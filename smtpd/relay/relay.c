@@ -8,6 +8,7 @@
 #include "common/dkimkey.h"
 #include "common/events.h"
 #include "common/memory.h"
+#include "smtpd/fetch.h"
 #include "smtpd/relay/relay_private.h"
 #include "smtpd/relay/watch.h"
 
@@ -768,11 +769,37 @@ static void on_loop_end(struct loop_member *m)
 		sender_free(&s);
 	}
 	tlspolicy_free(&r->tlspolicy);
+	sts_free(&r->sts);
+	free(r->control);
 	deferred_cancel(&r->turn);
 	timer_stop(&r->tick);
 	timer_stop(&r->sweep);
 	timer_stop(&r->forget);
 	timer_stop(&r->rescan);
+}
+
+static void fetch_policy(void *arg, const char *url,
+			 void (*done)(void *ctx, const struct fetch_result *result), void *ctx,
+			 struct fetch **out)
+{
+	struct relay *r = arg;
+	const struct fetch_request request = { .url = sv_z(url), .octets_max = STS_POLICY_MAX };
+
+	fetch_ask(r->loop, r->control, &request, done, ctx, out);
+}
+
+/* start_policies - what other domains ask of TLS. */
+static void start_policies(struct relay *r)
+{
+	const struct worker *w = r->worker;
+	char folder[4096];
+
+	r->control = instance_run_path(w->instance, "smtpd", ".sock");
+	snprintf(folder, sizeof(folder), "%s/sts", instance_path(w->instance, INSTANCE_QUEUE));
+	if (w->conf->relay.sts)
+		r->sts = sts_new(r->loop, r->dns, folder, (uint16_t)w->conf->relay.sts_port,
+				 fetch_policy, r);
+	r->tlspolicy = tlspolicy_new(r->loop, r->dns, r->sts);
 }
 
 static struct fault relay_open(struct worker *w)
@@ -798,7 +825,7 @@ static struct fault relay_open(struct worker *w)
 	if (!f.kind)
 		f = dns_new_from_conf(w->loop, &w->conf->dns, &r->dns);
 	if (!f.kind)
-		r->tlspolicy = tlspolicy_new(w->loop, r->dns, NULL);
+		start_policies(r);
 	return f;
 }
 

@@ -26,6 +26,8 @@ struct relay {
 	struct loop_member member;
 	struct dns *dns;
 	struct tls_client *tls;
+	struct sts *sts;                /* policies of other domains; NULL: switched off */
+	char *control;                  /* smtpd's control socket, behind which the fetch helper is */
 	struct tlspolicy *tlspolicy;
 	struct directory *directory;
 	struct queue *queue;

@@ -26,6 +26,7 @@ struct sender {
 	size_t hop;
 	struct tlspolicy_query *asking;
 	struct tlspolicy_answer *policy;        /* for this hop; NULL: none was asked for */
+	const char *smarthost;          /* its name, which the client reads when TLS begins */
 	struct client *client;
 	struct delivery *delivery;      /* being loaded or sent */
 	struct timer idle;
@@ -95,14 +96,30 @@ static void destination_fails(struct sender *s, const char *status, const char *
 
 /* ---- one delivery ---- */
 
+/* tls_text - "TLSv1.3 TLS_AES_256_GCM_SHA384", and what proved the other side. */
+static const char *tls_text(const struct sender *s, char out[120])
+{
+	static const char *const proofs[] = {
+		[TLSPOLICY_NO_POLICY] = " verified",
+		[TLSPOLICY_DANE] = " verified by DANE",
+		[TLSPOLICY_STS] = " verified for MTA-STS",
+	};
+	const char *text = client_tls_text(s->client);
+	bool is_proven = *text && s->policy && s->policy->kind == TLSPOLICY_VERIFY;
+
+	snprintf(out, 120, "%s%s", text, is_proven ? proofs[s->policy->source] : "");
+	return out;
+}
+
 /* The verdicts are there: they are written down while the connection goes on with the next. */
 static void finish(struct sender *s)
 {
 	struct delivery *d = s->delivery;
+	char tls[120];
 
 	s->delivery = NULL;
 	delivery_finish(d, s->client ? client_peer(s->client) : "",
-			s->client ? client_tls_text(s->client) : "",
+			s->client ? tls_text(s, tls) : "",
 			s->client ? client_talk(s->client) : SV_NONE);
 }
 
@@ -329,17 +346,17 @@ static void connect_to_hop(struct sender *s)
 {
 	const struct route_hop *hop = &s->route.hops[s->hop];
 	struct client_target to = target_of(s);
-	const char *name = hop->host;
 
 	to.at = hop->at;
 	snprintf(to.host, sizeof(to.host), "%s", hop->host);
 	to.expect.sni = hop->host[0] ? hop->host : NULL;
+	s->smarthost = hop->host;
 	if (s->policy) {
 		to.expect = s->policy->expect;
 		to.tls = s->policy->kind != TLSPOLICY_MAY ? CLIENT_TLS_MUST
 			 : s->is_clear                    ? CLIENT_TLS_OFF : CLIENT_TLS_MAY;
 	} else {
-		smarthost_target(s, &to, &name);
+		smarthost_target(s, &to, &s->smarthost);
 	}
 	connect_with(s, &to);
 }
