@@ -8,6 +8,7 @@
 #include "common/banned.h"
 
 #define SLICE_MS 20             /* after so long somebody else may have the thread */
+#define BLOCK_MESSAGES 1000     /* looked at together when a search begins at the end */
 #define ENCODED_MAX ((size_t)64 << 20)
 
 enum step finder_read_answer(struct command *c, enum search_read result, const struct search *s)
@@ -107,7 +108,9 @@ static bool found(struct finder *x, const struct message_row *row, const struct 
 	if (row->modseq > x->highest_modseq)
 		x->highest_modseq = row->modseq;
 	x->is_over_budget = x->take && !x->take(x->arg, row, parsed);
-	return !x->is_over_budget;
+	x->count++;
+	x->is_enough = x->enough && !x->is_from_end && x->count >= x->enough;
+	return !x->is_over_budget && !x->is_enough;
 }
 
 /* one_message - called inside the scan. */
@@ -152,6 +155,23 @@ static void read_file(struct finder *x)
 		found(x, &x->row, &x->parsed);
 }
 
+/* next_block - the newest messages that were not looked at yet. False: there are none, or enough were found. */
+static bool next_block(struct finder *x)
+{
+	const struct uidset *within = &x->search.within;
+	struct partial range = { .first = 1, .last = BLOCK_MESSAGES };
+
+	if (!x->blocks_left || x->count >= x->enough)
+		return false;
+	range.first = x->blocks_left > BLOCK_MESSAGES ? (uint32_t)(x->blocks_left - BLOCK_MESSAGES + 1) : 1;
+	range.last = (uint32_t)x->blocks_left;
+	x->blocks_left = range.first - 1;
+	uidset_done(&x->block);
+	partial_of(&range, within, &x->block);
+	x->resume = 0;
+	return true;
+}
+
 static uint64_t now_ms(void)
 {
 	struct timespec now;
@@ -174,14 +194,19 @@ struct fault finder_run(struct finder *x, struct command *c, bool *done)
 		if (!x->take && !s->needs_rows)
 			uidset_copy(&x->found, &s->within);
 		*done = !s->within.count || (!x->take && !s->needs_rows);
+		x->blocks_left = uidset_total(&s->within);
+		if (!*done && x->enough && x->is_from_end)
+			*done = !next_block(x);
 	}
+	const struct uidset *set = x->block.count ? &x->block : &s->within;
+
 	while (!*done && !f.kind) {
 		if (x->is_stopped)
 			read_file(x);
 		else
-			f = mailbox_scan(x->box, &s->within, x->scan | (s->needs_parse ? SCAN_PARSED : SCAN_ROW),
+			f = mailbox_scan(x->box, set, x->scan | (s->needs_parse ? SCAN_PARSED : SCAN_ROW),
 					 &x->resume, one_message, x);
-		*done = !x->resume && !x->is_stopped;
+		*done = (!x->resume && !x->is_stopped && !(x->block.count && next_block(x))) || x->is_enough;
 		if (!f.kind && x->is_over_budget)
 			f = fault(FAULT_LIMIT, "too many messages for one answer");
 		if (now_ms() - start >= SLICE_MS)
@@ -189,7 +214,9 @@ struct fault finder_run(struct finder *x, struct command *c, bool *done)
 	}
 	if (!*done && s->within.count) {
 		c->goal = uidset_total(&s->within);
-		c->progress = x->resume > 1 ? uidset_rank(&s->within, x->resume - 1) : 0;
+		c->progress = x->block.count ? c->goal - x->blocks_left - uidset_total(&x->block) :
+			      x->resume > 1  ? uidset_rank(&s->within, x->resume - 1) :
+					       0;
 	}
 	return f;
 }
@@ -198,5 +225,6 @@ void finder_done(struct finder *x)
 {
 	search_done(&x->search);
 	uidset_done(&x->found);
+	uidset_done(&x->block);
 	buf_done(&x->encoded);
 }

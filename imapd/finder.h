@@ -15,14 +15,21 @@ struct finder {
 	bool (*take)(void *arg, const struct message_row *row, const struct mime_message *parsed);
 	void *arg;
 	unsigned scan;                  /* what take() needs: SCAN_... */
+	/* So many results are all that is wanted, 0: every one. With is_from_end the newest ones: then the search begins
+	 * there. More than wanted may be found. Not with take(). */
+	uint64_t enough;
+	bool is_from_end;
 
 	struct uidset found;
 	uint64_t highest_modseq;        /* of what was found */
+	uint64_t count;                 /* likewise, as far as rows were looked at */
 
 	/* private */
 	struct command *c;
 	uint32_t resume;
-	bool is_begun, is_over_budget;
+	bool is_begun, is_over_budget, is_enough;
+	struct uidset block;            /* of is_from_end: what is looked at now */
+	uint64_t blocks_left;           /* messages below it */
 	bool is_stopped;                /* at a message whose file must be read */
 	struct message_row row;
 	struct mime_message parsed;

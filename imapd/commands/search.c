@@ -34,6 +34,11 @@ static enum step begin(struct command *c)
 		return command_bad(c, "Another search with this tag is being kept up to date");
 	if (step == STEP_MORE)
 		limit_narrow(c, &x->search.within);
+	/* RFC 9394 §3.1: of the newest hundred, the rest need not be looked for. */
+	if (x->search.returns == RETURN_PARTIAL && !x->search.wants_updates && !x->search.has_modseq) {
+		x->enough = x->search.partial.last;
+		x->is_from_end = x->search.partial.is_from_end;
+	}
 	c->has_numbers = x->search.has_numbers;
 	if (step == STEP_MORE && x->search.has_modseq)
 		c->room->has_condstore = true;

@@ -8,6 +8,7 @@
 #include "imapd/listing.h"
 #include "imapd/search.h"
 #include "imapd/section.h"
+#include "imapd/sort.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -35,12 +36,40 @@ static void try_section(struct args args, const struct mime_message *m)
 	arena_done(&arena);
 }
 
+/* Filters that name themselves and others, and one that is whatever the input names. */
+static bool filter(void *arg, struct arena *arena, struct sv name, struct sv *value)
+{
+	(void)arg;
+	*value = sv_eq(name, SV("a")) ? SV("OR FILTER b SEEN") :
+		 sv_eq(name, SV("b")) ? SV("FILTER c UID 1:9 KEYWORD $kw") :
+		 sv_eq(name, SV("c")) ? SV("(NOT (HEADER x y)) FILTER a") :
+					name;
+	*value = arena_copy(arena, *value);
+	return value->p != NULL;
+}
+
+static void try_sort(struct args args, const struct mime_message *m)
+{
+	const struct message_row row = { .uid = 7, .size = 200, .internaldate = 1000000 }, later = { .uid = 8 };
+	struct sorter sorter;
+	uint32_t *numbers, *uids;
+
+	if (sorter_read(&args, CAPABILITIES_ALL, 1 << 20, &sorter)) {
+		if (!sorter_take(&sorter, &row, m, 1) || !sorter_take(&sorter, &later, NULL, 2) ||
+		    !sorter_finish(&sorter, &numbers, &uids) || numbers[0] + numbers[1] != 3 || uids[0] + uids[1] != 15)
+			abort();
+		free(numbers);
+		free(uids);
+	}
+	sorter_done(&sorter);
+}
+
 static void try_search(struct args args, const struct view *view, const struct mime_message *m)
 {
 	struct arena arena;
 	struct keyword_table keywords = { .count = 1, .names = { SV("$kw") } };
 	struct search_context context = { .view = view, .keywords = &keywords, .arena = &arena, .keys_max = 64,
-					  .on = CAPABILITIES_ALL, .now = 1000000 };
+					  .on = CAPABILITIES_ALL, .now = 1000000, .filter = filter };
 	struct message_row row = { .uid = 7, .flags = FLAG_SEEN, .size = 200, .internaldate = 1000000 };
 	struct search_message of_row = { .row = &row }, of_both = { .row = &row, .parsed = m };
 	struct search search;
@@ -52,6 +81,16 @@ static void try_search(struct args args, const struct view *view, const struct m
 		/* Knowing more never changes an answer. */
 		if (first != UNKNOWN && first != second)
 			abort();
+
+		/* A copy is the same program. */
+		struct arena other;
+		struct search twin;
+
+		arena_init(&other, 1 << 20);
+		if (search_copy(&search, &other, &twin) && search_run(&twin, &of_both) != second)
+			abort();
+		search_done(&twin);
+		arena_done(&other);
 	}
 	search_done(&search);
 	arena_done(&arena);
@@ -92,6 +131,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			arena_done(&arena);
 			try_section(args, m);
 			try_search(args, &view, m);
+			try_sort(args, m);
 			copy = args;
 			if (args_raw(&copy, &text)) {
 				if (view_resolve(&view, text, (enum set_kind)(size % 3), &set) == SET_OK &&
