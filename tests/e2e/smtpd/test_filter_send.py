@@ -45,13 +45,17 @@ def test_a_colleague_is_answered_and_two_answers_do_not_answer_each_other(world)
     assert len(world.inbox("bob")) == 1 and len(world.inbox("alice")) == 1
 
 
-def test_redirected_mail_is_untouched_and_keeps_its_sender(world):
+def test_redirected_mail_is_untouched_and_its_bounces_find_back(world):
     sink = world.domain("far.example")
     put(world, "alice", 'redirect "else@far.example";')
     text = postroom.message("On", sender="x@sender.example", to="alice@example.test", body="a\r\n.b\r\n", extra="DKIM-Signature: x\r\n")
     assert send(world.server, "alice", text, sender="x@sender.example") == 250
     [message] = sink.wait(1)
     assert message.recipients == ["else@far.example"] and message.data.endswith(text)
+    assert message.sender.startswith("SRS0=") and message.sender.endswith("=sender.example=x@example.test")
+    origin = world.domain("sender.example")
+    assert send(world.server, message.sender, b"Subject: Undelivered\r\nFrom: <>\r\n\r\nNo.\r\n", sender="") == 250
+    assert origin.wait(1)[0].recipients == ["x@sender.example"]
     assert b"Delivered-To: alice@example.test\r\n" in message.data
     assert world.server.files("alice") == []
     world.wait_empty()
