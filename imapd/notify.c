@@ -49,6 +49,7 @@ struct notify {
 	char *own[OWN_MAX];
 	size_t own_count;
 	uint32_t arrived;               /* new messages from this UID on; 0: none */
+	struct uidset made;             /* of these, by this session */
 	struct fetching *fetching;      /* their items, under way */
 };
 
@@ -119,6 +120,14 @@ void notify_arrived(struct notify *n, uint32_t uid)
 {
 	if (n && n->items && (!n->arrived || uid < n->arrived))
 		n->arrived = uid;
+}
+
+void notify_made(struct room *room, struct sv mailbox, const struct uidset *uids)
+{
+	if (!room->notify || !room->notify->items || !room->box || !sv_eq(mailbox, room->box_name))
+		return;
+	for (size_t i = 0; i < uids->count; i++)
+		uidset_add(&room->notify->made, uids->ranges[i].first, uids->ranges[i].last);
 }
 
 void notify_own(struct notify *n, struct sv name)
@@ -623,17 +632,42 @@ static void fetching_end(struct notify *n)
 	n->fetching = NULL;
 }
 
+/* arrived_set - the new messages that others put there, as text; false: there are none. */
+static bool arrived_set(const struct command *c, struct notify *n, struct buf *out)
+{
+	struct uidset set = { 0 };
+
+	uidset_add(&set, n->arrived, view_highest(&c->room->view));
+	uidset_subtract(&set, &n->made);
+	/* With too many holes for one line, one's own are told along. */
+	if (set.count && !uidset_write(&set, out)) {
+		buf_clear(out);
+		buf_appendf(out, "%u:%u", n->arrived, view_highest(&c->room->view));
+	}
+	uidset_done(&set);
+	uidset_done(&n->made);
+	n->arrived = 0;
+	return out->len > 0;
+}
+
 static bool fetching_begin(struct command *c, struct notify *n)
 {
 	const struct grammar_limits limits = { .line = 256u << 10, .literal = 1, .literal_nonsync = 1, .literals = 1,
 					       .depth = 64, .tokens = 16384 };
-	struct buf line;
+	struct buf line, set;
 	struct sv in;
 
 	buf_init(&line, limits.line);
-	if (!buf_appendf(&line, "n UID FETCH %u:%u (%s)\r\n", n->arrived, view_highest(&c->room->view), n->items))
+	buf_init(&set, limits.line / 2);
+	bool has_any = arrived_set(c, n, &set);
+
+	if (has_any && !buf_appendf(&line, "n UID FETCH %.*s (%s)\r\n", SV_FMT(buf_sv(&set)), n->items))
 		BUG("the items of NOTIFY outgrew a command line");
-	n->arrived = 0;
+	buf_done(&set);
+	if (!has_any) {
+		buf_done(&line);
+		return false;
+	}
 	n->fetching = xcalloc(1, sizeof(*n->fetching));
 	grammar_init(&n->fetching->grammar, &limits);
 	in = buf_sv(&line);
@@ -671,6 +705,7 @@ void notify_deselected(struct notify *n)
 	if (!n)
 		return;
 	n->arrived = 0;
+	uidset_done(&n->made);
 	fetching_end(n);
 }
 
@@ -681,6 +716,7 @@ void notify_free(struct notify **notify)
 	if (!n)
 		return;
 	fetching_end(n);
+	uidset_done(&n->made);
 	drop_held(n);
 	forget_own(n);
 	survey_done(&n->known);

@@ -73,6 +73,8 @@ bool notify_tells(const struct notify *n, enum notify_event event);
 bool notify_is_delayed(const struct notify *n);
 /** notify_arrived - messages from this UID on came to the selected mailbox: their items are to be told. */
 void notify_arrived(struct notify *n, uint32_t uid);
+/** notify_made - this session itself put these messages into a mailbox: if it is the selected one, their items are not told (§5.2). */
+void notify_made(struct room *room, struct sv mailbox, const struct uidset *uids);
 /** notify_deselected - the selected mailbox was left. */
 void notify_deselected(struct notify *n);
 /** notify_own - this session itself changed a mailbox's name, subscription or annotations: that is no news to it (§5). */

@@ -297,6 +297,18 @@ def test_a_command_cut_in_the_middle_is_none_the_worse_for_an_event(two):
     assert ear.collect("a2").status == "OK"
 
 
+def test_own_messages_in_the_selected_mailbox_are_counted_only(two):
+    """§5.2: no FETCH for what the session itself put there."""
+    ear, hand = two
+    ear.ok("SELECT INBOX")
+    ear.ok("NOTIFY SET (SELECTED (MessageNew (UID) MessageExpunge))")
+    ear.append("INBOX", message("mine"))
+    ear.ok("UID COPY 1 INBOX")
+    hand.append("INBOX", message("theirs"))
+    assert told(ear, lambda u: b" FETCH " in u)[-1] == b"* 3 FETCH (UID 3)"
+    assert is_quiet(ear)
+
+
 def test_many_changes_in_quick_succession_all_arrive(two):
     ear, hand = two
     ear.ok("SELECT INBOX")
