@@ -107,8 +107,8 @@ static void copy_known(struct asked *a, const struct message *m)
 		if (d->reason[0] && !k->reason[0])
 			snprintf(k->reason, sizeof(k->reason), "%s %.280s", d->status, d->reason);
 	}
-	if (next != UINT64_MAX && !m->is_held)
-		k->next_s = a->now_s + (int64_t)((next > now ? next - now : 0) / 1000);
+	if (next != UINT64_MAX && next > now && !m->is_held)
+		k->next_s = a->now_s + (int64_t)((next - now) / 1000);
 }
 
 static bool copy_one(void *arg, struct message *m)
