@@ -38,7 +38,7 @@ const struct verb *const all_verbs[] = {
 	verify_verbs,
 	restore_verbs,
 	store_verbs,
-	queue_verbs,
+	queue_verbs, trace_verbs,
 	explain_verbs,
 	sieve_account_verbs,
 	sieve_verbs,

@@ -24,6 +24,7 @@ extern const struct verb verify_verbs[];
 extern const struct verb restore_verbs[];
 extern const struct verb store_verbs[];
 extern const struct verb queue_verbs[];
+extern const struct verb trace_verbs[];         /* trace, stats */
 extern const struct verb sieve_verbs[];
 extern const struct verb rule_verbs[];          /* rule, vacation */
 extern const struct verb sieve_account_verbs[]; /* sieve list, put, ... */

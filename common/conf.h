@@ -78,6 +78,7 @@ struct conf_host {
 };
 
 struct conf_log {
+	uint64_t events_ms;     /* how long events are kept */
 	enum log_level level;
 	char *file;             /* "" is standard error */
 };

@@ -93,6 +93,10 @@ static const struct conf_option options[] = {
 	  .doc = "File to log to. Default: standard error. Lines are appended, so rotate it "
 		 "by copying and truncating (logrotate: copytruncate)." },
 
+	{ "events-keep", "Log", DURATION(log.events_ms), .def = "90d", .min = 1 * HOURS,
+	  .max = 3650 * DAYS, .need_restart = true,
+	  .doc = "How long `postroom trace` and `postroom stats` know what happened to a message." },
+
 	/* ---- TLS ---- */
 	{ "tls-certificate", "TLS", PATH(tls.certificate), .def = "tls/cert.pem", .min = 1,
 	  .max = 1024,

@@ -1,6 +1,6 @@
 /* common/events.h - what happened to each message, login and device, as records.
- * One call per happening: event_emit(ctx, EVENT_SMTP_ACCEPT, KV_..., ...). Today it feeds the log,
- * at level info; the event store (trace, stats, sessions) will be fed by the same call. The
+ * One call per happening: event_emit(ctx, EVENT_SMTP_ACCEPT, KV_..., ...). It feeds the log, at level
+ * info, and where one is started the event store (trace, stats). The
  * difference to log_info(): events are a fixed vocabulary with documented fields on which tools may
  * rely, listed once in the table below. Any thread. */
 #ifndef COMMON_EVENTS_H
@@ -98,6 +98,10 @@ const struct event_info *event_info(enum event e);
 #define event_emit(ctx, ...) EVENT_AT(ctx, __VA_ARGS__, KV_END)
 #define EVENT_AT(ctx, event, ...) \
 	event_record((ctx), (event), (const struct log_field[]){ __VA_ARGS__ })
+
+/** event_set_sink - where events go besides the log (common/eventstore.h); NULL: nowhere. Before threads emit. */
+typedef void event_sink_fn(enum event e, const struct log_ctx *ctx, const struct log_field *fields);
+void event_set_sink(event_sink_fn *sink);
 
 /** event_record - called by event_emit(); @fields ends with KV_END. */
 void event_record(const struct log_ctx *ctx, enum event e, const struct log_field *fields);

@@ -5,6 +5,7 @@
 #include "common/auth.h"
 #include "common/dkimkey.h"
 #include "common/dns.h"
+#include "common/eventstore.h"
 #include "common/memory.h"
 #include "maildir/filter.h"
 #include "smtpd/fetch/helper.h"
@@ -106,6 +107,12 @@ static struct fault smtpd_start(struct worker *w)
 		f = filters_open(instance_path(w->instance, INSTANCE_SIEVE), &server->filters);
 	if (f.kind)
 		return f;
+	/* Mail does not wait for its history. */
+	f = eventstore_open(instance_path(w->instance, INSTANCE_EVENTS), true, &server->events);
+	if (f.kind)
+		log_error(NULL, "events.closed", KV_FAULT("fault", f));
+	else
+		eventstore_start(server->events, w->loop, w->conf->log.events_ms);
 	server->dkim = dkimkeys_new(instance_path(w->instance, INSTANCE_KEYS));
 	queue_use_keys(server->queue, server->dkim);
 	server->messages = rates_new();
@@ -147,6 +154,7 @@ static void smtpd_end(struct worker *w)
 	dns_free(&server->dns);
 	filters_close(&server->filters);
 	queue_close(&server->queue);
+	eventstore_close(&server->events);
 	dkimkeys_free(&server->dkim);
 	store_close(&server->store);
 	auth_close(&server->auth);

@@ -27,6 +27,7 @@ struct smtpd {
 	struct dns *dns;
 	struct store *store;
 	struct queue *queue;
+	struct eventstore *events;      /* NULL: it could not be opened */
 	struct filters *filters;        /* Sieve, of everybody */
 	struct dkimkeys *dkim;          /* what mail of ours is signed with */
 	struct auth *auth;

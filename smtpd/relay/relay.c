@@ -7,6 +7,7 @@
 #include "common/date.h"
 #include "common/dkimkey.h"
 #include "common/events.h"
+#include "common/eventstore.h"
 #include "common/memory.h"
 #include "smtpd/fetch.h"
 #include "smtpd/relay/relay_private.h"
@@ -850,6 +851,12 @@ static struct fault relay_start(struct worker *w)
 
 	if (f.kind)
 		return f;
+	/* Mail does not wait for its history. */
+	f = eventstore_open(instance_path(w->instance, INSTANCE_EVENTS), true, &r->events);
+	if (f.kind)
+		log_error(NULL, "events.closed", KV_FAULT("fault", f));
+	else
+		eventstore_start(r->events, w->loop, w->conf->log.events_ms);
 	r->keys = dkimkeys_new(instance_path(w->instance, INSTANCE_KEYS));
 	queue_use_keys(r->queue, r->keys);
 	r->wall_s = date_now().seconds;
@@ -920,6 +927,7 @@ static void relay_end(struct worker *w)
 	tls_client_free(&r->tls);
 	smarthosts_free(&r->smarthosts);
 	queue_close(&r->queue);
+	eventstore_close(&r->events);
 	dkimkeys_free(&r->keys);
 	directory_close(&r->directory);
 	free(r->gone);

@@ -31,6 +31,7 @@ struct relay {
 	struct tlspolicy *tlspolicy;
 	struct directory *directory;
 	struct queue *queue;
+	struct eventstore *events;      /* NULL: it could not be opened */
 	struct dkimkeys *keys;          /* notices are signed */
 	struct smarthosts *smarthosts;
 	struct schedule *schedule;

@@ -112,3 +112,28 @@ def test_what_is_being_sent_is_left_alone(world, sink):
     for action in ("remove", "bounce", "hold"):
         assert world.server.run("queue", action, queue_id).returncode == 4
     assert queue_id in world.queued()
+
+
+def test_the_life_of_a_message_is_told_by_address_id_and_queue_id(world, sink):
+    name = sink.name[3:]
+    refusals = iter(["450 4.2.0 come again"])
+    sink.on("RCPT", lambda line: next(refusals, True) if "slow" in line else "550 5.1.1 no" if "no" in line else True)
+    world.send([f"yes@{name}", f"no@{name}", f"slow@{name}"])
+    queue_id = wait_for("one waits", lambda: rows(world, "--domain", name, "--state", "deferred"))[0]["id"]
+    world.server.postroom("queue", "retry", queue_id)
+    sink.wait(2)
+
+    def told():
+        done = world.server.run("trace", f"slow@{name}")
+        return done.stdout if "left the queue" in done.stdout else None
+    text = wait_for("all of it is told", told)
+    for words in (f"Message {queue_id}", "accepted from 127.0.0.1, logged in as alice@example.test on submission, TLSv1.3",
+                  f"<yes@{name}> sent after", f"<no@{name}> failed for good after", f"<slow@{name}> put off after",
+                  f"<slow@{name}> sent after", "<alice@example.test> is told (failure notice"):
+        assert words in text, text
+    events = world.server.json("trace", queue_id)
+    assert events == world.server.json("trace", [e["message_id"] for e in events if e["event"] == "smtp.accept"][0])
+    assert world.server.run("trace", "nobody@nowhere.example").returncode == 3
+    row = [row for row in world.server.json("stats") if row["domain"] == name][0]
+    assert (row["sent"], row["deferred"], row["failed"]) == (2, 1, 1)
+    assert "450 4.2.0 come again" in world.server.postroom("stats", "--provider", "--since", "12h")

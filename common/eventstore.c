@@ -1,0 +1,389 @@
+#include "common/eventstore.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/chore.h"
+#include "common/events.h"
+#include "common/json.h"
+#include "common/kv.h"
+#include "common/memory.h"
+
+#include "common/banned.h"
+
+#define BUFFER_MAX ((size_t)4 << 20)
+#define FLUSH_MS 1000
+#define EXPIRE_EVERY 600        /* flushes */
+#define EXPIRE_MOST 5000
+#define NAME_MAX_OCTETS 400     /* of what an event is found by */
+#define KEY_LEN 16              /* time, process, number */
+
+enum table { TABLE_EVENTS, TABLE_NAMES };
+static const char *const tables[] = { "events", "names" };
+
+struct eventstore {
+	struct kv_env *env;
+	pthread_mutex_t lock;
+	struct buf buffer;      /* events, each behind its length */
+	uint64_t dropped, number, flushes, keep_ms;
+	struct chore chore;
+};
+
+static struct eventstore *the_store;    /* of this process; set before threads emit */
+
+/* Those that are about a message. */
+static bool is_kept(enum event e)
+{
+	switch (e) {
+	case EVENT_SMTP_ACCEPT:
+	case EVENT_DELIVER_DONE:
+	case EVENT_DELIVER_FAILED:
+	case EVENT_QUEUE_ADD:
+	case EVENT_QUEUE_REMOVE:
+	case EVENT_QUEUE_NOTICE:
+	case EVENT_RELAY_SENT:
+	case EVENT_RELAY_DEFERRED:
+	case EVENT_RELAY_FAILED:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void put_field(struct json_out *j, const struct log_field *f)
+{
+	switch (f->type) {
+	case LOG_T_SV:
+		json_out_sv(j, f->name, sv_sub(f->v.sv, 0, 2000));
+		break;
+	case LOG_T_U64:
+		json_out_u64(j, f->name, f->v.u64);
+		break;
+	case LOG_T_I64:
+		json_out_i64(j, f->name, f->v.i64);
+		break;
+	case LOG_T_BOOL:
+		json_out_bool(j, f->name, f->v.yes);
+		break;
+	case LOG_T_FAULT:
+		json_out_z(j, f->name, f->v.fault.detail ? f->v.fault.detail : fault_name(f->v.fault.kind));
+		break;
+	case LOG_T_END:
+		break;
+	}
+}
+
+static void take_event(enum event e, const struct log_ctx *ctx, const struct log_field *fields)
+{
+	struct eventstore *s = the_store;
+	struct buf text;
+	struct json_out j;
+	uint32_t len;
+
+	if (!s || !is_kept(e))
+		return;
+	buf_init(&text, 16384);
+	json_out_init(&j, &text);
+	json_out_object(&j, NULL);
+	json_out_i64(&j, "at", now_ms());
+	json_out_z(&j, "event", event_info(e)->name);
+	if (ctx && ctx->peer[0])
+		json_out_z(&j, "peer", ctx->peer);
+	for (; fields->type != LOG_T_END; fields++)
+		put_field(&j, fields);
+	json_out_object_end(&j);
+	len = (uint32_t)text.len;
+	pthread_mutex_lock(&s->lock);
+	if (j.overflow || s->buffer.max - s->buffer.len < sizeof(len) + text.len) {
+		s->dropped++;
+	} else {
+		(void)buf_append(&s->buffer, sv_from((const char *)&len, sizeof(len)));
+		(void)buf_append(&s->buffer, buf_sv(&text));
+	}
+	pthread_mutex_unlock(&s->lock);
+	buf_done(&text);
+}
+
+/* ---- names ---- */
+
+/* name_key - what an event is found by, in one spelling, with the event's own key behind it. */
+static void name_key(struct kv_key *k, struct sv name, struct sv event)
+{
+	char lower[NAME_MAX_OCTETS];
+
+	name = sv_trim(name);
+	if (name.len && *name.p == '<' && name.p[name.len - 1] == '>')
+		name = sv_sub(name, 1, name.len - 2);
+	name = sv_sub(name, 0, sizeof(lower));
+	for (size_t i = 0; i < name.len; i++)
+		lower[i] = ascii_lower(name.p[i]);
+	kv_key_init(k);
+	kv_key_sv(k, sv_from(lower, name.len));
+	kv_key_u8(k, 0);
+	kv_key_sv(k, event);
+}
+
+typedef struct fault name_fn(struct kv_txn *txn, struct sv name, struct sv event);
+
+static struct fault add_name(struct kv_txn *txn, struct sv name, struct sv event)
+{
+	struct kv_key k;
+
+	name_key(&k, name, event);
+	return kv_put(txn, TABLE_NAMES, kv_key_view(&k), SV(""));
+}
+
+static struct fault del_name(struct kv_txn *txn, struct sv name, struct sv event)
+{
+	struct kv_key k;
+	struct fault f;
+
+	name_key(&k, name, event);
+	f = kv_del(txn, TABLE_NAMES, kv_key_view(&k));
+	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
+}
+
+static struct fault each_name(struct kv_txn *txn, struct sv json, struct sv event, name_fn *fn)
+{
+	static const char *const names[] = { "queue_id", "message_id", "from", "to", "notice_id" };
+	struct json *object = NULL;
+	struct sv value;
+	struct fault f = json_parse(json, &object);
+
+	for (size_t i = 0; i < ARRAY_LEN(names) && !f.kind; i++)
+		if (json_get_sv(object, names[i], &value) && value.len)
+			f = fn(txn, value, event);
+	json_free(&object);
+	return f;
+}
+
+/* ---- writing ---- */
+
+struct batch {
+	struct sv events;
+	uint64_t number;
+};
+
+static struct fault put_one(struct kv_txn *txn, struct sv json, uint64_t number)
+{
+	struct json *object = NULL;
+	struct kv_key k;
+	uint64_t at = 0;
+	struct fault f = json_parse(json, &object);
+
+	if (f.kind)
+		return FAULT_OK;        /* one that cannot be read back is not worth the others */
+	(void)json_get_u64(object, "at", &at);
+	json_free(&object);
+	kv_key_init(&k);
+	kv_key_u64(&k, at);
+	kv_key_u32(&k, (uint32_t)getpid());
+	kv_key_u32(&k, (uint32_t)number);
+	f = kv_put(txn, TABLE_EVENTS, kv_key_view(&k), json);
+	return f.kind ? f : each_name(txn, json, kv_key_view(&k), add_name);
+}
+
+static struct fault put_batch(struct kv_txn *txn, void *arg)
+{
+	const struct batch *b = arg;
+	struct sv rest = b->events;
+	uint64_t number = b->number;
+	struct fault f = FAULT_OK;
+
+	while (rest.len && !f.kind) {
+		uint32_t len;
+
+		memcpy(&len, rest.p, sizeof(len));
+		sv_skip(&rest, sizeof(len));
+		f = put_one(txn, sv_sub(rest, 0, len), number++);
+		sv_skip(&rest, len);
+	}
+	return f;
+}
+
+void eventstore_flush(struct eventstore *s)
+{
+	struct buf taken;
+	struct batch b;
+	struct fault f;
+
+	pthread_mutex_lock(&s->lock);
+	taken = s->buffer;
+	buf_init(&s->buffer, BUFFER_MAX);
+	b = (struct batch){ buf_sv(&taken), s->number };
+	s->number += taken.len / 8 + 1;         /* more than there are: never used twice */
+	pthread_mutex_unlock(&s->lock);
+	if (taken.len) {
+		f = kv_update(s->env, put_batch, &b);
+		if (f.kind)
+			log_error(NULL, "events.lost", KV_FAULT("fault", f));
+	}
+	buf_done(&taken);
+}
+
+/* ---- removing ---- */
+
+struct expiry {
+	int64_t older_than_ms;
+};
+
+static struct fault expire_some(struct kv_txn *txn, void *arg)
+{
+	const struct expiry *e = arg;
+	struct kv_cursor *c = NULL;
+	struct sv key, json, left;
+	uint64_t at;
+	struct fault f = kv_cursor_open(txn, TABLE_EVENTS, &c);
+
+	for (int i = 0; i < EXPIRE_MOST && !f.kind; i++) {
+		char copy[KEY_LEN];
+		struct buf text;
+
+		f = kv_cursor_seek(c, SV_NONE, &key, &json);
+		left = key;
+		if (f.kind || key.len != KEY_LEN || !kv_take_u64(&left, &at) ||
+		    (int64_t)at >= e->older_than_ms)
+			break;
+		memcpy(copy, key.p, KEY_LEN);   /* views end with the next change */
+		buf_init(&text, 32768);
+		(void)buf_append(&text, json);
+		f = kv_cursor_del(c);
+		if (!f.kind)
+			f = each_name(txn, buf_sv(&text), sv_from(copy, KEY_LEN), del_name);
+		buf_done(&text);
+	}
+	kv_cursor_close(&c);
+	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
+}
+
+struct fault eventstore_expire(struct eventstore *s, int64_t older_than_ms)
+{
+	struct expiry e = { older_than_ms };
+
+	return kv_update(s->env, expire_some, &e);
+}
+
+static void run_chore(void *arg)
+{
+	struct eventstore *s = arg;
+
+	eventstore_flush(s);
+	if (++s->flushes % EXPIRE_EVERY == 1) {
+		struct fault f = eventstore_expire(s, now_ms() - (int64_t)s->keep_ms);
+
+		if (f.kind)
+			log_error(NULL, "events.expire", KV_FAULT("fault", f));
+	}
+}
+
+/* ---- reading ---- */
+
+struct fault eventstore_since(struct eventstore *s, int64_t from_ms, eventstore_fn *fn, void *arg)
+{
+	struct kv_txn *txn = NULL;
+	struct kv_cursor *c = NULL;
+	struct kv_key k;
+	struct sv key, json;
+	uint64_t at;
+	struct fault f = kv_read_begin(s->env, &txn);
+
+	kv_key_init(&k);
+	kv_key_u64(&k, from_ms > 0 ? (uint64_t)from_ms : 0);
+	if (!f.kind)
+		f = kv_cursor_open(txn, TABLE_EVENTS, &c);
+	if (!f.kind)
+		f = kv_cursor_seek(c, kv_key_view(&k), &key, &json);
+	while (!f.kind && kv_take_u64(&key, &at) && fn(arg, (int64_t)at, json))
+		f = kv_cursor_next(c, &key, &json);
+	kv_cursor_close(&c);
+	kv_read_end(&txn);
+	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
+}
+
+struct fault eventstore_find(struct eventstore *s, struct sv what, eventstore_fn *fn, void *arg)
+{
+	struct kv_txn *txn = NULL;
+	struct kv_cursor *c = NULL;
+	struct kv_key k;
+	struct sv key, json, prefix;
+	uint64_t at;
+	struct fault f = kv_read_begin(s->env, &txn);
+
+	name_key(&k, what, SV_NONE);
+	prefix = kv_key_view(&k);
+	if (!f.kind)
+		f = kv_cursor_open(txn, TABLE_NAMES, &c);
+	if (!f.kind)
+		f = kv_cursor_seek(c, prefix, &key, NULL);
+	while (!f.kind && sv_starts(key, prefix) && key.len == prefix.len + KEY_LEN) {
+		struct sv event = sv_sub(key, prefix.len, KEY_LEN), left = event;
+
+		if (!kv_get(txn, TABLE_EVENTS, event, &json).kind && kv_take_u64(&left, &at) &&
+		    !fn(arg, (int64_t)at, json))
+			break;
+		f = kv_cursor_next(c, &key, NULL);
+	}
+	kv_cursor_close(&c);
+	kv_read_end(&txn);
+	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
+}
+
+/* ---- life ---- */
+
+struct fault eventstore_open(const char *path, bool create, struct eventstore **out)
+{
+	const struct kv_options options = {
+		.kind = KV_DISPOSABLE,
+		.create = create,
+		.tables = tables,
+		.table_count = ARRAY_LEN(tables),
+	};
+	struct eventstore *s = xcalloc(1, sizeof(*s));
+	struct fault f = kv_env_open(path, &options, &s->env);
+
+	if (f.kind) {
+		free(s);
+		return f;
+	}
+	pthread_mutex_init(&s->lock, NULL);
+	buf_init(&s->buffer, BUFFER_MAX);
+	*out = s;
+	return FAULT_OK;
+}
+
+void eventstore_start(struct eventstore *s, struct loop *loop, uint64_t keep_ms)
+{
+	s->keep_ms = keep_ms;
+	the_store = s;
+	event_set_sink(take_event);
+	s->chore = (struct chore){ .run = run_chore, .arg = s, .every_ms = FLUSH_MS };
+	chore_start(&s->chore, loop, FLUSH_MS);
+}
+
+void eventstore_close(struct eventstore **store)
+{
+	struct eventstore *s = *store;
+
+	if (!s)
+		return;
+	if (the_store == s) {
+		event_set_sink(NULL);
+		the_store = NULL;
+	}
+	eventstore_flush(s);
+	kv_env_close(&s->env);
+	buf_done(&s->buffer);
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+	*store = NULL;
+}

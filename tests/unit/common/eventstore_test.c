@@ -1,0 +1,152 @@
+/* Events that are kept: found by what they name, in the order of time, until they are too old. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/events.h"
+#include "common/eventstore.h"
+
+#include "common/banned.h"
+
+static char folder[64];
+static struct loop *loop;
+static struct eventstore *store;
+
+struct found {
+	size_t count;
+	char all[8192];
+	int64_t last_ms;
+};
+
+static bool note(void *arg, int64_t at_ms, struct sv json)
+{
+	struct found *f = arg;
+	size_t len = strlen(f->all);
+
+	assert_true(at_ms >= f->last_ms);
+	f->last_ms = at_ms;
+	f->count++;
+	snprintf(f->all + len, sizeof(f->all) - len, "%.*s\n", SV_FMT(json));
+	return true;
+}
+
+static struct found find(const char *what)
+{
+	struct found f = { .count = 0 };
+
+	assert_int_equal(eventstore_find(store, sv_z(what), note, &f).kind, FAULT_NONE);
+	return f;
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	snprintf(folder, sizeof(folder), "/tmp/postroom-events-XXXXXX");
+	if (!mkdtemp(folder) || loop_new(&loop).kind)
+		return -1;
+	log_set_level(LOG_LEVEL_ERROR);
+	if (eventstore_open(folder, true, &store).kind)
+		return -1;
+	eventstore_start(store, loop, 1000);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	pid_t pid;
+	(void)state;
+
+	loop_free(&loop);
+	eventstore_close(&store);
+	pid = fork();
+	if (pid == 0) {
+		execlp("rm", "rm", "-rf", folder, (char *)NULL);
+		_exit(1);
+	}
+	return waitpid(pid, NULL, 0) == pid ? 0 : -1;
+}
+
+static void emit(const char *id, const char *message_id, const char *to)
+{
+	event_emit(NULL, EVENT_RELAY_SENT, KV_Z("queue_id", id), KV_Z("message_id", message_id), KV_Z("to", to),
+		   KV_U64("age_s", 3));
+}
+
+static void an_event_is_found_by_each_of_its_names(void **state)
+{
+	struct found f;
+
+	(void)state;
+	emit("id1", "<A@x>", "Friend@Example.NET");
+	emit("id2", "b@x", "friend@example.net");
+	emit("id10", "c@x", "friend@example.net.evil");
+	event_emit(NULL, EVENT_SESSION_OPEN, KV_Z("queue_id", "id1"));  /* about no message */
+	eventstore_flush(store);
+	assert_int_equal(find("id1").count, 1);
+	f = find("friend@example.net");
+	assert_int_equal(f.count, 2);
+	assert_true(strstr(f.all, "\"event\":\"relay.sent\"") && strstr(f.all, "\"age_s\":3"));
+	assert_int_equal(find("a@X").count, 1);
+	assert_int_equal(find("<b@x>").count, 1);
+	assert_int_equal(find("id").count, 0);
+	assert_int_equal(find("").count, 0);
+}
+
+static void what_is_too_old_goes_with_its_names(void **state)
+{
+	struct found all = { .count = 0 };
+
+	(void)state;
+	emit("old", "old@x", "old@example.net");
+	eventstore_flush(store);
+	assert_int_equal(eventstore_expire(store, 1).kind, FAULT_NONE);
+	assert_int_equal(find("old").count, 1);
+	assert_int_equal(eventstore_expire(store, INT64_MAX).kind, FAULT_NONE);
+	assert_int_equal(find("old").count, 0);
+	assert_int_equal(find("old@example.net").count, 0);
+	assert_int_equal(eventstore_since(store, 0, note, &all).kind, FAULT_NONE);
+	assert_int_equal(all.count, 0);
+}
+
+static void long_and_odd_names_do_no_harm(void **state)
+{
+	char big[3000];
+	struct found f;
+
+	(void)state;
+	memset(big, 'x', sizeof(big) - 1);
+	big[sizeof(big) - 1] = '\0';
+	emit("odd", big, "\xff\x01\"@example.net");
+	emit("odd", "", "<>");
+	eventstore_flush(store);
+	f = find("odd");
+	assert_int_equal(f.count, 2);
+	assert_int_equal(find(big).count, 1);
+}
+
+static void a_reader_without_a_store_is_told(void **state)
+{
+	struct eventstore *none = NULL;
+
+	(void)state;
+	assert_int_equal(eventstore_open("/tmp/postroom-no-events", false, &none).kind, FAULT_NOT_FOUND);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_event_is_found_by_each_of_its_names),
+		cmocka_unit_test(what_is_too_old_goes_with_its_names),
+		cmocka_unit_test(long_and_odd_names_do_no_harm),
+		cmocka_unit_test(a_reader_without_a_store_is_told),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
