@@ -75,6 +75,7 @@ struct conf_host {
 	uint64_t stop_ms;       /* how long a stopping worker may finish what it does */
 	uint64_t stuck_ms;      /* how long a thread may stay in an index write transaction */
 	struct ipnets exempt_networks;
+	struct ipnets proxy_networks;
 };
 
 struct conf_log {

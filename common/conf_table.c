@@ -81,6 +81,10 @@ static const struct conf_option options[] = {
 	  .max = 10 * MINUTES,
 	  .doc = "A worker with a thread inside an index change for longer is killed and "
 		 "replaced: it would block the account for everyone." },
+	{ "proxy-networks", "Host", NETS(host.proxy_networks), .def = "never",
+	  .doc = "Load balancers and tunnels in front of this host: each of their connections, on any "
+		 "listener, begins with a PROXY header (version 1 or 2), and counts as the client's that it "
+		 "names. From others such a header is an error of protocol." },
 	{ "exempt-networks", "Host", NETS(host.exempt_networks), .def = "loopback",
 	  .doc = "Peers that are not counted by address, get no banner delay and no "
 		 "connection rate limit. Gives no right to relay and no exception from login"

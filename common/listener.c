@@ -11,11 +11,13 @@
 #include "common/listener_private.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/proxy.h"
 #include "common/stream_private.h"
 
 #include "common/banned.h"
 
 #define ACCEPTS_PER_TURN 16 /* leaves some to the other workers, and a turn to those who are in */
+#define PROXY_MS 5000           /* for a PROXY header */
 #define BREATH_MS 100           /* pause after running out of descriptors or memory */
 
 /* A peer who came in: what to take back when it is no stranger any more, or gone. */
@@ -239,6 +241,7 @@ static void let_in(struct row *row, int fd, const struct netaddr *peer)
 		on_visitor_gone(v);
 		return;
 	}
+	s->peer = *peer;        /* a proxy's connection is its client's */
 	stream_on_gone(s, on_visitor_gone, v);
 	if (row->listener.tls == CONF_TLS_IMPLICIT) {
 		f = stream_start_tls(s, set->tls, &row->listener.kind->role);
@@ -282,6 +285,26 @@ static void take_a_breath(struct row *row)
 	timer_start_ms(&set->breath, BREATH_MS);
 }
 
+/* on_proxied - the proxy has said whose connection this is; its own (LOCAL) are health checks. */
+static void on_proxied(void *arg, int fd, const struct netaddr *peer, const char *why)
+{
+	struct row *row = arg;
+	union socket_name name;
+	socklen_t len = sizeof(name);
+	struct netaddr proxy = { NET_NONE, 0, { 0 } };
+	char text[NETADDR_TEXT_MAX];
+
+	if (!getpeername(fd, &name.sa, &len))
+		proxy = netaddr_from(&name.sa, len);
+	if (!peer)
+		log_warn(NULL, "listener.proxy_header", KV_Z("listener", row->name),
+			 KV_SV("peer", netaddr_text(&proxy, text)), KV_Z("why", why));
+	if (!peer || !row->is_polling)
+		close(fd);
+	else
+		let_in(row, fd, peer->family == NET_NONE ? &proxy : peer);
+}
+
 static void on_knock(uv_poll_t *poll, int status, int events)
 {
 	struct row *row = CONTAINER_OF(poll, struct row, poll);
@@ -295,7 +318,10 @@ static void on_knock(uv_poll_t *poll, int status, int events)
 
 		if (fd >= 0) {
 			struct netaddr peer = netaddr_from(&name.sa, len);
-			let_in(row, fd, &peer);
+			if (netaddr_in(&peer, &row->set->conf->host.proxy_networks))
+				proxy_expect(row->set->loop, fd, PROXY_MS, on_proxied, row);
+			else
+				let_in(row, fd, &peer);
 			continue;
 		}
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {

@@ -1,9 +1,10 @@
 /* What strangers write and a check of incoming mail reads: an SPF record, a DMARC record, a header with Authentication-Results, the
- * answers of a filter. The first octet chooses which. What must hold: nothing is read twice, cuts do not matter, what is expanded or
+ * answers of a filter, a PROXY header. The first octet chooses which. What must hold: nothing is read twice, cuts do not matter, what is expanded or
  * added keeps to its limits and cannot begin a line of its own. */
 #include <stdlib.h>
 
 #include "common/memory.h"
+#include "common/proxy.h"
 #include "smtpd/dmarc.h"
 #include "smtpd/milter.h"
 #include "smtpd/spf_record.h"
@@ -107,9 +108,24 @@ static void try_milter(struct sv in)
 	buf_done(&v.headers);
 }
 
+static void try_proxy(struct sv in)
+{
+	struct netaddr peer;
+	size_t len = 0;
+
+	if (proxy_parse(in, &len, &peer) != FEED_DONE)
+		return;
+	need(len <= in.len && len <= PROXY_MAX);
+	for (size_t n = 0; n < len; n++) {      /* a part of it is never taken for the whole, nor for nothing */
+		size_t ignored;
+
+		need(proxy_parse(sv_sub(in, 0, n), &ignored, &peer) == FEED_MORE);
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static void (*const tries[])(struct sv) = { try_spf, try_dmarc, try_strip, try_milter };
+	static void (*const tries[])(struct sv) = { try_spf, try_dmarc, try_strip, try_milter, try_proxy };
 	char *exact;
 
 	if (!size)
