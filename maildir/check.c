@@ -20,6 +20,8 @@ struct check {
 	store_difference_fn *fn;
 	void *arg;
 	uint64_t messages;
+	const uint64_t *ids;
+	size_t count;
 };
 
 static bool check_file(void *arg, const char *name, unsigned char type)
@@ -54,6 +56,7 @@ static bool is_packed(struct check *c, const char *path, uint64_t octets)
 static void check_row(struct check *c, const struct index_row *row, struct index_box *sum)
 {
 	char path[BOX_PATH_MAX];
+	struct filename n;
 	struct stat st;
 
 	box_path(path, c->box.dir, "cur", row->name);
@@ -63,12 +66,66 @@ static void check_row(struct check *c, const struct index_row *row, struct index
 		c->fn(c->arg, c->box.name, row->uid, "no regular file");
 	else if ((uint64_t)st.st_size != row->h.stored && !is_packed(c, path, row->h.stored))
 		c->fn(c->arg, c->box.name, row->uid, "the file has another size");
+	if (!filename_parse(sv_from(row->name, row->h.name_len), &n) || !n.has_uid || n.uid != row->uid ||
+	    n.uidvalidity != c->box.uidvalidity)
+		c->fn(c->arg, c->box.name, row->uid, "the file's name says another UID");
+	else if ((n.has_size && n.size != row->h.stored) || (n.has_wire_size && n.wire_size != row->h.size))
+		c->fn(c->arg, c->box.name, row->uid, "the file's name says another size");
 	sum->messages++;
 	sum->size += row->h.size;
 	sum->unseen += !(row->h.flags & FLAG_SEEN);
 	sum->deleted += (row->h.flags & FLAG_DELETED) != 0;
 	if (row->uid >= c->box.uidnext)
 		c->fn(c->arg, c->box.name, row->uid, "UID is not below UIDNEXT");
+}
+
+/* The index may be behind a sidecar whose writer died before he could say so, and nothing else. */
+static void check_sidecar(struct check *c)
+{
+	struct keyword_names *names = xmalloc(sizeof(*names));
+	struct sidecar_mailbox side;
+	struct buf text;
+	char path[BOX_PATH_MAX];
+
+	box_path(path, c->box.dir, LAYOUT_MAILBOX_FILE, NULL);
+	buf_init(&text, SIDECAR_MAX);
+	if (files_read(c->account->maildir, path, &text).kind || sidecar_mailbox_parse(buf_sv(&text), &side).kind) {
+		c->fn(c->arg, c->box.name, 0, "the identity file is missing or damaged");
+		buf_done(&text);
+		free(names);
+		return;
+	}
+	if (side.id != c->box.id || side.uidvalidity != c->box.uidvalidity)
+		c->fn(c->arg, c->box.name, 0, "the identity file is another mailbox's");
+	if (side.uid_ceiling < c->box.uidnext)
+		c->fn(c->arg, c->box.name, 0, "UIDs were given that the identity file does not reserve");
+	if (side.generation < c->box.generation)
+		c->fn(c->arg, c->box.name, 0, "the identity file is older than the index");
+	if (side.generation == c->box.generation && side.special_use != c->box.special_use)
+		c->fn(c->arg, c->box.name, 0, "the identity file has another special use");
+	if (!index_keywords_get(c->kv, c->box.id, names).kind)
+		for (uint32_t i = 0; i < names->count; i++)
+			if (i >= side.keywords.count || strcmp(names->name[i], side.keywords.name[i])) {
+				c->fn(c->arg, c->box.name, 0, "the identity file has other keywords");
+				break;
+			}
+	sidecar_mailbox_done(&side);
+	buf_done(&text);
+	free(names);
+}
+
+static bool check_folder(void *arg, const char *name, unsigned char type)
+{
+	struct check *c = arg;
+	struct index_box box;
+
+	if (type != DT_DIR || name[0] != '.' || !load_is_mailbox(c->account, name))
+		return true;
+	for (size_t i = 0; i < c->count; i++)
+		if (!index_box_get(c->kv, c->ids[i], &box).kind && !strcmp(box.dir, name))
+			return true;
+	c->fn(c->arg, name, 0, "a folder that the index does not have");
+	return true;
 }
 
 static struct fault check_box(struct check *c)
@@ -103,7 +160,14 @@ static struct fault check_box(struct check *c)
 		c->fn(c->arg, c->box.name, 0, "counters differ from the messages");
 	c->messages += sum.messages;
 	box_path(path, c->box.dir, "cur", NULL);
-	return files_each(c->account->maildir, path, check_file, c);
+	f = files_each(c->account->maildir, path, check_file, c);
+	if (f.kind == FAULT_NOT_FOUND) {
+		c->fn(c->arg, c->box.name, 0, "the folder is missing");
+		return FAULT_OK;
+	}
+	if (!f.kind)
+		check_sidecar(c);
+	return f;
 }
 
 struct fault store_index_check(struct store *store, struct sv address, store_difference_fn *fn, void *arg,
@@ -127,6 +191,10 @@ struct fault store_index_check(struct store *store, struct sv address, store_dif
 		f = index_meta_get(c.kv, &meta);
 	if (!f.kind)
 		f = adopt_box_ids(c.kv, &ids, &count);
+	c.ids = ids;
+	c.count = count;
+	if (!f.kind)
+		f = files_each(c.account->maildir, ".", check_folder, &c);
 	for (size_t i = 0; !f.kind && i < count; i++) {
 		f = index_box_get(c.kv, ids[i], &c.box);
 		bytes += c.box.size;
