@@ -213,6 +213,7 @@ struct conf_imap {
 	uint64_t list_depth;
 	bool auto_subscribe;
 	struct conf_list capabilities_off;      /* the word `none` names no capability */
+	struct conf_list workarounds;           /* likewise */
 	uint64_t bad_commands_prelogin;
 	uint64_t bad_commands;
 	uint64_t search_keys;

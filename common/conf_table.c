@@ -465,6 +465,10 @@ static const struct conf_option options[] = {
 	  .max = 64,
 	  .doc = "Capabilities not to offer, such as CONDSTORE or LIST-EXTENDED; their commands are "
 	         "unknown then. For programs that stumble over one." },
+	{ "imap-workarounds", "IMAP", LIST(imap.workarounds), .def = "ios-imap4rev2", .min = 1, .max = 64,
+	  .doc = "What is done for programs that stumble over a server that does everything right; they "
+	         "are known by their ID. ios-imap4rev2: do not offer IMAP4rev2 to iOS; ios-compress: "
+	         "nor COMPRESS; none." },
 	{ "imap-bad-commands-prelogin", "IMAP", NUMBER(imap.bad_commands_prelogin), .def = "3",
 	  .min = 1, .max = 1000,
 	  .unit = "commands",

@@ -7,7 +7,7 @@
 #include "common/events.h"
 #include "common/memory.h"
 #include "common/transfer.h"
-#include "imapd/id.h"
+#include "imapd/workaround.h"
 #include "imapd/writer.h"
 
 #include "common/banned.h"
@@ -45,6 +45,7 @@ struct door {
 	unsigned bad, failures, commands;
 	uint64_t opened_ms;
 	bool is_tls;
+	capability_set hidden;          /* from this program (imapd/workaround.h) */
 };
 
 /* ---- saying things ---- */
@@ -80,7 +81,7 @@ static void write_capabilities(struct door *d, struct writer *w)
 
 	auth_mechanisms(d->house->auth, &d->conf->auth, &peer, &mechanisms);
 	struct capability_context context = {
-		.on = d->house->on,
+		.on = d->house->on & ~d->hidden,
 		.has_starttls = !d->is_tls && d->house->tls,
 		.is_login_disabled = !auth_may_send_password(&d->conf->auth, &peer),
 		.mechanisms = buf_z(&mechanisms),
@@ -291,7 +292,8 @@ void door_leave(struct door **door, struct door_handover *out)
 	struct door *d = *door;
 
 	*out = (struct door_handover){
-		.stream = d->stream, .grammar = d->grammar, .log = d->log, .tag = d->tag
+		.stream = d->stream, .grammar = d->grammar, .log = d->log, .tag = d->tag,
+		.hidden = d->hidden,
 	};
 	d->tag = SV_NONE;
 	d->grammar = (struct grammar){ 0 };
@@ -350,14 +352,16 @@ static enum next do_noop(struct door *d, struct args *args)
 static enum next do_id(struct door *d, struct args *args)
 {
 	struct arena arena;
-	struct sv summary = SV_NONE;
 	struct writer w;
+	struct id id;
 	bool is_good;
 
 	arena_init(&arena, ARENA_MAX);
-	is_good = id_read(args, &arena, &summary);
-	if (is_good)
-		log_info(&d->log, "imap.id", KV_SV("client", summary));
+	is_good = id_read(args, &arena, &id);
+	if (is_good) {
+		log_info(&d->log, "imap.id", KV_SV("client", id.summary));
+		d->hidden |= workarounds_apply(&d->conf->imap.workarounds, &id, d->house->on & ~d->hidden, &d->log);
+	}
 	arena_done(&arena);
 	if (!is_good)
 		return bad(d, "ID takes NIL or a list of strings");

@@ -47,6 +47,7 @@ struct door_handover {
 	struct grammar grammar;
 	struct log_ctx log;
 	struct sv tag; /* of the login command: heap, free() it; the answer is still owed */
+	capability_set hidden; /* not to be offered to this program */
 };
 /** door_leave - the account is open: everything is the caller's now, the door ends. */
 void door_leave(struct door **door, struct door_handover *out);

@@ -8,7 +8,7 @@
 #define VALUE_MAX_OCTETS 1024
 #define SUMMARY_MAX 512
 
-bool id_read(struct args *args, struct arena *arena, struct sv *summary)
+bool id_read(struct args *args, struct arena *arena, struct id *out)
 {
 	struct buf text = { .max = SUMMARY_MAX };
 	struct args list;
@@ -16,6 +16,7 @@ bool id_read(struct args *args, struct arena *arena, struct sv *summary)
 	size_t pairs = 0;
 	bool is_good = true;
 
+	*out = (struct id){ 0 };
 	if (args_word(args, "NIL"))
 		return args_end(args);
 	if (!args_open(args, &list) || !args_end(args))
@@ -26,12 +27,16 @@ bool id_read(struct args *args, struct arena *arena, struct sv *summary)
 		value = SV_NONE;
 		if (is_good && !args_word(&list, "NIL"))
 			is_good = args_string(&list, &value) && value.len <= VALUE_MAX_OCTETS;
+		if (is_good && sv_eq_nocase(key, SV("name")))
+			out->name = value;
+		if (is_good && sv_eq_nocase(key, SV("os")))
+			out->os = value;
 		if (is_good && text.len + key.len + value.len + 2 < text.max)
 			buf_appendf(&text, "%s%.*s=%.*s", text.len ? " " : "", SV_FMT(key),
 				    SV_FMT(value));
 	}
 	if (is_good)
-		*summary = arena_copy(arena, buf_sv(&text));
+		out->summary = arena_copy(arena, buf_sv(&text));
 	buf_done(&text);
 	return is_good;
 }

@@ -10,6 +10,7 @@
 #include "imapd/door.h"
 #include "imapd/managesieve.h"
 #include "imapd/session.h"
+#include "imapd/workaround.h"
 #include "maildir/filter.h"
 #include "maildir/retention.h"
 
@@ -185,6 +186,12 @@ static capability_set capabilities(const struct conf *conf)
 			on &= ~CAPABILITY_BIT(c);
 		else if (strcmp(name, "none"))
 			log_warn(NULL, "imap.capability.unknown", KV_Z("name", name));
+	}
+	for (size_t i = 0; i < conf->imap.workarounds.count; i++) {
+		const char *name = conf->imap.workarounds.items[i];
+
+		if (!workaround_find(sv_z(name)) && strcmp(name, "none"))
+			log_warn(NULL, "imap.workaround.unknown", KV_Z("name", name));
 	}
 	return capability_settle(on);
 }

@@ -355,6 +355,7 @@ static void opened(struct session *s)
 	s->door = NULL;
 	s->stream = from.stream;
 	s->grammar = from.grammar;
+	s->room.on &= ~from.hidden;
 	const struct conf_imap *imap = &s->conf->imap;
 
 	s->grammar.limits = (struct grammar_limits){

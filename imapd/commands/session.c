@@ -1,7 +1,7 @@
 /* imapd/commands/session.c - commands that touch no message: CAPABILITY, NOOP, CHECK, COMPRESS, ID,
  * NAMESPACE, LOGOUT. */
 #include "imapd/command.h"
-#include "imapd/id.h"
+#include "imapd/workaround.h"
 
 #include "common/banned.h"
 
@@ -39,11 +39,13 @@ enum step do_check(struct command *c)
 /* RFC 2971 §3.1 */
 enum step do_id(struct command *c)
 {
-	struct sv summary = SV_NONE;
+	struct room *room = c->room;
+	struct id id;
 
-	if (!id_read(&c->args, &c->arena, &summary))
+	if (!id_read(&c->args, &c->arena, &id))
 		return command_bad(c, "ID takes NIL or a list of strings");
-	log_info(c->log, "imap.id", KV_SV("user", c->room->account), KV_SV("client", summary));
+	log_info(c->log, "imap.id", KV_SV("user", room->account), KV_SV("client", id.summary));
+	room->on &= ~workarounds_apply(&room->conf->imap.workarounds, &id, room->on, c->log);
 	id_write(&c->out);
 	return command_ok(c, "Pleased to meet you");
 }

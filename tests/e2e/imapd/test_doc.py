@@ -70,3 +70,12 @@ def test_examples_add_up_and_name_tests_that_exist():
         assert int(examples) == int(replayed) + int(left_out), row
         assert missing_tests(where) == [], row
         assert not int(replayed) or NAMED_TEST.search(where), row
+
+
+def test_workarounds_name_tests_that_exist():
+    names = set()
+    for name, _, _, default, where in rows("Workarounds"):
+        names.add(name.strip("`"))
+        assert default in ("on", "off") and NAMED_TEST.search(where) and missing_tests(where) == [], name
+    source = (HERE.parents[2] / "imapd" / "workaround.c").read_text()
+    assert names == set(re.findall(r'^\t\{ "([a-z0-9-]+)", ', source, re.MULTILINE))

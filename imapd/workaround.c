@@ -1,0 +1,67 @@
+/* imapd/workaround.c - see workaround.h. */
+#include "imapd/workaround.h"
+
+#include "common/log.h"
+
+#include "common/banned.h"
+
+/* A row needs a program that misbehaves with a server that does everything right. */
+static const struct workaround rows[] = {
+	{ "ios-imap4rev2", "os", "iOS", CAPABILITY_BIT(CAP_REV2),
+	  "mailboxes looked empty where IMAP4rev2 stood beside IMAP4rev1" },
+	{ "ios-imap4rev2", "os", "iPadOS", CAPABILITY_BIT(CAP_REV2),
+	  "mailboxes looked empty where IMAP4rev2 stood beside IMAP4rev1" },
+	{ "ios-compress", "os", "iOS", CAPABILITY_BIT(CAP_COMPRESS),
+	  "compressed sessions time out now and then" },
+	{ "ios-compress", "os", "iPadOS", CAPABILITY_BIT(CAP_COMPRESS),
+	  "compressed sessions time out now and then" },
+};
+
+static bool is_on(const struct conf_list *on, const char *name)
+{
+	for (size_t i = 0; i < on->count; i++)
+		if (sv_eq_nocase(sv_z(on->items[i]), sv_z(name)))
+			return true;
+	return false;
+}
+
+static bool says(const struct id *client, const struct workaround *row)
+{
+	struct sv value = sv_eq(sv_z(row->field), SV("os")) ? client->os : client->name;
+
+	return sv_eq_nocase(value, sv_z(row->value));
+}
+
+const struct workaround *workaround_next(const struct conf_list *on, const struct id *client, size_t *at)
+{
+	while (*at < ARRAY_LEN(rows)) {
+		const struct workaround *row = &rows[(*at)++];
+
+		if (says(client, row) && is_on(on, row->name))
+			return row;
+	}
+	return NULL;
+}
+
+const struct workaround *workaround_find(struct sv name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (sv_eq_nocase(name, sv_z(rows[i].name)))
+			return &rows[i];
+	return NULL;
+}
+
+capability_set workarounds_apply(const struct conf_list *on, const struct id *client, capability_set offered,
+				 const struct log_ctx *log)
+{
+	const struct workaround *row;
+	capability_set hidden = 0;
+
+	for (size_t at = 0; (row = workaround_next(on, client, &at));) {
+		if (!(row->hides & offered & ~hidden))
+			continue;
+		hidden |= row->hides;
+		log_info(log, "imap.workaround", KV_Z("name", row->name), KV_Z("why", row->why));
+	}
+	return hidden;
+}
