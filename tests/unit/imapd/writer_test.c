@@ -95,14 +95,17 @@ static void every_fault_has_a_wording_and_none_tells_a_wrong_password(void **sta
 static void capabilities_depend_on_where_the_client_stands(void **state)
 {
 	static const struct { struct capability_context context; const char *want; } cases[] = {
-		{ { SOME_ROWS, false, true, true, NULL, 0, NULL }, "CAPABILITY IMAP4rev1 SASL-IR STARTTLS LOGINDISABLED" },
-		{ { SOME_ROWS, false, false, false, "PLAIN LOGIN", 0, NULL },
+		{ { SOME_ROWS, false, true, true, NULL, 0, NULL, 0 }, "CAPABILITY IMAP4rev1 SASL-IR STARTTLS LOGINDISABLED" },
+		{ { SOME_ROWS, false, false, false, "PLAIN LOGIN", 0, NULL, 0 },
 		  "CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN AUTH=LOGIN" },
-		{ { SOME_ROWS, true, false, false, "PLAIN", 0, NULL }, "CAPABILITY IMAP4rev1 SASL-IR UIDPLUS CONDSTORE" },
-		{ { SOME_ROWS & ~CAPABILITY_BIT(CAP_CONDSTORE), true, false, false, NULL, 0, NULL },
+		{ { SOME_ROWS, true, false, false, "PLAIN", 0, NULL, 0 }, "CAPABILITY IMAP4rev1 SASL-IR UIDPLUS CONDSTORE" },
+		{ { SOME_ROWS & ~CAPABILITY_BIT(CAP_CONDSTORE), true, false, false, NULL, 0, NULL, 0 },
 		  "CAPABILITY IMAP4rev1 SASL-IR UIDPLUS" },
-		{ { CAPABILITY_BIT(CAP_NONE) | CAPABILITY_BIT(CAP_APPENDLIMIT), true, false, false, NULL, 65536, NULL },
+		{ { CAPABILITY_BIT(CAP_NONE) | CAPABILITY_BIT(CAP_APPENDLIMIT), true, false, false, NULL, 65536, NULL, 0 },
 		  "CAPABILITY IMAP4rev1 APPENDLIMIT=65536" },
+		{ { CAPABILITY_BIT(CAP_NONE) | CAPABILITY_BIT(CAP_MESSAGELIMIT) | CAPABILITY_BIT(CAP_SAVELIMIT), true, false, false, NULL, 0,
+		    NULL, 1000 },
+		  "CAPABILITY IMAP4rev1 MESSAGELIMIT=1000 SAVELIMIT=1000" },
 	};
 
 	(void)state;
