@@ -68,13 +68,29 @@ static bool put_references(struct buf *out, const struct compose *c)
 
 /* ---- vacation ---- */
 
+/* A MIME entity of a script's (RFC 5230 §4.4): its fields are about the content, or they are left out; else a script could write who
+ * the mail is from. */
+static bool put_entity(struct buf *out, struct sv text)
+{
+	struct header_reader r;
+	struct sv in = text;
+	enum header_event e;
+	bool ok = buf_append(out, SV("MIME-Version: 1.0\r\n"));
+
+	header_reader_init(&r);
+	while (ok && (e = in.len ? header_reader_feed(&r, &in) : header_reader_finish(&r)) != HEADER_END)
+		if (e == HEADER_FIELD && sv_starts_nocase(r.field.name, SV("Content-")))
+			ok = mime_write_crlf(out, r.field.raw);
+	header_reader_done(&r);
+	return ok && buf_append(out, SV("\r\n")) && mime_write_crlf(out, in);
+}
+
 bool compose_vacation(struct buf *out, const struct compose *c, const struct sieve_action *a)
 {
 	return put_top(out, c) && put_from(out, c, a->from) && put_address(out, SV("To"), a->address) &&
 	       mime_write_text_field(out, SV("Subject"), a->subject) && put_references(out, c) &&
 	       buf_append(out, SV("Auto-Submitted: auto-replied (vacation)\r\n")) &&
-	       (a->is_mime ? buf_append(out, SV("MIME-Version: 1.0\r\n")) && mime_write_crlf(out, a->text) :
-		mime_write_plain(out, a->text));
+	       (a->is_mime ? put_entity(out, a->text) : mime_write_plain(out, a->text));
 }
 
 /* ---- notify ---- */

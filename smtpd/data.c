@@ -396,7 +396,8 @@ static struct fault deliver(struct transaction *t)
 	bool is_lmtp = t->listener == LISTENER_LMTP, is_refused = false;
 	struct outlet_source source = source_of(t);
 	struct filtering_source filtered = {
-		.filters = t->server->filters, .store = t->server->store, .conf = t->conf,
+		.filters = t->server->filters, .store = t->server->store,
+		.directory = t->server->directory, .conf = t->conf,
 		.plan = &t->plan, .outlets = &t->outlets, .outlet = &source, .facts = &t->facts,
 		.is_lmtp = is_lmtp, .is_junk = t->plan.is_junk, .log = &t->log,
 	};

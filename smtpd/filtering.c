@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/address.h"
+#include "common/directory.h"
 #include "common/events.h"
 #include "smtpd/compose.h"
 
@@ -382,6 +384,46 @@ static void send_text(const struct filtering *all, const struct filtering_one *o
 		file_copy(one, a, text);
 }
 
+static bool owns(struct directory *directory, struct sv account_id, struct sv text)
+{
+	struct arena arena;
+	struct address a;
+	bool yes = false;
+
+	arena_init(&arena, 8192);
+	if (!address_parse(&arena, text, &a).kind && directory_owns(directory, account_id, &a, &yes).kind)
+		yes = false;
+	arena_done(&arena);
+	return yes;
+}
+
+/* A script writes in its owner's name alone, as its owner would have to (RFC 5230 §9, RFC 6409 §6.1): we sign it. Else the
+ * account's address is taken. */
+static struct sieve_action in_own_name(const struct filtering *all, const struct filtering_one *one, const struct sieve_action *a)
+{
+	struct sieve_action mine = *a;
+	struct directory_account account;
+	struct address_list list;
+	struct address_item item;
+	struct buf text;
+	bool yes = a->from.len && !directory_account_get(all->source->directory, one->place->account, &account).kind;
+
+	buf_init(&text, DIRECTORY_ADDRESS_MAX);
+	address_list_init(&list, a->from);
+	while (yes && address_list_next(&list, &item)) {
+		buf_clear(&text);
+		yes = item.kind == ADDRESS_ITEM_MAILBOX && address_local_append(&text, item.mailbox) && buf_append_c(&text, '@') &&
+		      buf_append(&text, item.host) && owns(all->source->directory, sv_z(account.id), buf_sv(&text));
+	}
+	address_list_done(&list);
+	buf_done(&text);
+	if (a->from.len && !yes) {
+		log_info(all->source->log, "sieve.from.refused", KV_SV("account", one->place->account), KV_SV("from", a->from));
+		mine.from = SV("");
+	}
+	return mine;
+}
+
 static void send_vacation(struct filtering *all, struct filtering_one *one, const struct sieve_action *a)
 {
 	char id[QUEUE_ID_LEN + 1];
@@ -394,7 +436,9 @@ static void send_vacation(struct filtering *all, struct filtering_one *one, cons
 	buf_init(&text, COMPOSE_MAX);
 	struct compose c = compose_for(one, all->source, id, &header);
 
-	if (compose_vacation(&text, &c, a))
+	struct sieve_action mine = in_own_name(all, one, a);
+
+	if (compose_vacation(&text, &c, &mine))
 		send_text(all, one, a, id, &a->address, 1, buf_sv(&text));
 	buf_done(&header);
 	buf_done(&text);
@@ -419,7 +463,9 @@ static void send_notify(struct filtering *all, struct filtering_one *one, const 
 		to[count] = arena_copy(&arena, buf_sv(&address));
 		count += to[count].p != NULL;
 	}
-	if (count && compose_notify(&text, &c, a))
+	struct sieve_action mine = in_own_name(all, one, a);
+
+	if (count && compose_notify(&text, &c, &mine))
 		send_text(all, one, a, id, to, count, buf_sv(&text));
 	buf_done(&header);
 	buf_done(&text);

@@ -16,6 +16,7 @@
 struct filtering_source {
 	struct filters *filters;
 	struct store *store;
+	struct directory *directory;
 	const struct conf *conf;
 	struct accept_plan *plan;
 	struct outlets *outlets;        /* written; parsed */

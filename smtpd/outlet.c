@@ -157,7 +157,8 @@ static struct fault begin_entry(struct outlet_entry *entry, const struct outlet_
 	struct fault f = queue_begin(source->queue, &entry->envelope, &entry->entry);
 	size_t at = sv_rfind(entry->via, '@');
 
-	if (!f.kind && source->is_ours) {
+	/* A header that a filter edited is not what its author wrote: it is sealed, not signed. */
+	if (!f.kind && source->is_ours && !entry->message) {
 		queue_sign(entry->entry);
 	} else if (!f.kind && source->seal && at != SIZE_MAX) {
 		struct signer_seal seal = *source->seal;

@@ -345,3 +345,20 @@ def test_a_script_that_takes_too_long_is_stopped_and_the_mail_stays(server, user
     assert give(server, user, body=("y" * 70 + "\r\n") * 20000) == 250
     assert sum(b"Subject: Hello" in path.read_bytes() for path in server.files(user)) == 1
     assert "takes too long" in server.json("sieve", "list", server.address(user))[0]["error"]
+
+
+def test_an_answer_is_in_its_owners_name_alone(server, user, other):
+    def sent(script):
+        put(server, user, f'require "vacation"; vacation :handle "{len(script)}" {script};')
+        sender = f"{user}.{len(script)}@elsewhere.example"
+        assert give(server, user, sender=sender) == 250
+        [row] = queued_for(server, sender)
+        return row["octets"]
+    mine, others = server.address(user), server.address(other)
+    assert f"From: Me <{mine}>\r\n".encode() in sent(f':from "Me <{mine}>" "away"')
+    forged = sent(f':from "Boss <{others}>" "gone away"')
+    assert f"From: <{mine}>\r\n".encode() in forged and others.encode() not in forged
+    server.postroom("send-as", "add", mine, others)
+    assert f"From: Boss <{others}>\r\n".encode() in sent(f':from "Boss <{others}>" "now allowed"')
+    hidden = sent(f':mime "Content-Type: text/plain\r\nFrom: {others}\r\n\r\nthe text of it"')
+    assert b"the text of it" in hidden and others.encode() not in hidden

@@ -82,10 +82,11 @@ static void a_vacation_is_as_rfc_5230_section_5_says(void **state)
 	buf_clear(&w.out);
 	a.from = SV("\"A. Lice\" <al@example.org>");
 	a.is_mime = true;
-	a.text = SV("Content-Type: text/html\n\n<b>x</b>");
+	a.text = SV("Content-Type: text/html;\n charset=utf-8\nFrom: <boss@example.org>\nBcc: x@y\n\n<b>x</b>");
 	assert_true(compose_vacation(&w.out, &w.c, &a));
 	assert_true(has(&w, "From: \"A. Lice\" <al@example.org>\r\n"));
-	assert_true(has(&w, "MIME-Version: 1.0\r\nContent-Type: text/html\r\n\r\n<b>x</b>\r\n"));
+	assert_true(has(&w, "MIME-Version: 1.0\r\nContent-Type: text/html;\r\n charset=utf-8\r\n\r\n<b>x</b>\r\n"));
+	assert_false(has(&w, "boss") || has(&w, "Bcc"));
 	end(&w);
 }
 
