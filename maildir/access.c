@@ -97,18 +97,10 @@ struct fault access_place(struct maildir_user *user, struct sv name, struct plac
 
 struct fault access_acl(struct account *a, const char *dir, struct acl *out)
 {
-	char path[BOX_PATH_MAX];
 	struct sidecar_mailbox side;
-	struct buf text;
+	struct fault f = account_read_sidecar(a->maildir, dir, &side);
 
 	*out = (struct acl){ 0 };
-	box_path(path, dir, LAYOUT_MAILBOX_FILE, NULL);
-	buf_init(&text, SIDECAR_MAX);
-	struct fault f = files_read(a->maildir, path, &text);
-
-	if (!f.kind)
-		f = sidecar_mailbox_parse(buf_sv(&text), &side);
-	buf_done(&text);
 	/* Gone or damaged: nothing is granted. */
 	if (f.kind)
 		return f.kind == FAULT_NOT_FOUND || f.kind == FAULT_CORRUPT ? FAULT_OK : f;
@@ -128,8 +120,7 @@ static struct fault rights_in(struct account *a, const char *dir, struct sv id, 
 	return f;
 }
 
-/* record_of - the mailbox's record; inside. */
-static struct fault record_of(struct account *a, struct sv name, struct index_box *out)
+struct fault access_record(struct account *a, struct sv name, struct index_box *out)
 {
 	struct kv_txn *kv = NULL;
 	struct fault f = account_read(a, &kv);
@@ -148,11 +139,11 @@ struct fault access_find(struct maildir_user *user, struct sv name, uint32_t nee
 		return f.kind == FAULT_INVALID || f.kind == FAULT_LIMIT ? fault(FAULT_NOT_FOUND, f.detail) : f;
 	f = account_enter(out->account);
 	if (!f.kind) {
-		f = record_of(out->account, sv_z(out->name), &out->box);
+		f = access_record(out->account, sv_z(out->name), &out->box);
 		if (f.kind == FAULT_NOT_FOUND) {
 			f = folders_refresh(out->account);      /* perhaps another program has just made it */
 			if (!f.kind)
-				f = record_of(out->account, sv_z(out->name), &out->box);
+				f = access_record(out->account, sv_z(out->name), &out->box);
 		}
 		if (!f.kind && !out->is_own)
 			f = rights_in(out->account, out->box.dir, sv_z(user->id), &out->rights);
@@ -176,7 +167,7 @@ struct fault access_parent(struct maildir_user *user, const struct place *place,
 		uint32_t rights = 0;
 
 		name = sv_sub(name, 0, slash);
-		struct fault f = record_of(place->account, name, &box);
+		struct fault f = access_record(place->account, name, &box);
 
 		if (f.kind == FAULT_NOT_FOUND)
 			continue;

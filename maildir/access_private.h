@@ -32,6 +32,8 @@ MUST_CHECK struct fault access_parent(struct maildir_user *user, const struct pl
 struct fault access_may(uint32_t rights, uint32_t need);
 void access_done(struct place *place);
 
+/** access_record - the index's record of a mailbox by its canonical name; inside the account. */
+MUST_CHECK struct fault access_record(struct account *a, struct sv name, struct index_box *out);
 /** access_acl - the list of a mailbox, from its sidecar; inside its account. The caller ends *out. */
 MUST_CHECK struct fault access_acl(struct account *a, const char *dir, struct acl *out);
 

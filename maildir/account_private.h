@@ -129,6 +129,8 @@ typedef bool subscriptions_edit_fn(struct sidecar_subscriptions *s, void *arg);
 MUST_CHECK struct fault account_edit_subscriptions(struct account *a, subscriptions_edit_fn *edit, void *arg);
 MUST_CHECK struct fault account_subscriptions(struct account *a, struct sidecar_subscriptions *out);
 
+/** account_read_sidecar - of the mailbox in folder `dir` of a Maildir, as it lies there. On success sidecar_mailbox_done() ends it. */
+MUST_CHECK struct fault account_read_sidecar(int maildir, const char *dir, struct sidecar_mailbox *out);
 /** account_put_sidecar - a whole text in the place of a sidecar, durably, if it is still the generation that was read; else
  *  *changed is set and nothing was done. The index notes it, so that watchers hear of it. */
 struct sidecar_place {

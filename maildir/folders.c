@@ -238,15 +238,13 @@ static struct fault create_in(struct index_txn *t, void *arg)
 	return index_box_add(t, &box);
 }
 
-static struct fault find(struct account *a, struct sv name, struct index_box *out);
-
 /* RFC 4314 §4: a new mailbox has the access control list of the one above it. */
 static struct fault inherit(struct account *a, struct sv name, struct acl *out)
 {
 	size_t slash = sv_rfind(name, '/');
 	struct index_box above;
 
-	if (slash == SIZE_MAX || find(a, sv_sub(name, 0, slash), &above).kind)
+	if (slash == SIZE_MAX || access_record(a, sv_sub(name, 0, slash), &above).kind)
 		return FAULT_OK;
 	return access_acl(a, above.dir, out);
 }
@@ -282,17 +280,6 @@ static struct fault create_one(struct account *a, struct sv name, uint32_t speci
 	return f;
 }
 
-static struct fault find(struct account *a, struct sv name, struct index_box *out)
-{
-	struct kv_txn *kv = NULL;
-	struct fault f = account_read(a, &kv);
-
-	if (!f.kind)
-		f = index_box_find(kv, name, out);
-	kv_read_end(&kv);
-	return f;
-}
-
 static struct fault create_parents(struct account *a, struct sv name)
 {
 	struct fault f = FAULT_OK;
@@ -302,7 +289,7 @@ static struct fault create_parents(struct account *a, struct sv name)
 		uint64_t id;
 		if (name.p[i] != '/')
 			continue;
-		f = find(a, sv_sub(name, 0, i), &box);
+		f = access_record(a, sv_sub(name, 0, i), &box);
 		if (f.kind == FAULT_NOT_FOUND)
 			f = create_one(a, sv_sub(name, 0, i), 0, &id);
 		if (f.kind == FAULT_EXISTS)
@@ -314,7 +301,7 @@ static struct fault create_parents(struct account *a, struct sv name)
 struct fault folders_create(struct account *a, struct sv canonical, uint32_t special_use, uint64_t *id)
 {
 	struct index_box box;
-	struct fault f = find(a, canonical, &box);
+	struct fault f = access_record(a, canonical, &box);
 
 	if (!f.kind)
 		return fault(FAULT_EXISTS, "mailbox is there already");
@@ -323,7 +310,7 @@ struct fault folders_create(struct account *a, struct sv canonical, uint32_t spe
 	f = create_parents(a, canonical);
 	if (!f.kind)
 		f = create_one(a, canonical, special_use, id);
-	if (f.kind == FAULT_EXISTS && find(a, canonical, &box).kind == FAULT_NOT_FOUND) {
+	if (f.kind == FAULT_EXISTS && access_record(a, canonical, &box).kind == FAULT_NOT_FOUND) {
 		/* A folder of this name which the index does not know: another program's. */
 		f = adopt_folders(a);
 		if (!f.kind)
@@ -551,7 +538,7 @@ static struct fault rename_tree(struct account *a, struct sv from, struct sv to)
 	struct pending p = { PENDING_RENAME, from, to };
 	struct index_box box;
 	int lock = -1;
-	struct fault f = find(a, to, &box);
+	struct fault f = access_record(a, to, &box);
 
 	if (!f.kind)
 		return fault(FAULT_EXISTS, "mailbox is there already");
@@ -572,12 +559,12 @@ static struct fault empty_inbox(struct account *a, struct sv to)
 {
 	struct mailbox from = { .account = a, .lock = -1 }, target = { .account = a, .lock = -1 };
 	struct index_box box;
-	struct fault f = find(a, SV("INBOX"), &box);
+	struct fault f = access_record(a, SV("INBOX"), &box);
 	uint32_t resume = 1;
 
 	from.id = box.id;
 	if (!f.kind)
-		f = find(a, to, &box);
+		f = access_record(a, to, &box);
 	target.id = box.id;
 	while (!f.kind && resume)
 		f = copy_inside(&from, NULL, &target, true, &resume, NULL, NULL);

@@ -116,18 +116,9 @@ struct look {
 
 static void look_at_sidecar(struct look *l, const char *dir)
 {
-	char path[BOX_PATH_MAX];
 	struct sidecar_mailbox side;
-	struct buf text;
 
-	box_path(path, dir, LAYOUT_MAILBOX_FILE, NULL);
-	buf_init(&text, SIDECAR_MAX);
-	struct fault f = files_read(l->maildir, path, &text);
-
-	if (!f.kind)
-		f = sidecar_mailbox_parse(buf_sv(&text), &side);
-	buf_done(&text);
-	if (f.kind)
+	if (account_read_sidecar(l->maildir, dir, &side).kind)
 		return;                 /* no list that could be read: nothing is granted */
 	for (size_t i = 0; i < side.acl.count; i++)
 		if (!side.acl.entries[i].is_negative)

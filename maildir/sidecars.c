@@ -88,17 +88,25 @@ struct fault account_put_sidecar(struct account *a, const struct sidecar_place *
 
 /* --- a mailbox's ------------------------------------------------------------------------------------------------ */
 
-static struct fault read_mailbox(struct account *a, const char *path, struct sidecar_mailbox *out)
+static struct fault read_mailbox(int maildir, const char *path, struct sidecar_mailbox *out)
 {
 	struct buf text;
 	struct fault f;
 
 	buf_init(&text, SIDECAR_MAX);
-	f = files_read(a->maildir, path, &text);
+	f = files_read(maildir, path, &text);
 	if (!f.kind)
 		f = sidecar_mailbox_parse(buf_sv(&text), out);
 	buf_done(&text);
 	return f;
+}
+
+struct fault account_read_sidecar(int maildir, const char *dir, struct sidecar_mailbox *out)
+{
+	char path[BOX_PATH_MAX];
+
+	box_path(path, dir, LAYOUT_MAILBOX_FILE, NULL);
+	return read_mailbox(maildir, path, out);
 }
 
 static uint64_t mailbox_generation(struct account *a, const char *path)
@@ -106,7 +114,7 @@ static uint64_t mailbox_generation(struct account *a, const char *path)
 	struct sidecar_mailbox s;
 	uint64_t generation = 0;
 
-	if (!read_mailbox(a, path, &s).kind) {
+	if (!read_mailbox(a->maildir, path, &s).kind) {
 		generation = s.generation;
 		sidecar_mailbox_done(&s);
 	}
@@ -150,7 +158,7 @@ struct fault account_edit_mailbox(struct account *a, uint64_t id, sidecar_edit_f
 		f = index_box_get(kv, id, &box);
 		if (!f.kind) {
 			box_path(path, box.dir, LAYOUT_MAILBOX_FILE, NULL);
-			struct fault read = read_mailbox(a, path, &s);
+			struct fault read = read_mailbox(a->maildir, path, &s);
 			r.read_generation = read.kind ? 0 : s.generation;
 			if (read.kind == FAULT_NOT_FOUND || read.kind == FAULT_CORRUPT) {
 				/* Gone or damaged: what it said stands in the index. */
