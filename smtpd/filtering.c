@@ -11,7 +11,9 @@
 
 #include "common/banned.h"
 
-#define NOTIFY_MAX 20           /* receivers of one notification */
+#define NOTIFIES_MAX 4          /* that one message sets off, */
+#define NOTIFY_MAX 5            /* and receivers of each */
+#define RUNS_MAX 8              /* of one account's scripts for one message: its mail to further tags lies in INBOX */
 
 /* The filters of one account, for one recipient. */
 struct filtering_one {
@@ -90,6 +92,15 @@ static struct fault run_one(struct filtering *all, struct accept_rcpt *rcpt, siz
 	return f;
 }
 
+static unsigned runs_of(const struct filtering *all, struct sv account)
+{
+	unsigned n = 0;
+
+	for (const struct filtering_one *one = all->list; one; one = one->next)
+		n += sv_eq(one->place->account, account);
+	return n;
+}
+
 static struct fault run_all(struct filtering *all)
 {
 	struct fault f = FAULT_OK;
@@ -97,7 +108,7 @@ static struct fault run_all(struct filtering *all)
 
 	for (struct accept_rcpt *r = all->source->plan->rcpts; r && !f.kind; r = r->next, index++)
 		for (struct accept_place *p = r->places; p && !f.kind; p = p->next)
-			if (p->kind == ACCEPT_MAILBOX)
+			if (p->kind == ACCEPT_MAILBOX && runs_of(all, p->account) < RUNS_MAX)
 				f = run_one(all, r, index, p);
 	return f;
 }
@@ -475,12 +486,14 @@ static void send_notify(struct filtering *all, struct filtering_one *one, const 
 
 static void settle_one(struct filtering *all, struct filtering_one *one)
 {
+	unsigned notifies = 0;
+
 	for (size_t i = 0; i < one->result.deed_count; i++) {
 		const struct sieve_action *a = one->result.deeds[i].action;
 
 		if (a->kind == SIEVE_VACATION)
 			send_vacation(all, one, a);
-		else if (a->kind == SIEVE_NOTIFY)
+		else if (a->kind == SIEVE_NOTIFY && notifies++ < NOTIFIES_MAX)
 			send_notify(all, one, a);
 	}
 	filter_remember_seen(&one->result);

@@ -362,3 +362,20 @@ def test_an_answer_is_in_its_owners_name_alone(server, user, other):
     assert f"From: Boss <{others}>\r\n".encode() in sent(f':from "Boss <{others}>" "now allowed"')
     hidden = sent(f':mime "Content-Type: text/plain\r\nFrom: {others}\r\n\r\nthe text of it"')
     assert b"the text of it" in hidden and others.encode() not in hidden
+
+
+def test_one_message_runs_a_script_a_few_times_and_sets_off_a_few_notices(server, user):
+    put(server, user, 'require ["enotify", "subaddress", "envelope", "variables", "fileinto", "mailbox"];\n' + "".join(
+        f'notify "mailto:{user}.{n}@elsewhere.example";\n' for n in range(10)) + 'fileinto :create "Filed";')
+    before = len(queued(server))
+    assert give(server, user) == 250
+    assert len(queued(server)) == before + 4
+    put(server, user, 'require ["envelope", "subaddress", "variables", "fileinto", "mailbox"];\n'
+        'if envelope :matches :detail "to" "*" { fileinto :create "Tag${1}"; }')
+    with talk(server) as line:
+        assert line.smtp("MAIL FROM:<a@elsewhere.example>") == 250
+        for n in range(20):
+            assert line.smtp(f"RCPT TO:<{user}+{n}@{server.domain}>") == 250
+        assert data(line, mail(server, user)) == 250
+    assert [len(server.files(user, f"Tag{n}")) for n in range(20)] == [1] * 8 + [0] * 12
+    assert len(server.files(user)) == 1
