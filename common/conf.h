@@ -160,11 +160,12 @@ enum conf_milter_failure { CONF_MILTER_DEFER = 0, CONF_MILTER_ACCEPT };
 
 /* Checks of mail from strangers (smtpd/policy/). */
 struct conf_policy {
-	enum conf_action rate, helo, reverse_dns, dns_list, sender_domain, null_mx, spf, from, dmarc;
+	enum conf_action rate, greylist, helo, reverse_dns, dns_list, sender_domain, null_mx, spf, from, dmarc;
 	struct conf_list dns_lists;             /* "zone=weight" */
 	uint64_t dns_list_weight;
 	struct conf_list dmarc_exceptions;      /* "domain=policy" */
 	struct conf_list arc_trusted;           /* domains */
+	uint64_t greylist_ms;
 	uint64_t messages_per_minute, recipients_per_minute;    /* of one address */
 	struct ipnets relay_networks, xclient_networks;
 	bool srs;

@@ -299,6 +299,13 @@ static const struct conf_option options[] = {
 	{ "recipients-per-minute", "Incoming mail", NUMBER(policy.recipients_per_minute), .def = "500",
 	  .min = 1, .max = 1000000, .unit = "recipients",
 	  .doc = "The same for recipients." },
+	{ "check-greylist", "Incoming mail", ACTION(greylist, "off"), .need_restart = true,
+	  .doc = "A suspect that has not been here before: its address has no confirmed name or stands in "
+		 "a list, or SPF says fail or softfail; never one that passes SPF. With defer it is let in "
+		 "when it tries again after greylist-wait, and known for 36 days." },
+	{ "greylist-wait", "Incoming mail", DURATION(policy.greylist_ms), .def = "5m", .min = 1 * SECONDS,
+	  .max = 1 * HOURS,
+	  .doc = "How long a suspect has to wait before it tries again." },
 	{ "check-helo", "Incoming mail", ACTION(helo, "log"),
 	  .doc = "The client calls itself by our name or address, or by what is no name at all." },
 	{ "check-reverse-dns", "Incoming mail", ACTION(reverse_dns, "log"),

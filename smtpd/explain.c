@@ -243,7 +243,8 @@ static void judge(struct work *w)
 	struct explain *e = CONTAINER_OF(w, struct explain, work);
 	struct policy_facts facts = {
 		.conf = e->conf, .directory = e->server->directory, .listener = LISTENER_MX, .peer = e->peer,
-		.is_stranger = e->is_stranger, .is_relay_client = e->is_relay_client, .helo = e->helo, .sender = e->sender, .recipient = e->recipient,
+		.is_stranger = e->is_stranger, .is_relay_client = e->is_relay_client,
+		.greylist = e->server->greylist, .now_s = date_now().seconds, .helo = e->helo, .sender = e->sender, .recipient = e->recipient,
 		.route = &e->route, .message = &e->facts, .size = e->message.len, .longest_line = e->scanner.longest_line,
 		.data_faults = e->scanner.faults,
 	};

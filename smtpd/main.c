@@ -4,11 +4,13 @@
 
 #include "common/auth.h"
 #include "common/dkimkey.h"
+#include "common/date.h"
 #include "common/dns.h"
 #include "common/eventstore.h"
 #include "common/memory.h"
 #include "maildir/filter.h"
 #include "smtpd/fetch/helper.h"
+#include "smtpd/greylist.h"
 #include "smtpd/milter.h"
 #include "smtpd/relay/relay.h"
 #include "smtpd/session.h"
@@ -44,6 +46,8 @@ static void tidy(void *arg)
 	}
 	store_tidy(server->store);
 	directory_tidy(server->directory);
+	if (server->greylist)
+		greylist_tidy(server->greylist, date_now().seconds);
 }
 
 /* ---- life of a worker ---- */
@@ -95,6 +99,23 @@ static const struct conf_list *smtpd_files(const struct conf *conf)
 	return &conf->dns.anchors;
 }
 
+/* open_greylist - beside the queue: it is as durable. */
+static struct fault open_greylist(struct smtpd *server)
+{
+	struct buf path;
+	struct fault f = FAULT_OK;
+
+	if (server->worker->conf->policy.greylist == CONF_OFF)
+		return FAULT_OK;
+	buf_init(&path, 4096);
+	if (!buf_appendf(&path, "%s/greylist", instance_path(server->worker->instance, INSTANCE_QUEUE)) || !buf_z(&path))
+		f = fault(FAULT_LIMIT, "greylist: the path is too long");
+	else
+		f = greylist_open(buf_z(&path), &server->greylist);
+	buf_done(&path);
+	return f;
+}
+
 static struct fault smtpd_start(struct worker *w)
 {
 	struct smtpd *server = w->state;
@@ -115,6 +136,9 @@ static struct fault smtpd_start(struct worker *w)
 		eventstore_start(server->events, w->loop, w->conf->log.events_ms);
 	server->dkim = dkimkeys_new(instance_path(w->instance, INSTANCE_KEYS));
 	queue_use_keys(server->queue, server->dkim);
+	f = open_greylist(server);
+	if (f.kind)
+		return f;
 	server->messages = rates_new();
 	server->recipients = rates_new();
 	space_start(&server->space, w->loop, instance_path(w->instance, INSTANCE_MAIL),
@@ -149,6 +173,7 @@ static void smtpd_end(struct worker *w)
 		session_free(&s);
 	}
 	space_done(&server->space);
+	greylist_close(&server->greylist);
 	rates_free(&server->messages);
 	rates_free(&server->recipients);
 	dns_free(&server->dns);

@@ -2,6 +2,7 @@
 
 #include "common/date.h"
 #include "common/log.h"
+#include "smtpd/greylist.h"
 #include "smtpd/srs.h"
 
 #include "common/banned.h"
@@ -83,6 +84,20 @@ static struct fault resolve(struct policy_facts *facts, struct arena *arena,
 	return f;
 }
 
+/* note_knock - a suspect is remembered when nothing else was wrong with it. */
+static void note_knock(const struct policy_facts *facts, const struct policy_verdict *v)
+{
+	uint8_t key[GREYLIST_KEY_LEN];
+	struct fault f;
+
+	if (!policy_is_suspect(facts->origin) || (v->action >= POLICY_DEFER && strcmp(v->check, "greylist")))
+		return;
+	greylist_key(facts->directory, &facts->peer, facts->sender.domain, facts->recipient.local, key);
+	f = greylist_note(facts->greylist, key, facts->now_s, facts->conf->policy.greylist_ms);
+	if (f.kind)
+		log_warn(NULL, "greylist.note", KV_FAULT("fault", f));
+}
+
 struct policy_verdict recipient_add(struct policy_facts *facts, const struct smtp_path *path,
 				    struct accept_plan *plan, struct store *store,
 				    struct queue *queue, struct arena *arena)
@@ -97,6 +112,8 @@ struct policy_verdict recipient_add(struct policy_facts *facts, const struct smt
 	if (f.kind)
 		return refuse_fault(f, "directory");
 	v = policy_run(POLICY_RCPT, facts);
+	if (facts->is_stranger && facts->greylist)
+		note_knock(facts, &v);
 	if (v.action >= POLICY_DEFER)
 		return v;
 	if (accept_add(plan, path, &route, &rcpt).kind) {

@@ -105,6 +105,7 @@ struct reply {
 	X(REPLY_NO_FROM,          554, "5.6.0", \
 	  "Message has no From field, or more than one", "from-missing") \
 	X(REPLY_TOO_MANY_PER_MINUTE, 550, "5.7.1", "Too much mail from your address", "rate") \
+	X(REPLY_GREYLISTED,       550, "5.7.1", "Not known here", "greylist") \
 	X(REPLY_LISTED,           550, "5.7.1", "Your address stands in a block list", "dns-list") \
 	X(REPLY_HELO_REFUSED,     550, "5.7.1", "Your greeting is not your name", "helo") \
 	X(REPLY_REVERSE_DNS,      550, "5.7.25", "Your address has no name that leads back to it", "reverse-dns") \

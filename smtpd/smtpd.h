@@ -14,6 +14,7 @@
 struct dns;
 struct session;
 struct auth;
+struct greylist;
 struct filters;
 
 struct smtpd_counters {
@@ -32,6 +33,7 @@ struct smtpd {
 	struct dkimkeys *dkim;          /* what mail of ours is signed with */
 	struct auth *auth;
 	struct space space;
+	struct greylist *greylist;              /* NULL: check-greylist is off */
 	struct rates *messages, *recipients;    /* of strangers */
 	struct chore tidy;
 	struct session *sessions;       /* all that are open */

@@ -125,6 +125,8 @@ struct policy_facts transaction_facts(const struct transaction *t)
 		.identity = t->identity,
 		.is_stranger = t->is_stranger,
 		.is_relay_client = t->is_relay_client,
+		.greylist = t->server->greylist,
+		.now_s = date_now().seconds,
 		.messages = t->messages,
 		.recipients = t->recipients,
 		.helo = t->mail.facts[ENVELOPE_HELO],

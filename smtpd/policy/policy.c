@@ -39,6 +39,7 @@ static const struct check checks[] = {
 	{ "relay",         POLICY_RCPT,                  LISTENERS_SMTPD, 0,         policy_relay,         ALWAYS,                                              "5321 §3.6.2" },
 	{ "recipients",    POLICY_RCPT,                  LISTENERS_SMTPD, 0,         policy_recipients,    ALWAYS,                                              "5321 §4.5.3" },
 	{ "null-sender",   POLICY_RCPT,                  LISTENER_MX,     0,         policy_null_sender,   ALWAYS,                                              "5321 §6.1" },
+	{ "greylist",      POLICY_RCPT,                  LISTENER_MX,     STRANGERS | BLOCKS, policy_greylist, SET_BY("check-greylist", greylist),               "6647" },
 	{ "header",        POLICY_MESSAGE,               ON_SUBMISSION,   0,         policy_header,        ALWAYS,                                              "6409 §6.3" },
 	{ "loop",          POLICY_MESSAGE,               LISTENERS_SMTPD, 0,         policy_loop,          ALWAYS,                                              "5321 §6.3" },
 	{ "author",        POLICY_MESSAGE,               ON_SUBMISSION,   BLOCKS,    policy_author,        ALWAYS,                                              "6409 §6.1" },

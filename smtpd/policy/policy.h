@@ -27,6 +27,8 @@ enum policy_stage {
 	POLICY_MESSAGE = 1 << 2,        /* and the whole message; nothing was delivered yet */
 };
 
+struct greylist;
+
 struct policy_facts {
 	const struct conf *conf;
 	struct directory *directory;
@@ -47,6 +49,8 @@ struct policy_facts {
 	struct address recipient;
 	const struct directory_route *route;
 	uint32_t rcpt_count;                    /* accepted before this one */
+	struct greylist *greylist;              /* NULL: none is kept */
+	int64_t now_s;                          /* Unix time, for it */
 	/* MESSAGE */
 	const struct message_facts *message;
 	const struct author_facts *author;      /* of strangers; else NULL */
@@ -106,6 +110,9 @@ bool policy_row(size_t i, const struct conf *conf, struct policy_row *out);
 /** policy_run_row - what that one row says, whatever the others said. False: it is not asked of these facts. */
 bool policy_run_row(size_t i, const struct policy_facts *facts, struct policy_verdict *out);
 
+policy_fn policy_greylist;      /* greylist.c */
+/** policy_is_suspect - would greylisting look at it? */
+bool policy_is_suspect(const struct origin_facts *origin);
 policy_fn policy_rate;          /* rate.c */
 policy_fn policy_helo;          /* helo.c */
 policy_fn policy_dns_list;      /* dnslist.c */

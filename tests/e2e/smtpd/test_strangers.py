@@ -196,3 +196,21 @@ def test_a_sender_who_leaves_while_the_dns_is_asked_costs_nothing(dns, make_serv
         with stranger(server) as line:
             line.send("MAIL FROM:<a@waiting.example>\r\n")
     assert send(server, "alice", "joe@good.example")[0] == 250
+
+
+def test_a_suspect_has_to_come_again(dns, make_server):
+    dns.add("grey.example", "TXT", "v=spf1 ~all").add("grey.example", "A", "192.0.2.1")
+    server = make_server(CONF + dns.conf() + "check-greylist defer\ngreylist-wait 2s\n")
+
+    def rcpt(sender, source="127.0.0.3"):
+        with stranger(server, source) as line:
+            assert line.smtp(f"MAIL FROM:<{sender}>") == 250
+            return line.smtp("RCPT TO:<alice@example.test>")
+    assert rcpt("joe@grey.example") == 451
+    assert rcpt("joe@grey.example") == 451
+    assert rcpt("joe@good.example", "127.0.0.1") == 250         # SPF passes: no suspect
+    postroom.wait_for("it is let in", lambda: rcpt("joe@grey.example") == 250)
+    assert rcpt("joe@grey.example", "127.0.0.4") == 250         # the same network
+    server.restart()
+    assert rcpt("joe@grey.example") == 250
+    assert 'check=greylist action=defer reason="Not known yet: try again in 2 seconds"' in server.log()
