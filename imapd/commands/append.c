@@ -320,8 +320,9 @@ static bool read_replaced(struct command *c, struct append *x)
 		return refuse(c);
 	x->replaced = one.count ? one.ranges[0].first : 0;
 	uidset_done(&one);
-	if (c->room->is_readonly) {
-		command_no(c, "NOPERM", "The mailbox is open read-only");
+	/* RFC 8508 §4.1: known before anything is stored. */
+	if (c->room->is_readonly || !mailbox_may(c->room->box, RIGHT_DELETE | RIGHT_EXPUNGE)) {
+		command_no(c, "NOPERM", "Messages may not be removed from this mailbox");
 		return refuse(c);
 	}
 	struct fault f = x->replaced ? mailbox_row(c->room->box, x->replaced, &row) :
@@ -364,6 +365,9 @@ static bool begin(struct command *c)
 		return refuse(c);
 	}
 	x->uidvalidity = status.uidvalidity;
+	/* What goes makes room in the account that it is in. */
+	if (x->replaced && (mailbox_is_shared(x->box) || mailbox_is_shared(c->room->box)))
+		x->replaced_size = 0;
 	return true;
 }
 

@@ -86,6 +86,50 @@ def test_modseq_is_told_where_it_is_known(drafts):
     assert reply.code().startswith("HIGHESTMODSEQ ")
 
 
+def test_rights_in_shared_mailboxes(imapd, user):
+    """§4.1: the rights of STORE and EXPUNGE here, and of APPEND there; without them nothing is stored either."""
+    imapd.add_account(user + "b")
+    with imap.Client(imapd, user) as owner, imap.Client(imapd, user + "b") as guest:
+        shared = f"Shared/{imapd.address(user)}/Team"
+        owner.ok("CREATE Team")
+        owner.append("Team", message("one"))
+        for letters, code in (("lrswi", "NOPERM"), ("lrswit", "NOPERM"), ("lrswte", "NOPERM")):
+            owner.ok(f"SETACL Team {imapd.address(user + 'b')} {letters}")
+            guest.ok(f"SELECT {shared}")
+            reply = guest.cmd(f"REPLACE 1 {shared} ", message("two"))
+            assert (reply.status, reply.code()) == ("NO", code), letters
+            assert owner.ok("STATUS Team (MESSAGES)").all("STATUS") == [b"Team (MESSAGES 1)"]
+        owner.ok(f"SETACL Team {imapd.address(user + 'b')} lrswite")
+        guest.ok(f"SELECT {shared}")
+        new = message("two")
+        assert guest.ok(f"REPLACE 1 {shared} ", new).numbers("EXPUNGE") == [1]
+        owner.ok("SELECT Team")
+        assert owner.fetch("1:*", "BODY.PEEK[]") == {1: {"BODY[]": new}}
+
+
+def test_another_accounts_quota_is_not_relieved():
+    """What goes makes room where it was, not where the new message comes to."""
+    with imap.Imapd(accounts=("bob",)) as server:
+        server.postroom("account", "add", "--password-stdin", "--quota", "30K", "alice@example.test", input="secret\n")
+        server.passwords["alice@example.test"] = "secret"
+        server.start()
+        with imap.Client(server, "alice") as owner, imap.Client(server, "bob") as guest:
+            owner.ok("CREATE Team")
+            owner.append("Team", b"x" * 25000)
+            owner.ok("SETACL Team bob@example.test lrswite")
+            guest.append("INBOX", b"y" * 20000)
+            guest.ok("SELECT INBOX")
+            assert guest.cmd("REPLACE 1 Shared/alice@example.test/Team ", b"z" * 20000).code() == "OVERQUOTA"
+            assert guest.search("ALL") == [1]
+
+
+def test_with_uidonly_only_by_uid(drafts):
+    """RFC 9586 §3: a message number is not understood, and the removal is told by its UID."""
+    drafts.ok("ENABLE UIDONLY")
+    assert drafts.cmd("REPLACE 1 Drafts ", message("new")).code() == "UIDREQUIRED"
+    assert drafts.ok("UID REPLACE 1 Drafts ", message("new")).all("VANISHED") == [b"1"]
+
+
 def test_switched_off():
     with imap.Imapd(accounts=("alice",), conf="imap-capabilities-off REPLACE\n") as server:
         server.start()
