@@ -185,7 +185,7 @@ struct conf_relay {
 	struct conf_list smarthosts;            /* "none", or SELECTOR=HOST:PORT */
 	char *passwords;                        /* file: HOST USER PASSWORD */
 	char *ca_file;                          /* "": the system's */
-	bool sts;
+	bool sts, reports;
 	uint64_t sts_port;                      /* where policies of MTA-STS are fetched */
 	bool fetch_private;
 };

@@ -431,6 +431,8 @@ static const struct conf_option options[] = {
 	  .doc = "Authorities, PEM, that may vouch for other servers, of mail and of MTA-STS policies. Default: those of the system." },
 	{ "mta-sts", "Sending", YES_NO(relay.sts), .def = "yes", .need_restart = true,
 	  .doc = "Obey the MTA-STS policies of other domains when mail is sent to them. RFC 8461." },
+	{ "tls-reports", "Sending", YES_NO(relay.reports), .def = "yes", .need_restart = true,
+	  .doc = "Once a day tell domains that ask for it how TLS with their servers went. RFC 8460." },
 	{ "mta-sts-port", "Sending", NUMBER(relay.sts_port), .def = "443", .min = 1, .max = 65535, .need_restart = true,
 	  .doc = "Port at which their policies are fetched. Another than 443 is for networks of one's own." },
 	{ "fetch-private-addresses", "Sending", YES_NO(relay.fetch_private), .def = "no", .need_restart = true,

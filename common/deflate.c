@@ -108,3 +108,26 @@ bool deflate_pack(struct deflate *d, struct sv octets, struct buf *out)
 	} while (!d->out.avail_out);
 	return true;
 }
+
+bool gzip_pack(struct sv octets, struct buf *out)
+{
+	z_stream z = { .next_in = (Bytef *)(uintptr_t)octets.p, .avail_in = (uInt)octets.len };
+	size_t before = out->len;
+	uLong room;
+	bool fits;
+
+	if (octets.len > UINT32_MAX / 2)
+		return false;
+	if (deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, MAX_WBITS + 16, PACK_MEMORY, Z_DEFAULT_STRATEGY) != Z_OK)
+		BUG("zlib: no memory");
+	room = deflateBound(&z, (uLong)octets.len);
+	fits = buf_reserve(out, room);
+	if (fits) {
+		z.next_out = (Bytef *)(out->p + out->len);
+		z.avail_out = (uInt)room;
+		fits = deflate(&z, Z_FINISH) == Z_STREAM_END;
+		out->len = fits ? before + (size_t)z.total_out : before;
+	}
+	deflateEnd(&z);
+	return fits;
+}

@@ -34,4 +34,7 @@ bool deflate_pack(struct deflate *d, struct sv octets, struct buf *out);
  *  does not refer to what was packed before, and costs somewhat more. */
 void deflate_rest(struct deflate *d);
 
+/** gzip_pack - append octets as one gzip file (RFC 1952). False: out's max. */
+bool gzip_pack(struct sv octets, struct buf *out);
+
 #endif

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/crypt.h"
+
 #include "common/banned.h"
 
 #define ANSWER_MEMORY (128u << 10)
@@ -129,12 +131,27 @@ static void on_soon(struct deferred *d)
 
 /* ---- MTA-STS ---- */
 
+/* note_policy - as RFC 8460 §4.5 shows one. */
+static void note_policy(struct tlspolicy_answer *a, const struct sts_policy *policy)
+{
+	struct buf text;
+
+	buf_init(&text, 4096);
+	buf_appendf(&text, "version: STSv1\nmode: %s\n", policy->mode == STS_TESTING ? "testing" : "enforce");
+	for (size_t i = 0; i < policy->mx_count; i++)
+		(void)!buf_appendf(&text, "mx: %.*s\n", SV_FMT(policy->mx[i]));
+	(void)!buf_appendf(&text, "max_age: %u", policy->max_age_s);
+	a->policy = arena_copy(&a->arena, buf_sv(&text));
+	buf_done(&text);
+}
+
 static void on_policy(void *arg, const struct sts_policy *policy, const char *problem)
 {
 	struct tlspolicy_query *q = arg;
 	struct tlspolicy_answer *a = q->answer;
 
 	q->sts = NULL;
+	a->problem = problem;
 	if (problem)
 		snprintf(a->text, sizeof(a->text), "%s", problem);
 	if (policy && policy->mode != STS_NONE) {
@@ -142,6 +159,8 @@ static void on_policy(void *arg, const struct sts_policy *policy, const char *pr
 
 		a->source = TLSPOLICY_STS;
 		a->is_testing = policy->mode == STS_TESTING;
+		a->is_listed = allowed;
+		note_policy(a, policy);
 		snprintf(a->text, sizeof(a->text), "MTA-STS, %s", a->is_testing ? "testing" : "enforce");
 		if (!a->is_testing && !allowed)
 			pass_over(a, "4.7.5", "%s is not among the hosts of the policy of %s (MTA-STS)", a->host, a->domain);
@@ -179,6 +198,23 @@ static void take_tlsa(struct tlspolicy_answer *a, const struct dns_answer *from)
 	}
 }
 
+/* note_tlsa - for reports. */
+static void note_tlsa(struct tlspolicy_answer *a)
+{
+	struct buf text;
+
+	buf_init(&text, 4096);
+	for (size_t i = 0; i < a->expect.dane_count; i++) {
+		const struct tls_dane *d = &a->tlsa[i];
+		char hex[2 * 64 + 1];
+
+		crypt_hex(d->data.p, d->data.len > 64 ? 64 : d->data.len, hex);
+		(void)!buf_appendf(&text, "%s%u %u %u %s", i ? "\n" : "", d->usage, d->selector, d->matching, hex);
+	}
+	a->policy = arena_copy(&a->arena, buf_sv(&text));
+	buf_done(&text);
+}
+
 static void on_tlsa(void *arg, const struct dns_answer *from)
 {
 	struct tlspolicy_query *q = arg;
@@ -198,6 +234,7 @@ static void on_tlsa(void *arg, const struct dns_answer *from)
 	}
 	a->source = TLSPOLICY_DANE;
 	take_tlsa(a, from);
+	note_tlsa(a);
 	a->kind = a->expect.dane_count ? TLSPOLICY_VERIFY : TLSPOLICY_MUST;     /* RFC 7672 §2.2: none usable */
 	if (a->expect.dane_count) {
 		a->expect.trust = TLS_TRUST_DANE;

@@ -38,6 +38,9 @@ struct tlspolicy_answer {
 	enum tlspolicy_source source;
 	struct tls_expect expect;       /* always set; what it points to lives as long as the answer */
 	bool is_testing;                /* an MTA-STS policy that wants reports only: kind is MAY */
+	bool is_listed;                 /* MTA-STS: the host is among the policy's */
+	const char *problem;            /* NULL, or why an announced policy could not be had (RFC 8460 §4.3.2) */
+	struct sv policy;               /* what was found, a line each: "3 1 1 8cb0...", "mode: enforce"; for reports */
 	char status[8];                 /* "4.7.5", when passed over */
 	char text[300];                 /* likewise, a sentence; else what was found: "DANE, 2 records" */
 	/* private */

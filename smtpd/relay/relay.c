@@ -12,6 +12,7 @@
 #include "smtpd/fetch.h"
 #include "smtpd/relay/relay_private.h"
 #include "smtpd/relay/watch.h"
+#include "smtpd/tlsreport.h"
 
 #include "common/banned.h"
 
@@ -771,6 +772,7 @@ static void on_loop_end(struct loop_member *m)
 	}
 	tlspolicy_free(&r->tlspolicy);
 	sts_free(&r->sts);
+	tlsreport_free(&r->report);
 	free(r->control);
 	deferred_cancel(&r->turn);
 	timer_stop(&r->tick);
@@ -801,6 +803,20 @@ static void start_policies(struct relay *r)
 		r->sts = sts_new(r->loop, r->dns, folder, (uint16_t)w->conf->relay.sts_port,
 				 fetch_policy, r);
 	r->tlspolicy = tlspolicy_new(r->loop, r->dns, r->sts);
+}
+
+static void start_reports(struct relay *r)
+{
+	char folder[4096];
+	const struct tlsreport_settings settings = {
+		.dns = r->dns, .queue = r->queue, .directory = r->directory, .hostname = r->hostname,
+		.folder = folder, .control = r->control,
+	};
+
+	snprintf(folder, sizeof(folder), "%s/tlsrpt",
+		 instance_path(r->worker->instance, INSTANCE_QUEUE));
+	if (r->worker->conf->relay.reports)
+		r->report = tlsreport_new(r->loop, &settings);
 }
 
 static struct fault relay_open(struct worker *w)
@@ -859,6 +875,7 @@ static struct fault relay_start(struct worker *w)
 		eventstore_start(r->events, w->loop, w->conf->log.events_ms);
 	r->keys = dkimkeys_new(instance_path(w->instance, INSTANCE_KEYS));
 	queue_use_keys(r->queue, r->keys);
+	start_reports(r);
 	r->wall_s = date_now().seconds;
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	r->mono_ms = (uint64_t)now.tv_sec * 1000;

@@ -26,6 +26,7 @@ struct relay {
 	struct loop_member member;
 	struct dns *dns;
 	struct tls_client *tls;
+	struct tlsreport *report;       /* NULL: switched off */
 	struct sts *sts;                /* policies of other domains; NULL: switched off */
 	char *control;                  /* smtpd's control socket, behind which the fetch helper is */
 	struct tlspolicy *tlspolicy;

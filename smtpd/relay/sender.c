@@ -9,6 +9,7 @@
 #include "smtpd/relay/relay_private.h"
 #include "smtpd/relay/route.h"
 #include "smtpd/tlspolicy.h"
+#include "smtpd/tlsreport.h"
 
 #include "common/banned.h"
 
@@ -35,6 +36,7 @@ struct sender {
 	bool is_fresh, is_idle, is_stopping;
 	bool is_failing;                /* no mail can go there: all of it is refused */
 	bool is_clear;                  /* TLS has failed with this hop: without */
+	bool is_counted;                /* for TLS reports */
 };
 
 struct sender *sender_next_of(const struct sender *s)
@@ -194,10 +196,36 @@ void sender_wake(struct sender *s)
 
 /* ---- the connection ---- */
 
+/* count_failure - for TLS reports. */
+static void count_failure(const struct sender *s, const char *text)
+{
+	const struct netaddr *at = s->hop < s->route.count ? &s->route.hops[s->hop].at : NULL;
+
+	if (s->relay->report && s->policy)
+		tlsreport_count(s->relay->report, s->policy, at, tlsreport_result(s->policy, sv_z(text)), text);
+}
+
+/* count_connection - it is up. A handshake that failed before was counted then. */
+static void count_connection(struct sender *s)
+{
+	const struct tlspolicy_answer *p = s->policy;
+	const char *result = p && p->problem ? p->problem : NULL;
+
+	if (!s->relay->report || !p || s->is_clear || s->is_counted)
+		return;
+	s->is_counted = true;
+	if (!*client_tls_text(s->client))
+		result = "starttls-not-supported";
+	else if (!result && p->is_testing && !p->is_listed)
+		result = "validation-failure";
+	tlsreport_count(s->relay->report, p, &s->route.hops[s->hop].at, result, NULL);
+}
+
 static void on_ready(void *user)
 {
 	struct sender *s = user;
 
+	count_connection(s);
 	if (!s->delivery)
 		take_part(s);
 }
@@ -273,6 +301,8 @@ static void on_end(void *user, const struct client_end *borrowed)
 		connection_lost(s, why);
 		return;
 	}
+	if (why->is_tls_failure || (s->policy && s->policy->kind != TLSPOLICY_MAY && strstr(why->text, "STARTTLS")))
+		count_failure(s, why->text);
 	/* From here on why->text is gone with its client. */
 	client_free(&s->client);
 	if (why->is_self) {
@@ -371,6 +401,7 @@ static void on_policy(void *arg, struct tlspolicy_answer *policy)
 		return;
 	}
 	/* What a policy asks for cannot be found out, or not be had: nothing goes this way. */
+	count_failure(s, policy->text);
 	note_end(s, policy->status, policy->text);
 	s->hop++;
 	try_hop(s);
