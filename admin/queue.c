@@ -178,7 +178,7 @@ static int run_action(struct cli *cli)
 		printf("{\"changed\":%llu,\"busy\":%llu,\"failed\":%llu}\n", (unsigned long long)c.changed,
 		       (unsigned long long)c.busy, (unsigned long long)c.failed);
 	else if (!cli->arg_count)
-		printf("%llu messages: done.\n", (unsigned long long)c.changed);
+		printf("%llu message%s: done.\n", (unsigned long long)c.changed, c.changed == 1 ? "" : "s");
 	if (c.busy)
 		complain("postroom queue list --state sending", "%llu messages are being sent just now and were left alone",
 			 (unsigned long long)c.busy);
