@@ -406,3 +406,27 @@ def test_a_smarthost_takes_what_its_selector_says(make_world):
     assert "secret" not in world.server.log()
     star.close()
     to.close()
+
+
+def test_mail_goes_from_one_postroom_to_another_over_tls_and_back(make_world):
+    first = make_world()
+    with postroom.Instance(domain="second.example", accounts=("carol",), conf="smtp-banner-delay 0s\nrelay-ipv6 no\n"
+                           f"exempt-networks never\n{first.dns.conf()}") as second:
+        first.dns.add("second.example", "MX", "10 mx.second.example")
+        first.dns.add("mx.second.example", "A", "127.0.0.1")
+        conf = first.server.root / "postroom.conf"
+        conf.write_text(conf.read_text().replace(f"relay-port {first.port}", f"relay-port {second.port('mx')}"))
+        second.start(only="smtpd")
+        first.start()
+        first.send(["carol@second.example", "nobody@second.example"], body="From one to the other.\r\n")
+        wait_for("carol has it", lambda: second.files("carol"))
+        octets = second.files("carol")[0].read_bytes()
+        assert b"From one to the other." in octets and b"\tby mail.second.example" in octets
+        assert b"(using TLSv1.3 " in octets.split(b"Received: from", 2)[1]
+        notice = first.wait_mail()[0]
+        assert list(notice.iter_parts())[1].get_payload()[1]["Status"] == "5.1.1"
+        first.wait_empty()
+        # Neither brings a stranger's mail to the other.
+        with second.smtp() as smtp:
+            assert smtp.mail("x@stranger.example")[0] == 250
+            assert smtp.rcpt("alice@example.test")[0] == 550
