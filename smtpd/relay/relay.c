@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "common/date.h"
 #include "common/dkimkey.h"
 #include "common/events.h"
 #include "common/eventstore.h"
@@ -27,7 +26,7 @@ int64_t relay_now_s(const struct relay *r)
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return r->wall_s + now.tv_sec - (int64_t)(r->mono_ms / 1000);
+	return (r->wall_ms + (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 - (int64_t)r->mono_ms) / 1000;
 }
 
 int64_t relay_expires_s(const struct relay *r, const struct message *m)
@@ -876,9 +875,10 @@ static struct fault relay_start(struct worker *w)
 	r->keys = dkimkeys_new(instance_path(w->instance, INSTANCE_KEYS));
 	queue_use_keys(r->queue, r->keys);
 	start_reports(r);
-	r->wall_s = date_now().seconds;
+	clock_gettime(CLOCK_REALTIME, &now);
+	r->wall_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	r->mono_ms = (uint64_t)now.tv_sec * 1000;
+	r->mono_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 	r->schedule = schedule_new(&limits);
 	remember_paused(r);
 	r->member.close = on_loop_end;

@@ -48,7 +48,7 @@ struct relay {
 	char recent[RELAY_RECENT][QUEUE_ID_LEN + 1];    /* gone just now: their last events come yet */
 	size_t recent_at;
 	uint64_t scans_left;            /* of the look at start */
-	int64_t wall_s;                 /* at start, with mono_ms: jumps of the clock do nothing */
+	int64_t wall_ms;                /* at start, with mono_ms: jumps of the clock do nothing */
 	uint64_t mono_ms;
 	uint64_t mending;               /* messages a crash left in the middle */
 	uint64_t jobs;                  /* that must end before we do */
