@@ -21,7 +21,7 @@ const char *dmarc_result_name(enum dmarc_result result)
 
 /* ---- records ---- */
 
-static bool parse_policy(struct sv value, enum dmarc_policy *out)
+bool dmarc_policy_parse(struct sv value, enum dmarc_policy *out)
 {
 	for (unsigned p = DMARC_POLICY_NONE; p <= DMARC_POLICY_REJECT; p++)
 		if (sv_eq_nocase(value, sv_z(dmarc_policy_name((enum dmarc_policy)p)))) {
@@ -52,13 +52,13 @@ struct tags {
 static void take_tag(struct dmarc_record *r, struct tags *seen, struct sv name, struct sv value)
 {
 	if (sv_eq_nocase(name, SV("p"))) {
-		seen->has_p = parse_policy(value, &r->p);
+		seen->has_p = dmarc_policy_parse(value, &r->p);
 		seen->is_bad |= !seen->has_p;
 	} else if (sv_eq_nocase(name, SV("sp"))) {
-		seen->has_sp = parse_policy(value, &r->sp);
+		seen->has_sp = dmarc_policy_parse(value, &r->sp);
 		seen->is_bad |= !seen->has_sp;
 	} else if (sv_eq_nocase(name, SV("np"))) {
-		seen->has_np = parse_policy(value, &r->np);
+		seen->has_np = dmarc_policy_parse(value, &r->np);
 		seen->is_bad |= !seen->has_np;
 	} else if (sv_eq_nocase(name, SV("psd"))) {
 		r->psd = sv_eq_nocase(value, SV("y")) ? DMARC_PSD_YES

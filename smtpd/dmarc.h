@@ -19,6 +19,8 @@ enum dmarc_policy { DMARC_POLICY_NONE = 0, DMARC_POLICY_QUARANTINE, DMARC_POLICY
 /** dmarc_policy_name - "none", "quarantine", "reject". */
 const char *dmarc_policy_name(enum dmarc_policy policy);
 
+bool dmarc_policy_parse(struct sv word, enum dmarc_policy *out);
+
 enum dmarc_psd { DMARC_PSD_UNKNOWN = 0, DMARC_PSD_YES, DMARC_PSD_NO };
 
 struct dmarc_record {

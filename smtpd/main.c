@@ -9,9 +9,11 @@
 #include "common/eventstore.h"
 #include "common/memory.h"
 #include "maildir/filter.h"
+#include "smtpd/dmarc.h"
 #include "smtpd/fetch/helper.h"
 #include "smtpd/greylist.h"
 #include "smtpd/milter.h"
+#include "smtpd/origin.h"
 #include "smtpd/relay/relay.h"
 #include "smtpd/session.h"
 #include "smtpd/smtpd.h"
@@ -52,16 +54,47 @@ static void tidy(void *arg)
 
 /* ---- life of a worker ---- */
 
-/* check_milters - one that is left out would be mail that nobody looked at. */
-static struct fault check_milters(const struct conf *conf)
+static bool is_dns_list(const char *item)
 {
-	const struct conf_list *list = &conf->policy.milters;
+	struct sv zone;
+	int weight;
+
+	return origin_list_parse(sv_z(item), &zone, &weight);
+}
+
+static bool is_exception(const char *item)
+{
+	struct sv rest = sv_z(item), domain;
+	enum dmarc_policy policy;
+
+	return sv_split(&rest, '=', &domain) && domain.len && dmarc_policy_parse(rest, &policy);
+}
+
+static bool is_place(const char *item)
+{
 	struct milter_place place;
 
+	return milter_place_parse(item, &place);
+}
+
+/* check_list - an item that is left out would be a list, a rule or a filter that nobody misses until it is too late. */
+static struct fault check_list(const char *option, const struct conf_list *list, bool (*is_good)(const char *item))
+{
 	for (size_t i = 0; i < list->count; i++)
-		if (strcmp(list->items[i], "none") && !milter_place_parse(list->items[i], &place))
-			return fault_detail(FAULT_INVALID, "milters: %s is neither address:port nor a path", list->items[i]);
+		if (strcmp(list->items[i], "none") && !is_good(list->items[i]))
+			return fault_detail(FAULT_INVALID, "%s: %s cannot be understood", option, list->items[i]);
 	return FAULT_OK;
+}
+
+static struct fault check_lists(const struct conf *conf)
+{
+	struct fault f = check_list("milters", &conf->policy.milters, is_place);
+
+	if (!f.kind)
+		f = check_list("dns-lists", &conf->policy.dns_lists, is_dns_list);
+	if (!f.kind)
+		f = check_list("dmarc-exceptions", &conf->policy.dmarc_exceptions, is_exception);
+	return f;
 }
 
 static struct fault smtpd_open(struct worker *w)
@@ -77,7 +110,7 @@ static struct fault smtpd_open(struct worker *w)
 	if (!f.kind)
 		f = auth_open(server->directory, &server->auth);
 	if (!f.kind)
-		f = check_milters(w->conf);
+		f = check_lists(w->conf);
 	if (!f.kind)
 		f = dns_new_from_conf(w->loop, &w->conf->dns, &server->dns);
 	return f;
@@ -137,8 +170,8 @@ static struct fault smtpd_start(struct worker *w)
 	server->dkim = dkimkeys_new(instance_path(w->instance, INSTANCE_KEYS));
 	queue_use_keys(server->queue, server->dkim);
 	f = open_greylist(server);
-	if (f.kind)
-		return f;
+	if (f.kind)             /* without it nobody is put off, and mail goes on */
+		log_error(NULL, "greylist.unusable", KV_FAULT("fault", f));
 	server->messages = rates_new();
 	server->recipients = rates_new();
 	space_start(&server->space, w->loop, instance_path(w->instance, INSTANCE_MAIL),

@@ -14,11 +14,8 @@ static bool exception(const struct conf_list *list, struct sv author, enum dmarc
 		if (!sv_split(&item, '=', &domain) || domain.len <= best || !sv_ends(author, domain) ||
 		    (author.len > domain.len && author.p[author.len - domain.len - 1] != '.'))
 			continue;
-		for (unsigned p = DMARC_POLICY_NONE; p <= DMARC_POLICY_REJECT; p++)
-			if (sv_eq_nocase(item, sv_z(dmarc_policy_name((enum dmarc_policy)p)))) {
-				*out = (enum dmarc_policy)p;
-				best = domain.len;
-			}
+		if (dmarc_policy_parse(item, out))
+			best = domain.len;
 	}
 	return best > 0;
 }

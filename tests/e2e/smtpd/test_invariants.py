@@ -1,0 +1,143 @@
+"""What must never happen on port 25, over every trick that is known: one line of figures each, which the test prints."""
+
+import base64
+
+import pytest
+
+import dns_server
+import postroom
+from dialogue import login, talk
+from strangers import CONF
+
+OURS, VICTIM = "example.test", "victim@elsewhere.example"
+
+# Spellings that lead, or led some server, past the question whether a recipient is ours (RFC 5321 §3.3, appendices C and F).
+TRICKS = [
+    f"<{VICTIM}>", f"<victim%elsewhere.example@{OURS}>", f"<elsewhere.example!victim@{OURS}>",
+    f"<elsewhere.example!victim%elsewhere.example@{OURS}>", f"<@{OURS}:{VICTIM}>", f"<@{OURS},@relay.{OURS}:{VICTIM}>",
+    f"<\"{VICTIM}\"@{OURS}>", f"<\"{VICTIM}\">", f"<{VICTIM}@{OURS}>", f"<{VICTIM}%{OURS}>", "<victim@[127.0.0.1]>",
+    "<victim@[192.0.2.1]>", "<victim@[IPv6:::1]>", "<victim@127.0.0.1>", "<victim@localhost>", f"<{VICTIM}.>", f"<{VICTIM}..>",
+    "<victim>", "<victim@>", "<@elsewhere.example>", f"<{VICTIM}> NOTIFY=SUCCESS", f"<{VICTIM}\x00@{OURS}>",
+    f"<victim@elsewhere.example.{OURS}>", f"<victim@{OURS}.elsewhere.example>", f"<victim@{OURS}\\@elsewhere.example>",
+    f"{VICTIM}", f"<<{VICTIM}>>", f"<{VICTIM}>, <alice@{OURS}>", f"<alice@{OURS}>,<{VICTIM}>", f"<alice@{OURS};{VICTIM}>",
+    f"<alice@{OURS} {VICTIM}>", f"<+{VICTIM}>", f"<|/bin/sh@{OURS}>", f"</etc/passwd@{OURS}>", f"<:include:/x@{OURS}>",
+    "<victim@xn--elsewhre-u4a.example>", "<victim@\u0435lsewhere.example>", "<victim@elsewhere\u3002example>",
+    f"<SRS0=aaaaa=aa=elsewhere.example=victim@{OURS}>", f"<SRS1=aaaaa=elsewhere.example==aaaa=aa=x.example=victim@{OURS}>",
+    f"<srs0+aaaaa=aa=elsewhere.example=victim@{OURS}>", "<" + "a" * 65 + f"@{OURS}>", "<a@" + "b." * 130 + "example>",
+]
+# What strangers say before it to look like somebody: none of them is a right to relay.
+SENDERS = ["joe@good.example", f"alice@{OURS}", f"postmaster@{OURS}", ""]
+
+
+@pytest.fixture(scope="module")
+def dns():
+    with dns_server.DnsServer() as server:
+        server.add("good.example", "A", "192.0.2.1")
+        yield server
+
+
+def test_no_relay_for_strangers(dns, make_server, capsys):
+    server = make_server(CONF + dns.conf() + "smtp-unknown-recipient-delay 0s\nsmtp-bad-commands 1000\nsmtp-bad-commands-max 1000\n"
+                         "smtp-unknown-recipients 1000\nsmtp-unknown-recipients-max 1000\nrecipients-per-minute 1000000\n"
+                         "messages-per-minute 1000000\nsmtp-useless-commands 10000\n")
+    relayed, tried = 0, 0
+    for sender in SENDERS:
+        with talk(server, hello=False) as line:
+            assert line.smtp(f"EHLO mail.{OURS}") == 250
+            for trick in TRICKS:
+                line.smtp("RSET")
+                assert line.smtp(f"MAIL FROM:<{sender}>") == 250
+                line.send(f"RCPT TO:{trick}\r\n".encode())
+                code = line.reply()[0]
+                tried += 1
+                relayed += 200 <= code < 300
+    with capsys.disabled():
+        print(f"\nI18 tricks={tried} relayed={relayed}")
+    assert relayed == 0
+
+
+PASSWORDS = ["AUTH PLAIN {plain}", "AUTH LOGIN\r\n{user}\r\n{password}", "AUTH PLAIN\r\n{plain}", "AUTH LOGIN {user}\r\n{password}"]
+
+
+def test_no_password_in_clear_and_nothing_before_tls_counts_after_it(dns, make_server, capsys):
+    """Also: what was said in clear, and what stands behind STARTTLS, is forgotten (RFC 3207 §4.2)."""
+    server = make_server(CONF + dns.conf() + "plaintext-auth never\n")
+    cases, accepted = 0, 0
+    words = {"user": base64.b64encode(b"alice@example.test").decode(),
+             "password": base64.b64encode(server.password("alice").encode()).decode(),
+             "plain": base64.b64encode(f"\0alice@example.test\0{server.password('alice')}".encode()).decode()}
+    for name in ("submission", "mx"):
+        for text in PASSWORDS:
+            with talk(server, name) as line:
+                line.send(text.format(**words) + "\r\n")
+                cases += 1
+                accepted += line.reply()[0] == 235
+    with talk(server, "submission") as line:        # octets behind STARTTLS end the connection
+        line.send(b"STARTTLS\r\nEHLO injected.example\r\nMAIL FROM:<alice@example.test>\r\n")
+        cases += 1
+        try:
+            line.reply()
+            line.start_tls(server.tls_context())
+            accepted += 1
+        except (OSError, AssertionError):
+            pass                                    # no answer, or no handshake
+    with talk(server, "mx") as line:                # an envelope begun in clear is gone
+        assert line.smtp("MAIL FROM:<joe@good.example>") == 250
+        assert line.smtp("RCPT TO:<alice@example.test>") == 250
+        assert line.smtp("RSET") == 250
+        assert line.smtp("STARTTLS") == 220
+        line.start_tls(server.tls_context())
+        cases += 2
+        accepted += line.smtp("MAIL FROM:<joe@good.example>") == 250      # no EHLO yet
+        line.smtp("EHLO x.example")
+        accepted += line.smtp("RCPT TO:<alice@example.test>") == 250
+    with capsys.disabled():
+        print(f"\nI17 cases={cases} accepted={accepted}")
+    assert accepted == 0
+    with talk(server, "submissions", tls=True) as line:     # the same words are right inside TLS
+        login(line, server, "alice")
+
+
+def test_what_a_filter_or_a_dns_says_wrongly_is_never_final(dns, make_server, capsys):
+    """Trouble of ours is a temporary answer, or none at all (I12)."""
+    faults, wrong = 0, 0
+    server = make_server(CONF + dns.conf() + "dns-timeout 1s\ncheck-sender-domain reject\ncheck-reverse-dns reject\n")
+    for mode in ("servfail", "refused", "silent", "garbage", "cut", "loop", "truncate-both", "wrong-id"):
+        name = f"i12-{mode}.example"
+        dns.add(name, "TXT", "v=spf1 -all").add(name, "A", "192.0.2.1")
+        dns.misbehave(name, mode)
+        with talk(server, hello=False) as line:
+            assert line.smtp("EHLO mail.client.example") == 250
+            faults += 1
+            wrong += line.smtp(f"MAIL FROM:<joe@{name}>") >= 500
+    with capsys.disabled():
+        print(f"\nI12 faults={faults} wrong_permanent={wrong}")
+    assert wrong == 0
+
+
+def test_a_session_of_a_stranger_stays_small(dns, make_server, capsys):
+    """Memory of a worker per open message of a stranger, window and all (I14): far below 1 MiB."""
+    server = make_server(CONF + dns.conf() + "workers 1\nmessages-per-minute 100000\n")
+    count = 100
+
+    def resident():
+        pages = max(int(open(f"/proc/{pid}/statm", encoding="ascii").read().split()[1]) for pid in server.pids("smtpd"))
+        return pages * 4096
+    lines = []
+    with talk(server) as line:
+        line.smtp("MAIL FROM:<joe@good.example>")
+        before = resident()
+    for _ in range(count):
+        line = postroom.Line(server.port("mx"))
+        lines.append(line)
+        line.reply()
+        line.smtp("EHLO x.example")
+        assert line.smtp("MAIL FROM:<joe@good.example>") == 250 and line.smtp("RCPT TO:<alice@example.test>") == 250
+        assert line.smtp("DATA") == 354
+        line.send(b"From: <joe@good.example>\r\nX: " + b"y" * 900 + b"\r\n" + b"Z: " + b"z" * 30000 + b"\r\n")
+    worst = max(0, resident() - before) // count
+    for line in lines:
+        line.close()
+    with capsys.disabled():
+        print(f"\nI14 worst_pre={worst}")
+    assert worst < 1 << 20
