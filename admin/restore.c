@@ -19,6 +19,7 @@
 #include "maildir/backup.h"
 #include "maildir/incoming.h"
 #include "maildir/message.h"
+#include "maildir/metadata.h"
 #include "maildir/scripts.h"
 
 #include "common/banned.h"
@@ -253,6 +254,45 @@ static struct fault restore_message(struct restoring *r, struct mailbox *old, st
 	return f;
 }
 
+struct noting {
+	struct maildir_user *user;
+	struct sv mailbox;
+	struct fault fault;
+};
+
+static bool restore_entry(void *arg, const struct metadata_entry *entry)
+{
+	struct noting *n = arg;
+
+	n->fault = mailbox_set_metadata(n->user, n->mailbox, entry, 1);
+	return !n->fault.kind;
+}
+
+/* restore_rights - a mailbox that was made anew gets its access control list back, less those who are no accounts any more, and
+ * the annotations that are everybody's or the owner's. What others have seen of it named UIDs that are no more. */
+static struct fault restore_rights(struct restoring *r, struct sv name)
+{
+	struct noting noting = { .user = r->live.user, .mailbox = name };
+	char owner[DIRECTORY_ADDRESS_MAX + 1];
+	struct acl acl = { 0 };
+	struct fault f = mailbox_acl(r->old, name, &acl, owner);
+
+	for (size_t i = 0; i < acl.count && !f.kind; i++) {
+		char who[DIRECTORY_ADDRESS_MAX + 2];
+
+		snprintf(who, sizeof(who), "%s%s", acl.entries[i].is_negative ? "-" : "", acl.entries[i].name);
+		f = mailbox_acl_change(r->live.user, name, sv_z(who), ACL_REPLACE, acl.entries[i].rights);
+		if (f.kind == FAULT_INVALID) {
+			complain("postroom mailbox acl", "%.*s was shared with %s, who has no account now", SV_FMT(name), who);
+			f = FAULT_OK;
+		}
+	}
+	acl_done(&acl);
+	if (!f.kind)
+		f = mailbox_metadata(r->old, name, restore_entry, &noting);
+	return f.kind ? f : noting.fault;
+}
+
 static struct fault restore_mailbox(struct restoring *r, struct sv name)
 {
 	struct mailbox *old = NULL, *live = NULL;
@@ -270,6 +310,8 @@ static struct fault restore_mailbox(struct restoring *r, struct sv name)
 			f = mailbox_create(r->live.user, name, 0, id);
 			if (!f.kind)
 				f = mailbox_subscribe(r->live.user, name, true);
+			if (!f.kind)
+				f = restore_rights(r, name);
 			if (!f.kind)
 				f = mailbox_open(r->live.user, name, &live);
 		}
@@ -410,13 +452,17 @@ static int restore_part(struct cli *cli, const char *from, const char *address)
 		{ "messages restored", "restored", COLUMN_NUMBER, NULL },
 		{ "there already", "present", COLUMN_NUMBER, NULL },
 	};
+	struct directory *directory = NULL;
 	struct restoring r = { .cli = cli, .mailbox = cli_option(cli, "mailbox"),
 			       .message_id = cli_option(cli, "message-id") };
 	char scratch[SNAPSHOT_PATH_MAX];
 	int code = open_user(cli, address, &r.live);
 
+	if (code == EXIT_DONE && (code = open_directory(cli, &directory)) != EXIT_DONE)
+		close_user(&r.live);
 	if (code != EXIT_DONE)
 		return code;
+	store_share(r.live.store, directory);
 	/* Beside the backup's files, so that they can be linked to. */
 	snprintf(scratch, sizeof(scratch), "%.*s/../" SNAPSHOT_UNFINISHED "restore-%d", SNAPSHOT_PATH_MAX - 64, from,
 		 (int)getpid());
@@ -427,6 +473,7 @@ static int restore_part(struct cli *cli, const char *from, const char *address)
 	maildir_user_close(&r.old);
 	store_close(&r.old_store);
 	close_user(&r.live);
+	directory_close(&directory);
 	snapshot_remove(scratch);
 	code = cli_fault(address, f);
 	if (code == EXIT_DONE) {

@@ -55,6 +55,28 @@ def test_rights_annotations_and_what_was_seen_come_back_from_a_backup(fresh_serv
         assert b'"mine"' in b"".join(x if isinstance(x, bytes) else b"" for x in c.response("METADATA")[1])
 
 
+def test_a_mailbox_that_is_restored_has_its_rights_and_annotations_again(fresh_server, tmp_path):
+    server, alice, bob = fresh_server, "alice@example.test", "bob@example.test"
+    server.postroom("mailbox", "create", alice, "Projects")
+    server.postroom("mailbox", "acl", "set", alice, "Projects", bob, "lrs")
+    server.postroom("mailbox", "acl", "set", "--", alice, "Projects", "-anyone", "x")
+    with server.imap("alice") as c:
+        c.append("Projects", None, None, postroom.message())
+        c.select()                      # Python knows the command of no other state
+        assert c.xatom("SETMETADATA", "Projects", '(/shared/comment "ours" /private/comment "mine")')[0] == "OK"
+    server.postroom("backup", str(tmp_path / "backup"))
+    server.postroom("mailbox", "remove", alice, "Projects", "--yes")
+    server.postroom("restore", str(tmp_path / "backup"), "--account", alice)
+    assert show(server, "Projects") == {alice: "lrswipkxtea", bob: "lrs", "-anyone": "x"}
+    with server.imap("bob") as c:
+        assert c.select(f"Shared/{alice}/Projects", readonly=True) == ("OK", [b"1"])
+    with server.imap("alice") as c:
+        c.select()
+        c.xatom("GETMETADATA", "Projects", "(/shared/comment", "/private/comment)")
+        told = b"".join(x if isinstance(x, bytes) else b"" for x in c.response("METADATA")[1])
+        assert b'"ours"' in told and b'"mine"' in told
+
+
 def test_the_list_of_who_shares_is_made_anew_when_it_is_gone(fresh_server):
     server, alice = fresh_server, "alice@example.test"
     server.postroom("mailbox", "acl", "set", alice, "INBOX", "bob@example.test", "lrw")
