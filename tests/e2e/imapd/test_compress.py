@@ -17,6 +17,7 @@ class Deflated:
         self.packer = zlib.compressobj(6, zlib.DEFLATED, -15)
         self.unpacker = zlib.decompressobj(-15)
         self.received = 0
+        self.plain = b""
 
     def pack(self, data):
         return self.packer.compress(data) + self.packer.flush(self.flush)
@@ -25,12 +26,14 @@ class Deflated:
         self.sock.sendall(self.pack(data))
 
     def recv(self, size):
-        while True:
-            packed = self.sock.recv(size)
+        while not self.plain:
+            packed = self.sock.recv(65536)
             self.received += len(packed)
-            data = self.unpacker.decompress(packed)
-            if data or not packed:
-                return data
+            self.plain = self.unpacker.decompress(packed)
+            if not packed:
+                return b""
+        data, self.plain = self.plain[:size], self.plain[size:]
+        return data
 
     def __getattr__(self, name):
         return getattr(self.sock, name)
@@ -78,7 +81,7 @@ def test_commands_in_the_packet_of_compress_and_in_one_packet(client):
     assert client.line().startswith(b"a OK")
     client.buffer, rest = b"", client.buffer
     client.sock = later
-    client.buffer = later.unpacker.decompress(rest)
+    later.plain = later.unpacker.decompress(rest)
     for tag in "bcd":
         assert client.collect(tag).status == "OK"
 
