@@ -13,7 +13,7 @@
 struct context {
 	struct context *next;
 	struct sv tag;                  /* owned, as everything here */
-	bool is_uid;
+	bool is_uid, is_over;
 	struct arena arena;
 	struct search search;
 	struct uidset matched;
@@ -78,6 +78,26 @@ static size_t count_contexts(const struct room *room)
 	return n;
 }
 
+static void write_refusal(struct command *c, struct sv tag)
+{
+	writer_z(&c->out, "* NO [NOUPDATE ");
+	writer_quoted(&c->out, tag);
+	writer_z(&c->out, "] Too many or too large contexts\r\n");
+}
+
+/* drop_over - those that could not be kept any longer. */
+static void drop_over(struct room *room)
+{
+	for (struct context **at = &room->contexts, *x; (x = *at);) {
+		if (!x->is_over) {
+			at = &x->next;
+			continue;
+		}
+		*at = x->next;
+		context_free(x);
+	}
+}
+
 void contexts_begin(struct command *c, const struct finder *found, const struct sorter *keys, const uint32_t *sorted,
 		    size_t count)
 {
@@ -87,9 +107,7 @@ void contexts_begin(struct command *c, const struct finder *found, const struct 
 	if (count_contexts(c->room) >= CONTEXTS_MAX || (keys && count > SORTED_CONTEXT_MAX) ||
 	    !search_copy(&found->search, &x->arena, &x->search)) {
 		context_free(x);
-		writer_z(&c->out, "* NO [NOUPDATE ");
-		writer_quoted(&c->out, c->tag);
-		writer_z(&c->out, "] Too many or too large contexts\r\n");
+		write_refusal(c, c->tag);
 		return;
 	}
 	x->tag = (struct sv){ sv_copy_z(c->tag), c->tag.len };
@@ -228,6 +246,8 @@ static struct fault add_some(struct command *c, struct context *x, const struct 
 		tell_set(c, x, "ADDTO", uids);
 		return f;
 	}
+	if (uidset_total(&x->matched) > SORTED_CONTEXT_MAX)
+		return fault(FAULT_LIMIT, "more results than are kept in order");
 	f = sort_again(c, x);
 	if (!f.kind)
 		tell_places(c, x, false, uids);
@@ -275,7 +295,13 @@ struct fault contexts_tell_changed(struct command *c, const struct uidset *chang
 	for (struct context *x = c->room->contexts; there.count && x && !f.kind; x = x->next) {
 		search_bind(&x->search, &c->keywords->table);
 		f = look_again(c, x, &there);
+		if (f.kind == FAULT_LIMIT) {    /* it outgrew what is kept in order (RFC 5267 §4.3.1) */
+			write_refusal(c, x->tag);
+			x->is_over = true;
+			f = FAULT_OK;
+		}
 	}
+	drop_over(c->room);
 	uidset_done(&there);
 	c->progress = progress;         /* of the command itself */
 	c->goal = goal;

@@ -457,6 +457,15 @@ static struct fault note_change(struct index_txn *t, struct index_box *box, uint
 	return FAULT_OK;
 }
 
+struct fault index_box_touch(struct index_txn *t, struct index_box *box)
+{
+	if (t->meta.modseq + 1 >= t->meta.modseq_ceiling)
+		return fault(FAULT_INTERNAL, "MODSEQs of one transaction used up");
+	box->highestmodseq = ++t->meta.modseq;
+	t->meta_changed = true;
+	return index_box_put(t->kv, box);
+}
+
 static void count_flags(struct index_box *box, const struct index_row *row, bool add)
 {
 	uint32_t unseen = !(row->h.flags & FLAG_SEEN), deleted = (row->h.flags & FLAG_DELETED) != 0;

@@ -159,6 +159,8 @@ void index_row_public(const struct index_row *row, struct message_row *out);
 void index_parsed_key(struct kv_key *key, uint64_t box, uint32_t uid);
 MUST_CHECK struct fault index_parsed_put(struct kv_txn *kv, uint64_t box, uint32_t uid, struct sv encoded);
 
+/** index_box_touch - a change of the mailbox that is none of a message: its MODSEQ rises (RFC 7162 §3.2). Puts the record. */
+MUST_CHECK struct fault index_box_touch(struct index_txn *t, struct index_box *box);
 /** index_take_uids - the next n UIDs of a mailbox, first one returned in *uid. When they are not reserved yet: a fault, and
  *  t->renew_box makes index_update() reserve and run again. */
 MUST_CHECK struct fault index_take_uids(struct index_txn *t, struct index_box *box, uint32_t n, uint32_t *uid);

@@ -47,7 +47,13 @@ static struct fault replace(struct index_txn *t, void *arg)
 	r->changed = r->changed || r->generation(t->account, r->name) != r->read_generation;
 	if (!r->changed && renameat(at, r->temp, at, r->name))
 		return fault_errno("replace", r->name);
-	return !r->changed && r->noted ? index_note_put(t, r->noted, r->box, r->read_generation + 1) : FAULT_OK;
+	struct fault f = FAULT_OK;
+
+	if (!r->changed && r->noted)
+		f = index_note_put(t, r->noted, r->box, r->read_generation + 1);
+	if (!f.kind && !r->changed && r->box && r->noted == NOTE_METADATA)
+		f = index_box_touch(t, &box);
+	return f;
 }
 
 static struct fault put_file(struct account *a, struct replacement *r, struct sv text)

@@ -285,6 +285,22 @@ def test_a_modseq_from_the_future_is_answered_in_full(client):
     assert vanished(reply, earlier=True) == {2} and len(reply.fetched()) == 3
 
 
+def test_an_annotation_raises_the_modseq_of_its_mailbox(client):
+    """§3.2: a client that compares HIGHESTMODSEQs sees that something is new."""
+    reply = filled(client, 2)
+    validity, modseq = code(reply, "UIDVALIDITY"), code(reply, "HIGHESTMODSEQ")
+    client.ok("ENABLE QRESYNC")
+    client.ok('SETMETADATA INBOX (/private/comment "new")')
+    reply = client.ok(f"SELECT INBOX (QRESYNC ({validity} {modseq}))")
+    assert code(reply, "HIGHESTMODSEQ") > modseq and not reply.all("VANISHED") and not reply.fetched()
+    now = code(reply, "HIGHESTMODSEQ")
+    client.ok("CREATE other")
+    client.ok('SETMETADATA other (/private/comment "new")')
+    assert code(client.ok("SELECT INBOX"), "HIGHESTMODSEQ") == now
+    expunge(client, 1)
+    assert vanished(client.ok(f"SELECT INBOX (QRESYNC ({validity} {now}))"), earlier=True) == {1}
+
+
 def test_the_answer_grows_with_the_changes_only(client):
     """A thousand removals are one range."""
     reply = filled(client, 60)
