@@ -43,30 +43,21 @@ static int expire_all(struct cli *cli, struct store *store, char **accounts, siz
 
 static int run_expire(struct cli *cli)
 {
-	struct directory *dir = NULL;
-	struct directory_account account;
 	struct store *store = NULL;
 	char **accounts = NULL;
 	size_t count = 0;
-	int code = open_directory(cli, &dir);
+	int code = list_accounts(cli, cli->arg_count ? cli->args[0] : NULL, NULL, &accounts, &count);
 
-	if (code == EXIT_DONE && cli->arg_count)
-		code = cli_fault(cli->args[0], directory_account_get(dir, sv_z(cli->args[0]), &account));
-	else if (code == EXIT_DONE)
-		code = cli_fault("accounts", directory_account_addresses(dir, SV_NONE, &accounts, &count));
 	if (code == EXIT_DONE)
 		code = open_store(cli, &store);
 	if (code == EXIT_DONE && !retention_has_rules(store)) {
 		complain("postroom conf describe expire", "postroom.conf says nothing about what is to be removed");
 		code = EXIT_NOT_FOUND;
-	} else if (code == EXIT_DONE && cli->arg_count) {
-		code = expire_all(cli, store, &(char *){ account.address }, 1);
-	} else if (code == EXIT_DONE) {
-		code = expire_all(cli, store, accounts, count);
 	}
+	if (code == EXIT_DONE)
+		code = expire_all(cli, store, accounts, count);
 	store_close(&store);
 	directory_addresses_free(&accounts, &count);
-	directory_close(&dir);
 	return code;
 }
 

@@ -55,6 +55,26 @@ int open_directory(struct cli *cli, struct directory **out)
 	return f.kind ? cli_fault("account directory", f) : EXIT_DONE;
 }
 
+int list_accounts(struct cli *cli, const char *only, const char *domain, char ***out, size_t *count)
+{
+	struct directory_account account;
+	struct directory *dir = NULL;
+	int code = open_directory(cli, &dir);
+
+	*out = NULL;
+	*count = 0;
+	if (code == EXIT_DONE && only) {
+		code = cli_fault(only, directory_account_get(dir, sv_z(only), &account));
+		*out = xcalloc(1, sizeof(**out));
+		if (code == EXIT_DONE)
+			(*out)[(*count)++] = xstrdup(account.address);
+	} else if (code == EXIT_DONE) {
+		code = cli_fault("accounts", directory_account_addresses(dir, sv_z(domain), out, count));
+	}
+	directory_close(&dir);
+	return code;
+}
+
 int open_store(struct cli *cli, struct store **out)
 {
 	struct conf *conf = NULL;

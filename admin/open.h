@@ -21,6 +21,9 @@ int open_conf_file(struct cli *cli, const char *path, struct conf **out);
 /** print_conf_report - the errors of a configuration file, one line each. */
 void print_conf_report(const struct conf_report *report);
 int open_directory(struct cli *cli, struct directory **out);
+/** list_accounts - canonical addresses of what a verb is to work on: one account, or all (of a domain, when not NULL).
+ *  directory_addresses_free() ends the list, also after an error. */
+int list_accounts(struct cli *cli, const char *only, const char *domain, char ***out, size_t *count);
 
 /* An account's mail, for the person who owns the instance. */
 struct open_user {

@@ -42,19 +42,10 @@ static int run_show(struct cli *cli)
 	char **all = NULL;
 	size_t count = 0;
 	struct table *t = table_new(columns, ARRAY_LEN(columns), cli->json);
-	int code = EXIT_DONE;
+	int code = list_accounts(cli, cli->arg_count ? cli->args[0] : NULL, NULL, &all, &count);
 
-	if (cli->arg_count) {
-		code = show_one(cli, cli->args[0], t);
-	} else {
-		struct directory *dir = NULL;
-		code = open_directory(cli, &dir);
-		if (code == EXIT_DONE)
-			code = cli_fault("accounts", directory_account_addresses(dir, SV_NONE, &all, &count));
-		directory_close(&dir);
-		for (size_t i = 0; i < count && code == EXIT_DONE; i++)
-			code = show_one(cli, all[i], t);
-	}
+	for (size_t i = 0; i < count && code == EXIT_DONE; i++)
+		code = show_one(cli, all[i], t);
 	table_end(&t, code == EXIT_DONE ? "No account yet." : NULL);
 	directory_addresses_free(&all, &count);
 	return code;

@@ -47,27 +47,17 @@ static int change_all(struct cli *cli, struct store *store, char **accounts, siz
 
 static int run(struct cli *cli, bool pack)
 {
-	const char *domain = cli_option(cli, "domain");
-	struct directory *dir = NULL;
-	struct directory_account account;
 	struct store *store = NULL;
 	char **accounts = NULL;
 	size_t count = 0;
-	int code = open_directory(cli, &dir);
+	int code = list_accounts(cli, cli->arg_count ? cli->args[0] : NULL, cli_option(cli, "domain"), &accounts, &count);
 
-	if (code == EXIT_DONE && cli->arg_count)
-		code = cli_fault(cli->args[0], directory_account_get(dir, sv_z(cli->args[0]), &account));
-	else if (code == EXIT_DONE)
-		code = cli_fault("accounts", directory_account_addresses(dir, sv_z(domain), &accounts, &count));
 	if (code == EXIT_DONE)
 		code = open_store(cli, &store);
-	if (code == EXIT_DONE && cli->arg_count)
-		code = change_all(cli, store, &(char *){ account.address }, 1, pack);
-	else if (code == EXIT_DONE)
+	if (code == EXIT_DONE)
 		code = change_all(cli, store, accounts, count, pack);
 	store_close(&store);
 	directory_addresses_free(&accounts, &count);
-	directory_close(&dir);
 	return code;
 }
 

@@ -82,20 +82,6 @@ static int verify_backup(struct cli *cli)
 
 /* ---- the living mail ---- */
 
-struct addresses {
-	char **items;
-	size_t count;
-};
-
-static bool note_account(void *arg, const struct directory_account *account)
-{
-	struct addresses *a = arg;
-
-	a->items = xrealloc(a->items, (a->count + 1) * sizeof(*a->items));
-	a->items[a->count++] = xstrdup(account->address);
-	return true;
-}
-
 static void note_message(void *arg, const char *mailbox, uint32_t uid, const char *what)
 {
 	struct check *check = arg;
@@ -104,23 +90,6 @@ static void note_message(void *arg, const char *mailbox, uint32_t uid, const cha
 	table_sv(check->table, sv_z(mailbox));
 	table_u64(check->table, uid);
 	table_sv(check->table, sv_z(what));
-}
-
-static int list_accounts(struct cli *cli, struct addresses *out)
-{
-	const char *only = cli_option(cli, "account");
-	struct directory_account account;
-	struct directory *dir = NULL;
-	int code = open_directory(cli, &dir);
-
-	if (code == EXIT_DONE && only)
-		code = cli_fault(only, directory_account_get(dir, sv_z(only), &account));
-	if (code == EXIT_DONE && only)
-		note_account(out, &account);
-	else if (code == EXIT_DONE)
-		code = cli_fault("accounts", directory_account_list(dir, SV_NONE, note_account, out));
-	directory_close(&dir);
-	return code;
 }
 
 static int verify_mail(struct cli *cli)
@@ -132,11 +101,12 @@ static int verify_mail(struct cli *cli)
 		{ "DAMAGE", "damage", COLUMN_TEXT, NULL },
 	};
 	struct check check = { .cli = cli };
-	struct addresses accounts = { 0 };
+	char **accounts = NULL;
+	size_t count = 0;
 	struct verify_counts counts = { 0 };
 	struct store *store = NULL;
 	struct fault f = FAULT_OK;
-	int code = list_accounts(cli, &accounts);
+	int code = list_accounts(cli, cli_option(cli, "account"), NULL, &accounts, &count);
 
 	if (code == EXIT_DONE)
 		code = open_store(cli, &store);
@@ -144,8 +114,8 @@ static int verify_mail(struct cli *cli)
 		char size[24];
 		stand_back();
 		check.table = table_new(columns, ARRAY_LEN(columns), cli->json);
-		for (size_t i = 0; i < accounts.count && !f.kind; i++) {
-			check.account = accounts.items[i];
+		for (size_t i = 0; i < count && !f.kind; i++) {
+			check.account = accounts[i];
 			progress_start(&check.progress, check.account, "messages");
 			f = store_verify_account(store, sv_z(check.account), note_message, &check, &counts, show_progress,
 						 &check);
@@ -156,7 +126,7 @@ static int verify_mail(struct cli *cli)
 		code = cli_fault(check.account ? check.account : "mail", f);
 		if (code == EXIT_DONE && !cli->json)
 			printf("%zu accounts: %llu messages, %s read, %llu of them compared by digest, %llu damaged\n",
-			       accounts.count, (unsigned long long)counts.messages, size,
+			       count, (unsigned long long)counts.messages, size,
 			       (unsigned long long)counts.digests, (unsigned long long)counts.damaged);
 		if (code == EXIT_DONE && counts.damaged) {
 			complain("postroom restore DIR --account ACCOUNT", "there are damaged messages");
@@ -164,9 +134,7 @@ static int verify_mail(struct cli *cli)
 		}
 	}
 	store_close(&store);
-	for (size_t i = 0; i < accounts.count; i++)
-		free(accounts.items[i]);
-	free(accounts.items);
+	directory_addresses_free(&accounts, &count);
 	return code;
 }
 

@@ -383,6 +383,33 @@ struct fault index_row_get(struct kv_txn *kv, uint64_t box, uint32_t uid, struct
 	return f;
 }
 
+struct fault index_rows_get(struct kv_txn *kv, uint64_t box, uint32_t from, struct index_row *rows, size_t most,
+			    size_t *count)
+{
+	struct kv_cursor *c = NULL;
+	struct kv_key key;
+	struct sv k, v;
+	struct fault f = kv_cursor_open(kv, T_ROWS, &c);
+
+	*count = 0;
+	index_row_key(&key, box, from);
+	if (!f.kind)
+		f = kv_cursor_seek(c, kv_key_view(&key), &k, &v);
+	while (!f.kind && *count < most) {
+		uint64_t owner;
+		if (!index_row_decode(k, v, &owner, &rows[*count])) {
+			f = fault(FAULT_CORRUPT, "index: message row");
+			break;
+		}
+		if (owner != box)
+			break;
+		++*count;
+		f = kv_cursor_next(c, &k, &v);
+	}
+	kv_cursor_close(&c);
+	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
+}
+
 struct fault index_row_put(struct kv_txn *kv, uint64_t box, const struct index_row *row)
 {
 	char value[sizeof(struct index_row)];

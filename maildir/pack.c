@@ -227,29 +227,14 @@ static struct fault change_one(struct packing *p, const struct index_row *row)
 static struct fault take_rows(struct packing *p, uint32_t from)
 {
 	struct kv_txn *kv = NULL;
-	struct kv_cursor *c = NULL;
-	struct kv_key key;
-	struct sv k, v;
 	struct fault f = account_read(p->account, &kv);
 
-	p->count = 0;
 	if (!f.kind)
 		f = index_box_get(kv, p->box.id, &p->box);
 	if (!f.kind)
-		f = kv_cursor_open(kv, T_ROWS, &c);
-	index_row_key(&key, p->box.id, from);
-	if (!f.kind)
-		f = kv_cursor_seek(c, kv_key_view(&key), &k, &v);
-	while (!f.kind && p->count < ROWS_AT_ONCE) {
-		uint64_t box;
-		if (!index_row_decode(k, v, &box, &p->rows[p->count]) || box != p->box.id)
-			break;
-		p->count++;
-		f = kv_cursor_next(c, &k, &v);
-	}
-	kv_cursor_close(&c);
+		f = index_rows_get(kv, p->box.id, from, p->rows, ROWS_AT_ONCE, &p->count);
 	kv_read_end(&kv);
-	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
+	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;        /* a mailbox that was deleted meanwhile */
 }
 
 static struct fault list_boxes(struct account *a, uint64_t **ids, size_t *count, uint64_t *messages)

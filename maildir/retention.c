@@ -122,22 +122,35 @@ static bool has_mail(const struct account *a)
 	return has;
 }
 
-static struct fault boxes_of(struct account *a, uint64_t **ids, size_t *count)
-{
-	struct kv_txn *kv = NULL;
-	struct fault f = account_enter(a);
+/* The mailboxes that a rule applies to, of one snapshot. */
+struct boxes {
+	struct ruled {
+		struct index_box record;
+		int64_t age_s;
+	} *items;
+	size_t count;
+};
 
-	if (f.kind)
-		return f;
-	f = account_read(a, &kv);
-	if (!f.kind)
-		f = adopt_box_ids(kv, ids, count);
-	kv_read_end(&kv);
-	account_leave(a);
+static struct fault take_boxes(struct account *a, struct kv_txn *kv, struct boxes *out)
+{
+	uint64_t *ids = NULL;
+	size_t count = 0;
+	struct fault f = adopt_box_ids(kv, &ids, &count);
+
+	out->items = xcalloc(count + 1, sizeof(*out->items));
+	for (size_t i = 0; !f.kind && i < count; i++) {
+		struct ruled *box = &out->items[out->count];
+		f = index_box_get(kv, ids[i], &box->record);
+		const struct expiry_rule *rule = f.kind ? NULL : rule_for(account_conf(a), &box->record);
+		if (rule)
+			box->age_s = rule->age_s;
+		out->count += rule != NULL;
+	}
+	free(ids);
 	return f;
 }
 
-static struct fault get_box(struct account *a, uint64_t id, struct index_box *out)
+static struct fault find_boxes(struct account *a, struct boxes *out)
 {
 	struct kv_txn *kv = NULL;
 	struct fault f = account_enter(a);
@@ -146,7 +159,7 @@ static struct fault get_box(struct account *a, uint64_t id, struct index_box *ou
 		return f;
 	f = account_read(a, &kv);
 	if (!f.kind)
-		f = index_box_get(kv, id, out);
+		f = take_boxes(a, kv, out);
 	kv_read_end(&kv);
 	account_leave(a);
 	return f;
@@ -157,8 +170,7 @@ struct fault retention_account(struct store *store, struct sv address, bool is_t
 {
 	struct pass p = { .is_trial = is_trial, .until_ms = until_ms, .counts = counts, .fn = fn, .arg = arg };
 	int64_t now = (int64_t)time(NULL);
-	uint64_t *ids = NULL;
-	size_t count = 0;
+	struct boxes boxes = { 0 };
 	struct fault f = store_account(store, address, &p.account);
 
 	*is_cut = false;
@@ -168,21 +180,12 @@ struct fault retention_account(struct store *store, struct sv address, bool is_t
 		store_account_unref(&p.account);
 		return FAULT_OK;
 	}
-	f = boxes_of(p.account, &ids, &count);
-	for (size_t i = 0; !f.kind && i < count && !p.is_cut; i++) {
-		struct index_box box;
-		f = get_box(p.account, ids[i], &box);
-		if (f.kind == FAULT_NOT_FOUND) {        /* deleted meanwhile */
-			f = FAULT_OK;
-			continue;
-		}
-		const struct expiry_rule *rule = f.kind ? NULL : rule_for(account_conf(p.account), &box);
-		if (rule)
-			f = expire_box(&p, &box, now - rule->age_s);
-	}
+	f = find_boxes(p.account, &boxes);
+	for (size_t i = 0; !f.kind && i < boxes.count && !p.is_cut; i++)
+		f = expire_box(&p, &boxes.items[i].record, now - boxes.items[i].age_s);
 	counts->accounts += !f.kind && !p.is_cut;
 	*is_cut = p.is_cut;
-	free(ids);
+	free(boxes.items);
 	store_account_unref(&p.account);
 	return f;
 }

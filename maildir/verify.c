@@ -35,31 +35,13 @@ struct verify {
 static struct fault take_rows(struct verify *v, uint32_t from)
 {
 	struct kv_txn *kv = NULL;
-	struct kv_cursor *cursor = NULL;
-	struct kv_key key;
-	struct sv k, value;
 	struct fault f = account_read(v->account, &kv);
 
 	v->count = 0;
 	if (!f.kind)
-		f = kv_cursor_open(kv, T_ROWS, &cursor);
-	index_row_key(&key, v->box.id, from);
-	if (!f.kind)
-		f = kv_cursor_seek(cursor, kv_key_view(&key), &k, &value);
-	while (!f.kind && v->count < ROWS_AT_ONCE) {
-		uint64_t box;
-		if (!index_row_decode(k, value, &box, &v->rows[v->count]))
-			f = fault(FAULT_CORRUPT, "index: message row");
-		else if (box != v->box.id)
-			break;
-		else {
-			v->count++;
-			f = kv_cursor_next(cursor, &k, &value);
-		}
-	}
-	kv_cursor_close(&cursor);
+		f = index_rows_get(kv, v->box.id, from, v->rows, ROWS_AT_ONCE, &v->count);
 	kv_read_end(&kv);
-	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
+	return f;
 }
 
 /* Where the row says, or where a flag change has put it meanwhile. -1 with errno. */
