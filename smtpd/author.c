@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "common/memory.h"
+#include "smtpd/authres.h"
 
 #include "common/banned.h"
 
@@ -169,7 +170,7 @@ static void ask_sealers(struct author_facts *f, const struct arc_chain *arc, con
 		if (!is_trusted(sealers, arc->sets[i].seal_domain))
 			return;
 	seal = sv_sub(arc->sets[arc->count - 1].seal_domain, 0, DMARC_DOMAIN_MAX);
-	f->is_vouched = sv_search(arc->sets[0].results, SV("dmarc=pass")) != SIZE_MAX;
+	f->is_vouched = authres_has(arc->sets[0].results, SV("dmarc"), SV("pass"));
 	memcpy(f->voucher, seal.p, seal.len);
 }
 

@@ -1,5 +1,7 @@
 #include "smtpd/authres.h"
 
+#include "common/header.h"
+
 #include "common/banned.h"
 
 #define VALUE_MAX 320
@@ -107,5 +109,56 @@ bool authres_write(struct buf *out, const struct authres *a)
 	    (!a->author || append_dmarc(out, a->author)) && buf_append(out, SV("\r\n")))
 		return true;
 	out->len = start;
+	return false;
+}
+
+/* next_info - cut the results up to the next semicolon that is neither quoted nor inside a comment. */
+static bool next_info(struct sv *rest, struct sv *info)
+{
+	unsigned depth = 0;
+	bool is_quoted = false;
+	size_t i = 0;
+
+	if (!rest->len)
+		return false;
+	for (; i < rest->len; i++) {
+		char c = rest->p[i];
+
+		if (c == '\\' && (is_quoted || depth))
+			i++;
+		else if (c == '"' && !depth)
+			is_quoted = !is_quoted;
+		else if (c == '(' && !is_quoted)
+			depth++;
+		else if (c == ')' && depth)
+			depth--;
+		else if (c == ';' && !is_quoted && !depth)
+			break;
+	}
+	*info = sv_sub(*rest, 0, i);
+	sv_skip(rest, i < rest->len ? i + 1 : rest->len);
+	return true;
+}
+
+bool authres_has(struct sv results, struct sv method, struct sv result)
+{
+	struct sv info;
+
+	while (next_info(&results, &info)) {
+		header_skip_cfws(&info);
+		if (!sv_starts_nocase(info, method))
+			continue;
+		sv_skip(&info, method.len);
+		header_skip_cfws(&info);
+		if (!info.len || info.p[0] != '=')
+			continue;       /* a longer name, or a version: nobody writes one */
+		sv_skip(&info, 1);
+		header_skip_cfws(&info);
+		if (!sv_starts_nocase(info, result))
+			continue;
+		sv_skip(&info, result.len);
+		if (!info.len || strchr(" \t\r\n(", info.p[0]))
+			return true;
+	}
 	return false;
 }

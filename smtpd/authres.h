@@ -18,4 +18,8 @@ struct authres {
 /** authres_write - append the field with its line end; false: out's max, nothing is appended. */
 MUST_CHECK bool authres_write(struct buf *out, const struct authres *a);
 
+/** authres_has - do results (what stands behind the authserv-id) say method=result? What stands in quotes, in comments or in a
+ *  property says nothing, whoever chose its words. */
+bool authres_has(struct sv results, struct sv method, struct sv result);
+
 #endif

@@ -1,5 +1,6 @@
 """rspamd from Debian's package as a filter: its reject is obeyed, its spam lies in Junk, and without it senders try again."""
 
+import os
 import pathlib
 import shutil
 import socket
@@ -43,7 +44,7 @@ class Rspamd:
             """)
 
     def start(self):
-        user = ["-u", "_rspamd", "-g", "_rspamd"]
+        user = ["-u", "_rspamd", "-g", "_rspamd"] if os.geteuid() == 0 else []
         self.process = subprocess.Popen(["rspamd", "-f", *user, "-c", str(self.folder / "rspamd.conf")],
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
