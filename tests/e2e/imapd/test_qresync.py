@@ -312,6 +312,34 @@ def test_the_answer_grows_with_the_changes_only(client):
     assert reply.all("VANISHED") == [b"(EARLIER) 11:50"] and not reply.fetched()
 
 
+def test_a_thousand_removals_and_long_sets(client):
+    """What a client says that keeps every other one of two thousand messages: sets of some forty thousand octets."""
+    client.append("INBOX", message("x"))
+    have = 1
+    client.ok("SELECT INBOX")
+    while have < 2000:
+        client.ok("NOOP")
+        client.ok(f"COPY 1:{min(have, 2000 - have)} INBOX")
+        have += min(have, 2000 - have)
+    reply = client.ok("SELECT INBOX")
+    validity, modseq = code(reply, "UIDVALIDITY"), code(reply, "HIGHESTMODSEQ")
+    odd = range(1, 2001, 2)
+    for start in range(0, 1000, 250):
+        client.ok(f"UID STORE {','.join(map(str, odd[start:start + 250]))} +FLAGS.SILENT (\\Deleted)")
+    client.ok("EXPUNGE")
+    client.ok("ENABLE QRESYNC")
+    reply = client.ok(f"SELECT INBOX (QRESYNC ({validity} {modseq}))")
+    assert vanished(reply, earlier=True) == set(odd) and not reply.fetched() and reply.count("EXISTS") == 1000
+    known = ",".join(str(uid) for uid in range(1, 2001) if uid % 7)
+    numbers = ",".join(str(n) for n in range(1, 1001))
+    uids = ",".join(str(uid) for uid in range(2, 2001, 2))
+    reply = client.ok(f"SELECT INBOX (QRESYNC ({validity} {modseq} {known}))")
+    assert vanished(reply, earlier=True) == {uid for uid in odd if uid % 7}
+    reply = client.ok(f"SELECT INBOX (QRESYNC ({validity} 1 {known} ({numbers} {uids})))")
+    assert not vanished(reply, earlier=True)
+    assert len(client.ok(f"UID FETCH {known} (FLAGS)").fetched()) == sum(uid % 7 > 0 for uid in range(2, 2001, 2))
+
+
 def test_idle_and_move_tell_vanished(imapd, user):
     with imap.Client(imapd, user) as a, imap.Client(imapd, user) as b:
         filled(a, 3)
