@@ -95,7 +95,7 @@ bool ranks_settle(struct ranks *r)
 	free(r->slots);                 /* nothing is added any more */
 	r->slots = NULL;
 	r->slot_count = 0;
-	buf_init(&folded, r->max);
+	buf_init(&folded, r->max - r->count * sizeof(*order));
 	order = xmalloc(r->count * sizeof(*order));
 	for (size_t i = 0; i < r->count && is_good; i++) {
 		size_t at = folded.len;

@@ -56,7 +56,7 @@ bool sorter_read(struct args *args, capability_set on, size_t max, struct sorter
 {
 	struct args list;
 
-	*out = (struct sorter){ .max = max, .strings = { .max = max } };
+	*out = (struct sorter){ .max = max, .strings = { .max = max / 2 } };
 	if (!args_open(args, &list) || args_end(&list))
 		return false;
 	while (!args_end(&list))
@@ -68,7 +68,7 @@ bool sorter_read(struct args *args, capability_set on, size_t max, struct sorter
 void sorter_like(const struct sorter *s, size_t max, struct sorter *out)
 {
 	*out = (struct sorter){ .key_count = s->key_count, .needs_parse = s->needs_parse, .max = max,
-				.strings = { .max = max } };
+				.strings = { .max = max / 2 } };
 	memcpy(out->keys, s->keys, sizeof(out->keys));
 }
 
@@ -239,7 +239,7 @@ bool sorter_take(struct sorter *s, const struct message_row *row, const struct m
 	if (s->count == s->cap) {
 		size_t cap = s->cap ? s->cap * 2 : 256;
 
-		if (cap * width * sizeof(*s->rows) > s->max)
+		if (cap * width * sizeof(*s->rows) > s->max / 2)
 			return false;
 		s->cap = cap;
 		s->rows = xrealloc(s->rows, cap * width * sizeof(*s->rows));

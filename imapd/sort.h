@@ -19,7 +19,7 @@ struct sorter {
 	struct { enum sort_key key; bool is_reverse; } keys[SORT_KEYS];
 	size_t key_count;
 	bool needs_parse;
-	size_t max;             /* octets of memory, never passed */
+	size_t max;             /* octets of memory, never passed: half for messages, half for strings */
 
 	/* private */
 	struct ranks strings;

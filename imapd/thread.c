@@ -26,7 +26,7 @@ struct thread_node {
 
 void threader_init(struct threader *t, enum thread_algorithm algorithm, size_t max)
 {
-	*t = (struct threader){ .algorithm = algorithm, .max = max, .subjects = { .max = max } };
+	*t = (struct threader){ .algorithm = algorithm, .max = max, .subjects = { .max = max / 2 } };
 }
 
 void threader_done(struct threader *t)
@@ -42,7 +42,7 @@ static bool has_memory(const struct threader *t, size_t more)
 {
 	size_t used = t->cap * sizeof(*t->nodes) + t->id_slots * sizeof(*t->ids) + t->ref_cap * sizeof(*t->refs);
 
-	return more <= t->max && used <= t->max - more;
+	return more <= t->max / 2 && used <= t->max / 2 - more;
 }
 
 static struct thread_id *id_slot(struct threader *t, uint64_t hash)

@@ -14,7 +14,7 @@ enum thread_algorithm { THREAD_ORDEREDSUBJECT = 1, THREAD_REFERENCES, THREAD_REF
 
 struct threader {
 	enum thread_algorithm algorithm;
-	size_t max;             /* octets of memory, never passed */
+	size_t max;             /* octets of memory, never passed: half of it for subjects */
 
 	/* private */
 	struct ranks subjects;

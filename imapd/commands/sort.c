@@ -9,7 +9,7 @@
 
 #include "common/banned.h"
 
-#define MEMORY_MAX ((size_t)64 << 20)   /* of one command's keys */
+#define MEMORY_MAX ((size_t)96 << 20)   /* of one command's keys: enough for a million messages by three keys */
 
 struct arrange {
 	struct finder finder;
