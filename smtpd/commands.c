@@ -233,6 +233,8 @@ static enum step do_ehlo(struct session *s, struct sv args)
 		&text,
 		"%s\nPIPELINING\nSIZE %llu\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nCHUNKING\n",
 		s->conf->host.hostname, (unsigned long long)s->conf->smtp.message_size);
+	if (session_kind(s) & (LISTENER_SUBMISSION | LISTENER_SUBMISSIONS))
+		buf_appendf(&text, "DSN\n");
 	if (session_kind(s) == LISTENER_MX)
 		buf_appendf(&text, "LIMITS MAILMAX=%llu RCPTMAX=%llu\n", (unsigned long long)s->conf->smtp.messages_per_session,
 			    (unsigned long long)s->conf->smtp.recipients_mx);

@@ -49,6 +49,63 @@ static enum reply_id check_auth(struct smtp_path *p, struct sv value)
 	return value.len && value.len <= 500 ? REPLY_OK : REPLY_BAD_ARGUMENT;
 }
 
+/* is_xtext - RFC 3461 §4: printable ASCII but + and =, others as +XX. */
+static bool is_xtext(struct sv text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		char c = text.p[i];
+
+		if (c < '!' || c > '~' || c == '=')
+			return false;
+		if (c != '+')
+			continue;
+		if (text.len - i < 3 || ascii_hex(text.p[i + 1]) < 0 || ascii_hex(text.p[i + 2]) < 0)
+			return false;
+		i += 2;
+	}
+	return text.len != 0;
+}
+
+static enum reply_id check_ret(struct smtp_path *p, struct sv value)
+{
+	(void)p;
+	return sv_eq_nocase(value, SV("FULL")) || sv_eq_nocase(value, SV("HDRS")) ? REPLY_OK : REPLY_BAD_ARGUMENT;
+}
+
+static enum reply_id check_envid(struct smtp_path *p, struct sv value)
+{
+	(void)p;
+	return value.len <= 100 && is_xtext(value) ? REPLY_OK : REPLY_BAD_ARGUMENT;
+}
+
+/* check_notify - NEVER alone, or a list. */
+static enum reply_id check_notify(struct smtp_path *p, struct sv value)
+{
+	struct sv item;
+	(void)p;
+
+	if (sv_eq_nocase(value, SV("NEVER")))
+		return REPLY_OK;
+	if (!value.len || value.p[value.len - 1] == ',')
+		return REPLY_BAD_ARGUMENT;
+	while (sv_split(&value, ',', &item))
+		if (!sv_eq_nocase(item, SV("SUCCESS")) && !sv_eq_nocase(item, SV("FAILURE")) &&
+		    !sv_eq_nocase(item, SV("DELAY")))
+			return REPLY_BAD_ARGUMENT;
+	return REPLY_OK;
+}
+
+/* check_orcpt - "rfc822;alice+2Bx@example.org". */
+static enum reply_id check_orcpt(struct smtp_path *p, struct sv value)
+{
+	struct sv rest = value, type;
+	(void)p;
+
+	if (value.len > 500 || !sv_split(&rest, ';', &type) || !type.len || !is_xtext(type) || !is_xtext(rest))
+		return REPLY_BAD_ARGUMENT;
+	return REPLY_OK;
+}
+
 struct param_rule {
 	struct sv keyword;
 	unsigned commands;      /* enum smtp_path_kind */
@@ -62,6 +119,11 @@ static const struct param_rule param_rules[] = {
 	{ { "BODY", 4 },     SMTP_MAIL_FROM, LISTENERS_SMTPD, check_body,     "RFC 6152 §2" },
 	{ { "SMTPUTF8", 8 }, SMTP_MAIL_FROM, LISTENERS_SMTPD, check_smtputf8, "RFC 6531 §3.4" },
 	{ { "AUTH", 4 },     SMTP_MAIL_FROM, ON_SUBMISSION,   check_auth,     "RFC 4954 §5" },
+	/* Only those who logged in: strangers could have others told what never concerned them. */
+	{ { "RET", 3 },      SMTP_MAIL_FROM, ON_SUBMISSION,   check_ret,      "RFC 3461 §4.3" },
+	{ { "ENVID", 5 },    SMTP_MAIL_FROM, ON_SUBMISSION,   check_envid,    "RFC 3461 §4.4" },
+	{ { "NOTIFY", 6 },   SMTP_RCPT_TO,   ON_SUBMISSION,   check_notify,   "RFC 3461 §4.1" },
+	{ { "ORCPT", 5 },    SMTP_RCPT_TO,   ON_SUBMISSION,   check_orcpt,    "RFC 3461 §4.2" },
 };
 
 /* check_syntax - esmtp-param of RFC 5321 §4.1.2; its value may be UTF-8 (RFC 6531 §3.3). */

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "common/events.h"
+#include "smtpd/receipt.h"
 #include "smtpd/srs.h"
 
 #include "common/banned.h"
@@ -523,6 +524,7 @@ struct fault outlets_commit(struct outlets *o, const struct outlet_source *sourc
 	for (size_t k = 0; k < o->entry_count; k++)
 		if (is_wanted(source->plan, results, o->entries[k]))
 			release(o->entries[k], log, message_id, size);
+	receipt_send(source, results, log);
 	return f;
 }
 

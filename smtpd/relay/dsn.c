@@ -123,7 +123,8 @@ static bool human_part(const struct dsn *d, struct buf *out)
 		fits = fits && LINE(out, "%s", "") && date_line(out, "It is given up", d->until_s);
 	return fits && LINE(out, "%s", "") &&
 	       LINE(out, "The message is known here as %.*s.", SV_FMT(d->original_id)) &&
-	       LINE(out, "%s", d->is_whole ? "It is attached." : "Its header is attached.");
+	       (!d->returned.len ||
+		LINE(out, "%s", d->is_whole ? "It is attached." : "Its header is attached."));
 }
 
 /* ---- for programs ---- */
@@ -215,6 +216,7 @@ bool dsn_write(const struct dsn *d, struct buf *out)
 	is_utf8 = is_utf8 && sv_is_utf8(d->to) && sv_is_utf8(d->returned) &&
 		  (sv_has_8bit(d->to) || !d->is_whole || sv_has_8bit(d->rcpts[0].address));
 	return header(d, out) && boundary(d, "", out) && human_part(d, out) &&
-	       boundary(d, "", out) && status_part(d, is_utf8, out) && boundary(d, "", out) &&
-	       returned_part(d, is_utf8, out) && boundary(d, "--", out);
+	       boundary(d, "", out) && status_part(d, is_utf8, out) &&
+	       (!d->returned.len || (boundary(d, "", out) && returned_part(d, is_utf8, out))) &&
+	       boundary(d, "--", out);
 }

@@ -36,7 +36,7 @@ struct dsn {
 	int64_t until_s;                /* DELAY: when it will be given up */
 	const struct dsn_rcpt *rcpts;
 	size_t count;
-	struct sv returned;             /* header or message, in wire form */
+	struct sv returned;             /* header or message, in wire form; empty: none (RFC 6522 §3) */
 	bool is_whole;                  /* returned is the whole message */
 };
 

@@ -433,3 +433,35 @@ def test_mail_goes_from_one_postroom_to_another_over_tls_and_back(make_world):
         with second.smtp() as smtp:
             assert smtp.mail("x@stranger.example")[0] == 250
             assert smtp.rcpt("alice@example.test")[0] == 550
+
+
+def test_senders_are_told_of_success_when_they_ask_and_never_when_they_forbid_it(world):
+    plain, dsn = world.domain("plain.example"), world.domain("dsn.example", extensions=("PIPELINING", "DSN"))
+    refusing = world.domain("refusing.example")
+    refusing.on("RCPT", "550 5.1.1 no")
+    with world.server.submission("alice") as smtp:
+        smtp.ehlo()
+        assert smtp.has_extn("dsn")
+        assert smtp.mail("alice@example.test", ["RET=HDRS", "ENVID=id+2B1"])[0] == 250
+        for address, option in (("a@plain.example", "NOTIFY=SUCCESS,FAILURE"), ("b@dsn.example", "NOTIFY=SUCCESS"),
+                                ("bob@example.test", "NOTIFY=SUCCESS"), ("c@refusing.example", "NOTIFY=NEVER")):
+            assert smtp.rcpt(address, [option, f"ORCPT=rfc822;{address}"])[0] == 250
+        assert smtp.data(postroom.message(sender="alice@example.test"))[0] == 250
+        for bad in ("NOTIFY=NEVER,SUCCESS", "NOTIFY=", "NOTIFY=ALWAYS", "ORCPT=bob", "ORCPT=rfc822;a+b"):
+            smtp.mail("alice@example.test")
+            assert smtp.rcpt("bob@example.test", [bad])[0] == 501, bad
+            smtp.rset()
+        assert smtp.mail("alice@example.test", ["RET=SOME"])[0] == 501
+    assert dsn.wait(1)[0].recipient_lines == ["RCPT TO:<b@dsn.example> NOTIFY=SUCCESS ORCPT=rfc822;b@dsn.example"]
+    assert dsn.messages[0].sender_line.endswith(" RET=HDRS ENVID=id+2B1")
+    plain.wait(1)
+    world.wait_empty()
+    told = {}
+    for notice in world.wait_mail(count=2):
+        fields = list(notice.iter_parts())[1].get_payload()
+        assert fields[0]["Original-Envelope-Id"] == "id+2B1"
+        told.update({part["Final-Recipient"]: part["Action"] for part in fields[1:]})
+    assert told == {"rfc822;a@plain.example": "relayed", "rfc822;bob@example.test": "delivered"}
+    with world.server.smtp() as smtp:
+        assert not smtp.has_extn("dsn")
+        assert smtp.mail("x@stranger.example", ["RET=HDRS"])[0] == 555
