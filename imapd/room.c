@@ -155,6 +155,7 @@ void room_write_flags(struct command *c)
 								: ")] Flags permitted\r\n");
 	}
 	c->room->keywords_told = k->table.count;
+	c->room->rights_told = mailbox_granted(c->room->box);
 }
 
 struct fault room_keywords(struct command *c, bool fresh)
@@ -550,6 +551,12 @@ struct fault room_updates(struct command *c, unsigned how, const struct told *to
 	if (!f.kind && has_flags) {
 		qsort(all.items, all.count, sizeof(*all.items), by_uid);
 		f = write_flag_changes(c, &all, told);
+	}
+	/* RFC 4314 §5.1.1: other rights may mean other flags. */
+	if (!f.kind && mailbox_granted(room->box) != room->rights_told) {
+		f = room_keywords(c, true);
+		if (!f.kind && mailbox_granted(room->box) != room->rights_told)
+			room_write_flags(c);
 	}
 	if (!f.kind && room->rescan_uid) {
 		f = rescan(c);

@@ -43,6 +43,7 @@ struct room {
 	struct context *contexts;       /* searches that are kept up to date (contexts.h) */
 	unsigned metadata_events;       /* ENABLE METADATA: events of notify.h that are told in any case */
 	struct notify *notify;          /* RFC 5465, once the client used it; imapd/notify.h */
+	uint32_t rights_told;           /* that the last PERMANENTFLAGS went by */
 	uint32_t keywords_told;         /* how many keywords the last FLAGS response had */
 	uint32_t fresh_uid; /* messages from this UID on were shown as they are at ... */
 	uint64_t fresh_modseq;          /* ... this MODSEQ: older changes of them are no news */

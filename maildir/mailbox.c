@@ -132,6 +132,11 @@ bool mailbox_may_any(const struct mailbox *box, uint32_t rights)
 	return !box->reader || (box->rights & rights);
 }
 
+uint32_t mailbox_granted(const struct mailbox *box)
+{
+	return box->reader ? box->rights : RIGHTS_ALL;
+}
+
 bool mailbox_is_shared(const struct mailbox *box)
 {
 	return box->reader != NULL;

@@ -101,6 +101,8 @@ MUST_CHECK struct fault mailbox_open_for(struct maildir_user *user, struct sv na
 bool mailbox_may(const struct mailbox *box, uint32_t rights);
 /** mailbox_may_any - at least one of them? */
 bool mailbox_may_any(const struct mailbox *box, uint32_t rights);
+/** mailbox_granted - all of them, as far as is known: as they were at the last call that asked the store. */
+uint32_t mailbox_granted(const struct mailbox *box);
 /** mailbox_is_shared - is it somebody else's? */
 bool mailbox_is_shared(const struct mailbox *box);
 void mailbox_close(struct mailbox **box);

@@ -248,7 +248,10 @@ def test_rights_that_go_while_a_mailbox_is_selected(pair):
     owner.append("INBOX", TEXT)
     owner.ok(f"SETACL INBOX {guest.name} lrswte")
     guest.ok(f"SELECT {owner.out}/INBOX")
+    assert b"PERMANENTFLAGS" not in b"".join(guest.ok("NOOP").untagged)
     owner.ok(f"SETACL INBOX {guest.name} lrs")
+    assert [u for u in guest.ok("NOOP").untagged if u.startswith(b"* OK [PERMANENTFLAGS (\\Seen)]")]
+    assert b"PERMANENTFLAGS" not in b"".join(guest.ok("NOOP").untagged)
     assert guest.no(r"STORE 1 +FLAGS (\Deleted)").code() == "NOPERM"
     assert guest.no("EXPUNGE").code() == "NOPERM"
     owner.ok(f"DELETEACL INBOX {guest.name}")
