@@ -238,6 +238,8 @@ static enum step do_ehlo(struct session *s, struct sv args)
 	if (session_kind(s) == LISTENER_MX)
 		buf_appendf(&text, "LIMITS MAILMAX=%llu RCPTMAX=%llu\n", (unsigned long long)s->conf->smtp.messages_per_session,
 			    (unsigned long long)s->conf->smtp.recipients_mx);
+	if (stream_is_tls(s->stream) && session_kind(s) != LISTENER_LMTP)
+		buf_appendf(&text, "REQUIRETLS\n");
 	door_offers(&s->door, &text);
 	if (may_xclient(s))
 		buf_appendf(&text, "XCLIENT ADDR PORT HELO\n");

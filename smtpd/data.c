@@ -132,6 +132,7 @@ static void take_window(struct transaction *t)
 {
 	struct buf b = t->chunk;
 
+	t->is_tls_optional = t->facts.is_tls_optional;  /* the job must not look at facts that still change */
 	t->chunk = t->window;
 	t->window = b;
 	buf_clear(&t->window);
@@ -305,6 +306,7 @@ static struct outlet_source source_of(const struct transaction *t)
 		.directory = t->conf->policy.srs ? t->server->directory : NULL,
 		/* fix-ups may add a little to a message of the largest size */
 		.size_max = t->conf->smtp.message_size + TRACE_MAX,
+		.is_tls_optional = t->is_tls_optional,
 		.is_ours = t->identity != NULL,
 		.seal = t->seal.authserv_id.len ? &t->seal : NULL,
 	};

@@ -91,6 +91,8 @@ static void take_field(struct message_facts *f, const struct header_field *field
 		add_delivered_to(f, field->value);
 		break;
 	default:
+		if (sv_eq_nocase(field->name, SV("TLS-Required")))
+			f->is_tls_optional |= sv_eq_nocase(sv_trim(field->value), SV("No"));
 		break;
 	}
 }

@@ -26,6 +26,7 @@ struct message_facts {
 	uint64_t header_size;           /* octets, the empty line included */
 	uint64_t longest_field;
 	bool has_ended;                 /* the empty line was seen */
+	bool is_tls_optional;           /* "TLS-Required: No" (RFC 8689 §3) */
 
 	/* private */
 	struct header_reader reader;

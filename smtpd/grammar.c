@@ -42,6 +42,12 @@ static enum reply_id check_smtputf8(struct smtp_path *p, struct sv value)
 	return value.p ? REPLY_BAD_ARGUMENT : REPLY_OK;
 }
 
+static enum reply_id check_requiretls(struct smtp_path *p, struct sv value)
+{
+	p->has_requiretls = true;
+	return value.p ? REPLY_BAD_ARGUMENT : REPLY_OK;
+}
+
 /* Kept for whoever relays; the server itself believes only the login (RFC 4954 §5). */
 static enum reply_id check_auth(struct smtp_path *p, struct sv value)
 {
@@ -118,6 +124,7 @@ static const struct param_rule param_rules[] = {
 	{ { "SIZE", 4 },     SMTP_MAIL_FROM, LISTENERS_SMTPD, check_size,     "RFC 1870 §6.1" },
 	{ { "BODY", 4 },     SMTP_MAIL_FROM, LISTENERS_SMTPD, check_body,     "RFC 6152 §2" },
 	{ { "SMTPUTF8", 8 }, SMTP_MAIL_FROM, LISTENERS_SMTPD, check_smtputf8, "RFC 6531 §3.4" },
+	{ { "REQUIRETLS", 10 }, SMTP_MAIL_FROM, LISTENERS_SMTPD, check_requiretls, "RFC 8689 §4.1" },
 	{ { "AUTH", 4 },     SMTP_MAIL_FROM, ON_SUBMISSION,   check_auth,     "RFC 4954 §5" },
 	/* Only those who logged in: strangers could have others told what never concerned them. */
 	{ { "RET", 3 },      SMTP_MAIL_FROM, ON_SUBMISSION,   check_ret,      "RFC 3461 §4.3" },

@@ -30,6 +30,7 @@ struct smtp_path {
 	bool has_size;
 	uint64_t size;          /* of SIZE; UINT64_MAX for what no number can hold */
 	bool has_smtputf8;
+	bool has_requiretls;
 	bool is_8bit;           /* BODY=8BITMIME */
 };
 

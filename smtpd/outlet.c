@@ -124,6 +124,9 @@ static struct fault make_envelope(struct outlet_entry *entry, const struct outle
 		queue_new_id(id);
 		fits = fits && envelope_set_fact(&entry->envelope, ENVELOPE_ID, sv_z(id));
 	}
+	/* Not a parameter that a client could give: the relay reads it, and passes it on to nobody. */
+	fits = fits && (!source->is_tls_optional ||
+			envelope_add_param(&entry->envelope, SV("TLS-REQUIRED=NO")));
 	fits = fits && rewrite_sender(entry, source) && add_redirects(entry, source->plan);
 	return fits ? FAULT_OK : fault(FAULT_LIMIT, "envelope too large");
 }

@@ -41,6 +41,7 @@ struct outlet_source {
 	struct directory *directory;    /* for SRS; NULL: senders stay as they are */
 	struct sv extra;                /* whole header lines to add above Received; may be empty */
 	uint64_t size_max;              /* octets of the message, without what we add */
+	bool is_tls_optional;           /* what leaves is to arrive whatever TLS policies say (RFC 8689 §3) */
 	bool is_ours;                   /* its author logged in: we sign what leaves */
 	const struct signer_seal *seal; /* somebody else's: what an address of ours that sends it on seals; NULL:
 					   nothing was found out. The domain is that address's */

@@ -264,6 +264,8 @@ enum transaction_step transaction_sender(struct transaction *t, struct sv args,
 
 	if (r == REPLY_OK && smtp_needs_utf8(&t->sender.address) && !t->sender.has_smtputf8)
 		r = REPLY_NEEDS_SMTPUTF8;
+	if (r == REPLY_OK && t->sender.has_requiretls && !t->is_tls)
+		r = REPLY_NEEDS_TLS;    /* RFC 8689 §4.2: it is offered over TLS only */
 	if (r == REPLY_OK && !keep_sender(t))
 		r = REPLY_BAD_SENDER;
 	if (r == REPLY_OK && space_is_low(&t->server->space, t->conf))

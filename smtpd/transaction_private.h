@@ -79,6 +79,7 @@ struct transaction {
 	struct message_facts facts;
 	struct buf window;                      /* gathers */
 	struct buf date_line, id_line;          /* for the fix-up */
+	bool is_tls_optional;                   /* as far as the job's octets say */
 	bool has_begun, is_bdat, is_fixing, is_stripping, is_finishing;
 	bool is_failed;                         /* the loop's copy of failed */
 

@@ -143,7 +143,7 @@ static struct fault take_recipients(struct delivery *d, const struct spool *sp, 
 		if (spool_outcome(sp, i))
 			continue;
 		buf_clear(&key);
-		if (!destination_of(d->relay, d->conf, e->sender, r->address, &key)) {
+		if (!destination_of(d->relay, d->conf, e, r->address, &key)) {
 			f = fault(FAULT_UNAVAILABLE, "the directory does not answer");
 			break;
 		}
@@ -170,6 +170,7 @@ static bool has_8bit(struct delivery *d, bool only_header)
 	struct buf octets;
 	struct spool *s = NULL;
 	bool found = false, is_over = false;
+	unsigned pieces = 0;
 
 	buf_init(&octets, 2 * SPOOL_BODY_MAX);
 	if (queue_read(d->relay->queue, sv_z(d->op.message->id), &s).kind)
@@ -181,7 +182,8 @@ static bool has_8bit(struct delivery *d, bool only_header)
 		if (spool_read_body(s, &octets).kind || !octets.len)
 			break;
 		end = only_header ? sv_search(buf_sv(&octets), SV("\r\n\r\n")) : SIZE_MAX;
-		is_over = only_header;
+		/* What was put on top is a piece of its own. */
+		is_over = only_header && (end != SIZE_MAX || ++pieces == 2);
 		found = sv_has_8bit(sv_sub(buf_sv(&octets), 0, end));
 	}
 	spool_close(&s);
@@ -205,6 +207,8 @@ static void make_params(struct delivery *d, const struct envelope *e, uint64_t s
 		(void)buf_append(&text, SV(" BODY=8BITMIME"));
 	if (is_utf8 && d->can & CAN_SMTPUTF8)
 		(void)buf_append(&text, SV(" SMTPUTF8"));
+	if (d->can & CAN_REQUIRETLS && is_declared(e, SV("REQUIRETLS"), NULL))
+		(void)buf_append(&text, SV(" REQUIRETLS"));
 	if (d->can & CAN_DSN) {
 		struct sv more = pass_on(d, e->params, names, ARRAY_LEN(names));
 		(void)buf_append(&text, more);
@@ -214,6 +218,10 @@ static void make_params(struct delivery *d, const struct envelope *e, uint64_t s
 	if (d->size_max && size > d->size_max)
 		delivery_give_rest(d, CLIENT_REFUSED, "5.3.4",
 				   "the message is larger than the other server takes");
+	else if (is_declared(e, SV("REQUIRETLS"), NULL) && !(d->can & CAN_REQUIRETLS) &&
+		 d->destination[0] != '=')
+		delivery_give_rest(d, CLIENT_REFUSED, "5.7.30",
+				   "the other server does not promise TLS all the way (REQUIRETLS)");
 	else if (is_utf8 && !(d->can & CAN_SMTPUTF8))
 		delivery_give_rest(d, CLIENT_REFUSED, "5.6.7",
 				   "the other server does not take international mail (SMTPUTF8)");

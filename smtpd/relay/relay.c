@@ -286,7 +286,7 @@ static void look_at(struct scan *scan, struct found *f)
 		if (known.outcome)
 			continue;
 		buf_clear(&key);
-		if (!destination_of(scan->relay, scan->conf, e->sender, r->address, &key))
+		if (!destination_of(scan->relay, scan->conf, e, r->address, &key))
 			(void)buf_append(&key, SV("invalid"));
 		p = part_for(f, &key);
 		if (known.attempts > p->attempts)

@@ -113,10 +113,17 @@ struct settlement {
  * message go when all is done. */
 MUST_CHECK struct fault settle(struct op *op, const struct settlement *s);
 
-/** destination_of - the key under which mail from a sender to a recipient goes (route.h). False:
+/** destination_of - the key under which a message goes to a recipient (route.h), with "+" before it
+ * when the sender requires TLS all the way (REQUIRETLS), or "-" when the message wants to arrive
+ * whatever policies say (TLS-Required: No, RFC 8689): these have connections of their own. False:
  * out's max. Blocks. */
-MUST_CHECK bool destination_of(struct relay *r, const struct conf *conf, struct sv sender,
+MUST_CHECK bool destination_of(struct relay *r, const struct conf *conf, const struct envelope *e,
 			       struct sv recipient, struct buf *out);
+/** destination_way - the key without that sign. */
+static inline const char *destination_way(const char *name)
+{
+	return *name == '+' || *name == '-' ? name + 1 : name;
+}
 
 /* ---- sender.c ---- */
 

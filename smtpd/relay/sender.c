@@ -341,12 +341,14 @@ static bool local_target(const struct sender *s, struct client_target *to)
 static void smarthost_target(const struct sender *s, struct client_target *to,
 			     const char *const *names)
 {
-	struct sv name = sv_z(s->destination->name + 1);
+	struct sv name = sv_z(destination_way(s->destination->name) + 1);
+	bool has_login;
 
 	name.len = sv_rfind(name, ':');
 	if (to->at.port == 465)
 		to->tls = CLIENT_TLS_DIRECT;
-	if (!smarthosts_login(s->relay->smarthosts, name, &to->user, &to->password))
+	has_login = smarthosts_login(s->relay->smarthosts, name, &to->user, &to->password);
+	if (!has_login && s->destination->name[0] != '+')
 		return;
 	if (to->tls != CLIENT_TLS_DIRECT && !netaddr_is_loopback(&to->at))
 		to->tls = CLIENT_TLS_MUST;
@@ -423,11 +425,13 @@ static void try_local(struct sender *s)
 static void try_hop(struct sender *s)
 {
 	const struct route_hop *hop = &s->route.hops[s->hop];
-	const char *name = s->destination->name;
+	const char *name = destination_way(s->destination->name);
 
 	tlspolicy_answer_free(&s->policy);
 	if (*name == '=') {
 		try_local(s);
+	} else if (s->hop == s->route.count && s->end_status[0] == '5') {
+		refuse_all(s, s->end_status, s->end_text);
 	} else if (s->hop == s->route.count) {
 		destination_fails(s, s->end_status, s->end_text);
 	} else if (route_is_ourselves(s->conf, &hop->at)) {
@@ -439,7 +443,9 @@ static void try_hop(struct sender *s)
 			      &(struct tlspolicy_question){ .domain = sv_z(name),
 							    .host = sv_z(hop->host),
 							    .port = hop->at.port,
-							    .is_secure = hop->is_secure },
+							    .is_secure = hop->is_secure,
+							    .wants_verified = s->destination->name[0] == '+',
+							    .wants_none = s->destination->name[0] == '-' },
 			      on_policy, s, &s->asking);
 	}
 }
@@ -487,7 +493,7 @@ void sender_start(struct relay *r, struct destination *d)
 	if (d->name[0] == '=')
 		timer_start_ms(&s->idle, 0);
 	else
-		route_find(r->loop, r->dns, s->conf, sv_z(d->name), on_route, s, &s->query);
+		route_find(r->loop, r->dns, s->conf, sv_z(destination_way(d->name)), on_route, s, &s->query);
 }
 
 void sender_stop(struct sender *s)

@@ -162,9 +162,13 @@ static void make_from(struct op *op, struct sv sender, struct buf *out)
 		buf_appendf(out, "postmaster@%s", op->relay->hostname);
 }
 
-static bool make_envelope(const char *id, struct sv to, struct envelope *e)
+/* make_envelope - @about: of the message; what had to be encrypted all the way comes back so (RFC
+ * 8689 §5). */
+static bool make_envelope(const char *id, struct sv to, const struct envelope *about,
+			  struct envelope *e)
 {
 	struct envelope_rcpt *r;
+	struct sv unused;
 
 	e->received_s = date_now().seconds;
 	if (!envelope_set_fact(e, ENVELOPE_ID, sv_z(id)) ||
@@ -174,7 +178,9 @@ static bool make_envelope(const char *id, struct sv to, struct envelope *e)
 		return false;
 	if (sv_has_8bit(to) && !envelope_add_param(e, SV("SMTPUTF8")))
 		return false;
-	if (!envelope_add_param(e, SV("BODY=8BITMIME")))
+	if (!envelope_add_param(e, SV("BODY=8BITMIME")) ||
+	    (envelope_param(about->params, SV("REQUIRETLS"), &unused) &&
+	     !envelope_add_param(e, SV("REQUIRETLS"))))
 		return false;
 	r = envelope_add_rcpt(e, to, SV_NONE);
 	return r && envelope_add_rcpt_param(e, r, SV("NOTIFY=NEVER"));
@@ -281,7 +287,7 @@ static struct fault tell(struct op *op, struct notice *n, bool is_begun, bool is
 	}
 	if (!f.kind && !queue_has(op->relay->queue, n->id)) {
 		f = compose(op, n, &text);
-		if (!f.kind && !make_envelope(n->id, from->sender, &e))
+		if (!f.kind && !make_envelope(n->id, from->sender, from, &e))
 			f = fault(FAULT_LIMIT, "a notice's envelope");
 		if (!f.kind)
 			f = queue_dsn(op, &e, buf_sv(&text), &entry);
@@ -527,15 +533,25 @@ static struct sv domain_of(struct sv address)
 	return at == SIZE_MAX ? SV_NONE : sv_sub(address, at + 1, SIZE_MAX);
 }
 
-bool destination_of(struct relay *r, const struct conf *conf, struct sv sender, struct sv recipient,
-		    struct buf *out)
+/* put_sign - what the message wants of TLS. */
+static bool put_sign(const struct envelope *e, struct buf *out)
+{
+	struct sv unused;
+
+	if (envelope_param(e->params, SV("REQUIRETLS"), &unused))
+		return buf_append_c(out, '+');
+	return !envelope_param(e->params, SV("TLS-REQUIRED"), &unused) || buf_append_c(out, '-');
+}
+
+bool destination_of(struct relay *r, const struct conf *conf, const struct envelope *e,
+		    struct sv recipient, struct buf *out)
 {
 	struct arena arena;
-	struct sv domain = domain_of(recipient), ascii = SV_NONE, from = SV_NONE;
+	struct sv domain = domain_of(recipient), ascii = SV_NONE, from = SV_NONE, sender = e->sender;
 	bool is_ours = false, fits;
 
 	if (domain.len && *domain.p == '[')
-		return buf_append(out, domain);
+		return put_sign(e, out) && buf_append(out, domain);
 	arena_init(&arena, 8192);
 	if (address_domain(&arena, domain, &ascii).kind)
 		ascii = domain;
@@ -545,7 +561,8 @@ bool destination_of(struct relay *r, const struct conf *conf, struct sv sender, 
 	if (fits && is_ours)
 		fits = buf_append_c(out, '=');
 	else if (fits)
-		fits = smarthost_for(conf, from, ascii, out) || buf_append(out, ascii);
+		fits = put_sign(e, out) &&
+		       (smarthost_for(conf, from, ascii, out) || buf_append(out, ascii));
 	arena_done(&arena);
 	return fits;
 }

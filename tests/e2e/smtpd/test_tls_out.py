@@ -29,10 +29,10 @@ def free_port():
         return sock.getsockname()[1]
 
 
-def submit(server, to):
-    text = postroom.message(body="Hello.\r\n", sender="alice@example.test", to=to)
+def submit(server, to, extra="", options=()):
+    text = postroom.message(body="Hello.\r\n", sender="alice@example.test", to=to, extra=extra)
     with server.submission("alice") as smtp:
-        smtp.sendmail("alice@example.test", [to], text)
+        smtp.sendmail("alice@example.test", [to], text, mail_options=options)
 
 
 def wait_reason(server, to, words):
@@ -70,11 +70,15 @@ def dane(authority):
         "unusable-clear": ("1 1 1 " + "ab" * 32, own, False),
         "forged": (f"3 1 1 {'cd' * 32}", own, True),
         "none": (None, own, True),
+        "promise": (f"3 1 1 {key}", own, True),
+        "named": (None, authority.certificate("mx.named.dane.example"), True),
     }
     with SignedDns() as dns, contextlib.ExitStack() as stack:
         records, sinks = [], {}
         for i, (name, (tlsa, cert, has_tls)) in enumerate(cases.items()):
-            sinks[name] = stack.enter_context(Sink(f"127.0.1.{i + 1}", port, cert=cert if has_tls else None))
+            more = ("REQUIRETLS",) if name in ("promise", "named") else ()
+            sinks[name] = stack.enter_context(Sink(f"127.0.1.{i + 1}", port, cert=cert if has_tls else None,
+                                                   extensions=Sink.EXTENSIONS + more))
             records += [f"{name} MX 10 mx.{name}", f"mx.{name} A 127.0.1.{i + 1}"]
             if tlsa:
                 records.append(f"_{port}._tcp.mx.{name} TLSA {tlsa}")
@@ -109,6 +113,45 @@ def test_dane_holds_mail_back(dane, name, words):
     wait_reason(server, f"bob@{name}.dane.example", words)
     time.sleep(3)       # it is tried again, and nothing is different
     assert not sinks[name].messages
+
+
+# ---- what the sender wants (RFC 8689) ----
+
+@pytest.mark.parametrize("name", ["promise", "named"])
+def test_what_requires_tls_goes_where_it_is_proven_and_promised(dane, name):
+    server, sinks = dane
+    submit(server, f"bob@{name}.dane.example", options=["REQUIRETLS"])
+    message = sinks[name].wait(1)[0]
+    assert message.is_tls and "REQUIRETLS" in message.sender_line
+
+
+@pytest.mark.parametrize("name,words", [("right", "does not promise TLS all the way"),
+                                        ("none", "its certificate is for another name")])
+def test_what_requires_tls_goes_nowhere_else(dane, name, words):
+    server, sinks = dane
+    before = len(sinks[name].messages)
+    submit(server, f"carol@{name}.dane.example", options=["REQUIRETLS"])
+    wait_for("why", lambda: words in server.log())
+    time.sleep(1)
+    assert len(sinks[name].messages) == before
+
+
+def test_requiretls_is_offered_over_tls_only(dane):
+    server, _ = dane
+    with server.raw("submission") as line:
+        line.reply()
+        line.send("EHLO client.example\r\n")
+        assert "REQUIRETLS" not in line.reply()[1]
+    with server.raw("submissions", tls=True) as line:
+        line.reply()
+        line.send("EHLO client.example\r\n")
+        assert "REQUIRETLS" in line.reply()[1]
+
+
+def test_what_makes_tls_optional_arrives_whatever_the_policy(dane):
+    server, sinks = dane
+    submit(server, "bob@clear.dane.example", extra="TLS-Required: No\r\n")
+    assert not sinks["clear"].wait(1)[0].is_tls
 
 
 # ---- MTA-STS ----
