@@ -172,7 +172,6 @@ struct tls_conn *stream_tls(const struct stream *s);
  *  was written before still goes as it is; input that was not taken yet is packed input. Limits of
  *  input hold for the unpacked octets. Once. */
 void stream_compress(struct stream *s);
-bool stream_is_compressed(const struct stream *s);
 /** stream_rest - a long silence is expected (IDLE), or is over: meanwhile no memory is kept that only
  *  serves to pack better. Nothing to do without compression. */
 void stream_rest(struct stream *s, bool is_resting);

@@ -47,11 +47,6 @@ void stream_compress(struct stream *s)
 		deferred_call(&s->soon);
 }
 
-bool stream_is_compressed(const struct stream *s)
-{
-	return s->packing != NULL;
-}
-
 void stream_rest(struct stream *s, bool is_resting)
 {
 	struct stream_packing *z = s->packing;

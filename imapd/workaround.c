@@ -32,17 +32,6 @@ static bool says(const struct id *client, const struct workaround *row)
 	return sv_eq_nocase(value, sv_z(row->value));
 }
 
-const struct workaround *workaround_next(const struct conf_list *on, const struct id *client, size_t *at)
-{
-	while (*at < ARRAY_LEN(rows)) {
-		const struct workaround *row = &rows[(*at)++];
-
-		if (says(client, row) && is_on(on, row->name))
-			return row;
-	}
-	return NULL;
-}
-
 const struct workaround *workaround_find(struct sv name)
 {
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
@@ -54,11 +43,12 @@ const struct workaround *workaround_find(struct sv name)
 capability_set workarounds_apply(const struct conf_list *on, const struct id *client, capability_set offered,
 				 const struct log_ctx *log)
 {
-	const struct workaround *row;
 	capability_set hidden = 0;
 
-	for (size_t at = 0; (row = workaround_next(on, client, &at));) {
-		if (!(row->hides & offered & ~hidden))
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct workaround *row = &rows[i];
+
+		if (!says(client, row) || !is_on(on, row->name) || !(row->hides & offered & ~hidden))
 			continue;
 		hidden |= row->hides;
 		log_info(log, "imap.workaround", KV_Z("name", row->name), KV_Z("why", row->why));

@@ -15,8 +15,6 @@ struct workaround {
 	const char *why;
 };
 
-/** workaround_next - the next row after *at (0: the first) that is on and fits the program; NULL: none. */
-const struct workaround *workaround_next(const struct conf_list *on, const struct id *client, size_t *at);
 /** workaround_find - the row of a name; NULL: there is none. */
 const struct workaround *workaround_find(struct sv name);
 /** workarounds_apply - what the session is no longer offered; each row that fits is logged, once. */
