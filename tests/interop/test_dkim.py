@@ -135,7 +135,12 @@ class Milter:
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(30)
-        self.socket.connect(str(path))
+        for _ in range(200):    # its name is there a little before it listens
+            try:
+                self.socket.connect(str(path))
+                break
+            except ConnectionRefusedError:
+                time.sleep(0.05)
         self.say(b"O" + struct.pack(">III", 6, 0x1ff, 0x100000))        # white space behind the colon is the milter's
         assert struct.unpack(">cIII", self.hear())[3] == 0x100000
 
