@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/deflate.h"
 #include "common/memory.h"
 #include "common/stream.h"
 #include "common/tls.h"
@@ -67,6 +68,11 @@ static void answer(struct session *c, struct sv line)
 		assert_true(stream_write(c->stream, SV("go ahead\r\n")));
 		c->start_tls = stream_start_tls(c->stream, server, &role).kind;
 		assert_true(stream_write(c->stream, SV("after\r\n")));
+		return;
+	}
+	if (sv_eq(line, SV("COMPRESS"))) {
+		assert_true(stream_write(c->stream, SV("packed\r\n")));
+		stream_compress(c->stream);
 		return;
 	}
 	if (sv_eq(line, SV("PAUSE"))) {
@@ -966,6 +972,159 @@ static int drop_server(void **state)
 	return 0;
 }
 
+/* --- compression --- */
+
+/* unpacked - what the peer got, its first octets as they are and the rest unpacked. */
+static void unpacked(const struct session *c, size_t plain, struct buf *out)
+{
+	struct deflate *d = deflate_new();
+	struct sv in = sv_from(c->peer.got, c->peer.got_len);
+	char piece[1000];
+	size_t done = 1;
+
+	buf_append(out, sv_sub(in, 0, plain));
+	sv_skip(&in, plain < in.len ? plain : in.len);
+	while (done) {
+		assert_int_equal(deflate_unpack(d, &in, piece, sizeof(piece), &done), DEFLATE_FINE);
+		buf_append(out, sv_from(piece, done));
+	}
+	deflate_free(&d);
+}
+
+static void compression_begins_behind_its_answer_whatever_came_along(void **state)
+{
+	(void)state;
+	for (int has_tls = 0; has_tls < 2; has_tls++) {
+		struct deflate *d = deflate_new();
+		struct buf sent = { .max = 1 << 16 };
+
+		buf_append(&sent, SV("one\r\nCOMPRESS\r\n"));
+		assert_true(deflate_pack(d, SV("two\r\nthr"), &sent));
+		assert_true(deflate_pack(d, SV("ee\r\nQUIT\r\n"), &sent));
+		deflate_free(&d);
+		for (size_t cut = 0; cut < sent.len; cut++) {
+			struct session *c = session_over(has_tls, NULL);
+			struct buf got = { .max = 1000 };
+
+			peer_send(&c->peer, sent.p, cut);
+			settle_for(c, 1);
+			peer_send(&c->peer, sent.p + cut, sent.len - cut);
+			WAIT_FOR(c, c->peer.is_eof);
+			assert_string_equal(c->seen, "one|COMPRESS|two|three|QUIT|");
+			unpacked(c, strlen("one\r\npacked\r\n"), &got);
+			assert_string_equal(buf_z(&got), "one\r\npacked\r\ntwo\r\nthree\r\nQUIT\r\n");
+			buf_done(&got);
+			session_free(c);
+		}
+		buf_done(&sent);
+	}
+}
+
+/* compressed - a session that compresses already, and what packs for its peer. */
+static struct session *compressed(const struct stream_limits *limits, struct deflate **d)
+{
+	struct session *c = session_new(limits);
+
+	say(c, "COMPRESS\r\n");
+	WAIT_FOR(c, c->peer.got_len == strlen("packed\r\n"));
+	*d = deflate_new();
+	return c;
+}
+
+static void a_bomb_goes_off_in_pieces_of_the_limit(void **state)
+{
+	static char zeros[1 << 20];
+	struct stream_limits limits = stream_limits_default;
+	struct buf bomb = { .max = 1 << 20 };
+	struct deflate *d;
+	struct session *c;
+
+	(void)state;
+	limits.input_max = 100;
+	c = compressed(&limits, &d);
+	assert_true(deflate_pack(d, sv_from(zeros, sizeof(zeros)), &bomb));
+	assert_true(bomb.len < 8192);
+	c->is_lazy = true;
+	peer_send(&c->peer, bomb.p, bomb.len);
+	WAIT_FOR(c, stream_input_is_full(c->stream));
+	settle(c);
+	assert_int_equal(stream_input(c->stream).len, 100);
+	stream_set_input_max(c->stream, 65536);
+	while (c->raw < sizeof(zeros)) {
+		size_t n = stream_input(c->stream).len;
+
+		assert_true(n <= 65536);
+		stream_take(c->stream, n);
+		c->raw += n;
+		loop_run_once(c->loop, 1);
+	}
+	assert_int_equal(c->raw, sizeof(zeros));
+	deflate_free(&d);
+	buf_done(&bomb);
+	session_free(c);
+}
+
+static void what_unpacks_to_nothing_costs_a_share_of_each_turn(void **state)
+{
+	struct deflate *d;
+	struct session *c = compressed(NULL, &d);
+	int inputs = c->inputs;
+
+	(void)state;
+	for (int i = 0; i < 100; i++) {
+		size_t done = 0;
+
+		while (done < 500) {    /* a hundred empty blocks */
+			done += peer_send(&c->peer, "\0\0\0\xff\xff" + done % 5, 5 - done % 5);
+			loop_run_once(c->loop, 0);
+		}
+	}
+	settle(c);
+	assert_int_equal(c->inputs, inputs);
+	struct buf line = { .max = 1 << 16 };
+
+	assert_true(deflate_pack(d, SV("still here\r\n"), &line));
+	peer_send(&c->peer, line.p, line.len);
+	WAIT_FOR(c, c->inputs > inputs);
+	assert_string_equal(c->seen, "COMPRESS|still here|");
+	buf_done(&line);
+	deflate_free(&d);
+	session_free(c);
+}
+
+static void damaged_compression_ends_the_stream(void **state)
+{
+	struct deflate *d;
+	struct session *c = compressed(NULL, &d);
+
+	(void)state;
+	say(c, "a NOOP\r\n");
+	WAIT_FOR(c, c->ends);
+	assert_int_equal(c->why, STREAM_RESET);
+	assert_string_equal(stream_end_detail(c->stream), "compressed input is damaged");
+	deflate_free(&d);
+	session_free(c);
+}
+
+static void a_resting_stream_packs_on_when_there_is_something(void **state)
+{
+	struct deflate *d;
+	struct session *c = compressed(NULL, &d);
+	struct buf got = { .max = 1000 };
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		stream_rest(c->stream, i % 2);
+		assert_true(stream_write(c->stream, SV("news\r\n")));
+		settle(c);
+	}
+	unpacked(c, strlen("packed\r\n"), &got);
+	assert_string_equal(buf_z(&got), "packed\r\nnews\r\nnews\r\nnews\r\nnews\r\n");
+	buf_done(&got);
+	deflate_free(&d);
+	session_free(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -998,6 +1157,11 @@ int main(void)
 		cmocka_unit_test(random_traffic_comes_back_in_order),
 		cmocka_unit_test(addresses_and_counts_are_known),
 		cmocka_unit_test(another_owner_takes_over_with_the_input),
+		cmocka_unit_test(compression_begins_behind_its_answer_whatever_came_along),
+		cmocka_unit_test(a_bomb_goes_off_in_pieces_of_the_limit),
+		cmocka_unit_test(what_unpacks_to_nothing_costs_a_share_of_each_turn),
+		cmocka_unit_test(damaged_compression_ends_the_stream),
+		cmocka_unit_test(a_resting_stream_packs_on_when_there_is_something),
 	};
 
 	alarm(100);     /* ends a wait that would never end */
