@@ -524,18 +524,21 @@ static const struct conf_option options[] = {
 	/* ---- Store ---- */
 	{ "open-accounts", "Store", NUMBER(store.open_accounts), .def = "512", .min = 16,
 	  .max = 16384,
-	  .unit = "accounts",
+	  .unit = "accounts", .need_restart = true,
 	  .doc = "Accounts a worker keeps open when nobody uses them." },
 	{ "expire", "Store", LIST(store.expire), .def = "none", .min = 1, .max = 64,
+	  .need_restart = true,
 	  .doc = "Messages that are removed when they have been in a mailbox for so long, looked for "
 		 "every hour: trash=30d and junk=30d mean the mailboxes with that special "
 		 "use, Lists/News=90d a mailbox, Lists/*=90d all whose names begin so (suffix"
 		 " h, d or w). none removes nothing." },
 	{ "compress-mail", "Store", LIST(store.compress), .def = "none", .min = 1, .max = 256,
+	  .need_restart = true,
 	  .doc = "Domains whose new mail is stored compressed (Zstandard), or all, or none. Clients see "
 		 "no difference; other programs that read the Maildir do. postroom store "
 		 "compress and decompress change what is there." },
 	{ "quota-warnings", "Store", LIST(store.quota_warnings), .def = "none", .min = 1, .max = 8,
+	  .need_restart = true,
 	  .doc = "Percentages of an account's quota, such as 80 95: when what is stored passes one of "
 		 "them, a message in the INBOX says so, once. none sends none." },
 
