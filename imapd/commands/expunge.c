@@ -43,8 +43,11 @@ static enum step expunge(struct command *c, struct expunge *x)
 {
 	struct fault f = remove_chunk(c, x);
 
-	if (!f.kind && x->resume)
+	if (!f.kind && x->resume) {
+		c->goal = c->room->view.count;
+		c->progress = uidset_rank(&c->room->view.uids, x->resume - 1);
 		return STEP_MORE;
+	}
 	note(c, x);
 	if (f.kind)
 		return command_fault(c, f);

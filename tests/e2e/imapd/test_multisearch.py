@@ -104,6 +104,10 @@ def test_long_commands_tell_how_far_they_are():
                 assert told, line
                 assert all(tag == f"t{c.tag}" and goal == 512 and done < goal for tag, done, goal in told)
                 assert sorted(told) == told
+            c.ok("STORE 1:* +FLAGS.SILENT (\\Deleted)")
+            reply = c.ok("EXPUNGE")
+            assert any(b"[INPROGRESS (" in u for u in reply.untagged) and len(reply.numbers("EXPUNGE")) == 512
+            c.ok("COPY 1:* INBOX") if c.search("ALL") else c.ok("SELECT Trash")
             c.send("a]b SEARCH TEXT nowhere\r\n")
             reply = c.collect("a]b")
             assert reply.status == "OK" and any(u.startswith(b"* OK [INPROGRESS (NIL ") for u in reply.untagged)
