@@ -19,6 +19,7 @@
 #define SWEEP_MAX_MS 60000
 #define FORGET_MS 1000
 #define RESCAN_MS 60000
+#define AGAIN_MS 50             /* the row of jobs was full */
 #define PAUSED_NOTE "paused"
 
 int64_t relay_now_s(const struct relay *r)
@@ -126,9 +127,14 @@ static void op_run(struct work *w)
 
 static void op_done(struct work *w, bool is_cancelled);
 
-static void op_run_late(struct deferred *d)
+static void submit_first(struct message *m);
+
+static void op_again(struct timer *t)
 {
-	op_done(&CONTAINER_OF(d, struct op, late)->work, true);
+	struct op *op = CONTAINER_OF(t, struct op, late);
+
+	op->relay->jobs--;
+	submit_first(op->message);
 }
 
 static void submit_first(struct message *m)
@@ -143,10 +149,8 @@ static void submit_first(struct message *m)
 		op->fault = f;
 		op_done(&op->work, true);
 	} else if (f.kind) {
-		/* Too much at once: it counts as cancelled, and is tried again like others. */
-		op->fault = f;
-		deferred_init(&op->late, op->relay->loop, op_run_late);
-		deferred_call(&op->late);
+		timer_init(&op->late, op->relay->loop, op_again);
+		timer_start_ms(&op->late, AGAIN_MS);
 	}
 }
 
@@ -757,6 +761,16 @@ static void remember_paused(struct relay *r)
 
 /* ---- life ---- */
 
+static bool cancel_late(void *arg, struct message *m)
+{
+	(void)arg;
+	if (m->ops && timer_is_running(&m->ops->late)) {
+		timer_stop(&m->ops->late);
+		op_done(&m->ops->work, true);
+	}
+	return true;
+}
+
 /* The loop ends: nothing of it may be touched afterwards. Jobs that run still come back. */
 static void on_loop_end(struct loop_member *m)
 {
@@ -769,6 +783,7 @@ static void on_loop_end(struct loop_member *m)
 
 		sender_free(&s);
 	}
+	schedule_each(r->schedule, cancel_late, r);
 	tlspolicy_free(&r->tlspolicy);
 	sts_free(&r->sts);
 	tlsreport_free(&r->report);

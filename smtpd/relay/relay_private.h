@@ -78,7 +78,7 @@ struct op {
 	char notices[3][QUEUE_ID_LEN + 1];      /* DSNs that were queued */
 	size_t notice_count;
 	char detail[256];
-	struct deferred late;           /* it could not even be queued */
+	struct timer late;              /* the row of jobs was full: again soon */
 };
 void relay_op(struct relay *r, struct message *m, struct op *op);
 /** relay_op_take - in a job: see that message->spool is there. */

@@ -18,6 +18,7 @@
 
 #include "common/banned.h"
 
+#define PENDING_MOST 200
 #define LIST_MOST 10000         /* lines in one answer; "after" asks for the next ones */
 
 enum action { ACTION_LIST = 0, ACTION_SHOW, ACTION_RETRY, ACTION_HOLD, ACTION_RELEASE, ACTION_REMOVE, ACTION_BOUNCE };
@@ -56,6 +57,7 @@ struct asked {
 	char detail[256];
 	/* doing: ops under way, and what came of them */
 	uint64_t pending, done, busy, failed;
+	size_t next;                    /* message */
 };
 
 /* ---- what the loop knows ---- */
@@ -564,6 +566,8 @@ static void doing_run(struct op *op)
 	}
 }
 
+static void go_on(struct asked *a);
+
 static void doing_done(struct op *op)
 {
 	struct doing *d = CONTAINER_OF(op, struct doing, op);
@@ -579,7 +583,7 @@ static void doing_done(struct op *op)
 	if (!op->fault.kind && (a->action == ACTION_HOLD || a->action == ACTION_RELEASE))
 		schedule_hold(op->relay->schedule, op->message, a->action == ACTION_HOLD);
 	free(d);
-	answer_counts(a);
+	go_on(a);
 }
 
 static void do_one(struct asked *a, struct message *m)
@@ -604,6 +608,21 @@ static void do_one(struct asked *a, struct message *m)
 	relay_op(a->relay, m, &d->op);
 }
 
+/* go_on - some hundred at a time, so that mail on its way still finds its jobs. */
+static void go_on(struct asked *a)
+{
+	a->pending++;                   /* so that nobody answers before the last one is begun */
+	while (a->next < a->count && a->pending < PENDING_MOST) {
+		const struct known *k = &a->messages[a->next++];
+		struct message *m = k->is_wanted ? schedule_find(a->relay->schedule, sv_z(k->id)) : NULL;
+
+		if (m && !m->is_leaving)
+			do_one(a, m);
+	}
+	a->pending--;
+	answer_counts(a);
+}
+
 static void asked_done(struct work *w, bool is_cancelled)
 {
 	struct asked *a = CONTAINER_OF(w, struct asked, work);
@@ -615,17 +634,8 @@ static void asked_done(struct work *w, bool is_cancelled)
 		answer_lines(a);
 		return;
 	}
-	a->pending++;                   /* so that nobody answers before the last one is begun */
-	for (size_t i = 0; i < a->count; i++) {
-		struct message *m = a->messages[i].is_wanted
-					    ? schedule_find(a->relay->schedule, sv_z(a->messages[i].id)) : NULL;
-
-		if (m && !m->is_leaving)
-			do_one(a, m);
-	}
 	relay_turn(a->relay);
-	a->pending--;
-	answer_counts(a);
+	go_on(a);
 }
 
 /* ---- asking ---- */
