@@ -4,10 +4,13 @@
 #include "admin/open.h"
 #include "admin/print.h"
 #include "admin/verbs.h"
+#include "common/conf.h"
 #include "common/date.h"
 #include "common/directory.h"
 #include "common/dkimkey.h"
+#include "common/dns.h"
 #include "common/instance.h"
+#include "common/loop.h"
 
 #include "common/banned.h"
 
@@ -104,10 +107,95 @@ static int begin_rotation(struct cli *cli, const struct directory_domain *domain
 	f = dkimkey_list(keys_of(cli), sv_z(domain->name), is_waiting, t);
 	table_end(&t, NULL);
 	if (!cli->json && !f.kind)
-		printf("\nPublish these records. When they can be looked up (dig TXT NAME.%s), sign with them:\n"
+		printf("\nPublish these records. When that is done, sign with them:\n"
 		       "  postroom --root %s dkim rotate %s --finish\n",
-		       domain->name, cli->root, domain->name);
+		       cli->root, domain->name);
 	return cli_fault(domain->name, f);
+}
+
+/* ---- is it published? ---- */
+
+/* The waiting keys of a domain, and what the DNS says of them. */
+struct lookup {
+	struct loop *loop;
+	struct dns *dns;
+	char name[DKIMKEY_SELECTOR_MAX + ADDRESS_DOMAIN_MAX + 32];
+	const struct dkimkey *key;
+	bool is_answered, is_there;
+	char why[400];                  /* of the first that is not there; "": all are */
+	size_t count;
+};
+
+/* is_key - does a record publish this key? Other tags and spacing are the administrator's. */
+static bool is_key(struct sv text, const char *record)
+{
+	struct sv p = sv_z(record);
+
+	sv_skip(&p, sv_search(p, SV("p=")) + 2);
+	return sv_search(text, p) != SIZE_MAX;
+}
+
+static void on_record(void *arg, const struct dns_answer *answer)
+{
+	struct lookup *l = arg;
+	struct buf text;
+
+	l->is_answered = true;
+	buf_init(&text, 8192);
+	for (size_t i = 0; answer->status == DNS_DATA && i < answer->count; i++) {
+		buf_clear(&text);
+		if (dns_txt_from(answer->records[i], &text) && is_key(buf_sv(&text), l->key->record))
+			l->is_there = true;
+	}
+	buf_done(&text);
+	if (!l->is_there && !l->why[0])
+		snprintf(l->why, sizeof(l->why), "%s %s", l->name,
+			 answer->status == DNS_TEMPFAIL ? "cannot be looked up" :
+			 answer->status == DNS_DATA     ? "says something else" : "is not in the DNS yet");
+}
+
+static bool look_up(void *arg, const struct dkimkey *key)
+{
+	struct lookup *l = arg;
+
+	if (key->state != DKIMKEY_WAITING)
+		return true;
+	l->count++;
+	l->key = key;
+	l->is_answered = l->is_there = false;
+	snprintf(l->name, sizeof(l->name), "%s._domainkey.%s", key->selector, key->domain);
+	dns_ask(l->dns, sv_z(l->name), DNS_TXT, on_record, l, NULL);
+	while (!l->is_answered)         /* within the timeout of dns-timeout */
+		loop_run_once(l->loop, 1000);
+	return true;
+}
+
+/* see_published - the records of the keys that wait can be looked up; else mail would be signed by keys that nobody finds. */
+static int see_published(struct cli *cli, const char *domain)
+{
+	struct lookup l = { .count = 0 };
+	struct conf *conf = NULL;
+	int code = open_conf(cli, &conf);
+	struct fault f;
+
+	if (code != EXIT_DONE)
+		return code;
+	f = loop_new(&l.loop);
+	if (!f.kind)
+		f = dns_new_from_conf(l.loop, &conf->dns, &l.dns);
+	if (!f.kind)
+		f = dkimkey_list(keys_of(cli), sv_z(domain), look_up, &l);
+	if (f.kind) {
+		code = cli_fault(domain, f);
+	} else if (l.why[0]) {
+		complain("publish it, or add --unchecked when you know better", "%s", l.why);
+		code = EXIT_UNAVAILABLE;
+	}
+	dns_free(&l.dns);
+	if (l.loop)
+		loop_free(&l.loop);
+	conf_unref(&conf);
+	return code;
 }
 
 static int run_rotate(struct cli *cli)
@@ -119,6 +207,10 @@ static int run_rotate(struct cli *cli)
 		return code;
 	if (!cli_option(cli, "finish"))
 		return begin_rotation(cli, &domain);
+	if (!cli_option(cli, "unchecked"))
+		code = see_published(cli, domain.name);
+	if (code != EXIT_DONE)
+		return code;
 	code = cli_fault(domain.name, dkimkey_switch(keys_of(cli), domain.name, date_now().seconds));
 	if (code == EXIT_DONE && !cli->json)
 		printf("%s signs with the new keys now. Leave the old records in the DNS for %d days: mail signed with them "
@@ -135,6 +227,7 @@ const struct verb dkim_verbs[] = {
 	{ .noun = "dkim", .verb = "rotate", .args = "DOMAIN", .args_min = 1, .args_max = 1, .needs_root = true,
 	  .summary = "Make new keys for a domain; once their records are published, sign with them",
 	  .example = "dkim rotate example.org", .run = run_rotate,
-	  .options = { { "finish", NULL, "the records are published: use the new keys, retire the old ones" } } },
+	  .options = { { "finish", NULL, "the records are published: use the new keys, retire the old ones" },
+		       { "unchecked", NULL, "do not look whether they are" } } },
 	{ .noun = NULL },
 };

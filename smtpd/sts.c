@@ -16,7 +16,7 @@
 #include "common/banned.h"
 
 #define BUCKETS 256
-#define ENTRIES_MAX 20000       /* domains that are remembered; the oldest idle ones go */
+#define ENTRIES_MAX 5000       /* domains that are remembered; the oldest idle ones go */
 #define CHECK_MS (30 * 60000)   /* the record is looked at again after so long */
 #define FAILED_MS (5 * 60000)   /* a fetch that failed is not repeated sooner (RFC 8461 §3.3) */
 #define REFRESH_S 86400         /* a policy is fetched again after so long, whatever its id (RFC 8461 §5.1) */

@@ -8,7 +8,7 @@
 
 #include "common/bytes.h"
 
-#define STS_POLICY_MAX (64u << 10)      /* octets (RFC 8461 §3.3 lets us choose) */
+#define STS_POLICY_MAX (16u << 10)      /* octets (RFC 8461 §3.3 lets us choose); 200 names of 64 */
 #define STS_MX_MAX 200                  /* patterns of one policy; one with more is invalid */
 #define STS_AGE_MAX_S 31557600          /* RFC 8461 §3.2 */
 #define STS_ID_MAX 32

@@ -77,7 +77,7 @@ def test_submitted_mail_has_both_signatures(server, tmp_path):
 def test_rotation_is_obeyed_at_once(server):
     server.postroom("dkim", "rotate", "example.test")
     assert selectors(submitted(server)) == ["rsa1", "ed1"]
-    server.postroom("dkim", "rotate", "example.test", "--finish")
+    server.postroom("dkim", "rotate", "example.test", "--finish", "--unchecked")
     assert selectors(submitted(server)) == ["rsa2", "ed2"]
     rows = {row["name"]: row for row in server.json("dkim", "list", "example.test")}
     assert {name: row["state"] for name, row in rows.items()} == {
@@ -87,6 +87,28 @@ def test_rotation_is_obeyed_at_once(server):
     for name, row in rows.items():
         line = next(line for line in zone.splitlines() if line.startswith(name + "."))
         assert "".join(re.findall(r'"([^"]*)"', line)) == row["value"]
+
+
+def test_keys_sign_only_when_their_records_can_be_looked_up():
+    with dns_server.DnsServer() as dns, postroom.Instance(domain="sign.example", conf=dns.conf()) as instance:
+        instance.postroom("dkim", "rotate", "sign.example")
+
+        def finish():
+            done = instance.run("dkim", "rotate", "sign.example", "--finish")
+            return done.returncode, done.stderr
+
+        code, text = finish()
+        assert code == 4 and "ed2._domainkey.sign.example is not in the DNS yet" in text
+        rows = {row["name"]: row["value"] for row in instance.json("dkim", "list", "sign.example")}
+        dns.add("ed2._domainkey.sign.example", "TXT", rows["ed2._domainkey"])
+        dns.add("rsa2._domainkey.sign.example", "TXT", rows["rsa1._domainkey"])
+        code, text = finish()
+        assert code == 4 and "rsa2._domainkey.sign.example says something else" in text
+        dns.remove("rsa2._domainkey.sign.example")
+        dns.add("rsa2._domainkey.sign.example", "TXT", rows["rsa2._domainkey"].replace("v=DKIM1; ", "v=DKIM1;t=s;"))
+        assert finish() == (0, "")
+        states = {row["name"]: row["state"] for row in instance.json("dkim", "list", "sign.example")}
+        assert states["rsa2._domainkey"] == states["ed2._domainkey"] == "active"
 
 
 def test_a_domain_gets_its_keys_when_it_is_added(server):
