@@ -86,6 +86,27 @@ def test_the_selected_mailbox(mail):
     mail.ok("UNSELECT")
 
 
+def test_clients_that_leave_in_the_middle(imapd, user):
+    """What a command holds is given back; the sanitizers of the server look at its end whether all was."""
+    with imap.Client(imapd, user) as c:
+        c.ok("SELECT INBOX")
+        c.append("INBOX", message("x", body="some text\r\n" * 2000))
+        for _ in range(7):
+            c.ok("NOOP")
+            c.ok("COPY 1:* INBOX")
+    for line in ("ESEARCH IN (personal) TEXT nowhere", "SEARCH RETURN (UPDATE) TEXT some", "UID SORT RETURN (UPDATE) (SUBJECT) UTF-8 TEXT some",
+                 "THREAD REFERENCES UTF-8 BODY some", "UID SEARCH RETURN (PARTIAL -1:-9) BODY nowhere"):
+        for ending in ("", "\r\nx IDLE\r\n"):
+            c = imap.Client(imapd, user)
+            c.ok("ENABLE QRESYNC")
+            c.ok("SELECT INBOX")
+            c.send(f"y {line}\r\n{ending}")
+            c.close()
+    with imap.Client(imapd, user) as c:
+        c.ok("SELECT INBOX")
+        assert len(c.search("ALL")) == 128
+
+
 def test_long_commands_tell_how_far_they_are():
     """RFC 9585: with an interval of a millisecond, every slice."""
     with imap.Imapd(accounts=("alice",), conf="imap-progress-interval 1ms\n") as server:
