@@ -1,4 +1,5 @@
-/* postroom explain: what would happen to a message from a stranger, step by step. Asked from the running daemon. */
+/* postroom explain: what would happen to a message from a stranger, step by step. Asked from the
+ * running daemon. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +28,10 @@ static bool read_message(const char *path, struct buf *out)
 	}
 	while ((n = fread(piece, 1, sizeof(piece), f)) > 0)
 		if (!buf_append(out, sv_from(piece, n))) {
-			complain(NULL, "%s has more than 40 KiB: signatures of the body cannot be checked", path);
+			complain(
+				NULL,
+				"%s has more than 40 KiB: signatures of the body cannot be checked",
+				path);
 			break;
 		}
 	if (f != stdin)
@@ -57,7 +61,8 @@ static bool print_step(void *arg, const struct json *answer)
 		return true;
 	}
 	if (json_get_sv(answer, "reply", &text)) {
-		printf("\nreply            %.*s\nmailbox          %.*s\n", SV_FMT(text), SV_FMT(member(answer, "place")));
+		printf("\nreply            %.*s\nmailbox          %.*s\n", SV_FMT(text),
+		       SV_FMT(member(answer, "place")));
 		return true;
 	}
 	if (!shown->has_rows)
@@ -66,8 +71,9 @@ static bool print_step(void *arg, const struct json *answer)
 	finding = json_get_sv(answer, "finding", &text) ? text : SV("-");
 	if (json_get_sv(answer, "skipped", &text))
 		finding = text;
-	printf("%-8.*s %-14.*s %-7.*s %s%.*s%s\n", SV_FMT(member(answer, "stage")), SV_FMT(member(answer, "check")),
-	       SV_FMT(member(answer, "action")), text.p == finding.p && json_get(answer, "skipped") ? "(" : "", SV_FMT(finding),
+	printf("%-8.*s %-14.*s %-7.*s %s%.*s%s\n", SV_FMT(member(answer, "stage")),
+	       SV_FMT(member(answer, "check")), SV_FMT(member(answer, "action")),
+	       text.p == finding.p && json_get(answer, "skipped") ? "(" : "", SV_FMT(finding),
 	       json_get(answer, "skipped") ? ")" : "");
 	return true;
 }
@@ -88,7 +94,8 @@ static bool print_json(void *arg, const struct json *answer)
 
 static int run_explain(struct cli *cli)
 {
-	const char *from = cli_option(cli, "from"), *to = cli_option(cli, "to"), *ip = cli_option(cli, "ip");
+	const char *from = cli_option(cli, "from"), *to = cli_option(cli, "to"),
+		   *ip = cli_option(cli, "ip");
 	const char *helo = cli_option(cli, "helo");
 	struct buf request, message, encoded;
 	struct shown shown = { false };
@@ -100,7 +107,8 @@ static int run_explain(struct cli *cli)
 	buf_init(&request, REQUEST_MAX);
 	buf_init(&message, MESSAGE_MAX);
 	buf_init(&encoded, REQUEST_MAX);
-	if (!cli->arg_count || (read_message(cli->args[0], &message) && base64_encode(buf_sv(&message), &encoded))) {
+	if (!cli->arg_count ||
+	    (read_message(cli->args[0], &message) && base64_encode(buf_sv(&message), &encoded))) {
 		json_out_init(&j, &request);
 		json_out_object(&j, NULL);
 		json_out_z(&j, "verb", "explain");
@@ -112,7 +120,8 @@ static int run_explain(struct cli *cli)
 		if (cli->arg_count)
 			json_out_sv(&j, "message", buf_sv(&encoded));
 		json_out_object_end(&j);
-		code = ask_daemon(cli, "smtpd", buf_sv(&request), cli->json ? print_json : print_step, &shown);
+		code = ask_daemon(cli, "smtpd", buf_sv(&request),
+				  cli->json ? print_json : print_step, &shown);
 	}
 	buf_done(&request);
 	buf_done(&message);

@@ -14,16 +14,19 @@ struct fault dns_new_from_conf(struct loop *loop, const struct conf_dns *conf, s
 {
 	struct sv servers[DNS_PORTS_MAX];
 	const char *anchors[DNS_PORTS_MAX];
-	struct dns_settings settings = { .forwarders = servers, .anchor_files = anchors,
+	struct dns_settings settings = { .forwarders = servers,
+					 .anchor_files = anchors,
 					 .timeout_ms = (uint32_t)conf->timeout_ms };
 
-	for (size_t i = 0; i < conf->servers.count && settings.forwarder_count < ARRAY_LEN(servers); i++) {
+	for (size_t i = 0; i < conf->servers.count && settings.forwarder_count < ARRAY_LEN(servers);
+	     i++) {
 		if (is_word(conf->servers.items[i], "system"))
 			settings.use_system = true;
 		else if (!is_word(conf->servers.items[i], "recursive"))
 			servers[settings.forwarder_count++] = sv_z(conf->servers.items[i]);
 	}
-	for (size_t i = 0; i < conf->anchors.count && settings.anchor_count < ARRAY_LEN(anchors); i++) {
+	for (size_t i = 0; i < conf->anchors.count && settings.anchor_count < ARRAY_LEN(anchors);
+	     i++) {
 		if (is_word(conf->anchors.items[i], "root"))
 			settings.has_root_anchors = true;
 		else if (!is_word(conf->anchors.items[i], "none"))
@@ -42,7 +45,8 @@ size_t dns_ports(const struct conf_dns *conf, uint16_t ports[DNS_PORTS_MAX])
 		size_t at = sv_find(item, '@');
 		uint32_t port;
 
-		if (at != SIZE_MAX && sv_to_u32(sv_sub(item, at + 1, SIZE_MAX), &port) && port && port <= UINT16_MAX)
+		if (at != SIZE_MAX && sv_to_u32(sv_sub(item, at + 1, SIZE_MAX), &port) && port &&
+		    port <= UINT16_MAX)
 			ports[count++] = (uint16_t)port;
 	}
 	return count;

@@ -12,7 +12,7 @@
 
 /* ---- the header ---- */
 
-#define V1_MAX 107              /* CRLF included */
+#define V1_MAX 107 /* CRLF included */
 #define V2_HEAD 16
 
 static const char signature[12] = "\r\n\r\n\0\r\nQUIT\n";
@@ -45,8 +45,9 @@ static bool parse_v1(struct sv line, struct netaddr *peer)
 		*peer = (struct netaddr){ .family = NET_NONE };
 		return true;
 	}
-	return count == 6 && !line.p && (sv_eq(words[1], SV("TCP4")) || sv_eq(words[1], SV("TCP6"))) &&
-	       words[2].len && words[2].p[0] != '[' && netaddr_parse(words[2], peer) &&
+	return count == 6 && !line.p &&
+	       (sv_eq(words[1], SV("TCP4")) || sv_eq(words[1], SV("TCP6"))) && words[2].len &&
+	       words[2].p[0] != '[' && netaddr_parse(words[2], peer) &&
 	       (sv_find(words[2], ':') == SIZE_MAX) == sv_eq(words[1], SV("TCP4")) &&
 	       take_port(words[4], &peer->port) && take_port(words[5], &other);
 }
@@ -56,7 +57,7 @@ static bool parse_v2(struct sv in, size_t len, struct netaddr *peer)
 	unsigned command = (unsigned char)in.p[12], family = (unsigned char)in.p[13];
 
 	*peer = (struct netaddr){ .family = NET_NONE };
-	if (command == 0x20)            /* LOCAL */
+	if (command == 0x20) /* LOCAL */
 		return true;
 	if (command != 0x21)
 		return false;
@@ -79,7 +80,7 @@ static bool parse_v2(struct sv in, size_t len, struct netaddr *peer)
 		peer->port = port;
 		return true;
 	}
-	return family == 0x00;          /* UNSPEC */
+	return family == 0x00; /* UNSPEC */
 }
 
 enum feed proxy_parse(struct sv in, size_t *len, struct netaddr *peer)
@@ -116,7 +117,7 @@ enum feed proxy_parse(struct sv in, size_t *len, struct netaddr *peer)
 struct herald {
 	struct loop_member member;
 	struct loop *loop;
-	uv_poll_t *poll;                /* its memory lives until its close callback */
+	uv_poll_t *poll; /* its memory lives until its close callback */
 	struct timer again, deadline;
 	proxy_fn *fn;
 	void *arg;

@@ -10,13 +10,13 @@
 struct author {
 	struct author_facts facts;
 	struct dmarc_ask *ask;
-	const struct dmarc_answers *answers;    /* NULL until they are there */
+	const struct dmarc_answers *answers; /* NULL until they are there */
 	struct dkim_verifier *dkim;
 	struct dkim_keys *keys;
-	unsigned open;                  /* questions that are not answered */
+	unsigned open; /* questions that are not answered */
 	author_fn *fn;
 	void *arg;
-	struct deferred done;           /* when there was nothing to ask */
+	struct deferred done; /* when there was nothing to ask */
 	bool is_asked;
 };
 
@@ -92,7 +92,8 @@ static void find_domain(struct author_facts *f, const struct message_facts *m)
 
 		arena_clear(&arena);
 		if (address_parse(&arena, m->from[i], &a).kind || a.is_literal || !a.domain.len ||
-		    a.domain.len > DMARC_DOMAIN_MAX || (f->domain[0] && !sv_eq(sv_z(f->domain), a.domain))) {
+		    a.domain.len > DMARC_DOMAIN_MAX ||
+		    (f->domain[0] && !sv_eq(sv_z(f->domain), a.domain))) {
 			f->is_ambiguous = true;
 			continue;
 		}
@@ -159,8 +160,10 @@ static bool is_trusted(const struct conf_list *sealers, struct sv domain)
 	return false;
 }
 
-/* ask_sealers - every hop of a chain that holds must be one we trust; the first one saw the message as it was sent. */
-static void ask_sealers(struct author_facts *f, const struct arc_chain *arc, const struct conf_list *sealers)
+/* ask_sealers - every hop of a chain that holds must be one we trust; the first one saw the message
+ * as it was sent. */
+static void ask_sealers(struct author_facts *f, const struct arc_chain *arc,
+			const struct conf_list *sealers)
 {
 	struct sv seal;
 
@@ -174,15 +177,18 @@ static void ask_sealers(struct author_facts *f, const struct arc_chain *arc, con
 	memcpy(f->voucher, seal.p, seal.len);
 }
 
-const struct author_facts *author_judge(struct author *a, const struct origin_facts *origin, const struct conf *conf)
+const struct author_facts *author_judge(struct author *a, const struct origin_facts *origin,
+					const struct conf *conf)
 {
-	struct sv domains[DKIM_SIGNATURES_MAX], spf = origin->spf == SPF_PASS ? sv_z(origin->spf_domain) : SV_NONE;
+	struct sv domains[DKIM_SIGNATURES_MAX],
+		spf = origin->spf == SPF_PASS ? sv_z(origin->spf_domain) : SV_NONE;
 
 	if (a->keys)
 		dkim_verifier_judge(a->dkim, a->keys);
 	a->facts.dkim = a->keys ? a->dkim : NULL;
 	if (a->answers)
-		a->facts.dmarc = dmarc_judge(a->answers, spf, domains, a->keys ? good_signatures(a->dkim, domains) : 0);
+		a->facts.dmarc = dmarc_judge(a->answers, spf, domains,
+					     a->keys ? good_signatures(a->dkim, domains) : 0);
 	if (a->keys)
 		ask_sealers(&a->facts, dkim_verifier_arc(a->dkim), &conf->policy.arc_trusted);
 	return &a->facts;

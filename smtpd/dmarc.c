@@ -9,7 +9,9 @@
 
 const char *dmarc_policy_name(enum dmarc_policy policy)
 {
-	return policy == DMARC_POLICY_REJECT ? "reject" : policy == DMARC_POLICY_QUARANTINE ? "quarantine" : "none";
+	return policy == DMARC_POLICY_REJECT       ? "reject"
+	       : policy == DMARC_POLICY_QUARANTINE ? "quarantine"
+						   : "none";
 }
 
 const char *dmarc_result_name(enum dmarc_result result)
@@ -38,7 +40,8 @@ static bool has_uri(struct sv value)
 
 	while (sv_split(&value, ',', &uri)) {
 		uri = sv_trim(uri);
-		if (sv_find(uri, ':') != SIZE_MAX && sv_find(uri, ':') > 0 && uri.len > sv_find(uri, ':') + 1)
+		if (sv_find(uri, ':') != SIZE_MAX && sv_find(uri, ':') > 0 &&
+		    uri.len > sv_find(uri, ':') + 1)
 			return true;
 	}
 	return false;
@@ -61,7 +64,7 @@ static void take_tag(struct dmarc_record *r, struct tags *seen, struct sv name, 
 		seen->has_np = dmarc_policy_parse(value, &r->np);
 		seen->is_bad |= !seen->has_np;
 	} else if (sv_eq_nocase(name, SV("psd"))) {
-		r->psd = sv_eq_nocase(value, SV("y")) ? DMARC_PSD_YES
+		r->psd = sv_eq_nocase(value, SV("y"))   ? DMARC_PSD_YES
 			 : sv_eq_nocase(value, SV("n")) ? DMARC_PSD_NO
 							: DMARC_PSD_UNKNOWN;
 	} else if (sv_eq_nocase(name, SV("adkim"))) {
@@ -71,7 +74,8 @@ static void take_tag(struct dmarc_record *r, struct tags *seen, struct sv name, 
 	} else if (sv_eq_nocase(name, SV("t"))) {
 		r->is_testing |= sv_eq_nocase(value, SV("y"));
 	} else if (sv_eq_nocase(name, SV("pct"))) {
-		/* RFC 7489 §6.6.4; other shares than none at all were never applied alike, so they mean 100. */
+		/* RFC 7489 §6.6.4; other shares than none at all were never applied alike, so they
+		 * mean 100. */
 		r->is_testing |= sv_eq(value, SV("0"));
 	} else if (sv_eq_nocase(name, SV("rua"))) {
 		r->has_reports = has_uri(value);
@@ -175,7 +179,8 @@ struct question {
 
 struct dmarc_ask {
 	struct dmarc_answers answers;
-	struct question questions[DMARC_NAMES_MAX + 1]; /* the last one: does the author's domain exist? */
+	struct question
+		questions[DMARC_NAMES_MAX + 1]; /* the last one: does the author's domain exist? */
 	size_t open;
 	struct deferred done;
 	dmarc_fn *fn;
@@ -204,7 +209,8 @@ static void take_record(struct dmarc_name *n, const struct dns_answer *answer)
 		if (!dns_txt_from(answer->records[i], &text))
 			continue;
 		s = sv_trim(buf_sv(&text));
-		found += sv_starts(s, SV("v")) && sv_search(sv_sub(s, 0, 20), SV("DMARC1")) != SIZE_MAX;
+		found += sv_starts(s, SV("v")) &&
+			 sv_search(sv_sub(s, 0, 20), SV("DMARC1")) != SIZE_MAX;
 		if (dmarc_parse(s, &r)) {
 			n->has_record = true;
 			n->record = r;
@@ -230,15 +236,16 @@ static void on_answer(void *arg, const struct dns_answer *answer)
 		deferred_call(&a->done);
 }
 
-static void send_question(struct dmarc_ask *a, struct dns *dns, size_t i, struct sv name, enum dns_type type)
+static void send_question(struct dmarc_ask *a, struct dns *dns, size_t i, struct sv name,
+			  enum dns_type type)
 {
 	a->questions[i].ask = a;
 	a->open++;
 	dns_ask(dns, name, type, on_answer, &a->questions[i], &a->questions[i].query);
 }
 
-struct dmarc_ask *dmarc_ask(struct dns *dns, struct loop *loop, struct sv author, const struct sv *ids, size_t count,
-			    dmarc_fn *fn, void *arg)
+struct dmarc_ask *dmarc_ask(struct dns *dns, struct loop *loop, struct sv author,
+			    const struct sv *ids, size_t count, dmarc_fn *fn, void *arg)
 {
 	struct dmarc_ask *a = xcalloc(1, sizeof(*a));
 	char name[DMARC_DOMAIN_MAX + 16];
@@ -252,7 +259,7 @@ struct dmarc_ask *dmarc_ask(struct dns *dns, struct loop *loop, struct sv author
 	for (size_t i = 0; i < count && i < DMARC_IDS_MAX; i++)
 		if (may_align(ids[i], author))
 			add_walk(&a->answers, ids[i]);
-	a->open = 1;            /* until all are sent */
+	a->open = 1; /* until all are sent */
 	for (size_t i = 0; i < a->answers.count; i++) {
 		snprintf(name, sizeof(name), "_dmarc.%s", a->answers.names[i].name);
 		send_question(a, dns, i, sv_z(name), DNS_TXT);
@@ -280,7 +287,7 @@ void dmarc_ask_free(struct dmarc_ask **ask)
 /* organization - where a tree walk from here ends (§4.10.2). False: the DNS failed on the way. */
 static bool organization(const struct dmarc_answers *a, struct sv start, struct sv *out)
 {
-	struct sv below = start;        /* one label longer than the name looked at */
+	struct sv below = start; /* one label longer than the name looked at */
 
 	*out = start;
 	for (struct sv at = start; at.len; at = next_target(at)) {
@@ -307,7 +314,8 @@ static bool organization(const struct dmarc_answers *a, struct sv start, struct 
 }
 
 /* Which record holds for the author (§4.10.1): his own, his organisation's, his public suffix's. */
-static const struct dmarc_name *find_policy(const struct dmarc_answers *a, struct sv author, struct sv org)
+static const struct dmarc_name *find_policy(const struct dmarc_answers *a, struct sv author,
+					    struct sv org)
 {
 	const struct dmarc_name *n = find(a, author);
 
@@ -325,7 +333,8 @@ static const struct dmarc_name *find_policy(const struct dmarc_answers *a, struc
 }
 
 /* is_aligned - 1 yes, 0 no, -1 not known now. */
-static int is_aligned(const struct dmarc_answers *a, struct sv id, struct sv author, struct sv org, bool is_strict)
+static int is_aligned(const struct dmarc_answers *a, struct sv id, struct sv author, struct sv org,
+		      bool is_strict)
 {
 	struct sv id_org;
 
@@ -338,7 +347,8 @@ static int is_aligned(const struct dmarc_answers *a, struct sv id, struct sv aut
 	return sv_eq(id_org, org);
 }
 
-static enum dmarc_policy applied(const struct dmarc_answers *a, const struct dmarc_name *at, struct sv author)
+static enum dmarc_policy applied(const struct dmarc_answers *a, const struct dmarc_name *at,
+				 struct sv author)
 {
 	const struct dmarc_record *r = &at->record;
 	enum dmarc_policy p = r->p;
@@ -357,7 +367,8 @@ static void copy(char out[DMARC_DOMAIN_MAX + 1], struct sv s)
 	out[s.len] = '\0';
 }
 
-struct dmarc_verdict dmarc_judge(const struct dmarc_answers *answers, struct sv spf, const struct sv *dkim, size_t count)
+struct dmarc_verdict dmarc_judge(const struct dmarc_answers *answers, struct sv spf,
+				 const struct sv *dkim, size_t count)
 {
 	struct dmarc_verdict v = { .result = DMARC_NONE };
 	struct sv author = sv_z(answers->author), org;

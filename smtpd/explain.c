@@ -18,7 +18,7 @@
 /* What became of one row. */
 struct row {
 	struct policy_row row;
-	const char *skipped;            /* NULL: it was asked */
+	const char *skipped; /* NULL: it was asked */
 	enum policy_action action;
 	enum reply_id reply;
 	bool has_finding;
@@ -27,7 +27,7 @@ struct row {
 
 struct explain {
 	struct work work;
-	struct loop_member member;      /* for the loop's end while the DNS is asked */
+	struct loop_member member; /* for the loop's end while the DNS is asked */
 	bool is_submitted;
 	struct smtpd *server;
 	struct conf *conf;
@@ -69,7 +69,7 @@ static void on_loop_end(struct loop_member *m)
 	struct explain *e = CONTAINER_OF(m, struct explain, member);
 
 	if (e->is_submitted)
-		loop_leave(m);  /* the job's end comes */
+		loop_leave(m); /* the job's end comes */
 	else
 		end(e, fault(FAULT_UNAVAILABLE, "the server is stopping"));
 }
@@ -87,7 +87,8 @@ static bool say_fact(struct explain *e, const char *name, struct sv text)
 	return control_line_end(e->reply);
 }
 
-static void say_factf(struct explain *e, const char *name, const char *format, ...) PRINTF_LIKE(3, 4);
+static void say_factf(struct explain *e, const char *name, const char *format, ...)
+	PRINTF_LIKE(3, 4);
 static void say_factf(struct explain *e, const char *name, const char *format, ...)
 {
 	struct buf text;
@@ -103,14 +104,19 @@ static void say_factf(struct explain *e, const char *name, const char *format, .
 
 static void say_origin(struct explain *e)
 {
-	static const char *const names[] = { "the DNS does not answer", "none", "not confirmed: ", "" };
-	static const char *const senders[] = { "the DNS does not answer", "takes mail", "does not exist", "says that it has no mail" };
+	static const char *const names[] = { "the DNS does not answer", "none",
+					     "not confirmed: ", "" };
+	static const char *const senders[] = { "the DNS does not answer", "takes mail",
+					       "does not exist", "says that it has no mail" };
 	const struct origin_facts *o = &e->origin_facts;
 
-	say_factf(e, "name", "%s%s", names[o->name], o->name >= ORIGIN_NAME_UNCONFIRMED ? o->host : "");
-	say_factf(e, "spf", "%s for %s%s%s%s%s%s", spf_result_name(o->spf), o->spf_domain, *o->spf_why ? " (" : "", o->spf_why,
-		  o->spf_mechanism[0] ? ": " : "", o->spf_mechanism, *o->spf_why ? ")" : "");
-	say_factf(e, "sender's domain", "%s", e->sender.is_null ? "none: the null sender" : senders[o->sender]);
+	say_factf(e, "name", "%s%s", names[o->name],
+		  o->name >= ORIGIN_NAME_UNCONFIRMED ? o->host : "");
+	say_factf(e, "spf", "%s for %s%s%s%s%s%s", spf_result_name(o->spf), o->spf_domain,
+		  *o->spf_why ? " (" : "", o->spf_why, o->spf_mechanism[0] ? ": " : "",
+		  o->spf_mechanism, *o->spf_why ? ")" : "");
+	say_factf(e, "sender's domain", "%s",
+		  e->sender.is_null ? "none: the null sender" : senders[o->sender]);
 	if (o->lists[0])
 		say_factf(e, "lists", "%s, weight %d", o->lists, o->weight);
 }
@@ -124,15 +130,16 @@ static void say_author(struct explain *e)
 	for (size_t i = 0; a->dkim && i < dkim_verifier_count(a->dkim, NULL); i++) {
 		const struct dkim_signature *s = dkim_verifier_get(a->dkim, i);
 
-		say_factf(e, "dkim", "%s for %.*s%s%s", dkim_result_name(s->result), SV_FMT(s->domain), *s->reason ? ": " : "",
-			  s->reason);
+		say_factf(e, "dkim", "%s for %.*s%s%s", dkim_result_name(s->result),
+			  SV_FMT(s->domain), *s->reason ? ": " : "", s->reason);
 	}
 	if (a->dkim && dkim_verifier_arc(a->dkim)->result != DKIM_NONE)
 		say_factf(e, "arc", "%s%s", dkim_result_name(dkim_verifier_arc(a->dkim)->result),
 			  a->is_vouched ? ", trusted" : "");
 	say_factf(e, "author", "%s", a->domain[0] ? a->domain : "not one domain");
-	say_factf(e, "dmarc", "%s%s%s%s%s", dmarc_result_name(a->dmarc.result), a->dmarc.record_at[0] ? ", record at " : "",
-		  a->dmarc.record_at, a->dmarc.record_at[0] ? ", policy " : "",
+	say_factf(e, "dmarc", "%s%s%s%s%s", dmarc_result_name(a->dmarc.result),
+		  a->dmarc.record_at[0] ? ", record at " : "", a->dmarc.record_at,
+		  a->dmarc.record_at[0] ? ", policy " : "",
 		  a->dmarc.record_at[0] ? dmarc_policy_name(a->dmarc.policy) : "");
 }
 
@@ -143,7 +150,8 @@ static void say_route(struct explain *e)
 
 	buf_init(&text, 2000);
 	buf_append(&text, sv_z(answers[e->route.answer]));
-	for (size_t i = 0; e->route.answer == DIRECTORY_TARGETS && i < e->route.count && text.len < 1500; i++)
+	for (size_t i = 0;
+	     e->route.answer == DIRECTORY_TARGETS && i < e->route.count && text.len < 1500; i++)
 		buf_appendf(&text, "%s%.*s%s", i ? ", " : "", SV_FMT(e->route.targets[i].address),
 			    e->route.targets[i].is_remote ? " (elsewhere)" : "");
 	(void)say_fact(e, "recipient", buf_sv(&text));
@@ -189,7 +197,10 @@ static void say_reply(struct explain *e)
 	}
 	j = control_line(e->reply);
 	json_out_z(j, "reply", text);
-	json_out_z(j, "place", deciding ? "none" : is_junk ? "Junk" : "as the recipient's filters say, else INBOX");
+	json_out_z(j, "place",
+		   deciding  ? "none"
+		   : is_junk ? "Junk"
+			     : "as the recipient's filters say, else INBOX");
 	(void)control_line_end(e->reply);
 }
 
@@ -223,6 +234,8 @@ static void run_row(struct explain *e, size_t i, const struct policy_facts *fact
 		r->skipped = "off";
 	else if (!e->has_message && !strcmp(r->row.stage, "message"))
 		r->skipped = "no message was given";
+	else if (!strcmp(r->row.name, "milter"))
+		r->skipped = "filters are not asked dry";
 	else if (!policy_run_row(i, facts, &v))
 		r->skipped = "not a stranger";
 	e->count++;
@@ -232,8 +245,8 @@ static void run_row(struct explain *e, size_t i, const struct policy_facts *fact
 	r->reply = v.reply;
 	r->has_finding = v.finding_count || v.action != POLICY_ACCEPT;
 	snprintf(r->text, sizeof(r->text), "%s",
-		 v.finding_count ? v.findings[0].text
-		 : v.text[0]     ? v.text
+		 v.finding_count  ? v.findings[0].text
+		 : v.text[0]      ? v.text
 		 : r->has_finding ? reply_get(v.reply)->text
 				  : "");
 }
@@ -242,25 +255,39 @@ static void judge(struct work *w)
 {
 	struct explain *e = CONTAINER_OF(w, struct explain, work);
 	struct policy_facts facts = {
-		.conf = e->conf, .directory = e->server->directory, .listener = LISTENER_MX, .peer = e->peer,
-		.is_stranger = e->is_stranger, .is_relay_client = e->is_relay_client,
-		.greylist = e->server->greylist, .now_s = date_now().seconds, .helo = e->helo, .sender = e->sender, .recipient = e->recipient,
-		.route = &e->route, .message = &e->facts, .size = e->message.len, .longest_line = e->scanner.longest_line,
+		.conf = e->conf,
+		.directory = e->server->directory,
+		.listener = LISTENER_MX,
+		.peer = e->peer,
+		.is_stranger = e->is_stranger,
+		.is_relay_client = e->is_relay_client,
+		.greylist = e->server->greylist,
+		.now_s = date_now().seconds,
+		.helo = e->helo,
+		.sender = e->sender,
+		.recipient = e->recipient,
+		.route = &e->route,
+		.message = &e->facts,
+		.size = e->message.len,
+		.longest_line = e->scanner.longest_line,
 		.data_faults = e->scanner.faults,
 	};
 
 	e->fault = directory_resolve(e->server->directory, &e->arena, &e->recipient, &e->route);
 	if (e->fault.kind) {
-		snprintf(e->detail, sizeof(e->detail), "%s", e->fault.detail ? e->fault.detail : "");
+		snprintf(e->detail, sizeof(e->detail), "%s",
+			 e->fault.detail ? e->fault.detail : "");
 		e->fault.detail = e->detail;
 		return;
 	}
 	if (e->is_stranger) {
 		facts.origin = &e->origin_facts;
 		if (e->has_message)
-			facts.author = e->author_facts = author_judge(e->author, &e->origin_facts, e->conf);
+			facts.author = e->author_facts =
+				author_judge(e->author, &e->origin_facts, e->conf);
 	}
-	for (size_t i = 0; e->count < ROWS_MAX && policy_row(i, e->conf, &e->rows[e->count].row); i++)
+	for (size_t i = 0; e->count < ROWS_MAX && policy_row(i, e->conf, &e->rows[e->count].row);
+	     i++)
 		run_row(e, i, &facts);
 }
 
@@ -289,7 +316,8 @@ static void on_origin(void *arg, const struct origin_facts *facts)
 
 	e->origin_facts = *facts;
 	if (e->has_message)
-		author_ask(e->author, e->server->dns, e->server->loop, &e->facts, &e->origin_facts, on_author, e);
+		author_ask(e->author, e->server->dns, e->server->loop, &e->facts, &e->origin_facts,
+			   on_author, e);
 	else
 		submit(e);
 }
@@ -303,7 +331,8 @@ static bool to_facts(void *arg, struct sv octets)
 	return true;
 }
 
-/* read_message - through the scanner that DATA has, as far as it came; a file's LF is what a client would send as CRLF. */
+/* read_message - through the scanner that DATA has, as far as it came; a file's LF is what a client
+ * would send as CRLF. */
 static void read_message(struct explain *e)
 {
 	struct sv octets = buf_sv(&e->message);
@@ -319,7 +348,8 @@ static void read_message(struct explain *e)
 
 /* ---- the request ---- */
 
-static bool get_copy(struct explain *e, const struct json *request, const char *name, struct sv *out)
+static bool get_copy(struct explain *e, const struct json *request, const char *name,
+		     struct sv *out)
 {
 	struct sv text;
 
@@ -333,7 +363,8 @@ static struct fault read_request(struct explain *e, const struct json *request)
 {
 	struct sv from = SV_NONE, to = SV_NONE, ip = SV_NONE, message;
 
-	if (!get_copy(e, request, "from", &from) || !get_copy(e, request, "to", &to) || !get_copy(e, request, "ip", &ip))
+	if (!get_copy(e, request, "from", &from) || !get_copy(e, request, "to", &to) ||
+	    !get_copy(e, request, "ip", &ip))
 		return fault(FAULT_INVALID, "from, to and ip are needed");
 	if (!get_copy(e, request, "helo", &e->helo))
 		e->helo = SV("mail.example.org");
@@ -377,11 +408,14 @@ void explain_run(void *arg, const struct json *request, struct control_reply *re
 	if (e->has_message)
 		read_message(e);
 	e->is_relay_client = netaddr_in(&e->peer, &e->conf->policy.relay_networks);
-	e->is_stranger = !e->is_relay_client && !netaddr_in(&e->peer, &e->conf->host.exempt_networks);
+	e->is_stranger =
+		!e->is_relay_client && !netaddr_in(&e->peer, &e->conf->host.exempt_networks);
 	if (!e->is_stranger) {
 		submit(e);
 		return;
 	}
-	q = (struct origin_question){ .conf = e->conf, .peer = e->peer, .sender = e->sender, .helo = e->helo };
+	q = (struct origin_question){
+		.conf = e->conf, .peer = e->peer, .sender = e->sender, .helo = e->helo
+	};
 	e->origin = origin_ask(e->server->dns, e->server->loop, &q, on_origin, e);
 }

@@ -50,7 +50,11 @@ static void write_seen(const struct seen *seen, char out[16])
 struct fault greylist_open(const char *folder, struct greylist **out)
 {
 	static const struct kv_options options = {
-		.kind = KV_PRECIOUS, .create = true, .map_size = 64u << 20, .tables = tables, .table_count = TABLES,
+		.kind = KV_PRECIOUS,
+		.create = true,
+		.map_size = 64u << 20,
+		.tables = tables,
+		.table_count = TABLES,
 	};
 	struct greylist *g = xcalloc(1, sizeof(*g));
 	struct fault f = kv_env_open(folder, &options, &g->env);
@@ -71,8 +75,8 @@ void greylist_close(struct greylist **g)
 	*g = NULL;
 }
 
-void greylist_key(const struct directory *dir, const struct netaddr *peer, struct sv sender_domain, struct sv recipient,
-		  uint8_t out[GREYLIST_KEY_LEN])
+void greylist_key(const struct directory *dir, const struct netaddr *peer, struct sv sender_domain,
+		  struct sv recipient, uint8_t out[GREYLIST_KEY_LEN])
 {
 	struct netaddr net = netaddr_cut(peer, 24, 64);
 	uint8_t mac[32];
@@ -106,7 +110,8 @@ static bool has_waited(const struct seen *s, int64_t now_s, uint64_t wait_ms)
 	return now_s < s->first_s || now_s - s->first_s >= (int64_t)(wait_ms / 1000);
 }
 
-bool greylist_is_early(struct greylist *g, const uint8_t key[GREYLIST_KEY_LEN], int64_t now_s, uint64_t wait_ms)
+bool greylist_is_early(struct greylist *g, const uint8_t key[GREYLIST_KEY_LEN], int64_t now_s,
+		       uint64_t wait_ms)
 {
 	struct kv_txn *txn = NULL;
 	struct seen seen;
@@ -143,7 +148,8 @@ static struct fault note(struct kv_txn *txn, void *arg)
 
 	if (f.kind && f.kind != FAULT_NOT_FOUND)
 		return f;
-	if (!f.kind && read_seen(value, &was) && !is_forgotten(&was, k->now_s) && k->now_s >= was.first_s) {
+	if (!f.kind && read_seen(value, &was) && !is_forgotten(&was, k->now_s) &&
+	    k->now_s >= was.first_s) {
 		if (!has_waited(&was, k->now_s, k->wait_ms))
 			return FAULT_OK;
 		seen.first_s = was.first_s;
@@ -157,7 +163,8 @@ static struct fault note(struct kv_txn *txn, void *arg)
 	return kv_put(txn, TABLE_KEYS, key_sv(k->key), sv_from(octets, sizeof(octets)));
 }
 
-struct fault greylist_note(struct greylist *g, const uint8_t key[GREYLIST_KEY_LEN], int64_t now_s, uint64_t wait_ms)
+struct fault greylist_note(struct greylist *g, const uint8_t key[GREYLIST_KEY_LEN], int64_t now_s,
+			   uint64_t wait_ms)
 {
 	struct knock k = { key, now_s, wait_ms };
 
@@ -180,9 +187,10 @@ static void find_old(struct kv_txn *txn, struct old *old)
 
 	if (kv_cursor_open(txn, TABLE_KEYS, &c).kind)
 		return;
-	for (struct fault f = kv_cursor_seek(c, SV_NONE, &key, &value); !f.kind && old->count < TIDY_MOST;
-	     f = kv_cursor_next(c, &key, &value))
-		if (key.len == GREYLIST_KEY_LEN && (!read_seen(value, &seen) || is_forgotten(&seen, old->now_s)))
+	for (struct fault f = kv_cursor_seek(c, SV_NONE, &key, &value);
+	     !f.kind && old->count < TIDY_MOST; f = kv_cursor_next(c, &key, &value))
+		if (key.len == GREYLIST_KEY_LEN &&
+		    (!read_seen(value, &seen) || is_forgotten(&seen, old->now_s)))
 			memcpy(old->keys[old->count++], key.p, GREYLIST_KEY_LEN);
 	kv_cursor_close(&c);
 }

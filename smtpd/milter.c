@@ -14,21 +14,46 @@
 #include "common/banned.h"
 
 #define VERSION 6u
-#define PIECE (32u << 10)       /* octets of the file per job, and of the body per packet */
+#define PIECE (32u << 10) /* octets of the file per job, and of the body per packet */
 
 /* What we let a filter do: add fields, set its own (rspamd sets X-Spam), quarantine. */
 #define ACTIONS (1u | 0x10u | 0x20u)
 enum protocol {
-	NO_CONNECT = 0x1, NO_HELO = 0x2, NO_MAIL = 0x4, NO_RCPT = 0x8, NO_BODY = 0x10, NO_HEADERS = 0x20, NO_EOH = 0x40,
-	SILENT_HEADER = 0x80, NO_UNKNOWN = 0x100, NO_DATA = 0x200, MAY_SKIP = 0x400, SILENT_CONNECT = 0x1000,
-	SILENT_HELO = 0x2000, SILENT_MAIL = 0x4000, SILENT_RCPT = 0x8000, SILENT_DATA = 0x10000, SILENT_EOH = 0x40000,
-	SILENT_BODY = 0x80000, LEADING_SPACE = 0x100000,
+	NO_CONNECT = 0x1,
+	NO_HELO = 0x2,
+	NO_MAIL = 0x4,
+	NO_RCPT = 0x8,
+	NO_BODY = 0x10,
+	NO_HEADERS = 0x20,
+	NO_EOH = 0x40,
+	SILENT_HEADER = 0x80,
+	NO_UNKNOWN = 0x100,
+	NO_DATA = 0x200,
+	MAY_SKIP = 0x400,
+	SILENT_CONNECT = 0x1000,
+	SILENT_HELO = 0x2000,
+	SILENT_MAIL = 0x4000,
+	SILENT_RCPT = 0x8000,
+	SILENT_DATA = 0x10000,
+	SILENT_EOH = 0x40000,
+	SILENT_BODY = 0x80000,
+	LEADING_SPACE = 0x100000,
 };
 /* All of it but an answer of their own for recipients that were refused. */
 #define PROTOCOL 0x1ff7ffu
 
 enum stage {
-	AT_OPTIONS = 0, AT_CONNECT, AT_HELO, AT_MAIL, AT_RCPT, AT_DATA, AT_HEADER, AT_EOH, AT_BODY, AT_END, AT_DONE,
+	AT_OPTIONS = 0,
+	AT_CONNECT,
+	AT_HELO,
+	AT_MAIL,
+	AT_RCPT,
+	AT_DATA,
+	AT_HEADER,
+	AT_EOH,
+	AT_BODY,
+	AT_END,
+	AT_DONE,
 };
 
 struct milter {
@@ -39,10 +64,10 @@ struct milter {
 	uint32_t timeout_ms;
 	struct connector *connector;
 	struct stream *stream;
-	struct timer deadline;          /* for an answer; when done, the next turn */
+	struct timer deadline; /* for an answer; when done, the next turn */
 	enum stage stage;
 	uint32_t protocol;
-	bool is_waiting;                /* for an answer */
+	bool is_waiting; /* for an answer */
 	size_t rcpt_next, rcpt_refused;
 	struct milter_verdict verdict;
 	struct header_reader reader;
@@ -51,7 +76,7 @@ struct milter {
 	struct work work;
 	bool is_reading, is_orphan;
 	char *piece;
-	struct sv rest;                 /* of the piece: not sent yet */
+	struct sv rest; /* of the piece: not sent yet */
 	uint64_t at;
 	bool is_at_end;
 	struct fault fault;
@@ -72,7 +97,8 @@ bool milter_place_parse(const char *text, struct milter_place *out)
 		out->address.family = NET_UNIX;
 		return true;
 	}
-	if (colon == SIZE_MAX || !sv_to_u32(sv_sub(s, colon + 1, SIZE_MAX), &port) || !port || port > UINT16_MAX)
+	if (colon == SIZE_MAX || !sv_to_u32(sv_sub(s, colon + 1, SIZE_MAX), &port) || !port ||
+	    port > UINT16_MAX)
 		return false;
 	host = sv_sub(s, 0, colon);
 	if (!netaddr_parse(host, &out->address))
@@ -183,7 +209,8 @@ static void send_command(struct milter *m, uint32_t silent)
 	timer_start_ms(&m->deadline, m->timeout_ms);
 }
 
-static void send_macros(struct milter *m, char command, const char *const names[], const struct sv values[], size_t count)
+static void send_macros(struct milter *m, char command, const char *const names[],
+			const struct sv values[], size_t count)
 {
 	begin(m, 'D');
 	buf_append_c(&m->packet, command);
@@ -457,7 +484,8 @@ static void take_options(struct milter *m, char letter, struct sv data)
 		fail(m, "it does not speak the protocol");
 		return;
 	}
-	m->protocol = ((uint32_t)p[8] << 24 | (uint32_t)p[9] << 16 | (uint32_t)p[10] << 8 | p[11]) & PROTOCOL;
+	m->protocol = ((uint32_t)p[8] << 24 | (uint32_t)p[9] << 16 | (uint32_t)p[10] << 8 | p[11]) &
+		      PROTOCOL;
 	m->is_waiting = false;
 }
 
@@ -466,7 +494,8 @@ static bool is_of_rcpt(const struct milter *m)
 	return m->stage == AT_RCPT && m->rcpt_next;
 }
 
-/* take_packet - one recipient alone cannot be refused any more: only when all are, the message is. */
+/* take_packet - one recipient alone cannot be refused any more: only when all are, the message is.
+ */
 static void take_packet(struct milter *m, char letter, struct sv data)
 {
 	bool is_final = false;
@@ -479,7 +508,8 @@ static void take_packet(struct milter *m, char letter, struct sv data)
 	}
 	if (!milter_take_answer(letter, data, &m->verdict, &is_final))
 		return;
-	if (is_of_rcpt(m) && m->verdict.action >= MILTER_DEFER && ++m->rcpt_refused < m->message.rcpt_count) {
+	if (is_of_rcpt(m) && m->verdict.action >= MILTER_DEFER &&
+	    ++m->rcpt_refused < m->message.rcpt_count) {
 		m->verdict.action = MILTER_ACCEPT;
 		m->verdict.text[0] = '\0';
 		is_final = false;
@@ -501,7 +531,8 @@ static void on_input(struct stream *stream, void *user)
 	enum feed feed = FEED_DONE;
 	char letter;
 
-	while (m->stage != AT_DONE && (feed = milter_take_packet(&in, &letter, &data)) == FEED_DONE) {
+	while (m->stage != AT_DONE &&
+	       (feed = milter_take_packet(&in, &letter, &data)) == FEED_DONE) {
 		bool is_options = m->stage == AT_CONNECT && m->is_waiting;
 
 		if (is_options)
@@ -528,7 +559,9 @@ static void on_end(struct stream *stream, enum stream_end why, void *user)
 	fail(user, "it has hung up");
 }
 
-static const struct stream_events events = { .on_input = on_input, .on_writable = on_writable, .on_end = on_end };
+static const struct stream_events events = { .on_input = on_input,
+					     .on_writable = on_writable,
+					     .on_end = on_end };
 
 static void on_connected(void *arg, int fd, struct fault f)
 {

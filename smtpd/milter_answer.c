@@ -92,8 +92,8 @@ static void add_header(struct milter_verdict *v, struct sv name, struct sv value
 		return;
 	if (sv_eq_nocase(name, SV("X-Spam")) || sv_eq_nocase(name, SV("X-Spam-Flag")))
 		v->is_spam |= sv_starts_nocase(text, SV("yes"));
-	if (!buf_append(&v->headers, name) || !buf_append(&v->headers, SV(": ")) || !append_value(&v->headers, text) ||
-	    !buf_append(&v->headers, SV("\r\n")))
+	if (!buf_append(&v->headers, name) || !buf_append(&v->headers, SV(": ")) ||
+	    !append_value(&v->headers, text) || !buf_append(&v->headers, SV("\r\n")))
 		v->headers.len = start;
 }
 
@@ -103,7 +103,8 @@ static void take_reply(struct milter_verdict *v, struct sv text)
 	v->action = text.len && text.p[0] == '5' ? MILTER_REJECT : MILTER_DEFER;
 	if (text.len > 4)
 		sv_skip(&text, 4);
-	if (text.len > 6 && ascii_is_digit(text.p[0]) && text.p[1] == '.' && sv_find(text, ' ') != SIZE_MAX)
+	if (text.len > 6 && ascii_is_digit(text.p[0]) && text.p[1] == '.' &&
+	    sv_find(text, ' ') != SIZE_MAX)
 		sv_skip(&text, sv_find(text, ' ') + 1);
 	keep_printable(v->text, sizeof(v->text), text);
 }
@@ -147,16 +148,19 @@ bool milter_take_answer(char letter, struct sv data, struct milter_verdict *v, b
 		if (take_word(&data, &name) && take_word(&data, &value))
 			add_header(v, name, value);
 		return false;
-	case 'm': /* change: a field of the filter's own is added on top, others stay as the sender wrote them */
+	case 'm': /* change: a field of the filter's own is added on top, others stay as the sender
+		     wrote them */
 		if (data.len < 4)
 			return false;
 		sv_skip(&data, 4);
-		if (take_word(&data, &name) && take_word(&data, &value) && value.len && sv_starts_nocase(name, SV("X-")))
+		if (take_word(&data, &name) && take_word(&data, &value) && value.len &&
+		    sv_starts_nocase(name, SV("X-")))
 			add_header(v, name, value);
 		return false;
 	case 'q':
 		if (take_word(&data, &value))
-			keep_printable(v->quarantine, sizeof(v->quarantine), value.len ? value : SV("quarantine"));
+			keep_printable(v->quarantine, sizeof(v->quarantine),
+				       value.len ? value : SV("quarantine"));
 		return false;
 	case 'f': /* connection failed, shutdown */
 	case '4':

@@ -26,10 +26,10 @@ struct origin {
 	origin_fn *fn;
 	void *arg;
 	struct deferred done;
-	size_t open;                    /* parts that have not ended */
+	size_t open; /* parts that have not ended */
 	struct spf *spf;
 	struct dns_query *ptr, *sender;
-	enum dns_type sender_type;      /* MX, then A, then AAAA */
+	enum dns_type sender_type; /* MX, then A, then AAAA */
 	struct probe names[NAMES_MAX];
 	size_t name_count, names_open;
 	struct probe lists[ORIGIN_LISTS_MAX];
@@ -77,7 +77,9 @@ static void on_spf(void *arg, const struct spf_answer *a)
 
 static void ask_spf(struct origin *o, struct loop *loop)
 {
-	struct spf_question q = { .ip = o->q.peer, .helo = o->q.helo, .our_name = sv_z(o->q.conf->host.hostname) };
+	struct spf_question q = { .ip = o->q.peer,
+				  .helo = o->q.helo,
+				  .our_name = sv_z(o->q.conf->host.hostname) };
 
 	o->facts.is_spf_of_helo = o->q.sender.is_null;
 	q.domain = o->q.sender.is_null ? o->q.helo : o->q.sender.domain;
@@ -96,7 +98,8 @@ static bool leads_back(const struct origin *o, const struct dns_answer *a)
 	uint8_t ip[16];
 
 	for (size_t i = 0; i < a->count; i++)
-		if (dns_ip_from(address_type(o), a->records[i], ip) && !memcmp(ip, o->q.peer.ip, 16))
+		if (dns_ip_from(address_type(o), a->records[i], ip) &&
+		    !memcmp(ip, o->q.peer.ip, 16))
 			return true;
 	return false;
 }
@@ -141,7 +144,8 @@ static void on_ptr(void *arg, const struct dns_answer *a)
 	keep(o->facts.host, sizeof(o->facts.host), sv_z(o->names[0].name));
 	o->names_open = o->name_count;
 	for (size_t i = 0; i < o->name_count; i++)
-		dns_ask(o->dns, sv_z(o->names[i].name), address_type(o), on_name, &o->names[i], &o->names[i].query);
+		dns_ask(o->dns, sv_z(o->names[i].name), address_type(o), on_name, &o->names[i],
+			&o->names[i].query);
 }
 
 static void ask_name(struct origin *o)
@@ -211,7 +215,8 @@ bool origin_list_parse(struct sv item, struct sv *zone, int *weight)
 	return true;
 }
 
-/* An answer of a list is 127.0.0.0/8; 127.255.255.0/24 says that the list does not like our question (RFC 5782 §2.1). */
+/* An answer of a list is 127.0.0.0/8; 127.255.255.0/24 says that the list does not like our
+ * question (RFC 5782 §2.1). */
 static bool is_listed(const struct dns_answer *a, uint8_t ip[16], bool *is_error)
 {
 	for (size_t i = 0; i < a->count; i++) {
@@ -234,14 +239,16 @@ static void on_list(void *arg, const struct dns_answer *a)
 
 	if (is_listed(a, ip, &is_error)) {
 		f->weight += p->weight;
-		snprintf(f->lists + len, sizeof(f->lists) - len, "%s%.*s=%u.%u.%u.%u", len ? " " : "", SV_FMT(p->zone), ip[12],
-			 ip[13], ip[14], ip[15]);
+		snprintf(f->lists + len, sizeof(f->lists) - len, "%s%.*s=%u.%u.%u.%u",
+			 len ? " " : "", SV_FMT(p->zone), ip[12], ip[13], ip[14], ip[15]);
 	} else if (is_error) {
-		static bool is_told;    /* once: it is the administrator's to mend, and comes with every mail */
+		static bool is_told; /* once: it is the administrator's to mend, and comes with
+					every mail */
 
 		if (!is_told)
 			log_warn(NULL, "dns-list.refused", KV_SV("list", p->zone),
-				 KV_Z("why", "the list answers 127.255.255.x: it does not serve this resolver"));
+				 KV_Z("why", "the list answers 127.255.255.x: it does not serve "
+					     "this resolver"));
 		is_told = true;
 	}
 	end_part(p->origin);
@@ -270,7 +277,8 @@ static void ask_lists(struct origin *o)
 
 /* ---- all of it ---- */
 
-struct origin *origin_ask(struct dns *dns, struct loop *loop, const struct origin_question *q, origin_fn *fn, void *arg)
+struct origin *origin_ask(struct dns *dns, struct loop *loop, const struct origin_question *q,
+			  origin_fn *fn, void *arg)
 {
 	struct origin *o = xcalloc(1, sizeof(*o));
 

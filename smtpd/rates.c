@@ -12,7 +12,7 @@
 struct row {
 	uint8_t ip[16];
 	uint64_t minute;
-	uint32_t now, before;           /* in this minute, in the one before */
+	uint32_t now, before; /* in this minute, in the one before */
 };
 
 struct rates {

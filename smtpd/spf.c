@@ -12,27 +12,27 @@ struct frame {
 	struct frame *outer;
 	char domain[SPF_DOMAIN_MAX + 1];
 	struct buf record;
-	struct sv terms, rest;          /* of the record: all, and what was not looked at yet */
-	struct spf_term term;           /* under way */
+	struct sv terms, rest; /* of the record: all, and what was not looked at yet */
+	struct spf_term term;  /* under way */
 	struct sv term_text;
-	struct sv redirect, exp;        /* specs; p NULL: none */
+	struct sv redirect, exp; /* specs; p NULL: none */
 };
 
 /* What the answer under way is for. */
 enum state {
 	WANT_RECORD = 1,
-	WANT_ADDRESS,           /* of `a`, or of the next host of `mx` */
+	WANT_ADDRESS, /* of `a`, or of the next host of `mx` */
 	WANT_MX,
 	WANT_EXISTS,
-	WANT_PTR,               /* the names of the address */
-	WANT_PTR_ADDRESS,       /* does the next name lead back? */
+	WANT_PTR,         /* the names of the address */
+	WANT_PTR_ADDRESS, /* does the next name lead back? */
 	WANT_EXP,
 };
 
 struct spf {
 	struct dns *dns;
 	struct dns_query *query;
-	struct timer deadline;          /* the whole; for what ends at once, the next turn */
+	struct timer deadline; /* the whole; for what ends at once, the next turn */
 	spf_fn *fn;
 	void *arg;
 	struct spf_question q;
@@ -89,7 +89,7 @@ static void on_deadline(struct timer *t)
 	struct spf *s = CONTAINER_OF(t, struct spf, deadline);
 
 	if (s->state == WANT_EXP) {
-		s->state = 0;           /* the result is there without its explanation */
+		s->state = 0; /* the result is there without its explanation */
 	} else if (s->state) {
 		s->answer.result = SPF_TEMPERROR;
 		s->answer.why = "took too long";
@@ -342,7 +342,8 @@ static void take_mx(struct spf *s, const struct dns_answer *a)
 		return;
 	}
 	for (size_t i = 0; i < a->count; i++)
-		if (dns_mx_from(a->records[i], &preference, host) && host[0] && strlen(host) <= SPF_DOMAIN_MAX)
+		if (dns_mx_from(a->records[i], &preference, host) && host[0] &&
+		    strlen(host) <= SPF_DOMAIN_MAX)
 			memcpy(s->names[s->name_count++], host, strlen(host) + 1);
 	if (!next_host(s, WANT_ADDRESS))
 		run_terms(s);
@@ -369,7 +370,8 @@ static void take_record(struct spf *s, const struct dns_answer *a)
 	if (found != 1) {
 		if (found || f->term.kind == SPF_REDIRECT)
 			end_record(s, SPF_PERMERROR,
-				   found ? "more than one record, or one too long" : "redirect leads to no record");
+				   found ? "more than one record, or one too long"
+					 : "redirect leads to no record");
 		else
 			end_record(s, SPF_NONE, "no record");
 		return;
@@ -461,7 +463,8 @@ static bool is_in_network(const struct spf *s, const struct spf_term *t)
 	if ((t->kind == SPF_IP4) != (s->q.ip.family == NET_IPV4))
 		return false;
 	memcpy(net.addr, t->ip, 16);
-	ipnet_mask(net.addr, t->kind == SPF_IP4 ? t->bits4 : 32, t->kind == SPF_IP6 ? t->bits6 : 128);
+	ipnet_mask(net.addr, t->kind == SPF_IP4 ? t->bits4 : 32,
+		   t->kind == SPF_IP6 ? t->bits6 : 128);
 	return ipnet_has(&net, s->q.ip.ip);
 }
 
@@ -518,7 +521,7 @@ static void redirect(struct spf *s)
 	s->top = old->outer;
 	old->outer = NULL;
 	ask_record(s, name, s->top);
-	s->top->term.kind = SPF_REDIRECT;       /* none here is an error */
+	s->top->term.kind = SPF_REDIRECT; /* none here is an error */
 	buf_done(&old->record);
 	free(old);
 }
@@ -540,7 +543,8 @@ static void run_terms(struct spf *s)
 				end_record(s, SPF_NEUTRAL, "no term matches");
 			return;
 		}
-		f->term_text = sv_trim(sv_sub(before, 0, f->rest.p ? (size_t)(f->rest.p - before.p) : before.len));
+		f->term_text = sv_trim(
+			sv_sub(before, 0, f->rest.p ? (size_t)(f->rest.p - before.p) : before.len));
 		switch (t->kind) {
 		case SPF_REDIRECT:
 		case SPF_EXP:
@@ -583,7 +587,8 @@ static bool is_domain(struct sv domain)
 {
 	struct sv rest = domain, label;
 
-	if (!domain.len || domain.len > SPF_DOMAIN_MAX || domain.p[0] == '[' || sv_find(domain, '.') == SIZE_MAX)
+	if (!domain.len || domain.len > SPF_DOMAIN_MAX || domain.p[0] == '[' ||
+	    sv_find(domain, '.') == SIZE_MAX)
 		return false;
 	while (sv_split(&rest, '.', &label))
 		if ((!label.len && rest.p) || label.len > 63)
@@ -594,7 +599,8 @@ static bool is_domain(struct sv domain)
 	return true;
 }
 
-void spf_check(struct dns *dns, struct loop *loop, const struct spf_question *q, spf_fn *fn, void *arg, struct spf **out)
+void spf_check(struct dns *dns, struct loop *loop, const struct spf_question *q, spf_fn *fn,
+	       void *arg, struct spf **out)
 {
 	struct spf *s = xcalloc(1, sizeof(*s));
 	char domain[SPF_DOMAIN_MAX + 1];

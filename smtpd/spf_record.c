@@ -5,13 +5,20 @@
 const char *spf_result_name(enum spf_result result)
 {
 	switch (result) {
-	case SPF_NONE:          return "none";
-	case SPF_NEUTRAL:       return "neutral";
-	case SPF_PASS:          return "pass";
-	case SPF_FAIL:          return "fail";
-	case SPF_SOFTFAIL:      return "softfail";
-	case SPF_TEMPERROR:     return "temperror";
-	case SPF_PERMERROR:     return "permerror";
+	case SPF_NONE:
+		return "none";
+	case SPF_NEUTRAL:
+		return "neutral";
+	case SPF_PASS:
+		return "pass";
+	case SPF_FAIL:
+		return "fail";
+	case SPF_SOFTFAIL:
+		return "softfail";
+	case SPF_TEMPERROR:
+		return "temperror";
+	case SPF_PERMERROR:
+		return "permerror";
 	}
 	return "none";
 }
@@ -21,7 +28,7 @@ const char *spf_result_name(enum spf_result result)
 /* A macro-expand taken apart: %{ir.-} has letter 'i', is_reversed and delimiters ".-". */
 struct macro {
 	char letter;
-	uint32_t keep;          /* right-hand parts; 0: all */
+	uint32_t keep; /* right-hand parts; 0: all */
 	bool is_reversed, is_escaped;
 	struct sv delimiters;
 };
@@ -74,14 +81,14 @@ static bool append_escaped(struct buf *out, struct sv s, bool is_escaped)
 		char c = s.p[i];
 		bool is_plain = ascii_is_alpha(c) || ascii_is_digit(c) || (c && strchr("-._~", c));
 
-		if (!(is_plain || !is_escaped ? buf_append_c(out, c) :
-						buf_appendf(out, "%%%02X", (unsigned char)c)))
+		if (!(is_plain || !is_escaped ? buf_append_c(out, c)
+					      : buf_appendf(out, "%%%02X", (unsigned char)c)))
 			return false;
 	}
 	return true;
 }
 
-#define PARTS_MAX 128   /* an address as nibbles has 32, a local part of dots fewer than 64 */
+#define PARTS_MAX 128 /* an address as nibbles has 32, a local part of dots fewer than 64 */
 
 /* append_parts - split, turned round, cut to the right-hand parts, joined by dots. */
 static bool append_parts(struct buf *out, struct sv value, const struct macro *m)
@@ -104,7 +111,8 @@ static bool append_parts(struct buf *out, struct sv value, const struct macro *m
 	}
 	start = m->keep && m->keep < count ? count - m->keep : 0;
 	for (size_t i = start; i < count && ok; i++)
-		ok = (i == start || buf_append_c(out, '.')) && append_escaped(out, parts[i], m->is_escaped);
+		ok = (i == start || buf_append_c(out, '.')) &&
+		     append_escaped(out, parts[i], m->is_escaped);
 	return ok;
 }
 
@@ -192,7 +200,8 @@ static bool expand(struct sv s, bool is_text, const struct spf_macros *m, struct
 		c = s.p[0];
 		sv_skip(&s, 1);
 		if (c == '{') {
-			if (!take_macro(&s, is_text, &macro) || (m && !append_macro(out, &macro, m)))
+			if (!take_macro(&s, is_text, &macro) ||
+			    (m && !append_macro(out, &macro, m)))
 				return false;
 			continue;
 		}
@@ -298,7 +307,8 @@ static bool take_bits(struct sv text, unsigned most, unsigned *out)
 	return true;
 }
 
-/* take_cidr - "/24//64" cut off the end of *arg (dual-cidr-length, §5.3). A macro may have slashes. */
+/* take_cidr - "/24//64" cut off the end of *arg (dual-cidr-length, §5.3). A macro may have slashes.
+ */
 static bool take_cidr(struct sv *arg, struct spf_term *out)
 {
 	size_t from = sv_rfind(*arg, '}'), slash, twice;
@@ -326,11 +336,12 @@ static bool take_network(struct sv arg, struct spf_term *out)
 	size_t slash = sv_find(arg, '/');
 	struct netaddr a;
 
-	if (slash != SIZE_MAX &&
-	    !take_bits(sv_sub(arg, slash + 1, SIZE_MAX), is_v4 ? 32 : 128, is_v4 ? &out->bits4 : &out->bits6))
+	if (slash != SIZE_MAX && !take_bits(sv_sub(arg, slash + 1, SIZE_MAX), is_v4 ? 32 : 128,
+					    is_v4 ? &out->bits4 : &out->bits6))
 		return false;
 	arg = sv_sub(arg, 0, slash);
-	if (!arg.len || arg.p[0] == '[' || (sv_find(arg, ':') == SIZE_MAX) != is_v4 || !netaddr_parse(arg, &a))
+	if (!arg.len || arg.p[0] == '[' || (sv_find(arg, ':') == SIZE_MAX) != is_v4 ||
+	    !netaddr_parse(arg, &a))
 		return false;
 	memcpy(out->ip, a.ip, sizeof(out->ip));
 	return true;
@@ -391,7 +402,8 @@ static bool is_modifier_name(struct sv name)
 	if (!name.len || !ascii_is_alpha(name.p[0]))
 		return false;
 	for (size_t i = 0; i < name.len; i++)
-		if (!ascii_is_alpha(name.p[i]) && !ascii_is_digit(name.p[i]) && !strchr("-_.", name.p[i]))
+		if (!ascii_is_alpha(name.p[i]) && !ascii_is_digit(name.p[i]) &&
+		    !strchr("-_.", name.p[i]))
 			return false;
 	return true;
 }
@@ -405,7 +417,8 @@ static bool parse_modifier(struct sv text, size_t equals, struct spf_term *out)
 	out->kind = sv_eq_nocase(name, SV("redirect")) ? SPF_REDIRECT
 		    : sv_eq_nocase(name, SV("exp"))    ? SPF_EXP
 						       : SPF_UNKNOWN;
-	return out->kind == SPF_UNKNOWN ? expand(out->spec, false, NULL, NULL) : is_domain_spec(out->spec);
+	return out->kind == SPF_UNKNOWN ? expand(out->spec, false, NULL, NULL)
+					: is_domain_spec(out->spec);
 }
 
 static bool parse_term(struct sv text, struct spf_term *out)

@@ -58,7 +58,8 @@ struct fault spill_read(const struct spill *s, spill_fn *fn, void *arg)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0) {
-			f = n < 0 ? fault_errno("read", "spill") : fault(FAULT_CORRUPT, "spill: the file has become shorter");
+			f = n < 0 ? fault_errno("read", "spill")
+				  : fault(FAULT_CORRUPT, "spill: the file has become shorter");
 			break;
 		}
 		at += (uint64_t)n;

@@ -1,5 +1,6 @@
-/* smtpd/spill.h - the octets of a message that must be known whole before anybody may have it: a file without a name, which is gone
- * when it is closed, whatever happens. Never flushed: nothing was promised yet. Blocks: jobs only. */
+/* smtpd/spill.h - the octets of a message that must be known whole before anybody may have it: a
+ * file without a name, which is gone when it is closed, whatever happens. Never flushed: nothing
+ * was promised yet. Blocks: jobs only. */
 #ifndef SMTPD_SPILL_H
 #define SMTPD_SPILL_H
 
@@ -7,12 +8,13 @@
 #include "common/fault.h"
 
 struct spill {
-	int fd;                 /* -1: not open */
+	int fd; /* -1: not open */
 	uint64_t size;
 };
 #define SPILL_NONE ((struct spill){ .fd = -1 })
 
-/** spill_write - append; the first one makes the file in folder. Errors: FAULT_NO_SPACE, FAULT_INTERNAL. */
+/** spill_write - append; the first one makes the file in folder. Errors: FAULT_NO_SPACE,
+ * FAULT_INTERNAL. */
 MUST_CHECK struct fault spill_write(struct spill *s, const char *folder, struct sv octets);
 /** spill_read - all of it from the beginning, in pieces. Stops at the sink's fault. */
 typedef struct fault spill_fn(void *arg, struct sv octets);

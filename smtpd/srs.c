@@ -4,7 +4,7 @@
 
 #define HASH_LEN 5
 #define DAY_S 86400
-#define DAYS_AROUND 1024        /* two digits of base 32 */
+#define DAYS_AROUND 1024 /* two digits of base 32 */
 
 /* Addresses may be written in any case on their way back. */
 static const char digits[] = "abcdefghijklmnopqrstuvwxyz234567";
@@ -17,7 +17,8 @@ static int digit(char c)
 }
 
 /* put_hash - of what stands behind it, in lower case. */
-static void put_hash(const struct directory *dir, struct sv kind, struct sv rest, char out[HASH_LEN + 1])
+static void put_hash(const struct directory *dir, struct sv kind, struct sv rest,
+		     char out[HASH_LEN + 1])
 {
 	uint8_t mac[32];
 	struct buf text;
@@ -39,7 +40,8 @@ static bool is_plain(struct sv local)
 	for (size_t i = 0; i < local.len; i++) {
 		char c = local.p[i];
 
-		if (!ascii_is_alpha(c) && !ascii_is_digit(c) && !(c && strchr("!#$%&'*+-/=?^_`{|}~.", c)))
+		if (!ascii_is_alpha(c) && !ascii_is_digit(c) &&
+		    !(c && strchr("!#$%&'*+-/=?^_`{|}~.", c)))
 			return false;
 	}
 	return local.len > 0;
@@ -51,23 +53,27 @@ static unsigned today(int64_t now_s)
 }
 
 /* put - "SRS0=hash=rest@domain", if it fits. */
-static bool put(const struct directory *dir, struct sv kind, struct sv rest, struct sv domain, struct buf *out)
+static bool put(const struct directory *dir, struct sv kind, struct sv rest, struct sv domain,
+		struct buf *out)
 {
 	char hash[HASH_LEN + 1];
 
 	if (kind.len + 1 + HASH_LEN + 1 + rest.len > ADDRESS_LOCAL_MAX)
 		return false;
 	put_hash(dir, kind, rest, hash);
-	return buf_appendf(out, "%.*s=%s=%.*s@%.*s", SV_FMT(kind), hash, SV_FMT(rest), SV_FMT(domain));
+	return buf_appendf(out, "%.*s=%s=%.*s@%.*s", SV_FMT(kind), hash, SV_FMT(rest),
+			   SV_FMT(domain));
 }
 
 bool srs_is_one(struct sv local)
 {
-	return local.len > 5 && (sv_starts_nocase(local, SV("SRS0")) || sv_starts_nocase(local, SV("SRS1"))) &&
+	return local.len > 5 &&
+	       (sv_starts_nocase(local, SV("SRS0")) || sv_starts_nocase(local, SV("SRS1"))) &&
 	       strchr("=+-", local.p[4]) != NULL && local.p[4];
 }
 
-bool srs_forward(const struct directory *dir, struct sv sender, struct sv domain, int64_t now_s, struct buf *out)
+bool srs_forward(const struct directory *dir, struct sv sender, struct sv domain, int64_t now_s,
+		 struct buf *out)
 {
 	size_t at = sv_rfind(sender, '@');
 	struct sv local = sv_sub(sender, 0, at), host = sv_sub(sender, at + 1, SIZE_MAX);
@@ -79,7 +85,8 @@ bool srs_forward(const struct directory *dir, struct sv sender, struct sv domain
 		return false;
 	buf_init(&rest, 1024);
 	if (!srs_is_one(local)) {
-		buf_appendf(&rest, "%c%c=%.*s=%.*s", digits[day >> 5], digits[day & 31], SV_FMT(host), SV_FMT(local));
+		buf_appendf(&rest, "%c%c=%.*s=%.*s", digits[day >> 5], digits[day & 31],
+			    SV_FMT(host), SV_FMT(local));
 		ok = put(dir, SV("SRS0"), buf_sv(&rest), domain, out);
 	} else if (ascii_lower(local.p[3]) == '0') {
 		buf_appendf(&rest, "%.*s=%.*s", SV_FMT(host), SV_FMT(sv_sub(local, 4, SIZE_MAX)));
@@ -88,7 +95,8 @@ bool srs_forward(const struct directory *dir, struct sv sender, struct sv domain
 		/* Another forwarder's SRS1: whom it names stays, what vouches for it is ours. */
 		struct sv tail = sv_sub(local, 5, SIZE_MAX), hash;
 
-		ok = sv_split(&tail, '=', &hash) && tail.len && put(dir, SV("SRS1"), tail, domain, out);
+		ok = sv_split(&tail, '=', &hash) && tail.len &&
+		     put(dir, SV("SRS1"), tail, domain, out);
 	}
 	buf_done(&rest);
 	return ok;
@@ -100,7 +108,8 @@ static bool is_young(struct sv stamp, int64_t now_s)
 
 	if (stamp.len != 2 || (high = digit(stamp.p[0])) < 0 || (low = digit(stamp.p[1])) < 0)
 		return false;
-	return (today(now_s) + DAYS_AROUND - ((unsigned)high << 5 | (unsigned)low)) % DAYS_AROUND <= SRS_DAYS;
+	return (today(now_s) + DAYS_AROUND - ((unsigned)high << 5 | (unsigned)low)) % DAYS_AROUND <=
+	       SRS_DAYS;
 }
 
 bool srs_reverse(const struct directory *dir, struct sv local, int64_t now_s, struct buf *out)
@@ -116,7 +125,7 @@ bool srs_reverse(const struct directory *dir, struct sv local, int64_t now_s, st
 		return false;
 	if (!sv_split(&rest, '=', &first))
 		return false;
-	if (!is_first)          /* first is the host that can take it further back */
+	if (!is_first) /* first is the host that can take it further back */
 		return rest.len && buf_appendf(out, "SRS0%.*s@%.*s", SV_FMT(rest), SV_FMT(first));
 	return is_young(first, now_s) && sv_split(&rest, '=', &second) && second.len && rest.len &&
 	       buf_appendf(out, "%.*s@%.*s", SV_FMT(rest), SV_FMT(second));

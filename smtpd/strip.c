@@ -5,11 +5,11 @@
 #include "common/banned.h"
 
 enum state {
-	AT_LINE = 0,    /* the next octet begins a line of the header */
-	HOLDING,        /* a field whose fate is not known: its octets are in held */
-	HELD_LINE_END,  /* such a field, and a line of it has ended */
-	PASSING,        /* a field whose fate is known */
-	EMPTY_CR,       /* a CR began the line: the empty line, if a LF follows */
+	AT_LINE = 0,   /* the next octet begins a line of the header */
+	HOLDING,       /* a field whose fate is not known: its octets are in held */
+	HELD_LINE_END, /* such a field, and a line of it has ended */
+	PASSING,       /* a field whose fate is known */
+	EMPTY_CR,      /* a CR began the line: the empty line, if a LF follows */
 	IN_BODY,
 };
 
@@ -23,7 +23,8 @@ static bool put(struct strip *s, struct sv octets)
 	return !octets.len || s->is_dropping || s->sink(s->ctx, octets);
 }
 
-/* is_results_of_ours - the authserv-id, behind comments; a version may follow it (RFC 8601 §2.2). */
+/* is_results_of_ours - the authserv-id, behind comments; a version may follow it (RFC 8601 §2.2).
+ */
 static bool is_results_of_ours(const struct strip *s, struct sv value, bool is_whole)
 {
 	struct sv id;
@@ -31,7 +32,7 @@ static bool is_results_of_ours(const struct strip *s, struct sv value, bool is_w
 
 	header_skip_cfws(&value);
 	if (!value.len)
-		return !is_whole;       /* comments without end: somebody hides something */
+		return !is_whole; /* comments without end: somebody hides something */
 	if (value.p[0] == '"') {
 		sv_skip(&value, 1);
 		while (n < value.len && value.p[n] != '"')
@@ -60,7 +61,8 @@ static bool decide(struct strip *s, bool is_whole)
 		if (sv_eq_nocase(name, SV("Authentication-Results")))
 			is_bad = is_results_of_ours(s, value, is_whole);
 		else
-			is_bad = sv_eq_nocase(name, SV("X-Postroom-Junk")) || sv_eq_nocase(name, SV("Return-Path"));
+			is_bad = sv_eq_nocase(name, SV("X-Postroom-Junk")) ||
+				 sv_eq_nocase(name, SV("Return-Path"));
 	}
 	s->is_dropping = is_bad;
 	s->taken += is_bad;
@@ -70,7 +72,9 @@ static bool decide(struct strip *s, bool is_whole)
 static bool is_ours_to_judge(const struct strip *s)
 {
 	static const struct sv names[] = {
-		SV_INIT("authentication-results"), SV_INIT("x-postroom-junk"), SV_INIT("return-path"),
+		SV_INIT("authentication-results"),
+		SV_INIT("x-postroom-junk"),
+		SV_INIT("return-path"),
 	};
 	struct sv held = sv_from(s->held, s->held_len);
 

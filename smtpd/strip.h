@@ -1,8 +1,10 @@
-/* smtpd/strip.h - what strangers may not tell our people in a header, taken out while the message passes: Authentication-Results
- * that claim to be ours (RFC 8601 §5), and fields that only we write. Everything else stays as it came.
+/* smtpd/strip.h - what strangers may not tell our people in a header, taken out while the message
+ * passes: Authentication-Results that claim to be ours (RFC 8601 §5), and fields that only we
+ * write. Everything else stays as it came.
  *
- * A field is held back until it is known whose it is: at most STRIP_HOLD octets, so a header of any size passes in constant
- * memory. What claims our name only behind more than that of comments is taken out, too. Pure; one object, one thread at a time. */
+ * A field is held back until it is known whose it is: at most STRIP_HOLD octets, so a header of any
+ * size passes in constant memory. What claims our name only behind more than that of comments is
+ * taken out, too. Pure; one object, one thread at a time. */
 #ifndef SMTPD_STRIP_H
 #define SMTPD_STRIP_H
 
@@ -14,9 +16,9 @@
 struct strip {
 	byte_sink_fn *sink;
 	void *ctx;
-	const char *hostname;           /* ours: the authserv-id */
-	uint32_t taken;                 /* fields taken out so far */
-	unsigned state;                 /* private from here */
+	const char *hostname; /* ours: the authserv-id */
+	uint32_t taken;       /* fields taken out so far */
+	unsigned state;       /* private from here */
 	bool is_dropping;
 	char held[STRIP_HOLD];
 	size_t held_len;

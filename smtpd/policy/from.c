@@ -1,5 +1,6 @@
-/* Whom does a mail program show as the author? With no From field, two of them, or authors of several domains one program shows
- * one, the next another one, and what was verified is neither (RFC 5322 §3.6.2, RFC 9989 §11.5). */
+/* Whom does a mail program show as the author? With no From field, two of them, or authors of
+ * several domains one program shows one, the next another one, and what was verified is neither
+ * (RFC 5322 §3.6.2, RFC 9989 §11.5). */
 #include "smtpd/policy/policy.h"
 
 #include "common/banned.h"
@@ -9,9 +10,11 @@ void policy_from(const struct policy_facts *facts, struct policy_verdict *verdic
 	const struct message_facts *m = facts->message;
 
 	if (m->from_count != 1)
-		policy_suspect(verdict, REPLY_FROM, "The message has %u From fields", m->from_count);
+		policy_suspect(verdict, REPLY_FROM, "The message has %u From fields",
+			       m->from_count);
 	else if (!m->from_address_count)
 		policy_suspect(verdict, REPLY_FROM, "The From field has no address");
 	else if (facts->author && facts->author->is_ambiguous)
-		policy_suspect(verdict, REPLY_FROM, "The From field does not name one author's domain");
+		policy_suspect(verdict, REPLY_FROM,
+			       "The From field does not name one author's domain");
 }

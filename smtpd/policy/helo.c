@@ -1,5 +1,5 @@
-/* What a client calls itself (RFC 5321 §4.1.4): our own name or address says that it lies; what is no name at all is how careless
- * programs greet, and some honest ones. */
+/* What a client calls itself (RFC 5321 §4.1.4): our own name or address says that it lies; what is
+ * no name at all is how careless programs greet, and some honest ones. */
 #include "smtpd/policy/policy.h"
 
 #include "common/banned.h"
@@ -10,8 +10,8 @@ static bool is_name(struct sv helo)
 	size_t dot = sv_find(helo, '.');
 
 	for (size_t i = 0; i < helo.len; i++)
-		if (!ascii_is_alpha(helo.p[i]) && !ascii_is_digit(helo.p[i]) && helo.p[i] != '-' && helo.p[i] != '.' &&
-		    helo.p[i] != '_')
+		if (!ascii_is_alpha(helo.p[i]) && !ascii_is_digit(helo.p[i]) && helo.p[i] != '-' &&
+		    helo.p[i] != '.' && helo.p[i] != '_')
 			return false;
 	return dot != SIZE_MAX && dot > 0 && dot + 1 < helo.len;
 }
@@ -32,11 +32,14 @@ void policy_helo(const struct policy_facts *facts, struct policy_verdict *verdic
 	struct netaddr literal, bare;
 
 	if (sv_eq_nocase(facts->helo, sv_z(facts->conf->host.hostname))) {
-		policy_suspect(verdict, REPLY_HELO_REFUSED, "You are not %s", facts->conf->host.hostname);
+		policy_suspect(verdict, REPLY_HELO_REFUSED, "You are not %s",
+			       facts->conf->host.hostname);
 	} else if (literal_address(facts->helo, &literal)) {
 		if (!netaddr_eq_ip(&literal, &facts->peer))
-			policy_suspect(verdict, REPLY_HELO_REFUSED, "%.*s is not your address", SV_FMT(sv_sub(facts->helo, 0, 60)));
+			policy_suspect(verdict, REPLY_HELO_REFUSED, "%.*s is not your address",
+				       SV_FMT(sv_sub(facts->helo, 0, 60)));
 	} else if (!is_name(facts->helo) || netaddr_parse(facts->helo, &bare)) {
-		policy_suspect(verdict, REPLY_HELO_REFUSED, "%.*s is no name of a host", SV_FMT(sv_sub(facts->helo, 0, 100)));
+		policy_suspect(verdict, REPLY_HELO_REFUSED, "%.*s is no name of a host",
+			       SV_FMT(sv_sub(facts->helo, 0, 100)));
 	}
 }

@@ -1,11 +1,13 @@
-/* What filter programs say (smtpd/milter.h). "Discard" would be mail that is accepted and lost: it goes to Junk. */
+/* What filter programs say (smtpd/milter.h). "Discard" would be mail that is accepted and lost: it
+ * goes to Junk. */
 #include <stdio.h>
 
 #include "smtpd/policy/policy.h"
 
 #include "common/banned.h"
 
-static void refuse(const struct milter_verdict *f, enum reply_id reply, struct policy_verdict *verdict)
+static void refuse(const struct milter_verdict *f, enum reply_id reply,
+		   struct policy_verdict *verdict)
 {
 	policy_refuse(verdict, reply);
 	snprintf(verdict->text, sizeof(verdict->text), "%s", f->text);

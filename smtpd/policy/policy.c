@@ -7,16 +7,16 @@
 #define ON_SUBMISSION (LISTENER_SUBMISSION | LISTENER_SUBMISSIONS)
 
 enum check_flag {
-	BLOCKS = 1 << 0,        /* reads the directory: the stage runs in a job */
-	STRANGERS = 1 << 1,     /* asked of strangers only */
+	BLOCKS = 1 << 0,    /* reads the directory: the stage runs in a job */
+	STRANGERS = 1 << 1, /* asked of strangers only */
 };
 
 struct check {
 	const char *name;
 	unsigned stages, listeners, flags;
 	policy_fn *run;
-	const char *option;             /* of postroom.conf; NULL: it always holds */
-	size_t action;                  /* its offset in struct conf_policy */
+	const char *option; /* of postroom.conf; NULL: it always holds */
+	size_t action;      /* its offset in struct conf_policy */
 	const char *source;
 };
 
@@ -181,7 +181,9 @@ bool policy_row(size_t i, const struct conf *conf, struct policy_row *out)
 		return false;
 	*out = (struct policy_row){
 		.name = c->name,
-		.stage = c->stages & POLICY_MAIL ? "mail" : c->stages & POLICY_RCPT ? "rcpt" : "message",
+		.stage = c->stages & POLICY_MAIL   ? "mail"
+			 : c->stages & POLICY_RCPT ? "rcpt"
+						   : "message",
 		.option = c->option,
 		.action = action_of(c, conf),
 		.source = c->source,

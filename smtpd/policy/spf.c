@@ -1,5 +1,6 @@
-/* The domain in MAIL says that this host may not send for it (RFC 7208 §8.4). Mail that was sent on looks the same, so it is let be
- * when the author's own domain vouches for the message, or asks for something else by DMARC. */
+/* The domain in MAIL says that this host may not send for it (RFC 7208 §8.4). Mail that was sent on
+ * looks the same, so it is let be when the author's own domain vouches for the message, or asks for
+ * something else by DMARC. */
 #include "smtpd/policy/policy.h"
 
 #include "common/banned.h"
@@ -21,12 +22,14 @@ void policy_spf(const struct policy_facts *facts, struct policy_verdict *verdict
 
 	if (!o || (o->spf != SPF_FAIL && o->spf != SPF_SOFTFAIL))
 		return;
-	if (facts->author && (facts->author->dmarc.result != DMARC_NONE || facts->author->is_vouched))
-		return;         /* DMARC has said what there is to say */
+	if (facts->author &&
+	    (facts->author->dmarc.result != DMARC_NONE || facts->author->is_vouched))
+		return; /* DMARC has said what there is to say */
 	if (facts->author && is_signed_by_author(facts->author))
 		return;
-	policy_suspect(verdict, REPLY_SPF, "Domain %.100s does not let you send for it%s%.100s", o->spf_domain,
-		       o->spf_explanation[0] ? "; it says: " : "", o->spf_explanation);
+	policy_suspect(verdict, REPLY_SPF, "Domain %.100s does not let you send for it%s%.100s",
+		       o->spf_domain, o->spf_explanation[0] ? "; it says: " : "",
+		       o->spf_explanation);
 	if (o->spf == SPF_SOFTFAIL)
 		verdict->is_only_log = true;
 }
