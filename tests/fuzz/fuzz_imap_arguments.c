@@ -121,13 +121,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			struct args args = args_from(&g, 1), copy = args;
 			struct arena arena;
 			struct flagset flags;
+			struct id id;
 			struct sv text;
 			struct uidset set = { 0 };
 
 			arena_init(&arena, 1 << 20);
 			flagset_read(&copy, &arena, &flags);
 			copy = args;
-			id_read(&copy, &arena, &text);
+			id_read(&copy, &arena, &id);
 			arena_done(&arena);
 			try_section(args, m);
 			try_search(args, &view, m);
