@@ -1,5 +1,5 @@
-/* smtpd/relay/relay_private.h - what the parts of the relay share: relay.c finds messages and keeps
- * their order, sender.c is one connection's work, settle.c writes down what became of recipients,
+/* smtpd/relay/relay_private.h - what the parts of the relay share: relay.c keeps messages in their
+ * order, scan.c finds them, sender.c is one connection's work, settle.c writes down what became of recipients,
  * relay_verbs.c answers the command line. */
 #ifndef SMTPD_RELAY_RELAY_PRIVATE_H
 #define SMTPD_RELAY_RELAY_PRIVATE_H
@@ -86,6 +86,12 @@ MUST_CHECK struct fault relay_op_take(struct op *op);
 
 /** relay_found - there is a message of this id: read it and put it into the schedule. */
 void relay_found(struct relay *r, const char *id, bool may_be_known);
+
+/** relay_look - at all files: at start, and when events of the watch were missed. */
+void relay_look(struct relay *r);
+void relay_rescan(struct timer *t);
+struct watch_events;
+extern const struct watch_events relay_watch_events;
 
 /** relay_give_up - is_expired: its recipients have failed; else senders are told that it is late.
  * @by: the administrator whose word it was, a literal; NULL: its age */

@@ -340,7 +340,7 @@ static void say_recipient(struct asked *a, const struct envelope_rcpt *r, struct
 	buf_appendf(text, "%.*s (%s%s%.*s", SV_FMT(r->address), spool_outcome_name(known.outcome),
 		    r->original.len ? ", for " : "", SV_FMT(r->original));
 	if (known.attempts && !known.outcome)
-		buf_appendf(text, ", %u attempts", known.attempts);
+		buf_appendf(text, ", %u attempt%s", known.attempts, known.attempts == 1 ? "" : "s");
 	buf_append_c(text, ')');
 	say_line(a, "to", buf_sv(text));
 	if (sv_find(words, '\n') != SIZE_MAX)

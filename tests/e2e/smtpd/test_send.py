@@ -465,3 +465,27 @@ def test_senders_are_told_of_success_when_they_ask_and_never_when_they_forbid_it
     with world.server.smtp() as smtp:
         assert not smtp.has_extn("dsn")
         assert smtp.mail("x@stranger.example", ["RET=HDRS"])[0] == 555
+
+
+def test_a_thousand_messages_to_a_dead_destination_delay_nobody_else(make_world):
+    world = make_world(retry="5m", retry_max="70m", more="sending no").start()
+    world.dns.add("dead.example", "MX", "10 mx.dead.example")
+    world.dns.add("mx.dead.example", "A", "127.0.0.99")
+    sink = world.domain("live.example")
+    world.send("x@dead.example")
+    first = world.queued()[0]
+    for i in range(10):
+        world.send(f"u{i}@live.example")
+    world.server.stop()
+    folder = world.server.root / "queue" / "msg"
+    octets = (folder / first).read_bytes()
+    for i in range(1000):
+        (folder / f"{first[:8]}{i:08d}").write_bytes(octets)
+    conf = world.server.root / "postroom.conf"
+    conf.write_text(conf.read_text().replace("sending no", ""))
+    world.start()
+    sink.wait(10)
+    wait_for("the others wait", lambda: len(world.queued()) == 1001)
+    assert world.server.log().count("event=relay.unreachable destination=dead.example") <= 2
+    listed = {row["destination"]: row for row in world.server.json("queue", "destinations")}
+    assert listed["dead.example"]["messages"] == 1001 and listed["dead.example"]["state"] == "unreachable"
