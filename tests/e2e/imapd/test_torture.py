@@ -169,3 +169,28 @@ def test_mixed_charsets_and_mistaken_ends(box):
     assert sorted(part[0] for part in found) == [(1,), (2,)] or sorted(part[0] for part in found) == [(1,), (2,), (3,)]
     (got,) = box.fetch("*", "(BODY.PEEK[1] BODY.PEEK[2])").values()
     assert got["BODY[1]"] == b"\x1b$B4A;z\x1b(B" and got["BODY[2]"].startswith(b"\xd0\xd2")
+
+
+def test_previews_and_decoded_parts_of_ugly_messages(box):
+    """RFC 8970 §3.3 and RFC 3516 §4.3 hold whatever is inside."""
+    texts = [ugly(seed) for seed in range(10000, 10800)]
+    append_all(box, "INBOX", texts)
+    box.ok("NOOP")
+    first = box.fetch("1:*", "PREVIEW")
+    assert len(first) == len(texts)
+    for items in first.values():
+        text = items["PREVIEW"].decode("utf-8")         # or it fails
+        assert len(text) <= 200 and text == " ".join(text.split())
+    assert box.fetch("1:*", "PREVIEW (LAZY)") == first
+    for n in range(1, len(texts) + 1, 4):
+        for part in ("1", "2", "1.1"):
+            reply = box.cmd(f"FETCH {n} (BINARY.SIZE[{part}] BINARY.PEEK[{part}] BINARY.PEEK[{part}]<1.3> BODY.PEEK[{part}])")
+            if reply.status == "NO":
+                assert reply.code() == "UNKNOWN-CTE" and reply.fetched() == {}
+                continue
+            got = reply.fetched()[n]
+            decoded = got[f"BINARY[{part}]"]
+            assert (decoded is None) == (got[f"BODY[{part}]"] is None)
+            assert got[f"BINARY.SIZE[{part}]"] == len(decoded or b"")
+            assert (got[f"BINARY[{part}]<1>"] or b"") == (decoded or b"")[1:4]
+            assert isinstance(decoded, imap.Literal8) == (b"\0" in (decoded or b""))
