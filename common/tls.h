@@ -85,7 +85,7 @@ void tls_client_free(struct tls_client **client);
 
 /* What a connection asks of the other side; borrowed for the call that takes it. */
 enum tls_trust {
-	TLS_TRUST_ANY = 0,      /* opportunistic: any certificate (RFC 7435) */
+	TLS_TRUST_ANY = 0,      /* opportunistic: any certificate (RFC 7435); with names, tls_peer_doubt() tells */
 	TLS_TRUST_NAMES,        /* an authority vouches, for one of the names (RFC 9525) */
 	TLS_TRUST_DANE,         /* one of the TLSA records fits (RFC 7672 §3): usage 3 the certificate itself, whatever
 				   it says of names and dates; usage 2 its authority, for one of the names */
@@ -113,6 +113,8 @@ enum tls_doubt {
 	TLS_DOUBT_NAME,         /* it is for other names */
 	TLS_DOUBT_DANE,         /* no TLSA record fits */
 };
+/** tls_peer_doubt - what TLS_TRUST_NAMES would have said of a connection that is up; NULL: nothing. */
+const char *tls_peer_doubt(const struct tls_conn *c);
 /** tls_doubt_from - from what tls_error() or stream_end_detail() said. */
 enum tls_doubt tls_doubt_from(struct sv error);
 

@@ -70,6 +70,15 @@ void tls_client_free(struct tls_client **client)
 	*client = NULL;
 }
 
+/* note_names - certificates are looked at, and nothing follows from it (SSL_VERIFY_NONE). */
+static bool note_names(SSL *ssl, const struct tls_expect *expect)
+{
+	for (size_t i = 0; i < expect->name_count; i++)
+		if (X509_VERIFY_PARAM_add1_host(SSL_get0_param(ssl), expect->names[i], 0) != 1)
+			return false;
+	return true;
+}
+
 static bool expect_names(SSL *ssl, const struct tls_expect *expect)
 {
 	X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
@@ -111,7 +120,7 @@ static bool expect_dane(SSL *ssl, const struct tls_expect *expect)
 static bool set_expectation(SSL *ssl, const struct tls_expect *expect)
 {
 	switch (expect->trust) {
-	case TLS_TRUST_ANY:   return true;
+	case TLS_TRUST_ANY:   return note_names(ssl, expect);
 	case TLS_TRUST_NAMES: return expect_names(ssl, expect);
 	case TLS_TRUST_DANE:  return expect_dane(ssl, expect);
 	}
@@ -184,6 +193,11 @@ const char *tls_verify_text(const SSL *ssl)
 		break;
 	}
 	return doubts[doubt - 1].text.p;
+}
+
+const char *tls_peer_doubt(const struct tls_conn *c)
+{
+	return tls_verify_text(c->ssl);
 }
 
 enum tls_doubt tls_doubt_from(struct sv error)

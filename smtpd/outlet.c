@@ -353,13 +353,22 @@ struct fault outlets_answer(struct outlets *o, const struct outlet_source *sourc
 	return queue_write(entry->entry, text);
 }
 
+/* is_tls_optional - does a message of ours say "TLS-Required: No" (RFC 8689 §3)? */
+static bool is_tls_optional(struct sv text)
+{
+	struct sv header = sv_sub(text, 0, sv_search(text, SV("\r\n\r\n")));
+
+	return sv_search(header, SV("\r\nTLS-Required: No")) != SIZE_MAX;
+}
+
 struct fault outlet_send(struct queue *queue, const char *id, const struct sv *to, size_t to_count,
 			 struct sv user, struct sv text, const struct log_ctx *log)
 {
 	struct outlet_entry entry = { .entry = NULL };
 	struct fault f = FAULT_OK;
 
-	if (!own_envelope(&entry.envelope, id, to, to_count, user))
+	if (!own_envelope(&entry.envelope, id, to, to_count, user) ||
+	    (is_tls_optional(text) && !envelope_add_param(&entry.envelope, SV("TLS-REQUIRED=NO"))))
 		f = fault(FAULT_LIMIT, "envelope too large");
 	if (!f.kind)
 		f = queue_begin(queue, &entry.envelope, &entry.entry);

@@ -48,6 +48,7 @@ struct client {
 	unsigned can;
 	uint64_t size_max;
 	bool is_tls, was_ready;
+	const char *doubt;              /* a literal */
 	char tls_text[80], peer[CLIENT_HOST_MAX + NETADDR_TEXT_MAX + 4];
 	struct buf talk;
 	/* the transaction */
@@ -684,6 +685,7 @@ static void on_tls(struct stream *s, void *user)
 	struct tls_facts facts = tls_facts(stream_tls(s));
 
 	c->is_tls = true;
+	c->doubt = tls_peer_doubt(stream_tls(s));
 	snprintf(c->tls_text, sizeof(c->tls_text), "%s %s", facts.version, facts.cipher);
 	note(c, "*", sv_z(c->tls_text));
 	if (c->to.tls == CLIENT_TLS_DIRECT) {
@@ -862,6 +864,11 @@ uint64_t client_size_max(const struct client *c)
 bool client_is_ready(const struct client *c)
 {
 	return c->state == S_READY;
+}
+
+const char *client_doubt(const struct client *c)
+{
+	return c->doubt;
 }
 
 const char *client_tls_text(const struct client *c)

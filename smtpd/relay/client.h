@@ -127,6 +127,8 @@ uint64_t client_size_max(const struct client *c);
 bool client_is_ready(const struct client *c);
 /** client_tls - "TLSv1.3 TLS_AES_256_GCM_SHA384", or "". */
 const char *client_tls_text(const struct client *c);
+/** client_doubt - what the names it was given say of its certificate (tls_peer_doubt()); NULL: nothing. */
+const char *client_doubt(const struct client *c);
 /** client_talk - the last of the conversation, a line per line, "> " ours and "< " theirs. */
 struct sv client_talk(const struct client *c);
 /** client_peer - "mx.example.net [192.0.2.1]". */

@@ -209,7 +209,7 @@ static void count_failure(const struct sender *s, const char *text)
 static void count_connection(struct sender *s)
 {
 	const struct tlspolicy_answer *p = s->policy;
-	const char *result = p && p->problem ? p->problem : NULL;
+	const char *result = p && p->problem ? p->problem : NULL, *reason = NULL;
 
 	if (!s->relay->report || !p || s->is_clear || s->is_counted)
 		return;
@@ -217,8 +217,12 @@ static void count_connection(struct sender *s)
 	if (!*client_tls_text(s->client))
 		result = "starttls-not-supported";
 	else if (!result && p->is_testing && !p->is_listed)
-		result = "validation-failure";
-	tlsreport_count(s->relay->report, p, &s->route.hops[s->hop].at, result, NULL);
+		reason = "not among the hosts of the policy";
+	else if (!result && p->is_testing)
+		reason = client_doubt(s->client);
+	if (reason)
+		result = tlsreport_result(p, sv_z(reason));
+	tlsreport_count(s->relay->report, p, &s->route.hops[s->hop].at, result, reason);
 }
 
 static void on_ready(void *user)

@@ -2,6 +2,7 @@
 answer was kept away (RFC 7672, RFC 8461)."""
 
 import contextlib
+import json
 import socket
 import time
 
@@ -190,6 +191,16 @@ def test_sts_lets_mail_pass(sts, name):
     server, sinks, _, _ = sts
     submit(server, f"bob@{name}.example")
     assert sinks[name].wait(1, seconds=40)[0].is_tls
+
+
+def test_a_policy_that_is_tested_is_reported(sts):
+    server, _, _, _ = sts
+
+    def counted():
+        return [json.loads(row) for path in (server.root / "queue" / "tlsrpt").iterdir() for row in path.read_text().splitlines()]
+    wait_for("the count", lambda: any(row["domain"] == "testing.example" for row in counted()))
+    row = next(row for row in counted() if row["domain"] == "testing.example")
+    assert (row["type"], row["result"]) == ("sts", "certificate-not-trusted")
 
 
 @pytest.mark.parametrize("name,words", [
