@@ -23,23 +23,23 @@
 /* The functions of libcurl that we use. */
 static struct {
 	void *handle;
-	typeof(curl_global_init) *global_init;
-	typeof(curl_version_info) *version_info;
-	typeof(curl_easy_init) *easy_init;
-	typeof(curl_easy_setopt) *easy_setopt;
-	typeof(curl_easy_getinfo) *easy_getinfo;
-	typeof(curl_easy_cleanup) *easy_cleanup;
-	typeof(curl_easy_strerror) *easy_strerror;
-	typeof(curl_multi_init) *multi_init;
-	typeof(curl_multi_setopt) *multi_setopt;
-	typeof(curl_multi_add_handle) *multi_add_handle;
-	typeof(curl_multi_remove_handle) *multi_remove_handle;
-	typeof(curl_multi_socket_action) *multi_socket_action;
-	typeof(curl_multi_info_read) *multi_info_read;
-	typeof(curl_multi_assign) *multi_assign;
-	typeof(curl_multi_cleanup) *multi_cleanup;
-	typeof(curl_slist_append) *slist_append;
-	typeof(curl_slist_free_all) *slist_free_all;
+	__typeof__(curl_global_init) *global_init;
+	__typeof__(curl_version_info) *version_info;
+	__typeof__(curl_easy_init) *easy_init;
+	__typeof__(curl_easy_setopt) *easy_setopt;
+	__typeof__(curl_easy_getinfo) *easy_getinfo;
+	__typeof__(curl_easy_cleanup) *easy_cleanup;
+	__typeof__(curl_easy_strerror) *easy_strerror;
+	__typeof__(curl_multi_init) *multi_init;
+	__typeof__(curl_multi_setopt) *multi_setopt;
+	__typeof__(curl_multi_add_handle) *multi_add_handle;
+	__typeof__(curl_multi_remove_handle) *multi_remove_handle;
+	__typeof__(curl_multi_socket_action) *multi_socket_action;
+	__typeof__(curl_multi_info_read) *multi_info_read;
+	__typeof__(curl_multi_assign) *multi_assign;
+	__typeof__(curl_multi_cleanup) *multi_cleanup;
+	__typeof__(curl_slist_append) *slist_append;
+	__typeof__(curl_slist_free_all) *slist_free_all;
 } lib;
 
 struct http {

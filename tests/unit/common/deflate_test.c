@@ -174,9 +174,38 @@ static void a_full_buffer_is_told(void **state)
 	deflate_free(&sender);
 }
 
+/* RFC 1952 §2.3: ten octets of header, DEFLATE, CRC-32, size. */
+static void a_gzip_file_holds_what_was_packed(void **state)
+{
+	struct sv text = SV("hello hello hello hello"), rest;
+	struct deflate *d = deflate_new();
+	struct buf out;
+	char back[100];
+	size_t n = 0;
+
+	(void)state;
+	buf_init(&out, 1000);
+	assert_true(gzip_pack(text, &out));
+	assert_memory_equal(out.p, "\x1f\x8b\x08\x00", 4);
+	assert_int_equal(out.p[out.len - 4], (char)text.len);
+	rest = sv_sub(buf_sv(&out), 10, out.len);
+	assert_int_not_equal(deflate_unpack(d, &rest, back, sizeof(back), &n), DEFLATE_BROKEN);
+	assert_int_equal(n, text.len);
+	assert_memory_equal(back, text.p, n);
+	assert_int_equal(deflate_unpack(d, &rest, back, sizeof(back), &n), DEFLATE_END);
+	assert_int_equal(rest.len, 8);
+	deflate_free(&d);
+	buf_done(&out);
+	buf_init(&out, 10);
+	assert_false(gzip_pack(text, &out));
+	assert_int_equal(out.len, 0);
+	buf_done(&out);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_gzip_file_holds_what_was_packed),
 		cmocka_unit_test(what_is_packed_unpacks_however_it_is_cut),
 		cmocka_unit_test(large_and_random_data_survive),
 		cmocka_unit_test(octets_behind_a_partial_flush_are_there_at_once),
