@@ -7,7 +7,7 @@ import re
 
 import imap
 from postroom import message
-from test_compress import compress
+from test_imap_compress import compress
 
 
 def resident(server):

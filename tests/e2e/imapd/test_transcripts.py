@@ -15,7 +15,7 @@ ELSEWHERE = """
 3  `test_login.py::test_login_with_any_password`
 4  `test_login.py::test_authenticate_plain_with_and_without_initial_response`
 4  `test_login.py::test_authenticate_login_with_and_without_initial_response`
-5  `test_compress.py::test_a_whole_session_however_the_client_flushes`
+5  `test_imap_compress.py::test_a_whole_session_however_the_client_flushes`
 10 `test_torture.py::test_five_thousand_ugly_messages`
 15 `test_push.py::test_two_deliveries_at_once_reach_three_idling_sessions`
 17 `test_append.py::test_ugly_mail_is_stored_as_it_is`

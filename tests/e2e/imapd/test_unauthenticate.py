@@ -4,7 +4,7 @@ import base64
 
 import imap
 from postroom import message
-from test_compress import compress
+from test_imap_compress import compress
 
 
 def plain(server, user):
