@@ -96,9 +96,10 @@ static void do_fetch(void *arg, const struct json *request, struct control_reply
 		control_finish(&reply, fault(FAULT_INVALID, "a request has a url and maybe a body"));
 		return;
 	}
-	if (h->under_way >= CALLS_MAX) {
+	if (!h->http || h->under_way >= CALLS_MAX) {
 		buf_done(&body);
-		control_finish(&reply, fault(FAULT_UNAVAILABLE, "too many requests at a time"));
+		control_finish(&reply, fault(FAULT_UNAVAILABLE, h->http ? "too many requests at a time"
+									: "HTTPS cannot be spoken here: see the log"));
 		return;
 	}
 	if (json_get_u64(request, "octets_max", &max) && max < r.octets_max)
@@ -131,7 +132,13 @@ static struct fault fetch_open(struct worker *w)
 	w->state = h;
 	h->worker = w;
 	f = dns_new_from_conf(w->loop, &w->conf->dns, &h->dns);
-	return f.kind ? f : http_new(w->loop, h->dns, &settings, &h->http);
+	if (f.kind)
+		return f;
+	/* Mail goes on without libcurl or authorities: policies that are known hold, new ones are not had. */
+	f = http_new(w->loop, h->dns, &settings, &h->http);
+	if (f.kind)
+		log_error(NULL, "fetch.closed", KV_FAULT("fault", f));
+	return FAULT_OK;
 }
 
 static struct fault fetch_start(struct worker *w)

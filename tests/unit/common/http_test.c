@@ -1,4 +1,4 @@
-/* Where the fetch helper may go. (What it does there: tests/e2e/smtpd/test_fetch.py.) */
+/* Where the fetch helper may go. (What it does there: tests/e2e/smtpd/test_fetch_helper.py.) */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
