@@ -182,7 +182,7 @@ static bool append_macro(struct buf *out, const struct macro *macro, const struc
 	return ok;
 }
 
-/* expand - m NULL: only see whether it is well formed. */
+/* expand - m and out NULL: only see whether it is well formed. */
 static bool expand(struct sv s, bool is_text, const struct spf_macros *m, struct buf *out)
 {
 	while (s.len) {
@@ -191,7 +191,7 @@ static bool expand(struct sv s, bool is_text, const struct spf_macros *m, struct
 
 		sv_skip(&s, 1);
 		if (c != '%') {
-			if (c < '!' - is_text || c > '~' || (m && !buf_append_c(out, c)))
+			if (c < '!' - is_text || c > '~' || (out && !buf_append_c(out, c)))
 				return false;
 			continue;
 		}
@@ -201,13 +201,13 @@ static bool expand(struct sv s, bool is_text, const struct spf_macros *m, struct
 		sv_skip(&s, 1);
 		if (c == '{') {
 			if (!take_macro(&s, is_text, &macro) ||
-			    (m && !append_macro(out, &macro, m)))
+			    (out && !append_macro(out, &macro, m)))
 				return false;
 			continue;
 		}
 		if (c != '%' && c != '_' && c != '-')
 			return false;
-		if (m && !buf_append(out, c == '%' ? SV("%") : c == '_' ? SV(" ") : SV("%20")))
+		if (out && !buf_append(out, c == '%' ? SV("%") : c == '_' ? SV(" ") : SV("%20")))
 			return false;
 	}
 	return true;
