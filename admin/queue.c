@@ -22,28 +22,34 @@ static const struct column columns[] = {
 	{ "REASON", "reason", COLUMN_TEXT, NULL },
 };
 
+struct listing {
+	struct table *table;
+	const struct column *columns;
+	size_t count;
+};
+
 static bool add_row(void *arg, const struct json *answer)
 {
-	struct table *t = arg;
+	const struct listing *l = arg;
 
-	for (size_t i = 0; i < ARRAY_LEN(columns); i++) {
-		const struct json *value = json_get(answer, columns[i].name);
+	for (size_t i = 0; i < l->count; i++) {
+		const struct json *value = json_get(answer, l->columns[i].name);
 		struct sv text = SV_NONE;
 		uint64_t number = 0;
-		if (columns[i].kind == COLUMN_LIST) {
+		if (l->columns[i].kind == COLUMN_LIST) {
 			struct buf words;
 			buf_init(&words, (size_t)1 << 20);
 			for (size_t k = 0; k < json_count(value); k++)
 				if (json_to_sv(json_at(value, k), &text))
 					buf_appendf(&words, "%s%.*s", words.len ? " " : "", SV_FMT(text));
-			table_sv(t, buf_sv(&words));
+			table_sv(l->table, buf_sv(&words));
 			buf_done(&words);
-		} else if (columns[i].kind == COLUMN_TEXT) {
+		} else if (l->columns[i].kind == COLUMN_TEXT) {
 			json_to_sv(value, &text);
-			table_sv(t, text);
+			table_sv(l->table, text);
 		} else {
 			json_to_u64(value, &number);
-			table_u64(t, number);
+			table_u64(l->table, number);
 		}
 	}
 	return true;
@@ -124,11 +130,11 @@ static int run_list(struct cli *cli)
 	int code = EXIT_USAGE;
 
 	if (begin_request(cli, &request, &j, "queue.list", &has_filter)) {
-		struct table *t = table_new(columns, ARRAY_LEN(columns), cli->json);
+		struct listing l = { table_new(columns, ARRAY_LEN(columns), cli->json), columns, ARRAY_LEN(columns) };
 
 		json_out_object_end(&j);
-		code = ask_daemon(cli, "smtpd", buf_sv(&request), add_row, t);
-		table_end(&t, code != EXIT_DONE ? NULL
+		code = ask_daemon(cli, "smtpd", buf_sv(&request), add_row, &l);
+		table_end(&l.table, code != EXIT_DONE ? NULL
 			      : has_filter ? "No message in the queue is like that." : "The queue is empty.");
 	}
 	buf_done(&request);
@@ -198,35 +204,16 @@ static const struct column destination_columns[] = {
 	{ "REASON", "reason", COLUMN_TEXT, NULL },
 };
 
-static bool add_destination(void *arg, const struct json *answer)
-{
-	struct table *t = arg;
-
-	for (size_t i = 0; i < ARRAY_LEN(destination_columns); i++) {
-		const struct json *value = json_get(answer, destination_columns[i].name);
-		struct sv text = SV_NONE;
-		uint64_t number = 0;
-
-		if (destination_columns[i].kind == COLUMN_TEXT) {
-			json_to_sv(value, &text);
-			table_sv(t, text);
-		} else {
-			json_to_u64(value, &number);
-			table_u64(t, number);
-		}
-	}
-	return true;
-}
-
 static int run_destinations(struct cli *cli)
 {
 	struct buf request;
-	struct table *t = table_new(destination_columns, ARRAY_LEN(destination_columns), cli->json);
+	struct listing l = { table_new(destination_columns, ARRAY_LEN(destination_columns), cli->json), destination_columns,
+			     ARRAY_LEN(destination_columns) };
 
 	make_request(&request, "queue.destinations", NULL, NULL);
-	int code = ask_daemon(cli, "smtpd", buf_sv(&request), add_destination, t);
+	int code = ask_daemon(cli, "smtpd", buf_sv(&request), add_row, &l);
 
-	table_end(&t, code == EXIT_DONE ? "Nothing waits for any destination." : NULL);
+	table_end(&l.table, code == EXIT_DONE ? "Nothing waits for any destination." : NULL);
 	buf_done(&request);
 	return code;
 }

@@ -476,6 +476,8 @@ static void check_pairs(struct parser *p)
 		{ "imap-line-prelogin", "imap-line" },
 		{ "imap-literal", "imap-command" },
 		{ "imap-literal-prelogin", "imap-literal" },
+		{ "queue-retry", "queue-retry-max" },
+		{ "relay-connections-per-destination", "relay-connections" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
