@@ -11,6 +11,7 @@
 #define READ_AHEAD (64u << 10)
 #define READ_MAX (4 * SPOOL_BODY_MAX)
 #define BUSY_MS 100             /* smtpd is just finishing it */
+#define AGAIN_MS 5000           /* verdicts that could not be written down */
 
 enum load {
 	LOAD_OK = 0,
@@ -46,7 +47,8 @@ struct delivery {
 	/* finishing */
 	bool is_reading, is_finishing;
 	char *peer, *tls, *talk;
-	bool is_deferred, is_again;
+	bool is_deferred, is_again, is_counted;
+	struct timer again;             /* the verdicts could not be written down */
 };
 
 static struct delivery *of_op(struct op *op)
@@ -469,10 +471,12 @@ static void finish_run(struct op *op)
 	if (d->talk && (s.deferred_count || s.change_count))
 		queue_put_talk(d->relay->queue, op->message->id, sv_z(d->talk));
 	op->fault = relay_op_take(op);
+	if (op->fault.kind == FAULT_CORRUPT)
+		queue_set_apart(d->relay->queue, op->message->id, op->fault);
 	if (!op->fault.kind)
 		op->fault = settle(op, &s);
 	else
-		op->is_gone = op->fault.kind == FAULT_NOT_FOUND;
+		op->is_gone = op->fault.kind == FAULT_NOT_FOUND || op->fault.kind == FAULT_CORRUPT;
 	buf_done(&text);
 	free(s.changes);
 	free(deferred);
@@ -481,6 +485,9 @@ static void finish_run(struct op *op)
 
 static void count(struct delivery *d)
 {
+	if (d->is_counted)
+		return;
+	d->is_counted = true;
 	for (size_t i = 0; i < d->mail.count; i++) {
 		const struct client_rcpt *r = &d->mail.rcpts[i];
 
@@ -493,6 +500,27 @@ static void count(struct delivery *d)
 	d->is_again |= d->has_more;
 }
 
+static void finish_done(struct op *op);
+
+static void on_again(struct timer *t)
+{
+	struct delivery *d = CONTAINER_OF(t, struct delivery, again);
+	struct message *m = d->part->message;
+
+	d->op = (struct op){ .run = finish_run, .done = finish_done };
+	relay_op(d->relay, m, &d->op);
+}
+
+/* A full disk, say. What the other server took must not be sent again, so the part stays as it is until this is written
+ * down; only our own end before that makes a second copy. */
+static void finish_later(struct delivery *d)
+{
+	/* A file that could not be written takes nothing more: the next try opens it anew. */
+	spool_close(&d->part->message->spool);
+	timer_init(&d->again, d->relay->loop, on_again);
+	timer_start_ms(&d->again, AGAIN_MS);
+}
+
 static void finish_done(struct op *op)
 {
 	struct delivery *d = of_op(op);
@@ -503,6 +531,10 @@ static void finish_done(struct op *op)
 		log_error(NULL, "relay.settle", KV_Z("queue_id", op->message->id),
 			  KV_FAULT("fault", op->fault));
 	count(d);
+	if (op->fault.kind && !op->is_gone && !op->is_cancelled && !r->is_stopping) {
+		finish_later(d);
+		return;
+	}
 	if (op->is_gone)
 		schedule_drop_part(r->schedule, d->part);
 	else if (op->fault.kind || d->is_deferred)

@@ -2,8 +2,10 @@
 
 import email
 import email.policy
-import re
+import os
+import pathlib
 import socket
+import tempfile
 import time
 
 import pytest
@@ -12,6 +14,7 @@ import postroom
 from dns_server import DnsServer
 from postroom import wait_for
 from smtp_sink import Sink
+from test_disk import small_disk  # noqa: F401
 
 QUICK = """
 relay-port {port}
@@ -41,9 +44,10 @@ class World:
         self.dns.__enter__()
         self.port = free_port()
         self.sinks = []
+        root = options.pop("root", None)
         options = {"reply": "5m", "notice": "4h", "life": "5d", "more": "", "retry": "1s", "retry_max": "4s", **options}
         conf = QUICK.format(port=self.port, **options) + options["more"] + "\n" + self.dns.conf()
-        self.server = postroom.Instance(accounts=("alice", "bob"), conf=conf)
+        self.server = postroom.Instance(accounts=("alice", "bob"), conf=conf, root=root)
 
     def start(self):
         self.server.start(only="smtpd")
@@ -489,3 +493,33 @@ def test_a_thousand_messages_to_a_dead_destination_delay_nobody_else(make_world)
     assert world.server.log().count("event=relay.unreachable destination=dead.example") <= 2
     listed = {row["destination"]: row for row in world.server.json("queue", "destinations")}
     assert listed["dead.example"]["messages"] == 1001 and listed["dead.example"]["state"] == "unreachable"
+
+
+def test_what_was_sent_is_not_sent_again_while_the_disk_is_full(small_disk, make_world):  # noqa: F811
+    world = make_world(root=small_disk / "root", more="message-size 64K\nqueue-free-space 1M\nworkers 1")
+    world.server.log_path = pathlib.Path(tempfile.gettempdir()) / f"postroom-send-{os.getpid()}.log"
+    world.start()
+    sink = world.domain("far.example")
+    filler = small_disk / "filler"
+
+    def fill(line):
+        with open(filler, "wb", buffering=0) as file:
+            try:
+                while file.write(bytes(4096)):
+                    pass
+            except OSError:
+                pass
+        return True
+    sink.on("end", fill)
+    sink.on("RCPT", lambda line: "450 4.2.0 later" if "slow@" in line else True)
+    friends = [f"friend{i}@far.example" for i in range(80)]         # what became of them needs more than a page
+    world.send(friends + ["slow@far.example"])
+    wait_for("it could not be written down", lambda: "event=relay.settle" in world.server.log())
+    time.sleep(3)                   # three times as long as a retry takes
+    assert len(sink.messages) == 1
+    sink.answers.clear()
+    filler.unlink()
+    sink.wait(2)
+    world.wait_empty()
+    assert [message.recipients for message in sink.messages] == [friends, ["slow@far.example"]]
+    world.server.log_path.unlink()
