@@ -138,16 +138,19 @@ static void unref(struct filter_script *s)
 		script_free(s);
 }
 
-static void drop(struct filter_cache *c, struct filter_script *s)
+/* unlist - take it off the list, if it is there; the list's reference is the caller's then. Another thread may have been faster. */
+static bool unlist(struct filter_cache *c, struct filter_script *s)
 {
 	struct filter_script **at = &c->all;
 
-	while (*at != s)
+	while (*at && *at != s)
 		at = &(*at)->next;
+	if (!*at)
+		return false;
 	*at = s->next;
 	c->count--;
 	c->octets -= s->size;
-	unref(s);
+	return true;
 }
 
 static struct filter_script *find(struct filter_cache *c, struct sv owner, const uint8_t digest[CRYPT_SHA256_LEN])
@@ -177,18 +180,9 @@ static void add(struct filter_cache *c, struct filter_script *s)
 		for (struct filter_script *i = c->all; i; i = i->next)
 			if (i->used < oldest->used)
 				oldest = i;
-		drop(c, oldest);
+		if (unlist(c, oldest))
+			unref(oldest);
 	}
-}
-
-/* Another thread may have dropped it meanwhile. */
-static void drop_if_listed(struct filter_cache *c, struct filter_script *s)
-{
-	for (struct filter_script *i = c->all; i; i = i->next)
-		if (i == s) {
-			drop(c, s);
-			return;
-		}
 }
 
 /* ---- getting ---- */
@@ -232,7 +226,7 @@ struct fault filter_cache_get(struct filter_cache *c, struct sv owner, struct sv
 	pthread_mutex_lock(&c->mutex);
 	c->compiled++;
 	if (s) {
-		drop_if_listed(c, s);
+		s->refs -= unlist(c, s);        /* ours is left */
 		unref(s);
 	}
 	if (!f.kind)

@@ -260,7 +260,7 @@ struct message *schedule_add(struct schedule *s, const char *id)
 	if (schedule_find(s, sv_z(id)))
 		return NULL;
 	m = xcalloc(1, sizeof(*m));
-	snprintf(m->id, sizeof(m->id), "%s", id);
+	memcpy(m->id, id, strnlen(id, QUEUE_ID_LEN));
 	m->ops_end = &m->ops;
 	slot = &s->messages[sv_hash(sv_z(id)) & (s->message_slots - 1)];
 	m->next = *slot;

@@ -251,7 +251,10 @@ static void on_done(void *user)
 
 static void note_end(struct sender *s, const char *status, const char *text)
 {
-	snprintf(s->end_status, sizeof(s->end_status), "%s", status);
+	size_t len = strnlen(status, sizeof(s->end_status) - 1);
+
+	memmove(s->end_status, status, len);    /* it may be this very text */
+	s->end_status[len] = '\0';
 	snprintf(s->end_text, sizeof(s->end_text), "%.290s", text);
 }
 
