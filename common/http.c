@@ -240,8 +240,10 @@ static void close_http(struct loop_member *m)
 	struct http *h = CONTAINER_OF(m, struct http, member);
 
 	loop_leave(&h->member);
-	while (h->calls)
-		call_free(h->calls);
+	for (struct http_call *c = h->calls, *next; c; c = next) {
+		next = c->next;
+		call_free(c);
+	}
 	timer_stop(&h->timer);
 	if (h->multi)
 		lib.multi_cleanup(h->multi);    /* closes its sockets by watch_socket() */
