@@ -32,7 +32,7 @@ static void read_golden(const char *path, struct buf *out)
 
 static void check(const char *name, const struct dsn *d)
 {
-	const char *slash = strrchr(__FILE__, '/'), *mode = getenv("DSN_GOLDEN");
+	const char *source = getenv("POSTROOM_SOURCE"), *mode = getenv("DSN_GOLDEN");
 	char path[4096];
 	struct buf made, golden;
 	struct sv rest, line;
@@ -40,7 +40,7 @@ static void check(const char *name, const struct dsn *d)
 	buf_init(&made, DSN_MAX);
 	buf_init(&golden, DSN_MAX);
 	assert_true(dsn_write(d, &made));
-	snprintf(path, sizeof(path), "%.*s/golden/dsn_%s.eml", (int)(slash - __FILE__), __FILE__, name);
+	snprintf(path, sizeof(path), "%s/tests/unit/smtpd/golden/dsn_%s.eml", source ? source : "..", name);
 	if (mode && !strcmp(mode, "write")) {
 		FILE *f = fopen(path, "wb");
 
