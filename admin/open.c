@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "admin/print.h"
 #include "common/conf.h"
@@ -119,10 +120,40 @@ void close_user(struct open_user *user)
 	store_close(&user->store);
 }
 
+#define BUSY_MS 3000                    /* how long "busy" is asked again */
+#define BUSY_PAUSE_MS 100
+
+struct asking {
+	bool (*fn)(void *arg, const struct json *answer);
+	void *arg;
+	bool has_answer;
+};
+
+static bool on_answer(void *arg, const struct json *answer)
+{
+	struct asking *a = arg;
+
+	a->has_answer = true;
+	return a->fn(a->arg, answer);
+}
+
+/* A daemon that has just been started, or works on the very thing, is not busy for long. */
+static struct fault ask_patiently(struct cli *cli, const char *daemon, struct sv request, struct asking *a)
+{
+	for (unsigned waited = 0;; waited += BUSY_PAUSE_MS) {
+		struct fault f = control_ask(cli->instance, daemon, request, on_answer, a, 10000);
+
+		if (f.kind != FAULT_BUSY || a->has_answer || waited >= BUSY_MS)
+			return f;
+		nanosleep(&(struct timespec){ .tv_nsec = BUSY_PAUSE_MS * 1000000L }, NULL);
+	}
+}
+
 int ask_daemon(struct cli *cli, const char *daemon, struct sv request,
 	       bool (*fn)(void *arg, const struct json *answer), void *arg)
 {
-	struct fault f = control_ask(cli->instance, daemon, request, fn, arg, 10000);
+	struct asking asking = { .fn = fn, .arg = arg };
+	struct fault f = ask_patiently(cli, daemon, request, &asking);
 
 	if (f.kind == FAULT_UNAVAILABLE) {
 		complain("postroom serve --detach", "%s does not answer%s%s", daemon, f.detail ? ": " : "",

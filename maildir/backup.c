@@ -390,18 +390,14 @@ static struct fault take_all(struct backup *b)
 	return f;
 }
 
-/* Renamed by a flag change, or moved: its digest is in a row elsewhere. Files can move again while we look, so look until
- * a round finds no more; what is left was expunged. */
-static struct fault find_lost(struct backup *b, bool *found_any)
+/* Renamed by a flag change, or moved: its digest is in a row elsewhere. */
+static struct fault find_lost(struct backup *b, struct kv_txn *kv, bool *found_any)
 {
-	struct kv_txn *kv = NULL;
 	struct kv_cursor *cursor = NULL;
 	struct sv k, v;
-	struct fault f = account_read(b->account, &kv);
+	struct fault f = kv_cursor_open(kv, T_ROWS, &cursor);
 
 	*found_any = false;
-	if (!f.kind)
-		f = kv_cursor_open(kv, T_ROWS, &cursor);
 	if (!f.kind)
 		f = kv_cursor_seek(cursor, SV_NONE, &k, &v);
 	while (!f.kind && b->lost_count) {
@@ -430,8 +426,27 @@ static struct fault find_lost(struct backup *b, bool *found_any)
 		f = kv_cursor_next(cursor, &k, &v);
 	}
 	kv_cursor_close(&cursor);
-	kv_read_end(&kv);
 	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
+}
+
+static struct fault look_again(struct backup *b, bool *found_any)
+{
+	struct kv_txn *kv = NULL;
+	struct fault f = account_read(b->account, &kv);
+
+	if (f.kind)
+		return f;
+	f = find_lost(b, kv, found_any);
+	kv_read_end(&kv);
+	return f;
+}
+
+/* Nothing is renamed while this looks. A second time, when the map had to grow: what was found is off the list. */
+static struct fault look_alone(struct index_txn *t, void *arg)
+{
+	bool found_any;
+
+	return find_lost(arg, t->kv, &found_any);
 }
 
 static struct fault backup_inside(struct backup *b)
@@ -445,8 +460,12 @@ static struct fault backup_inside(struct backup *b)
 		f = copy_sidecars(b);
 	if (!f.kind)
 		f = take_all(b);
-	for (int round = 0; !f.kind && b->lost_count && (found_any || round < 3); round++)
-		f = find_lost(b, &found_any);
+	/* Files can move again while we look, and faster than we do: then we have to look where nobody else may move any. What is
+	 * not found there was expunged. */
+	for (int round = 0; !f.kind && b->lost_count && found_any && round < 8; round++)
+		f = look_again(b, &found_any);
+	if (!f.kind && b->lost_count)
+		f = index_update(b->account, look_alone, b);
 	b->counts->gone += b->lost_count;
 	return f;
 }
