@@ -402,7 +402,7 @@ static void read_done(struct work *w, bool is_cancelled)
 {
 	struct delivery *d = CONTAINER_OF(w, struct delivery, read);
 
-	d->relay->jobs--;
+	relay_job_ended(d->relay);
 	d->is_reading = false;
 	if (is_cancelled)
 		d->read_fault = fault(FAULT_UNAVAILABLE, "stopping");

@@ -64,7 +64,7 @@ static void forget_done(struct work *w, bool is_cancelled)
 	struct forget *f = CONTAINER_OF(w, struct forget, work);
 
 	(void)is_cancelled;             /* the next queue_sync() mends rows */
-	f->relay->jobs--;
+	relay_job_ended(f->relay);
 	free(f->ids);
 	free(f);
 }
@@ -132,7 +132,7 @@ static void op_again(struct timer *t)
 {
 	struct op *op = CONTAINER_OF(t, struct op, late);
 
-	op->relay->jobs--;
+	relay_job_ended(op->relay);
 	submit_first(op->message);
 }
 
@@ -197,7 +197,7 @@ static void op_done(struct work *w, bool is_cancelled)
 	bool is_gone = op->is_gone;
 	struct op *next = op->next;     /* what done() adds to an empty row starts by itself */
 
-	r->jobs--;
+	relay_job_ended(r);
 	m->ops = next;
 	if (!m->ops)
 		m->ops_end = &m->ops;
@@ -226,6 +226,13 @@ void relay_turn(struct relay *r)
 {
 	if (!r->is_ended)
 		deferred_call(&r->turn);
+}
+
+void relay_job_ended(struct relay *r)
+{
+	r->jobs--;
+	if (r->is_stopping)
+		relay_turn(r);
 }
 
 static void stop_if_done(struct relay *r)
@@ -392,7 +399,7 @@ static void note_done(struct work *w, bool is_cancelled)
 	struct note *n = CONTAINER_OF(w, struct note, work);
 
 	(void)is_cancelled;
-	n->relay->jobs--;
+	relay_job_ended(n->relay);
 	buf_done(&n->names);
 	free(n);
 }

@@ -62,6 +62,8 @@ int64_t relay_now_s(const struct relay *r);
 int64_t relay_expires_s(const struct relay *r, const struct message *m);
 /** relay_turn - look for work in the next turn. */
 void relay_turn(struct relay *r);
+/** relay_job_ended - one of r->jobs came back: a relay that is stopping may have waited for it. */
+void relay_job_ended(struct relay *r);
 
 /* ---- jobs on one message, one after another ---- */
 

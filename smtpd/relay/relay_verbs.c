@@ -627,7 +627,7 @@ static void asked_done(struct work *w, bool is_cancelled)
 {
 	struct asked *a = CONTAINER_OF(w, struct asked, work);
 
-	a->relay->jobs--;
+	relay_job_ended(a->relay);
 	if (is_cancelled)
 		a->fault = fault(FAULT_UNAVAILABLE, "the server is stopping");
 	if (a->fault.kind || a->action == ACTION_LIST || a->action == ACTION_SHOW) {

@@ -189,7 +189,7 @@ static void scan_done(struct work *w, bool is_cancelled)
 	struct scan *scan = CONTAINER_OF(w, struct scan, work);
 	struct relay *r = scan->relay;
 
-	r->jobs--;
+	relay_job_ended(r);
 	for (size_t i = 0; i < scan->count; i++) {
 		struct found *f = &scan->items[i];
 
@@ -281,7 +281,7 @@ static void listing_done(struct work *w, bool is_cancelled)
 	struct listing *l = CONTAINER_OF(w, struct listing, work);
 	struct relay *r = l->relay;
 
-	r->jobs--;
+	relay_job_ended(r);
 	r->is_scanning = false;
 	if (is_cancelled || l->fault.kind) {
 		timer_start_ms(&r->rescan, 1000);

@@ -125,7 +125,7 @@ def test_the_life_of_a_message_is_told_by_address_id_and_queue_id(world, sink):
 
     def told():
         done = world.server.run("trace", f"slow@{name}")
-        return done.stdout if "left the queue" in done.stdout else None
+        return done.stdout if "left the queue" in done.stdout and "accepted from" in done.stdout else None
     text = wait_for("all of it is told", told)
     for words in (f"Message {queue_id}", "accepted from 127.0.0.1, logged in as alice@example.test on submission, TLSv1.3",
                   f"<yes@{name}> sent after", f"<no@{name}> failed for good after", f"<slow@{name}> put off after",
