@@ -109,6 +109,8 @@ static void gate_alone(struct account *a)
 	pthread_rwlock_wrlock(&a->gate);
 }
 
+#define HOLD_ATTEMPTS 100
+
 /* --- folders --------------------------------------------------------------------------------------------------- */
 
 struct fault adopt_new_mailbox_at(const struct store_conf *conf, int maildir, const char *path,
@@ -297,20 +299,27 @@ static struct fault open_folders(struct account *a)
 	return f;
 }
 
-struct fault account_prepare_folders(struct account *a)
+struct fault account_hold_folders(struct account *a)
 {
-	struct fault f;
+	struct fault f = FAULT_OK;
 
-	pthread_rwlock_rdlock(&a->gate);
-	bool is_open = a->dir >= 0 && files_exists(a->maildir, "tmp");
+	/* Between making them and holding them somebody may close the account: to rebuild its index, or because it was idle. */
+	for (int attempt = 0; !f.kind && attempt < HOLD_ATTEMPTS; attempt++) {
+		pthread_rwlock_rdlock(&a->gate);
+		if (a->dir >= 0 && files_exists(a->maildir, "tmp"))
+			return FAULT_OK;
+		pthread_rwlock_unlock(&a->gate);
+		account_close_index(a);
+		gate_alone(a);
+		f = store_internal(open_folders(a));
+		pthread_rwlock_unlock(&a->gate);
+	}
+	return f.kind ? f : fault(FAULT_BUSY, "account is being closed");
+}
+
+void account_release_folders(struct account *a)
+{
 	pthread_rwlock_unlock(&a->gate);
-	if (is_open)
-		return FAULT_OK;
-	account_close_index(a);
-	gate_alone(a);
-	f = store_internal(open_folders(a));
-	pthread_rwlock_unlock(&a->gate);
-	return f;
 }
 
 /* --- the index: opened, found wanting, made anew ---------------------------------------------------------------- */

@@ -93,8 +93,10 @@ MUST_CHECK struct fault account_lock_structure(struct account *a, bool wait, int
 void account_doubt(struct account *a, const char *why);
 /** account_judge - hand a fault of the index through; FAULT_CORRUPT puts the index aside. */
 MUST_CHECK struct fault account_judge(struct account *a, struct fault f);
-/** account_prepare_folders - make MAIL/DOMAIN/USER/Maildir if missing and open it; from outside. Cheap when done before. */
-MUST_CHECK struct fault account_prepare_folders(struct account *a);
+/** account_hold_folders - make MAIL/DOMAIN/USER/Maildir if missing, open it, and keep it open; from outside. Cheap when done before.
+ *  Success is ended by account_release_folders(). */
+MUST_CHECK struct fault account_hold_folders(struct account *a);
+void account_release_folders(struct account *a);
 /** account_rebuild - throw the index away and make it anew; from outside. */
 MUST_CHECK struct fault account_rebuild(struct account *a, store_progress_fn *fn, void *arg);
 /** account_replace - run fn while nobody else is in the account, then make the index anew from what lies there; from outside.

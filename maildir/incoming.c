@@ -43,21 +43,21 @@ struct fault incoming_new(struct maildir_user *user, struct maildir_drop *drop, 
 {
 	struct account *a = user ? user->account : drop->account;
 	char name[FILES_TEMP_LEN], temp[BOX_PATH_MAX];
-	struct fault f = account_prepare_folders(a);
 	int fd = -1;
+
+	files_temp_name("postroom", name);
+	box_path(temp, ".", "tmp", name);
+	struct fault f = account_hold_folders(a);
 
 	if (f.kind)
 		return f;
-	files_temp_name("postroom", name);
-	box_path(temp, ".", "tmp", name);
-	pthread_rwlock_rdlock(&a->gate);
-	f = a->maildir < 0 ? fault(FAULT_BUSY, "account is being closed") : check_space(a->maildir);
+	f = check_space(a->maildir);
 	if (!f.kind) {
 		fd = files_open(a->maildir, temp, O_RDWR | O_CREAT | O_EXCL, account_conf(a)->umask_file);
 		if (fd < 0)
 			f = fault_errno("create", temp);
 	}
-	pthread_rwlock_unlock(&a->gate);
+	account_release_folders(a);
 	if (f.kind)
 		return store_internal(f);
 	struct incoming *in = xcalloc(1, sizeof(*in));

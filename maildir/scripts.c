@@ -27,17 +27,16 @@
 
 static struct fault open_account(struct account *a, struct scripts **out)
 {
-	struct fault f = account_prepare_folders(a);
+	struct fault f = account_hold_folders(a);
 	struct scripts *s;
 	int dir;
 
 	if (f.kind)
 		return store_internal(f);
-	pthread_rwlock_rdlock(&a->gate);
-	dir = a->dir < 0 ? -1 : fcntl(a->dir, F_DUPFD_CLOEXEC, 0);
+	dir = fcntl(a->dir, F_DUPFD_CLOEXEC, 0);
 	if (dir < 0)
-		f = a->dir < 0 ? fault(FAULT_BUSY, "account is being closed") : fault_errno("open", "account");
-	pthread_rwlock_unlock(&a->gate);
+		f = fault_errno("open", "account");
+	account_release_folders(a);
 	if (f.kind)
 		return f;
 	s = xcalloc(1, sizeof(*s));

@@ -39,7 +39,7 @@ static void headers_say_whose_connection_it_is(void **state)
 			size_t len = 0;
 
 			memcpy(exact, good[i].wire.p, n);
-			exact = realloc(exact, n ? n : 1);
+			exact = xrealloc(exact, n ? n : 1);
 			assert_int_equal(proxy_parse(sv_from(exact, n), &len, &peer),
 					 n < good[i].wire.len ? FEED_MORE : FEED_DONE);
 			if (n == good[i].wire.len) {

@@ -140,16 +140,23 @@ struct side {
 	const char *own, *other;
 };
 
+static void must(struct fault f, const char *what)
+{
+	if (f.kind)
+		fprintf(stderr, "%s: %s: %s\n", what, fault_name(f.kind), f.detail ? f.detail : "");
+	assert_int_equal(f.kind, FAULT_NONE);
+}
+
 static void *deliver_crosswise(void *arg)
 {
 	struct side *s = arg;
 
 	for (int i = 0; i < 20; i++) {
 		store_job_begin();
-		ok(fixture_deliver(s->f, s->own, TEXT, NULL));
-		ok(fixture_deliver(s->f, s->other, TEXT, NULL));
+		must(fixture_deliver(s->f, s->own, TEXT, NULL), s->own);
+		must(fixture_deliver(s->f, s->other, TEXT, NULL), s->other);
 		if (i % 5 == 0)
-			ok(store_index_rebuild(s->f->store, sv_z(s->other), NULL, NULL));
+			must(store_index_rebuild(s->f->store, sv_z(s->other), NULL, NULL), "rebuild");
 		store_job_end();
 	}
 	return NULL;
