@@ -348,7 +348,7 @@ def fetchmail(program, place, poll):
     script.chmod(0o755)
     conf.write_text(f'{poll} mda "{script}" keep\n')
     conf.chmod(0o600)
-    done = program("fetchmail", "-f", conf, "--nosyslog", "-v", "-i", place / "ids", check=False,
+    done = program("fetchmail", "-f", conf, "--pidfile", place / "pid", "--nosyslog", "-v", "-i", place / "ids", check=False,
                    env={**os.environ, "HOME": str(place), "FETCHMAILHOME": str(place)})
     assert done.returncode in (0, 1), done.stdout + done.stderr     # 1: nothing new
     return taken.read_text().count("Message-ID:") if taken.exists() else 0

@@ -80,7 +80,7 @@ def test_fetchmail_takes_everything_and_leaves_the_mailbox_empty(server, program
 """)
     rc.chmod(0o700)
     env = {**os.environ, "HOME": str(tmp_path), "FETCHMAILHOME": str(tmp_path)}
-    done = program("fetchmail", "-f", rc, "--nosyslog", "-v", env=env, check=False)
+    done = program("fetchmail", "-f", rc, "--pidfile", tmp_path / "pid", "--nosyslog", "-v", env=env, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert taken.read_text().count("Subject: fetchmail ") == 25
     assert count_in(server, user) == 0
@@ -102,10 +102,10 @@ def test_fetchmail_leaves_mail_on_the_server_and_fetches_only_what_is_new(server
 """)
     rc.chmod(0o700)
     env = {**os.environ, "HOME": str(tmp_path), "FETCHMAILHOME": str(tmp_path)}
-    program("fetchmail", "-f", rc, "--nosyslog", "-i", tmp_path / "ids", env=env)
+    program("fetchmail", "-f", rc, "--pidfile", tmp_path / "pid", "--nosyslog", "-i", tmp_path / "ids", env=env)
     server.restart()
     send_many(server, user, 3, "second")
-    program("fetchmail", "-f", rc, "--nosyslog", "-i", tmp_path / "ids", env=env)
+    program("fetchmail", "-f", rc, "--pidfile", tmp_path / "pid", "--nosyslog", "-i", tmp_path / "ids", env=env)
     text = taken.read_text()
     assert text.count("Subject: first ") == 10
     assert text.count("Subject: second ") == 3
