@@ -17,6 +17,7 @@ import pathlib
 import random
 import re
 import signal
+import socket
 import smtplib
 import sys
 import threading
@@ -92,6 +93,17 @@ def notices(world):
     return told, copies
 
 
+def is_free(port):
+    """Nobody listens there any more."""
+    with socket.socket(socket.AF_INET6) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind(("::", port))
+        except OSError:
+            return False
+    return True
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--kills", type=int, default=200, help="kills that met a message in flight")
@@ -139,6 +151,7 @@ def main():
             flights += in_flight
             met[target] += 1
         if target == "smtpd":
+            postroom.wait_for("the killed processes have let go", lambda: is_free(world.server.port("mx")))
             world.server.start(only="smtpd")
         world.wait_ready()
         if rounds % 20 == 0:
