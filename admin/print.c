@@ -62,6 +62,18 @@ void table_u64(struct table *t, uint64_t n)
 	next_cell(t)->number = n;
 }
 
+void print_json_line(const struct json *value)
+{
+	struct json_out j;
+	struct buf out;
+
+	buf_init(&out, (size_t)1 << 20);
+	json_out_init(&j, &out);
+	json_out_value(&j, NULL, value);
+	printf("%.*s\n", SV_FMT(buf_sv(&out)));
+	buf_done(&out);
+}
+
 void print_bytes(uint64_t n, char out[24])
 {
 	static const char *const units[] = { "B", "KB", "MB", "GB", "TB", "PB", "EB" };

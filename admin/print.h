@@ -38,6 +38,10 @@ void table_end(struct table **t, const char *empty);
 /** facts_new - a table for one thing, printed as "title: value" lines or one JSON object: one row only. */
 struct table *facts_new(const struct column *columns, size_t count, bool as_json);
 
+struct json;
+/** print_json_line - a value on a line of its own, as a daemon answered it. */
+void print_json_line(const struct json *value);
+
 /** print_bytes - "0 B", "12 KB", "1.4 MB": powers of 1024, at most one decimal. */
 void print_bytes(uint64_t n, char out[24]);
 /** print_parse_bytes - "1024", "10K", "1.5" is refused, "2G"; 0 and "none" give 0. */

@@ -242,17 +242,9 @@ static bool print_line(void *arg, const struct json *answer)
 
 static bool print_json(void *arg, const struct json *answer)
 {
-	struct buf out;
-	struct json_out j;
-
 	(void)arg;
-	if (json_get(answer, "line"))
-		return true;            /* the same for people */
-	buf_init(&out, (size_t)1 << 20);
-	json_out_init(&j, &out);
-	json_out_value(&j, NULL, answer);
-	printf("%.*s\n", SV_FMT(buf_sv(&out)));
-	buf_done(&out);
+	if (!json_get(answer, "line"))  /* the same for people */
+		print_json_line(answer);
 	return true;
 }
 

@@ -126,25 +126,46 @@ static bool address_space_has(uint64_t size)
 	return p != MAP_FAILED && munmap(p, size) == 0;
 }
 
-/* Set the map to `size`, or with 0 to what another process made of it. `seen` is the size that was found wanting:
- * when somebody else has changed it meanwhile there is nothing left to do. */
-static struct fault map_resize(struct kv_env *env, uint64_t size, uint64_t seen)
+/* Whoever moves the map, or opens the environment again, does so alone: moving_wait() takes the lock once nobody else is at it,
+ * moving_begin() keeps newcomers out and is true as soon as nobody of this process is inside, moving_end() lets them in again. */
+static struct timespec moving_wait(struct kv_env *env)
 {
-	struct fault f = FAULT_OK;
 	struct timespec until;
-	int rc = 0;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += DRAIN_S;
 	pthread_mutex_lock(&env->lock);
 	while (env->is_resizing)
 		pthread_cond_wait(&env->moved, &env->lock);
-	if (size && env->map_size != seen)
-		goto out;
+	return until;
+}
+
+static bool moving_begin(struct kv_env *env, const struct timespec *until)
+{
+	int rc = 0;
+
 	env->is_resizing = true;
 	while (env->live && rc == 0)
-		rc = pthread_cond_timedwait(&env->moved, &env->lock, &until);
-	if (env->live) {
+		rc = pthread_cond_timedwait(&env->moved, &env->lock, until);
+	return !env->live;
+}
+
+static void moving_end(struct kv_env *env)
+{
+	env->is_resizing = false;
+	pthread_cond_broadcast(&env->moved);
+}
+
+/* Set the map to `size`, or with 0 to what another process made of it. `seen` is the size that was found wanting:
+ * when somebody else has changed it meanwhile there is nothing left to do. */
+static struct fault map_resize(struct kv_env *env, uint64_t size, uint64_t seen)
+{
+	struct timespec until = moving_wait(env);
+	struct fault f = FAULT_OK;
+
+	if (size && env->map_size != seen)
+		goto out;
+	if (!moving_begin(env, &until)) {
 		f = fault_detail(FAULT_BUSY, "grow: %s: in use for too long", env->path);
 	} else if (size && !address_space_has(size)) {
 		f = fault_detail(FAULT_NO_SPACE, "grow: %s: no address space", env->path);
@@ -152,15 +173,14 @@ static struct fault map_resize(struct kv_env *env, uint64_t size, uint64_t seen)
 		MDB_envinfo info;
 
 		drop_idle(env);
-		rc = mdb_env_set_mapsize(env->mdb, size);
+		int rc = mdb_env_set_mapsize(env->mdb, size);
 		if (rc)
 			BUG("%s: cannot map %llu octets: %s", env->path, (unsigned long long)size,
 			    mdb_strerror(rc));
 		mdb_env_info(env->mdb, &info);
 		env->map_size = info.me_mapsize;
 	}
-	env->is_resizing = false;
-	pthread_cond_broadcast(&env->moved);
+	moving_end(env);
 out:
 	pthread_mutex_unlock(&env->lock);
 	return f;
@@ -589,21 +609,12 @@ static struct fault reopen(struct kv_env *env)
 {
 	struct kv_options options = { .kind = env->kind, .map_size = env->map_size, .tables = env->table_names,
 				      .table_count = env->table_count };
+	struct timespec until = moving_wait(env);
 	struct fault f = FAULT_OK;
-	struct timespec until;
-	int rc = 0;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += DRAIN_S;
-	pthread_mutex_lock(&env->lock);
-	while (env->is_resizing)
-		pthread_cond_wait(&env->moved, &env->lock);
 	if (!atomic_load(&env->is_broken))
 		goto out;               /* somebody else was faster */
-	env->is_resizing = true;
-	while (env->live && rc == 0)
-		rc = pthread_cond_timedwait(&env->moved, &env->lock, &until);
-	if (env->live) {
+	if (!moving_begin(env, &until)) {
 		f = fault_detail(FAULT_BUSY, "open again: %s: in use for too long", env->path);
 	} else {
 		drop_idle(env);
@@ -617,8 +628,7 @@ static struct fault reopen(struct kv_env *env)
 		}
 		atomic_store(&env->is_broken, f.kind != FAULT_NONE);
 	}
-	env->is_resizing = false;
-	pthread_cond_broadcast(&env->moved);
+	moving_end(env);
 out:
 	pthread_mutex_unlock(&env->lock);
 	return f;

@@ -137,24 +137,6 @@ static enum step finish_sort(struct command *c, struct arrange *x)
 	return command_ok(c, "Sorted");
 }
 
-enum step do_sort(struct command *c)
-{
-	bool done;
-
-	if (!c->state) {
-		enum step step = begin_sort(c);
-
-		if (step != STEP_MORE)
-			return step;
-	}
-	struct arrange *x = c->state;
-	struct fault f = finder_run(&x->finder, c, &done);
-
-	if (f.kind)
-		return command_fault(c, f);
-	return done ? finish_sort(c, x) : STEP_MORE;
-}
-
 static enum step begin_thread(struct command *c)
 {
 	static const struct {
@@ -181,23 +163,8 @@ static enum step begin_thread(struct command *c)
 	return command_bad(c, "THREAD takes an algorithm that is offered, a charset, and search keys");
 }
 
-enum step do_thread(struct command *c)
+static enum step finish_thread(struct command *c, struct arrange *x)
 {
-	bool done;
-
-	if (!c->state) {
-		enum step step = begin_thread(c);
-
-		if (step != STEP_MORE)
-			return step;
-	}
-	struct arrange *x = c->state;
-	struct fault f = finder_run(&x->finder, c, &done);
-
-	if (f.kind)
-		return command_fault(c, f);
-	if (!done)
-		return STEP_MORE;
 	size_t start = c->out.buf.len;
 
 	writer_z(&c->out, "* THREAD ");
@@ -209,4 +176,34 @@ enum step do_thread(struct command *c)
 	}
 	writer_crlf(&c->out);
 	return command_ok(c, "Threaded");
+}
+
+/* Read the command, find messages step by step, arrange what was found. */
+static enum step run(struct command *c, enum step (*begin_fn)(struct command *),
+		     enum step (*finish_fn)(struct command *, struct arrange *))
+{
+	bool done;
+
+	if (!c->state) {
+		enum step step = begin_fn(c);
+
+		if (step != STEP_MORE)
+			return step;
+	}
+	struct arrange *x = c->state;
+	struct fault f = finder_run(&x->finder, c, &done);
+
+	if (f.kind)
+		return command_fault(c, f);
+	return done ? finish_fn(c, x) : STEP_MORE;
+}
+
+enum step do_sort(struct command *c)
+{
+	return run(c, begin_sort, finish_sort);
+}
+
+enum step do_thread(struct command *c)
+{
+	return run(c, begin_thread, finish_thread);
 }
