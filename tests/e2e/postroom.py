@@ -178,6 +178,16 @@ class Line:
         return self.reply()[0]
 
 
+def runs(process):
+    """A process that was killed has no program any more but holds its ports and locks until its last thread, which need
+    not be its first one, has ended."""
+    for thread in (process / "task").iterdir():
+        with contextlib.suppress(OSError):
+            if (thread / "stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX":
+                return True
+    return False
+
+
 class Instance:
     def __init__(self, domain="example.test", accounts=(), keep=False, conf="", root=None):
         self.own_folder = root is None
@@ -310,14 +320,11 @@ class Instance:
         for entry in pathlib.Path("/proc").iterdir():
             if not entry.name.isdigit():
                 continue
-            try:
-                stat = (entry / "stat").read_text()
-                session = int(stat.rsplit(")", 1)[1].split()[3])
-                exe = os.path.basename(os.readlink(entry / "exe"))
-            except (OSError, ValueError, IndexError):
-                continue
-            if session == self.process.pid and (program is None or exe == program):
-                found.append(int(entry.name))
+            with contextlib.suppress(OSError):
+                session = (entry / "stat").read_text().rsplit(")", 1)[1].split()[3]
+                if int(session) == self.process.pid and runs(entry) and (
+                        program is None or os.path.basename(os.readlink(entry / "exe")) == program):
+                    found.append(int(entry.name))
         return sorted(found)
 
     def log(self):

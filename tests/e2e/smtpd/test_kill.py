@@ -11,8 +11,8 @@ from dialogue import data, envelope, submit
 KILLS = 12
 
 
-def send_until_killed(server, number, acked, stop):
-    """Messages for bob and for elsewhere; acked gets the mark of each that was answered with 250."""
+def send_until_killed(server, number, acked, refused, stop):
+    """Messages for bob and for elsewhere; acked gets the mark of each that was answered with 250, refused why one was not."""
     while not stop.is_set():
         try:
             with submit(server, "alice") as line:
@@ -21,9 +21,10 @@ def send_until_killed(server, number, acked, stop):
                     size = random.choice([10, 3000, 200_000])
                     envelope(line, server, ["bob", f"{mark}@elsewhere.example"], sender="alice@example.test")
                     message = f"From: alice@example.test\r\nSubject: {mark}\r\n\r\n".encode() + (b"x" * 70 + b"\r\n") * (size // 72)
-                    if data(line, message) == 250:
-                        acked.append(mark)
-        except (OSError, AssertionError):
+                    code = data(line, message)
+                    (acked if code == 250 else refused).append(mark if code == 250 else code)
+        except (OSError, AssertionError) as error:
+            refused.append(repr(error)[:300])
             time.sleep(0.05)        # killed, or not back yet
 
 
@@ -40,13 +41,17 @@ def marks_in(paths):
 
 def test_no_acknowledged_message_is_lost_by_kill_9(make_server):
     server = make_server("workers 2\nsmtp-messages 100000")
-    acked, stop = [], threading.Event()
-    threads = [threading.Thread(target=send_until_killed, args=(server, n, acked, stop)) for n in range(4)]
+    acked, refused, stop = [], [], threading.Event()
+    threads = [threading.Thread(target=send_until_killed, args=(server, n, acked, refused, stop)) for n in range(4)]
     for thread in threads:
         thread.start()
-    for _ in range(KILLS):
+    for kill in range(KILLS):
         before = len(acked)
-        postroom.wait_for("messages are accepted", lambda: len(acked) > before + 3)
+        try:
+            postroom.wait_for("messages are accepted", lambda: len(acked) > before + 3)
+        except AssertionError:
+            stop.set()
+            raise AssertionError(f"{len(acked) - before} accepted after kill {kill}; {refused[-8:]}\n{server.log()[-4000:]}") from None
         time.sleep(random.random() * 0.05)
         server.kill()
         server.start(only="smtpd")
