@@ -2,8 +2,8 @@
  * running daemon. */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 
+#include "admin/input.h"
 #include "admin/open.h"
 #include "admin/print.h"
 #include "admin/verbs.h"
@@ -16,27 +16,14 @@
 #define REQUEST_MAX (64u << 10)
 
 /* read_message - as much of the file as a request can carry; the header at least is there. */
-static bool read_message(const char *path, struct buf *out)
+static int read_message(const char *path, struct buf *out)
 {
-	FILE *f = strcmp(path, "-") ? fopen(path, "rb") : stdin;
-	char piece[4096];
-	size_t n;
-
-	if (!f) {
-		complain(NULL, "%s: %s", path, strerror(errno));
-		return false;
-	}
-	while ((n = fread(piece, 1, sizeof(piece), f)) > 0)
-		if (!buf_append(out, sv_from(piece, n))) {
-			complain(
-				NULL,
-				"%s has more than 40 KiB: signatures of the body cannot be checked",
-				path);
-			break;
-		}
-	if (f != stdin)
-		fclose(f);
-	return true;
+	if (read_input(path, out))
+		return EXIT_DONE;
+	if (errno != EFBIG)
+		return tell_unreadable(path);
+	complain(NULL, "%s has more than 40 KiB: signatures of the body cannot be checked", path);
+	return EXIT_DONE;
 }
 
 struct shown {
@@ -93,15 +80,18 @@ static int run_explain(struct cli *cli)
 	struct buf request, message, encoded;
 	struct shown shown = { false };
 	struct json_out j;
-	int code = EXIT_FAILED;
+	int code = EXIT_DONE;
 
 	if (!from || !to || !ip)
 		return cli_usage(cli, "--from, --to and --ip are needed");
 	buf_init(&request, REQUEST_MAX);
 	buf_init(&message, MESSAGE_MAX);
 	buf_init(&encoded, REQUEST_MAX);
-	if (!cli->arg_count ||
-	    (read_message(cli->args[0], &message) && base64_encode(buf_sv(&message), &encoded))) {
+	if (cli->arg_count)
+		code = read_message(cli->args[0], &message);
+	if (code == EXIT_DONE && !base64_encode(buf_sv(&message), &encoded))
+		code = EXIT_FAILED;
+	if (code == EXIT_DONE) {
 		json_out_init(&j, &request);
 		json_out_object(&j, NULL);
 		json_out_z(&j, "verb", "explain");

@@ -1,8 +1,8 @@
 /* postroom rule add|list|remove, vacation set|show|off: simple mail filters, written as Sieve */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "admin/input.h"
 #include "admin/print.h"
 #include "admin/rules.h"
 #include "admin/sieve.h"
@@ -208,10 +208,8 @@ static int set(struct cli *cli, struct rules *r, bool *changed)
 	if (!r->vacation.message.len == !file)
 		return cli_usage(cli, "say what to answer: --message TEXT or --file FILE");
 	buf_init(&message, RULES_TEXT_MAX / 2);
-	if (file && !read_sieve_file(file, &message)) {
-		complain(NULL, "%s: %s", file, strerror(errno));
-		return errno == ENOENT ? EXIT_NOT_FOUND : EXIT_FAILED;
-	}
+	if (file && !read_input(file, &message))
+		return tell_unreadable(file);
 	if (file)
 		r->vacation.message = buf_sv(&message);
 	if (!sv_is_utf8(r->vacation.message))

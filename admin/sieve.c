@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "admin/input.h"
 #include "admin/print.h"
 #include "admin/sieve.h"
 #include "admin/verbs.h"
@@ -15,37 +16,6 @@
 
 #define MESSAGE_MAX ((size_t)256 << 20)
 #define PATH_LEN 4096
-
-bool read_sieve_file(const char *path, struct buf *out)
-{
-	FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
-	char chunk[16384];
-	size_t n;
-
-	if (!f)
-		return false;
-	while ((n = fread(chunk, 1, sizeof(chunk), f)) > 0)
-		if (!buf_append(out, sv_from(chunk, n))) {
-			if (f != stdin)
-				fclose(f);
-			errno = EFBIG;
-			return false;
-		}
-	bool is_fine = !ferror(f);
-	int e = errno;
-	if (f != stdin)
-		fclose(f);
-	errno = e;
-	return is_fine;
-}
-
-static int tell_unreadable(const char *path)
-{
-	int e = errno;
-
-	complain(NULL, "%s: %s", path, strerror(e));
-	return e == ENOENT ? EXIT_NOT_FOUND : EXIT_FAILED;
-}
 
 /* Included scripts: personal ones stand beside the script, global ones in the folder that --global names. */
 struct folders {
@@ -64,7 +34,7 @@ static bool load_included(void *arg, enum sieve_location where, struct sv name, 
 	for (int with_suffix = 1; with_suffix >= 0; with_suffix--) {
 		int n = snprintf(path, sizeof(path), "%s/%.*s%s", folder, SV_FMT(name), with_suffix ? ".sieve" : "");
 
-		if (n > 0 && (size_t)n < sizeof(path) && read_sieve_file(path, out))
+		if (n > 0 && (size_t)n < sizeof(path) && read_input(path, out))
 			return true;
 		buf_clear(out);
 	}
@@ -111,7 +81,7 @@ static int compile(struct cli *cli, struct sieve_script **out)
 			memcpy(folders.personal, "/", 2);
 	}
 	buf_init(&text, SIEVE_SCRIPT_MAX + 1);
-	if (!read_sieve_file(path, &text) && errno != EFBIG) {
+	if (!read_input(path, &text) && errno != EFBIG) {
 		int code = tell_unreadable(path);
 		buf_done(&text);
 		return code;
@@ -315,7 +285,7 @@ static int run_test(struct cli *cli)
 		return code;
 	buf_init(&text, MESSAGE_MAX);
 	buf_init(&wire, 2 * MESSAGE_MAX);
-	if (!read_sieve_file(cli->args[1], &text)) {
+	if (!read_input(cli->args[1], &text)) {
 		code = tell_unreadable(cli->args[1]);
 	} else {
 		to_wire(buf_sv(&text), &wire);

@@ -6,8 +6,6 @@
 #include "admin/open.h"
 #include "maildir/filter.h"
 
-/** read_sieve_file - append a file's octets; "-" is standard input. False: errno says why; EFBIG: out is full. */
-bool read_sieve_file(const char *path, struct buf *out);
 /** tell_sieve_errors - on standard error, or with --json as an array. @path: of the script itself */
 void tell_sieve_errors(const struct cli *cli, const char *path, const struct sieve_errors *errors);
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "admin/input.h"
 #include "admin/open.h"
 #include "admin/print.h"
 #include "admin/sieve.h"
@@ -131,10 +132,10 @@ static int run_put(struct cli *cli)
 	int code;
 
 	buf_init(&text, SIEVE_SCRIPT_MAX + 1);
-	if (!read_sieve_file(file, &text) && errno != EFBIG) {
-		complain(NULL, "%s: %s", file, strerror(errno));
+	if (!read_input(file, &text) && errno != EFBIG) {
+		code = tell_unreadable(file);
 		buf_done(&text);
-		return errno == ENOENT ? EXIT_NOT_FOUND : EXIT_FAILED;
+		return code;
 	}
 	code = open_scripts(cli, cli->args[0], &s);
 	if (code == EXIT_DONE) {
