@@ -38,6 +38,7 @@ const struct verb *const all_verbs[] = {
 	verify_verbs,
 	restore_verbs,
 	store_verbs,
+	sessions_verbs,
 	queue_verbs, trace_verbs,
 	explain_verbs,
 	sieve_account_verbs,

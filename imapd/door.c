@@ -6,8 +6,8 @@
 #include "common/auth_job.h"
 #include "common/events.h"
 #include "common/memory.h"
+#include "common/session_facts.h"
 #include "common/transfer.h"
-#include "imapd/workaround.h"
 #include "imapd/writer.h"
 
 #include "common/banned.h"
@@ -45,7 +45,7 @@ struct door {
 	unsigned bad, failures, commands;
 	uint64_t opened_ms;
 	bool is_tls;
-	capability_set hidden;          /* from this program (imapd/workaround.h) */
+	struct client client;
 };
 
 /* ---- saying things ---- */
@@ -81,7 +81,7 @@ static void write_capabilities(struct door *d, struct writer *w)
 
 	auth_mechanisms(d->house->auth, &d->conf->auth, &peer, &mechanisms);
 	struct capability_context context = {
-		.on = d->house->on & ~d->hidden,
+		.on = d->house->on & ~d->client.hidden,
 		.has_starttls = !d->is_tls && d->house->tls,
 		.is_login_disabled = !auth_may_send_password(&d->conf->auth, &peer),
 		.mechanisms = buf_z(&mechanisms),
@@ -124,6 +124,7 @@ static void end(struct door *d)
 		d->next->at = d->at;
 	grammar_done(&d->grammar);
 	drop_tag(d);
+	client_done(&d->client);
 	conf_unref(&d->conf);
 	free(d);
 }
@@ -153,6 +154,19 @@ void door_close(struct door **door, const char *text)
 {
 	bye(*door, text, "stop");
 	*door = NULL;
+}
+
+bool door_describe_all(const struct door_house *house, struct control_reply *reply)
+{
+	for (const struct door *d = house->doors; d; d = d->next) {
+		struct session_facts facts = { .protocol = "imap", .log = &d->log, .stream = d->stream,
+					       .began_ms = d->opened_ms, .client = d->client.label };
+
+		session_facts_put(control_line(reply), &facts);
+		if (!control_line_end(reply))
+			return false;
+	}
+	return true;
 }
 
 const struct log_ctx *door_log(const struct door *d)
@@ -293,9 +307,10 @@ void door_leave(struct door **door, struct door_handover *out)
 
 	*out = (struct door_handover){
 		.stream = d->stream, .grammar = d->grammar, .log = d->log, .tag = d->tag,
-		.hidden = d->hidden,
+		.client = d->client, .opened_ms = d->opened_ms,
 	};
 	d->tag = SV_NONE;
+	d->client = (struct client){ 0 };
 	d->grammar = (struct grammar){ 0 };
 	end(d);
 	*door = NULL;
@@ -360,7 +375,7 @@ static enum next do_id(struct door *d, struct args *args)
 	is_good = id_read(args, &arena, &id);
 	if (is_good) {
 		log_info(&d->log, "imap.id", KV_SV("client", id.summary));
-		d->hidden |= workarounds_apply(&d->conf->imap.workarounds, &id, d->house->on & ~d->hidden, &d->log);
+		client_introduce(&d->client, &id, &d->conf->imap.workarounds, d->house->on, &d->log);
 	}
 	arena_done(&arena);
 	if (!is_good)

@@ -10,11 +10,13 @@
 
 #include "common/auth.h"
 #include "common/conf.h"
+#include "common/control.h"
 #include "common/listener.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/stream.h"
 #include "imapd/capability.h"
+#include "imapd/client.h"
 #include "imapd/grammar.h"
 
 struct door;
@@ -47,7 +49,8 @@ struct door_handover {
 	struct grammar grammar;
 	struct log_ctx log;
 	struct sv tag; /* of the login command: heap, free() it; the answer is still owed */
-	capability_set hidden; /* not to be offered to this program */
+	struct client client;
+	uint64_t opened_ms;
 };
 /** door_leave - the account is open: everything is the caller's now, the door ends. */
 void door_leave(struct door **door, struct door_handover *out);
@@ -55,6 +58,8 @@ void door_leave(struct door **door, struct door_handover *out);
 void door_refuse(struct door *door, struct fault f);
 /** door_close - say BYE and end it. */
 void door_close(struct door **door, const char *bye);
+/** door_describe_all - for the control verb `sessions`: a line for each. False: nobody reads them any more. */
+bool door_describe_all(const struct door_house *house, struct control_reply *reply);
 /** door_log - for those who open the account. */
 const struct log_ctx *door_log(const struct door *door);
 

@@ -29,6 +29,8 @@ bool id_read(struct args *args, struct arena *arena, struct id *out)
 			is_good = args_string(&list, &value) && value.len <= VALUE_MAX_OCTETS;
 		if (is_good && sv_eq_nocase(key, SV("name")))
 			out->name = value;
+		if (is_good && sv_eq_nocase(key, SV("version")))
+			out->version = value;
 		if (is_good && sv_eq_nocase(key, SV("os")))
 			out->os = value;
 		if (is_good && text.len + key.len + value.len + 2 < text.max)
@@ -39,6 +41,23 @@ bool id_read(struct args *args, struct arena *arena, struct id *out)
 		out->summary = arena_copy(arena, buf_sv(&text));
 	buf_done(&text);
 	return is_good;
+}
+
+struct sv id_label(const struct id *client)
+{
+	struct buf text = { .max = 3 * VALUE_MAX_OCTETS };
+	struct sv label;
+
+	buf_append(&text, client->name);
+	if (client->version.len)
+		buf_appendf(&text, "%s%.*s", text.len ? " " : "", SV_FMT(client->version));
+	if (client->os.len)
+		buf_appendf(&text, "%s(%.*s)", text.len ? " " : "", SV_FMT(client->os));
+	label = sv_sub(buf_sv(&text), 0, ID_LABEL_MAX);
+	if (label.len)
+		label.p = sv_copy_z(label);
+	buf_done(&text);
+	return label;
 }
 
 void id_write(struct writer *w)

@@ -326,6 +326,22 @@ static void status(struct worker *w, struct json_out *j)
 	json_out_u64(j, "managesieve_commands", d->managesieve.commands);
 }
 
+static void do_sessions(void *arg, const struct json *request, struct control_reply *reply)
+{
+	const struct worker *w = arg;
+	const struct imapd *d = w->state;
+
+	(void)request;
+	if (session_describe_all(&d->sessions, reply) && door_describe_all(&d->doors, reply))
+		(void)ms_describe_all(&d->managesieve, reply);
+	control_finish(&reply, FAULT_OK);
+}
+
+static const struct control_verb verbs[] = {
+	{ "sessions", "the connections that are open", do_sessions, false },
+	{ NULL, NULL, NULL, false },
+};
+
 static const struct daemon_spec imapd_spec = {
 	.name = "imapd",
 	.doc = "serves mailboxes by IMAP",
@@ -339,6 +355,7 @@ static const struct daemon_spec imapd_spec = {
 	.stop = stop,
 	.end = end,
 	.status = status,
+	.verbs = verbs,
 };
 
 int main(int argc, char **argv)

@@ -3,8 +3,10 @@
 #include <stdlib.h>
 
 #include "common/events.h"
+#include "common/control.h"
 #include "common/identity.h"
 #include "common/memory.h"
+#include "common/session_facts.h"
 #include "imapd/managesieve_private.h"
 
 #include "common/banned.h"
@@ -432,6 +434,7 @@ void ms_open(struct ms_house *house, struct stream *stream, const struct listene
 	s->house = house;
 	s->stream = stream;
 	s->listener = listener;
+	s->began_ms = loop_now_ms(house->loop);
 	log_ctx_init(&s->log);
 	log_ctx_set_peer(&s->log, netaddr_text(stream_peer(stream), peer));
 	ms_grammar_init(&s->grammar, STRANGER_MAX);
@@ -487,6 +490,21 @@ static void session_end(struct ms_session *s, const char *reason)
 	ms_door_close(s);
 	if (!s->is_job_running)
 		free_session(s);
+}
+
+bool ms_describe_all(const struct ms_house *house, struct control_reply *reply)
+{
+	for (const struct ms_session *s = house->sessions; s; s = s->next) {
+		if (!s->stream)
+			continue;
+		struct session_facts facts = { .protocol = "managesieve", .log = &s->log, .identity = s->identity,
+					       .stream = s->stream, .began_ms = s->began_ms };
+
+		session_facts_put(control_line(reply), &facts);
+		if (!control_line_end(reply))
+			return false;
+	}
+	return true;
 }
 
 void ms_stop_all(struct ms_house *house)

@@ -17,6 +17,7 @@
 struct auth;
 struct directory;
 struct filters;
+struct control_reply;
 struct ms_session;
 struct store;
 
@@ -40,6 +41,8 @@ struct ms_house {
 
 /** ms_open - take over a new connection. */
 void ms_open(struct ms_house *house, struct stream *stream, const struct listener *listener);
+/** ms_describe_all - for the control verb `sessions`: a line for each. False: nobody reads them any more. */
+bool ms_describe_all(const struct ms_house *house, struct control_reply *reply);
 /** ms_stop_all - say BYE to all; running jobs end first. empty() follows when there were none left, too. */
 void ms_stop_all(struct ms_house *house);
 

@@ -39,6 +39,7 @@ struct ms_session {
 	struct scripts *scripts;        /* from login on; while a job runs it is the job's */
 	struct buf reply;               /* a long one on its way out */
 	size_t reply_at;
+	uint64_t began_ms;
 	uint32_t bad, commands;
 	bool is_job_running;
 	const char *end_reason;

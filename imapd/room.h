@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "imapd/capability.h"
+#include "imapd/client.h"
 #include "imapd/view.h"
 #include "imapd/writer.h"
 #include "maildir/mailbox.h"
@@ -27,6 +28,7 @@ struct room {
 	struct sv account;              /* canonical address, for logs; owned by the session */
 	struct conf *conf;              /* a reference is held by the session */
 	capability_set on;
+	struct client client;           /* the loop's at all times: ID runs on it */
 	struct filters *filters;        /* of the process; NULL: no scripts run */
 	struct mailbox *box;            /* selected, or NULL */
 	struct sv box_name;             /* UTF-8, owned */

@@ -6,6 +6,7 @@
 #include "common/directory.h"
 #include "common/events.h"
 #include "common/memory.h"
+#include "common/session_facts.h"
 #include "common/work.h"
 #include "imapd/command.h"
 #include "imapd/notify.h"
@@ -67,6 +68,7 @@ struct session {
 	} what; /* is done by the job; set before it runs */
 	unsigned bad;
 	uint64_t commands, began_ms;
+	struct sv mailbox;              /* selected, for those who look while a job runs; heap */
 	const char *reason;             /* of its end */
 };
 
@@ -100,6 +102,8 @@ static void session_free(struct session *s)
 	house->count--;
 	grammar_done(&s->grammar);
 	buf_done(&s->octets);
+	client_done(&s->room.client);
+	free((char *)s->mailbox.p);
 	identity_unref(&s->identity);
 	conf_unref(&s->conf);
 	free(s);
@@ -355,7 +359,9 @@ static void opened(struct session *s)
 	s->door = NULL;
 	s->stream = from.stream;
 	s->grammar = from.grammar;
-	s->room.on &= ~from.hidden;
+	s->room.client = from.client;
+	s->room.on &= ~from.client.hidden;
+	s->began_ms = from.opened_ms;
 	const struct conf_imap *imap = &s->conf->imap;
 
 	s->grammar.limits = (struct grammar_limits){
@@ -440,6 +446,16 @@ static void events_over(struct session *s)
 	stream_resume(s->stream);
 }
 
+static void note_mailbox(struct session *s)
+{
+	if (sv_eq(s->mailbox, s->room.box_name))
+		return;
+	free((char *)s->mailbox.p);
+	s->mailbox = s->room.box_name;
+	if (s->mailbox.len)
+		s->mailbox.p = sv_copy_z(s->mailbox);
+}
+
 static void command_over(struct session *s)
 {
 	if (notify_is_due(s->room.notify))
@@ -459,6 +475,7 @@ static void command_over(struct session *s)
 	stream_set_input_max(s->stream, INPUT_IDLE_MAX);
 	stream_rest(s->stream, false);
 	session_enter(s, s->room.box ? SESSION_SELECTED : SESSION_AUTH);
+	note_mailbox(s);
 	if (s->is_last) {
 		bye(s, "The server is stopping", "stop");
 		return;
@@ -869,6 +886,25 @@ void session_notice(void *tag)
 		run(s, WAKE_NOTICE);
 	else
 		tell_events(s);
+}
+
+bool session_describe_all(const struct session_house *house, struct control_reply *reply)
+{
+	for (const struct session *s = house->sessions; s; s = s->next) {
+		if (!s->stream)         /* at the door, or gone */
+			continue;
+		struct session_facts facts = { .protocol = "imap", .log = &s->log, .identity = s->identity,
+					       .stream = s->stream, .began_ms = s->began_ms,
+					       .client = s->room.client.label, .mailbox = s->mailbox };
+		struct json_out *j = control_line(reply);
+
+		session_facts_put(j, &facts);
+		json_out_u64(j, "commands", s->commands);
+		workarounds_put(j, "workarounds", s->room.client.workarounds);
+		if (!control_line_end(reply))
+			return false;
+	}
+	return true;
 }
 
 void session_stop_all(struct session_house *house)

@@ -8,6 +8,7 @@
 #ifndef IMAPD_SESSION_H
 #define IMAPD_SESSION_H
 
+#include "common/control.h"
 #include "common/identity.h"
 #include "imapd/door.h"
 #include "imapd/room.h"
@@ -42,6 +43,8 @@ void session_door_gone(struct session_house *house, struct door *door);
 /** session_notice - something may have changed in the account of the session that this tag names.
  */
 void session_notice(void *tag);
+/** session_describe_all - for the control verb `sessions`: a line for each. False: nobody reads them any more. */
+bool session_describe_all(const struct session_house *house, struct control_reply *reply);
 /** session_stop_all - say BYE to everybody who is not in the middle of a command; the others end
  * behind it. */
 void session_stop_all(struct session_house *house);

@@ -17,6 +17,8 @@ static const struct workaround rows[] = {
 	  "compressed sessions time out now and then" },
 };
 
+_Static_assert(ARRAY_LEN(rows) <= 32, "a workaround_set has a bit for each row");
+
 static bool is_on(const struct conf_list *on, const char *name)
 {
 	for (size_t i = 0; i < on->count; i++)
@@ -41,7 +43,7 @@ const struct workaround *workaround_find(struct sv name)
 }
 
 capability_set workarounds_apply(const struct conf_list *on, const struct id *client, capability_set offered,
-				 const struct log_ctx *log)
+				 workaround_set *in_force, const struct log_ctx *log)
 {
 	capability_set hidden = 0;
 
@@ -51,7 +53,17 @@ capability_set workarounds_apply(const struct conf_list *on, const struct id *cl
 		if (!says(client, row) || !is_on(on, row->name) || !(row->hides & offered & ~hidden))
 			continue;
 		hidden |= row->hides;
+		*in_force |= (workaround_set)1 << i;
 		log_info(log, "imap.workaround", KV_Z("name", row->name), KV_Z("why", row->why));
 	}
 	return hidden;
+}
+
+void workarounds_put(struct json_out *j, const char *name, workaround_set in_force)
+{
+	json_out_array(j, name);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (in_force >> i & 1)
+			json_out_z(j, NULL, rows[i].name);
+	json_out_array_end(j);
 }

@@ -5,6 +5,7 @@
 #define IMAPD_WORKAROUND_H
 
 #include "common/conf.h"
+#include "common/json.h"
 #include "imapd/capability.h"
 #include "imapd/id.h"
 
@@ -17,8 +18,13 @@ struct workaround {
 
 /** workaround_find - the row of a name; NULL: there is none. */
 const struct workaround *workaround_find(struct sv name);
-/** workarounds_apply - what the session is no longer offered; each row that fits is logged, once. */
+/* Rows in force for a session: a bit each, by their place in the table. */
+typedef uint32_t workaround_set;
+
+/** workarounds_apply - what the session is no longer offered; each row that fits is logged, once, and joins *in_force. */
 capability_set workarounds_apply(const struct conf_list *on, const struct id *client, capability_set offered,
-				 const struct log_ctx *log);
+				 workaround_set *in_force, const struct log_ctx *log);
+/** workarounds_put - their names as an array of this name. */
+void workarounds_put(struct json_out *j, const char *name, workaround_set in_force);
 
 #endif

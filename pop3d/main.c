@@ -106,6 +106,25 @@ static void pop3_status(struct worker *w, struct json_out *j)
 	json_out_u64(j, "sessions", server->session_count);
 }
 
+static void do_sessions(void *arg, const struct json *request, struct control_reply *reply)
+{
+	const struct worker *w = arg;
+	const struct pop3_server *server = w->state;
+
+	(void)request;
+	for (const struct pop3_session *s = server->sessions; s; s = s->next) {
+		session_describe(s, control_line(reply));
+		if (!control_line_end(reply))
+			break;
+	}
+	control_finish(&reply, FAULT_OK);
+}
+
+static const struct control_verb verbs[] = {
+	{ "sessions", "the connections that are open", do_sessions, false },
+	{ NULL, NULL, NULL, false },
+};
+
 static const struct daemon_spec spec = {
 	.name = "pop3d",
 	.doc = "serve mail by POP3",
@@ -118,6 +137,7 @@ static const struct daemon_spec spec = {
 	.stop = pop3_stop,
 	.end = pop3_end,
 	.status = pop3_status,
+	.verbs = verbs,
 };
 
 int main(int argc, char **argv)

@@ -8,6 +8,7 @@
 #include "common/identity.h"
 #include "common/master.h"
 #include "common/memory.h"
+#include "common/session_facts.h"
 #include "pop3d/server.h"
 
 #include "common/banned.h"
@@ -261,6 +262,16 @@ void session_next(struct pop3_session *s, enum step step)
 		stream_resume(s->stream);
 }
 
+void session_describe(const struct pop3_session *s, struct json_out *j)
+{
+	struct session_facts facts = { .protocol = "pop3", .log = &s->log, .identity = s->identity,
+				       .stream = s->stream, .began_ms = s->began_ms,
+				       .mailbox = s->state == POP3_TRANSACTION ? SV("INBOX") : SV_NONE };
+
+	session_facts_put(j, &facts);
+	json_out_u64(j, "commands", s->commands);
+}
+
 bool session_is_busy(const struct pop3_session *s)
 {
 	return s->is_job_running || s->retrieval || s->uidl_next;
@@ -445,6 +456,7 @@ void session_start(struct stream *stream, const struct listener *listener, void 
 	s->server = server;
 	s->stream = stream;
 	s->listener = listener;
+	s->began_ms = loop_now_ms(s->server->loop);
 	log_ctx_init(&s->log);
 	log_ctx_set_peer(&s->log, netaddr_text(stream_peer(stream), peer));
 	line_reader_init(&s->lines, s->server->conf->pop3.command_line);

@@ -39,6 +39,7 @@ struct pop3_session {
 	struct retrieval *retrieval;    /* a RETR or TOP under way */
 	uint32_t uidl_next;             /* a UIDL listing under way: its next message */
 	uint32_t bad_commands, commands;
+	uint64_t began_ms;
 	bool is_utf8, is_job_running, want_close;
 	const char *end_reason;
 	struct pop3_session *next, **at;        /* in the server's list */
@@ -70,6 +71,9 @@ void session_enter(struct pop3_session *s, enum pop3_state state);
 void session_end(struct pop3_session *s, const char *reason);
 /** session_is_busy - is something under way that an orderly stop lets finish? */
 bool session_is_busy(const struct pop3_session *s);
+struct json_out;
+/** session_describe - for the control verb `sessions`: members of one line. It has a connection. */
+void session_describe(const struct pop3_session *s, struct json_out *j);
 /** session_next - a job or timer has answered: go on with pipelined input. */
 void session_next(struct pop3_session *s, enum step step);
 

@@ -4,6 +4,7 @@
 
 #include "common/events.h"
 #include "common/memory.h"
+#include "common/session_facts.h"
 #include "smtpd/session_private.h"
 
 #include "common/banned.h"
@@ -547,15 +548,17 @@ struct session *session_next_of(const struct session *s)
 	return s->next;
 }
 
+bool session_is_open(const struct session *s)
+{
+	return s->stream;
+}
+
 void session_describe(const struct session *s, struct json_out *j)
 {
-	json_out_z(j, "sid", s->log.sid);
-	json_out_z(j, "listener", s->listener->name);
-	json_out_z(j, "peer", s->log.peer);
-	json_out_z(j, "helo", s->helo);
-	json_out_sv(j, "user", s->door.identity ? identity_address(s->door.identity) : SV_NONE);
-	json_out_bool(j, "tls", door_is_tls(&s->door));
+	struct session_facts facts = { .protocol = conf_listener_kind_name(session_kind(s)), .log = &s->log, .identity = s->door.identity,
+				       .stream = s->stream, .began_ms = s->began_ms, .client = sv_z(s->helo) };
+
+	session_facts_put(j, &facts);
 	json_out_u64(j, "messages", s->messages);
 	json_out_u64(j, "commands", s->commands);
-	json_out_u64(j, "seconds", (loop_now_ms(s->server->loop) - s->began_ms) / 1000);
 }

@@ -13,7 +13,9 @@ void session_stop(struct session *s);
 /** session_free - when the loop is gone and with it every stream: release what is left. */
 void session_free(struct session **s);
 struct session *session_next_of(const struct session *s);
-/** session_describe - for the control verb `sessions`: members of one line. */
+/** session_is_open - has it a connection? */
+bool session_is_open(const struct session *s);
+/** session_describe - for the control verb `sessions`: members of one line. It has a connection. */
 void session_describe(const struct session *s, struct json_out *j);
 
 #endif

@@ -19,6 +19,8 @@ static void do_sessions(void *arg, const struct json *request, struct control_re
 
 	(void)request;
 	for (const struct session *s = server->sessions; s; s = session_next_of(s)) {
+		if (!session_is_open(s))
+			continue;
 		session_describe(s, control_line(reply));
 		if (!control_line_end(reply))
 			break;

@@ -1,7 +1,6 @@
 /* imapd/commands/session.c - commands that touch no message: CAPABILITY, NOOP, CHECK, COMPRESS, ID,
  * NAMESPACE, LOGOUT. */
 #include "imapd/command.h"
-#include "imapd/workaround.h"
 
 #include "common/banned.h"
 
@@ -45,7 +44,8 @@ enum step do_id(struct command *c)
 	if (!id_read(&c->args, &c->arena, &id))
 		return command_bad(c, "ID takes NIL or a list of strings");
 	log_info(c->log, "imap.id", KV_SV("user", room->account), KV_SV("client", id.summary));
-	room->on &= ~workarounds_apply(&room->conf->imap.workarounds, &id, room->on, c->log);
+	client_introduce(&room->client, &id, &room->conf->imap.workarounds, room->on, c->log);
+	room->on &= ~room->client.hidden;
 	id_write(&c->out);
 	return command_ok(c, "Pleased to meet you");
 }
