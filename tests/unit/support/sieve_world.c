@@ -161,7 +161,7 @@ static void put_list(struct buf *out, const struct sv *list, size_t count)
 		(void)buf_append_c(out, ']');
 }
 
-static void put(struct buf *out, const struct sieve_action *a)
+static void put(const struct sieve_world *w, struct buf *out, const struct sieve_action *a)
 {
 	static const char *const names[] = { "none", "keep", "fileinto", "redirect", "discard", "reject", "ereject", "vacation",
 					     "notify", "seen" };
@@ -173,6 +173,8 @@ static void put(struct buf *out, const struct sieve_action *a)
 			(void)(buf_append_c(out, ' ') && buf_append(out, details[i]));
 	if (a->kind == SIEVE_SEEN || (a->kind == SIEVE_VACATION && a->seconds != 7 * 86400))
 		(void)buf_appendf(out, " %u", a->seconds);
+	if (a->kind == SIEVE_VACATION && w->shows_reason)
+		(void)(buf_append(out, SV(": ")) && buf_append(out, a->text));
 	if (a->create)
 		(void)buf_append(out, SV(" create"));
 	put_list(out, a->flags, a->flag_count);
@@ -223,9 +225,10 @@ char *sieve_world_run(struct sieve_world *w, struct sv script)
 	struct mime_message *m = mime_parse(buf_sv(&stage.wire));
 	static const struct sv own[] = { SV_INIT("alice@example.test") };
 	const struct sieve_host host = {
-		.arg = w, .now = { 1248298200, 120 }, .domain = SV("example.test"), .location = SV("MDA"), .phase = SV("during"),
-		.remote_ip = SV("192.0.2.1"), .addresses = own, .address_count = 1, .has_spam_score = true, .spam_percent = 50,
-		.virus = SIEVE_VIRUS_CURED, .mailbox_exists = mailbox_exists, .mailbox_id_exists = id_exists,
+		.arg = w, .now = { w->now ? w->now : 1248298200, 120 }, .domain = SV("example.test"), .location = SV("MDA"), .phase = SV("during"),
+		.remote_ip = SV("192.0.2.1"), .addresses = own, .address_count = 1, .has_spam_score = !w->has_verdict || w->is_scored,
+		.spam_percent = w->has_verdict ? w->spam_percent : 50, .virus = w->has_verdict ? w->virus : SIEVE_VIRUS_CURED,
+		.mailbox_exists = mailbox_exists, .mailbox_id_exists = id_exists,
 		.special_use_exists = use_exists, .metadata = metadata, .is_duplicate = is_duplicate, .is_answered = is_answered,
 		.list_exists = list_exists, .list_has = list_has,
 		.is_imap_event = w->cause != NULL, .flags = w->cause ? SV("$Old") : SV_NONE,
@@ -242,7 +245,7 @@ char *sieve_world_run(struct sieve_world *w, struct sv script)
 		(void)buf_appendf(&out, "%s%s%u:%u: %s%s", result.error.script, *result.error.script ? ":" : "", result.error.line,
 				  result.error.column, result.error.text, result.is_temporary ? " (temporary)" : "");
 	for (size_t i = 0; i < result.action_count; i++)
-		put(&out, &result.actions[i]);
+		put(w, &out, &result.actions[i]);
 	w->memory = result.memory;
 	w->work = result.work;
 	answer = sv_copy_z(buf_sv(&out));

@@ -9,6 +9,12 @@ struct sieve_world {
 	const char *from, *to;          /* of the envelope */
 	const char *const *included;    /* pairs of name and text of personal scripts, then NULL */
 	bool is_unreadable;             /* the body cannot be read */
+	bool has_verdict;               /* the next three hold; else the spam score is 50 %, the virus verdict "cured" */
+	bool is_scored;
+	uint32_t spam_percent;
+	enum sieve_virus_verdict virus;
+	int64_t now;                    /* Unix time, looked at in zone +0200; 0: 2009-07-22T23:30:00+02:00 */
+	bool shows_reason;              /* "vacation TO subject: reason" */
 	const char *cause;              /* of an IMAP event (RFC 6785) on a message with the flag $Old; NULL: a delivery */
 	size_t memory;                  /* of the latest run */
 	uint64_t work;
