@@ -229,6 +229,23 @@ static void print_actions(const struct cli *cli, const struct sieve_result *resu
 	buf_done(&text);
 }
 
+/* --spam and --virus; false: they are no such numbers. */
+static bool set_verdicts(const struct cli *cli, struct sieve_host *host)
+{
+	const char *spam = cli_option(cli, "spam"), *virus = cli_option(cli, "virus");
+	uint32_t n = 0;
+
+	if (spam) {
+		host->has_spam_score = true;
+		if (!sv_to_u32(sv_z(spam), &host->spam_percent) || host->spam_percent > 100)
+			return false;
+	}
+	if (virus && (!sv_to_u32(sv_z(virus), &n) || n > SIEVE_VIRUS_FOUND))
+		return false;
+	host->virus = (enum sieve_virus_verdict)n;
+	return true;
+}
+
 static int try_message(struct cli *cli, const struct sieve_script *script, struct sv wire)
 {
 	static const char *const senders[] = { "Return-Path", "From", NULL };
@@ -252,6 +269,10 @@ static int try_message(struct cli *cli, const struct sieve_script *script, struc
 		host.trace = print_step;
 	if (localtime_r(&clock, &local))
 		host.now.zone_min = (int32_t)(local.tm_gmtoff / 60);
+	if (!set_verdicts(cli, &host)) {
+		mime_message_free(&message);
+		return cli_usage(cli, "--spam takes 0 to 100, --virus 0 to 5 (RFC 5235)");
+	}
 	if (now && !date_parse_5322(sv_z(now), &host.now)) {
 		mime_message_free(&message);
 		return cli_usage(cli, "--now takes a date like \"Fri, 21 Nov 1997 09:55:06 -0600\"");
@@ -308,7 +329,9 @@ const struct verb sieve_verbs[] = {
 	  .example = "sieve test filter.sieve letter.eml --to alice@example.org", .run = run_test,
 	  .options = { { "from", "ADDRESS", "the envelope's sender; \"<>\" for none. Default: from the header" },
 		       { "to", "ADDRESS", "the envelope's recipient. Default: from the header" },
-		       { "now", "DATE", "pretend it is that moment" }, GLOBAL_OPTION } },
+		       { "now", "DATE", "pretend it is that moment" },
+		       { "spam", "PERCENT", "pretend that a spam filter said so: 0 no spam to 100" },
+		       { "virus", "VERDICT", "pretend that a virus scanner said so: 0 not looked at, 1 clean to 5 found" }, GLOBAL_OPTION } },
 	{ .noun = "sieve", .verb = "extensions", .args = "", .summary = "List the extensions that a script can require",
 	  .example = "sieve extensions --json", .run = run_extensions },
 	{ .noun = NULL },

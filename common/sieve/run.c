@@ -84,6 +84,16 @@ struct sieve_action *sieve_add_action(struct sieve_run *r, enum sieve_action_kin
 
 /* ---- control ---- */
 
+/* RFC 6785 §3.11: an IMAP event ends a script that as much as requires one of these. */
+static void check_event(struct sieve_run *r)
+{
+	static const enum sieve_cap forbidden[] = { CAP_REJECT, CAP_EREJECT, CAP_VACATION };
+
+	for (size_t i = 0; i < ARRAY_LEN(forbidden) && !r->has_failed; i++)
+		if (sieve_has(r, forbidden[i]) && !sieve_is_delivery(r, sieve_cap_names[forbidden[i]].p) && !r->call)
+			r->result->error.line = r->result->error.column = 1;    /* "require" stands on top */
+}
+
 static void come_back(struct sieve_run *r, bool *is_running)
 {
 	if (r->frame_count == 1) {
@@ -114,6 +124,7 @@ static void enter_unit(struct sieve_run *r, const struct sieve_step *step)
 	r->was_included[step->target] = true;
 	r->unit = step->target;
 	r->caps = u->caps;
+	check_event(r);
 	sieve_trace(r, "include \"%.*s\"", SV_FMT(u->name));
 }
 
@@ -255,7 +266,9 @@ void sieve_run(const struct sieve_script *s, const struct sieve_mail *mail, cons
 	out->actions = arena_array(&r->keep, SIEVE_ACTIONS_MAX + 1, sizeof(*out->actions));
 	if (!out->actions)
 		BUG("sieve: no room for actions");
-	run_steps(r);
+	check_event(r);
+	if (!r->has_failed)
+		run_steps(r);
 	r->call = NULL;
 	if (!r->has_failed && !r->is_keep_cancelled)
 		implicit_keep(r);

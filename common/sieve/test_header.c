@@ -200,6 +200,8 @@ bool sieve_test_envelope(struct sieve_run *r, const struct sieve_call *c)
 	struct sieve_matcher m;
 	struct sv rest, word;
 
+	if (!sieve_is_delivery(r, "envelope"))          /* RFC 6785 §4.6 */
+		return false;
 	sieve_matcher_init(&m, r, c, SLOT_SECOND);
 	for (uint32_t i = 0; i < parts->count && !m.has_matched && !r->has_failed; i++) {
 		enum envelope_part part = find_envelope_part(sieve_text(r, parts, i));

@@ -23,11 +23,16 @@ bool sieve_test_environment(struct sieve_run *r, const struct sieve_call *c)
 	sieve_matcher_init(&m, r, c, SLOT_SECOND);
 	for (size_t i = 0; i < ARRAY_LEN(items); i++)
 		if (sv_eq_nocase(sv_z(items[i].name), name)) {
-			if (!items[i].value.p)
+			struct sv value = items[i].value;
+
+			/* RFC 6785 §4.2, §4.5: at delivery nobody's, and empty */
+			if (!value.p && sv_starts(sv_z(items[i].name), SV("imap.")) && sieve_has(r, CAP_IMAPSIEVE))
+				value = SV("");
+			if (!value.p)
 				return false;   /* §4: unknown items fail */
 			/* §4: :count is 0 for an empty text */
-			if (items[i].value.len || c->match.type != MATCH_COUNT)
-				(void)sieve_matcher_try(&m, items[i].value);
+			if (value.len || c->match.type != MATCH_COUNT)
+				(void)sieve_matcher_try(&m, value);
 			return sieve_matcher_end(&m);
 		}
 	return false;

@@ -31,6 +31,8 @@ X-Number: 10
 X-Text: some words here
 X-Text: other words
 X-Empty:
+X-Spam-Score: 5
+X-Virus-Score: 2
 Message-ID: <parts@example>
 MIME-Version: 1.0
 Content-Type: multipart/mixed; boundary=outer
@@ -225,10 +227,50 @@ SCRIPTS = {
         'valid_notify_method "mailto:a@b.example"', 'valid_notify_method ["mailto:a@b.example", "http://x/"]',
         'notify_method_capability "mailto:a@b.example" "online" "maybe"', 'notify "tel:+1";', 'set :encodeurl "u" "a b/c"; fileinto "${u}";',
     ],
+    "spamtest": [
+        f'spamtest :value "ge" {NUMERIC} "5"', f'spamtest :value "gt" {NUMERIC} "5"', 'spamtest "5"', f'spamtest :value "eq" {NUMERIC} "0"',
+        f'spamtest :count "eq" {NUMERIC} "1"', 'if spamtest :percent "50" { }', 'if spamtest ["5"] { }', 'if spamtest { }',
+    ],
+    "spamtestplus": [
+        'spamtest :percent "50"', f'spamtest :percent :value "lt" {NUMERIC} "51"', f'spamtest :percent :value "ge" {NUMERIC} "51"',
+        f'spamtest :percent :count "eq" {NUMERIC} "1"', 'spamtest "5"', 'if spamtest :percent :percent "5" { }',
+    ],
+    "virustest": [
+        'virustest "2"', f'virustest :value "ge" {NUMERIC} "2"', f'virustest :value "eq" {NUMERIC} "5"', f'virustest :count "eq" {NUMERIC} "1"',
+        'if virustest :percent "5" { }', 'if virustest { }',
+    ],
+    "special-use": [
+        'specialuse_exists "\\\\Junk"', 'not specialuse_exists "INBOX" ["\\\\Junk", "\\\\Sent"]', 'fileinto :specialuse "\\\\Junk" "Spam";',
+        'fileinto :specialuse "\\\\Junk" :create "Spam"; keep;', 'fileinto :copy :specialuse "\\\\Archive" "Old";', 'keep :specialuse "\\\\Junk";',
+        'fileinto :specialuse "Spam";', 'if specialuse_exists { }', 'specialuse_exists []',
+    ],
+    "mboxmetadata": [
+        'metadata "INBOX" "/private/comment" "x"', 'metadata :contains "INBOX" "/shared/comment" ""', 'metadataexists "INBOX" "/private/comment"',
+        'not metadataexists "INBOX" ["/private/comment", "/shared/x"]', 'metadataexists "None" "/private/comment"',
+        f'metadata :count "eq" {NUMERIC} "INBOX" "/private/comment" "0"', 'if metadata "INBOX" "/private/comment" { }', 'if metadataexists "INBOX" { }',
+    ],
+    "servermetadata": [
+        'servermetadata "/private/comment" "x"', 'servermetadata :contains "/shared/admin" ""', 'servermetadataexists "/shared/none"',
+        'not servermetadataexists ["/private/comment", "/shared/x"]', f'servermetadata :count "eq" {NUMERIC} "/private/comment" "0"',
+        'if servermetadata "/private/comment" { }', 'if servermetadataexists { }',
+    ],
+    "imapsieve": [
+        'environment "imap.cause" "COPY"', 'not environment :contains "imap.mailbox" ""', 'environment :matches "imap.changedflags" "*"',
+        'if not environment :contains "imap.user" "" { fileinto "mail"; } else { discard; }', 'if environment "imap.cause" ["APPEND", "COPY", "FLAG"] { stop; } keep;',
+        'keep; discard;',
+    ],
 }
 
+IMAP_ONLY = "RFC 6785 4.2 says what a script that requires imapsieve sees at delivery; for sieve-test it is an error"
 # What differs, and why. Keys are the body of the script.
 EXPLAINED = {
+    'metadataexists "None" "/private/comment"': "a mailbox that is missing has no annotations; for sieve-test it is an error",
+    f'metadata :count "eq" {NUMERIC} "INBOX" "/private/comment" "0"': "RFC 5231 4.2: what is not there counts 0; sieve-test says no to any count",
+    f'servermetadata :count "eq" {NUMERIC} "/private/comment" "0"': "the same",
+    'environment "imap.cause" "COPY"': IMAP_ONLY, 'not environment :contains "imap.mailbox" ""': IMAP_ONLY,
+    'environment :matches "imap.changedflags" "*"': IMAP_ONLY, 'keep; discard;': IMAP_ONLY,
+    'if not environment :contains "imap.user" "" { fileinto "mail"; } else { discard; }': IMAP_ONLY,
+    'if environment "imap.cause" ["APPEND", "COPY", "FLAG"] { stop; } keep;': IMAP_ONLY,
     'address :contains "cc" "undisclosed"': "a group without members holds no address; sieve-test compares its text",
     'fileinto text:\nname\n.\n;': "a line end is no part of a mailbox's name: we say so, sieve-test replaces it",
     'if string "a" "A" { discard; }': "RFC 5228 2.7.3: the default comparator is i;ascii-casemap, for this test, too",
@@ -236,6 +278,13 @@ EXPLAINED = {
     'fileinto "${a.b}";': "RFC 5229 3: an error; sieve-test prints it and goes on",
     'fileinto "${99}";': "RFC 5229 6: an error; sieve-test prints it and goes on",
     'deleteheader :last "x";': "RFC 5293 5: an error; sieve-test prints it and goes on",
+    'metadataexists "None" "/private/comment"': "a mailbox that is missing has no annotations; for sieve-test it is an error",
+    f'metadata :count "eq" {NUMERIC} "INBOX" "/private/comment" "0"': "RFC 5231 4.2: what is not there counts 0; sieve-test says no to any count",
+    f'servermetadata :count "eq" {NUMERIC} "/private/comment" "0"': "the same",
+    'environment "imap.cause" "COPY"': IMAP_ONLY, 'not environment :contains "imap.mailbox" ""': IMAP_ONLY,
+    'environment :matches "imap.changedflags" "*"': IMAP_ONLY, 'keep; discard;': IMAP_ONLY,
+    'if not environment :contains "imap.user" "" { fileinto "mail"; } else { discard; }': IMAP_ONLY,
+    'if environment "imap.cause" ["APPEND", "COPY", "FLAG"] { stop; } keep;': IMAP_ONLY,
     'foreverypart { if header :mime :subtype "content-type" "html" { extracttext :upper "t"; fileinto "x${t}"; } }':
         "RFC 5703 7 stores the part's text; sieve-test strips HTML tags from it",
 }
@@ -246,14 +295,14 @@ INCLUDED = {
 }
 ALWAYS = ["fileinto", "variables", "relational", "comparator-i;ascii-numeric"]
 NEEDS = {"subaddress": ["envelope"], "vacation": ["reject"], "vacation-seconds": ["vacation"], "index": ["date"], "extracttext": ["foreverypart", "mime"],
-         "foreverypart": ["mime"], "mailbox": ["copy"], "editheader": ["index"]}
+         "foreverypart": ["mime"], "special-use": ["mailbox", "copy"], "imapsieve": ["environment"], "mailbox": ["copy"], "editheader": ["index"]}
 CASES = [(name, body) for name, bodies in SCRIPTS.items() for body in bodies]
 
 
 def script_of(extension, body):
     required = ALWAYS + ([extension] if extension != "base" else []) + NEEDS.get(extension, [])
     if not body.rstrip().endswith((";", "}")) and re.match(r"(header|address|envelope|exists|size|not |anyof|allof|string|body|date|currentdate|"
-                                                          r"environment|valid_|notify_)", body):
+                                                          r"environment|valid_|notify_|spamtest|virustest|specialuse|metadata|servermetadata)", body):
         body = f'if {body} {{ fileinto "yes"; }}'
     return "require " + json.dumps(required) + ";\n" + body
 
@@ -279,11 +328,19 @@ mail_home = {folder}
 mail_uid = {owner.pw_uid}
 mail_gid = {owner.pw_gid}
 first_valid_uid = 1
+mail_attribute_dict = file:{folder}/attributes
 postmaster_address = postmaster@example.test
 hostname = h.example.test
 plugin {{
   sieve = file:{folder};active={folder}/active.sieve
-  sieve_extensions = +editheader +vacation-seconds
+  sieve_plugins = sieve_imapsieve
+  sieve_extensions = +editheader +vacation-seconds +spamtest +spamtestplus +virustest +mboxmetadata +servermetadata +special-use +imapsieve
+  sieve_spamtest_status_type = score
+  sieve_spamtest_status_header = X-Spam-Score: ([0-9]+)
+  sieve_spamtest_max_value = 10
+  sieve_virustest_status_type = score
+  sieve_virustest_status_header = X-Virus-Score: ([0-9]+)
+  sieve_virustest_max_value = 5
   sieve_vacation_min_period = 0
 }}
 """)
@@ -298,7 +355,8 @@ plugin {{
 
     def ours(script):
         path.write_text(script)
-        done = subprocess.run([postroom.BIN / "postroom", "--json", "sieve", "test", path, message, "--from", SENDER, "--to", RECEIVER],
+        done = subprocess.run([postroom.BIN / "postroom", "--json", "sieve", "test", path, message, "--from", SENDER, "--to", RECEIVER,
+                               "--spam", "50", "--virus", "2"],
                               capture_output=True, text=True, env=env, timeout=60, check=False, errors="replace")
         return parse_ours(done), done
 
@@ -357,7 +415,13 @@ def parse_ours(done):
     return sorted(plain)
 
 
-def test_there_are_enough_scripts():
+def test_there_are_enough_scripts_of_each_extension_that_both_have(bench):
+    ours, theirs = bench
+    names = {row["extension"] for row in json.loads(subprocess.run([postroom.BIN / "postroom", "--json", "sieve", "extensions"],
+                                                                   capture_output=True, text=True, check=True).stdout)}
+    names -= {"comparator-i;octet", "comparator-i;ascii-casemap"}       # of the base language
+    common = {name for name in names if theirs(f'require "{name}";')[0] != "error"}
+    assert common - set(SCRIPTS) <= set(ALWAYS) and set(SCRIPTS) - common == {"base"}
     assert len(CASES) >= 200
     assert all(len(bodies) >= 5 for bodies in SCRIPTS.values())
     assert set(EXPLAINED) <= {body for _, body in CASES}
@@ -375,3 +439,16 @@ def test_same_actions(bench, extension):
             differences.append(f"--- {script}\nours:   {mine} {mine_done.stdout[:300]} {mine_done.stderr[:300]}\n"
                                f"theirs: {other} {other_done.stderr[:400]}")
     assert not differences, "\n".join(differences)
+
+
+def test_the_table_in_the_documentation_says_which_extensions_are_compared():
+    text = (pathlib.Path(__file__).resolve().parents[2] / "doc" / "sieve.md").read_text().split("\n## Extensions\n")[1].split("\n## ")[0]
+    said = set()
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 4 and cells[3].startswith("D") and cells[3] != "D":
+            said |= set(re.findall(r"`([^`]+)`", cells[3]))
+        elif len(cells) == 4 and cells[3] == "D":
+            said |= set(re.findall(r"`([^`]+)`", cells[0]))
+    assert said - {"comparator-i;octet", "comparator-i;ascii-casemap"} == set(SCRIPTS) - {"base"} | set(ALWAYS)
+    assert f"{len(CASES)} scripts in all" in text and f"{len(EXPLAINED)} differ" in text

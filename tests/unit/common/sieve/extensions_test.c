@@ -658,11 +658,15 @@ static void imapsieve_rfc_6785(void **state)
 		{ "require \"imap4flags\"; if hasflag \"$Old\" { addflag \"$New\"; }", "keep* [$Old $New]" },
 		{ "require \"imap4flags\"; removeflag \"$Old\";", "keep*" },
 		/* §3.11 */
-		{ "require \"reject\"; reject \"x\";", "1:19: \"reject\" is for mail that is delivered, not for what is stored already; keep*" },
+		{ "require \"reject\"; reject \"x\";", "1:1: \"reject\" is for mail that is delivered, not for what is stored already; keep*" },
 		{ "require \"ereject\"; ereject \"x\";",
-		  "1:20: \"ereject\" is for mail that is delivered, not for what is stored already; keep*" },
+		  "1:1: \"ereject\" is for mail that is delivered, not for what is stored already; keep*" },
 		{ "require \"vacation\"; vacation \"x\";",
-		  "1:21: \"vacation\" is for mail that is delivered, not for what is stored already; keep*" },
+		  "1:1: \"vacation\" is for mail that is delivered, not for what is stored already; keep*" },
+		{ "require \"vacation\"; keep;", "1:1: \"vacation\" is for mail that is delivered, not for what is stored already; keep*" },
+		/* §4.6 */
+		{ "require \"envelope\"; " IF("envelope \"to\" \"x\""),
+		  "1:24: \"envelope\" is for mail that is delivered, not for what is stored already; keep*" },
 		{ "redirect \"a@b.example\";", "1:1: \"redirect\" is for mail that is delivered, not for what is stored already; keep*" },
 	};
 	struct sieve_world w = { .message = "To: alice@example.test\nSubject: hi\n\n", .cause = "FLAG" };
@@ -670,7 +674,8 @@ static void imapsieve_rfc_6785(void **state)
 
 	sieve_world_expect_all(&w, events, ARRAY_LEN(events));
 	w.cause = NULL;
-	sieve_world_expect(&w, "require [\"imapsieve\", \"environment\"]; if environment :matches \"imap.cause\" \"*\" { discard; }", "keep*");
+	sieve_world_expect(&w, "require [\"imapsieve\", \"environment\"]; if environment \"imap.user\" \"\" { discard; }", "discard");
+	sieve_world_expect(&w, "require \"environment\"; if environment \"imap.user\" \"\" { discard; }", "keep*");
 	sieve_world_finish();
 }
 
