@@ -244,7 +244,7 @@ static void put_policy(struct json_out *j, const struct policy *p, const char *d
 	json_out_object_end(j);
 }
 
-bool tlsreport_day_json(const struct tlsreport_day *d, size_t i, const struct tlsreport_facts *facts, struct buf *out)
+bool tlsreport_day_json(const struct tlsreport_day *d, size_t i, const struct report_facts *facts, struct buf *out)
 {
 	const struct domain *domain = d->domains[i];
 	struct json_out j;
@@ -266,19 +266,13 @@ bool tlsreport_day_json(const struct tlsreport_day *d, size_t i, const struct tl
 	return !j.overflow;
 }
 
-size_t tlsreport_record_parse(struct sv text, struct sv uris[TLSREPORT_URIS_MAX])
+size_t tlsreport_record_parse(struct sv text, struct sv uris[REPORT_URIS_MAX])
 {
 	struct taglist tags;
-	struct sv rest, uri;
-	size_t count = 0;
+	struct sv rest;
 
 	if (!sv_starts(text, SV("v=TLSRPTv1")) || !taglist_parse(text, &tags) || !taglist_is(&tags, SV("v"), SV("TLSRPTv1")) ||
 	    !taglist_get(&tags, SV("rua"), &rest))
 		return 0;
-	while (count < TLSREPORT_URIS_MAX && sv_split(&rest, ',', &uri)) {
-		uri = sv_trim(uri);
-		if (sv_starts_nocase(uri, SV("mailto:")) || sv_starts_nocase(uri, SV("https://")))
-			uris[count++] = uri;
-	}
-	return count;
+	return report_uris(rest, true, uris);
 }

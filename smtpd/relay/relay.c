@@ -501,7 +501,7 @@ static void start_policies(struct relay *r)
 static void start_reports(struct relay *r)
 {
 	char folder[4096];
-	const struct tlsreport_settings settings = {
+	const struct reporter_settings settings = {
 		.dns = r->dns, .queue = r->queue, .directory = r->directory, .hostname = r->hostname,
 		.folder = folder, .control = r->control,
 	};

@@ -18,7 +18,7 @@
 static void lines_are_counted_together(void **state)
 {
 	struct tlsreport_day *d = tlsreport_day_new();
-	const struct tlsreport_facts facts = { "us.test", "postmaster@us.test", "id1", 1460592000 };
+	const struct report_facts facts = { "us.test", "postmaster@us.test", "id1", 1460592000, "mx.us.test" };
 	struct buf out;
 	(void)state;
 
@@ -68,7 +68,7 @@ static void what_is_no_line_is_nothing(void **state)
 static void floods_are_counted_and_not_kept(void **state)
 {
 	struct tlsreport_day *d = tlsreport_day_new();
-	const struct tlsreport_facts facts = { "us.test", "p@us.test", "id1", 0 };
+	const struct report_facts facts = { "us.test", "p@us.test", "id1", 0, "mx.us.test" };
 	struct buf out;
 	char line[300];
 	(void)state;
@@ -92,7 +92,7 @@ static void floods_are_counted_and_not_kept(void **state)
 
 static void records_name_where_reports_go(void **state)
 {
-	struct sv uris[TLSREPORT_URIS_MAX];
+	struct sv uris[REPORT_URIS_MAX];
 	(void)state;
 
 	assert_int_equal(tlsreport_record_parse(SV("v=TLSRPTv1; rua=mailto:a@b.test , https://c.test/x,ftp://d"), uris), 2);
