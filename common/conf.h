@@ -160,6 +160,7 @@ enum conf_milter_failure { CONF_MILTER_DEFER = 0, CONF_MILTER_ACCEPT };
 
 /* Checks of mail from strangers (smtpd/policy/). */
 struct conf_policy {
+	bool dmarc_reports;
 	enum conf_action rate, greylist, helo, reverse_dns, dns_list, sender_domain, null_mx, spf, from, dmarc;
 	struct conf_list dns_lists;             /* "zone=weight" */
 	uint64_t dns_list_weight;

@@ -364,6 +364,8 @@ static const struct conf_option options[] = {
 	{ "xclient-networks", "Incoming mail", NETS(policy.xclient_networks), .def = "never",
 	  .doc = "Hosts in front of this one, whose XCLIENT says which client they speak for (ADDR, PORT, "
 		 "HELO). From others it is refused." },
+	{ "dmarc-reports", "Incoming mail", YES_NO(policy.dmarc_reports), .def = "yes", .need_restart = true,
+	  .doc = "Once a day tell domains that ask for it from where mail in their name came, and what became of it. RFC 9990." },
 	{ "srs", "Incoming mail", YES_NO(policy.srs), .def = "yes",
 	  .doc = "Mail that an alias or a filter sends on gets a sender of ours (Sender Rewriting Scheme), "
 		 "so that the next server's SPF check passes; bounces find their way back for 21 days." },

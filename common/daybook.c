@@ -20,7 +20,8 @@
 #define LINES_MAX (256u << 10)
 
 struct daybook {
-	struct loop *loop;
+	struct loop *loop;              /* NULL: it has ended */
+	struct loop_member member;
 	char *folder;
 	struct timer write;
 	struct buf lines;               /* gather */
@@ -145,7 +146,7 @@ static void done(struct work *w, bool is_cancelled)
 
 	b->has_job = false;
 	if (is_cancelled)
-		run(w);         /* the process is ending */
+		run(w);         /* the process is ending: nobody waits for the loop */
 	buf_clear(&b->chunk);
 	if (b->is_freed)
 		release(b);
@@ -155,14 +156,27 @@ static void flush(struct daybook *b)
 {
 	struct buf spare = b->chunk;
 
-	if (!b->lines.len || b->has_job)
+	if (!b->lines.len || b->has_job || !b->loop)
 		return;
 	b->chunk = b->lines;
 	b->chunk_day_s = b->lines_day_s;
 	b->lines = spare;
-	buf_clear(&b->lines);
 	b->work = (struct work){ .run = run, .done = done };
 	b->has_job = !work_submit(b->loop, WORK_MAIL, &b->work).kind;
+	if (b->has_job)
+		return;
+	spare = b->chunk;       /* later, then */
+	b->chunk = b->lines;
+	b->lines = spare;
+}
+
+static void on_loop_end(struct loop_member *m)
+{
+	struct daybook *b = CONTAINER_OF(m, struct daybook, member);
+
+	loop_leave(m);
+	timer_stop(&b->write);
+	b->loop = NULL;
 }
 
 static void on_write(struct timer *t)
@@ -196,6 +210,8 @@ struct daybook *daybook_new(struct loop *loop, const char *folder)
 	b->folder = xstrdup(folder);
 	buf_init(&b->lines, LINES_MAX);
 	buf_init(&b->chunk, LINES_MAX);
+	b->member.close = on_loop_end;
+	loop_join(loop, &b->member);
 	timer_init(&b->write, loop, on_write);
 	if (mkdir(b->folder, 0700) != 0 && errno != EEXIST)
 		log_error(NULL, "daybook.folder", KV_FAULT("fault", fault_errno("make", b->folder)));
@@ -210,12 +226,16 @@ void daybook_free(struct daybook **pb)
 	*pb = NULL;
 	if (!b)
 		return;
-	timer_stop(&b->write);
 	flush(b);
+	if (b->loop)
+		on_loop_end(&b->member);
 	b->is_freed = true;
 	if (b->has_job)
 		return;
-	if (b->chunk.len)       /* no thread: the process is ending */
+	if (b->lines.len) {     /* no thread: the process is ending */
+		b->chunk_day_s = b->lines_day_s;
+		(void)!buf_append(&b->chunk, buf_sv(&b->lines));
 		run(&b->work);
+	}
 	release(b);
 }

@@ -20,7 +20,7 @@
 struct daybook;
 /** daybook_new - @folder: made when missing; copied. */
 struct daybook *daybook_new(struct loop *loop, const char *folder);
-/** daybook_free - what has gathered is written first, if a thread can do it. NULL is fine. */
+/** daybook_free - also behind the loop's end. What has gathered is written. NULL is fine. */
 void daybook_free(struct daybook **b);
 /** daybook_add - a line of today, without its end; written within seconds, by a job. Dropped when too much gathers. */
 void daybook_add(struct daybook *b, struct sv line);

@@ -2,8 +2,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/daybook.h"
 #include "common/events.h"
 #include "smtpd/authres.h"
+#include "smtpd/dmarcreport.h"
 #include "smtpd/filtering.h"
 #include "smtpd/transaction_private.h"
 
@@ -511,6 +513,25 @@ static void report_accepted(struct transaction *t)
 		   KV_U64("took_ms", loop_now_ms(t->server->loop) - t->began_ms));
 }
 
+/* note_for_report - of what was put off nothing is noted: it comes again. */
+static void note_for_report(struct transaction *t)
+{
+	enum reply_id reply = t->answers[0].reply;
+	bool is_refused = reply_get(reply)->code >= 500;
+	struct dmarcreport_message m = {
+		.author = t->author_facts, .origin = &t->origin_facts, .peer = &t->peer, .action = t->dmarc_action,
+		.refused_by = is_refused && t->check && strcmp(t->check, "dmarc") != 0 ? t->check : NULL,
+	};
+	struct buf line;
+
+	if (!t->server->dmarc || !m.author || (reply != REPLY_OK && !is_refused))
+		return;
+	buf_init(&line, DAYBOOK_LINE_MAX);
+	if (dmarcreport_line(&m, &line))
+		daybook_add(t->server->dmarc, buf_sv(&line));
+	buf_done(&line);
+}
+
 void data_settle(struct transaction *t)
 {
 	bool is_lmtp = t->listener == LISTENER_LMTP;
@@ -527,4 +548,5 @@ void data_settle(struct transaction *t)
 	for (const struct accept_rcpt *r = t->plan.rcpts; is_lmtp && r; r = r->next, i++)
 		answer_one(t, t->results ? &t->results[i] : &whole, r->address, &t->answers[i]);
 	report_accepted(t);
+	note_for_report(t);
 }

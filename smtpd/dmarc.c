@@ -373,7 +373,7 @@ struct dmarc_verdict dmarc_judge(const struct dmarc_answers *answers, struct sv 
 	struct dmarc_verdict v = { .result = DMARC_NONE };
 	struct sv author = sv_z(answers->author), org;
 	const struct dmarc_name *at;
-	int best = 0, is;
+	int by_spf = 0, by_dkim = 0, is;
 
 	if (!author.len)
 		return v;
@@ -388,12 +388,26 @@ struct dmarc_verdict dmarc_judge(const struct dmarc_answers *answers, struct sv 
 	copy(v.record_at, sv_z(at->name));
 	v.is_testing = at->record.is_testing;
 	v.policy = applied(answers, at, author);
+	v.record = at->record;
 	if (spf.len)
-		best = is_aligned(answers, spf, author, org, at->record.is_spf_strict);
-	for (size_t i = 0; i < count && best != 1; i++) {
+		by_spf = is_aligned(answers, spf, author, org, at->record.is_spf_strict);
+	for (size_t i = 0; i < count && by_dkim != 1; i++) {
 		is = is_aligned(answers, dkim[i], author, org, at->record.is_dkim_strict);
-		best = is ? is : best;
+		by_dkim = is ? is : by_dkim;
 	}
-	v.result = best > 0 ? DMARC_PASS : best < 0 ? DMARC_TEMPERROR : DMARC_FAIL;
+	v.is_spf_aligned = by_spf > 0;
+	v.is_dkim_aligned = by_dkim > 0;
+	v.result = by_spf > 0 || by_dkim > 0   ? DMARC_PASS
+		   : by_spf < 0 || by_dkim < 0 ? DMARC_TEMPERROR
+					       : DMARC_FAIL;
 	return v;
+}
+
+bool dmarc_is_one_organization(const struct dmarc_answers *answers, struct sv a, struct sv b)
+{
+	struct sv org_a, org_b;
+
+	if (sv_eq(a, b))
+		return true;
+	return may_align(a, b) && organization(answers, a, &org_a) && organization(answers, b, &org_b) && sv_eq(org_a, org_b);
 }

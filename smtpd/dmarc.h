@@ -69,10 +69,15 @@ struct dmarc_verdict {
 	char record_at[DMARC_DOMAIN_MAX + 1]; /* where the record lies; "" when there is none */
 	char organization[DMARC_DOMAIN_MAX + 1];
 	bool is_testing;
+	bool is_dkim_aligned, is_spf_aligned;   /* which of the two passed for the author's domain */
+	struct dmarc_record record;             /* what lies at record_at */
 };
 /** dmarc_judge - spf: the domain that SPF passed for, or empty; dkim: the domains of good
  * signatures. */
 struct dmarc_verdict dmarc_judge(const struct dmarc_answers *answers, struct sv spf,
 				 const struct sv *dkim, size_t count);
+
+/** dmarc_is_one_organization - do the walks from both names end at the same domain (§4.10.2)? Both were asked for. */
+bool dmarc_is_one_organization(const struct dmarc_answers *answers, struct sv a, struct sv b);
 
 #endif

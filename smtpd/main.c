@@ -1,15 +1,18 @@
 /* smtpd: mail comes in by SMTP, submission and LMTP, for one worker at a time (common/master.h is
  * the rest of the program). */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/auth.h"
 #include "common/dkimkey.h"
 #include "common/date.h"
+#include "common/daybook.h"
 #include "common/dns.h"
 #include "common/eventstore.h"
 #include "common/memory.h"
 #include "maildir/filter.h"
 #include "smtpd/dmarc.h"
+#include "smtpd/dmarcreport.h"
 #include "smtpd/fetch/helper.h"
 #include "smtpd/greylist.h"
 #include "smtpd/milter.h"
@@ -149,6 +152,16 @@ static struct fault open_greylist(struct smtpd *server)
 	return f;
 }
 
+/* start_reports - the relay reads what workers write here. */
+static void start_reports(struct smtpd *server)
+{
+	char folder[4096];
+
+	snprintf(folder, sizeof(folder), "%s/" DMARCREPORT_FOLDER, instance_path(server->worker->instance, INSTANCE_QUEUE));
+	if (server->worker->conf->policy.dmarc_reports)
+		server->dmarc = daybook_new(server->loop, folder);
+}
+
 static struct fault smtpd_start(struct worker *w)
 {
 	struct smtpd *server = w->state;
@@ -172,6 +185,7 @@ static struct fault smtpd_start(struct worker *w)
 	f = open_greylist(server);
 	if (f.kind)             /* without it nobody is put off, and mail goes on */
 		log_error(NULL, "greylist.unusable", KV_FAULT("fault", f));
+	start_reports(server);
 	server->messages = rates_new();
 	server->recipients = rates_new();
 	space_start(&server->space, w->loop, instance_path(w->instance, INSTANCE_MAIL),
@@ -207,6 +221,7 @@ static void smtpd_end(struct worker *w)
 	}
 	space_done(&server->space);
 	greylist_close(&server->greylist);
+	daybook_free(&server->dmarc);
 	rates_free(&server->messages);
 	rates_free(&server->recipients);
 	dns_free(&server->dns);

@@ -29,6 +29,7 @@ struct smtpd {
 	struct store *store;
 	struct queue *queue;
 	struct eventstore *events;      /* NULL: it could not be opened */
+	struct daybook *dmarc;          /* what DMARC reports will say; NULL: switched off */
 	struct filters *filters;        /* Sieve, of everybody */
 	struct dkimkeys *dkim;          /* what mail of ours is signed with */
 	struct auth *auth;

@@ -147,6 +147,8 @@ static void note(struct transaction *t, const struct policy_finding *f)
 	log_info(&t->log, "smtp.finding", KV_SV("queue_id", t->mail.facts[ENVELOPE_ID]),
 		 KV_Z("check", f->check), KV_Z("action", names[f->action]), KV_Z("reason", f->text),
 		 KV_SV("from", t->mail.sender), KV_SV("helo", t->mail.facts[ENVELOPE_HELO]));
+	if (!strcmp(f->check, "dmarc"))
+		t->dmarc_action = f->action;
 	if (f->action == CONF_JUNK)
 		buf_appendf(&t->junk, "%s%s (%s)", t->junk.len ? "; " : "", f->check, f->text);
 }

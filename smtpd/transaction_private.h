@@ -69,6 +69,7 @@ struct transaction {
 	struct accept_plan plan;
 	struct transaction_answer answer;       /* of a job */
 	const char *check;                      /* which policy check refused; NULL */
+	enum conf_action dmarc_action;          /* what the check "dmarc" led to; CONF_OFF: nothing */
 	struct buf junk;                        /* why it goes to Junk; empty: it does not */
 	struct buf extra;                       /* header lines that we add */
 

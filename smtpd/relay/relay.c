@@ -8,6 +8,7 @@
 #include "common/events.h"
 #include "common/eventstore.h"
 #include "common/memory.h"
+#include "smtpd/dmarcreport.h"
 #include "smtpd/fetch.h"
 #include "smtpd/relay/relay_private.h"
 #include "smtpd/relay/watch.h"
@@ -466,6 +467,7 @@ static void on_loop_end(struct loop_member *m)
 	tlspolicy_free(&r->tlspolicy);
 	sts_free(&r->sts);
 	tlsreport_free(&r->report);
+	reporter_free(&r->dmarc);
 	free(r->control);
 	deferred_cancel(&r->turn);
 	timer_stop(&r->tick);
@@ -501,7 +503,7 @@ static void start_policies(struct relay *r)
 static void start_reports(struct relay *r)
 {
 	char folder[4096];
-	const struct reporter_settings settings = {
+	struct reporter_settings settings = {
 		.dns = r->dns, .queue = r->queue, .directory = r->directory, .hostname = r->hostname,
 		.folder = folder, .control = r->control,
 	};
@@ -510,6 +512,9 @@ static void start_reports(struct relay *r)
 		 instance_path(r->worker->instance, INSTANCE_QUEUE));
 	if (r->worker->conf->relay.reports)
 		r->report = tlsreport_new(r->loop, &settings);
+	snprintf(folder, sizeof(folder), "%s/" DMARCREPORT_FOLDER, instance_path(r->worker->instance, INSTANCE_QUEUE));
+	if (r->worker->conf->policy.dmarc_reports)
+		r->dmarc = reporter_new(r->loop, &dmarcreport_kind, &settings);
 }
 
 static struct fault relay_open(struct worker *w)

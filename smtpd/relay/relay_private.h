@@ -27,6 +27,7 @@ struct relay {
 	struct dns *dns;
 	struct tls_client *tls;
 	struct tlsreport *report;       /* NULL: switched off */
+	struct reporter *dmarc;         /* tells what smtpd's workers noted; NULL: switched off */
 	struct sts *sts;                /* policies of other domains; NULL: switched off */
 	char *control;                  /* smtpd's control socket, behind which the fetch helper is */
 	struct tlspolicy *tlspolicy;
