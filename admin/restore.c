@@ -16,6 +16,7 @@
 #include "common/instance.h"
 #include "common/memory.h"
 #include "common/mime.h"
+#include "maildir/addressbook.h"
 #include "maildir/backup.h"
 #include "maildir/incoming.h"
 #include "maildir/message.h"
@@ -404,6 +405,24 @@ static bool restore_script(void *arg, const struct script_info *info)
 	return !r->fault.kind;
 }
 
+/* An address book that is there stays as it is. */
+static struct fault restore_contacts(struct script_restoring *r)
+{
+	struct buf old, live;
+	struct fault f;
+
+	buf_init(&old, ADDRESSBOOK_SIZE);
+	buf_init(&live, ADDRESSBOOK_SIZE);
+	f = scripts_contacts(r->old, &old);
+	if (!f.kind)
+		f = scripts_contacts(r->live, &live);
+	if (!f.kind && old.len && !live.len)
+		f = scripts_put_contacts(r->live, buf_sv(&old));
+	buf_done(&old);
+	buf_done(&live);
+	return f;
+}
+
 static struct fault restore_scripts(struct restoring *r)
 {
 	struct script_restoring s = { .fault = FAULT_OK };
@@ -418,6 +437,8 @@ static struct fault restore_scripts(struct restoring *r)
 	s.active = buf_sv(&active);
 	if (!f.kind)
 		f = scripts_list(s.old, restore_script, &s);
+	if (!f.kind && !s.fault.kind)
+		f = restore_contacts(&s);
 	scripts_close(&s.old);
 	scripts_close(&s.live);
 	buf_done(&active);

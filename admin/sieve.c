@@ -11,6 +11,7 @@
 #include "common/address.h"
 #include "common/memory.h"
 #include "common/sieve/sieve.h"
+#include "maildir/addressbook.h"
 
 #include "common/banned.h"
 
@@ -128,7 +129,43 @@ static int run_extensions(struct cli *cli)
 struct dry_run {
 	struct sv wire;                 /* the message with CRLF */
 	bool shows_steps;
+	const char *contacts, *global;
+	struct addressbooks *books;
 };
+
+/* The default book is the file that --contacts names, those for everybody lie in the folder of --global. */
+static bool load_book(void *arg, struct sv name, struct buf *out)
+{
+	const struct dry_run *run = arg;
+	char path[PATH_LEN];
+
+	if (sv_eq(name, SV(ADDRESSBOOK_DEFAULT)))
+		return !run->contacts || read_input(run->contacts, out);
+	if (!run->global || snprintf(path, sizeof(path), "%s/%.*s" ADDRESSBOOK_SUFFIX, run->global, SV_FMT(name)) >= (int)sizeof(path))
+		return false;
+	return read_input(path, out);
+}
+
+static bool list_exists(void *arg, struct sv list)
+{
+	const struct dry_run *run = arg;
+
+	return addressbooks_has_list(run->books, list);
+}
+
+static bool list_has(void *arg, struct sv list, struct sv value)
+{
+	const struct dry_run *run = arg;
+
+	return addressbooks_has(run->books, list, value);
+}
+
+static struct sv list_member(void *arg, struct sv list, size_t number)
+{
+	const struct dry_run *run = arg;
+
+	return addressbooks_member(run->books, list, number);
+}
 
 static bool read_wire(void *arg, uint64_t offset, size_t len, struct buf *out)
 {
@@ -251,12 +288,14 @@ static int try_message(struct cli *cli, const struct sieve_script *script, struc
 	static const char *const senders[] = { "Return-Path", "From", NULL };
 	static const char *const receivers[] = { "Delivered-To", "X-Original-To", "To", NULL };
 	const char *from = cli_option(cli, "from"), *to = cli_option(cli, "to"), *now = cli_option(cli, "now");
-	struct dry_run run = { .wire = wire, .shows_steps = !cli->json };
+	struct dry_run run = { .wire = wire, .shows_steps = !cli->json, .contacts = cli_option(cli, "contacts"),
+			       .global = cli_option(cli, "global") };
 	struct mime_message *message = mime_parse(wire);
 	struct sieve_mail mail = { .message = message, .header = sv_sub(wire, 0, (size_t)message->header_len), .read = read_wire,
 				   .read_arg = &run };
 	struct sieve_host host = { .arg = &run, .now = date_now(), .mailbox_exists = is_inbox, .location = SV("MDA"),
-				   .phase = SV("during") };
+				   .phase = SV("during"), .list_exists = list_exists, .list_has = list_has,
+				   .list_member = list_member };
 	struct sieve_envelope envelope = { 0 };
 	struct sieve_result result;
 	struct buf sender, receiver;
@@ -283,6 +322,7 @@ static int try_message(struct cli *cli, const struct sieve_script *script, struc
 	find_address(mail.header, receivers, &receiver);
 	envelope.from = from ? sv_z(strcmp(from, "<>") == 0 ? "" : from) : buf_sv(&sender);
 	envelope.to = to ? sv_z(to) : buf_sv(&receiver);
+	run.books = addressbooks_new(load_book, &run);
 	sieve_run(script, &mail, &envelope, &host, &result);
 	if (result.has_failed)
 		fprintf(stderr, "%s:%u:%u: %s\n", *result.error.script ? result.error.script : cli->args[0], result.error.line,
@@ -290,6 +330,7 @@ static int try_message(struct cli *cli, const struct sieve_script *script, struc
 	print_actions(cli, &result);
 	int code = result.has_failed ? EXIT_FAILED : EXIT_DONE;
 	sieve_result_free(&result);
+	addressbooks_free(&run.books);
 	mime_message_free(&message);
 	buf_done(&sender);
 	buf_done(&receiver);
@@ -330,6 +371,7 @@ const struct verb sieve_verbs[] = {
 	  .options = { { "from", "ADDRESS", "the envelope's sender; \"<>\" for none. Default: from the header" },
 		       { "to", "ADDRESS", "the envelope's recipient. Default: from the header" },
 		       { "now", "DATE", "pretend it is that moment" },
+		       { "contacts", "FILE", "the address book \":addrbook:default\", a line for each address" },
 		       { "spam", "PERCENT", "pretend that a spam filter said so: 0 no spam to 100" },
 		       { "virus", "VERDICT", "pretend that a virus scanner said so: 0 not looked at, 1 clean to 5 found" }, GLOBAL_OPTION } },
 	{ .noun = "sieve", .verb = "extensions", .args = "", .summary = "List the extensions that a script can require",

@@ -44,6 +44,7 @@ const struct verb *const all_verbs[] = {
 	sieve_account_verbs,
 	sieve_verbs,
 	rule_verbs,
+	contacts_verbs,
 	conf_verbs,
 	version_verbs,
 	NULL,

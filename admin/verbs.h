@@ -29,6 +29,7 @@ extern const struct verb trace_verbs[];         /* trace, stats */
 extern const struct verb sieve_verbs[];
 extern const struct verb rule_verbs[];          /* rule, vacation */
 extern const struct verb sieve_account_verbs[]; /* sieve list, put, ... */
+extern const struct verb contacts_verbs[];
 extern const struct verb conf_verbs[];
 extern const struct verb version_verbs[];
 

@@ -188,7 +188,7 @@ enum ms_step ms_capabilities(struct ms_session *s)
 	ms_door_mechanisms(s, &mechanisms);
 	ok = sieve_capabilities(&extensions) && put_capability(&out, "IMPLEMENTATION", SV("Postroom")) &&
 	     put_capability(&out, "SASL", buf_sv(&mechanisms)) && put_capability(&out, "SIEVE", buf_sv(&extensions)) &&
-	     put_capability(&out, "NOTIFY", SV("mailto")) &&
+	     put_capability(&out, "NOTIFY", SV("mailto")) && put_capability(&out, "EXTLISTS", SV("urn")) &&      /* RFC 6134 §2.8 */
 	     buf_appendf(&out, "\"MAXREDIRECTS\" \"%d\"\r\n", SIEVE_REDIRECTS_MAX) &&
 	     (!ms_door_has_starttls(s) || buf_append(&out, SV("\"STARTTLS\"\r\n"))) &&
 	     (!s->identity || s->state != MS_KNOWN || put_capability(&out, "OWNER", identity_address(s->identity))) &&

@@ -71,8 +71,8 @@ void filters_close(struct filters **filters)
 
 /* ---- texts ---- */
 
-/* A script for everybody. The folder is opened anew each time: an administrator may make it, or replace it. */
-static struct fault read_site(const struct filters *filters, const char *name, size_t len, struct buf *out)
+/* The folder is opened anew each time: an administrator may make it, or replace it. */
+struct fault filters_read(const struct filters *filters, struct sv name, const char *suffix, struct buf *out)
 {
 	char path[PATH_LEN];
 	int dir = open(filters->site, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -80,10 +80,15 @@ static struct fault read_site(const struct filters *filters, const char *name, s
 
 	if (dir < 0)
 		return fault_errno("open", filters->site);
-	snprintf(path, sizeof(path), "%.*s.sieve", (int)len, name);
+	snprintf(path, sizeof(path), "%.*s%s", SV_FMT(name), suffix);
 	f = files_read(dir, path, out);
 	close(dir);
 	return f;
+}
+
+static struct fault read_site(const struct filters *filters, struct sv name, struct buf *out)
+{
+	return filters_read(filters, name, ".sieve", out);
 }
 
 struct loading {
@@ -98,7 +103,7 @@ static bool load(void *arg, enum sieve_location where, struct sv name, struct bu
 	if (!script_name_is_good(name))
 		return false;
 	if (where == SIEVE_GLOBAL)
-		return !read_site(l->filters, name.p, name.len, out).kind;
+		return !read_site(l->filters, name, out).kind;
 	return !scripts_get(l->scripts, name, out).kind;
 }
 
@@ -110,7 +115,7 @@ static struct fault read_script(struct filter_private *p, enum stage stage)
 	buf_clear(&p->text);
 	if (stage == OWN)
 		return scripts_active(p->scripts, &p->name, &p->text);
-	return stage == BEFORE ? read_site(filters, "before", 6, &p->text) : read_site(filters, "after", 5, &p->text);
+	return stage == BEFORE ? read_site(filters, SV("before"), &p->text) : read_site(filters, SV("after"), &p->text);
 }
 
 /* ---- what went wrong ---- */
@@ -419,7 +424,7 @@ struct fault filter_run(const struct filter_request *request, struct filter_resu
 	f = scripts_open_drop(request->drop, &p->scripts);
 	if (f.kind)
 		return f;
-	filter_host_init(&p->host, request->drop->account, request->account, p->scripts);
+	filter_host_init(&p->host, request->filters, request->drop->account, request->account, p->scripts);
 	p->host.sieve.host = request->hostname;
 	p->host.sieve.remote_host = request->peer_name;
 	p->host.sieve.remote_ip = request->peer_ip;

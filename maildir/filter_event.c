@@ -300,7 +300,7 @@ static void fill_host(struct run *r)
 					    [FILTER_FLAG] = SV_INIT("FLAG") };
 	struct sieve_host *h = &r->host.sieve;
 
-	filter_host_init(&r->host, r->event->user->account, r->event->address, r->scripts);
+	filter_host_init(&r->host, r->event->filters, r->event->user->account, r->event->address, r->scripts);
 	h->host = r->event->hostname;
 	h->location = SV("MS");         /* RFC 6785 §4.1 */
 	h->phase = SV("post");

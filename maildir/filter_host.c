@@ -1,6 +1,8 @@
 /* maildir/filter_host.c - see filter_private.h: the account as a Sieve script sees it. */
 #include <time.h>
 
+#include "common/log.h"
+#include "maildir/addressbook.h"
 #include "maildir/filter_private.h"
 #include "maildir/files.h"
 #include "maildir/layout.h"
@@ -222,6 +224,46 @@ static bool is_answered(void *arg, struct sv handle, struct sv address, uint32_t
 	return yes;
 }
 
+/* ---- address books (RFC 6134): the account's own, and those for everybody ---- */
+
+static bool load_book(void *arg, struct sv name, struct buf *out)
+{
+	struct filter_host *h = arg;
+	struct fault f;
+
+	if (!sv_eq(name, SV(ADDRESSBOOK_DEFAULT)))
+		return !filters_read(h->filters, name, ADDRESSBOOK_SUFFIX, out).kind;
+	f = scripts_contacts(h->scripts, out);
+	if (f.kind == FAULT_LIMIT) {            /* written by hand: the script fails, the mail stays */
+		log_warn(NULL, "sieve.contacts", KV_FAULT("fault", f));
+		return false;
+	}
+	if (f.kind)
+		h->fault = store_internal(f);
+	return true;
+}
+
+static bool list_exists(void *arg, struct sv list)
+{
+	struct filter_host *h = arg;
+
+	return addressbooks_has_list(h->books, list);
+}
+
+static bool list_has(void *arg, struct sv list, struct sv value)
+{
+	struct filter_host *h = arg;
+
+	return addressbooks_has(h->books, list, value);
+}
+
+static struct sv list_member(void *arg, struct sv list, size_t number)
+{
+	struct filter_host *h = arg;
+
+	return addressbooks_member(h->books, list, number);
+}
+
 /* ---- */
 
 static struct date now_here(void)
@@ -235,11 +277,13 @@ static struct date now_here(void)
 	return now;
 }
 
-void filter_host_init(struct filter_host *h, struct account *account, struct sv address, struct scripts *scripts)
+void filter_host_init(struct filter_host *h, const struct filters *filters, struct account *account, struct sv address,
+		      struct scripts *scripts)
 {
 	size_t at = sv_rfind(address, '@');
 
-	*h = (struct filter_host){ .account = account, .scripts = scripts, .addresses = { address } };
+	*h = (struct filter_host){ .filters = filters, .account = account, .scripts = scripts, .addresses = { address } };
+	h->books = addressbooks_new(load_book, h);
 	arena_init(&h->arena, HOST_MEMORY);
 	h->sieve = (struct sieve_host){
 		.arg = h,
@@ -255,11 +299,15 @@ void filter_host_init(struct filter_host *h, struct account *account, struct sv 
 		.metadata = metadata,
 		.is_duplicate = is_duplicate,
 		.is_answered = is_answered,
+		.list_exists = list_exists,
+		.list_has = list_has,
+		.list_member = list_member,
 	};
 }
 
 void filter_host_done(struct filter_host *h)
 {
+	addressbooks_free(&h->books);
 	arena_done(&h->arena);
 }
 

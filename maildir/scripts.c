@@ -10,6 +10,7 @@
 
 #include "common/log.h"
 #include "common/memory.h"
+#include "maildir/addressbook.h"
 #include "maildir/files.h"
 #include "maildir/store_private.h"
 
@@ -21,6 +22,7 @@
 #define ORPHAN "dovecot.orig"           /* Pigeonhole's name for a script that was only the link */
 #define ERROR_FILE FOLDER "/.error"
 #define ACTIVE_FILE FOLDER "/.active"    /* of a backup */
+#define CONTACTS_FILE FOLDER "/contacts"
 #define PATH_LEN 300
 
 /* ---- opening ---- */
@@ -288,29 +290,50 @@ struct fault scripts_fits(struct scripts *s, struct sv name, uint64_t size, cons
 	return f;
 }
 
-struct fault scripts_put(struct scripts *s, struct sv name, struct sv text, const struct scripts_quota *quota)
+/* A file of the folder, new or in place of the old one, durably. */
+static struct fault put_file(struct scripts *s, const char *to, struct sv text)
 {
-	char temp[FILES_TEMP_LEN], from[PATH_LEN], to[PATH_LEN];
-	struct fault f = scripts_fits(s, name, text.len, quota);
+	char temp[FILES_TEMP_LEN], from[PATH_LEN];
 	bool is_new = false;
+	struct fault f = files_mkdir(s->dir, FOLDER, s->mode_dir, &is_new);
 
-	if (!f.kind)
-		f = files_mkdir(s->dir, FOLDER, s->mode_dir, &is_new);
 	if (!f.kind && is_new)
 		f = files_sync_dir(s->dir, ".");
 	if (f.kind)
 		return f;
 	files_temp_name(".new", temp);
 	snprintf(from, sizeof(from), FOLDER "/%s", temp);
-	path_of(name, to);
 	f = files_write_new(s->dir, from, text, s->mode_file);
 	if (!f.kind && renameat(s->dir, from, s->dir, to)) {
 		f = fault_errno("rename", to);
 		unlinkat(s->dir, from, 0);
 	}
+	return f.kind ? store_internal(f) : files_sync_dir(s->dir, FOLDER);
+}
+
+struct fault scripts_put(struct scripts *s, struct sv name, struct sv text, const struct scripts_quota *quota)
+{
+	char path[PATH_LEN];
+	struct fault f = scripts_fits(s, name, text.len, quota);
+
+	path_of(name, path);
+	if (!f.kind)
+		f = put_file(s, path, text);
 	if (!f.kind)
 		scripts_note_error(s, SV_NONE);
-	return f.kind ? store_internal(f) : files_sync_dir(s->dir, FOLDER);
+	return f;
+}
+
+struct fault scripts_contacts(struct scripts *s, struct buf *out)
+{
+	struct fault f = files_read(s->dir, CONTACTS_FILE, out);
+
+	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
+}
+
+struct fault scripts_put_contacts(struct scripts *s, struct sv text)
+{
+	return text.len > ADDRESSBOOK_SIZE ? fault(FAULT_LIMIT, "the address book is too large") : put_file(s, CONTACTS_FILE, text);
 }
 
 static bool is_active(struct scripts *s, struct sv name, struct fault *f)
@@ -392,6 +415,19 @@ static bool back_up_one(void *arg, const struct script_info *info)
 	return !b->fault.kind;
 }
 
+static struct fault back_up_contacts(struct backing_up *b)
+{
+	struct buf text;
+	struct fault f;
+
+	buf_init(&text, ADDRESSBOOK_SIZE);
+	f = scripts_contacts(&b->from, &text);
+	if (!f.kind && text.len)
+		f = files_write_unflushed(b->to, CONTACTS_FILE, buf_sv(&text), 0600);
+	buf_done(&text);
+	return f;
+}
+
 struct fault scripts_backup(int from, int to)
 {
 	struct backing_up b = { .from = { .dir = from }, .to = to };
@@ -400,6 +436,8 @@ struct fault scripts_backup(int from, int to)
 	if (!files_exists(from, FOLDER))
 		return FAULT_OK;
 	f = files_mkdir(to, FOLDER, 0700, NULL);
+	if (!f.kind)
+		f = back_up_contacts(&b);
 	if (!f.kind)
 		f = scripts_list(&b.from, back_up_one, &b);
 	return f.kind ? f : b.fault;

@@ -6,6 +6,8 @@
  * A plain file .dovecot.sieve, which Dovecot takes too, becomes the script "dovecot.orig" when its owner comes. The link's target is
  * never followed: it only names a script of the folder. Whether a text is good Sieve is the caller's business (common/sieve).
  *
+ * Beside them lies sieve/contacts, the account's address book (maildir/addressbook.h).
+ *
  * What is put is durable on return and replaced as a whole: a delivery reads the old script or the new one. Blocks; one handle,
  * one thread at a time; several processes may work on the same folder. */
 #ifndef MAILDIR_SCRIPTS_H
@@ -59,6 +61,13 @@ MUST_CHECK struct fault scripts_activate(struct scripts *s, struct sv name);
 MUST_CHECK struct fault scripts_active_name(struct scripts *s, struct buf *out);
 /** scripts_active - append name and text of the active script. FAULT_NOT_FOUND: none is, or its file is missing. */
 MUST_CHECK struct fault scripts_active(struct scripts *s, struct buf *name, struct buf *text);
+
+/* ---- the account's address book (RFC 6134) ---- */
+
+/** scripts_contacts - append its text; nothing when there is none yet. */
+MUST_CHECK struct fault scripts_contacts(struct scripts *s, struct buf *out);
+/** scripts_put_contacts - in place of what was there. FAULT_LIMIT: longer than ADDRESSBOOK_SIZE; FAULT_NO_SPACE. */
+MUST_CHECK struct fault scripts_put_contacts(struct scripts *s, struct sv text);
 
 /* ---- what went wrong when the active script ran last ---- */
 

@@ -332,27 +332,17 @@ void sieve_check_redirect(struct sieve_compiler *c, struct sieve_call *call)
 		sieve_complain(c, notify->at, "\":notify\" must be followed by \"NEVER\" or some of \"SUCCESS,FAILURE,DELAY\"");
 }
 
-void sieve_act_redirect(struct sieve_run *r, const struct sieve_call *c)
+static void redirect_to(struct sieve_run *r, const struct sieve_call *c, struct sv to)
 {
-	struct sv to = sieve_text(r, sieve_arg_of(c, SLOT_FIRST), 0), bare = SV_NONE;
-	bool is_list = sieve_arg_of(c, SLOT_LIST) != NULL;
 	struct sieve_action *a = NULL;
+	struct sv bare;
 
-	if (!sieve_is_delivery(r, "redirect"))
-		return;
-	if (!is_list && !sieve_is_address(&r->scratch, to, &bare)) {
+	if (!sieve_is_address(&r->scratch, to, &bare)) {
 		sieve_fail(r, "\"%.*s\" is no mail address", SV_FMT(sv_sub(to, 0, 60)));
 		return;
 	}
-	if (is_list && (!r->host->list_exists || !r->host->list_exists(r->host->arg, to))) {
-		sieve_fail(r, "there is no list \"%.*s\"", SV_FMT(sv_sub(to, 0, 60)));
-		return;
-	}
-	if (!may_deliver(r))
-		return;
 	for (size_t i = 0; i < r->result->action_count; i++)    /* to the same address once */
-		if (r->result->actions[i].kind == SIEVE_REDIRECT && sv_eq(r->result->actions[i].address, bare) &&
-		    sv_eq(r->result->actions[i].list, is_list ? to : SV_NONE))
+		if (r->result->actions[i].kind == SIEVE_REDIRECT && sv_eq(r->result->actions[i].address, bare))
 			a = &r->result->actions[i];
 	if (!a && r->redirects++ == SIEVE_REDIRECTS_MAX) {
 		sieve_fail(r, "the script redirects to more than %d addresses", SIEVE_REDIRECTS_MAX);
@@ -362,10 +352,7 @@ void sieve_act_redirect(struct sieve_run *r, const struct sieve_call *c)
 		a = sieve_add_action(r, SIEVE_REDIRECT);
 	if (!a)
 		return;
-	if (is_list)
-		a->list = sieve_kept(r, to);
-	else
-		a->address = sieve_kept(r, bare);
+	a->address = sieve_kept(r, bare);
 	if (sieve_arg_of(c, SLOT_DSN_RET))
 		a->dsn_ret = sieve_kept(r, sieve_text(r, sieve_arg_of(c, SLOT_DSN_RET), 0));
 	if (sieve_arg_of(c, SLOT_DSN_NOTIFY))
@@ -373,7 +360,39 @@ void sieve_act_redirect(struct sieve_run *r, const struct sieve_call *c)
 	a->header = sieve_edited_header(r);
 	if (!sieve_arg_of(c, SLOT_COPY))
 		r->is_keep_cancelled = true;
-	sieve_trace(r, "redirect to %s%.*s", is_list ? "list " : "", SV_FMT(is_list ? to : bare));
+	sieve_trace(r, "redirect to %.*s", SV_FMT(bare));
+}
+
+bool sieve_has_list(struct sieve_run *r, struct sv list)
+{
+	bool yes = r->host->list_exists && r->host->list_exists(r->host->arg, list);
+
+	if (!yes)
+		sieve_fail(r, "there is no list \"%.*s\"", SV_FMT(sv_sub(list, 0, 60)));
+	return yes;
+}
+
+/* RFC 6134 §2.3: to each member; what cannot be told one by one ends in an error. An empty list cancels nothing. */
+static void redirect_to_list(struct sieve_run *r, const struct sieve_call *c, struct sv list)
+{
+	struct sv member;
+
+	if (!sieve_has_list(r, list) || !r->host->list_member)
+		return;
+	for (size_t i = 0; !r->has_failed && (member = r->host->list_member(r->host->arg, list, i)).len; i++)
+		redirect_to(r, c, member);
+}
+
+void sieve_act_redirect(struct sieve_run *r, const struct sieve_call *c)
+{
+	struct sv to = sieve_text(r, sieve_arg_of(c, SLOT_FIRST), 0);
+
+	if (!sieve_is_delivery(r, "redirect") || !may_deliver(r))
+		return;
+	if (sieve_arg_of(c, SLOT_LIST))
+		redirect_to_list(r, c, to);
+	else
+		redirect_to(r, c, to);
 }
 
 /* ---- refusing ---- */

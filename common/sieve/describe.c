@@ -82,7 +82,7 @@ bool sieve_action_describe(const struct sieve_action *a, struct buf *out)
 		(void)buf_append(out, SV(" (because nothing else was done)"));
 	if (a->kind == SIEVE_EREJECT)
 		(void)buf_append(out, SV(" (in the protocol)"));
-	const struct sv first[] = { a->mailbox, a->address, a->list, a->method, a->kind == SIEVE_SEEN ? a->handle : SV_NONE };
+	const struct sv first[] = { a->mailbox, a->address, a->method, a->kind == SIEVE_SEEN ? a->handle : SV_NONE };
 	for (size_t i = 0; i < ARRAY_LEN(first); i++)
 		if (first[i].len) {
 			(void)buf_append_c(out, ' ');

@@ -363,7 +363,7 @@ static bool try_glob(struct sieve_matcher *m, const struct sieve_key *k, struct 
 static bool try_list(struct sieve_matcher *m, const struct sieve_key *k, struct sv value)
 {
 	const struct sieve_host *host = m->r->host;
-	bool has = host->list_has && host->list_has(host->arg, k->text, value);
+	bool has = sieve_has_list(m->r, k->text) && host->list_has && host->list_has(host->arg, k->text, value);
 
 	if (has && m->sets_variables)           /* RFC 6134 §2.3: ${0} is the value */
 		sieve_match_values(m->r, &value, 1);

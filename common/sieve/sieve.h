@@ -110,6 +110,7 @@ struct sieve_host {
 	bool (*is_answered)(void *arg, struct sv handle, struct sv address, uint32_t seconds);
 	bool (*list_exists)(void *arg, struct sv list);                 /* RFC 6134 */
 	bool (*list_has)(void *arg, struct sv list, struct sv value);
+	struct sv (*list_member)(void *arg, struct sv list, size_t number);     /* empty: there are no more */
 	/* The dry run: one line per test and action, without line end. */
 	void (*trace)(void *arg, uint32_t line, struct sv text);
 };
@@ -143,7 +144,6 @@ struct sieve_action {
 	bool create;                    /* :create (RFC 5490) */
 	/* redirect: address. vacation: the sender that is answered */
 	struct sv address;
-	struct sv list;                 /* redirect :list (RFC 6134): to each member, in place of address */
 	struct sv dsn_ret, dsn_notify;  /* RFC 6009 */
 	/* reject: reason. vacation: reason. notify: the message, may be empty */
 	struct sv text;

@@ -431,6 +431,8 @@ sieve_check_fn sieve_check_header, sieve_check_address, sieve_check_envelope, si
 	sieve_check_exists;
 /** sieve_is_delivery - else the action is not for stored mail, and the run has failed (RFC 6785 §3.11). */
 bool sieve_is_delivery(struct sieve_run *r, const char *action);
+/** sieve_has_list - RFC 6134 §2.2: a list that cannot be asked ends the script. */
+bool sieve_has_list(struct sieve_run *r, struct sv list);
 /** sieve_flags_append - the flags in a string list argument to a set, each once. */
 void sieve_flags_append(struct sieve_run *r, struct sv words, struct buf *set);
 /** sieve_flags_list - a set as a kept array. */

@@ -213,15 +213,18 @@ def test_mail_filters_come_back_with_the_one_that_was_active(tmp_path):
         address = server.address("alice")
         server.postroom("sieve", "put", address, str(script), "--activate")
         server.postroom("sieve", "put", address, str(script), "--name", "other")
+        server.postroom("contacts", "add", address, "friend@example.net")
         (server.root / "sieve").mkdir(exist_ok=True)
         (server.root / "sieve" / "before.sieve").write_text("keep;")
         server.postroom("backup", str(tmp_path / "backups"))
         server.postroom("verify", str(tmp_path / "backups"))
         server.postroom("sieve", "deactivate", address)
         server.postroom("sieve", "remove", address, "mine")
+        server.postroom("contacts", "remove", address, "friend@example.net")
         server.postroom("restore", str(tmp_path / "backups"), "--account", address)
         rows = {row["script"]: row["active"] for row in server.json("sieve", "list", address)}
         assert rows == {"mine": True, "other": False}
+        assert server.json("contacts", "list", address) == [{"contact": "friend@example.net"}]
     with postroom.Instance() as other:
         shutil.rmtree(other.root)
         other.run("restore", str(tmp_path / "backups"))

@@ -262,6 +262,33 @@ def test_notify_sends_a_message_and_a_copy_is_filed(server, user):
     assert len(server.files(user, "Notes")) == 1
 
 
+def test_scripts_ask_the_address_book_of_the_account_and_those_for_everybody(make_server):
+    server, user = make_server(), "alice"
+    address = server.address(user)
+    server.postroom("contacts", "add", address, "Friend@elsewhere.example", "@partner.example")
+    assert [row["contact"] for row in server.json("contacts", "list", address)] == ["Friend@elsewhere.example", "@partner.example"]
+    put(server, user, '''require ["extlists", "fileinto", "mailbox"];
+if address :list "from" ":addrbook:default" { fileinto :create "Known"; }
+elsif address :list "from" "urn:ietf:params:sieve:addrbook:company" { fileinto :create "Company"; }
+''')
+    for sender in ("friend@ELSEWHERE.example", "anybody@partner.example", "stranger@elsewhere.example"):
+        assert give(server, user, sender=sender) == 250
+    # No such book yet: the script fails on the stranger, whose mail stays.
+    assert len(server.files(user, "Known")) == 2
+    assert any(b"stranger@" in path.read_bytes() for path in server.files(user))
+    assert "no list" in server.json("sieve", "list", address)[0]["error"]
+    (server.root / "sieve").mkdir(exist_ok=True)
+    (server.root / "sieve" / "company.addresses").write_text("# everybody's\nboss@work.example\n")
+    assert give(server, user, sender="boss@work.example") == 250
+    assert len(server.files(user, "Company")) == 1
+    server.postroom("contacts", "remove", address, "@PARTNER.example")
+    assert [row["contact"] for row in server.json("contacts", "list", address)] == ["Friend@elsewhere.example"]
+    # RFC 6134 2.3: a personal distribution list
+    put(server, user, 'require "extlists"; redirect :list ":addrbook:default";')
+    assert give(server, user, sender="boss@work.example") == 250
+    assert len(queued_for(server, "Friend@elsewhere.example")) == 1
+
+
 def test_duplicates_are_seen_across_messages(server, user):
     put(server, user, 'require ["duplicate", "fileinto", "mailbox"];\nif duplicate { fileinto :create "Again"; }')
     message = mail(server, user)

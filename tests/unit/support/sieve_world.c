@@ -153,6 +153,16 @@ static bool list_has(void *arg, struct sv list, struct sv value)
 	return list_exists(arg, list) && sv_eq_nocase(value, SV("coyote@desert.example.org"));
 }
 
+static struct sv list_member(void *arg, struct sv list, size_t number)
+{
+	static const struct sv friends[] = { SV_INIT("coyote@desert.example.org"), SV_INIT("b@example.test") };
+
+	(void)arg;
+	if (sv_eq(list, SV(":addrbook:default")))
+		return number ? SV_NONE : SV("@example.test");
+	return number < ARRAY_LEN(friends) ? friends[number] : SV_NONE;
+}
+
 static void put_list(struct buf *out, const struct sv *list, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
@@ -167,9 +177,9 @@ static void put(const struct sieve_world *w, struct buf *out, const struct sieve
 					     "notify", "seen" };
 
 	(void)buf_appendf(out, "%s%s%s", out->len ? "; " : "", names[a->kind], a->is_implicit ? "*" : "");
-	const struct sv details[] = { a->mailbox, a->address, a->list, a->method, a->text, a->subject, a->special_use, a->mailbox_id };
+	const struct sv details[] = { a->mailbox, a->address, a->method, a->text, a->subject, a->special_use, a->mailbox_id };
 	for (size_t i = 0; i < ARRAY_LEN(details); i++)
-		if (details[i].len && !(a->kind == SIEVE_VACATION && i == 4))
+		if (details[i].len && !(a->kind == SIEVE_VACATION && i == 3))
 			(void)(buf_append_c(out, ' ') && buf_append(out, details[i]));
 	if (a->kind == SIEVE_SEEN || (a->kind == SIEVE_VACATION && a->seconds != 7 * 86400))
 		(void)buf_appendf(out, " %u", a->seconds);
@@ -230,7 +240,7 @@ char *sieve_world_run(struct sieve_world *w, struct sv script)
 		.spam_percent = w->has_verdict ? w->spam_percent : 50, .virus = w->has_verdict ? w->virus : SIEVE_VIRUS_CURED,
 		.mailbox_exists = mailbox_exists, .mailbox_id_exists = id_exists,
 		.special_use_exists = use_exists, .metadata = metadata, .is_duplicate = is_duplicate, .is_answered = is_answered,
-		.list_exists = list_exists, .list_has = list_has,
+		.list_exists = list_exists, .list_has = list_has, .list_member = list_member,
 		.is_imap_event = w->cause != NULL, .flags = w->cause ? SV("$Old") : SV_NONE,
 		.imap_cause = w->cause ? sv_z(w->cause) : SV_NONE, .imap_mailbox = w->cause ? SV("Work") : SV_NONE,
 	};

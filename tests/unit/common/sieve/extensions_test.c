@@ -690,7 +690,10 @@ static void lists_verdicts_and_copies_rfc_6134_5235_8580_6009(void **state)
 		{ MORE "if envelope :list \"from\" \"tag:example.test,2026:friends\" { fileinto \"${0}\"; }", "fileinto coyote@desert.example.org" },
 		{ MORE IF("valid_ext_list [\":addrbook:default\"]"), "discard" },
 		{ MORE IF("valid_ext_list [\":addrbook:default\", \"x\"]"), "keep*" },
-		{ MORE "redirect :list \"tag:example.test,2026:friends\";", "redirect tag:example.test,2026:friends" },
+		{ MORE "redirect :list \"tag:example.test,2026:friends\";", "redirect coyote@desert.example.org; redirect b@example.test" },
+		{ MORE "redirect :list :copy \"tag:example.test,2026:friends\";", "redirect coyote@desert.example.org; redirect b@example.test; keep*" },
+		{ MORE "redirect :list \":addrbook:default\";", "2:1: \"@example.test\" is no mail address; keep*" },
+		{ MORE IF("header :list \"subject\" \"none\""), "2:4: there is no list \"none\"; keep*" },
 		{ MORE "redirect :list \"none\";", "2:1: there is no list \"none\"; keep*" },
 		{ MORE IF("address :list :comparator \"i;octet\" \"from\" \"x\""), "2:30: \":list\" takes no comparator" },
 		/* the world's spam score is 50 %, its virus verdict 2 */
