@@ -17,7 +17,8 @@
 #include "common/fault.h"
 #include "common/loop.h"
 
-enum dns_type { DNS_A = 1, DNS_CNAME = 5, DNS_PTR = 12, DNS_MX = 15, DNS_TXT = 16, DNS_AAAA = 28, DNS_SRV = 33, DNS_TLSA = 52 };
+enum dns_type { DNS_A = 1, DNS_NS = 2, DNS_CNAME = 5, DNS_SOA = 6, DNS_PTR = 12, DNS_MX = 15, DNS_TXT = 16, DNS_AAAA = 28, DNS_SRV = 33,
+		DNS_TLSA = 52, DNS_CAA = 257 };
 enum dns_status { DNS_TEMPFAIL = 0, DNS_DATA, DNS_NODATA, DNS_NXDOMAIN };
 
 #define DNS_RECORDS_MAX 256     /* of one answer; more are dropped */

@@ -32,6 +32,7 @@ struct tls_role {
 struct tls_cert_facts {
 	char subject[256];
 	char fingerprint[65];   /* SHA-256, lower-case hex */
+	char key_digest[65];    /* SHA-256 of its public key: the data of a TLSA record 3 1 1 (RFC 6698 §2.1) */
 	int64_t not_before_s, not_after_s;      /* Unix time */
 	char key_type[16];      /* "EC P-256", "RSA 2048" */
 	bool is_self_signed;
@@ -115,6 +116,8 @@ enum tls_doubt {
 };
 /** tls_peer_doubt - what TLS_TRUST_NAMES would have said of a connection that is up; NULL: nothing. */
 const char *tls_peer_doubt(const struct tls_conn *c);
+/** tls_peer_cert - facts of the certificate that the other side showed; false when it showed none. */
+bool tls_peer_cert(const struct tls_conn *c, struct tls_cert_facts *out);
 /** tls_doubt_from - from what tls_error() or stream_end_detail() said. */
 enum tls_doubt tls_doubt_from(struct sv error);
 

@@ -211,6 +211,14 @@ void tls_cert_describe(X509 *cert, struct tls_cert_facts *out)
 	BIO_free(bio);
 	if (X509_digest(cert, EVP_sha256(), digest, &len) && len == 32)
 		crypt_hex(digest, 32, out->fingerprint);
+	unsigned char *key = NULL;
+	int key_len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &key);
+
+	if (key_len > 0) {
+		crypt_digest(CRYPT_SHA256, sv_from((const char *)key, (size_t)key_len), digest);
+		crypt_hex(digest, 32, out->key_digest);
+	}
+	OPENSSL_free(key);
 	list_names(cert, out->names, sizeof(out->names));
 	describe_key(X509_get0_pubkey(cert), out->key_type, sizeof(out->key_type));
 	out->is_self_signed = X509_self_signed(cert, 0) == 1;

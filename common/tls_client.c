@@ -200,6 +200,15 @@ const char *tls_peer_doubt(const struct tls_conn *c)
 	return tls_verify_text(c->ssl);
 }
 
+bool tls_peer_cert(const struct tls_conn *c, struct tls_cert_facts *out)
+{
+	X509 *cert = SSL_get0_peer_certificate(c->ssl);
+
+	if (cert)
+		tls_cert_describe(cert, out);
+	return cert != NULL;
+}
+
 enum tls_doubt tls_doubt_from(struct sv error)
 {
 	for (size_t i = 0; i < ARRAY_LEN(doubts); i++)

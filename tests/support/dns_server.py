@@ -25,7 +25,8 @@ import socketserver
 import struct
 import threading
 
-TYPES = {"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28, "SRV": 33, "TLSA": 52}
+TYPES = {"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28, "SRV": 33, "TLSA": 52,
+         "CAA": 257}
 NAMES = {number: name for name, number in TYPES.items()}
 NOERROR, SERVFAIL, NXDOMAIN, REFUSED = 0, 2, 3, 5
 
@@ -61,6 +62,9 @@ def rdata(kind, value):
     if kind == "TLSA":
         usage, selector, matching, data = value.split()
         return bytes([int(usage), int(selector), int(matching)]) + bytes.fromhex(data)
+    if kind == "CAA":
+        flags, tag, text = value.split(None, 2)
+        return bytes([int(flags), len(tag)]) + tag.encode() + text.strip('"').encode()
     return wire_name(value)
 
 

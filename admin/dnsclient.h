@@ -1,0 +1,21 @@
+/* admin/dnsclient.h - one question or update to one certain name server, and its answer. Blocks. For the command line; what
+ * runs as a daemon asks common/dns.h. */
+#ifndef ADMIN_DNSCLIENT_H
+#define ADMIN_DNSCLIENT_H
+
+#include "common/dnsmessage.h"
+#include "common/fault.h"
+#include "common/netaddr.h"
+
+#define DNSCLIENT_PORT 53
+#define DNSCLIENT_TIMEOUT_MS 3000       /* of one try; a datagram is sent twice */
+
+/** dnsclient_parse_server - "192.0.2.1", "2001:db8::1", "127.0.0.1@5353". */
+bool dnsclient_parse_server(const char *text, struct netaddr *out);
+/**
+ * dnsclient_exchange - send a message, read the answer to it: by UDP, over TCP what is large or comes back truncated.
+ * @reply: emptied, then the whole answer; its max should be DNSMESSAGE_MAX
+ * Errors: FAULT_UNAVAILABLE (nobody answers, or nonsense), FAULT_INTERNAL. */
+MUST_CHECK struct fault dnsclient_exchange(const struct netaddr *server, struct sv message, struct buf *reply);
+
+#endif
