@@ -24,13 +24,17 @@
 enum place {
 	AT_FLAGS = 0,           /* a message's flags, date-time or octets; or the end */
 	AT_DATE,                /* its date-time or octets */
-	AT_LITERAL,             /* its octets: a literal or CATENATE */
+	AT_LITERAL,             /* its octets: a literal, CATENATE or UTF8 */
 	AT_OCTETS,              /* its literal is streaming in */
 	AT_PARTS,               /* the list behind CATENATE */
 	AT_PART,                /* TEXT, URL or the end of the list */
 	AT_TEXT,                /* a literal */
 	AT_TEXT_OCTETS,         /* it is streaming in */
 	AT_URL,
+	AT_UTF8,                /* the list behind UTF8, with one literal */
+	AT_UTF8_LITERAL,
+	AT_UTF8_OCTETS,         /* it is streaming in */
+	AT_UTF8_END,
 };
 
 struct append {
@@ -234,6 +238,25 @@ static bool advance_in_parts(struct command *c, struct append *x, const struct t
 	}
 }
 
+/* advance_in_utf8 - one token of UTF8 (~{12}...), as advance_in_parts(). RFC 9755 has it no more; programs of RFC 6855 §4
+ * (Thunderbird) store all they send and draft in this way. */
+static bool advance_in_utf8(struct command *c, struct append *x, const struct token *t)
+{
+	c->args.at++;
+	switch (x->place) {
+	case AT_UTF8:
+		x->place = AT_UTF8_LITERAL;
+		return t->kind == TOKEN_OPEN;
+	case AT_UTF8_OCTETS:
+		x->place = AT_UTF8_END;
+		return t->kind == TOKEN_LITERAL;
+	case AT_UTF8_END:
+		return t->kind == TOKEN_CLOSE && end_message(c, x);
+	default:
+		return false;
+	}
+}
+
 /* advance - read what the parser has of the arguments behind the mailbox: RFC 3502 and RFC 4469
  * append-message, again and again. False: refused. */
 static bool advance(struct command *c, struct append *x)
@@ -255,6 +278,10 @@ static bool advance(struct command *c, struct append *x)
 		} else if (x->place <= AT_LITERAL && capability_has(c->room->on, CAP_CATENATE) &&
 			   args_word(&c->args, "CATENATE")) {
 			x->place = AT_PARTS;
+		} else if (x->place <= AT_LITERAL && capability_has(c->room->on, CAP_UTF8_ACCEPT) && args_word(&c->args, "UTF8")) {
+			x->place = AT_UTF8;
+		} else if (x->place >= AT_UTF8) {
+			is_good = advance_in_utf8(c, x, t);
 		} else {
 			is_good = advance_in_parts(c, x, t);
 		}
@@ -389,8 +416,10 @@ static bool announced(struct command *c)
 		c->is_literal_kept = true;
 		return true;
 	}
-	if ((x->place > AT_LITERAL && x->place != AT_TEXT) ||
-	    (c->literal.is_binary && !capability_has(c->room->on, CAP_BINARY))) {
+	bool is_utf8 = x->place == AT_UTF8_LITERAL;
+
+	if ((x->place > AT_LITERAL && x->place != AT_TEXT && !is_utf8) ||
+	    (c->literal.is_binary && !is_utf8 && !capability_has(c->room->on, CAP_BINARY))) {
 		command_bad(c, "A literal is not expected here");
 		return refuse(c);
 	}
@@ -401,7 +430,7 @@ static bool announced(struct command *c)
 	if (!check_room(c, x, c->literal.size) || (x->place != AT_TEXT && !begin_message(c, x)))
 		return false;
 	x->is_binary |= c->literal.is_binary;
-	x->place = x->place == AT_TEXT ? AT_TEXT_OCTETS : AT_OCTETS;
+	x->place = is_utf8 ? AT_UTF8_OCTETS : x->place == AT_TEXT ? AT_TEXT_OCTETS : AT_OCTETS;
 	return true;
 }
 

@@ -60,6 +60,30 @@ def test_8bit_header_fields_are_stored_enabled_or_not(client):
     assert len(client.fetch("1:*", "(ENVELOPE BODYSTRUCTURE)")) == 2
 
 
+MAIL = "Subject: Grüße\r\n\r\nGrüße\r\n".encode()
+
+
+def test_append_by_the_utf8_item_of_rfc_6855(client):
+    """Thunderbird stores in this way whatever it sends, once UTF8=ACCEPT is enabled."""
+    client.ok("ENABLE UTF8=ACCEPT")
+
+    def utf8(literal=b"~{%d+}", close=b")"):
+        return b"UTF8 (" + literal % len(MAIL) + b"\r\n" + MAIL + close
+
+    def append(*messages):
+        client.send(b"u APPEND INBOX " + b" ".join(messages) + b"\r\n")
+        return client.collect("u")
+    assert append(b"(\\Seen)", utf8()).code().startswith("APPENDUID")
+    assert append(utf8()).status == "OK"
+    assert append(b'(\\Draft) "17-Jul-1996 02:44:25 -0700"', utf8(), b"(\\Flagged)", utf8(), b"{%d+}\r\n%s" % (len(MAIL), MAIL)).status == "OK"
+    client.ok("SELECT INBOX")
+    assert [client.fetch(n, "BODY.PEEK[]")[n]["BODY[]"] for n in range(1, 6)] == [MAIL] * 5
+    assert client.flags("1")[1] - {"\\Recent"} == {"\\Seen"} and "\\Draft" in client.flags("3")[3]
+    for wrong in (utf8(close=b""), utf8(close=b" x)"), b"UTF8 ()", b"UTF8", b"UTF8 x", b"UTF8 " + utf8()):
+        assert append(wrong).status == "BAD", wrong
+    assert client.ok("STATUS INBOX (MESSAGES)").all("STATUS")[0].endswith(b"(MESSAGES 5)")
+
+
 def test_switched_off():
     with imap.Imapd(accounts=("alice",), conf="imap-capabilities-off UTF8=ACCEPT\n") as server:
         server.start()
