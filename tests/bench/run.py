@@ -28,9 +28,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import peer  # noqa: E402
 import postroom  # noqa: E402
+from calls import FLUSHES, SystemCalls  # noqa: E402
 
 LOAD = BUILD / "tests" / "bench" / "load" / "load"
-FLUSHES = ("fsync", "fdatasync", "sync_file_range", "msync", "syncfs", "sync")
 TICK_US = 1000000 // os.sysconf("SC_CLK_TCK")
 
 
@@ -193,54 +193,15 @@ def median_of(runs, key):
     return statistics.median(values) if values else None
 
 
-class SystemCalls:
-    """strace -c on some processes while the block runs; .calls is name -> count, or None and .why."""
-
-    def __init__(self, pids):
-        self.pids, self.calls, self.why = pids, None, None
-
-    def __enter__(self):
-        if not shutil.which("strace"):
-            self.why = "strace is not installed"
-            return self
-        fd, self.path = tempfile.mkstemp(prefix="strace-")
-        os.close(fd)
-        self.process = subprocess.Popen(["strace", "-f", "-c", "-U", "calls,name", "-o", self.path,
-                                         *[arg for pid in self.pids for arg in ("-p", str(pid))]],
-                                        stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        attached = 0
-        while attached < len(self.pids):
-            line = self.process.stderr.readline()
-            if not line or "attach:" in line:
-                self.why = "strace: " + (line.strip() or "ended")
-                self.process.kill()
-                self.process.wait()
-                return self
-            attached += "attached" in line
-        time.sleep(0.2)
-        return self
-
-    def __exit__(self, *_):
-        if self.why:
-            return
-        self.process.send_signal(signal.SIGINT)
-        self.process.communicate(timeout=60)
-        self.calls = {}
-        for line in pathlib.Path(self.path).read_text().splitlines():
-            match = re.fullmatch(r"\s*(\d+)\s+(\w+)\s*", line)
-            if match and match.group(2) != "total":
-                self.calls[match.group(2)] = int(match.group(1))
-        os.unlink(self.path)
-
-    def rows(self, bench, name, ops, per):
-        if self.calls is None:
-            bench.row(f"{name}: system calls", 0, f"per {per}", invalid=self.why)
-            return
-        top = sorted(self.calls.items(), key=lambda item: -item[1])[:6]
-        bench.row(f"{name}: system calls", sum(self.calls.values()) / ops, f"per {per}",
-                  note=" ".join(f"{call} {count / ops:.1f}" for call, count in top), calls=self.calls)
-        bench.row(f"{name}: flushes", sum(self.calls.get(call, 0) for call in FLUSHES) / ops, f"per {per}",
-                  note=" ".join(f"{call} {self.calls[call] / ops:.2f}" for call in FLUSHES if call in self.calls))
+def call_rows(bench, name, traced, ops, per):
+    if traced.calls is None:
+        bench.row(f"{name}: system calls", 0, f"per {per}", invalid=traced.why)
+        return
+    top = sorted(traced.calls.items(), key=lambda item: -item[1])[:6]
+    bench.row(f"{name}: system calls", sum(traced.calls.values()) / ops, f"per {per}",
+              note=" ".join(f"{call} {count / ops:.1f}" for call, count in top), calls=traced.calls)
+    bench.row(f"{name}: flushes", sum(traced.calls.get(call, 0) for call in FLUSHES) / ops, f"per {per}",
+              note=" ".join(f"{call} {traced.calls[call] / ops:.2f}" for call in FLUSHES if call in traced.calls))
 
 
 # -- scenarios ---------------------------------------------------------------------------------------
@@ -527,14 +488,14 @@ def counts(bench):
                 ("IMAP session mix", "imapd", visit, "session")):
             with SystemCalls(target.pids(daemon)) as traced:
                 done = run()
-            traced.rows(bench, name, max(done["ops"], 1), per)
+            call_rows(bench, name, traced, max(done["ops"], 1), per)
         if bench.is_peer:
             return
         give_rules(target)
         send()
         with SystemCalls(target.pids("smtpd")) as traced:
             done = send()
-        traced.rows(bench, "mx, message per connection, 30 Sieve rules", max(done["ops"], 1), "message")
+        call_rows(bench, "mx, message per connection, 30 Sieve rules", traced, max(done["ops"], 1), "message")
 
 
 SCENARIOS = (limits, smtp, submission, lmtp, sieve, imap, big, idle, pop3, counts)

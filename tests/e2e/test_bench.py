@@ -3,8 +3,13 @@
 import json
 import pathlib
 import subprocess
+import sys
 
 import postroom
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "guard"))
+
+import guard  # noqa: E402
 
 LOAD = postroom.BUILD / "tests" / "bench" / "load" / "load"
 
@@ -84,3 +89,17 @@ def test_a_filled_maildir_is_adopted(fresh_server, tmp_path):
     found = row("--port", fresh_server.port("imap"), "--users", users, "--", "commands", "-login|1|CONNECT", "-select|1|SELECT INBOX",
                 "flags|1|FETCH 1:* (FLAGS)")
     assert found["untagged"] == 12
+
+
+def test_the_guard_sees_another_flush_and_another_copy():
+    recorded = {"mail": {"flushes": 2.0, "calls": 71.0, "copied": 3092, "instructions": 3390000}}
+
+    def dearer(**counts):
+        return guard.table("", tuple(counts), {"mail": counts}, recorded, True, False)[0]
+    assert not dearer(flushes=2.05, calls=74.0, copied=3100, instructions=3400000)
+    assert dearer(flushes=3.0) and dearer(flushes=2.1) and dearer(calls=78.0) and dearer(copied=3092 + 4096)
+    assert dearer(instructions=3390000 * 1.04)
+    assert not guard.table("", ("flushes",), {"mail": {"flushes": 3.0}}, recorded, False, False)[0], "another machine: printed only"
+    assert guard.table("", ("flushes",), {"letter": {"flushes": 1.0}}, recorded, True, False)[0], "never recorded"
+    assert guard.table("", ("flushes",), {"mail": {"flushes": 1.0}}, recorded, True, False) == (
+        [], ["mail: flushes 1.00, recorded 2.00"])
