@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "admin/dnsclient.h"
+#include "admin/dnspublish.h"
 #include "admin/dnsrecords.h"
 #include "admin/print.h"
 #include "admin/verbs.h"
@@ -169,6 +170,17 @@ static int check_all(struct cli *cli, struct facts *facts, const char *server)
 	return code;
 }
 
+static int publish_all(struct cli *cli, struct facts *facts)
+{
+	struct dnsrecords records;
+	int code = cli_fault(facts->domains[0], dnsrecords_make(facts, facts->domains[0], &records));
+
+	if (code == EXIT_DONE)
+		code = dnspublish(facts, &records, cli_option(cli, "server"), cli_option(cli, "key"));
+	dnsrecords_done(&records);
+	return code;
+}
+
 static int run_dns(struct cli *cli)
 {
 	const char *format = cli_option(cli, "format");
@@ -176,9 +188,13 @@ static int run_dns(struct cli *cli)
 
 	if (format && strcmp(format, "table") != 0 && strcmp(format, "zone") != 0 && strcmp(format, "json") != 0)
 		return cli_usage(cli, "--format takes table, zone or json");
+	if (cli_option(cli, "check") && cli_option(cli, "publish"))
+		return cli_usage(cli, "--check and --publish are two things to do: publish first");
 	int code = facts_gather(cli, cli->args[0], &facts);
 
-	if (code == EXIT_DONE)
+	if (code == EXIT_DONE && cli_option(cli, "publish"))
+		code = publish_all(cli, &facts);
+	else if (code == EXIT_DONE)
 		code = cli_option(cli, "check") ? check_all(cli, &facts, cli_option(cli, "server"))
 						: print_records(cli, &facts, format ? format : "table");
 	facts_done(&facts);
@@ -192,6 +208,8 @@ const struct verb dns_verbs[] = {
 	  .options = { { "format", "FORMAT", "table (for web forms), zone (for a zone file) or json" },
 		       { "check", NULL, "ask the domain's name servers which records are wrong, and what does not work meanwhile" },
 		       { "all", NULL, "with --check: show the good ones, too" },
+		       { "publish", NULL, "add them to the zone by an update (RFC 2136); what others have put there is left alone" },
+		       { "key", "FILE", "with --publish: the TSIG key; keys/dns.key in the instance unless given" },
 		       { "server", "ADDRESS", "the name server to ask; ADDRESS@PORT for another port than 53" } } },
 	{ .noun = NULL },
 };

@@ -1,0 +1,389 @@
+#include "admin/dnspublish.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "admin/dnsclient.h"
+#include "admin/print.h"
+#include "common/crypt.h"
+#include "common/instance.h"
+#include "common/textfile.h"
+
+#include "common/banned.h"
+
+#define LEDGER "dns-published"
+#define LEDGER_MAX ((size_t)4 << 20)
+#define KEY_FILE_MAX 8192
+
+enum outcome { WAS_THERE, ADDED, REPLACED, LEFT_ALONE, LEFT_WRONG, OTHER_ZONE };
+
+struct publishing {
+	struct facts *facts;
+	struct netaddr primary;
+	char zone[DNS_NAME_MAX + 1];
+	struct dnsmessage_key key;
+	struct buf message, ledger, new_ledger;
+	size_t changes;
+	struct findings findings;
+	enum outcome outcomes[DNSRECORDS_MAX];
+};
+
+/* ---- what was published before ---- */
+
+static char *ledger_path(const struct cli *cli)
+{
+	struct buf path;
+	size_t len;
+
+	buf_init(&path, 8192);
+	buf_appendf(&path, "%s/%s", instance_path(cli->instance, INSTANCE_ROOT), LEDGER);
+	buf_z(&path);
+	return buf_take(&path, &len);
+}
+
+static void ledger_line(struct buf *out, const char *name, enum dns_type type, struct sv rdata)
+{
+	buf_appendf(out, "%s %s ", name, dnsrdata_type_name(type));
+	for (size_t i = 0; i < rdata.len; i++)
+		buf_appendf(out, "%02x", (unsigned char)rdata.p[i]);
+	buf_append_c(out, '\n');
+}
+
+static bool ledger_has(const struct buf *ledger, const char *name, enum dns_type type, struct sv rdata)
+{
+	struct sv rest = buf_sv(ledger), line;
+	struct buf wanted;
+	bool has = false;
+
+	buf_init(&wanted, 65536);
+	ledger_line(&wanted, name, type, rdata);
+	wanted.len--;           /* lines come without their end */
+	while (!has && sv_split(&rest, '\n', &line))
+		has = sv_eq(line, buf_sv(&wanted));
+	buf_done(&wanted);
+	return has;
+}
+
+static struct fault ledger_read(struct publishing *p)
+{
+	char *path = ledger_path(p->facts->cli);
+	struct fault f = textfile_read(path, &p->ledger);
+
+	free(path);
+	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
+}
+
+static struct fault ledger_write(struct publishing *p)
+{
+	char *path = ledger_path(p->facts->cli);
+	struct fault f = textfile_replace(path, buf_sv(&p->new_ledger));
+
+	free(path);
+	return f;
+}
+
+/* ---- whom to ask ---- */
+
+static int read_key(struct publishing *p, const char *path)
+{
+	struct cli *cli = p->facts->cli;
+	struct buf text, own;
+
+	buf_init(&text, KEY_FILE_MAX);
+	buf_init(&own, 8192);
+	if (!path)
+		buf_appendf(&own, "%s/%s", instance_path(cli->instance, INSTANCE_KEYS), DNSPUBLISH_KEY);
+	const char *file = path ? path : buf_z(&own);
+	struct fault f = textfile_read(file, &text);
+	int code = EXIT_DONE;
+
+	if (f.kind == FAULT_NOT_FOUND) {
+		complain("make one at the name server (Knot: keymgr -t postroom hmac-sha256; BIND: tsig-keygen postroom), allow it to "
+			 "update the zone, and put what it printed into that file",
+			 "there is no key in %s", file);
+		code = EXIT_NOT_FOUND;
+	} else if (f.kind) {
+		code = cli_fault(file, f);
+	} else if (!dnsmessage_key_parse(buf_sv(&text), &p->key)) {
+		complain("keymgr -t postroom hmac-sha256, or tsig-keygen postroom, prints one", "%s has no hmac-sha256 key", file);
+		code = EXIT_FAILED;
+	}
+	buf_wipe(&text);
+	buf_done(&own);
+	return code;
+}
+
+/* The zone that holds the domain, as the server itself says: the owner of the SOA record in what it answers. */
+static bool find_zone(const struct netaddr *server, const char *domain, char zone[DNS_NAME_MAX + 1], char primary[DNS_NAME_MAX + 1])
+{
+	struct dnsmessage_reader *r = xcalloc(1, sizeof(*r));
+	struct dnsmessage_record *record = xcalloc(1, sizeof(*record));
+	struct buf message, reply;
+	uint16_t id;
+	bool is_found = false;
+
+	crypt_random(&id, sizeof(id));
+	buf_init(&message, DNSMESSAGE_MAX);
+	buf_init(&reply, DNSMESSAGE_MAX);
+	if (dnsmessage_begin(&message, id, DNSMESSAGE_QUERY, sv_z(domain), DNS_SOA) &&
+	    !dnsclient_exchange(server, buf_sv(&message), &reply).kind && dnsmessage_read(r, buf_sv(&reply)))
+		while (!is_found && dnsmessage_next(r, record)) {
+			char host[4 * DNS_NAME_MAX + 1];
+			struct sv rdata = record->rdata;
+
+			if (record->type != DNS_SOA || strlen(record->name) > DNS_NAME_MAX || !dns_name_from(&rdata, host) ||
+			    strlen(host) > DNS_NAME_MAX)
+				continue;
+			memcpy(zone, record->name, strlen(record->name) + 1);
+			memcpy(primary, host, strlen(host) + 1);
+			is_found = true;
+		}
+	buf_done(&message);
+	buf_done(&reply);
+	free(record);
+	free(r);
+	return is_found;
+}
+
+static int find_primary(struct publishing *p, const char *server)
+{
+	const char *domain = p->facts->domains[0];
+	struct netaddr servers[LOOKUP_SERVERS_MAX];
+	char primary[DNS_NAME_MAX + 1];
+	size_t count = 0;
+
+	if (server && !dnsclient_parse_server(server, &servers[count++]))
+		return cli_usage(p->facts->cli, "--server takes an address, such as 192.0.2.53 or 127.0.0.1@5353, not \"%s\"", server);
+	if (!server)
+		count = lookup_authorities(p->facts->lookup, domain, servers, p->zone);
+	for (size_t i = 0; i < count; i++) {
+		if (!find_zone(&servers[i], domain, p->zone, primary))
+			continue;
+		p->primary = servers[i];
+		/* Only the primary takes updates (RFC 2136 §6); a secondary may pass them on. */
+		struct netaddr own;
+		if (!server && lookup_addresses(p->facts->lookup, primary, &own, 1, NULL)) {
+			p->primary = own;
+			p->primary.port = DNSCLIENT_PORT;
+		}
+		return EXIT_DONE;
+	}
+	complain("--server ADDRESS names the zone's primary server", "no name server of %s answers", domain);
+	return EXIT_UNAVAILABLE;
+}
+
+static bool is_in_zone(const struct publishing *p, const char *name)
+{
+	struct sv text = sv_z(name), zone = sv_z(p->zone);
+
+	return !zone.len || sv_eq(text, zone) || (sv_ends(text, zone) && text.p[text.len - zone.len - 1] == '.');
+}
+
+/* ---- what to change ---- */
+
+/* Records that can stand beside ours: TXT with another beginning. All other kinds have one owner. */
+static bool is_rival(const struct dnsrecord *r, struct sv rdata)
+{
+	struct buf ours, theirs;
+	bool is_same = true;
+
+	if (r->type != DNS_TXT)
+		return true;
+	buf_init(&ours, 65536);
+	buf_init(&theirs, 65536);
+	if (dns_txt_from(r->rdata, &ours) && dns_txt_from(rdata, &theirs)) {
+		size_t end = 0;
+
+		while (end < ours.len && ours.p[end] != ';' && ours.p[end] != ' ')
+			end++;
+		is_same = sv_starts_nocase(buf_sv(&theirs), sv_sub(buf_sv(&ours), 0, end));
+	}
+	buf_done(&ours);
+	buf_done(&theirs);
+	return is_same;
+}
+
+static bool change(struct publishing *p, const struct dnsrecord *r, enum dnsmessage_class class, struct sv rdata)
+{
+	p->changes++;
+	return dnsmessage_add(&p->message, DNSMESSAGE_CHANGE, sv_z(r->name), r->type, class,
+			      class == DNSMESSAGE_IN ? DNSRECORDS_TTL_S : 0, rdata);
+}
+
+static bool is_right(struct publishing *p, const struct dnsrecord *r, const struct lookup_answer *a)
+{
+	if (!r->kind->compare)
+		return a->count > 0;
+	r->kind->compare(p->facts, r, a, &p->findings);
+	return p->findings.items[p->findings.count - 1].state == CHECK_GOOD;
+}
+
+/* decide - what becomes of one record. False: it cannot be known. */
+static bool decide(struct publishing *p, const struct dnsrecord *r, enum outcome *out)
+{
+	const struct lookup_answer *a = lookup_ask(p->facts->lookup, r->name, r->type);
+	bool has_rival = false, has_old = false;
+
+	if (a->status == DNS_TEMPFAIL) {
+		complain("is it the right server, and does it have the zone?", "%s %s: %s", dnsrdata_type_name(r->type), r->name, a->why);
+		return false;
+	}
+	*out = WAS_THERE;
+	for (size_t i = 0; i < a->count; i++) {
+		if (sv_eq(a->records[i], r->rdata)) {
+			if (ledger_has(&p->ledger, r->name, r->type, r->rdata))
+				ledger_line(&p->new_ledger, r->name, r->type, r->rdata);
+			return true;
+		}
+		if (ledger_has(&p->ledger, r->name, r->type, a->records[i]))
+			has_old = true;
+		else
+			has_rival |= is_rival(r, a->records[i]);
+	}
+	if (has_rival) {
+		*out = is_right(p, r, a) ? LEFT_ALONE : LEFT_WRONG;
+		return true;
+	}
+	for (size_t i = 0; has_old && i < a->count; i++)
+		if (ledger_has(&p->ledger, r->name, r->type, a->records[i]) && is_rival(r, a->records[i]) &&
+		    !change(p, r, DNSMESSAGE_NONE, a->records[i]))
+			return false;
+	*out = has_old ? REPLACED : ADDED;
+	ledger_line(&p->new_ledger, r->name, r->type, r->rdata);
+	return change(p, r, DNSMESSAGE_IN, r->rdata);
+}
+
+/* Lines of other domains' records, and of ours that are no longer looked at (retired keys), stay. */
+static void keep_other_lines(struct publishing *p, const struct dnsrecords *records)
+{
+	struct sv rest = buf_sv(&p->ledger), line, name, type;
+
+	while (sv_split(&rest, '\n', &line)) {
+		struct sv words = line;
+		bool is_looked_at = !line.len;
+
+		(void)sv_split(&words, ' ', &name);
+		(void)sv_split(&words, ' ', &type);
+		for (size_t i = 0; i < records->count; i++)
+			is_looked_at |= sv_eq(name, sv_z(records->items[i].name)) &&
+					sv_eq(type, sv_z(dnsrdata_type_name(records->items[i].type)));
+		if (!is_looked_at)
+			buf_appendf(&p->new_ledger, "%.*s\n", SV_FMT(line));
+	}
+}
+
+/* ---- the update ---- */
+
+static int send_update(struct publishing *p)
+{
+	uint8_t mac[DNSMESSAGE_MAC_LEN];
+	uint64_t now_s = (uint64_t)time(NULL);
+	struct dnsmessage_reader *r = xcalloc(1, sizeof(*r));
+	char address[NETADDR_TEXT_MAX];
+	const char *why = NULL;
+	struct buf reply;
+	int code = EXIT_FAILED;
+
+	buf_init(&reply, DNSMESSAGE_MAX);
+	netaddr_text_port(&p->primary, address);
+	if (!dnsmessage_sign(&p->message, &p->key, now_s, mac)) {
+		complain(NULL, "the records do not fit into one update");
+	} else if (dnsclient_exchange(&p->primary, buf_sv(&p->message), &reply).kind || !dnsmessage_read(r, buf_sv(&reply))) {
+		complain("postroom dns DOMAIN --check tells what it did", "%s does not answer the update", address);
+		code = EXIT_UNAVAILABLE;
+	} else if (!dnsmessage_is_signed(buf_sv(&reply), &p->key, now_s, mac, &why)) {
+		complain("the server must know this key, and let it update the zone", "%s: %s, %s", address,
+			 dnsmessage_rcode_name(r->rcode), why);
+	} else if (r->rcode != DNSMESSAGE_NOERROR) {
+		complain(r->rcode == DNSMESSAGE_REFUSED || r->rcode == DNSMESSAGE_NOTAUTH ? "let the key update the zone at the server" : NULL,
+			 "%s says %s to the update; nothing was changed", address, dnsmessage_rcode_name(r->rcode));
+	} else {
+		code = EXIT_DONE;
+	}
+	buf_done(&reply);
+	free(r);
+	return code;
+}
+
+static void print_outcomes(const struct publishing *p, const struct dnsrecords *records)
+{
+	static const struct column columns[] = {
+		{ "RECORD", "name", COLUMN_TEXT, NULL },
+		{ "TYPE", "type", COLUMN_TEXT, NULL },
+		{ "DONE", "done", COLUMN_TEXT, NULL },
+	};
+	static const char *const words[] = {
+		[WAS_THERE] = "was there", [ADDED] = "added", [REPLACED] = "replaced",
+		[LEFT_ALONE] = "left alone: another one is there, and fits",
+		[LEFT_WRONG] = "left alone: another one is there that was not added here, and it is wrong",
+		[OTHER_ZONE] = "not in this zone: add it by hand",
+	};
+	struct table *t = table_new(columns, ARRAY_LEN(columns), p->facts->cli->json);
+
+	for (size_t i = 0; i < records->count; i++) {
+		table_sv(t, sv_z(records->items[i].name));
+		table_sv(t, sv_z(dnsrdata_type_name(records->items[i].type)));
+		table_sv(t, sv_z(words[p->outcomes[i]]));
+	}
+	table_end(&t, NULL);
+}
+
+static int publish(struct publishing *p, const struct dnsrecords *records)
+{
+	bool has_wrong = false, is_whole;
+	uint16_t id;
+
+	crypt_random(&id, sizeof(id));
+	is_whole = dnsmessage_begin(&p->message, id, DNSMESSAGE_UPDATE, sv_z(p->zone), DNS_SOA);
+	lookup_at(p->facts->lookup, &p->primary, 1);
+	p->facts->is_at_authorities = true;
+	for (size_t i = 0; is_whole && i < records->count; i++) {
+		if (is_in_zone(p, records->items[i].name))
+			is_whole = decide(p, &records->items[i], &p->outcomes[i]);
+		else
+			p->outcomes[i] = OTHER_ZONE;
+		has_wrong |= p->outcomes[i] == LEFT_WRONG;
+	}
+	if (!is_whole)
+		return EXIT_UNAVAILABLE;
+	keep_other_lines(p, records);
+
+	int code = p->changes ? send_update(p) : EXIT_DONE;
+
+	if (code == EXIT_DONE)
+		code = cli_fault(LEDGER, ledger_write(p));
+	if (code == EXIT_DONE)
+		print_outcomes(p, records);
+	if (code == EXIT_DONE && has_wrong) {
+		complain("postroom dns DOMAIN --check tells what is wrong; remove what is in the way, and publish again",
+			 "some records are wrong, and not ours to change");
+		code = EXIT_FAILED;
+	}
+	return code;
+}
+
+int dnspublish(struct facts *facts, const struct dnsrecords *records, const char *server, const char *key)
+{
+	struct publishing *p = xcalloc(1, sizeof(*p));
+	int code;
+
+	p->facts = facts;
+	buf_init(&p->message, DNSMESSAGE_MAX);
+	buf_init(&p->ledger, LEDGER_MAX);
+	buf_init(&p->new_ledger, LEDGER_MAX);
+	findings_init(&p->findings);
+	code = read_key(p, key);
+	if (code == EXIT_DONE)
+		code = find_primary(p, server);
+	if (code == EXIT_DONE)
+		code = cli_fault(LEDGER, ledger_read(p));
+	if (code == EXIT_DONE)
+		code = publish(p, records);
+	findings_done(&p->findings);
+	dnsmessage_key_done(&p->key);
+	buf_done(&p->message);
+	buf_done(&p->ledger);
+	buf_done(&p->new_ledger);
+	free(p);
+	return code;
+}

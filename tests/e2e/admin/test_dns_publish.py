@@ -1,0 +1,91 @@
+"""postroom dns --publish: updates (RFC 2136) that Debian's Knot takes, and what they leave alone."""
+
+import pathlib
+import sys
+
+import pytest
+
+import postroom
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "support"))
+import knot  # noqa: E402
+
+DOMAIN = "corp.example"
+
+
+@pytest.fixture(scope="module")
+def server():
+    with postroom.Instance(domain=DOMAIN, conf="bind 127.0.0.1\ndns-timeout 1s\n") as instance:
+        yield instance
+
+
+
+@pytest.fixture(autouse=True)
+def forget(server):
+    (server.root / "dns-published").unlink(missing_ok=True)
+
+
+def publish(server, name_server, *args):
+    done = server.run("dns", DOMAIN, "--publish", "--json", "--key", name_server.key, "--server", name_server.address, *args)
+    assert done.returncode in (0, 1), done.stderr
+    rows = postroom.json.loads(done.stdout) if done.stdout else []
+    return done.returncode, {(row["type"], row["name"]): row["done"] for row in rows}
+
+
+def wrong(server, name_server):
+    done = server.run("dns", DOMAIN, "--check", "--json", "--server", name_server.address)
+    return [f["subject"] for f in postroom.json.loads(done.stdout)["findings"] if f["state"] not in ("good", "advice")]
+
+
+def test_an_empty_zone_gets_every_record_once(server):
+    with knot.Knot(DOMAIN) as name_server:
+        assert wrong(server, name_server)
+        code, done = publish(server, name_server)
+        assert code == 0 and set(done.values()) == {"added"}, done
+        assert wrong(server, name_server) == []
+        code, done = publish(server, name_server)
+        assert code == 0 and set(done.values()) == {"was there"}, done
+
+
+def test_what_others_have_put_there_is_left_alone(server):
+    theirs = ["@ TXT \"site-verification=1\"", "@ TXT \"v=spf1 mx include:_spf.example.net ~all\"", "@ MX 5 mx.example.net.",
+              "_dmarc TXT \"v=DMARC1; p=reject\""]
+    with knot.Knot(DOMAIN, theirs) as name_server:
+        code, done = publish(server, name_server)
+        assert code == 1
+        assert done["TXT", DOMAIN] == done["TXT", f"_dmarc.{DOMAIN}"] == "left alone: another one is there, and fits"
+        assert done["MX", DOMAIN].startswith("left alone") and "wrong" in done["MX", DOMAIN]
+        assert done["TXT", f"rsa1._domainkey.{DOMAIN}"] == "added"
+        assert wrong(server, name_server) == [f"MX {DOMAIN}"]
+
+
+def test_what_was_published_follows_what_it_says(server):
+    with knot.Knot(DOMAIN, ["_25._tcp.mail TLSA 2 1 1 " + "00" * 32]) as name_server:
+        publish(server, name_server)
+        conf = server.root / "postroom.conf"
+        before = conf.read_text()
+        conf.write_text(before + "smarthosts *=smtp.example.net:25\n")
+        try:
+            code, done = publish(server, name_server)
+        finally:
+            conf.write_text(before)
+        assert code == 0
+        assert done["TXT", DOMAIN] == "replaced"
+        assert done["TLSA", f"_25._tcp.mail.{DOMAIN}"].startswith("left alone")
+        assert [d for d in done.values() if d == "replaced"] == ["replaced"]
+        assert wrong(server, name_server) == []
+
+
+def test_a_wrong_key_and_a_silent_server_change_nothing_and_are_named(server, tmp_path):
+    with knot.Knot(DOMAIN) as name_server:
+        key = tmp_path / "other.key"
+        for text, word in ((f"hmac-sha256:up.{DOMAIN}:AAAA", "BADSIG"), (f"hmac-sha256:other.{DOMAIN}:AAAA", "BADKEY")):
+            key.write_text(text)
+            done = server.run("dns", DOMAIN, "--publish", "--key", key, "--server", name_server.address)
+            assert done.returncode == 1 and word in done.stderr, done.stderr
+        assert not (server.root / "dns-published").exists()
+        done = server.run("dns", DOMAIN, "--publish", "--server", name_server.address)
+        assert done.returncode == 3 and "keymgr" in done.stderr
+        address = name_server.address
+    done = server.run("dns", DOMAIN, "--publish", "--key", key, "--server", address)
+    assert done.returncode == 4 and "answers" in done.stderr, done.stderr
