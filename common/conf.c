@@ -338,8 +338,10 @@ static void block_close(struct parser *p)
 		complain_at(p, line,
 			    "%s %s has a path and an address or port; it is one or the other",
 			    CONF_BLOCK, row->name);
-	if (row->path && row->kind != LISTENER_LMTP)
-		complain_at(p, line, "%s %s: only lmtp listens on a path", CONF_BLOCK, row->name);
+	if (row->path && row->kind != LISTENER_LMTP && !kind->is_path_only)
+		complain_at(p, line, "%s %s: only lmtp and local listen on a path", CONF_BLOCK, row->name);
+	if (!row->path && kind->is_path_only)
+		complain_at(p, line, "%s %s: kind %s needs a path", CONF_BLOCK, row->name, kind->name);
 	if (row->address && !is_address(row->address))
 		complain_at(p, member_line(p, CONF_BLOCK ".address"),
 			    "\"%s\" is not a numeric address, nor *", row->address);
@@ -377,13 +379,26 @@ static void default_listener(struct conf *conf, const struct conf_kind *kind, co
 	listener_add(conf, &row);
 }
 
-static void default_listeners(struct conf *conf, const char *base_dir)
+static void default_socket(struct conf *conf, enum conf_listener_kind kind, const char *name, const char *folder,
+			   const char *file)
 {
-	struct conf_listener socket = { .kind = LISTENER_LMTP };
+	struct conf_listener socket = { .kind = kind };
 	struct buf path;
 	size_t len;
 
+	buf_init(&path, 4096);
+	(void)buf_appendf(&path, "%s/%s", folder, file);
+	(void)buf_append_c(&path, '\0');
+	socket.path = buf_take(&path, &len);
+	socket.name = xstrdup(name);
+	listener_add(conf, &socket);
+}
+
+static void default_listeners(struct conf *conf, const char *base_dir)
+{
 	for (size_t k = 0; k < conf_kind_count; k++) {
+		if (conf_kinds[k].is_path_only)
+			continue;
 		if (conf_kinds[k].loopback_only) {
 			default_listener(conf, &conf_kinds[k], "127.0.0.1", 0);
 			continue;
@@ -391,12 +406,12 @@ static void default_listeners(struct conf *conf, const char *base_dir)
 		for (size_t i = 0; i < conf->host.bind.count; i++)
 			default_listener(conf, &conf_kinds[k], conf->host.bind.items[i], i);
 	}
-	buf_init(&path, 4096);
-	(void)buf_appendf(&path, "%s/run/lmtp.sock", base_dir);
-	(void)buf_append_c(&path, '\0');
-	socket.path = buf_take(&path, &len);
-	socket.name = xstrdup("lmtp-socket");
-	listener_add(conf, &socket);
+	default_socket(conf, LISTENER_LMTP, "lmtp-socket", base_dir, "run/lmtp.sock");
+	/* Programs of any user reach the instance of the host; nobody else's folder is open to them. */
+	if (strcmp(base_dir, "/var/lib/postroom") == 0)
+		default_socket(conf, LISTENER_LOCAL, "local-socket", POSTROOM_RUNDIR, "submit.sock");
+	else
+		default_socket(conf, LISTENER_LOCAL, "local-socket", base_dir, "run/submit.sock");
 }
 
 /* ---- the whole ---- */

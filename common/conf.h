@@ -42,8 +42,10 @@ enum conf_listener_kind {
 	LISTENER_POP3        = 1 << 6,
 	LISTENER_POP3S       = 1 << 7,
 	LISTENER_MANAGESIEVE = 1 << 8,  /* imapd: mail filters (RFC 5804) */
+	LISTENER_LOCAL       = 1 << 9,  /* smtpd: programs of this host, by a unix socket */
 };
-#define LISTENERS_SMTPD (LISTENER_MX | LISTENER_SUBMISSION | LISTENER_SUBMISSIONS | LISTENER_LMTP)
+#define LISTENERS_SMTPD \
+	(LISTENER_MX | LISTENER_SUBMISSION | LISTENER_SUBMISSIONS | LISTENER_LMTP | LISTENER_LOCAL)
 #define LISTENERS_IMAPD (LISTENER_IMAP | LISTENER_IMAPS | LISTENER_MANAGESIEVE)
 #define LISTENERS_POP3D (LISTENER_POP3 | LISTENER_POP3S)
 
@@ -145,6 +147,7 @@ struct conf_smtp {
 	uint64_t unknown_recipient_delay_ms;
 	uint64_t received_headers;              /* more is a loop */
 	enum conf_bare_newline submission_bare_newline;
+	struct conf_list local_senders;         /* "USER=ADDRESS", or the word `none` */
 };
 
 struct conf_dns {

@@ -20,6 +20,7 @@ struct conf_kind {
 	uint16_t port;                  /* before port-offset */
 	enum conf_tls_mode tls;
 	bool loopback_only;             /* the default listener ignores `bind` */
+	bool is_path_only;              /* a unix socket, never a port */
 };
 extern const struct conf_kind conf_kinds[];
 extern const size_t conf_kind_count;

@@ -42,7 +42,7 @@ static const char *const bare_newline_words[] = { "normalise", "refuse", NULL };
 static const char *const tls_mode_words[] = { "none", "starttls", "implicit", NULL };
 static const char *const kind_words[] = {
 	"mx", "submission", "submissions", "lmtp", "imap", "imaps", "pop3", "pop3s",
-	"managesieve", NULL
+	"managesieve", "local", NULL
 };
 
 static const struct conf_option options[] = {
@@ -270,6 +270,11 @@ static const struct conf_option options[] = {
 	  CHOICE(smtp.submission_bare_newline, bare_newline_words), .def = "normalise",
 	  .doc = "What happens to a bare CR or LF in a message from a logged-in user. On mx "
 		 "listeners it is always refused." },
+
+	{ "local-senders", "SMTP", LIST(smtp.local_senders), .def = "none", .min = 1, .max = 256,
+	  .doc = "What programs of this host may write as, by `sendmail`, besides USER@ the first domain: "
+		 "www-data=shop@example.org, or www-data=@example.org for all of a domain. root may "
+		 "write as anybody. none allows nothing more." },
 
 	/* ---- DNS ---- */
 	{ "dns-servers", "DNS", LIST(dns.servers), .def = "recursive", .min = 1, .max = 8,
@@ -550,7 +555,7 @@ static const struct conf_option options[] = {
 	  .words = kind_words, .need_restart = true,
 	  .doc = "What is spoken there. Must be given. Without any listener block there is "
 		 "one listener of each kind on every address of bind (lmtp: loopback and the"
-		 " socket run/lmtp.sock)." },
+		 " socket run/lmtp.sock; local: a socket, see sendmail(8))." },
 	{ "listener.address", CONF_BLOCK, .type = CONF_STRING,
 	  .offset = FIELD(struct conf_listener, char *, address), .min = 1, .max = 64,
 	  .need_restart = true,
@@ -564,7 +569,7 @@ static const struct conf_option options[] = {
 	{ "listener.path", CONF_BLOCK, .type = CONF_PATH,
 	  .offset = FIELD(struct conf_listener, char *, path), .min = 1, .max = 107,
 	  .need_restart = true,
-	  .doc = "Unix socket instead of address and port. Only for lmtp." },
+	  .doc = "Unix socket instead of address and port. Only for lmtp and local; local has nothing else." },
 	{ "listener.tls", CONF_BLOCK, .type = CONF_ENUM,
 	  .offset = ENUM_FIELD(struct conf_listener, tls),
 	  .words = tls_mode_words, .need_restart = true,
@@ -573,15 +578,16 @@ static const struct conf_option options[] = {
 };
 
 const struct conf_kind conf_kinds[] = {
-	{ "mx",          LISTENER_MX,          25,  CONF_TLS_STARTTLS, false },
-	{ "submission",  LISTENER_SUBMISSION,  587, CONF_TLS_STARTTLS, false },
-	{ "submissions", LISTENER_SUBMISSIONS, 465, CONF_TLS_IMPLICIT, false },
-	{ "lmtp",        LISTENER_LMTP,        24,  CONF_TLS_NONE,     true },
-	{ "imap",        LISTENER_IMAP,        143, CONF_TLS_STARTTLS, false },
-	{ "imaps",       LISTENER_IMAPS,       993, CONF_TLS_IMPLICIT, false },
-	{ "pop3",        LISTENER_POP3,        110, CONF_TLS_STARTTLS, false },
-	{ "pop3s",       LISTENER_POP3S,       995, CONF_TLS_IMPLICIT, false },
-	{ "managesieve", LISTENER_MANAGESIEVE, 4190, CONF_TLS_STARTTLS, false },
+	{ "mx",          LISTENER_MX,          25,  CONF_TLS_STARTTLS, false, false },
+	{ "submission",  LISTENER_SUBMISSION,  587, CONF_TLS_STARTTLS, false, false },
+	{ "submissions", LISTENER_SUBMISSIONS, 465, CONF_TLS_IMPLICIT, false, false },
+	{ "lmtp",        LISTENER_LMTP,        24,  CONF_TLS_NONE,     true, false },
+	{ "imap",        LISTENER_IMAP,        143, CONF_TLS_STARTTLS, false, false },
+	{ "imaps",       LISTENER_IMAPS,       993, CONF_TLS_IMPLICIT, false, false },
+	{ "pop3",        LISTENER_POP3,        110, CONF_TLS_STARTTLS, false, false },
+	{ "pop3s",       LISTENER_POP3S,       995, CONF_TLS_IMPLICIT, false, false },
+	{ "managesieve", LISTENER_MANAGESIEVE, 4190, CONF_TLS_STARTTLS, false, false },
+	{ "local",       LISTENER_LOCAL,       0,    CONF_TLS_NONE,     true,  true },
 };
 const size_t conf_kind_count = ARRAY_LEN(conf_kinds);
 

@@ -49,5 +49,8 @@ bool identity_is_admin(const struct auth_identity *id);
 /** identity_for_admin - for `postroom` commands: whoever may read the instance's files acts for any of its accounts.
  *  Never call it in a daemon. @account may be empty. */
 struct auth_identity *identity_for_admin(struct sv address, struct sv account);
+/** identity_for_local - for a program of this host, of whose user the kernel says who he is: he may send mail, and has no
+ *  account. */
+struct auth_identity *identity_for_local(struct sv address);
 
 #endif

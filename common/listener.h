@@ -58,8 +58,8 @@ const struct listener *listener_at(const struct listener_set *set, size_t i);
 /**
  * listener_bind - open every row's socket. A row whose name stands in LISTEN_FDNAMES, or whose
  * address and port are those of a descriptor passed by the service manager (LISTEN_PID, LISTEN_FDS:
- * sd_listen_fds(3)), takes that one. Unix sockets get mode 0660; a name where nobody answers any
- * more is replaced. Errors: detail names the row and the address ("imaps [::]:993: Address already
+ * sd_listen_fds(3)), takes that one. Unix sockets get mode 0660 (kind local: 0666, and its folder is made); a name where nobody
+ * answers any more is replaced. Errors: detail names the row and the address ("imaps [::]:993: Address already
  * in use"); nothing stays bound.
  */
 MUST_CHECK struct fault listener_bind(struct listener_set *set);

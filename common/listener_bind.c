@@ -83,11 +83,24 @@ static bool is_abandoned(const union socket_name *name, socklen_t len)
 	return is_refused;
 }
 
-static bool bind_unix(int fd, const char *path, const union socket_name *name, socklen_t len)
+/* make_folder - of a socket that others reach: /run is empty after each start of the host. */
+static bool make_folder(const char *path)
+{
+	char folder[PATH_SIZE];
+	const char *slash = strrchr(path, '/');
+
+	snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - path) : 0, path);
+	return folder[0] && !mkdir(folder, 0700) && !chmod(folder, 0755);
+}
+
+static bool bind_unix(int fd, const char *path, const union socket_name *name, socklen_t len, mode_t mode)
 {
 	struct stat st;
+	bool is_bound = !bind(fd, &name->sa, len);
 
-	if (bind(fd, &name->sa, len)) {
+	if (!is_bound && errno == ENOENT && make_folder(path))
+		is_bound = !bind(fd, &name->sa, len);
+	if (!is_bound) {
 		if (errno != EADDRINUSE || lstat(path, &st) || !S_ISSOCK(st.st_mode) ||
 		    !is_abandoned(name, len)) {
 			errno = EADDRINUSE;
@@ -97,7 +110,7 @@ static bool bind_unix(int fd, const char *path, const union socket_name *name, s
 			return false;
 	}
 	/* Nobody can connect before listen(). */
-	return !chmod(path, 0660);
+	return !chmod(path, mode);
 }
 
 static struct fault bind_row(struct row *row)
@@ -121,7 +134,8 @@ static struct fault bind_row(struct row *row)
 	bool is_bound;
 
 	if (row->path) {
-		is_bound = bind_unix(fd, row->path, &name, len);
+		/* Whoever connects to a local one says nothing about himself that the kernel does not. */
+		is_bound = bind_unix(fd, row->path, &name, len, row->listener.kind->kind == LISTENER_LOCAL ? 0666 : 0660);
 	} else {
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 		if (name.sa.sa_family == AF_INET6)

@@ -662,6 +662,17 @@ struct tls_conn *stream_tls(const struct stream *s)
 	return s->phase == PHASE_TLS ? s->tls : NULL;
 }
 
+bool stream_peer_user(const struct stream *s, uid_t *out)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	if (s->peer.family != NET_UNIX || getsockopt(s->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) || len != sizeof(peer))
+		return false;
+	*out = peer.uid;
+	return true;
+}
+
 const struct netaddr *stream_peer(const struct stream *s)
 {
 	return &s->peer;

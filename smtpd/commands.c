@@ -5,7 +5,7 @@
 
 #include "common/banned.h"
 
-#define ON_SMTP (LISTENER_MX | LISTENER_SUBMISSION | LISTENER_SUBMISSIONS)
+#define ON_SMTP (LISTENER_MX | LISTENER_SUBMISSION | LISTENER_SUBMISSIONS | LISTENER_LOCAL)
 #define ON_ALL LISTENERS_SMTPD
 
 enum command_flag {
@@ -38,7 +38,7 @@ static enum step not_for_you(struct session *s, struct sv args);
 static enum step not_implemented(struct session *s, struct sv args);
 
 #define ON_SUBMISSION (LISTENER_SUBMISSION | LISTENER_SUBMISSIONS)
-#define NOT_SUBMISSION (LISTENER_MX | LISTENER_LMTP)
+#define NOT_SUBMISSION (LISTENER_MX | LISTENER_LMTP | LISTENER_LOCAL)
 #define HELLO (CMD_LAST | CMD_USELESS | CMD_HELLO)
 
 /* clang-format off */
@@ -233,13 +233,16 @@ static enum step do_ehlo(struct session *s, struct sv args)
 		&text,
 		"%s\nPIPELINING\nSIZE %llu\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nCHUNKING\n",
 		s->conf->host.hostname, (unsigned long long)s->conf->smtp.message_size);
-	if (session_kind(s) & (LISTENER_SUBMISSION | LISTENER_SUBMISSIONS))
+	if (session_kind(s) & (ON_SUBMISSION | LISTENER_LOCAL))
 		buf_appendf(&text, "DSN\n");
 	if (session_kind(s) == LISTENER_MX)
 		buf_appendf(&text, "LIMITS MAILMAX=%llu RCPTMAX=%llu\n", (unsigned long long)s->conf->smtp.messages_per_session,
 			    (unsigned long long)s->conf->smtp.recipients_mx);
-	if (stream_is_tls(s->stream) && session_kind(s) != LISTENER_LMTP)
+	if ((stream_is_tls(s->stream) && session_kind(s) != LISTENER_LMTP) || session_kind(s) == LISTENER_LOCAL)
 		buf_appendf(&text, "REQUIRETLS\n");
+	/* Programs of this host learn who they are here, and what to add to bare names. */
+	if (session_kind(s) == LISTENER_LOCAL)
+		buf_appendf(&text, "XUSER %.*s\n", SV_FMT(identity_address(s->door.identity)));
 	door_offers(&s->door, &text);
 	if (may_xclient(s))
 		buf_appendf(&text, "XCLIENT ADDR PORT HELO\n");
@@ -419,6 +422,7 @@ static struct transaction *new_mail(struct session *s)
 		.helo = sv_z(s->helo),
 		.is_extended = s->is_extended,
 		.identity = s->door.identity,
+		.is_local_admin = s->is_local_admin,
 	};
 	struct transaction *mail;
 

@@ -2,7 +2,7 @@
 
 #include "common/banned.h"
 
-#define ON_SUBMISSION (LISTENER_SUBMISSION | LISTENER_SUBMISSIONS)
+#define ON_SUBMISSION (LISTENER_SUBMISSION | LISTENER_SUBMISSIONS | LISTENER_LOCAL)
 
 void smtp_split_verb(struct sv line, struct sv *verb, struct sv *args)
 {
@@ -184,6 +184,7 @@ enum reply_id smtp_parse_path(struct arena *a, struct sv args, enum smtp_path_ki
 	bool is_lenient = (listener & ON_SUBMISSION) != 0;
 	struct sv word = kind == SMTP_MAIL_FROM ? SV("FROM:") : SV("TO:");
 	unsigned flags = (is_lenient ? ADDRESS_LENIENT : 0) |
+			 (listener == LISTENER_LOCAL ? ADDRESS_ALLOW_NO_DOMAIN : 0) |
 			 (kind == SMTP_MAIL_FROM ? ADDRESS_ALLOW_NULL : 0);
 
 	*out = (struct smtp_path){ .has_size = false };

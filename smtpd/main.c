@@ -10,11 +10,13 @@
 #include "common/dns.h"
 #include "common/eventstore.h"
 #include "common/memory.h"
+#include "common/textfile.h"
 #include "maildir/filter.h"
 #include "smtpd/dmarc.h"
 #include "smtpd/dmarcreport.h"
 #include "smtpd/fetch/helper.h"
 #include "smtpd/greylist.h"
+#include "smtpd/local.h"
 #include "smtpd/milter.h"
 #include "smtpd/origin.h"
 #include "smtpd/relay/relay.h"
@@ -25,6 +27,7 @@
 #include "common/banned.h"
 
 #define TIDY_MS 60000
+#define PASSWD_MAX (4u << 20)
 #define TOO_MANY "421 4.7.0 Too many connections, try again later\r\n"
 
 static const struct listener_kind kinds[] = {
@@ -34,6 +37,7 @@ static const struct listener_kind kinds[] = {
 	{ LISTENER_SUBMISSION, { .name = "submission", .alpn = "smtp" }, TOO_MANY },
 	{ LISTENER_SUBMISSIONS, { .name = "submissions", .alpn = "smtp" }, NULL },
 	{ LISTENER_LMTP, { .name = "lmtp", .alpn = "lmtp" }, TOO_MANY },
+	{ LISTENER_LOCAL, { .name = "local", .alpn = "smtp" }, TOO_MANY },
 };
 
 /* ---- housekeeping: once at start, then every minute ---- */
@@ -97,7 +101,25 @@ static struct fault check_lists(const struct conf *conf)
 		f = check_list("dns-lists", &conf->policy.dns_lists, is_dns_list);
 	if (!f.kind)
 		f = check_list("dmarc-exceptions", &conf->policy.dmarc_exceptions, is_exception);
+	if (!f.kind)
+		f = check_list("local-senders", &conf->smtp.local_senders, local_senders_check);
 	return f;
+}
+
+/* open_local - before the sandbox, which does not let us see the host's users. */
+static struct fault open_local(struct smtpd *server)
+{
+	struct directory_domain first;
+	struct buf users;
+	struct fault f = directory_domain_default(server->directory, &first);
+
+	if (f.kind && f.kind != FAULT_NOT_FOUND)
+		return f;
+	buf_init(&users, PASSWD_MAX);
+	(void)!textfile_read("/etc/passwd", &users).kind;       /* without it users are numbers */
+	server->local = local_new(buf_sv(&users), f.kind ? sv_z(server->worker->conf->host.hostname) : sv_z(first.name));
+	buf_done(&users);
+	return FAULT_OK;
 }
 
 static struct fault smtpd_open(struct worker *w)
@@ -112,6 +134,8 @@ static struct fault smtpd_open(struct worker *w)
 			   &server->directory);
 	if (!f.kind)
 		f = auth_open(server->directory, &server->auth);
+	if (!f.kind)
+		f = open_local(server);
 	if (!f.kind)
 		f = check_lists(w->conf);
 	if (!f.kind)
@@ -231,6 +255,7 @@ static void smtpd_end(struct worker *w)
 	dkimkeys_free(&server->dkim);
 	store_close(&server->store);
 	auth_close(&server->auth);
+	local_free(&server->local);
 	directory_close(&server->directory);
 	free(server);
 	w->state = NULL;

@@ -65,6 +65,21 @@ static bool resolve_forwarded(struct policy_facts *facts, struct arena *arena, s
 	return ok;
 }
 
+/* is_for_root - what programs of this host report to root, or to the user they run as, reaches somebody: when there is neither
+ * account nor alias of that name (postroom alias import), whoever answers for postmaster. */
+static bool is_for_root(const struct policy_facts *facts)
+{
+	struct sv user, domain;
+
+	if (facts->listener != LISTENER_LOCAL || !facts->identity)
+		return false;
+	domain = identity_address(facts->identity);
+	user = sv_sub(domain, 0, sv_rfind(domain, '@'));
+	sv_skip(&domain, user.len + 1);
+	return sv_eq(facts->recipient.domain, domain) &&
+	       (sv_eq_nocase(facts->recipient.local, SV("root")) || sv_eq(facts->recipient.local, user));
+}
+
 /* Aliases that lead in circles, or too far, are the administrator's to mend: until then the sender
  * tries again. */
 static struct fault resolve(struct policy_facts *facts, struct arena *arena,
@@ -77,6 +92,10 @@ static struct fault resolve(struct policy_facts *facts, struct arena *arena,
 		return FAULT_OK;
 	}
 	f = directory_resolve(facts->directory, arena, &facts->recipient, route);
+	if (!f.kind && route->answer == DIRECTORY_UNKNOWN && is_for_root(facts)) {
+		facts->recipient.local = SV("postmaster");
+		f = directory_resolve(facts->directory, arena, &facts->recipient, route);
+	}
 
 	if (f.kind == FAULT_LIMIT || f.kind == FAULT_INVALID)
 		f.kind = FAULT_UNAVAILABLE;

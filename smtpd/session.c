@@ -1,10 +1,12 @@
 #include "smtpd/session.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/events.h"
 #include "common/memory.h"
 #include "common/session_facts.h"
+#include "smtpd/local.h"
 #include "smtpd/session_private.h"
 
 #include "common/banned.h"
@@ -485,6 +487,27 @@ void session_close(struct session *s, const char *reason)
 	deferred_call(&s->burial);
 }
 
+/* admit_local - nobody logs in on a local listener: the kernel says who is there. */
+static bool admit_local(struct session *s)
+{
+	char peer[32];
+	struct buf address;
+	uid_t uid;
+	bool ok = stream_peer_user(s->stream, &uid);
+
+	buf_init(&address, DIRECTORY_ADDRESS_MAX);
+	ok = ok && local_address(s->server->local, uid, &address);
+	if (ok) {
+		snprintf(peer, sizeof(peer), "uid:%lu", (unsigned long)uid);
+		log_ctx_set_peer(&s->log, sv_z(peer));
+		s->door.identity = identity_for_local(buf_sv(&address));
+		s->is_local_admin = local_may_send_any(uid);
+		listener_logged_in(s->stream);
+	}
+	buf_done(&address);
+	return ok;
+}
+
 void session_start(struct stream *stream, const struct listener *listener, void *user)
 {
 	struct smtpd *server = user;
@@ -530,6 +553,10 @@ void session_start(struct stream *stream, const struct listener *listener, void 
 		.events = &door_events,
 		.user = s,
 	};
+	if (listener->kind->kind == LISTENER_LOCAL && !admit_local(s)) {
+		session_close(s, "local-user");
+		return;
+	}
 	door_init(&s->door);
 }
 

@@ -16,6 +16,7 @@ struct session;
 struct auth;
 struct greylist;
 struct filters;
+struct local;
 
 struct smtpd_counters {
 	uint64_t sessions, accepted, rejected, deferred, logins, login_failures; /* since start */
@@ -33,6 +34,7 @@ struct smtpd {
 	struct filters *filters;        /* Sieve, of everybody */
 	struct dkimkeys *dkim;          /* what mail of ours is signed with */
 	struct auth *auth;
+	struct local *local;            /* the users of this host */
 	struct space space;
 	struct greylist *greylist;              /* NULL: check-greylist is off */
 	struct rates *messages, *recipients;    /* of strangers */

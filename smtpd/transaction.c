@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/events.h"
+#include "smtpd/local.h"
 #include "smtpd/recipient.h"
 #include "smtpd/transaction_private.h"
 
@@ -47,6 +48,7 @@ struct transaction *transaction_new(const struct transaction_source *source,
 	t->peer = source->peer;
 	t->identity = source->identity ? identity_ref(source->identity) : NULL;
 	t->is_extended = source->is_extended;
+	t->is_local_admin = source->is_local_admin;
 	t->is_tls = source->tls.len > 0;
 	t->is_stranger = source->listener == LISTENER_MX && !source->identity && source->server->dns &&
 			 !netaddr_in(&source->peer, &source->conf->host.exempt_networks);
@@ -125,6 +127,7 @@ struct policy_facts transaction_facts(const struct transaction *t)
 		.identity = t->identity,
 		.is_stranger = t->is_stranger,
 		.is_relay_client = t->is_relay_client,
+		.is_local_admin = t->is_local_admin,
 		.greylist = t->server->greylist,
 		.now_s = date_now().seconds,
 		.messages = t->messages,
@@ -256,6 +259,13 @@ static void on_origin(void *arg, const struct origin_facts *facts)
 	t->events->on_answer(t->user, &answer);
 }
 
+/* qualify - a program's "root" is one of ours. */
+static void qualify(const struct transaction *t, struct address *a)
+{
+	if (t->listener == LISTENER_LOCAL && !a->is_null && !a->domain.len)
+		a->domain = a->domain_given = local_domain(t->server->local);
+}
+
 enum transaction_step transaction_sender(struct transaction *t, struct sv args,
 					 struct transaction_answer *answer)
 {
@@ -266,7 +276,9 @@ enum transaction_step transaction_sender(struct transaction *t, struct sv args,
 
 	if (r == REPLY_OK && smtp_needs_utf8(&t->sender.address) && !t->sender.has_smtputf8)
 		r = REPLY_NEEDS_SMTPUTF8;
-	if (r == REPLY_OK && t->sender.has_requiretls && !t->is_tls)
+	if (r == REPLY_OK)
+		qualify(t, &t->sender.address);
+	if (r == REPLY_OK && t->sender.has_requiretls && !t->is_tls && t->listener != LISTENER_LOCAL)
 		r = REPLY_NEEDS_TLS;    /* RFC 8689 §4.2: it is offered over TLS only */
 	if (r == REPLY_OK && !keep_sender(t))
 		r = REPLY_BAD_SENDER;
@@ -333,6 +345,8 @@ enum transaction_step transaction_recipient(struct transaction *t, struct sv arg
 		   : REPLY_LINE_TOO_LONG;
 	if (r == REPLY_OK && smtp_needs_utf8(&t->rcpt.address) && !t->sender.has_smtputf8)
 		r = REPLY_NEEDS_SMTPUTF8;
+	if (r == REPLY_OK)
+		qualify(t, &t->rcpt.address);
 	if (t->is_stranger)
 		t->recipients = count(t->server->recipients, t);
 	if (r == REPLY_OK && transaction_submit(t, TASK_RECIPIENT))

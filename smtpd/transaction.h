@@ -38,6 +38,7 @@ struct transaction_source {
 	struct sv tls;                          /* "TLSv1.3 TLS_AES_256_GCM_SHA384", or empty */
 	bool is_extended;                       /* EHLO or LHLO, not HELO */
 	const struct auth_identity *identity;   /* NULL: a stranger */
+	bool is_local_admin;                    /* on a local listener: may write as anybody */
 };
 
 /* What the peer is told: a row of the table, or a text of its own with the row's codes. */

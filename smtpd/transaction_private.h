@@ -47,6 +47,7 @@ struct transaction {
 	bool is_extended, is_tls;
 	bool is_stranger;                       /* the rows of policy for strangers are asked */
 	bool is_relay_client;
+	bool is_local_admin;
 	struct policy_rates messages, recipients;
 	uint64_t began_ms;
 

@@ -4,7 +4,7 @@
 
 #include "common/banned.h"
 
-#define ON_SUBMISSION (LISTENER_SUBMISSION | LISTENER_SUBMISSIONS)
+#define ON_SUBMISSION (LISTENER_SUBMISSION | LISTENER_SUBMISSIONS | LISTENER_LOCAL)
 
 enum check_flag {
 	BLOCKS = 1 << 0,    /* reads the directory: the stage runs in a job */

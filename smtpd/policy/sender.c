@@ -2,9 +2,26 @@
  */
 #include <stdio.h>
 
+#include "smtpd/local.h"
 #include "smtpd/policy/policy.h"
 
 #include "common/banned.h"
+
+/* owns_locally - a user of this host: by his name, by the configuration, or because an account has his name. */
+static struct fault owns_locally(const struct policy_facts *facts, const struct address *a, bool *owns)
+{
+	struct sv user = identity_address(facts->identity);
+	struct directory_account account;
+	struct fault f;
+
+	*owns = facts->is_local_admin || local_may_send(facts->conf, user, a);
+	if (*owns)
+		return FAULT_OK;
+	f = directory_account_get(facts->directory, user, &account);
+	if (f.kind == FAULT_NOT_FOUND || (!f.kind && !account.is_enabled))
+		return FAULT_OK;
+	return f.kind ? f : directory_owns(facts->directory, sv_z(account.id), a, owns);
+}
 
 /* check_owner - an internal fault is temporary: neither "yours" nor "not yours" is known. */
 static void check_owner(const struct policy_facts *facts, const struct address *a,
@@ -12,8 +29,9 @@ static void check_owner(const struct policy_facts *facts, const struct address *
 {
 	struct sv login = identity_address(facts->identity);
 	bool owns = false;
-	struct fault f =
-		directory_owns(facts->directory, identity_account(facts->identity), a, &owns);
+	bool is_local = facts->listener == LISTENER_LOCAL;
+	struct fault f = is_local ? owns_locally(facts, a, &owns)
+				  : directory_owns(facts->directory, identity_account(facts->identity), a, &owns);
 
 	if (f.kind) {
 		policy_refuse(verdict, REPLY_INTERNAL);
@@ -23,6 +41,10 @@ static void check_owner(const struct policy_facts *facts, const struct address *
 			 "%.*s may not send as %.200s\nAn administrator can allow it: postroom "
 			 "send-as add %.*s %.200s",
 			 SV_FMT(login), as_text.p, SV_FMT(login), as_text.p);
+		if (is_local)
+			snprintf(verdict->text, sizeof(verdict->text),
+				 "%.*s may not send as %.200s\nAn administrator can allow it by local-senders in postroom.conf",
+				 SV_FMT(login), as_text.p);
 	}
 }
 

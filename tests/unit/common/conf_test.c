@@ -40,13 +40,15 @@ static void defaults_are_a_working_server(void **state)
 	assert_string_equal(conf->log.file, "");
 	assert_true(conf->host.hostname[0] != '\0');
 	assert_int_equal(conf->auth.plaintext_networks.count, 2);
-	assert_int_equal(conf->listener_count, 10);
+	assert_int_equal(conf->listener_count, 11);
 	for (size_t i = 0; i < conf->listener_count; i++) {
 		const struct conf_listener *l = &conf->listeners[i];
 
 		kinds |= l->kind;
 		if (l->kind == LISTENER_LMTP && l->path)
 			assert_string_equal(l->path, "/srv/mail/run/lmtp.sock");
+		else if (l->kind == LISTENER_LOCAL)
+			assert_string_equal(l->path, "/srv/mail/run/submit.sock");
 		else if (l->kind == LISTENER_LMTP)
 			assert_string_equal(l->address, "127.0.0.1");
 		else
@@ -96,7 +98,7 @@ static void values_of_every_type_are_read(void **state)
 	assert_int_equal(conf->auth.plaintext_networks.count, 0);
 	assert_int_equal(conf->host.exempt_networks.count, 4);
 	assert_int_equal(conf->log.level, LOG_LEVEL_DEBUG);
-	assert_int_equal(conf->listener_count, 8 * 2 + 2);
+	assert_int_equal(conf->listener_count, 8 * 2 + 3);
 	for (size_t i = 0; i < conf->listener_count; i++)
 		if (conf->listeners[i].kind == LISTENER_LMTP && !conf->listeners[i].path)
 			assert_int_equal(conf->listeners[i].port, 10024);
@@ -176,14 +178,14 @@ static void each_mistake_is_told_with_line_and_what_is_expected(void **state)
 		{ 1, "domain a {\nkind mx\n}", "unknown block \"domain\"" },
 		{ 1, "listener a {\n}", "listener a has no kind" },
 		{ 2, "listener a {\nkind mix\n}",
-		  "expected mx, submission, submissions, lmtp, imap, imaps, pop3, pop3s or managesieve" },
+		  "expected mx, submission, submissions, lmtp, imap, imaps, pop3, pop3s, managesieve or local" },
 		{ 3, "listener a {\nkind mx\ncolour red\n}", "unknown member \"colour\"" },
 		{ 3, "listener a {\nkind mx\nhostname a.b\n}",
 		  "does not belong into a listener block (opened in line 1" },
 		{ 3, "listener a {\nkind mx\naddress here\n}",
 		  "\"here\" is not a numeric address" },
 		{ 3, "listener a {\nkind mx\ntls implicit\n}", "does not fit kind mx" },
-		{ 1, "listener a {\nkind mx\npath x\n}", "only lmtp listens on a path" },
+		{ 1, "listener a {\nkind mx\npath x\n}", "only lmtp and local listen on a path" },
 		{ 1, "listener a {\nkind lmtp\npath x\nport 24\n}", "one or the other" },
 		{ 4, "listener a {\nkind mx\n}\nlistener a {\nkind imap\n}",
 		  "there is a listener a already" },
