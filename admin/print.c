@@ -397,3 +397,14 @@ void progress_end(struct progress *p)
 		fputs("\r\033[K", stderr);
 	p->shown = false;
 }
+
+bool print_parse_ago(const char *text, uint64_t *seconds)
+{
+	struct sv number = sv_z(text);
+	uint64_t unit = 0;
+
+	if (number.len)
+		unit = number.p[number.len - 1] == 'd' ? 86400 : number.p[number.len - 1] == 'h' ? 3600 : 0;
+	number.len -= number.len > 0;
+	return unit && sv_to_u64(number, seconds) && *seconds < 100000 && (*seconds *= unit);
+}

@@ -396,17 +396,6 @@ static void print_reasons(struct stats *s)
 	table_end(&t, NULL);
 }
 
-static bool parse_days(const char *text, uint64_t *seconds)
-{
-	struct sv number = sv_z(text);
-	uint64_t unit = 0;
-
-	if (number.len)
-		unit = number.p[number.len - 1] == 'd' ? 86400 : number.p[number.len - 1] == 'h' ? 3600 : 0;
-	number.len -= number.len > 0;
-	return unit && sv_to_u64(number, seconds) && *seconds < 100000 && (*seconds *= unit);
-}
-
 static int run_stats(struct cli *cli)
 {
 	struct stats s = { .domain = cli_option(cli, "domain"), .by_provider = cli_option(cli, "provider") != NULL };
@@ -416,7 +405,7 @@ static int run_stats(struct cli *cli)
 	struct fault f;
 	int code;
 
-	if (since && !parse_days(since, &seconds))
+	if (since && !print_parse_ago(since, &seconds))
 		return cli_usage(cli, "--since takes a time such as 12h or 30d");
 	code = open_store(cli, &store);
 	if (code != EXIT_DONE)

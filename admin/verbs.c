@@ -40,6 +40,7 @@ const struct verb *const all_verbs[] = {
 	store_verbs,
 	sessions_verbs,
 	queue_verbs, trace_verbs,
+	reports_verbs,
 	explain_verbs,
 	sieve_account_verbs,
 	sieve_verbs,

@@ -371,6 +371,9 @@ static const struct conf_option options[] = {
 		 "HELO). From others it is refused." },
 	{ "dmarc-reports", "Incoming mail", YES_NO(policy.dmarc_reports), .def = "yes", .need_restart = true,
 	  .doc = "Once a day tell domains that ask for it from where mail in their name came, and what became of it. RFC 9990." },
+	{ "report-addresses", "Incoming mail", LIST(policy.report_addresses), .def = "none", .min = 1, .max = 16,
+	  .doc = "Addresses of ours to which others send DMARC and TLS reports (rua=): these are read when they come, and shown by "
+		 "`postroom reports` for as long as events-keep says." },
 	{ "srs", "Incoming mail", YES_NO(policy.srs), .def = "yes",
 	  .doc = "Mail that an alias or a filter sends on gets a sender of ours (Sender Rewriting Scheme), "
 		 "so that the next server's SPF check passes; bounces find their way back for 21 days." },

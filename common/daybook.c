@@ -18,6 +18,7 @@
 
 #define WRITE_MS 5000           /* lines gather so long */
 #define LINES_MAX (256u << 10)
+#define FLAGS (O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW)
 
 struct daybook {
 	struct loop *loop;              /* NULL: it has ended */
@@ -57,7 +58,9 @@ struct fault daybook_write(const char *folder, int64_t day_s, struct sv lines)
 	int fd;
 
 	path_of(folder, day_s, path);
-	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	fd = open(path, FLAGS, 0600);
+	if (fd < 0 && errno == ENOENT && (mkdir(folder, 0700) == 0 || errno == EEXIST))      /* another process may be first */
+		fd = open(path, FLAGS, 0600);
 	if (fd < 0 || fstat(fd, &st) != 0)
 		f = fault_errno("open", path);
 	else if (st.st_size >= (off_t)DAYBOOK_DAY_MAX)
@@ -213,8 +216,6 @@ struct daybook *daybook_new(struct loop *loop, const char *folder)
 	b->member.close = on_loop_end;
 	loop_join(loop, &b->member);
 	timer_init(&b->write, loop, on_write);
-	if (mkdir(b->folder, 0700) != 0 && errno != EEXIST)
-		log_error(NULL, "daybook.folder", KV_FAULT("fault", fault_errno("make", b->folder)));
 	timer_start_ms(&b->write, WRITE_MS);
 	return b;
 }

@@ -18,7 +18,7 @@
 /* ---- a writer: loop thread ---- */
 
 struct daybook;
-/** daybook_new - @folder: made when missing; copied. */
+/** daybook_new - @folder: copied. */
 struct daybook *daybook_new(struct loop *loop, const char *folder);
 /** daybook_free - also behind the loop's end. What has gathered is written. NULL is fine. */
 void daybook_free(struct daybook **b);
@@ -29,7 +29,7 @@ void daybook_add(struct daybook *b, struct sv line);
 
 /** daybook_day - the day (Unix time of its beginning) that a moment lies in. */
 int64_t daybook_day(int64_t at_s);
-/** daybook_write - whole lines, ends included, behind those of that day. FAULT_LIMIT: the day is full. From errno. */
+/** daybook_write - whole lines, ends included, behind those of that day; the folder is made when missing. FAULT_LIMIT: the day is full. From errno. */
 MUST_CHECK struct fault daybook_write(const char *folder, int64_t day_s, struct sv lines);
 /** daybook_first - the first day from `from_s` on up to `until_s`; false when there is none. */
 bool daybook_first(const char *folder, int64_t from_s, int64_t until_s, int64_t *day_s);

@@ -131,3 +131,60 @@ bool gzip_pack(struct sv octets, struct buf *out)
 	deflateEnd(&z);
 	return fits;
 }
+
+/* unpack_all - one stream to its end; windowBits says what is around it. */
+static bool unpack_all(struct sv octets, int window, struct buf *out)
+{
+	z_stream z = { .next_in = (Bytef *)(uintptr_t)octets.p, .avail_in = (uInt)octets.len };
+	size_t before = out->len;
+	int result = Z_OK;
+
+	if (octets.len > UINT32_MAX / 2 || inflateInit2(&z, window) != Z_OK)
+		return false;
+	while (result == Z_OK) {
+		size_t room = out->max - out->len < PACK_PIECE ? out->max - out->len : PACK_PIECE;
+
+		if (!room || !buf_reserve(out, room))
+			break;          /* more than there may be: a bomb stops here */
+		z.next_out = (Bytef *)(out->p + out->len);
+		z.avail_out = (uInt)room;
+		result = inflate(&z, Z_NO_FLUSH);
+		out->len += room - z.avail_out;
+	}
+	inflateEnd(&z);
+	if (result != Z_STREAM_END)
+		out->len = before;
+	return result == Z_STREAM_END;
+}
+
+bool gzip_unpack(struct sv octets, struct buf *out)
+{
+	return unpack_all(octets, MAX_WBITS + 16, out);
+}
+
+static uint32_t little_endian(const char *p, size_t n)
+{
+	uint32_t value = 0;
+
+	while (n--)
+		value = value << 8 | (unsigned char)p[n];
+	return value;
+}
+
+/* The local header of the first file: signature, version, flags, method, time, CRC, both sizes, lengths of name and extra. */
+bool zip_unpack_first(struct sv octets, struct buf *out)
+{
+	uint32_t method, size, skip;
+
+	if (octets.len < 30 || !sv_starts(octets, SV("PK\3\4")))
+		return false;
+	method = little_endian(octets.p + 8, 2);
+	size = little_endian(octets.p + 18, 4);
+	skip = 30 + little_endian(octets.p + 26, 2) + little_endian(octets.p + 28, 2);
+	if (skip > octets.len || little_endian(octets.p + 6, 2) & 1)    /* encrypted */
+		return false;
+	sv_skip(&octets, skip);
+	if (method == 8)
+		return unpack_all(octets, RAW_WINDOW, out);     /* the stream knows its end; the size may stand behind it */
+	return !method && size <= octets.len && buf_append(out, sv_sub(octets, 0, size));
+}

@@ -1,6 +1,8 @@
 /* common/deflate.h - DEFLATE (RFC 1951) as a connection uses it: two endless streams, one packed,
  * one unpacked, which the peer can read up to where it was flushed (RFC 4978). The one keeper of zlib.
  *
+ * Besides whole files: gzip (RFC 1952) and ZIP.
+ *
  * Memory is bounded whatever the peer sends: unpacking fills what the caller has room for and keeps
  * the rest packed, so a few octets that stand for gigabytes cost a window of 32 KiB and a call per
  * piece. Packing costs 144 KiB while it is in use; deflate_rest() gives them back. Pure: any thread,
@@ -36,5 +38,10 @@ void deflate_rest(struct deflate *d);
 
 /** gzip_pack - append octets as one gzip file (RFC 1952). False: out's max. */
 bool gzip_pack(struct sv octets, struct buf *out);
+
+/** gzip_unpack - append what one gzip file holds. False: it is none, is damaged or cut, or out's max would be passed. */
+MUST_CHECK bool gzip_unpack(struct sv octets, struct buf *out);
+/** zip_unpack_first - the same of the first file in a ZIP archive, stored or deflated. */
+MUST_CHECK bool zip_unpack_first(struct sv octets, struct buf *out);
 
 #endif

@@ -6,6 +6,7 @@
 #include "common/events.h"
 #include "smtpd/authres.h"
 #include "smtpd/dmarcreport.h"
+#include "smtpd/feedback.h"
 #include "smtpd/filtering.h"
 #include "smtpd/transaction_private.h"
 
@@ -446,6 +447,34 @@ static void tell(struct transaction *t)
 		log_warn(&t->log, "smtp.reasons.too-long", KV_SV("queue_id", t->mail.facts[ENVELOPE_ID]));
 }
 
+static bool is_for_reports(const struct transaction *t)
+{
+	const struct conf_list *list = &t->conf->policy.report_addresses;
+
+	for (const struct accept_rcpt *r = t->plan.rcpts; r; r = r->next)
+		for (size_t i = 0; i < list->count; i++)
+			if (sv_eq_nocase(sv_z(list->items[i]), r->address))
+				return true;
+	return false;
+}
+
+/* keep_reports - of a message that was delivered, as any other is. */
+static void keep_reports(struct transaction *t)
+{
+	const struct author_facts *author = t->author_facts;
+	struct feedback_mail mail = { .at_s = date_now().seconds };
+	char folder[4096];
+
+	if (!t->outlets.incoming || !is_for_reports(t))
+		return;
+	if (author) {
+		mail.sender = sv_z(author->domain);
+		mail.is_proven = author->dmarc.result == DMARC_PASS;
+	}
+	snprintf(folder, sizeof(folder), "%s/" FEEDBACK_FOLDER, instance_path(t->server->worker->instance, INSTANCE_QUEUE));
+	feedback_keep(incoming_file(t->outlets.incoming), incoming_size(t->outlets.incoming), &mail, folder);
+}
+
 void data_finish(struct transaction *t)
 {
 	t->answer = (struct transaction_answer){ .reply = REPLY_OK };
@@ -453,6 +482,8 @@ void data_finish(struct transaction *t)
 		tell(t);
 		write_out(t);
 		t->outcome = t->failed.kind ? t->failed : deliver(t);
+		if (!t->outcome.kind)
+			keep_reports(t);
 	}
 	transaction_clean(t);
 }

@@ -14,6 +14,7 @@
 #include "maildir/filter.h"
 #include "smtpd/dmarc.h"
 #include "smtpd/dmarcreport.h"
+#include "smtpd/feedback.h"
 #include "smtpd/fetch/helper.h"
 #include "smtpd/greylist.h"
 #include "smtpd/local.h"
@@ -42,6 +43,17 @@ static const struct listener_kind kinds[] = {
 
 /* ---- housekeeping: once at start, then every minute ---- */
 
+/* forget_reports - those of others, a day at a time. */
+static void forget_reports(const struct smtpd *server)
+{
+	int64_t until_s = date_now().seconds - (int64_t)(server->events_ms / 1000) - DAYBOOK_DAY_S, day_s;
+	char folder[4096];
+
+	snprintf(folder, sizeof(folder), "%s/" FEEDBACK_FOLDER, instance_path(server->worker->instance, INSTANCE_QUEUE));
+	if (daybook_first(folder, 0, until_s, &day_s))
+		daybook_drop(folder, day_s);
+}
+
 static void tidy(void *arg)
 {
 	struct smtpd *server = arg;
@@ -55,6 +67,7 @@ static void tidy(void *arg)
 	}
 	store_tidy(server->store);
 	directory_tidy(server->directory);
+	forget_reports(server);
 	if (server->greylist)
 		greylist_tidy(server->greylist, date_now().seconds);
 }
@@ -204,6 +217,7 @@ static struct fault smtpd_start(struct worker *w)
 		log_error(NULL, "events.closed", KV_FAULT("fault", f));
 	else
 		eventstore_start(server->events, w->loop, w->conf->log.events_ms);
+	server->events_ms = w->conf->log.events_ms;
 	server->dkim = dkimkeys_new(instance_path(w->instance, INSTANCE_KEYS));
 	queue_use_keys(server->queue, server->dkim);
 	f = open_greylist(server);

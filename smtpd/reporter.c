@@ -19,7 +19,7 @@
 #define LOOK_MS 600000
 #define FIRST_LOOK_MS 2000
 #define READ_MAX (DAYBOOK_DAY_MAX + (1u << 20))
-#define PACKED_MAX (1u << 20)
+#define PACKED_MAX (16u << 20)  /* zlib wants room for what cannot be packed */
 #define MAIL_MAX (2u << 20)
 
 /* What a job does. */
@@ -380,6 +380,7 @@ static void next_domain(struct reporter *r)
 {
 	char name[300];
 
+	buf_done(&r->packed);
 	if (r->at == r->kind->day_count(r->day)) {
 		if (!submit(r, TASK_DROP))
 			give_up_for_now(r);

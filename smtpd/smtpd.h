@@ -30,6 +30,7 @@ struct smtpd {
 	struct store *store;
 	struct queue *queue;
 	struct eventstore *events;      /* NULL: it could not be opened */
+	uint64_t events_ms;             /* how long they are kept, as at the start: jobs read it */
 	struct daybook *dmarc;          /* what DMARC reports will say; NULL: switched off */
 	struct filters *filters;        /* Sieve, of everybody */
 	struct dkimkeys *dkim;          /* what mail of ours is signed with */
