@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct buf out;
 	size_t count = 0;
 
-	log_set_level(LOG_ERROR);
+	log_set_level(LOG_LEVEL_ERROR);
 	buf_init(&out, FEEDBACK_PARTS_MAX * (DAYBOOK_LINE_MAX + 1));
 	if (!feedback_parse(octets, &mail, &out).kind)
 		check(buf_sv(&out));
