@@ -103,13 +103,16 @@ struct fault mark_set(int index_dir, bool *made)
 		return FAULT_OK;
 	mark_boot_id(boot);
 	snprintf(text, sizeof(text), "%s:%llx", boot, folder_number(index_dir));
-	int failed = symlinkat(text, index_dir, MARK_NAME);
+	int failed = symlinkat(text, index_dir, MARK_NAME) ? errno : 0;
 	/* A full disk may have no inode left: the one of the mark before was kept for this. */
-	if (failed && (errno == ENOSPC || errno == EDQUOT) && !unlinkat(index_dir, SPARE_NAME, 0))
-		failed = symlinkat(text, index_dir, MARK_NAME);
+	if ((failed == ENOSPC || failed == EDQUOT) && !unlinkat(index_dir, SPARE_NAME, 0))
+		failed = symlinkat(text, index_dir, MARK_NAME) ? errno : 0;
 	if (failed) {
 		/* A mark of another boot is not ours to replace: whoever opened this index should have rebuilt it. */
-		return errno == EEXIST && is_set(index_dir) ? FAULT_OK : fault_errno("make mark", MARK_NAME);
+		if (failed == EEXIST && is_set(index_dir))
+			return FAULT_OK;
+		errno = failed;         /* a full disk is told as that, not as a spare inode that is missing */
+		return fault_errno("make mark", MARK_NAME);
 	}
 	*made = true;
 	return FAULT_OK;

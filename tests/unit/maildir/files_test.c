@@ -1,6 +1,8 @@
 /* Touching files: no link is followed, nothing is replaced by accident, marks and intents outlive their makers. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -8,7 +10,9 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -150,6 +154,37 @@ static void a_mark_of_another_boot_is_told_from_ours(void **state)
 	assert_int_equal(mark_look(dir), MARK_OTHER_BOOT);      /* not a link: believed by nobody */
 }
 
+/* From here on this process can make no links, as on a disk without a free inode. */
+static bool fill_the_disk(void)
+{
+	struct sock_filter rules[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_symlinkat, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSPC),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { ARRAY_LEN(rules), rules };
+
+	return !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) && !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+static void a_mark_that_finds_no_room_says_so(void **state)
+{
+	int status;
+	(void)state;
+
+	/* Without the spare inode that an earlier mark leaves, as in an index that is just being made. */
+	pid_t pid = fork();
+	if (!pid) {
+		bool made;
+
+		_exit(!fill_the_disk() ? 99 : (int)mark_set(dir, &made).kind);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), FAULT_NO_SPACE);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -160,6 +195,7 @@ int main(void)
 		TEST(a_rename_never_replaces),
 		TEST(an_intent_outlives_its_killed_maker),
 		TEST(a_mark_of_another_boot_is_told_from_ours),
+		TEST(a_mark_that_finds_no_room_says_so),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
