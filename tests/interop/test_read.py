@@ -1,4 +1,4 @@
-"""Programs that read: curl, fetchmail, neomutt, offlineimap, mbsync."""
+"""Programs that read: curl, fetchmail; and, with ten thousand messages, mbsync, offlineimap, neomutt, imapfilter."""
 
 import mailbox
 import os
@@ -7,8 +7,11 @@ import pathlib
 import pytest
 
 import postroom
+from mails import fill
 
-MESSAGES = 1000
+MESSAGES = 10000
+# What copies whole mailboxes to and fro takes minutes: `make check-mail-programs` has it do so with ten thousand messages, too.
+SYNCED = int(os.environ.get("SYNCED_MESSAGES", "1000"))
 
 
 def send_many(server, user, count, tag):
@@ -21,6 +24,12 @@ def send_many(server, user, count, tag):
         smtp.sendmail("s@elsewhere.example", [server.address(user)],
                       postroom.message(subject=f"{tag} {n}", body=f"body of {tag} {n}\r\n" * (n % 7 + 1)))
     smtp.quit()
+
+
+def found_in(server, user, keys, name="INBOX"):
+    with server.imap(user) as imap:
+        imap.select(name, readonly=True)
+        return len(imap.search(None, keys)[1][0].split())
 
 
 def count_in(server, user, name="INBOX"):
@@ -145,17 +154,17 @@ def local_files(folder, name):
     return [p for part in ("cur", "new") for p in (pathlib.Path(folder) / name / part).iterdir()]
 
 
-def test_mbsync_syncs_a_thousand_messages_both_ways(server, program, tmp_path):
+def test_mbsync_syncs_both_ways(server, program, tmp_path):
     user = "sync"
     server.add_account(user)
-    send_many(server, user, MESSAGES, "sync")
+    fill(server, user, SYNCED)
     folder = tmp_path / "mail"
     folder.mkdir()
     conf = tmp_path / "mbsyncrc"
     conf.write_text(mbsync_conf(server, user, folder))
     program("mbsync", "-c", conf, "-a")
     files = sorted(local_files(folder, "INBOX"), key=lambda p: p.name)
-    assert len(files) == MESSAGES
+    assert len(files) == SYNCED
 
     # Local changes: 50 flagged, 50 removed, 100 new ones; remote changes: 30 seen, 20 removed, 10 new.
     for path in files[:50]:
@@ -168,14 +177,14 @@ def test_mbsync_syncs_a_thousand_messages_both_ways(server, program, tmp_path):
         box.add(postroom.message(subject=f"local {n}"))
     with server.imap(user) as imap:
         imap.select("INBOX")
-        uids = imap.uid("SEARCH", "SUBJECT", '"sync 99"')[1][0].split()
+        uids = imap.uid("SEARCH", "SUBJECT", '"letter 99"')[1][0].split()
         assert uids
         imap.uid("STORE", "900:929", "+FLAGS", "(\\Seen)")
         imap.uid("STORE", "930:949", "+FLAGS", "(\\Deleted)")
         imap.expunge()
     send_many(server, user, 10, "late")
     program("mbsync", "-c", conf, "-a")
-    expected = MESSAGES - 50 + 100 - 20 + 10
+    expected = SYNCED - 50 + 100 - 20 + 10
     assert count_in(server, user) == expected
     assert len(local_files(folder, "INBOX")) == expected
     with server.imap(user) as imap:
@@ -199,7 +208,7 @@ def test_mbsync_syncs_a_thousand_messages_both_ways(server, program, tmp_path):
 def test_offlineimap_copies_flags_and_removes_both_ways(server, program, tmp_path):
     user = "offline"
     server.add_account(user)
-    send_many(server, user, 30, "offline")
+    fill(server, user, SYNCED)
     folder = tmp_path / "mail"
     rc = tmp_path / "offlineimaprc"
     rc.write_text(f"""[general]
@@ -225,14 +234,14 @@ auth_mechanisms = LOGIN
     env = {**os.environ, "HOME": str(tmp_path)}
     program("offlineimap", "-c", rc, "-o", env=env)
     files = sorted(local_files(folder, "INBOX"))
-    assert len(files) == 30
+    assert len(files) == SYNCED
     files[0].unlink()
     mailbox.Maildir(folder / "INBOX", factory=None).add(postroom.message(subject="offline local"))
     with server.imap(user) as imap:
         imap.select("INBOX")
         imap.store("5", "+FLAGS", "(\\Flagged)")
     program("offlineimap", "-c", rc, "-o", env=env)
-    assert count_in(server, user) == 30
+    assert count_in(server, user) == SYNCED
     with server.imap(user) as imap:
         imap.select("INBOX")
         assert imap.search(None, "SUBJECT", '"offline local"')[1][0]
@@ -242,7 +251,7 @@ auth_mechanisms = LOGIN
 def test_neomutt_reads_flags_and_moves(server, program, tmp_path):
     user = "mutt"
     server.add_account(user)
-    send_many(server, user, 5, "mutt")
+    fill(server, user, MESSAGES)
     rc = tmp_path / "muttrc"
     rc.write_text(f"""set imap_user="{server.address(user)}"
 set imap_pass="{server.password(user)}"
@@ -259,10 +268,45 @@ set quit=yes
 set wait_key=no
 set sleep_time=0
 set header_cache=""
-push "<tag-pattern>~s 'mutt [012]'<enter><tag-prefix><save-message>=Archive<enter><enter-command>set beep=no<enter>\
+push "<tag-pattern>~s 'letter 999[0-9]$'<enter><tag-prefix><save-message>=Archive<enter><enter-command>set beep=no<enter>\
 <flag-message><sync-mailbox><quit>"
 """)
     env = {**os.environ, "HOME": str(tmp_path), "TERM": "xterm"}
     done = program("script", "-qec", f"neomutt -n -F {rc}", "/dev/null", env=env, check=False, input="y\ny\n")
-    assert count_in(server, user, "Archive") == 3, done.stdout[-3000:]
-    assert count_in(server, user) == 2
+    assert count_in(server, user, "Archive") == 10, done.stdout[-3000:]
+    assert count_in(server, user) == MESSAGES - 10
+
+
+def test_imapfilter_reads_flags_and_moves(server, program, tmp_path):
+    user = "filter"
+    server.add_account(user)
+    fill(server, user, MESSAGES)
+    rules = tmp_path / "rules.lua"
+    rules.write_text(f"""
+options.timeout = 120
+options.info = false
+account = IMAP {{ server = "localhost", port = {server.port('imaps')}, username = "{server.address(user)}",
+                 password = "{server.password(user)}", ssl = "auto" }}
+inbox = account.INBOX
+exist, recent, unread = inbox:check_status()
+print("status", exist, unread)
+lists = inbox:contain_subject("letter 77") * inbox:contain_from("elsewhere.example") - inbox:contain_subject("letter 777")
+print("found", #lists)
+for _, message in ipairs(inbox:contain_subject("letter 4711")) do
+	mailbox, uid = table.unpack(message)
+	print("text", mailbox[uid]:fetch_body():gsub("%s+$", ""))
+end
+inbox:is_unseen():mark_flagged()
+account:create_mailbox("Sorted")
+lists:move_messages(account.Sorted)
+inbox:contain_subject("letter 4712"):delete_messages()
+""")
+    env = {**os.environ, "HOME": str(tmp_path), "IMAPFILTER_HOME": str(tmp_path)}
+    done = program("imapfilter", "-t", server.root / "tls" / "cert.pem", "-c", rules, env=env)
+    unread = sum(n % 3 == 0 for n in range(1, MESSAGES + 1))
+    numbers = [n for n in range(1, MESSAGES + 1) if "letter 77" in f"letter {n}" and "letter 777" not in f"letter {n}"]
+    assert done.stdout.splitlines() == [f"status\t{MESSAGES}\t{unread}", f"found\t{len(numbers)}",
+                                        "text\tbody of letter 4711\t1"], done.stdout + done.stderr
+    assert count_in(server, user, "Sorted") == len(numbers)
+    assert count_in(server, user) == MESSAGES - len(numbers) - 1
+    assert found_in(server, user, "FLAGGED") + found_in(server, user, "FLAGGED", "Sorted") == unread
