@@ -237,6 +237,7 @@ struct conf_pop3 {
 struct conf_sieve {
 	uint64_t scripts;                       /* per account */
 	uint64_t script_size;                   /* octets */
+	char *spam_training;                    /* "127.0.0.1:11334" or "none" */
 };
 
 struct conf_store {

@@ -101,6 +101,18 @@ static struct sv put(const struct netaddr *a, char out[NETADDR_TEXT_MAX], const 
 	return sv_from(out, (size_t)n);
 }
 
+bool netaddr_parse_port(struct sv text, struct netaddr *out)
+{
+	size_t colon = sv_rfind(text, ':');
+	uint32_t port;
+
+	if (colon == SIZE_MAX || !sv_to_u32(sv_sub(text, colon + 1, SIZE_MAX), &port) || !port || port > UINT16_MAX ||
+	    !netaddr_parse(sv_sub(text, 0, colon), out))
+		return false;
+	out->port = (uint16_t)port;
+	return true;
+}
+
 struct sv netaddr_text(const struct netaddr *a, char out[NETADDR_TEXT_MAX])
 {
 	return put(a, out, "", "", "", false);

@@ -23,6 +23,8 @@ struct netaddr {
 struct netaddr netaddr_from(const struct sockaddr *sa, size_t len);
 /** netaddr_parse - an address without port: "192.0.2.1", "2001:db8::1", "[2001:db8::1]". */
 bool netaddr_parse(struct sv text, struct netaddr *out);
+/** netaddr_parse_port - an address and a port from 1: "192.0.2.1:25", "[2001:db8::1]:25". */
+bool netaddr_parse_port(struct sv text, struct netaddr *out);
 /** netaddr_text - "192.0.2.1", "2001:db8::1", "unix" or "unknown", with a NUL behind the view. */
 struct sv netaddr_text(const struct netaddr *a, char out[NETADDR_TEXT_MAX]);
 /** netaddr_text_port - "192.0.2.1:25", "[2001:db8::1]:25". */

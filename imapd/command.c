@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "imapd/imapsieve.h"
+#include "imapd/training.h"
 
 #include "common/banned.h"
 
@@ -119,6 +120,7 @@ void command_done(struct command *c)
 	if (c->release)
 		c->release(c);
 	imapsieve_done(c);
+	training_done(c);
 	keywords_free(&c->keywords);
 	buf_done(&c->code);
 	arena_done(&c->arena);
@@ -367,7 +369,9 @@ enum step command_step(struct command *c)
 		c->phase = PHASE_EVENTS;
 		__attribute__((fallthrough));
 	case PHASE_EVENTS:
-		step = imapsieve_step(c);
+		step = training_step(c);        /* first: a script may edit or remove what was moved */
+		if (step == STEP_DONE)
+			step = imapsieve_step(c);
 		if (step != STEP_DONE)
 			return step;
 		c->phase = PHASE_UPDATES;

@@ -105,6 +105,7 @@ struct command {
 	/* Ends what state holds; NULL when the arena is enough. */
 	void (*release)(struct command *c);
 	struct imapsieve *events;       /* scripts that are to run behind it; NULL: none (imapd/imapsieve.h) */
+	struct lessons *lessons;        /* that are to be written behind it; NULL: none (imapd/training.h) */
 	struct keywords *keywords;      /* loaded on demand: room_keywords() */
 	uint64_t cpu_ns;                /* spent so far */
 	/* RFC 9585: of `goal` messages so many are done. A handler that sets goal answers STEP_MORE between whole

@@ -10,6 +10,7 @@
 #include "imapd/door.h"
 #include "imapd/managesieve.h"
 #include "imapd/session.h"
+#include "imapd/training.h"
 #include "imapd/workaround.h"
 #include "maildir/filter.h"
 #include "maildir/retention.h"
@@ -21,6 +22,7 @@
 #define EXPIRE_MS 3000
 #define REFILL_MS 5000  /* a tenth of one thread, when there is something to do */
 #define REFILL_STEP_MS 500
+#define TRAIN_MS 1000
 #define LOOK_MS 2000    /* where inotify has no watches left */
 
 struct imapd {
@@ -33,7 +35,8 @@ struct imapd {
 	struct ms_house managesieve;
 	struct filters *filters;        /* for ManageSieve: what "include" finds */
 	bool is_stopping, has_stopped;
-	struct chore tidy, flush, expire, look, refill;
+	struct chore tidy, flush, expire, look, refill, train;
+	struct training *training;
 	struct retention *retention;
 	uv_poll_t *notices;             /* closed by the loop, before end() */
 };
@@ -172,6 +175,20 @@ static bool expire_is_due(void *arg)
 	return retention_is_due(d->retention);
 }
 
+static void train(void *arg)
+{
+	struct imapd *d = arg;
+
+	training_send(d->training);
+}
+
+static bool train_is_due(void *arg)
+{
+	struct imapd *d = arg;
+
+	return training_is_due(d->training);
+}
+
 /* ---- the daemon ---- */
 
 static capability_set capabilities(const struct conf *conf)
@@ -196,6 +213,31 @@ static capability_set capabilities(const struct conf *conf)
 	return capability_settle(on);
 }
 
+/* False: there is none. */
+static bool training_place(const struct conf *conf, struct netaddr *out)
+{
+	return netaddr_parse_port(sv_z(conf->sieve.spam_training), out);
+}
+
+static size_t imapd_ports(const struct conf *conf, uint16_t ports[DAEMON_PORTS_MAX])
+{
+	struct netaddr place;
+	bool is_set = training_place(conf, &place);
+
+	if (is_set)
+		ports[0] = place.port;
+	return is_set;
+}
+
+static struct fault check_training(const struct conf *conf)
+{
+	struct netaddr place;
+
+	if (training_place(conf, &place) || strcmp(conf->sieve.spam_training, "none") == 0)
+		return FAULT_OK;
+	return fault_detail(FAULT_INVALID, "spam-training: %s is no address with a port", conf->sieve.spam_training);
+}
+
 /* The directory and libsasl2's plugins are opened before the sandbox closes. */
 static struct fault open_outside(struct worker *w)
 {
@@ -204,7 +246,9 @@ static struct fault open_outside(struct worker *w)
 
 	w->state = d;
 	d->worker = w;
-	f = directory_open(instance_path(w->instance, INSTANCE_DIRECTORY), false, &d->directory);
+	f = check_training(w->conf);
+	if (!f.kind)
+		f = directory_open(instance_path(w->instance, INSTANCE_DIRECTORY), false, &d->directory);
 	if (!f.kind)
 		f = auth_open(d->directory, &d->auth);
 	return f;
@@ -228,6 +272,22 @@ static bool watch_store(struct imapd *d)
 	d->notices->data = d;
 	return !uv_poll_init(loop_uv(d->worker->loop), d->notices, fd) &&
 	       !uv_poll_start(d->notices, UV_READABLE, on_notices);
+}
+
+static struct fault start_training(struct imapd *d)
+{
+	struct netaddr place;
+	struct fault f;
+
+	if (!training_place(d->worker->conf, &place))
+		return FAULT_OK;
+	f = training_new(instance_path(d->worker->instance, INSTANCE_MAIL), &place, &d->training);
+	if (f.kind)
+		return f;
+	d->sessions.training = d->training;
+	d->train = (struct chore){ .run = train, .is_due = train_is_due, .arg = d, .every_ms = TRAIN_MS };
+	chore_start(&d->train, d->worker->loop, TRAIN_MS);
+	return FAULT_OK;
 }
 
 static struct fault start(struct worker *w)
@@ -277,6 +337,9 @@ static struct fault start(struct worker *w)
 	chore_start(&d->look, w->loop, LOOK_MS);
 	if (!watch_store(d))
 		return fault(FAULT_INTERNAL, "cannot poll the store's notices");
+	f = start_training(d);
+	if (f.kind)
+		return f;
 	return listener_accept(w->listeners, w->loop, w->tls, on_stream, d);
 }
 
@@ -307,6 +370,7 @@ static void end(struct worker *w)
 	if (!d)
 		return;
 	retention_free(&d->retention);
+	training_free(&d->training);
 	filters_close(&d->filters);
 	store_close(&d->store);
 	auth_close(&d->auth);
@@ -349,6 +413,7 @@ static const struct daemon_spec imapd_spec = {
 	.kind_count = ARRAY_LEN(kinds),
 	.reads = 1u << INSTANCE_SIEVE,
 	.writes = 1u << INSTANCE_MAIL | 1u << INSTANCE_DIRECTORY,
+	.connect_ports = imapd_ports,
 	.open = open_outside,
 	.start = start,
 	.reload = reload,

@@ -22,6 +22,7 @@ struct command;
 struct context;
 struct notify;
 struct filters;
+struct training;
 
 struct room {
 	struct maildir_user *user;
@@ -30,6 +31,7 @@ struct room {
 	capability_set on;
 	struct client client;           /* the loop's at all times: ID runs on it */
 	struct filters *filters;        /* of the process; NULL: no scripts run */
+	struct training *training;      /* of the process; NULL: no spam filter learns */
 	struct mailbox *box;            /* selected, or NULL */
 	struct sv box_name;             /* UTF-8, owned */
 	struct view view;

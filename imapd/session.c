@@ -287,6 +287,7 @@ void session_begin(struct session_house *house, struct door *door, struct auth_i
 	s->room.conf = s->conf;
 	s->room.on = house->on;
 	s->room.filters = house->filters;
+	s->room.training = house->training;
 	timer_init(&s->retry, house->loop, retry);
 	s->at = &house->sessions;
 	s->next = house->sessions;

@@ -17,6 +17,7 @@ struct session;
 
 /* What all sessions of a worker share. */
 struct filters;
+struct training;
 
 struct session_house {
 	struct loop *loop;
@@ -24,6 +25,7 @@ struct session_house {
 	struct store *store;
 	struct directory *directory;
 	struct filters *filters;
+	struct training *training;
 	capability_set on;
 	struct session *sessions;       /* all that are open */
 	size_t count;

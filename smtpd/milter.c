@@ -88,23 +88,12 @@ static void advance(struct milter *m);
 
 bool milter_place_parse(const char *text, struct milter_place *out)
 {
-	struct sv s = sv_z(text), host;
-	size_t colon = sv_rfind(s, ':');
-	uint32_t port;
-
 	*out = (struct milter_place){ .path = text };
 	if (text[0] == '/') {
 		out->address.family = NET_UNIX;
 		return true;
 	}
-	if (colon == SIZE_MAX || !sv_to_u32(sv_sub(s, colon + 1, SIZE_MAX), &port) || !port ||
-	    port > UINT16_MAX)
-		return false;
-	host = sv_sub(s, 0, colon);
-	if (!netaddr_parse(host, &out->address))
-		return false;
-	out->address.port = (uint16_t)port;
-	return true;
+	return netaddr_parse_port(sv_z(text), &out->address);
 }
 
 /* ---- the end ---- */

@@ -3,6 +3,7 @@
 #include "common/events.h"
 #include "imapd/notify.h"
 #include "imapd/imapsieve.h"
+#include "imapd/training.h"
 #include "imapd/limit.h"
 
 #include "common/banned.h"
@@ -139,6 +140,7 @@ static enum step finish(struct command *c, struct copy *x)
 			   KV_SV("user", c->room->account), KV_SV("mailbox", c->room->box_name),
 			   KV_SV("target", x->to_name), KV_U64("count", x->count));
 	imapsieve_note(c, x->to_name, FILTER_COPY, &x->made, NULL);
+	training_note(c, x->to_name, &x->made);
 	if (x->is_move && x->from.count) {
 		/* RFC 6851 §4.3: COPYUID comes before the EXPUNGEs, which the updates behind this
 		 * command tell. */

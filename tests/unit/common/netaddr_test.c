@@ -145,9 +145,23 @@ static void cutting_makes_neighbours_equal(void **state)
 	}
 }
 
+static void an_address_with_a_port_is_both_and_nothing_more(void **state)
+{
+	static const char *const bad[] = { "", "127.0.0.1", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:1x", ":25", "host:25",
+					   "[::1]", "127.0.0.1:-1", "127.0.0.1 :25" };
+	struct netaddr a;
+
+	(void)state;
+	assert_true(netaddr_parse_port(SV("127.0.0.1:11334"), &a) && a.family == NET_IPV4 && a.port == 11334);
+	assert_true(netaddr_parse_port(SV("[2001:db8::1]:65535"), &a) && a.family == NET_IPV6 && a.port == 65535);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		assert_false(netaddr_parse_port(sv_z(bad[i]), &a));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_address_with_a_port_is_both_and_nothing_more),
 		cmocka_unit_test(texts_come_back_in_their_shortest_form),
 		cmocka_unit_test(a_peer_is_the_same_however_its_socket_names_it),
 		cmocka_unit_test(networks_hold_who_belongs_to_them),

@@ -1,0 +1,138 @@
+"""`spam-training`: what people bring into Junk, or out of it, is told to rspamd's controller. Here something plays the controller;
+tests/interop/test_rspamd.py has the real one."""
+
+import http.server
+import threading
+
+import pytest
+
+import imap
+import postroom
+
+
+class Controller:
+    """Takes lessons; `answers` are the statuses of the next ones, then 200."""
+
+    def __init__(self, port=0):
+        self.lessons, self.answers = [], []
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                status = outer.answers.pop(0) if outer.answers else 200
+                outer.lessons.append((self.path, self.headers["Rcpt"], body, status))
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(b'{"some":"answer"}')
+
+            def log_message(self, *args):
+                pass
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+    def learned(self):
+        return [(path, rcpt, subject(body)) for path, rcpt, body, status in self.lessons if status == 200]
+
+
+def subject(body):
+    return body.split(b"Subject: ")[1].split(b"\r\n")[0].decode()
+
+
+@pytest.fixture
+def controller():
+    c = Controller()
+    yield c
+    c.close()
+
+
+@pytest.fixture
+def server(controller):
+    with imap.Imapd(accounts=("alice",), conf=f"failure-delay 1ms\nspam-training 127.0.0.1:{controller.port}\n") as instance:
+        instance.start()
+        yield instance
+
+
+def wait_for(server, what, test):
+    try:
+        postroom.wait_for(what, test)
+    except Exception as e:
+        raise AssertionError(f"{what}; the log: {server.log()[-3000:]}") from e
+
+
+def store(client, mailbox, *subjects):
+    for text in subjects:
+        client.append(mailbox, f"Subject: {text}\r\n\r\nbody\r\n".encode())
+
+
+def test_moves_into_junk_and_out_of_it_are_lessons(server, controller):
+    with imap.Client(server, "alice") as client:
+        store(client, "INBOX", "offer", "copied offer", "letter")
+        store(client, "Junk", "wanted", "rubbish", "copied friend")
+        client.ok("SELECT INBOX")
+        client.ok("UID MOVE 1 Junk")
+        client.ok("UID COPY 2 Junk")
+        client.ok("UID MOVE 3 Archive")
+        client.ok("SELECT Junk")
+        client.ok("UID MOVE 1 INBOX")
+        client.ok("UID MOVE 2 Trash")
+        client.ok("UID COPY 3 Archive")
+        client.ok("UID COPY 3 Junk")
+    wait_for(server, "four lessons arrive", lambda: len(controller.lessons) >= 4)
+    address = server.address("alice")
+    assert sorted(controller.learned()) == [("/learnham", address, "copied friend"), ("/learnham", address, "wanted"),
+                                            ("/learnspam", address, "copied offer"), ("/learnspam", address, "offer")]
+    assert {body for _, _, body, _ in controller.lessons if b"wanted" in body} == {b"Subject: wanted\r\n\r\nbody\r\n"}
+    wait_for(server, "the lessons are removed", lambda: not list((server.root / "mail" / ".lessons").iterdir()))
+
+
+def test_lessons_wait_for_a_filter_that_is_down_or_in_trouble(server, controller):
+    controller.answers = [500, 403, 404]
+    with imap.Client(server, "alice") as client:
+        store(client, "INBOX", "one", "two", "three", "four")
+        client.ok("SELECT INBOX")
+        client.ok("UID MOVE 1:3 Junk")
+        wait_for(server, "500 and 403 are tried again, 404 is an answer", lambda: len(controller.learned()) == 2)
+        assert sorted(status for *_, status in controller.lessons) == [200, 200, 403, 404, 500]
+        assert "event=training.refused" in server.log()
+        port = controller.port
+        controller.close()
+        client.ok("UID MOVE 4 Junk")
+    wait_for(server, "the filter is missed", lambda: "event=training.waiting" in server.log().rsplit("training.refused", 1)[1])
+    again = Controller(port)
+    try:
+        wait_for(server, "it is taught once it is back", lambda: [row[2] for row in again.learned()] == ["four"])
+    finally:
+        again.close()
+
+
+def test_lessons_outlive_a_restart_and_many_are_taught(server, controller):
+    port = controller.port
+    controller.close()
+    with imap.Client(server, "alice") as client:
+        store(client, "INBOX", *(f"m{n}" for n in range(40)))
+        client.ok("SELECT INBOX")
+        client.ok("UID MOVE 1:* Junk")
+    server.stop()
+    again = Controller(port)
+    try:
+        server.start()
+        wait_for(server, "all are taught", lambda: len(again.lessons) >= 40)
+        assert {row[2] for row in again.learned()} == {f"m{n}" for n in range(40)} and len(again.lessons) == 40
+    finally:
+        again.close()
+
+
+def test_without_it_nothing_is_kept():
+    with imap.Imapd(accounts=("alice",), conf="failure-delay 1ms\n") as instance:
+        instance.start()
+        with imap.Client(instance, "alice") as client:
+            store(client, "INBOX", "offer")
+            client.ok("SELECT INBOX")
+            client.ok("UID MOVE 1 Junk")
+        assert not (instance.root / "mail" / ".lessons").exists()
