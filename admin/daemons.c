@@ -18,7 +18,9 @@
 #define ASK_MS 5000
 #define CONNECT_MS 5000
 
-const char *const daemon_names[DAEMON_COUNT] = { "smtpd", "imapd", "pop3d" };
+#define WEBD 3
+
+const char *const daemon_names[DAEMON_COUNT] = { "smtpd", "imapd", "pop3d", [WEBD] = "webd" };
 
 bool daemon_path(const char *name, char *out, size_t size)
 {
@@ -34,6 +36,18 @@ bool daemon_path(const char *name, char *out, size_t size)
 	int len = snprintf(out, size, "%s/%s", POSTROOM_LIBEXECDIR, name);
 
 	return len > 0 && (size_t)len < size && access(out, X_OK) == 0;
+}
+
+bool daemon_is_wanted(const struct conf *conf, size_t i)
+{
+	char path[4096];
+
+	if (i != WEBD)
+		return true;
+	for (size_t k = 0; k < conf->listener_count; k++)
+		if (conf->listeners[k].kind & LISTENERS_WEBD)
+			return daemon_path(daemon_names[i], path, sizeof(path));
+	return false;
 }
 
 static bool note_ready(void *arg, const struct json *line)
@@ -105,10 +119,11 @@ static bool takes_connection(const struct conf_listener *l)
 bool daemons_answer(const struct instance *instance, const struct conf *conf)
 {
 	for (size_t i = 0; i < DAEMON_COUNT; i++)
-		if (!daemon_answers(instance, daemon_names[i]))
+		if (daemon_is_wanted(conf, i) && !daemon_answers(instance, daemon_names[i]))
 			return false;
+	/* Mail does not wait for the web front, whose ports another program may have. */
 	for (size_t i = 0; i < conf->listener_count; i++)
-		if (!takes_connection(&conf->listeners[i]))
+		if (!(conf->listeners[i].kind & LISTENERS_WEBD) && !takes_connection(&conf->listeners[i]))
 			return false;
 	return true;
 }

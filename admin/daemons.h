@@ -7,8 +7,11 @@
 struct conf;
 struct instance;
 
-#define DAEMON_COUNT 3
-extern const char *const daemon_names[DAEMON_COUNT];    /* "smtpd", "imapd", "pop3d" */
+#define DAEMON_COUNT 4
+extern const char *const daemon_names[DAEMON_COUNT];    /* "smtpd", "imapd", "pop3d", "webd" */
+
+/** daemon_is_wanted - is it to run? The three of mail always; the web front when a listener is for it and it was built. */
+bool daemon_is_wanted(const struct conf *conf, size_t i);
 
 /** daemon_path - the program: beside postroom, else in the libexec folder. False when it is in neither. */
 bool daemon_path(const char *name, char *out, size_t size);

@@ -1,4 +1,4 @@
-/* postroom serve|stop|reload: the parent of every process of an instance. It starts the three daemons, starts again
+/* postroom serve|stop|reload: the parent of every process of an instance. It starts the daemons, starts again
  * what ends, and passes SIGHUP on. It reads nothing from the network. */
 #include <errno.h>
 #include <fcntl.h>
@@ -39,7 +39,7 @@ struct daemon_child {
 	const char *name;
 	char path[4096];
 	const char *argv[5];
-	struct child *child;
+	struct child *child;            /* NULL: it is not to run */
 	uint64_t first_start_ms;        /* 0: never started */
 };
 
@@ -59,7 +59,8 @@ static void stop_all(struct parent *p)
 		notify_service_manager("STOPPING=1");
 	p->is_stopping = true;
 	for (size_t i = 0; i < DAEMON_COUNT; i++)
-		child_stop(p->daemons[i].child, p->grace_ms);
+		if (p->daemons[i].child)
+			child_stop(p->daemons[i].child, p->grace_ms);
 	if (!supervisor_running(p->supervisor))
 		loop_stop(p->loop);
 }
@@ -116,7 +117,8 @@ static void on_signal(uv_signal_t *handle, int number)
 
 	if (number == SIGHUP) {
 		for (size_t i = 0; i < DAEMON_COUNT; i++)
-			child_signal(p->daemons[i].child, SIGHUP);
+			if (p->daemons[i].child)
+				child_signal(p->daemons[i].child, SIGHUP);
 		return;
 	}
 	stop_all(p);
@@ -141,6 +143,8 @@ static int run_parent(struct cli *cli, const struct conf *conf)
 	}
 	for (size_t i = 0; i < DAEMON_COUNT; i++) {
 		struct daemon_child *d = &p.daemons[i];
+		if (!daemon_is_wanted(conf, i))
+			continue;
 		d->parent = &p;
 		d->name = daemon_names[i];
 		if (!daemon_path(d->name, d->path, sizeof(d->path))) {
@@ -156,7 +160,8 @@ static int run_parent(struct cli *cli, const struct conf *conf)
 	}
 	if (p.code == EXIT_DONE) {
 		for (size_t i = 0; i < DAEMON_COUNT; i++)
-			child_start(p.daemons[i].child);
+			if (p.daemons[i].child)
+				child_start(p.daemons[i].child);
 		notify_service_manager("READY=1");
 		loop_run(p.loop);
 	}

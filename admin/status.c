@@ -107,6 +107,8 @@ static void print_as_json(pid_t pid, const struct answer *answers, const struct 
 		put_certificate(&j, cert);
 	json_out_array(&j, "daemons");
 	for (size_t i = 0; i < DAEMON_COUNT; i++) {
+		if (!answers[i].name)
+			continue;       /* it is not to run */
 		json_out_object(&j, NULL);
 		json_out_z(&j, "name", answers[i].name);
 		json_out_bool(&j, "answers", !answers[i].fault.kind);
@@ -153,6 +155,9 @@ static void add_listeners(struct buf *out, const struct json *listeners)
 			buf_appendf(out, "%.*s", SV_FMT(path));
 		else
 			buf_append_u64(out, number_of(l, "port"));
+		bool is_open = true;
+		if (json_get_bool(l, "open", &is_open) && !is_open)
+			buf_append(out, SV(" NOT OPEN (another program has the port, or it is not allowed: see the log)"));
 	}
 }
 
@@ -245,6 +250,8 @@ int run_status(struct cli *cli)
 	bool is_whole = true, any = false;
 
 	for (size_t i = 0; i < DAEMON_COUNT; i++) {
+		if (!daemon_is_wanted(conf, i))
+			continue;
 		answers[i].name = daemon_names[i];
 		answers[i].fault = control_ask(cli->instance, daemon_names[i], SV("{\"verb\":\"status\"}"), keep_line,
 					       &answers[i], 10000);
@@ -261,7 +268,8 @@ int run_status(struct cli *cli)
 			printf(", process %d\n", (int)pid);
 		print_certificate(has_cert ? &cert : NULL, conf->tls.certificate);
 		for (size_t i = 0; i < DAEMON_COUNT; i++)
-			print_daemon(&answers[i]);
+			if (answers[i].name)
+				print_daemon(&answers[i]);
 	}
 	for (size_t i = 0; i < DAEMON_COUNT; i++)
 		for (size_t k = 0; k < answers[i].count; k++)

@@ -46,6 +46,7 @@ const struct verb *const all_verbs[] = {
 	sieve_verbs,
 	rule_verbs,
 	contacts_verbs,
+	web_verbs,
 	conf_verbs,
 	version_verbs,
 	NULL,

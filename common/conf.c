@@ -351,7 +351,7 @@ static void block_close(struct parser *p)
 		complain_at(p, member_line(p, CONF_BLOCK ".tls"),
 			    "tls %s does not fit kind %s; with implicit the kind is %s",
 			    conf_tls_mode_name(row->tls), kind->name,
-			    "submissions, imaps or pop3s");
+			    "submissions, imaps, pop3s or https");
 	if (row->path) {
 		row->port = 0;
 	} else {
@@ -397,7 +397,7 @@ static void default_socket(struct conf *conf, enum conf_listener_kind kind, cons
 static void default_listeners(struct conf *conf, const char *base_dir)
 {
 	for (size_t k = 0; k < conf_kind_count; k++) {
-		if (conf_kinds[k].is_path_only)
+		if (conf_kinds[k].is_path_only || (!conf->web.enabled && (conf_kinds[k].kind & LISTENERS_WEBD)))
 			continue;
 		if (conf_kinds[k].loopback_only) {
 			default_listener(conf, &conf_kinds[k], "127.0.0.1", 0);

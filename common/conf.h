@@ -43,11 +43,15 @@ enum conf_listener_kind {
 	LISTENER_POP3S       = 1 << 7,
 	LISTENER_MANAGESIEVE = 1 << 8,  /* imapd: mail filters (RFC 5804) */
 	LISTENER_LOCAL       = 1 << 9,  /* smtpd: programs of this host, by a unix socket */
+	LISTENER_HTTP        = 1 << 10,  /* webd: what mail programs ask for, ACME challenges */
+	LISTENER_HTTPS       = 1 << 11,
 };
 #define LISTENERS_SMTPD \
 	(LISTENER_MX | LISTENER_SUBMISSION | LISTENER_SUBMISSIONS | LISTENER_LMTP | LISTENER_LOCAL)
 #define LISTENERS_IMAPD (LISTENER_IMAP | LISTENER_IMAPS | LISTENER_MANAGESIEVE)
 #define LISTENERS_POP3D (LISTENER_POP3 | LISTENER_POP3S)
+#define LISTENERS_WEBD (LISTENER_HTTP | LISTENER_HTTPS)
+#define LISTENERS_OPTIONAL LISTENERS_WEBD        /* mail goes on when such a port cannot be had */
 
 /* One row of the listener table: written in the file, or made from `bind` and `port-offset` when
  * the file has none. */
@@ -234,6 +238,15 @@ struct conf_pop3 {
 	uint64_t bad_commands;
 };
 
+/* What our MTA-STS policy asks of those who send to us (RFC 8461 §5). */
+enum conf_sts_mode { CONF_STS_NONE = 0, CONF_STS_TESTING, CONF_STS_ENFORCE };
+
+struct conf_web {
+	bool enabled;                           /* are there default listeners */
+	enum conf_sts_mode sts_policy;
+	struct ipnets metrics_networks;         /* who may read figures and readiness */
+};
+
 struct conf_sieve {
 	uint64_t scripts;                       /* per account */
 	uint64_t script_size;                   /* octets */
@@ -261,6 +274,7 @@ struct conf {
 	struct conf_mime mime;
 	struct conf_imap imap;
 	struct conf_pop3 pop3;
+	struct conf_web web;
 	struct conf_sieve sieve;
 	struct conf_store store;
 	struct conf_listener *listeners;

@@ -39,10 +39,11 @@ static const char *const tls_version_words[] = { "1.2", "1.3", NULL };
 static const char *const action_words[] = { "off", "log", "junk", "defer", "reject", NULL };
 static const char *const milter_failure_words[] = { "defer", "accept", NULL };
 static const char *const bare_newline_words[] = { "normalise", "refuse", NULL };
+static const char *const sts_mode_words[] = { "none", "testing", "enforce", NULL };
 static const char *const tls_mode_words[] = { "none", "starttls", "implicit", NULL };
 static const char *const kind_words[] = {
 	"mx", "submission", "submissions", "lmtp", "imap", "imaps", "pop3", "pop3s",
-	"managesieve", "local", NULL
+	"managesieve", "local", "http", "https", NULL
 };
 
 static const struct conf_option options[] = {
@@ -58,7 +59,7 @@ static const struct conf_option options[] = {
 	  .need_restart = true,
 	  .doc = "Added to the standard ports of listeners that name no port. With 10000 the"
 		 " server needs no privileges and answers on 10025, 10587, 10465, 10143, "
-		 "10993, 10110, 10995 and 10024." },
+		 "10993, 10110, 10995, 10024, 10080 and 10443." },
 	{ "user", "Host", STRING(host.user), .def = "", .min = 0, .max = 64, .need_restart = true,
 	  .doc = "System user to run as when started by root. Default: the owner of the "
 		 "instance's folder; when that is root, the server stays user 0 with every "
@@ -557,6 +558,18 @@ static const struct conf_option options[] = {
 	  .doc = "Percentages of an account's quota, such as 80 95: when what is stored passes one of "
 		 "them, a message in the INBOX says so, once. none sends none." },
 
+	/* ---- Web ---- */
+	{ "web", "Web", YES_NO(web.enabled), .def = "yes", .need_restart = true,
+	  .doc = "Answer on ports 80 and 443 what mail programs ask to find their settings, our MTA-STS "
+		 "policy and the challenges of certificate authorities. When another program has the ports, mail "
+		 "goes on without; postroom web --files makes the same answers as files for it." },
+	{ "mta-sts-policy", "Web", CHOICE(web.sts_policy, sts_mode_words), .def = "testing",
+	  .doc = "What the MTA-STS policy of our domains asks of other servers: enforce makes them send over "
+		 "TLS with a certificate that they can verify, or not at all; testing makes them report only; none "
+		 "withdraws a policy. RFC 8461." },
+	{ "metrics-networks", "Web", NETS(web.metrics_networks), .def = "loopback", .min = 1,
+	  .doc = "Who may read /metrics and /healthz/ready of the web front." },
+
 	/* ---- members of listener NAME { ... } ---- */
 	{ "listener.kind", CONF_BLOCK, .type = CONF_BIT,
 	  .offset = ENUM_FIELD(struct conf_listener, kind),
@@ -582,7 +595,7 @@ static const struct conf_option options[] = {
 	  .offset = ENUM_FIELD(struct conf_listener, tls),
 	  .words = tls_mode_words, .need_restart = true,
 	  .doc = "none, starttls or implicit. Default: implicit for submissions, imaps and "
-		 "pop3s, none for lmtp, starttls for the others." },
+		 "pop3s and https, none for lmtp and http, starttls for the others." },
 };
 
 const struct conf_kind conf_kinds[] = {
@@ -596,6 +609,8 @@ const struct conf_kind conf_kinds[] = {
 	{ "pop3s",       LISTENER_POP3S,       995, CONF_TLS_IMPLICIT, false, false },
 	{ "managesieve", LISTENER_MANAGESIEVE, 4190, CONF_TLS_STARTTLS, false, false },
 	{ "local",       LISTENER_LOCAL,       0,    CONF_TLS_NONE,     true,  true },
+	{ "http",        LISTENER_HTTP,        80,  CONF_TLS_NONE,     false, false },
+	{ "https",       LISTENER_HTTPS,       443, CONF_TLS_IMPLICIT, false, false },
 };
 const size_t conf_kind_count = ARRAY_LEN(conf_kinds);
 

@@ -60,7 +60,7 @@ const struct listener *listener_at(const struct listener_set *set, size_t i);
  * address and port are those of a descriptor passed by the service manager (LISTEN_PID, LISTEN_FDS:
  * sd_listen_fds(3)), takes that one. Unix sockets get mode 0660 (kind local: 0666, and its folder is made); a name where nobody
  * answers any more is replaced. Errors: detail names the row and the address ("imaps [::]:993: Address already
- * in use"); nothing stays bound.
+ * in use"); nothing stays bound. Those of LISTENERS_OPTIONAL are left out with a line in the log.
  */
 MUST_CHECK struct fault listener_bind(struct listener_set *set);
 /** listener_export - for the workers to be executed: makes the descriptors inheritable and appends

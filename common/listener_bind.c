@@ -243,6 +243,11 @@ struct fault listener_bind(struct listener_set *set)
 
 		if (row->listener.fd < 0)
 			f = bind_row(row);
+		if (f.kind && (row->listener.kind->kind & LISTENERS_OPTIONAL)) {
+			log_warn(NULL, "listener.left_out", KV_FAULT("error", f));
+			f = FAULT_OK;
+			continue;
+		}
 		/* Port 0 has become a real one. */
 		if (!f.kind && listens_at(row->listener.fd, &at, path))
 			row->listener.at.port = at.port;

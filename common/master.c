@@ -459,6 +459,7 @@ static void put_listener(struct json_out *j, const struct listener *l)
 		json_out_u64(j, "port", l->at.port);
 	}
 	json_out_z(j, "tls", conf_tls_mode_name(l->tls));
+	json_out_bool(j, "open", l->fd >= 0);
 	json_out_object_end(j);
 }
 
@@ -673,7 +674,7 @@ static void start_workers(struct master *m)
 {
 	const struct daemon_spec *const *helpers = m->spec->helpers;
 
-	m->worker_count = m->conf->host.workers;
+	m->worker_count = m->spec->is_one_worker ? 1 : m->conf->host.workers;
 	if (!m->worker_count)
 		m->worker_count = uv_available_parallelism();
 	if (m->worker_count > LISTENER_WORKERS_MAX - DAEMON_HELPERS_MAX)

@@ -80,6 +80,7 @@ struct daemon_spec {
 	 * log. */
 	const struct daemon_spec *const *helpers;
 	bool may_connect;               /* to any port: a helper that sends */
+	bool is_one_worker;             /* whatever the configuration says */
 };
 
 /** daemon_main - the whole life of a daemon's master or worker. Returns the exit code of the

@@ -30,9 +30,11 @@ import time
 BUILD = pathlib.Path(os.environ.get("POSTROOM_BUILD", "build")).resolve()
 BIN = BUILD / "bin"
 PORTS = {"mx": 25, "submission": 587, "submissions": 465, "lmtp": 24, "imap": 143, "imaps": 993,
-         "pop3": 110, "pop3s": 995, "managesieve": 4190}
+         "pop3": 110, "pop3s": 995, "managesieve": 4190, "http": 80, "https": 443}
+WEB = ("http", "https")         # only where a test asks for it: Instance(web=True)
 DAEMONS = ("smtpd", "imapd", "pop3d")
-SERVED_BY = {"smtpd": ("mx", "submission", "submissions", "lmtp"), "imapd": ("imap", "imaps", "managesieve"), "pop3d": ("pop3", "pop3s")}
+SERVED_BY = {"smtpd": ("mx", "submission", "submissions", "lmtp"), "imapd": ("imap", "imaps", "managesieve"), "pop3d": ("pop3", "pop3s"),
+             "webd": WEB}
 # Generous: a sanitizer build on a busy machine starts slowly. Nothing measures time with it.
 DEADLINE_S = 60
 
@@ -189,7 +191,7 @@ def runs(process):
 
 
 class Instance:
-    def __init__(self, domain="example.test", accounts=(), keep=False, conf="", root=None):
+    def __init__(self, domain="example.test", accounts=(), keep=False, conf="", root=None, web=False):
         self.own_folder = root is None
         self.root = pathlib.Path(root or tempfile.mkdtemp(prefix="postroom-e2e-"))
         self.domain = domain
@@ -200,6 +202,9 @@ class Instance:
         self.passwords = {}
         self.log_path = self.root / "server.log"
         self.postroom("init", "--domain", domain, "--hostname", f"mail.{domain}", "--port-offset", str(self.offset))
+        self.web = web
+        if not web:
+            conf += "\nweb no"
         if "relay-" not in conf:
             conf += "\nsending no"      # tests that do not say where to send have nowhere to send to
         with open(self.root / "postroom.conf", "a", encoding="utf-8") as file:
@@ -250,6 +255,10 @@ class Instance:
     def port(self, name):
         return PORTS[name] + self.offset
 
+    def names(self):
+        """Its listeners."""
+        return [name for name in PORTS if self.web or name not in WEB]
+
     def start(self, wait=True, only=None):
         """Serve; only: the name of the one daemon that a test needs, run without `postroom serve`."""
         command = [BIN / only, "--root", self.root] if only else [BIN / "postroom", "--root", self.root, "serve"]
@@ -259,10 +268,11 @@ class Instance:
                                         start_new_session=True)
         log.close()
         if wait:
-            self.wait_ready(SERVED_BY[only] if only else tuple(PORTS))
+            self.wait_ready(SERVED_BY[only] if only else None)
         return self
 
-    def wait_ready(self, names=tuple(PORTS)):
+    def wait_ready(self, names=None):
+        names = names or self.names()
         deadline = time.monotonic() + DEADLINE_S
         for name in names:
             while True:

@@ -176,7 +176,7 @@ def test_serve_detached_answers_at_once_shows_status_and_stops(tmp_path):
         assert out.returncode == 0, out.stderr
         try:
             pid = int((instance.root / "run" / "postroom.pid").read_text())
-            for name in postroom.PORTS:
+            for name in instance.names():
                 socket.create_connection(("127.0.0.1", instance.port(name)), timeout=10).close()
             status = instance.json("status")
             assert status["running"] and status["pid"] == pid

@@ -40,7 +40,7 @@ static void defaults_are_a_working_server(void **state)
 	assert_string_equal(conf->log.file, "");
 	assert_true(conf->host.hostname[0] != '\0');
 	assert_int_equal(conf->auth.plaintext_networks.count, 2);
-	assert_int_equal(conf->listener_count, 11);
+	assert_int_equal(conf->listener_count, 13);
 	for (size_t i = 0; i < conf->listener_count; i++) {
 		const struct conf_listener *l = &conf->listeners[i];
 
@@ -58,7 +58,7 @@ static void defaults_are_a_working_server(void **state)
 			assert_int_equal(l->tls, CONF_TLS_IMPLICIT);
 		}
 	}
-	assert_int_equal(kinds, LISTENERS_SMTPD | LISTENERS_IMAPD | LISTENERS_POP3D);
+	assert_int_equal(kinds, LISTENERS_SMTPD | LISTENERS_IMAPD | LISTENERS_POP3D | LISTENERS_WEBD);
 	conf_unref(&conf);
 	conf_unref(&conf);      /* NULL is fine */
 }
@@ -98,7 +98,7 @@ static void values_of_every_type_are_read(void **state)
 	assert_int_equal(conf->auth.plaintext_networks.count, 0);
 	assert_int_equal(conf->host.exempt_networks.count, 4);
 	assert_int_equal(conf->log.level, LOG_LEVEL_DEBUG);
-	assert_int_equal(conf->listener_count, 8 * 2 + 3);
+	assert_int_equal(conf->listener_count, 10 * 2 + 3);
 	for (size_t i = 0; i < conf->listener_count; i++)
 		if (conf->listeners[i].kind == LISTENER_LMTP && !conf->listeners[i].path)
 			assert_int_equal(conf->listeners[i].port, 10024);
@@ -178,7 +178,7 @@ static void each_mistake_is_told_with_line_and_what_is_expected(void **state)
 		{ 1, "domain a {\nkind mx\n}", "unknown block \"domain\"" },
 		{ 1, "listener a {\n}", "listener a has no kind" },
 		{ 2, "listener a {\nkind mix\n}",
-		  "expected mx, submission, submissions, lmtp, imap, imaps, pop3, pop3s, managesieve or local" },
+		  "expected mx, submission, submissions, lmtp, imap, imaps, pop3, pop3s, managesieve, local, http or https" },
 		{ 3, "listener a {\nkind mx\ncolour red\n}", "unknown member \"colour\"" },
 		{ 3, "listener a {\nkind mx\nhostname a.b\n}",
 		  "does not belong into a listener block (opened in line 1" },

@@ -1,0 +1,25 @@
+/* webd/routes.h - which path leads to which answer. A handler runs on a pool thread and sees nothing but its arguments. */
+#ifndef WEBD_ROUTES_H
+#define WEBD_ROUTES_H
+
+#include "common/conf.h"
+#include "common/netaddr.h"
+#include "webd/request.h"
+#include "webd/response.h"
+
+struct directory;
+struct instance;
+
+/* What a handler may look at. */
+struct route_context {
+	const struct conf *conf;
+	const struct instance *instance;
+	struct directory *directory;
+	struct netaddr peer;
+	bool is_tls;
+};
+
+/** route_request - answer a whole request. */
+void route_request(const struct route_context *ctx, const struct request *request, struct response *out);
+
+#endif
