@@ -18,7 +18,7 @@
 #define ASK_MS 5000
 #define CONNECT_MS 5000
 
-#define WEBD 3
+#define WEBD DAEMON_MAIL_COUNT
 
 const char *const daemon_names[DAEMON_COUNT] = { "smtpd", "imapd", "pop3d", [WEBD] = "webd" };
 

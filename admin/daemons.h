@@ -8,6 +8,7 @@ struct conf;
 struct instance;
 
 #define DAEMON_COUNT 4
+#define DAEMON_MAIL_COUNT 3     /* the first ones: those to whom people log in */
 extern const char *const daemon_names[DAEMON_COUNT];    /* "smtpd", "imapd", "pop3d", "webd" */
 
 /** daemon_is_wanted - is it to run? The three of mail always; the web front when a listener is for it and it was built. */

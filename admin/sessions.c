@@ -117,7 +117,7 @@ static int run_sessions(struct cli *cli)
 	int code = EXIT_DONE;
 
 	/* A daemon that is not there is told, and the others are listed all the same. */
-	for (size_t i = 0; i < DAEMON_COUNT; i++) {
+	for (size_t i = 0; i < DAEMON_MAIL_COUNT; i++) {
 		int one = ask_daemon(cli, daemon_names[i], SV("{\"verb\":\"sessions\"}"), keep, &l);
 
 		if (one != EXIT_DONE)
