@@ -4,6 +4,7 @@
 
 #include "admin/account_import.h"
 #include "admin/bulk.h"
+#include "admin/device.h"
 #include "admin/open.h"
 #include "admin/print.h"
 #include "admin/protocols.h"
@@ -316,6 +317,9 @@ const struct verb account_verbs[] = {
 	{ .noun = "account", .verb = "show", .args = "ADDRESS", .args_min = 1, .args_max = 1, .needs_root = true,
 	  .summary = "Show one account and what it stores", .example = "account show alice@example.org",
 	  .run = run_show },
+	{ .noun = "account", .verb = "logins", .args = "ADDRESS", .args_min = 1, .args_max = 1, .needs_root = true,
+	  .summary = "List the logins of an account, right and wrong ones", .example = "account logins alice@example.org --json",
+	  .run = run_account_logins },
 	{ .noun = "account", .verb = "set", .args = "ADDRESS", .args_min = 1, .args_max = 1, .needs_root = true,
 	  .summary = "Change an account's limits or protocols",
 	  .example = "account set alice@example.org --quota 10G --protocols imap,submission", .run = run_set,

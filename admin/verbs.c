@@ -26,6 +26,8 @@ const struct verb *const all_verbs[] = {
 	dkim_verbs, dns_verbs,
 	account_verbs,
 	app_password_verbs,
+	device_verbs,
+	auth_verbs,
 	send_as_verbs,
 	alias_verbs,
 	quota_verbs,

@@ -11,6 +11,8 @@ extern const struct verb dns_verbs[];
 extern const struct verb domain_verbs[];
 extern const struct verb account_verbs[];
 extern const struct verb app_password_verbs[];
+extern const struct verb device_verbs[];
+extern const struct verb auth_verbs[];         /* auth blocked, unblock */
 extern const struct verb send_as_verbs[];
 extern const struct verb alias_verbs[];
 extern const struct verb quota_verbs[];

@@ -11,7 +11,10 @@
 #include "common/crypt.h"
 #include "common/events.h"
 #include "common/identity_private.h"
+#include "common/instance.h"
+#include "common/logins.h"
 #include "common/scram.h"
+#include "common/throttle.h"
 #include "common/tls.h"
 #include "common/transfer.h"
 
@@ -23,6 +26,7 @@ struct auth {
 	struct directory *directory;
 	struct verifier *verifier;
 	struct throttle *throttle;
+	struct logins *logins;          /* NULL: nobody is known, nothing is written down */
 	/* Accounts with another server's hash have no verifier for SCRAM yet; a client that is offered it would fail with the
 	 * right password. Looked at in every job that reads an account. */
 	atomic_bool scram_is_off;
@@ -59,7 +63,11 @@ struct auth_session {
 	struct bindings bindings;
 	bool may_send_password;
 	uint32_t iterations;            /* of verifiers for unknown users */
-	uint64_t first_delay_ms, most_delay_ms;
+	struct throttle_limits limits;
+	char program[LOGINS_CLIENT_MAX + 1], client[4 * LOGINS_CLIENT_MAX + 1];
+	/* A program that tries SCRAM first tries PLAIN next, with the same wrong password: one failure. */
+	uint64_t scram_mark;
+	char scram_user[DIRECTORY_ADDRESS_MAX + 1];
 
 	/* The exchange under way. */
 	enum exchange exchange;
@@ -71,6 +79,9 @@ struct auth_session {
 	struct verified verified;
 	bool is_verified;               /* verified says who; its reason may still refuse */
 	bool is_broken;                 /* the directory failed */
+	struct throttle_who who;
+	bool has_looked;                /* who and rule are set */
+	enum throttle_rule rule;        /* by which it is throttled */
 };
 
 /* --- libsasl2, once per process ---------------------------------------------------------------------------- */
@@ -248,8 +259,60 @@ void auth_close(struct auth **auth)
 		return;
 	verifier_free(&(*auth)->verifier);
 	throttle_free(&(*auth)->throttle);
+	logins_close(&(*auth)->logins);
 	free(*auth);
 	*auth = NULL;
+}
+
+struct fault auth_open_instance(const struct instance *instance, struct directory *directory, struct auth **out)
+{
+	char *path = instance_run_path(instance, "throttle", "");
+	struct throttle *shared = NULL;
+	struct buf logins;
+	struct auth *auth = NULL;
+	struct fault f = auth_open(directory, &auth);
+
+	buf_init(&logins, 4096);
+	if (!f.kind) {
+		struct fault without = throttle_open(path, true, &shared);
+
+		if (without.kind) {
+			log_error(NULL, "auth.throttle.alone", KV_FAULT("fault", without));
+		} else {
+			throttle_free(&auth->throttle);
+			auth->throttle = shared;
+		}
+		without = fault(FAULT_LIMIT, "the path is too long");
+		if (buf_appendf(&logins, "%s/logins", instance_path(instance, INSTANCE_EVENTS)) && buf_z(&logins))
+			without = logins_open(buf_z(&logins), true, &auth->logins);
+		if (without.kind)
+			log_error(NULL, "auth.logins.closed", KV_FAULT("fault", without));
+		*out = auth;
+	}
+	buf_done(&logins);
+	free(path);
+	return f;
+}
+
+void auth_start_logins(struct auth *auth, struct loop *loop, const struct conf_auth *conf)
+{
+	if (auth->logins)
+		logins_start(auth->logins, loop, conf->logins_keep_ms, NULL, NULL);
+}
+
+struct logins *auth_logins(struct auth *auth)
+{
+	return auth->logins;
+}
+
+void auth_name_key(struct directory *directory, struct sv user, uint8_t out[16])
+{
+	char name[DIRECTORY_ADDRESS_MAX + 1];
+	uint8_t mac[32];
+
+	directory_login_canonical(directory, user, name);
+	directory_keyed(directory, "login-name", sv_z(name), mac);
+	memcpy(out, mac, 16);
 }
 
 /* --- what may be offered ----------------------------------------------------------------------------------- */
@@ -300,6 +363,11 @@ static const struct mechanism *find_mechanism(struct sv name)
 	return NULL;
 }
 
+bool auth_reason_is_wrong(enum auth_reason reason)
+{
+	return reason == AUTH_BAD_CREDENTIALS || reason == AUTH_THROTTLED;
+}
+
 const char *auth_reason_name(enum auth_reason reason)
 {
 	switch (reason) {
@@ -312,6 +380,7 @@ const char *auth_reason_name(enum auth_reason reason)
 	case AUTH_MALFORMED:            return "malformed";
 	case AUTH_PLAINTEXT_REFUSED:    return "plaintext-refused";
 	case AUTH_CANCELLED:            return "cancelled";
+	case AUTH_THROTTLED:            return "throttled";
 	}
 	BUG("reason %d", (int)reason);
 }
@@ -352,9 +421,28 @@ struct auth_session *auth_session_new(struct auth *auth, const struct conf_auth 
 	get_bindings(peer->conn, &s->bindings);
 	s->may_send_password = auth_may_send_password(conf, peer);
 	s->iterations = (uint32_t)conf->scram_iterations;
-	s->first_delay_ms = conf->failure_delay_ms;
-	s->most_delay_ms = conf->failure_delay_max_ms;
+	s->limits = (struct throttle_limits){
+		.per_minute = conf->failures_per_minute,
+		.per_day = conf->failures_per_day,
+		.per_account = conf->failures_per_account,
+		.first_ms = conf->failure_delay_ms,
+		.most_ms = conf->failure_delay_max_ms,
+	};
 	return s;
+}
+
+static void copy_cut(char *out, size_t size, struct sv text)
+{
+	text = sv_sub(text, 0, size - 1);
+	if (text.len)
+		memcpy(out, text.p, text.len);
+	out[text.len] = '\0';
+}
+
+void auth_session_client(struct auth_session *s, struct sv program, struct sv client)
+{
+	copy_cut(s->program, sizeof(s->program), program);
+	copy_cut(s->client, sizeof(s->client), client);
 }
 
 static void end_exchange(struct auth_session *s)
@@ -366,7 +454,8 @@ static void end_exchange(struct auth_session *s)
 	s->exchange = EX_NONE;
 	s->mechanism = NULL;
 	s->user[0] = '\0';
-	s->is_verified = s->is_broken = false;
+	s->is_verified = s->is_broken = s->has_looked = false;
+	s->rule = THROTTLE_NONE;
 	secret_wipe(&s->verified, sizeof(s->verified));
 }
 
@@ -416,15 +505,74 @@ static const char *mechanism_name(const struct auth_session *s)
 	return s->mechanism ? s->mechanism->name : "none";
 }
 
+/* look - may this name be tried from here? The same for a name that there is and one that there is not. */
+static void look(struct auth_session *s, struct sv user)
+{
+	s->has_looked = true;
+	s->who.address = s->address;
+	auth_name_key(s->auth->directory, user, s->who.account);
+	s->who.is_known = s->auth->logins && logins_is_known(s->auth->logins, s->who.account, &s->address);
+	s->rule = throttle_look(s->auth->throttle, &s->who, &s->limits, throttle_now_ms());
+}
+
+/* note - write down how a login ended for an account that there is. */
+static void note(struct auth_session *s, const char *result)
+{
+	bool is_ok = strcmp(result, "ok") == 0;
+	const struct verified *v = &s->verified;
+
+	if (!s->auth->logins || !(is_ok ? v->account : v->target)[0])
+		return;
+	logins_note(s->auth->logins, &(struct login){
+		.account = sv_z(is_ok ? v->account : v->target),
+		.name = is_ok ? s->who.account : NULL,
+		.address = s->address,
+		.sid = sv_z(s->log.sid),
+		.protocol = sv_z(services[s->service].name),
+		.mechanism = sv_z(mechanism_name(s)),
+		.credential = sv_z(v->label),
+		.tls = sv_z(s->tls),
+		.program = sv_z(s->program),
+		.client = sv_z(s->client),
+		.result = sv_z(result),
+		.number = v->credential,
+	});
+}
+
+/* wrong - count it; how long is the answer held back? */
+static uint32_t wrong(struct auth_session *s)
+{
+	uint64_t mark = s->verified.mark;
+
+	if (!s->has_looked)
+		look(s, sv_z(s->user));
+	if (s->mechanism && s->mechanism->begin == EX_SCRAM_FIRST) {
+		crypt_random(&mark, sizeof(mark));      /* nobody can say which password it was */
+		s->scram_mark = mark;
+		memcpy(s->scram_user, s->user, sizeof(s->scram_user));
+	} else if (s->scram_mark && strcmp(s->scram_user, s->user) == 0) {
+		mark = s->scram_mark;
+		s->scram_mark = 0;
+	}
+	return throttle_failure(s->auth->throttle, &s->who, mark, &s->limits, throttle_now_ms());
+}
+
 static void fail(struct auth_session *s, enum auth_reason reason, struct auth_result *out)
 {
 	set_result(out, AUTH_FAIL);
 	out->reason = reason;
 	if (reason == AUTH_BAD_CREDENTIALS)
-		out->delay_ms = throttle_failure(s->auth->throttle, &s->address, s->verified.mark, now_ms(),
-						 s->first_delay_ms, s->most_delay_ms);
-	event_emit(&s->log, EVENT_LOGIN_FAILED, KV_Z("protocol", services[s->service].name), KV_Z("user", s->user),
-		   KV_Z("mechanism", mechanism_name(s)), KV_Z("reason", auth_reason_name(reason)), KV_Z("tls", s->tls));
+		out->delay_ms = wrong(s);
+	else if (reason == AUTH_THROTTLED)
+		out->delay_ms = s->limits.first_ms ? (uint32_t)s->limits.most_ms : 0;
+	if (reason == AUTH_THROTTLED)
+		event_emit(&s->log, EVENT_LOGIN_THROTTLED, KV_Z("protocol", services[s->service].name), KV_Z("user", s->user),
+			   KV_Z("reason", throttle_rule_name(s->rule)));
+	else
+		event_emit(&s->log, EVENT_LOGIN_FAILED, KV_Z("protocol", services[s->service].name), KV_Z("user", s->user),
+			   KV_Z("mechanism", mechanism_name(s)), KV_Z("reason", auth_reason_name(reason)), KV_Z("tls", s->tls));
+	if (reason == AUTH_BAD_CREDENTIALS || reason == AUTH_DISABLED || reason == AUTH_NOT_HERE)
+		note(s, auth_reason_name(reason));
 	end_exchange(s);
 }
 
@@ -446,12 +594,17 @@ static void succeed(struct auth_session *s, struct auth_result *out)
 	event_emit(&s->log, EVENT_LOGIN_OK, KV_Z("protocol", services[s->service].name),
 		   KV_Z("user", s->verified.address), KV_Z("mechanism", mechanism_name(s)),
 		   KV_Z("credential", s->verified.label), KV_Z("tls", s->tls));
+	note(s, "ok");
 	end_exchange(s);
 }
 
 /* Who it is was proven; may they, here and now? */
 static void decide(struct auth_session *s)
 {
+	/* While a name or an address is blocked, only an app password counts, which cannot be guessed; a right password of the
+	 * account's own gets the same answer as a wrong one. */
+	if (s->rule && s->verified.reason != AUTH_TEMPORARY && !(s->verified.account[0] && s->verified.credential))
+		s->verified.reason = AUTH_THROTTLED;
 	if (s->verified.reason == AUTH_REASON_NONE && !(s->verified.scope & services[s->service].scope))
 		s->verified.reason = AUTH_NOT_HERE;
 	if (s->verified.reason == AUTH_TEMPORARY)
@@ -461,7 +614,11 @@ static void decide(struct auth_session *s)
 
 static void check_password(struct auth_session *s, struct sv user, struct sv password)
 {
-	verifier_check(s->auth->verifier, user, password, s->iterations, now_ms(), &s->verified);
+	look(s, user);
+	if (s->rule && !verifier_looks_random(password))
+		s->verified = (struct verified){ .reason = AUTH_THROTTLED };
+	else
+		verifier_check(s->auth->verifier, user, password, s->iterations, now_ms(), &s->verified);
 	look_for_hashes(s->auth);
 	decide(s);
 }
@@ -648,15 +805,18 @@ static enum auth_reason scram_end(struct auth_session *s, struct sv message, str
 	size_t found;
 
 	look_for_hashes(s->auth);
+	look(s, sv_z(s->user));
 	if (verifier_login(s->auth->verifier, sv_z(s->user), s->iterations, l, &is_real).kind)
 		return AUTH_TEMPORARY;
+	if (is_real)
+		memcpy(s->verified.target, l->account.id, sizeof(s->verified.target));
 	struct fault f = scram_final(s->scram, message, l, &found, out);
 
-	if (f.kind)
-		return scram_reason(f);
-	if (!is_real || found == SIZE_MAX)
-		return AUTH_BAD_CREDENTIALS;
-	verifier_found(l, &l->credentials[found], &s->verified);
+	if (f.kind && scram_reason(f) == AUTH_MALFORMED)
+		return AUTH_MALFORMED;
+	s->verified.reason = AUTH_BAD_CREDENTIALS;
+	if (!f.kind && is_real && found != SIZE_MAX)
+		verifier_found(l, &l->credentials[found], &s->verified);
 	decide(s);
 	return s->verified.reason;
 }

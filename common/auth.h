@@ -40,6 +40,21 @@ MUST_CHECK struct fault auth_open(struct directory *directory, struct auth **out
 /** auth_close - all sessions must be gone. NULL is fine. */
 void auth_close(struct auth **auth);
 
+struct instance;
+struct logins;
+struct loop;
+/**
+ * auth_open_instance - the same for a worker of a daemon: failed logins are counted with all other processes' (common/throttle.h), and
+ * who logged in is written down (common/logins.h). What of that cannot be had is logged, and done without.
+ */
+MUST_CHECK struct fault auth_open_instance(const struct instance *instance, struct directory *directory, struct auth **out);
+/** auth_start_logins - write them down, on this worker's loop; with none, nothing happens. See logins_start(). */
+void auth_start_logins(struct auth *auth, struct loop *loop, const struct conf_auth *conf);
+/** auth_logins - where logins are written down; NULL: nowhere. Borrowed. */
+struct logins *auth_logins(struct auth *auth);
+/** auth_name_key - under which a login name is counted by throttle and logins: 16 octets, the same in each process. */
+void auth_name_key(struct directory *directory, struct sv user, uint8_t out[16]);
+
 enum auth_service {
 	AUTH_IMAP,
 	AUTH_POP3,
@@ -68,6 +83,10 @@ struct auth_session *auth_session_ref(struct auth_session *s);
 /** auth_session_unref - the last one ends it. NULL is fine. Blocks for nothing. */
 void auth_session_unref(struct auth_session **s);
 
+/** auth_session_client - what the program calls itself: its name alone, and all that it said (ID, EHLO). Copied. Not while a
+ *  call runs. */
+void auth_session_client(struct auth_session *s, struct sv program, struct sv client);
+
 enum auth_outcome {
 	AUTH_CONTINUE = 1,              /* send the challenge, then auth_step() */
 	AUTH_OK,                        /* here is the identity */
@@ -84,14 +103,18 @@ enum auth_reason {
 	AUTH_MALFORMED,                 /* 501 5.5.2, BAD */
 	AUTH_PLAINTEXT_REFUSED,         /* 538 5.7.11 or 530 5.7.0, [PRIVACYREQUIRED] */
 	AUTH_CANCELLED,                 /* the client sent "*": 501 5.0.0, BAD */
+	AUTH_THROTTLED,                 /* too many failures before, no matter what came: 454 4.7.0, [UNAVAILABLE], [SYS/TEMP] */
 };
+/** auth_reason_is_wrong - does it count as a failure of the session? */
+bool auth_reason_is_wrong(enum auth_reason reason);
 /** auth_reason_name - "bad-credentials", ...: for logs. */
 const char *auth_reason_name(enum auth_reason reason);
 
 struct auth_result {
 	enum auth_outcome outcome;
 	enum auth_reason reason;        /* AUTH_FAIL */
-	/* AUTH_FAIL: hold the answer back so long, by a timer; 0: at once. Only wrong credentials are delayed. */
+	/* AUTH_FAIL: hold the answer back so long, by a timer; 0: at once. Only wrong credentials, and who is throttled, are
+	 * delayed; both count as failures of the session. */
 	uint32_t delay_ms;
 	struct buf challenge;           /* AUTH_CONTINUE: octets, may be empty; wiped by auth_result_done() */
 	struct auth_identity *identity; /* AUTH_OK: the caller's reference; take it and leave NULL here */

@@ -69,6 +69,23 @@ static void keyed(const struct verifier *v, const struct sv *parts, size_t count
 	buf_wipe(&all);
 }
 
+/* The same in each process of the instance, unlike keyed(). */
+static uint64_t mark_of(const struct verifier *v, struct sv user, struct sv password)
+{
+	uint64_t mark, len = user.len;
+	uint8_t mac[32];
+	struct buf all;
+
+	buf_init(&all, 8192);
+	if (!buf_append(&all, octets((const uint8_t *)&len, sizeof(len))) || !buf_append(&all, user) ||
+	    !buf_append(&all, password))
+		BUG("%zu octets to hash", password.len);
+	directory_keyed(v->directory, "wrong-password", buf_sv(&all), mac);
+	memcpy(&mark, mac, sizeof(mark));
+	buf_wipe(&all);
+	return mark;
+}
+
 static size_t slot_of(const uint8_t key[CRYPT_SHA256_LEN])
 {
 	return (key[0] | (size_t)key[1] << 8) % CACHE_SLOTS;
@@ -180,6 +197,20 @@ struct fault verifier_login(struct verifier *v, struct sv user, uint32_t fake_it
 	return f;
 }
 
+/* Four groups of five letters and digits: cli_generate_secret() in admin/cli.h. */
+bool verifier_looks_random(struct sv password)
+{
+	if (password.len != 23)
+		return false;
+	for (size_t i = 0; i < password.len; i++) {
+		char c = password.p[i];
+
+		if (i % 6 == 5 ? c != '-' : !((c >= 'a' && c <= 'z') || (c >= '2' && c <= '9')))
+			return false;
+	}
+	return true;
+}
+
 void verifier_check(struct verifier *v, struct sv user, struct sv password, uint32_t fake_iterations, uint64_t now_ms,
 		    struct verified *out)
 {
@@ -205,15 +236,14 @@ void verifier_check(struct verifier *v, struct sv user, struct sv password, uint
 	c = out->was_cached ? by_number(l, number) : check_password(l, password);
 	if (!c && is_real)
 		c = check_hash(v, l, password);
+	if (is_real)
+		memcpy(out->target, l->account.id, sizeof(out->target));
 	if (c && is_real) {
 		verifier_found(l, c, out);
 		if (!out->was_cached)
 			cache_put(v, key, now_ms, c->number);
 	}
-	parts[0] = user;
-	parts[1] = SV("mark");
-	keyed(v, parts, ARRAY_LEN(parts), key);
-	memcpy(&out->mark, key, sizeof(out->mark));
+	out->mark = mark_of(v, user, password);
 out:
 	secret_wipe(key, sizeof(key));
 	directory_login_done(l);

@@ -107,7 +107,11 @@ struct conf_auth {
 	uint64_t failure_delay_max_ms;
 	uint64_t failures_per_session;
 	/* per IPv4 address or /64; 3x for /26, /48; 9x for /21, /32 */
-	/* a success this young makes an address known for the account */
+	uint64_t failures_per_minute;
+	uint64_t failures_per_day;
+	/* from addresses where the account has not logged in lately */
+	uint64_t failures_per_account;
+	uint64_t logins_keep_ms;
 };
 
 /* Connections, whatever protocol. */

@@ -140,6 +140,23 @@ static const struct conf_option options[] = {
 	  .max = 100,
 	  .unit = "failures",
 	  .doc = "Failed logins after which a session is closed." },
+	{ "failures-per-minute", "Login", NUMBER(auth.failures_per_minute), .def = "10", .min = 1,
+	  .max = 1000000, .unit = "failures",
+	  .doc = "Different wrong passwords of one IPv4 address or IPv6 /64 in a minute, after which only "
+		 "app passwords are let in from there, and accounts that have logged in from there in the "
+		 "last 30 days. Three times as many of its /26 or /48, nine times of its /21 or /32." },
+	{ "failures-per-day", "Login", NUMBER(auth.failures_per_day), .def = "50", .min = 1,
+	  .max = 10000000, .unit = "failures",
+	  .doc = "The same in a day." },
+	{ "failures-per-account", "Login", NUMBER(auth.failures_per_account), .def = "100", .min = 1,
+	  .max = 10000000, .unit = "failures",
+	  .doc = "Different wrong passwords for one account in a day, after which only its app passwords "
+		 "are let in; not counted, and not kept out, are addresses from which it has logged in in "
+		 "the last 30 days." },
+	{ "logins-keep", "Login", DURATION(auth.logins_keep_ms), .def = "30d", .min = 1 * HOURS,
+	  .max = 3650 * DAYS, .need_restart = true,
+	  .doc = "How long logins and devices that are not used are known (`postroom account show`, "
+		 "`postroom device list`)." },
 
 	/* ---- Connections ---- */
 	{ "strangers", "Connections", NUMBER(limits.prelogin_total), .def = "8192", .min = 16,

@@ -209,6 +209,7 @@ static const char *refusal_for(enum auth_reason reason)
 	case AUTH_MALFORMED:         return "BAD Malformed authentication exchange";
 	case AUTH_PLAINTEXT_REFUSED: return "NO [PRIVACYREQUIRED] Use TLS first";
 	case AUTH_CANCELLED:         return "BAD Authentication cancelled";
+	case AUTH_THROTTLED:         return "NO [UNAVAILABLE] Too many failed logins, try again later";
 	}
 	BUG("auth reason %d", (int)reason);
 }
@@ -232,7 +233,7 @@ static void delay_over(struct timer *t)
 static void failed(struct door *d, const struct auth_result *result)
 {
 	d->refusal = refusal_for(result->reason);
-	if (result->reason == AUTH_BAD_CREDENTIALS)
+	if (auth_reason_is_wrong(result->reason))
 		d->failures++;
 	if (result->delay_ms) {
 		d->state = DOOR_DELAY;

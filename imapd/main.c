@@ -250,7 +250,7 @@ static struct fault open_outside(struct worker *w)
 	if (!f.kind)
 		f = directory_open(instance_path(w->instance, INSTANCE_DIRECTORY), false, &d->directory);
 	if (!f.kind)
-		f = auth_open(d->directory, &d->auth);
+		f = auth_open_instance(w->instance, d->directory, &d->auth);
 	return f;
 }
 
@@ -340,6 +340,7 @@ static struct fault start(struct worker *w)
 	f = start_training(d);
 	if (f.kind)
 		return f;
+	auth_start_logins(d->auth, w->loop, &w->conf->auth);
 	return listener_accept(w->listeners, w->loop, w->tls, on_stream, d);
 }
 
@@ -412,7 +413,7 @@ static const struct daemon_spec imapd_spec = {
 	.kinds = kinds,
 	.kind_count = ARRAY_LEN(kinds),
 	.reads = 1u << INSTANCE_SIEVE,
-	.writes = 1u << INSTANCE_MAIL | 1u << INSTANCE_DIRECTORY,
+	.writes = 1u << INSTANCE_MAIL | 1u << INSTANCE_DIRECTORY | 1u << INSTANCE_EVENTS,
 	.connect_ports = imapd_ports,
 	.open = open_outside,
 	.start = start,

@@ -36,6 +36,7 @@ static const char *text_for(enum auth_reason reason)
 	case AUTH_MALFORMED:         return "Malformed response";
 	case AUTH_PLAINTEXT_REFUSED: return "No password without TLS: use STARTTLS";
 	case AUTH_CANCELLED:         return "Cancelled";
+	case AUTH_THROTTLED:         return "Too many failed logins, try again later";
 	}
 	BUG("auth reason %d", reason);
 }
@@ -44,12 +45,13 @@ static enum ms_step answer_failure(struct ms_session *s, enum auth_reason reason
 {
 	struct ms_door *d = s->door;
 
-	if (reason == AUTH_BAD_CREDENTIALS && ++d->failures >= s->house->conf->auth.failures_per_session) {
+	if (auth_reason_is_wrong(reason) && ++d->failures >= s->house->conf->auth.failures_per_session) {
 		ms_reply(s, "BYE", NULL, SV("Too many failed logins"));
 		s->end_reason = "auth-failures";
 		return MS_CLOSE;
 	}
-	return ms_no(s, reason == AUTH_PLAINTEXT_REFUSED ? "ENCRYPT-NEEDED" : reason == AUTH_TEMPORARY ? "TRYLATER" : NULL,
+	return ms_no(s, reason == AUTH_PLAINTEXT_REFUSED ? "ENCRYPT-NEEDED" : 
+			reason == AUTH_TEMPORARY || reason == AUTH_THROTTLED ? "TRYLATER" : NULL,
 		     text_for(reason));
 }
 

@@ -102,6 +102,7 @@ static const char *answer_for(enum auth_reason reason)
 	case AUTH_MALFORMED:         return "malformed response";
 	case AUTH_PLAINTEXT_REFUSED: return "no password without TLS: use STLS or port 995";
 	case AUTH_CANCELLED:         return "cancelled";
+	case AUTH_THROTTLED:         return "[SYS/TEMP] too many failed logins, try again later";
 	}
 	BUG("auth reason %d", reason);
 }
@@ -109,7 +110,7 @@ static const char *answer_for(enum auth_reason reason)
 static enum step answer_failure(struct pop3_session *s, enum auth_reason reason)
 {
 	session_err(s, "%s", answer_for(reason));
-	if (reason == AUTH_BAD_CREDENTIALS && ++s->door->failures >= s->server->conf->auth.failures_per_session) {
+	if (auth_reason_is_wrong(reason) && ++s->door->failures >= s->server->conf->auth.failures_per_session) {
 		s->end_reason = "login failures";
 		return STEP_CLOSE;
 	}

@@ -42,7 +42,7 @@ static struct fault pop3_open(struct worker *w)
 	struct fault f = directory_open(instance_path(w->instance, INSTANCE_DIRECTORY), false, &server->directory);
 
 	if (!f.kind)
-		f = auth_open(server->directory, &server->auth);
+		f = auth_open_instance(w->instance, server->directory, &server->auth);
 	return f;
 }
 
@@ -56,6 +56,7 @@ static struct fault pop3_start(struct worker *w)
 		return f;
 	server->tidy = (struct chore){ .run = tidy, .arg = server, .every_ms = TIDY_MS };
 	chore_start(&server->tidy, w->loop, TIDY_MS);
+	auth_start_logins(server->auth, w->loop, &w->conf->auth);
 	return listener_accept(w->listeners, w->loop, w->tls, session_start, server);
 }
 

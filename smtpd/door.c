@@ -171,6 +171,7 @@ static enum reply_id reply_for_reason(enum auth_reason reason)
 	case AUTH_MALFORMED:         return REPLY_AUTH_BASE64;
 	case AUTH_PLAINTEXT_REFUSED: return REPLY_NEEDS_TLS;
 	case AUTH_CANCELLED:         return REPLY_AUTH_CANCELLED;
+	case AUTH_THROTTLED:         return REPLY_AUTH_THROTTLED;
 	case AUTH_REASON_NONE:       break;
 	}
 	return REPLY_AUTH_LATER;
@@ -180,7 +181,7 @@ static enum reply_id reply_for_reason(enum auth_reason reason)
  * gone. */
 static void end_exchange(struct door *d, enum reply_id reply)
 {
-	bool is_failure = reply == REPLY_AUTH_FAILED;
+	bool is_failure = reply == REPLY_AUTH_FAILED || reply == REPLY_AUTH_THROTTLED;
 
 	d->state = DOOR_OPEN;
 	d->events->say(d->user, reply);

@@ -146,7 +146,7 @@ static struct fault smtpd_open(struct worker *w)
 	f = directory_open(instance_path(w->instance, INSTANCE_DIRECTORY), false,
 			   &server->directory);
 	if (!f.kind)
-		f = auth_open(server->directory, &server->auth);
+		f = auth_open_instance(w->instance, server->directory, &server->auth);
 	if (!f.kind)
 		f = open_local(server);
 	if (!f.kind)
@@ -230,6 +230,7 @@ static struct fault smtpd_start(struct worker *w)
 		    instance_path(w->instance, INSTANCE_QUEUE));
 	server->tidy = (struct chore){ .run = tidy, .arg = server, .every_ms = TIDY_MS };
 	chore_start(&server->tidy, w->loop, 0);
+	auth_start_logins(server->auth, w->loop, &w->conf->auth);
 	return listener_accept(w->listeners, w->loop, w->tls, session_start, server);
 }
 

@@ -84,6 +84,7 @@ struct reply {
 	X(REPLY_AUTH_BASE64,      501, "5.5.2", "Not base64", "bad-base64") \
 	X(REPLY_AUTH_TOO_LONG,    500, "5.5.6", "Authentication line too long", "line-too-long") \
 	X(REPLY_AUTH_FAILED,      535, "5.7.8", "User name or password wrong", "credentials") \
+	X(REPLY_AUTH_THROTTLED,   454, "4.7.0", "Too many failed logins, try again later", "login-throttled") \
 	X(REPLY_AUTH_LATER,       454, "4.7.0", \
 	  "Temporary authentication failure", "auth-unavailable") \
 	X(REPLY_RELAY_DENIED,     550, "5.7.1", "Relaying denied: log in first", "relay") \

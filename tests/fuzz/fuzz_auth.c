@@ -44,7 +44,8 @@ static void set_up(void)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const char *const names[] = { "PLAIN", "LOGIN", "SCRAM-SHA-256", "CRAM-MD5" };
-	struct conf_auth conf = { .scram_iterations = DIRECTORY_ITERATIONS_MIN };
+	struct conf_auth conf = { .scram_iterations = DIRECTORY_ITERATIONS_MIN, .failures_per_minute = 1u << 30,
+		.failures_per_day = 1u << 30, .failures_per_account = 1u << 30 };
 	struct auth_peer peer = { .service = AUTH_IMAP, .tls = SV("TLSv1.3") };
 	struct sv rest = sv_from((const char *)data + 1, size ? size - 1 : 0), part;
 	struct auth_result r = { .outcome = AUTH_CONTINUE };

@@ -28,7 +28,8 @@ struct place {
 static int setup(void **state)
 {
 	struct place *p = xcalloc(1, sizeof(*p));
-	struct conf_auth conf = { .scram_iterations = DIRECTORY_ITERATIONS_MIN };
+	struct conf_auth conf = { .scram_iterations = DIRECTORY_ITERATIONS_MIN, .failures_per_minute = 1u << 30,
+		.failures_per_day = 1u << 30, .failures_per_account = 1u << 30 };
 	struct auth_peer peer = { .service = AUTH_POP3, .tls = SV("TLSv1.3") };
 
 	log_set_level(LOG_LEVEL_ERROR);
@@ -118,7 +119,8 @@ static void a_forgotten_job_says_nothing(void **state)
 	auth_job_forget(&job);
 	assert_null(job);
 	auth_job_forget(&job);
-	struct conf_auth conf = { .scram_iterations = DIRECTORY_ITERATIONS_MIN };
+	struct conf_auth conf = { .scram_iterations = DIRECTORY_ITERATIONS_MIN, .failures_per_minute = 1u << 30,
+		.failures_per_day = 1u << 30, .failures_per_account = 1u << 30 };
 	struct auth_peer peer = { .service = AUTH_POP3, .tls = SV("TLSv1.3") };
 	p->session = auth_session_new(p->auth, &conf, &peer);
 	OK(auth_job_login(p->loop, p->session, SV("alice"), SV("secret"), answered, p, &last));

@@ -58,6 +58,9 @@ static int setup(void **state)
 		.scram_iterations = ITERATIONS,
 		.failure_delay_ms = 2000,
 		.failure_delay_max_ms = 15000,
+		.failures_per_minute = 100,
+		.failures_per_day = 500,
+		.failures_per_account = 1000,
 	};
 	p->peer = (struct auth_peer){ .service = AUTH_IMAP, .address = address("192.0.2.1"), .tls = SV("TLSv1.3") };
 	*state = p;
@@ -630,41 +633,6 @@ static void a_right_password_is_remembered_until_it_changes(void **state)
 	verifier_free(&v);
 }
 
-static void failures_are_answered_later_and_later(void **state)
-{
-	struct throttle *t = throttle_new();
-	struct netaddr a = address("192.0.2.7"), b = address("192.0.2.8");
-	struct netaddr x = address("2001:db8:1:2::1"), y = address("2001:db8:1:2:ffff::1"), z = address("2001:db8:1:3::1");
-	uint64_t now = 5;
-
-	(void)state;
-	assert_int_equal(throttle_failure(t, &a, 1, now, 2000, 15000), 2000);
-	assert_int_equal(throttle_failure(t, &a, 1, now, 2000, 15000), 2000);   /* the same wrong password again */
-	assert_int_equal(throttle_failure(t, &a, 2, now, 2000, 15000), 4000);
-	assert_int_equal(throttle_failure(t, &b, 2, now, 2000, 15000), 2000);
-	assert_int_equal(throttle_failure(t, &a, 3, now, 2000, 15000), 8000);
-	assert_int_equal(throttle_failure(t, &a, 0, now, 2000, 15000), 15000);
-	assert_int_equal(throttle_failure(t, &a, 0, now, 2000, 15000), 15000);
-	for (int i = 0; i < 1000; i++)
-		assert_int_equal(throttle_failure(t, &a, 0, now, 2000, 15000), 15000);
-	assert_int_equal(throttle_failure(t, &a, 0, now, 0, 0), 0);
-	assert_int_equal(throttle_failure(t, &x, 1, now, 2000, 15000), 2000);
-	assert_int_equal(throttle_failure(t, &y, 2, now, 2000, 15000), 4000);
-	assert_int_equal(throttle_failure(t, &z, 3, now, 2000, 15000), 2000);
-	now += 15 * 60 * 1000;
-	assert_int_equal(throttle_failure(t, &a, 9, now, 2000, 15000), 2000);
-	assert_int_equal(throttle_count(t), 1);
-	for (unsigned i = 0; i < 10000; i++) {
-		char text[32];
-
-		snprintf(text, sizeof(text), "10.1.%u.%u", i / 250, i % 250);
-		struct netaddr many = address(text);
-		(void)throttle_failure(t, &many, 1, now, 2000, 15000);
-	}
-	assert_true(throttle_count(t) <= 8192);
-	throttle_free(&t);
-}
-
 static void wrong_passwords_of_a_connection_are_slowed_down(void **state)
 {
 	struct place *p = *state;
@@ -813,7 +781,6 @@ int main(void)
 		CASE(an_exchange_can_be_given_up_and_begun_again),
 		cmocka_unit_test(responses_are_strict_base64),
 		CASE(a_right_password_is_remembered_until_it_changes),
-		cmocka_unit_test(failures_are_answered_later_and_later),
 		CASE(wrong_passwords_of_a_connection_are_slowed_down),
 		CASE(gsasl_logs_in),
 		CASE(four_threads_log_in_at_once),
