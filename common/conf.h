@@ -207,6 +207,7 @@ struct conf_queue {
 	uint64_t retry_min_ms, retry_max_ms;
 	uint64_t delay_notice_ms;
 	uint64_t lifetime_ms, lifetime_null_ms;
+	uint64_t hold_max_ms;                   /* a sender may ask for (RFC 4865) */
 	uint64_t messages;                      /* at which new mail for the queue gets 452 */
 	uint64_t free_space;                    /* octets the disk must keep free */
 };

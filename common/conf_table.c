@@ -422,6 +422,8 @@ static const struct conf_option options[] = {
 	{ "queue-lifetime-bounce", "Queue", DURATION(queue.lifetime_null_ms), .def = "1d",
 	  .min = 1 * SECONDS, .max = 100 * DAYS,
 	  .doc = "The same for messages without a sender, such as bounces." },
+	{ "queue-hold-max", "Queue", DURATION(queue.hold_max_ms), .def = "30d", .min = 1 * MINUTES, .max = 365 * DAYS,
+	  .doc = "How long ahead people may send a message that is to leave later (FUTURERELEASE, RFC 4865)." },
 
 	/* ---- Sending ---- */
 	{ "sending", "Sending", YES_NO(relay.sending), .def = "yes",

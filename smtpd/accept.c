@@ -93,9 +93,9 @@ static bool add_elsewhere(struct arena *arena, struct accept_rcpt *rcpt)
 	return add_place(arena, rcpt, &t);
 }
 
-static bool fill(struct arena *arena, struct accept_rcpt *rcpt, const struct directory_route *route)
+static bool fill(struct arena *arena, struct accept_rcpt *rcpt, const struct directory_route *route, bool is_held)
 {
-	if (route->answer == DIRECTORY_NOT_OURS)
+	if (route->answer == DIRECTORY_NOT_OURS || is_held)
 		return add_elsewhere(arena, rcpt);
 	for (size_t i = 0; i < route->count; i++)
 		if (!add_place(arena, rcpt, &route->targets[i]))
@@ -113,7 +113,7 @@ struct fault accept_add(struct accept_plan *plan, const struct smtp_path *path,
 		return fault(FAULT_LIMIT, "plan: too many recipients");
 	rcpt->address = address_text(&plan->arena, &path->address);
 	if (!rcpt->address.p || !add_params(&plan->arena, rcpt, path) ||
-	    !fill(&plan->arena, rcpt, route))
+	    !fill(&plan->arena, rcpt, route, plan->is_held))
 		return fault(FAULT_LIMIT, "plan: too many recipients");
 	*plan->end = rcpt;
 	plan->rcpt_count++;

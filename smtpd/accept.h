@@ -57,6 +57,7 @@ struct accept_plan {
 	uint32_t rcpt_count;
 	bool is_open;                   /* drops may be open */
 	bool is_junk;                   /* policy says so: mail for INBOX lies in Junk */
+	bool is_held;                   /* for later (RFC 4865): our own people get it from the queue, too */
 };
 
 void accept_init(struct accept_plan *plan);

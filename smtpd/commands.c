@@ -1,5 +1,6 @@
 /* The commands of SMTP and LMTP: one row each. A handler starts where its own work starts: state,
  * TLS, login, size and order were looked at by the dispatcher. */
+#include "common/date.h"
 #include "smtpd/grammar.h"
 #include "smtpd/session_private.h"
 
@@ -21,6 +22,19 @@ enum command_flag {
 static enum step do_auth(struct session *s, struct sv args);
 static enum step do_bdat(struct session *s, struct sv args);
 static enum step do_data(struct session *s, struct sv args);
+/* offer_wishes - what only those who logged in may ask for. FUTURERELEASE says how far: for seconds, and until a time (RFC 4865
+ * §4.2). */
+static void offer_wishes(const struct session *s, struct buf *text)
+{
+	uint64_t most_s = s->conf->queue.hold_max_ms / 1000;
+	struct date last = { .seconds = date_now().seconds + (int64_t)most_s };
+	struct date_civil c;
+
+	date_to_civil(last, &c);
+	buf_appendf(text, "DSN\nDELIVERBY\nMT-PRIORITY\nFUTURERELEASE %llu %04d-%02d-%02dT%02d:%02d:%02dZ\n",
+		    (unsigned long long)most_s, c.year, c.month, c.day, c.hour, c.minute, c.second);
+}
+
 static enum step do_ehlo(struct session *s, struct sv args);
 static enum step do_helo(struct session *s, struct sv args);
 static enum step do_help(struct session *s, struct sv args);
@@ -234,7 +248,7 @@ static enum step do_ehlo(struct session *s, struct sv args)
 		"%s\nPIPELINING\nSIZE %llu\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nCHUNKING\n",
 		s->conf->host.hostname, (unsigned long long)s->conf->smtp.message_size);
 	if (session_kind(s) & (ON_SUBMISSION | LISTENER_LOCAL))
-		buf_appendf(&text, "DSN\n");
+		offer_wishes(s, &text);
 	if (session_kind(s) == LISTENER_MX)
 		buf_appendf(&text, "LIMITS MAILMAX=%llu RCPTMAX=%llu\n", (unsigned long long)s->conf->smtp.messages_per_session,
 			    (unsigned long long)s->conf->smtp.recipients_mx);

@@ -1,5 +1,8 @@
 #include "smtpd/grammar.h"
 
+#include "common/date.h"
+#include "smtpd/wishes.h"
+
 #include "common/banned.h"
 
 #define ON_SUBMISSION (LISTENER_SUBMISSION | LISTENER_SUBMISSIONS | LISTENER_LOCAL)
@@ -112,6 +115,45 @@ static enum reply_id check_orcpt(struct smtp_path *p, struct sv value)
 	return REPLY_OK;
 }
 
+/* check_hold - FUTURERELEASE has one of two parameters; how far is for the caller (RFC 4865 §4.2). */
+static enum reply_id check_hold_for(struct smtp_path *p, struct sv value)
+{
+	uint64_t seconds;
+
+	if (p->has_hold || !wishes_hold_for(value, &seconds))
+		return REPLY_BAD_ARGUMENT;
+	p->has_hold = true;
+	p->hold_s = (int64_t)seconds;
+	return REPLY_OK;
+}
+
+static enum reply_id check_hold_until(struct smtp_path *p, struct sv value)
+{
+	int64_t at_s;
+
+	if (p->has_hold || !wishes_hold_until(value, &at_s))
+		return REPLY_BAD_ARGUMENT;
+	p->has_hold = true;
+	p->hold_s = at_s - date_now().seconds;
+	return REPLY_OK;
+}
+
+static enum reply_id check_by(struct smtp_path *p, struct sv value)
+{
+	bool is_return, is_trace;
+
+	p->has_by = wishes_by(value, &p->by_s, &is_return, &is_trace);
+	return p->has_by ? REPLY_OK : REPLY_BAD_ARGUMENT;
+}
+
+static enum reply_id check_priority(struct smtp_path *p, struct sv value)
+{
+	int priority;
+	(void)p;
+
+	return wishes_priority(value, &priority) ? REPLY_OK : REPLY_BAD_ARGUMENT;
+}
+
 struct param_rule {
 	struct sv keyword;
 	unsigned commands;      /* enum smtp_path_kind */
@@ -126,6 +168,11 @@ static const struct param_rule param_rules[] = {
 	{ { "SMTPUTF8", 8 }, SMTP_MAIL_FROM, LISTENERS_SMTPD, check_smtputf8, "RFC 6531 §3.4" },
 	{ { "REQUIRETLS", 10 }, SMTP_MAIL_FROM, LISTENERS_SMTPD, check_requiretls, "RFC 8689 §4.1" },
 	{ { "AUTH", 4 },     SMTP_MAIL_FROM, ON_SUBMISSION,   check_auth,     "RFC 4954 §5" },
+	/* RFC 4865 §4.2: on submission only. RFC 6710 §4.1: from those who are known. */
+	{ { "HOLDFOR", 7 },   SMTP_MAIL_FROM, ON_SUBMISSION,  check_hold_for,   "RFC 4865 §3" },
+	{ { "HOLDUNTIL", 9 }, SMTP_MAIL_FROM, ON_SUBMISSION,  check_hold_until, "RFC 4865 §3" },
+	{ { "BY", 2 },        SMTP_MAIL_FROM, ON_SUBMISSION,  check_by,         "RFC 2852 §4" },
+	{ { "MT-PRIORITY", 11 }, SMTP_MAIL_FROM, ON_SUBMISSION, check_priority, "RFC 6710 §4" },
 	/* Only those who logged in: strangers could have others told what never concerned them. */
 	{ { "RET", 3 },      SMTP_MAIL_FROM, ON_SUBMISSION,   check_ret,      "RFC 3461 §4.3" },
 	{ { "ENVID", 5 },    SMTP_MAIL_FROM, ON_SUBMISSION,   check_envid,    "RFC 3461 §4.4" },

@@ -32,6 +32,8 @@ struct smtp_path {
 	bool has_smtputf8;
 	bool has_requiretls;
 	bool is_8bit;           /* BODY=8BITMIME */
+	bool has_hold, has_by;
+	int64_t hold_s, by_s;   /* HOLDFOR or HOLDUNTIL, BY: in seconds from now */
 };
 
 /**

@@ -259,6 +259,14 @@ static void on_origin(void *arg, const struct origin_facts *facts)
 	t->events->on_answer(t->user, &answer);
 }
 
+/* may_hold - not longer than we said, nor longer than until it has to be there (RFC 4865 §4.2 and §5.2.2). */
+static bool may_hold(const struct transaction *t)
+{
+	const struct smtp_path *p = &t->sender;
+
+	return p->hold_s <= (int64_t)(t->conf->queue.hold_max_ms / 1000) && (!p->has_by || p->hold_s < p->by_s);
+}
+
 /* qualify - a program's "root" is one of ours. */
 static void qualify(const struct transaction *t, struct address *a)
 {
@@ -280,12 +288,15 @@ enum transaction_step transaction_sender(struct transaction *t, struct sv args,
 		qualify(t, &t->sender.address);
 	if (r == REPLY_OK && t->sender.has_requiretls && !t->is_tls && t->listener != LISTENER_LOCAL)
 		r = REPLY_NEEDS_TLS;    /* RFC 8689 §4.2: it is offered over TLS only */
+	if (r == REPLY_OK && t->sender.has_hold && !may_hold(t))
+		r = REPLY_BAD_ARGUMENT;
 	if (r == REPLY_OK && !keep_sender(t))
 		r = REPLY_BAD_SENDER;
 	if (r == REPLY_OK && space_is_low(&t->server->space, t->conf))
 		r = REPLY_NO_SPACE;
 	if (r != REPLY_OK)
 		return refuse(t, "mail", SV_NONE, r, answer);
+	t->plan.is_held = t->sender.has_hold && t->sender.hold_s > 0;
 	if (t->is_stranger) {
 		struct origin_question q = {
 			.conf = t->conf,

@@ -47,6 +47,7 @@ struct client {
 	char end_text[600];
 	unsigned can;
 	uint64_t size_max;
+	uint32_t by_min_s;
 	bool is_tls, was_ready;
 	const char *doubt;              /* a literal */
 	char tls_text[80], peer[CLIENT_HOST_MAX + NETADDR_TEXT_MAX + 4];
@@ -236,6 +237,8 @@ static void read_keyword(struct client *c, struct sv line)
 			c->can |= rows[i].can;
 	if (sv_eq_nocase(word, SV("SIZE")) && !sv_to_u64(sv_trim(rest), &c->size_max))
 		c->size_max = 0;
+	if (sv_eq_nocase(word, SV("DELIVERBY")) && !sv_to_u32(sv_trim(rest), &c->by_min_s))
+		c->by_min_s = 0;
 	if (!sv_eq_nocase(word, SV("AUTH")))
 		return;
 	while (sv_split(&rest, ' ', &word)) {
@@ -854,6 +857,11 @@ void client_free(struct client **pc)
 unsigned client_can(const struct client *c)
 {
 	return c->can;
+}
+
+uint32_t client_by_min_s(const struct client *c)
+{
+	return c->by_min_s;
 }
 
 uint64_t client_size_max(const struct client *c)

@@ -123,6 +123,8 @@ void client_free(struct client **c);
 unsigned client_can(const struct client *c);            /* CAN_ bits */
 /** client_size_max - what SIZE said; 0: no limit is known. */
 uint64_t client_size_max(const struct client *c);
+/** client_by_min_s - the least time that DELIVERBY takes for returning (RFC 2852 §2); 0: any. */
+uint32_t client_by_min_s(const struct client *c);
 /** client_is_ready - between transactions. */
 bool client_is_ready(const struct client *c);
 /** client_tls - "TLSv1.3 TLS_AES_256_GCM_SHA384", or "". */

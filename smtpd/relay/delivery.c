@@ -32,6 +32,8 @@ struct delivery {
 	char *destination;
 	unsigned can;
 	uint64_t size_max;
+	uint32_t by_min_s;
+	bool tells_by;                  /* the other server tells the sender what BY asks for */
 	/* loaded */
 	enum load load;
 	struct arena arena;
@@ -193,6 +195,35 @@ static bool has_8bit(struct delivery *d, bool only_header)
 	return found;
 }
 
+/* put_wishes - time and order, to those who know them: what is left of the time (RFC 2852 §4.1.4), the priority as it came (RFC
+ * 6710 §4.2). */
+static void put_wishes(struct delivery *d, const struct envelope *e, struct buf *text)
+{
+	struct wishes w = wishes_of(e);
+
+	if (w.has_by && d->can & CAN_DELIVERBY)
+		(void)buf_appendf(text, " BY=%lld;%c%s", (long long)(w.by_s - relay_now_s(d->relay)), w.is_by_return ? 'R' : 'N',
+				  w.is_by_trace ? "T" : "");
+	if (w.priority && d->can & CAN_MT_PRIORITY)
+		(void)buf_appendf(text, " MT-PRIORITY=%d", w.priority);
+	/* Whoever knows DELIVERBY tells the sender himself. */
+	d->tells_by = w.has_by && (d->destination[0] == '=' || ((d->can & CAN_DELIVERBY) && !w.is_by_trace));
+}
+
+/* refuse_late - what has to be there by a time goes to nobody who cannot promise it (RFC 2852 §4.1.3, §4.1.4.1). */
+static void refuse_late(struct delivery *d, const struct envelope *e)
+{
+	struct wishes w = wishes_of(e);
+	int64_t left_s = w.by_s - relay_now_s(d->relay);
+
+	if (!w.has_by || !w.is_by_return || d->destination[0] == '=')
+		return;
+	if (left_s <= 0)
+		delivery_give_rest(d, CLIENT_REFUSED, "5.4.7", "delivery time expired");
+	else if (!(d->can & CAN_DELIVERBY) || left_s < (int64_t)d->by_min_s)
+		delivery_give_rest(d, CLIENT_REFUSED, "5.3.3", "the other server does not promise to deliver in time (DELIVERBY)");
+}
+
 /* make_params - what of the message's parameters the other side gets; false: it cannot take it. */
 static void make_params(struct delivery *d, const struct envelope *e, uint64_t size, bool is_utf8)
 {
@@ -211,12 +242,14 @@ static void make_params(struct delivery *d, const struct envelope *e, uint64_t s
 		(void)buf_append(&text, SV(" SMTPUTF8"));
 	if (d->can & CAN_REQUIRETLS && is_declared(e, SV("REQUIRETLS"), NULL))
 		(void)buf_append(&text, SV(" REQUIRETLS"));
+	put_wishes(d, e, &text);
 	if (d->can & CAN_DSN) {
 		struct sv more = pass_on(d, e->params, names, ARRAY_LEN(names));
 		(void)buf_append(&text, more);
 	}
 	d->mail.params = arena_copy(&d->arena, buf_sv(&text));
 	buf_done(&text);
+	refuse_late(d, e);
 	if (d->size_max && size > d->size_max)
 		delivery_give_rest(d, CLIENT_REFUSED, "5.3.4",
 				   "the message is larger than the other server takes");
@@ -305,7 +338,7 @@ static void load_done(struct op *op)
 }
 
 struct delivery *delivery_new(struct relay *r, struct part *p, struct conf *conf, unsigned can,
-			      uint64_t size_max, const struct delivery_events *events, void *arg)
+			      uint64_t size_max, uint32_t by_min_s, const struct delivery_events *events, void *arg)
 {
 	struct delivery *d = xcalloc(1, sizeof(*d));
 
@@ -317,6 +350,7 @@ struct delivery *delivery_new(struct relay *r, struct part *p, struct conf *conf
 	d->destination = xstrdup(p->destination->name);
 	d->can = can;
 	d->size_max = size_max;
+	d->by_min_s = by_min_s;
 	d->is_untouched = true;
 	arena_init(&d->arena, 1u << 20);
 	buf_init(&d->octets, READ_MAX);
@@ -463,6 +497,7 @@ static void finish_run(struct op *op)
 		c->outcome = r->verdict == CLIENT_REFUSED                     ? SPOOL_BOUNCED
 			     : d->wants_success[i] && (d->can & CAN_DSN) &&
 					     d->destination[0] != '='         ? SPOOL_PASSED_ON
+			     : d->tells_by && !d->wants_success[i]            ? SPOOL_PASSED_ON
 									      : SPOOL_DELIVERED;
 		s.change_count++;
 	}

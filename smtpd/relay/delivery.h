@@ -19,9 +19,9 @@ struct delivery_events {
 	void (*on_body)(void *arg, struct sv octets, bool is_last, struct fault f);
 };
 
-/** delivery_new - begin to load; on_loaded follows. @can, @size_max: of the connection. */
+/** delivery_new - begin to load; on_loaded follows. @can, @size_max, @by_min_s: of the connection. */
 struct delivery *delivery_new(struct relay *r, struct part *p, struct conf *conf, unsigned can,
-			      uint64_t size_max, const struct delivery_events *events, void *arg);
+			      uint64_t size_max, uint32_t by_min_s, const struct delivery_events *events, void *arg);
 struct client_mail *delivery_mail(struct delivery *d);
 /** delivery_is_settled - every recipient has its verdict without asking anybody. */
 bool delivery_is_settled(const struct delivery *d);

@@ -172,6 +172,8 @@ static bool status_part(const struct dsn *d, bool is_utf8, struct buf *out)
 		       answer_clean(out, d->envelope_id) && buf_append(out, SV("\r\n"));
 	fits = fits && LINE(out, "X-Postroom-Queue-ID: %.*s", SV_FMT(d->original_id)) &&
 	       date_line(out, "Arrival-Date", d->received_s);
+	if (d->hold.hold_kind[0])
+		fits = fits && LINE(out, "Future-Release-Request: %s;%.*s", d->hold.hold_kind, SV_FMT(d->hold.hold));
 	for (size_t i = 0; i < d->count && fits; i++)
 		fits = status_of_one(&d->rcpts[i], is_utf8, d->until_s, out);
 	return fits;

@@ -7,6 +7,7 @@
 #include "common/bytes.h"
 #include "common/date.h"
 #include "smtpd/spool.h"
+#include "smtpd/wishes.h"
 
 #define DSN_MAX (2u << 20)              /* octets of a notification */
 #define DSN_RETURN_MAX (512u << 10)     /* of the message it returns; more: only its header */
@@ -30,6 +31,7 @@ struct dsn {
 	struct sv from;                 /* postmaster@example.org */
 	struct sv to;                   /* the original sender */
 	struct sv envelope_id;          /* ENVID as it came, or empty */
+	struct wishes hold;             /* Future-Release-Request (RFC 4865 §5.1.2), when it has one */
 	struct sv original_id;          /* queue id of the message */
 	struct date now;
 	int64_t received_s;

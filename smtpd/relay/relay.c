@@ -34,8 +34,10 @@ int64_t relay_expires_s(const struct relay *r, const struct message *m)
 {
 	const struct conf_queue *q = &r->worker->conf->queue;
 
-	return m->received_s +
-	       (int64_t)((m->is_bounce ? q->lifetime_null_ms : q->lifetime_ms) / 1000);
+	int64_t from_s = m->not_before_s > m->received_s ? m->not_before_s : m->received_s;
+	int64_t end_s = from_s + (int64_t)((m->is_bounce ? q->lifetime_null_ms : q->lifetime_ms) / 1000);
+
+	return m->is_by_return && m->by_s < end_s ? m->by_s : end_s;
 }
 
 static bool may_send(const struct relay *r)
@@ -274,7 +276,7 @@ static void on_tick(struct timer *t)
 
 struct late {
 	struct op op;
-	bool is_expired;
+	bool is_expired, is_by_return;
 	int64_t until_s;
 	char reason[320];               /* why its destination is blocked, or "" */
 	const char *by;                 /* an administrator's "bounce", or NULL */
@@ -282,6 +284,8 @@ struct late {
 
 static struct sv why_waiting(const struct late *l, const struct spool_rcpt *known)
 {
+	if (l->is_by_return && l->is_expired && !l->by)
+		return SV("5.4.7 delivery time expired");       /* RFC 2852 §4.1.3 */
 	if (known->text.len)
 		return known->text;
 	return l->reason[0] ? sv_z(l->reason) : SV("4.4.7 it could not be sent in time");
@@ -342,6 +346,7 @@ void relay_give_up(struct relay *r, struct message *m, bool is_expired, const ch
 	l->is_expired = is_expired;
 	l->by = by;
 	l->until_s = relay_expires_s(r, m);
+	l->is_by_return = m->is_by_return && relay_now_s(r) >= m->by_s;
 	m->is_expiring = true;
 	for (; p && !p->destination->reason[0]; p = p->next_of_message)
 		continue;
@@ -355,11 +360,13 @@ static bool sweep_one(void *arg, struct message *m)
 {
 	struct relay *r = arg;
 	int64_t now_s = relay_now_s(r);
-	int64_t notice_s = m->received_s +
-			   (int64_t)(r->worker->conf->queue.delay_notice_ms / 1000);
+	int64_t from_s = m->not_before_s > m->received_s ? m->not_before_s : m->received_s;
+	int64_t notice_s = from_s + (int64_t)(r->worker->conf->queue.delay_notice_ms / 1000);
 
 	if (m->active || m->is_held || m->is_leaving || m->ops || m->is_expiring)
 		return true;
+	if (m->by_s && !m->is_by_return)
+		notice_s = m->by_s;     /* RFC 2852 §4.1.3 */
 	if (now_s >= relay_expires_s(r, m))
 		relay_give_up(r, m, true, NULL);
 	else if (!m->is_bounce && !m->is_late_told && now_s >= notice_s)

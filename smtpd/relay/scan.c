@@ -23,6 +23,7 @@ struct found {
 	char id[QUEUE_ID_LEN + 1];
 	bool is_there, is_bounce, is_held, is_late_told, needs_mending;
 	int64_t received_s;
+	struct wishes wishes;   /* but for `hold`, whose text is gone */
 	struct found_part *parts;
 	size_t part_count;
 };
@@ -67,6 +68,7 @@ static void look_at(struct scan *scan, struct found *f)
 	f->is_bounce = !e->sender.len;
 	f->is_held = spool_is_held(sp);
 	f->received_s = e->received_s;
+	f->wishes = wishes_of(e);
 	f->needs_mending = spool_open_notice(sp, &begun, id);
 	buf_init(&key, 1024);
 	for (const struct envelope_rcpt *r = e->rcpts; r; r = r->next, i++) {
@@ -158,6 +160,12 @@ static void register_found(struct relay *r, const struct found *f, bool is_start
 		m->received_s = f->received_s;
 		m->is_bounce = f->is_bounce;
 		m->is_held = f->is_held;
+		m->not_before_s = f->wishes.not_before_s;
+		if (m->not_before_s > relay_now_s(r))
+			m->not_before_ms = now + (uint64_t)(m->not_before_s - relay_now_s(r)) * 1000;
+		m->by_s = f->wishes.has_by ? f->wishes.by_s : 0;
+		m->is_by_return = f->wishes.is_by_return;
+		m->level = wishes_level(f->wishes.priority);
 		m->is_late_told = f->is_late_told;
 	}
 	for (size_t i = 0; i < f->part_count; i++) {

@@ -128,18 +128,19 @@ static void ring_join(struct schedule *s, struct destination *d)
 static void ready_add(struct schedule *s, struct part *p, bool is_first)
 {
 	struct destination *d = p->destination;
+	struct ready *list = &d->ready[p->message->level];
 
 	p->state = PART_READY;
-	if (is_first && d->ready) {
-		p->next = d->ready;
-		p->at = &d->ready;
-		d->ready->at = &p->next;
-		d->ready = p;
+	if (is_first && list->first) {
+		p->next = list->first;
+		p->at = &list->first;
+		list->first->at = &p->next;
+		list->first = p;
 	} else {
 		p->next = NULL;
-		p->at = d->ready_end;
-		*d->ready_end = p;
-		d->ready_end = &p->next;
+		p->at = list->end;
+		*list->end = p;
+		list->end = &p->next;
 	}
 	d->ready_count++;
 	ring_join(s, d);
@@ -153,7 +154,7 @@ static void ready_remove(struct schedule *s, struct part *p)
 	if (p->next)
 		p->next->at = p->at;
 	else
-		d->ready_end = p->at;
+		d->ready[p->message->level].end = p->at;
 	p->next = NULL;
 	p->at = NULL;
 	if (!--d->ready_count)
@@ -198,7 +199,8 @@ struct destination *schedule_destination(struct schedule *s, struct sv name)
 			return d;
 	d = xcalloc(1, sizeof(*d) + name.len + 1);
 	memcpy(d->name, name.p, name.len);
-	d->ready_end = &d->ready;
+	for (size_t i = 0; i < WISHES_LEVELS; i++)
+		d->ready[i].end = &d->ready[i].first;
 	d->limit = LIMIT_START < s->limits.per_destination ? LIMIT_START
 							   : s->limits.per_destination;
 	d->next = *slot;
@@ -353,7 +355,8 @@ void schedule_free(struct schedule **s)
 
 static void wait_until(struct schedule *s, struct part *p, uint64_t due_ms)
 {
-	p->due_ms = p->message->is_held ? HELD_MS : due_ms;
+	p->due_ms = p->message->is_held                     ? HELD_MS
+		    : due_ms < p->message->not_before_ms ? p->message->not_before_ms : due_ms;
 	if (p->due_ms <= s->now_ms)
 		ready_add(s, p, false);
 	else
@@ -519,8 +522,10 @@ void schedule_hang_up(struct schedule *s, struct destination *d)
 
 struct part *schedule_take(struct schedule *s, struct destination *d)
 {
-	struct part *p = d->ready;
+	struct part *p = NULL;
 
+	for (size_t i = WISHES_LEVELS; i && !p; i--)
+		p = d->ready[i - 1].first;
 	if (!p || d->blocked_until_ms || d->is_paused)
 		return NULL;
 	ready_remove(s, p);

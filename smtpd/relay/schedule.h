@@ -1,7 +1,7 @@
 /* smtpd/relay/schedule.h - which message goes where, and when: the queue in memory.
  *
  * A message has one part per destination. A part waits until it is due, is then ready behind others
- * of its destination, and is active while a connection works on it. Destinations take turns, so ten
+ * of its destination and level, and is active while a connection works on it. Destinations take turns, so ten
  * messages to one never wait for ten thousand to another; how many connections a destination gets
  * grows while it keeps up and halves when it fails; one that cannot be reached is blocked as a
  * whole, for longer each time, and costs one try per wait whatever lies behind it.
@@ -13,6 +13,7 @@
 
 #include "common/bytes.h"
 #include "smtpd/queue.h"
+#include "smtpd/wishes.h"
 
 struct schedule_limits {
 	uint64_t retry_min_ms, retry_max_ms;
@@ -44,6 +45,11 @@ struct message {
 	int64_t received_s;
 	uint32_t active;                /* parts */
 	char id[QUEUE_ID_LEN + 1];
+	int64_t not_before_s;           /* it is to leave later (RFC 4865); 0: no */
+	uint64_t not_before_ms;         /* the same as the schedule counts */
+	int64_t by_s;                   /* BY (RFC 2852); 0: none */
+	unsigned level;                 /* smtpd/wishes.h: who goes first */
+	bool is_by_return;
 	bool is_bounce;                 /* from the null sender: a shorter life */
 	bool is_held;
 	bool is_late_told, is_expiring;
@@ -57,7 +63,9 @@ struct message {
 struct destination {
 	struct destination *next;       /* of the same hash */
 	struct destination *ring, **ring_at;    /* those with something ready, not blocked */
-	struct part *ready, **ready_end;
+	struct ready {
+		struct part *first, **end;
+	} ready[WISHES_LEVELS];         /* by level, in each in their order */
 	size_t ready_count, part_count;
 	unsigned active;                /* connections */
 	unsigned fresh;                 /* of them, those that have not taken a part yet */

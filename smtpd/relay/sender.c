@@ -180,7 +180,8 @@ static void take_part(struct sender *s)
 		timer_stop(&s->idle);
 		s->delivery = delivery_new(s->relay, p, s->conf,
 					   s->client ? client_can(s->client) : 0,
-					   s->client ? client_size_max(s->client) : 0, &events, s);
+					   s->client ? client_size_max(s->client) : 0,
+					   s->client ? client_by_min_s(s->client) : 0, &events, s);
 	} else if (s->client && !s->is_stopping && s->sent < MAILS_MAX) {
 		timer_start_ms(&s->idle, IDLE_MS);
 	} else {

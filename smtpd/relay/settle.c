@@ -38,15 +38,20 @@ static bool has_word(struct sv list, struct sv word)
 }
 
 /* RFC 3461 §4.1: without NOTIFY failures are told, and delays if the server likes. */
-static bool is_wanted(const struct envelope_rcpt *r, enum spool_notice notice)
+static bool is_wanted(const struct envelope *e, const struct envelope_rcpt *r, enum spool_notice notice)
 {
 	static const char *const words[] = { [SPOOL_NOTICE_FAILURE] = "FAILURE",
 					     [SPOOL_NOTICE_DELAY] = "DELAY",
 					     [SPOOL_NOTICE_SUCCESS] = "SUCCESS" };
+	struct wishes w = notice == SPOOL_NOTICE_SUCCESS ? wishes_of(e) : (struct wishes){ .has_by = false };
+	/* RFC 2852 §4.1.4: who asked for a time, or for a trace, hears that others have it now. */
+	bool is_traced = w.has_by && (!w.is_by_return || w.is_by_trace);
 	struct sv value;
 
 	if (!envelope_param(r->params, SV("NOTIFY"), &value))
-		return notice != SPOOL_NOTICE_SUCCESS;
+		return notice != SPOOL_NOTICE_SUCCESS || is_traced;
+	if (is_traced && !sv_eq_nocase(value, SV("NEVER")))
+		return true;
 	return has_word(value, sv_z(words[notice]));
 }
 
@@ -55,7 +60,7 @@ static bool is_due(const struct spool *sp, const struct envelope_rcpt *r, uint32
 {
 	struct spool_rcpt known = spool_rcpt(sp, i);
 
-	if (known.told & 1u << notice || !is_wanted(r, notice))
+	if (known.told & 1u << notice || !is_wanted(spool_envelope(sp), r, notice))
 		return false;
 	switch (notice) {
 	case SPOOL_NOTICE_FAILURE:
@@ -99,7 +104,7 @@ static void describe(const struct spool *sp, const struct envelope_rcpt *r, uint
 		out->action = DSN_FAILED;
 		out->status = status_in(rest);
 		if (known.outcome == SPOOL_EXPIRED)
-			out->status = SV("4.4.7");      /* RFC 3463 §3.5: time expired */
+			out->status = sv_starts(rest, SV("5.4.7")) ? SV("5.4.7") : SV("4.4.7"); /* RFC 3463 §3.5: time expired */
 		else if (!out->status.len || out->status.p[0] != '5')
 			out->status = SV("5.0.0");
 		break;
@@ -241,6 +246,7 @@ static struct fault compose(struct op *op, const struct notice *n, struct buf *o
 	d.from = buf_sv(&from);
 	d.to = e->sender;
 	(void)envelope_param(e->params, SV("ENVID"), &d.envelope_id);
+	d.hold = wishes_of(e);
 	d.original_id = sv_z(op->message->id);
 	d.now = date_now();
 	d.received_s = e->received_s;
@@ -453,7 +459,7 @@ static bool needs_telling(const struct spool *sp, const struct settlement *s)
 		return true;
 	for (const struct envelope_rcpt *r = e->rcpts; r; r = r->next, i++)
 		if (spool_outcome(sp, i) == SPOOL_BOUNCED || spool_outcome(sp, i) == SPOOL_EXPIRED ||
-		    (spool_outcome(sp, i) == SPOOL_DELIVERED && is_wanted(r, SPOOL_NOTICE_SUCCESS)))
+		    (spool_outcome(sp, i) == SPOOL_DELIVERED && is_wanted(e, r, SPOOL_NOTICE_SUCCESS)))
 			return true;
 	for (size_t k = 0; k < s->change_count; k++) {
 		const struct envelope_rcpt *r = rcpt_at(e, s->changes[k].rcpt);
@@ -461,7 +467,7 @@ static bool needs_telling(const struct spool *sp, const struct settlement *s)
 		if (s->changes[k].outcome == SPOOL_BOUNCED ||
 		    s->changes[k].outcome == SPOOL_EXPIRED ||
 		    (s->changes[k].outcome == SPOOL_DELIVERED && r &&
-		     is_wanted(r, SPOOL_NOTICE_SUCCESS)))
+		     is_wanted(e, r, SPOOL_NOTICE_SUCCESS)))
 			return true;
 	}
 	return false;

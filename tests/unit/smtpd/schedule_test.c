@@ -58,6 +58,53 @@ static void ten_messages_never_wait_for_ten_thousand(void **state)
 	schedule_free(&s);
 }
 
+static void higher_levels_go_first_and_each_in_its_order(void **state)
+{
+	static const unsigned levels[] = { 2, 0, 5, 2, 5 };
+	static const char *const wanted[] = { "0000000000000002", "0000000000000004", "0000000000000000", "0000000000000003",
+					      "0000000000000001" };
+	struct schedule *s = schedule_new(&limits);
+	struct destination *d;
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(levels); i++) {
+		char id[QUEUE_ID_LEN + 1];
+		struct message *m;
+
+		snprintf(id, sizeof(id), "%016u", i);
+		m = schedule_add(s, id);
+		m->level = levels[i];
+		schedule_add_part(s, m, SV("one.example"), 0, 0);
+	}
+	d = schedule_pick(s);
+	for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
+		struct part *p = work(s, d);
+
+		assert_string_equal(p->message->id, wanted[i]);
+		schedule_drop_part(s, p);
+	}
+	schedule_free(&s);
+}
+
+static void what_is_for_later_waits_whoever_hurries(void **state)
+{
+	struct schedule *s = schedule_new(&limits);
+	struct message *m = schedule_add(s, "0000000000000001");
+
+	(void)state;
+	m->not_before_ms = 5000;
+	schedule_add_part(s, m, SV("one.example"), 0, 0);
+	assert_int_equal(schedule_next_ms(s), 5000);
+	schedule_tick(s, 4999);
+	schedule_hurry(s, m);
+	schedule_hold(s, m, true);
+	schedule_hold(s, m, false);
+	assert_null(schedule_pick(s));
+	schedule_tick(s, 5000);
+	assert_non_null(schedule_pick(s));
+	schedule_free(&s);
+}
+
 static void connections_grow_with_success_and_shrink_with_failure(void **state)
 {
 	struct schedule *s = schedule_new(&limits);
@@ -193,6 +240,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ten_messages_never_wait_for_ten_thousand),
+		cmocka_unit_test(higher_levels_go_first_and_each_in_its_order),
+		cmocka_unit_test(what_is_for_later_waits_whoever_hurries),
 		cmocka_unit_test(connections_grow_with_success_and_shrink_with_failure),
 		cmocka_unit_test(a_dead_destination_is_tried_once_per_wait),
 		cmocka_unit_test(a_message_put_off_waits_longer_each_time),
