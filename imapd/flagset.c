@@ -33,8 +33,10 @@ static bool add(struct flagset *set, struct arena *arena, struct sv name)
 	for (size_t i = 0; i < set->keyword_count; i++)
 		if (sv_eq_nocase(set->keywords[i], name))
 			return true;
-	if (set->keyword_count == KEYWORDS_MAX)
+	if (set->keyword_count == KEYWORDS_MAX) {
+		set->is_too_many = true;
 		return false;
+	}
 	name = arena_copy(arena, name);         /* the parser's text moves when it grows */
 	set->keywords[set->keyword_count++] = name;
 	return name.p != NULL;

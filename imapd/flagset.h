@@ -11,6 +11,7 @@ struct flagset {
 	uint32_t flags;                 /* FLAG_... */
 	struct sv *keywords;            /* in the arena; each once */
 	size_t keyword_count;
+	bool is_too_many;               /* keywords: more than a mailbox has */
 };
 
 /** flag_find - the FLAG_ bit of "\Seen" in any case; 0 when there is none. */
@@ -18,7 +19,7 @@ uint32_t flag_find(struct sv name);
 /**
  * flagset_read - the rest of args: flags with or without parentheses (RFC 3501 §6.4.6 allows both).
  * \Recent is ignored: clients send back what they were told. False: a system flag nobody knows, no
- * flag at all, or no memory.
+ * flag at all, is_too_many, or no memory.
  */
 bool flagset_read(struct args *args, struct arena *arena, struct flagset *out);
 

@@ -92,7 +92,10 @@ static bool read_flags(struct command *c, struct append *x, const struct token *
 
 	if (is_closed && args_open(&c->args, &list) && flagset_read(&whole, &c->arena, &x->flags))
 		return true;
-	command_bad(c, "Unknown or malformed flags");
+	if (x->flags.is_too_many)
+		command_no(c, "LIMIT", "Too many keywords");
+	else
+		command_bad(c, "Unknown or malformed flags");
 	return refuse(c);
 }
 

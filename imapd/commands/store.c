@@ -70,7 +70,8 @@ static enum step begin(struct command *c)
 		return command_bad(c,
 				   "STORE takes a message set, FLAGS, +FLAGS or -FLAGS, and flags");
 	if (!flagset_read(&c->args, &c->arena, &flags))
-		return command_bad(c, "Unknown or malformed flags");
+		return flags.is_too_many ? command_no(c, "LIMIT", "Too many keywords") :
+					   command_bad(c, "Unknown or malformed flags");
 	x->change.flags = flags.flags;
 	x->change.keywords = flags.keywords;
 	x->change.keyword_count = flags.keyword_count;

@@ -38,10 +38,12 @@ PREFS = {
 }
 COMMON = """
 const { MailServices } = ChromeUtils.importESModule("resource:///modules/MailServices.sys.mjs");
-const until = async (what, look) => {
-  for (let i = 0; i < %d; i++) {
+const until = async (what, look, ask) => {
+  const began = Date.now();
+  for (let i = 1; Date.now() < began + %d; i++) {
     const found = look();
     if (found) return found;
+    if (ask && i %% 100 == 0) ask();
     await new Promise(again => setTimeout(again, 100));
   }
   throw new Error("waited in vain for " + what());
@@ -51,7 +53,7 @@ const root = account && account.incomingServer.rootFolder;
 const special = flag => root.getFolderWithFlags(Ci.nsMsgFolderFlags[flag]);
 const find = (folder, subject) => [...folder.messages].find(message => message.mime2DecodedSubject == subject);
 const pane = Services.wm.getMostRecentWindow("mail:3pane").document.getElementById("tabmail").currentAbout3Pane;
-""" % (WAIT_S * 10)
+""" % (WAIT_S * 1000)
 
 
 class Thunderbird:
@@ -80,7 +82,7 @@ class Thunderbird:
                      "--remote-allow-system-access", env={
                          "PATH": os.environ["PATH"], "HOME": str(self.folder), "DISPLAY": f":{display}", "LANG": "C.UTF-8",
                          "NO_AT_BRIDGE": "1", "MOZ_CRASHREPORTER_DISABLE": "1", "TZ": "UTC"})
-            self.script = marionette.Marionette(self.marionette_port(), 2 * WAIT_S)
+            self.script = marionette.Marionette(self.marionette_port(), 4 * WAIT_S)
         except BaseException:
             self.__exit__()
             raise
@@ -216,16 +218,18 @@ await until(() => "its list", () => pane.gDBView && pane.gDBView.rowCount >= arg
 
 
 def read(bird, subject, text):
-    """Select it in the list of messages: it is shown, and becomes read."""
+    """Select it in the list of messages: it is shown, and becomes read. Now and then Thunderbird passes over an EXISTS that comes
+    while it does something else, and a click that comes while it builds its list: a person clicks again."""
     return bird.do("""
 const [subject, text] = args;
-const message = await until(() => subject, () => find(special("Inbox"), subject));
+const message = await until(() => "the message " + subject, () => find(special("Inbox"), subject),
+  () => account.incomingServer.getNewMessages(special("Inbox"), null, null));
 pane.selectMessage(message);
-const shown = await until(() => text, () => {
+const shown = await until(() => "the text " + text, () => {
   const page = pane.messageBrowser.contentWindow;
   const body = page && page.getMessagePaneBrowser().contentDocument?.body;
   return body && body.textContent.includes(text) && body.textContent;
-});
+}, () => pane.selectMessage(message));
 await until(() => "the mark of what was read", () => message.isRead);
 return shown;
 """, subject, text)

@@ -153,6 +153,21 @@ def test_section_6_3_10_namespace(rev2):
     assert rev2.ok("NAMESPACE").all("NAMESPACE")[0].startswith(b'(("" "/"))')
 
 
+def test_section_6_3_10_namespace_examples_1_and_7(imapd, user, rev2):
+    """Names of others stand below Shared/ here, which example 7 calls "Other Users/"."""
+    assert rev2.ok("NAMESPACE").all("NAMESPACE") == [b'(("" "/")) (("Shared/" "/")) NIL']
+    people = ["mike", "karen", "matthew", "tesa"]
+    for person in people:
+        imapd.add_account(f"{user}-{person}")
+        with imap.Client(imapd, f"{user}-{person}") as c:
+            c.ok(f"SETACL INBOX {imapd.address(user)} lr")
+    assert sorted(name for name in names(rev2, "Shared/%")) == sorted(f"Shared/{imapd.address(f'{user}-{p}')}" for p in people)
+    with imap.Imapd(accounts=("alice",), conf="imap-capabilities-off ACL\n") as server:
+        server.start()
+        with imap.Client(server, "alice") as c:
+            assert c.ok("NAMESPACE").all("NAMESPACE") == [b'(("" "/")) NIL NIL']
+
+
 def test_section_6_3_12_append(rev2):
     rev2.ok("CREATE saved-messages")
     rev2.ok("CREATE meeting")
@@ -227,6 +242,35 @@ def test_section_7_1_response_codes(imapd, rev2):
     assert rev2.ok("EXAMINE INBOX").code() == "READ-ONLY"
     with imap.Client(imapd, tls=True) as c:
         assert c.no('LOGIN "fred" "foo"').code() == "AUTHENTICATIONFAILED"
+
+
+def test_section_7_1_limit_noperm_and_overquota(imapd, user, five):
+    reply = five.no("STORE 2 FLAGS (" + " ".join(f"f{n}" for n in range(1, 251)) + ")")
+    assert reply.code() == "LIMIT" and five.flags("2") == {2: set()}
+    assert five.no("APPEND INBOX (" + " ".join(f"f{n}" for n in range(1, 251)) + ") ", MEETING).code() == "LIMIT"
+    with imap.Client(imapd, "alice") as owner:
+        owner.ok("CREATE experiment-iv")
+        owner.ok(f"SETACL experiment-iv {imapd.address(user)} l")
+        assert five.no(f'SELECT "Shared/{imapd.address("alice")}/experiment-iv"').code() == "NOPERM"
+        owner.ok("DELETE experiment-iv")
+    five.ok("CREATE oldmail")
+    imapd.postroom("quota", "set", imapd.address(user), "none", "5")
+    with imap.Client(imapd, user) as c:
+        c.ok("SELECT INBOX")
+        assert c.no("UID COPY 1:* oldmail").code() == "OVERQUOTA"
+
+
+def test_section_7_1_unavailable(imapd):
+    """Login works, and the mailboxes cannot be opened: no word of a wrong password."""
+    imapd.add_account("una")
+    folder = imapd.root / "mail" / imapd.domain / "una"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.write_text("no folder")
+    with imap.Client(imapd, tls=True) as c:
+        login = f'LOGIN {imapd.address("una")} "{imapd.password("una")}"'
+        assert c.no(login).code() == "UNAVAILABLE"
+        folder.unlink()
+        c.ok(login)
 
 
 def test_section_7_6_continuations(imapd, user):
