@@ -361,6 +361,11 @@ static void read_limits(struct listener_set *set)
 	set->limits.handshake_ms = (uint32_t)set->conf->tls.handshake_ms;
 	set->limits.stall_ms = (uint32_t)set->conf->limits.output_stall_ms;
 	set->limits.keepalive_ms = (uint32_t)set->conf->limits.keepalive_ms;
+	/* Once on each listening socket, instead of on each connection (tcp(7): options are inherited). */
+	set->limits.is_set_up = true;
+	for (size_t i = 0; i < set->count; i++)
+		if (set->rows[i].listener.fd >= 0)
+			stream_set_up(set->rows[i].listener.fd, &set->limits);
 }
 
 struct fault listener_accept(struct listener_set *set, struct loop *loop, struct tls_server *tls,

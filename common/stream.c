@@ -208,7 +208,7 @@ static void shake_hands(struct stream *s)
 		return;
 	}
 	s->phase = PHASE_TLS;
-	s->has_more = true;     /* it may have come along with the handshake */
+	s->has_more = tls_has_more(s->tls);     /* it may have come along with the handshake */
 	s->read_wants = 0;
 	s->quiet_ms = s->progress_ms = loop_now_ms(s->loop);
 	if (s->events && s->events->on_tls)
@@ -277,9 +277,10 @@ static void turn(struct stream *s, int events)
 			events |= UV_READABLE;
 		}
 	}
-	if (s->phase == PHASE_HANDSHAKE && !stream_is_cut(s))
+	if (s->phase == PHASE_HANDSHAKE && !stream_is_cut(s)) {
 		shake_hands(s);
-	else if (s->phase != PHASE_GO_AHEAD && s->write_wants & events)
+		events &= ~UV_READABLE; /* that was the handshake's; what comes behind it is told anew */
+	} else if (s->phase != PHASE_GO_AHEAD && s->write_wants & events)
 		stream_send(s);
 	if (stream_wants_input(s)) {
 		uint8_t wants = s->read_wants ? s->read_wants : UV_READABLE;
@@ -386,21 +387,19 @@ static void on_loop_end(struct loop_member *m)
 	destroy(s);
 }
 
-static void set_socket_options(struct stream *s)
+void stream_set_up(int fd, const struct stream_limits *limits)
 {
-	int on = 1, idle = (int)(s->limits.keepalive_ms / 1000), interval = 30, count = 4;
+	int on = 1, idle = (int)(limits->keepalive_ms / 1000), interval = 30, count = 4, probes = idle > 0;
 
-	if (s->peer.family != NET_IPV4 && s->peer.family != NET_IPV6)
-		return;
 	/* Turns are sent as a whole: nothing is gained by waiting for more. Failures cost speed
 	 * only. */
-	setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	if (!idle)
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &probes, sizeof(probes));
+	if (!probes)
 		return;
-	setsockopt(s->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-	setsockopt(s->fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
-	setsockopt(s->fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
-	setsockopt(s->fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
 }
 
 struct fault stream_new(struct loop *loop, int fd, const struct stream_limits *limits,
@@ -435,7 +434,8 @@ struct fault stream_new(struct loop *loop, int fd, const struct stream_limits *l
 	len = sizeof(name);
 	if (!getsockname(fd, &name.sa, &len))
 		s->local = netaddr_from(&name.sa, len);
-	set_socket_options(s);
+	if (!s->limits.is_set_up && (s->peer.family == NET_IPV4 || s->peer.family == NET_IPV6))
+		stream_set_up(fd, &s->limits);
 	s->member.close = on_loop_end;
 	loop_join(loop, &s->member);
 	ask_for_turn(s);

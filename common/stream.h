@@ -67,7 +67,11 @@ struct stream_limits {
 	uint32_t handshake_ms;
 	uint32_t stall_ms;              /* longest time without the peer taking any output */
 	uint32_t keepalive_ms;          /* TCP probes after so long without traffic; 0 none */
+	bool is_set_up;                 /* the listening socket had stream_set_up(): its connections inherit that */
 };
+
+/** stream_set_up - what stream_new() sets on a TCP socket: no delay, and probes. */
+void stream_set_up(int fd, const struct stream_limits *limits);
 
 /* 8 KiB, 32 KiB, 128 KiB, 1 MiB, 30 s, 5 min, 2 min */
 extern const struct stream_limits stream_limits_default;

@@ -14,6 +14,7 @@
 
 #include "common/banned.h"
 
+#define SHORT_RECORD 4096
 #define SMALL_INPUT 4096        /* so much leftover is copied rather than kept apart */
 
 /* --- the way down --- */
@@ -256,6 +257,10 @@ void stream_fill(struct stream *s)
 		s->octets_in += done;
 		if (s->phase != PHASE_TLS && !s->packing)
 			break; /* one call gives all there is; TLS gives records, packed input pieces */
+		/* A short record with nothing behind it is the last one for now: to ask again would be a system call that
+		 * says so. If not, the socket is readable still. */
+		if (result == IO_DONE && !s->packing && done < SHORT_RECORD && !tls_has_more(s->tls))
+			result = IO_WAIT;
 	}
 	/* Octets inside TLS, or packed ones, wake nobody: go on until there are none. */
 	s->has_more = ((s->phase == PHASE_TLS || s->packing) && result == IO_DONE) ||

@@ -196,8 +196,14 @@ static SSL_CTX *new_context(const struct tls_settings *settings)
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
 	                      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+	/* A record's header and body in one system call, and all records that are there; what the kernel decrypts it
+	 * must read itself. */
 	if (settings->has_ktls)
 		SSL_CTX_set_options(ctx, SSL_OP_ENABLE_KTLS);
+	else
+		SSL_CTX_set_read_ahead(ctx, 1);
+	/* One ticket serves as many connections as a client likes: they are no secret between those. */
+	SSL_CTX_set_num_tickets(ctx, 1);
 	/* Tickets only: a cache would be one per worker. */
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_timeout(ctx, TICKET_KEY_S);
@@ -457,6 +463,11 @@ enum tls_io tls_read(struct tls_conn *c, char *p, size_t n, size_t *done)
 	errno = 0;
 	*done = 0;
 	return result_of(c, SSL_read_ex(c->ssl, p, n, done));
+}
+
+bool tls_has_more(const struct tls_conn *c)
+{
+	return SSL_has_pending(c->ssl);
 }
 
 enum tls_io tls_write(struct tls_conn *c, const char *p, size_t n, size_t *done)

@@ -164,6 +164,8 @@ enum tls_io tls_handshake(struct tls_conn *c);
 /** tls_read, tls_write - *done octets were read or written; DONE means at least one was. */
 enum tls_io tls_read(struct tls_conn *c, char *p, size_t n, size_t *done);
 enum tls_io tls_write(struct tls_conn *c, const char *p, size_t n, size_t *done);
+/** tls_has_more - octets of the peer lie here that no poll tells of: read on. Else nothing is lost by waiting for the socket. */
+bool tls_has_more(const struct tls_conn *c);
 /** tls_say_goodbye - send close_notify. */
 enum tls_io tls_say_goodbye(struct tls_conn *c);
 /** tls_error - what the last FAILED or RESET was about; never NULL. */

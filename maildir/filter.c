@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -17,7 +18,6 @@
 #include "common/banned.h"
 
 #define KEPT_MEMORY ((size_t)256 << 10)
-#define PATH_LEN 512
 #define BODY_PIECE 65536
 
 enum stage { BEFORE = 0, OWN, AFTER, STAGES = FILTER_SCRIPTS_MAX };
@@ -71,18 +71,18 @@ void filters_close(struct filters **filters)
 
 /* ---- texts ---- */
 
-/* The folder is opened anew each time: an administrator may make it, or replace it. */
+/* By the whole path each time: an administrator may make the folder, or replace it. */
 struct fault filters_read(const struct filters *filters, struct sv name, const char *suffix, struct buf *out)
 {
-	char path[PATH_LEN];
-	int dir = open(filters->site, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct buf path;
 	struct fault f;
 
-	if (dir < 0)
-		return fault_errno("open", filters->site);
-	snprintf(path, sizeof(path), "%.*s%s", SV_FMT(name), suffix);
-	f = files_read(dir, path, out);
-	close(dir);
+	buf_init(&path, PATH_MAX);
+	if (buf_appendf(&path, "%s/%.*s%s", filters->site, SV_FMT(name), suffix) && buf_z(&path))
+		f = files_read(AT_FDCWD, buf_z(&path), out);
+	else
+		f = fault(FAULT_LIMIT, "path too long");
+	buf_done(&path);
 	return f;
 }
 
