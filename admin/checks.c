@@ -2,8 +2,11 @@
 
 #include <ifaddrs.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "admin/open.h"
 #include "common/instance.h"
@@ -18,16 +21,30 @@
 
 /* In the order in which they run: what others need comes first. */
 static const struct check checks[] = {
+	{ "host.clock", "the clock", CHECKS_SETUP | CHECKS_DOCTOR, { NULL }, check_clock },
+	{ "host.disk", "the disk", CHECKS_SETUP | CHECKS_DOCTOR, { NULL }, check_disk },
+	{ "host.ports", "whether the ports are free", CHECKS_SETUP, { NULL }, check_ports },
 	{ "dns.resolver", "whether names can be looked up", CHECKS_SETUP | CHECKS_DOCTOR | CHECKS_DNS, { NULL }, check_resolver },
-	{ "dns.dnssec", "whether DNSSEC proofs come through", CHECKS_SETUP | CHECKS_DOCTOR, { "dns.resolver" }, check_dnssec },
+	{ "dns.dnssec", "whether DNSSEC proofs come through", CHECKS_SETUP | CHECKS_DOCTOR, { "host.clock", "dns.resolver" },
+	  check_dnssec },
 	{ "host.address", "whether the host name leads to this machine", CHECKS_SETUP | CHECKS_DOCTOR | CHECKS_DNS,
 	  { "dns.resolver", "dns.dnssec" }, check_forward },
 	{ "host.reverse", "whether the addresses lead back to the host name", CHECKS_SETUP | CHECKS_DOCTOR,
 	  { "dns.resolver", "dns.dnssec", "host.address" }, check_reverse },
 	{ "host.lists", "whether block lists name this host", CHECKS_SETUP | CHECKS_DOCTOR,
 	  { "dns.resolver", "dns.dnssec", "host.address" }, check_lists },
+	{ "host.way-out", "whether mail can leave", CHECKS_SETUP | CHECKS_DOCTOR, { "dns.resolver", "dns.dnssec" }, check_way_out },
 	{ "dns.records", "the DNS records of each domain", CHECKS_DOCTOR | CHECKS_DNS, { "dns.resolver", "dns.dnssec" },
 	  check_records },
+	{ "accounts.roles", "who reads postmaster and abuse", CHECKS_DOCTOR, { NULL }, check_roles },
+	{ "server.running", "what runs", CHECKS_DOCTOR, { NULL }, check_running },
+	{ "server.sandbox", "how it is confined", CHECKS_DOCTOR, { NULL }, check_sandbox },
+	{ "server.certificate", "the certificate as clients see it", CHECKS_DOCTOR, { "host.clock", "server.running" },
+	  check_certificates },
+	{ "store.indexes", "the indexes of the mailboxes", CHECKS_DOCTOR, { NULL }, check_indexes },
+	{ "queue.waiting", "mail that waits", CHECKS_DOCTOR, { "dns.resolver", "dns.dnssec", "host.way-out", "server.running" },
+	  check_queue },
+	{ "queue.refused", "mail that others have refused", CHECKS_DOCTOR, { "host.lists", "host.reverse" }, check_refusals },
 };
 
 const char *check_state_name(enum check_state state)
@@ -205,12 +222,31 @@ bool address_is_private(const struct netaddr *address)
 	return false;
 }
 
-bool facts_is_own_address(const struct facts *facts, const struct netaddr *address)
+/* What can be bound is ours, also an address that no interface lists (the rest of 127.0.0.0/8, routes of type local). */
+bool address_is_own(const struct netaddr *address)
 {
-	for (size_t i = 0; i < facts->address_count; i++)
-		if (netaddr_eq_ip(&facts->addresses[i], address))
-			return true;
-	return false;
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} at = { 0 };
+	bool is_v4 = address->family == NET_IPV4;
+
+	if (is_v4) {
+		at.v4.sin_family = AF_INET;
+		memcpy(&at.v4.sin_addr, address->ip + 12, 4);
+	} else {
+		at.v6.sin6_family = AF_INET6;
+		memcpy(&at.v6.sin6_addr, address->ip, 16);
+	}
+	int fd = socket(at.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return false;
+	bool is_bound = bind(fd, &at.any, is_v4 ? sizeof(at.v4) : sizeof(at.v6)) == 0;
+
+	close(fd);
+	return is_bound;
 }
 
 bool facts_can_ask(const struct facts *facts, const char *name)

@@ -71,8 +71,8 @@ struct facts {
  *  also after an error. */
 int facts_gather(struct cli *cli, const char *domain, struct facts *out);
 void facts_done(struct facts *facts);
-/** facts_is_own_address - does an interface of this machine have it? */
-bool facts_is_own_address(const struct facts *facts, const struct netaddr *address);
+/** address_is_own - is it this machine's? */
+bool address_is_own(const struct netaddr *address);
 /** facts_can_ask - is it a name of a zone that is asked? Always, by the resolver. */
 bool facts_can_ask(const struct facts *facts, const char *name);
 /** facts_is_behind_nat - no interface has a public address, so ours is elsewhere. */
@@ -113,5 +113,16 @@ void check_forward(const struct facts *facts, struct findings *fs);
 void check_reverse(const struct facts *facts, struct findings *fs);
 void check_records(const struct facts *facts, struct findings *fs);
 void check_lists(const struct facts *facts, struct findings *fs);
+void check_way_out(const struct facts *facts, struct findings *fs);
+void check_ports(const struct facts *facts, struct findings *fs);
+void check_clock(const struct facts *facts, struct findings *fs);
+void check_disk(const struct facts *facts, struct findings *fs);
+void check_running(const struct facts *facts, struct findings *fs);
+void check_sandbox(const struct facts *facts, struct findings *fs);
+void check_certificates(const struct facts *facts, struct findings *fs);
+void check_roles(const struct facts *facts, struct findings *fs);
+void check_indexes(const struct facts *facts, struct findings *fs);
+void check_queue(const struct facts *facts, struct findings *fs);
+void check_refusals(const struct facts *facts, struct findings *fs);
 
 #endif

@@ -125,7 +125,7 @@ static const char *expected_addresses(const struct facts *facts, struct findings
 /* Could it be ours? What no interface has is another machine's, unless a router translates addresses. */
 static bool may_be_own(const struct facts *facts, const struct netaddr *a)
 {
-	if (facts_is_own_address(facts, a))
+	if (address_is_own(a))
 		return facts->is_local || !address_is_private(a);
 	return a->family == NET_IPV4 && !facts->is_local && facts_is_behind_nat(facts) && !address_is_private(a);
 }

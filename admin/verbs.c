@@ -23,7 +23,7 @@ const struct verb *const all_verbs[] = {
 	init_verbs,
 	serve_verbs,
 	domain_verbs,
-	dkim_verbs, dns_verbs,
+	dkim_verbs, dns_verbs, doctor_verbs,
 	account_verbs,
 	app_password_verbs,
 	device_verbs,

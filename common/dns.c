@@ -209,6 +209,7 @@ static struct fault configure(struct dns *dns, const struct dns_settings *s)
 		/* Whoever names a server means the names that only it knows, private reverse zones included. */
 		rc = ub_ctx_set_option(dns->ctx, "unblock-lan-zones:", "yes");
 		rc = rc ? rc : ub_ctx_set_option(dns->ctx, "insecure-lan-zones:", "yes");
+		rc = rc ? rc : ub_ctx_set_option(dns->ctx, "local-zone:", "127.in-addr.arpa. transparent");
 		if (rc)
 			return ub_fault("option", "lan-zones", rc);
 	}
