@@ -184,6 +184,14 @@ void check_ports(const struct facts *facts, struct findings *fs)
 		if (can_bind(l, &error))
 			continue;
 		taken++;
+		if (l->kind & LISTENERS_WEBD) {         /* mail goes on without */
+			findings_add(fs, (struct finding){
+				.state = CHECK_ADVICE, .subject = findings_text(fs, "port %llu (%s)", (unsigned long long)l->port, l->name),
+				.found = "another program has it", .expected = "it is free, or that program gives our answers",
+				.meanwhile = "mail programs do not find their settings by themselves",
+				.mend = "postroom web --files DIR makes the answers as files for the other web server" });
+			continue;
+		}
 		findings_add(fs, (struct finding){
 			.state = CHECK_FAULT, .subject = findings_text(fs, "port %llu (%s)", (unsigned long long)l->port, l->name),
 			.found = error == EADDRINUSE ? "another program has it" : findings_text(fs, "%s", strerrordesc_np(error)),

@@ -27,7 +27,7 @@ static const char *daemons_down(const struct facts *facts, struct findings *fs)
 	const char *down = NULL;
 
 	for (size_t i = 0; i < DAEMON_COUNT; i++)
-		if (!daemon_answers(facts->cli->instance, daemon_names[i]))
+		if (daemon_is_wanted(facts->conf, i) && !daemon_answers(facts->cli->instance, daemon_names[i]))
 			down = down ? findings_text(fs, "%s, %s", down, daemon_names[i]) : daemon_names[i];
 	return down;
 }
@@ -51,7 +51,8 @@ void check_running(const struct facts *facts, struct findings *fs)
 		struct netaddr to;
 		int fd;
 
-		if (!probe_own_address(&facts->conf->listeners[i], &to))
+		/* Mail goes on where another program has the ports of the web front. */
+		if ((facts->conf->listeners[i].kind & LISTENERS_WEBD) || !probe_own_address(&facts->conf->listeners[i], &to))
 			continue;
 		fd = probe_connect(&to, 1, &why);
 		if (fd >= 0) {
@@ -105,7 +106,7 @@ void check_sandbox(const struct facts *facts, struct findings *fs)
 	for (size_t i = 0; i < DAEMON_COUNT; i++) {
 		struct layers l = { .fs = fs, .daemon = daemon_names[i] };
 
-		if (!control_ask(facts->cli->instance, daemon_names[i], SV("{\"verb\":\"status\"}"), see_layers, &l, ANSWER_MS).kind &&
+		if (daemon_is_wanted(facts->conf, i) && !control_ask(facts->cli->instance, daemon_names[i], SV("{\"verb\":\"status\"}"), see_layers, &l, ANSWER_MS).kind &&
 		    !l.is_missing)
 			findings_add(fs, (struct finding){ .subject = findings_text(fs, "sandbox of %s", daemon_names[i]),
 							   .found = "every layer is active", .expected = "every layer is active" });
@@ -176,7 +177,7 @@ void check_certificates(const struct facts *facts, struct findings *fs)
 	for (size_t i = 0; !f.kind && i < facts->conf->listener_count; i++) {
 		const struct conf_listener *l = &facts->conf->listeners[i];
 
-		if (l->tls != CONF_TLS_IMPLICIT && l->kind != LISTENER_MX)
+		if ((l->tls != CONF_TLS_IMPLICIT && l->kind != LISTENER_MX) || (l->kind & LISTENERS_WEBD))
 			continue;
 		struct fault seen = probe_certificate(client, l, facts->conf->host.hostname, &cert, &doubt);
 		struct finding finding = { .subject = findings_text(fs, "TLS of %s, port %llu", l->name, (unsigned long long)l->port),

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "common/discovery.h"
 #include "common/dkimkey.h"
 #include "common/instance.h"
 
@@ -13,7 +14,8 @@
 #define MX_PREFERENCE 10
 
 enum kind {
-	KIND_ADDRESS, KIND_MX, KIND_SPF, KIND_DKIM, KIND_DMARC, KIND_TLSRPT, KIND_TLSA, KIND_SRV, KIND_SRV_NONE, KIND_CAA,
+	KIND_ADDRESS, KIND_MX, KIND_SPF, KIND_DKIM, KIND_DMARC, KIND_TLSRPT, KIND_TLSA, KIND_SRV, KIND_SRV_NONE, KIND_CAA, KIND_WEB,
+	KIND_STS, KIND_STS_HOST,
 };
 
 static const struct dnsrecord_kind kinds[] = {
@@ -37,6 +39,12 @@ static const struct dnsrecord_kind kinds[] = {
 		       "some mail programs do not find their settings by themselves", dnsrecord_compare_srv },
 	[KIND_SRV_NONE] = { "srv-none", DNSRECORD_MAY, "mail programs take the service with TLS from the first octet, not this one",
 			    "some mail programs may choose the port that begins without TLS", dnsrecord_compare_srv },
+	[KIND_WEB] = { "discovery", DNSRECORD_SHOULD, "mail programs ask there for their settings (Thunderbird, Outlook)",
+		       "people have to type server names and ports", dnsrecord_compare_host },
+	[KIND_STS] = { "mta-sts", DNSRECORD_SHOULD, "other servers ask for our policy and send by TLS only (RFC 8461)",
+		       "an attacker between can make other servers send to us without TLS", dnsrecord_compare_sts },
+	[KIND_STS_HOST] = { "mta-sts-host", DNSRECORD_SHOULD, "where that policy is", "other servers cannot read our policy",
+			    dnsrecord_compare_host },
 	[KIND_CAA] = { "caa", DNSRECORD_MAY, "no other authority issues certificates for the domain (RFC 8659)",
 		       "any authority may issue a certificate for the domain", dnsrecord_compare_caa },
 };
@@ -159,6 +167,35 @@ static void add_reporting(struct making *m)
 	add_txt(m, KIND_TLSRPT, name_below(m, "_smtp._tls", m->domain), text);
 }
 
+static void add_cname(struct making *m, enum kind kind, const char *label)
+{
+	add(m, kind, name_below(m, label, m->domain), DNS_CNAME, dnsrdata_name(&m->rdata, sv_z(m->host)));
+}
+
+/* What the web front answers, where there is one. */
+static void add_web(struct making *m)
+{
+	const struct conf *conf = m->facts->conf;
+	char text[64], id[DISCOVERY_STS_ID_LEN + 1];
+	const struct conf_listener *https = NULL;
+
+	for (size_t i = 0; i < conf->listener_count && !https; i++)
+		if (conf->listeners[i].kind == LISTENER_HTTPS)
+			https = &conf->listeners[i];
+	if (!https)
+		return;
+	if (conf->web.sts_policy != CONF_STS_NONE) {
+		discovery_sts_id(conf, id);
+		snprintf(text, sizeof(text), "v=STSv1; id=%s", id);
+		add_txt(m, KIND_STS, name_below(m, "_mta-sts", m->domain), text);
+		add_cname(m, KIND_STS_HOST, "mta-sts");
+	}
+	add_cname(m, KIND_WEB, "autoconfig");
+	add_cname(m, KIND_WEB, "autodiscover");
+	add(m, KIND_SRV, name_below(m, "_autodiscover._tcp", m->domain), DNS_SRV,
+	    dnsrdata_srv(&m->rdata, 0, 0, (uint16_t)https->port, sv_z(m->host)));
+}
+
 struct fault dnsrecords_make(const struct facts *facts, const char *domain, struct dnsrecords *out)
 {
 	struct making m = { .out = out, .facts = facts, .domain = domain, .host = facts->conf->host.hostname };
@@ -173,6 +210,7 @@ struct fault dnsrecords_make(const struct facts *facts, const char *domain, stru
 	add_spf(&m);
 	f = dkimkey_list(instance_path(facts->cli->instance, INSTANCE_KEYS), sv_z(domain), add_key, &m);
 	add_reporting(&m);
+	add_web(&m);
 	add_services(&m);
 	/* A certificate of an authority changes its key when it is renewed, unless ours keeps it. */
 	if (facts->has_cert)

@@ -52,6 +52,6 @@ void dnsrecords_compare(const struct facts *facts, const struct dnsrecords *reco
 typedef void dnsrecord_compare_fn(const struct facts *facts, const struct dnsrecord *r, const struct lookup_answer *a,
 				  struct findings *fs);
 dnsrecord_compare_fn dnsrecord_compare_mx, dnsrecord_compare_spf, dnsrecord_compare_dkim, dnsrecord_compare_tagged,
-	dnsrecord_compare_srv, dnsrecord_compare_tlsa, dnsrecord_compare_caa;
+	dnsrecord_compare_srv, dnsrecord_compare_tlsa, dnsrecord_compare_caa, dnsrecord_compare_host, dnsrecord_compare_sts;
 
 #endif

@@ -289,3 +289,45 @@ void dnsrecord_compare_caa(const struct facts *facts, const struct dnsrecord *r,
 	if (!say_missing(fs, r, a))
 		say(fs, r, CHECK_GOOD, found_text(fs, r, a), NULL);
 }
+
+/* A name that leads to this host, by a CNAME or by addresses of its own. */
+void dnsrecord_compare_host(const struct facts *facts, const struct dnsrecord *r, const struct lookup_answer *a, struct findings *fs)
+{
+	struct netaddr host[FACTS_ADDRESSES_MAX], named[FACTS_ADDRESSES_MAX];
+	struct sv target = a->count ? a->records[0] : SV_NONE, ours = r->rdata;
+	char text[2][4 * DNS_NAME_MAX + 1];
+	bool is_there = false;
+	size_t count = 0;
+
+	if (a->status == DNS_DATA && !a->why[0])
+		is_there = dns_name_from(&target, text[0]) && dns_name_from(&ours, text[1]) && sv_eq_nocase(sv_z(text[0]), sv_z(text[1]));
+	if (!is_there && a->status == DNS_NODATA) {
+		size_t known = lookup_addresses(facts->lookup, facts->conf->host.hostname, host, ARRAY_LEN(host), NULL);
+
+		count = lookup_addresses(facts->lookup, r->name, named, ARRAY_LEN(named), NULL);
+		for (size_t i = 0; i < count; i++)
+			for (size_t k = 0; k < known; k++)
+				is_there |= netaddr_eq_ip(&named[i], &host[k]);
+	}
+	if (is_there)
+		say(fs, r, CHECK_GOOD, count ? "addresses of this host" : found_text(fs, r, a), NULL);
+	else if (!say_missing(fs, r, a))
+		say(fs, r, state_of(r), found_text(fs, r, a), publish_it(fs, r, "replace it"));
+}
+
+/* The id has to change when the policy does (RFC 8461 §3.1), so it is made from the policy. */
+void dnsrecord_compare_sts(const struct facts *facts, const struct dnsrecord *r, const struct lookup_answer *a, struct findings *fs)
+{
+	bool is_there = false;
+
+	(void)facts;
+	if (say_missing(fs, r, a))
+		return;
+	for (size_t i = 0; i < a->count; i++)
+		is_there |= sv_eq(a->records[i], r->rdata);
+	if (is_there)
+		say(fs, r, CHECK_GOOD, found_text(fs, r, a), NULL);
+	else
+		say(fs, r, CHECK_WARNING, found_text(fs, r, a),
+		    publish_it(fs, r, "replace it, or other servers go on with the policy that they know"));
+}

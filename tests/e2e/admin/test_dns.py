@@ -43,7 +43,7 @@ def dns(table):
 
 @pytest.fixture(scope="module")
 def server(table):
-    with postroom.Instance(domain=DOMAIN, conf=table.conf() + "bind 127.0.0.1\ndns-timeout 2s\n") as instance:
+    with postroom.Instance(domain=DOMAIN, web=True, conf=table.conf() + "bind 127.0.0.1\ndns-timeout 2s\n") as instance:
         yield instance
 
 
@@ -57,7 +57,8 @@ def test_records_for_a_form_a_zone_file_and_a_program(server):
             assert len(string) <= 255
     assert re.search(r'rsa1\._domainkey\n    "v=DKIM1; k=rsa; p=\S+" "\S+"', table), "a long text is cut for the form"
     kinds = {record["kind"] for record in server.json("dns", DOMAIN)["records"]}
-    assert kinds >= {"address", "mx", "spf", "dkim", "dmarc", "tlsrpt", "tlsa", "srv", "srv-none", "caa"}
+    assert kinds >= {"address", "mx", "spf", "dkim", "dmarc", "tlsrpt", "tlsa", "srv", "srv-none", "caa",
+                     "mta-sts", "mta-sts-host", "discovery"}
     zone = server.postroom("dns", DOMAIN, "--format", "zone")
     assert f"_imaps._tcp.{DOMAIN}. 3600 IN SRV 0 1 {postroom.PORTS['imaps'] + server.offset} mail.{DOMAIN}." in zone
     assert f"_imap._tcp.{DOMAIN}. 3600 IN SRV 0 0 0 ." in zone
@@ -83,6 +84,10 @@ def test_what_was_entered_is_found_right_whoever_is_asked(server, dns):
     ("TXT _dmarc.corp.example", "fault", lambda dns: dns.remove("_dmarc." + DOMAIN)),
     ("TXT _smtp._tls.corp.example", "warning", lambda dns: dns.remove("_smtp._tls." + DOMAIN)),
     ("SRV _imaps._tcp.corp.example", "warning", lambda dns: dns.remove("_imaps._tcp." + DOMAIN)),
+    ("TXT _mta-sts.corp.example", "warning", lambda dns: (
+        dns.remove("_mta-sts." + DOMAIN), dns.add("_mta-sts." + DOMAIN, "TXT", "v=STSv1; id=1"))),
+    ("CNAME autoconfig.corp.example", "warning", lambda dns: (
+        dns.remove("autoconfig." + DOMAIN), dns.add("autoconfig." + DOMAIN, "A", "192.0.2.7"))),
     ("TLSA _25._tcp.mail.corp.example", "fault", lambda dns: (
         dns.remove("_25._tcp.mail." + DOMAIN), dns.add("_25._tcp.mail." + DOMAIN, "TLSA", "3 1 1 " + "00" * 32))),
 ])
