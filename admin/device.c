@@ -4,9 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "admin/daemons.h"
 #include "admin/open.h"
 #include "admin/print.h"
 #include "admin/verbs.h"
+#include "common/auth.h"
+#include "common/control.h"
 #include "common/directory.h"
 #include "common/instance.h"
 #include "common/json.h"
@@ -161,7 +164,160 @@ static int run_list(struct cli *cli)
 	return code;
 }
 
+/* ---- ending ---- */
+
+struct tally {
+	uint64_t ended;
+};
+
+static bool add_ended(void *arg, const struct json *answer)
+{
+	struct tally *t = arg;
+
+	t->ended += number_of(answer, "ended");
+	return true;
+}
+
+/* kick - ask each daemon that runs; who does not run has no sessions. @account: an id; @sid: or one session. */
+static int kick(struct cli *cli, const char *account, const char *sid, const uint32_t *credential, uint64_t *ended)
+{
+	struct tally tally = { 0 };
+	struct json_out j;
+	struct buf request;
+	int code = EXIT_DONE;
+
+	buf_init(&request, 4096);
+	json_out_init(&j, &request);
+	json_out_object(&j, NULL);
+	json_out_z(&j, "verb", "kick");
+	if (account)
+		json_out_z(&j, "account", account);
+	if (sid)
+		json_out_z(&j, "sid", sid);
+	if (credential)
+		json_out_u64(&j, "credential", *credential);
+	json_out_object_end(&j);
+	for (size_t i = 0; i < DAEMON_COUNT; i++) {
+		struct fault f = control_ask(cli->instance, daemon_names[i], buf_sv(&request), add_ended, &tally, 10000);
+
+		if (f.kind && !(f.kind == FAULT_UNAVAILABLE && !pidfile_holder(cli->instance, daemon_names[i])))
+			code = cli_fault(daemon_names[i], f);
+	}
+	buf_done(&request);
+	*ended = tally.ended;
+	return code;
+}
+
+static int tell_ended(struct cli *cli, int code, uint64_t ended)
+{
+	if (cli->json)
+		printf("{\"ended\":%llu}\n", (unsigned long long)ended);
+	else if (code == EXIT_DONE)
+		printf("%llu session%s ended\n", (unsigned long long)ended, ended == 1 ? "" : "s");
+	return code;
+}
+
+static int run_kick(struct cli *cli)
+{
+	struct directory_account account;
+	struct directory *dir = NULL;
+	uint64_t ended = 0;
+	int code = EXIT_DONE;
+
+	if (!strchr(cli->args[0], '@')) {
+		code = kick(cli, NULL, cli->args[0], NULL, &ended);
+		if (code == EXIT_DONE && !ended) {
+			complain("postroom sessions names them", "there is no session %s", cli->args[0]);
+			return EXIT_NOT_FOUND;
+		}
+		return tell_ended(cli, code, ended);
+	}
+	code = open_directory(cli, &dir);
+	if (code == EXIT_DONE)
+		code = cli_fault(cli->args[0], directory_account_get(dir, sv_z(cli->args[0]), &account));
+	if (code == EXIT_DONE) {
+		code = kick(cli, account.id, NULL, NULL, &ended);
+		code = tell_ended(cli, code, ended);
+	}
+	directory_close(&dir);
+	return code;
+}
+
+/* Which device is meant: its name as the list has it, if only one is called so, or the beginning of its id. */
+struct wanted {
+	const char *name;
+	size_t count;
+	uint32_t number;
+	char key[2 * LOGINS_KEY_LEN + 1];
+};
+
+static bool match_device(void *arg, const struct logins_device *d)
+{
+	struct wanted *w = arg;
+
+	if (!sv_eq(d->name, sv_z(w->name)) && !(strlen(w->name) >= SHORT_KEY && sv_starts(sv_z(d->key), sv_z(w->name))))
+		return true;
+	w->count++;
+	w->number = d->number;
+	memcpy(w->key, d->key, sizeof(w->key));
+	return true;
+}
+
+static int remove_device(struct cli *cli, struct directory *dir, const struct directory_account *account, struct logins *l)
+{
+	struct wanted w = { .name = cli->args[1] };
+	uint8_t name[LOGINS_KEY_LEN];
+	uint64_t ended = 0;
+	int code = l ? cli_fault(cli->args[0], logins_devices(l, sv_z(account->id), match_device, &w)) : EXIT_DONE;
+
+	if (code != EXIT_DONE)
+		return code;
+	if (w.count != 1) {
+		complain("postroom device list ADDRESS shows their ids", "%s has %s \"%s\"", cli->args[0],
+			 w.count ? "several devices" : "no device", cli->args[1]);
+		return w.count ? EXIT_USAGE : EXIT_NOT_FOUND;
+	}
+	/* First no new session, then the old ones end. */
+	if (w.number) {
+		struct fault f = directory_credential_remove(dir, sv_z(account->address), w.number);
+
+		if (f.kind && f.kind != FAULT_NOT_FOUND)
+			return cli_fault(cli->args[0], f);
+	}
+	auth_name_key(dir, sv_z(account->address), name);
+	code = cli_fault(cli->args[0], logins_forget_device(l, sv_z(account->id), w.key));
+	if (code == EXIT_DONE && !w.number)
+		code = cli_fault(cli->args[0], logins_forget_name(l, name));
+	if (code == EXIT_DONE)
+		code = kick(cli, account->id, NULL, &w.number, &ended);
+	code = tell_ended(cli, code, ended);
+	if (code == EXIT_DONE && !w.number && !cli->json)
+		printf("It used the account's own password, with which it can come back: postroom account password %s\n",
+		       cli->args[0]);
+	return code;
+}
+
+static int run_remove(struct cli *cli)
+{
+	struct directory_account account;
+	struct directory *dir = NULL;
+	struct logins *l = NULL;
+	int code = open_account(cli, &dir, &account, &l);
+
+	if (code == EXIT_DONE)
+		code = remove_device(cli, dir, &account, l);
+	logins_close(&l);
+	directory_close(&dir);
+	return code;
+}
+
 const struct verb device_verbs[] = {
+	{ .noun = "device", .verb = "remove", .args = "ACCOUNT DEVICE", .args_min = 2, .args_max = 2, .needs_root = true,
+	  .summary = "End a device's sessions and take its app password back", .example = "device remove alice@example.org phone",
+	  .run = run_remove },
+	{ .noun = "kick", .args = "ACCOUNT|SESSION", .args_min = 1, .args_max = 1, .needs_root = true,
+	  .summary = "End the sessions of an account, or one session, at once", .example = "kick alice@example.org",
+	  .run = run_kick },
 	{ .noun = "device", .verb = "list", .args = "ACCOUNT", .args_min = 1, .args_max = 1, .needs_root = true,
 	  .summary = "List the devices and programs that log in as an account, with their last use",
 	  .example = "device list alice@example.org", .run = run_list },

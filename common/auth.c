@@ -294,10 +294,11 @@ struct fault auth_open_instance(const struct instance *instance, struct director
 	return f;
 }
 
-void auth_start_logins(struct auth *auth, struct loop *loop, const struct conf_auth *conf)
+void auth_start_logins(struct auth *auth, struct loop *loop, const struct conf_auth *conf,
+		       void (*on_new)(void *arg, const struct logins_device *device), void *arg)
 {
 	if (auth->logins)
-		logins_start(auth->logins, loop, conf->logins_keep_ms, NULL, NULL);
+		logins_start(auth->logins, loop, conf->logins_keep_ms, conf->new_device_notice ? on_new : NULL, arg);
 }
 
 struct logins *auth_logins(struct auth *auth)
@@ -536,6 +537,7 @@ static void note(struct auth_session *s, const char *result)
 		.client = sv_z(s->client),
 		.result = sv_z(result),
 		.number = v->credential,
+		.is_from_known = s->who.is_known,
 	});
 }
 

@@ -42,14 +42,17 @@ void auth_close(struct auth **auth);
 
 struct instance;
 struct logins;
+struct logins_device;
 struct loop;
 /**
  * auth_open_instance - the same for a worker of a daemon: failed logins are counted with all other processes' (common/throttle.h), and
  * who logged in is written down (common/logins.h). What of that cannot be had is logged, and done without.
  */
 MUST_CHECK struct fault auth_open_instance(const struct instance *instance, struct directory *directory, struct auth **out);
-/** auth_start_logins - write them down, on this worker's loop; with none, nothing happens. See logins_start(). */
-void auth_start_logins(struct auth *auth, struct loop *loop, const struct conf_auth *conf);
+/** auth_start_logins - write them down, on this worker's loop; with none, nothing happens. @on_new: a logins_new_fn, called when the
+ *  configuration wants new devices to be told of. */
+void auth_start_logins(struct auth *auth, struct loop *loop, const struct conf_auth *conf,
+		       void (*on_new)(void *arg, const struct logins_device *device), void *arg);
 /** auth_logins - where logins are written down; NULL: nowhere. Borrowed. */
 struct logins *auth_logins(struct auth *auth);
 /** auth_name_key - under which a login name is counted by throttle and logins: 16 octets, the same in each process. */

@@ -112,6 +112,7 @@ struct conf_auth {
 	/* from addresses where the account has not logged in lately */
 	uint64_t failures_per_account;
 	uint64_t logins_keep_ms;
+	bool new_device_notice;
 };
 
 /* Connections, whatever protocol. */

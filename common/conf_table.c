@@ -157,6 +157,10 @@ static const struct conf_option options[] = {
 	  .max = 3650 * DAYS, .need_restart = true,
 	  .doc = "How long logins and devices that are not used are known (`postroom account show`, "
 		 "`postroom device list`)." },
+	{ "new-device-notice", "Login", YES_NO(auth.new_device_notice), .def = "yes", .need_restart = true,
+	  .doc = "A message into an account's own INBOX at the first login from a new device: an app "
+		 "password, a program that says its name, or a protocol from a network from where the "
+		 "account was not used before. Not at the first device of an account." },
 
 	/* ---- Connections ---- */
 	{ "strangers", "Connections", NUMBER(limits.prelogin_total), .def = "8192", .min = 16,

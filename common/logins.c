@@ -34,7 +34,7 @@ struct note {
 	int64_t at_ms;
 	struct netaddr address;
 	uint32_t number;
-	bool has_name, is_ok, is_sync;
+	bool has_name, is_ok, is_sync, is_from_known;
 	uint64_t modseq;
 	uint8_t name[LOGINS_KEY_LEN];
 	char account[DIRECTORY_ID_LEN + 1], sid[20], protocol[16], mechanism[32], credential[DIRECTORY_LABEL_MAX + 1];
@@ -314,6 +314,7 @@ static struct note *note_new(const struct login *login)
 	n->address = login->address;
 	n->number = login->number;
 	n->has_name = login->name != NULL;
+	n->is_from_known = login->is_from_known;
 	n->is_ok = sv_eq(login->result, SV("ok"));
 	if (login->name)
 		memcpy(n->name, login->name, sizeof(n->name));
@@ -335,8 +336,18 @@ void logins_note(struct logins *l, const struct login *login)
 		add(l, note_new(login));
 }
 
-void logins_client(struct logins *l, struct sv sid, struct sv program, struct sv client)
+struct sv logins_program(struct sv client)
 {
+	for (size_t i = 0; i + 1 < client.len; i++)
+		if (client.p[i] == ' ' && (client.p[i + 1] == '(' || (client.p[i + 1] >= '0' && client.p[i + 1] <= '9')))
+			return sv_sub(client, 0, i);
+	return client;
+}
+
+void logins_client(struct logins *l, struct sv sid, struct sv client)
+{
+	struct sv program = logins_program(client);
+
 	pthread_mutex_lock(&l->lock);
 	for (struct note *n = l->first; n; n = n->next)
 		if (n->is_ok && sv_eq(sid, sv_z(n->sid))) {
@@ -388,6 +399,8 @@ static struct fault put_batch(struct kv_txn *txn, void *arg)
 			f = put_login(txn, n);
 		if (!f.kind && (n->is_ok || n->is_sync))
 			f = put_device(txn, n, &is_new);
+		if (n->is_from_known && !n->number && !n->program[0])
+			is_new = false;
 		if (is_new && b->fresh_count < ARRAY_LEN(b->fresh))
 			b->fresh[b->fresh_count++] = n;
 	}

@@ -27,7 +27,7 @@ MUST_CHECK struct fault logins_open(const char *path, bool create, struct logins
 /** logins_close - what was not written yet is written. NULL is fine. */
 void logins_close(struct logins **l);
 
-/* A device that an account had never used. Texts are borrowed. */
+/* What is known of a device. Texts are borrowed. */
 struct logins_device {
 	struct sv name;                 /* "phone" (an app password), "Thunderbird", "IMAP without a name" */
 	struct sv client;               /* all that the program said about itself; may be empty */
@@ -40,7 +40,7 @@ struct logins_device {
 	uint32_t number;                /* of the credential */
 	char key[2 * LOGINS_KEY_LEN + 1];
 };
-/* Called by the writing job, after the commit. */
+/* An account has a device that it had never used. Called by the writing job, after the commit. */
 typedef void logins_new_fn(void *arg, const struct logins_device *device);
 /** logins_start - write on this loop's workers. One per process. @on_new: may be NULL; not called for an account's first device. */
 void logins_start(struct logins *l, struct loop *loop, uint64_t keep_ms, logins_new_fn *on_new, void *arg);
@@ -61,14 +61,18 @@ struct login {
 	struct sv sid;                  /* of the connection */
 	struct sv protocol;             /* "imap", "pop3", "smtp", "managesieve" */
 	struct sv mechanism, credential, tls;
-	struct sv program, client;      /* what the program called itself so far: its name, and all that it said */
+	struct sv program;              /* its name, as far as it said one; a device goes by it */
+	struct sv client;               /* all that the program says about itself so far */
 	struct sv result;               /* "ok", or why not */
 	uint32_t number;                /* of the credential */
+	bool is_from_known;             /* the name was known at the address before: a program without a name is no news */
 };
 /** logins_note - a login that ended, well or not. */
 void logins_note(struct logins *l, const struct login *login);
+/** logins_program - the name in "Thunderbird 140.5 (Linux)": what stands before its version. */
+struct sv logins_program(struct sv client);
 /** logins_client - the program of this connection says its name now. */
-void logins_client(struct logins *l, struct sv sid, struct sv program, struct sv client);
+void logins_client(struct logins *l, struct sv sid, struct sv client);
 /** logins_synced - a session that began as `login` says ends, and has seen all changes up to modseq. */
 void logins_synced(struct logins *l, const struct login *login, uint64_t modseq);
 

@@ -5,6 +5,8 @@
 
 #include "common/auth_job.h"
 #include "common/events.h"
+#include "common/kick.h"
+#include "common/logins.h"
 #include "common/memory.h"
 #include "common/session_facts.h"
 #include "common/transfer.h"
@@ -286,6 +288,7 @@ static struct auth_session *begin_check(struct door *d)
 
 	if (!d->auth)
 		d->auth = auth_session_new(d->house->auth, &d->conf->auth, &peer);
+	auth_session_client(d->auth, logins_program(d->client.label), d->client.label);
 	stream_pause(d->stream);
 	d->state = DOOR_CHECKING;
 	return d->auth;
@@ -709,4 +712,18 @@ void door_reopen(struct door_house *house, struct stream *stream, const struct l
 	event_emit(&d->log, EVENT_SESSION_OPEN, KV_Z("listener", "unauthenticate"), KV_Z("protocol", "imap"),
 		   KV_BOOL("tls", d->is_tls));
 	stream_resume(stream);
+}
+
+size_t door_kick(struct door_house *house, const struct kick *kick)
+{
+	size_t ended = 0;
+
+	for (struct door *d = house->doors, *next; d; d = next) {
+		next = d->next;
+		if (!kick_is_for(kick, &d->log, NULL))
+			continue;
+		bye(d, "Ended by the administrator", "kicked");
+		ended++;
+	}
+	return ended;
 }

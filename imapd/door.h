@@ -20,6 +20,7 @@
 #include "imapd/grammar.h"
 
 struct door;
+struct kick;
 
 /* What all doors of a worker share. The pointers are read at each use: a reload may change them. */
 struct door_house {
@@ -60,6 +61,8 @@ void door_refuse(struct door *door, struct fault f);
 void door_close(struct door **door, const char *bye);
 /** door_describe_all - for the control verb `sessions`: a line for each. False: nobody reads them any more. */
 bool door_describe_all(const struct door_house *house, struct control_reply *reply);
+/** door_kick - end the doors that it names; returns how many. */
+size_t door_kick(struct door_house *house, const struct kick *kick);
 /** door_log - for those who open the account. */
 const struct log_ctx *door_log(const struct door *door);
 

@@ -5,6 +5,7 @@
 #include "common/auth.h"
 #include "common/chore.h"
 #include "common/directory.h"
+#include "common/kick.h"
 #include "common/master.h"
 #include "common/memory.h"
 #include "imapd/door.h"
@@ -12,6 +13,7 @@
 #include "imapd/session.h"
 #include "imapd/training.h"
 #include "imapd/workaround.h"
+#include "maildir/device_notice.h"
 #include "maildir/filter.h"
 #include "maildir/retention.h"
 
@@ -38,6 +40,7 @@ struct imapd {
 	struct chore tidy, flush, expire, look, refill, train;
 	struct training *training;
 	struct retention *retention;
+	struct device_notice notice;
 	uv_poll_t *notices;             /* closed by the loop, before end() */
 };
 
@@ -308,6 +311,7 @@ static struct fault start(struct worker *w)
 	d->doors.user = d->sessions.user = d;
 	d->sessions.store = d->store;
 	d->sessions.directory = d->directory;
+	d->sessions.logins = auth_logins(d->auth);
 	d->sessions.unauthenticated = unauthenticated;
 	d->sessions.empty = last_session_ended;
 	d->managesieve.loop = w->loop;
@@ -340,7 +344,8 @@ static struct fault start(struct worker *w)
 	f = start_training(d);
 	if (f.kind)
 		return f;
-	auth_start_logins(d->auth, w->loop, &w->conf->auth);
+	d->notice = (struct device_notice){ d->directory, d->store };
+	auth_start_logins(d->auth, w->loop, &w->conf->auth, device_notice, &d->notice);
 	return listener_accept(w->listeners, w->loop, w->tls, on_stream, d);
 }
 
@@ -402,7 +407,19 @@ static void do_sessions(void *arg, const struct json *request, struct control_re
 	control_finish(&reply, FAULT_OK);
 }
 
+static void do_kick(void *arg, const struct json *request, struct control_reply *reply)
+{
+	const struct worker *w = arg;
+	struct imapd *d = w->state;
+	struct kick kick;
+
+	if (kick_parse(request, &reply, &kick))
+		kick_answer(&reply, session_kick(&d->sessions, &kick) + door_kick(&d->doors, &kick) +
+					    ms_kick(&d->managesieve, &kick));
+}
+
 static const struct control_verb verbs[] = {
+	{ "kick", "end the sessions of an account or of an id", do_kick, false },
 	{ "sessions", "the connections that are open", do_sessions, false },
 	{ NULL, NULL, NULL, false },
 };

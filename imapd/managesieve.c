@@ -6,6 +6,7 @@
 #include "common/control.h"
 #include "common/identity.h"
 #include "common/memory.h"
+#include "common/kick.h"
 #include "common/session_facts.h"
 #include "imapd/managesieve_private.h"
 
@@ -505,6 +506,21 @@ bool ms_describe_all(const struct ms_house *house, struct control_reply *reply)
 			return false;
 	}
 	return true;
+}
+
+size_t ms_kick(struct ms_house *house, const struct kick *kick)
+{
+	size_t ended = 0;
+
+	for (struct ms_session *s = house->sessions, *next; s; s = next) {
+		next = s->next;
+		if (!s->stream || !kick_is_for(kick, &s->log, s->identity))
+			continue;
+		ms_reply(s, "BYE", NULL, SV("Ended by the administrator"));
+		session_end(s, "kicked");
+		ended++;
+	}
+	return ended;
 }
 
 void ms_stop_all(struct ms_house *house)

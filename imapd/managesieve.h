@@ -43,6 +43,9 @@ struct ms_house {
 void ms_open(struct ms_house *house, struct stream *stream, const struct listener *listener);
 /** ms_describe_all - for the control verb `sessions`: a line for each. False: nobody reads them any more. */
 bool ms_describe_all(const struct ms_house *house, struct control_reply *reply);
+struct kick;
+/** ms_kick - end those that it names; returns how many. */
+size_t ms_kick(struct ms_house *house, const struct kick *kick);
 /** ms_stop_all - say BYE to all; running jobs end first. empty() follows when there were none left, too. */
 void ms_stop_all(struct ms_house *house);
 

@@ -6,6 +6,8 @@
 #include "common/directory.h"
 #include "common/events.h"
 #include "common/memory.h"
+#include "common/kick.h"
+#include "common/logins.h"
 #include "common/session_facts.h"
 #include "common/work.h"
 #include "imapd/command.h"
@@ -68,6 +70,8 @@ struct session {
 	} what; /* is done by the job; set before it runs */
 	unsigned bad;
 	uint64_t commands, began_ms;
+	uint64_t modseq;                /* changes up to it were shown */
+	const char *told_label;         /* of the client; compared only */
 	struct sv mailbox;              /* selected, for those who look while a job runs; heap */
 	const char *reason;             /* of its end */
 };
@@ -133,12 +137,32 @@ static void unwatch(struct session *s)
 		log_warn(&s->log, "imap.unwatch.failed", KV_FAULT("fault", f));
 }
 
+/* tell_synced - how far this device has seen, for `postroom device list`. */
+static void tell_synced(struct session *s)
+{
+	if (!s->house->logins || !s->identity || !s->modseq)
+		return;
+	logins_synced(s->house->logins, &(struct login){
+		.account = identity_account(s->identity),
+		.address = *stream_peer(s->stream),
+		.protocol = SV("imap"),
+		.mechanism = identity_mechanism(s->identity),
+		.credential = identity_label(s->identity),
+		.tls = identity_tls(s->identity),
+		.sid = sv_z(s->log.sid),
+		.program = logins_program(s->room.client.label),
+		.client = s->room.client.label,
+		.number = identity_credential(s->identity),
+	}, s->modseq);
+}
+
 /* tell_end - the session's last line in the log. */
 static void tell_end(struct session *s)
 {
 	uint64_t in, out;
 
 	stream_octets(s->stream, &in, &out);
+	tell_synced(s);
 	event_emit(&s->log, EVENT_SESSION_CLOSE, KV_Z("protocol", "imap"),
 		   KV_SV("user", s->room.account), KV_Z("reason", s->reason),
 		   KV_U64("commands", s->commands), KV_U64("in_octets", in),
@@ -447,8 +471,16 @@ static void events_over(struct session *s)
 	stream_resume(s->stream);
 }
 
-static void note_mailbox(struct session *s)
+/* note_room - what the loop may know of the room while a job has it. */
+static void note_room(struct session *s)
 {
+	if (s->room.box && s->room.view.modseq > s->modseq)
+		s->modseq = s->room.view.modseq;
+	if (s->room.client.label.p != s->told_label) {  /* it has said its name */
+		s->told_label = s->room.client.label.p;
+		if (s->house->logins)
+			logins_client(s->house->logins, sv_z(s->log.sid), s->room.client.label);
+	}
 	if (sv_eq(s->mailbox, s->room.box_name))
 		return;
 	free((char *)s->mailbox.p);
@@ -476,7 +508,7 @@ static void command_over(struct session *s)
 	stream_set_input_max(s->stream, INPUT_IDLE_MAX);
 	stream_rest(s->stream, false);
 	session_enter(s, s->room.box ? SESSION_SELECTED : SESSION_AUTH);
-	note_mailbox(s);
+	note_room(s);
 	if (s->is_last) {
 		bye(s, "The server is stopping", "stop");
 		return;
@@ -906,6 +938,20 @@ bool session_describe_all(const struct session_house *house, struct control_repl
 			return false;
 	}
 	return true;
+}
+
+size_t session_kick(struct session_house *house, const struct kick *kick)
+{
+	size_t ended = 0;
+
+	for (struct session *s = house->sessions, *next; s; s = next) {
+		next = s->next;
+		if (!s->stream || !kick_is_for(kick, &s->log, s->identity))
+			continue;
+		bye(s, "Ended by the administrator", "kicked");
+		ended++;
+	}
+	return ended;
 }
 
 void session_stop_all(struct session_house *house)

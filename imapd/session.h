@@ -17,6 +17,8 @@ struct session;
 
 /* What all sessions of a worker share. */
 struct filters;
+struct kick;
+struct logins;
 struct training;
 
 struct session_house {
@@ -26,6 +28,7 @@ struct session_house {
 	struct directory *directory;
 	struct filters *filters;
 	struct training *training;
+	struct logins *logins;          /* NULL: nobody writes down who logged in */
 	capability_set on;
 	struct session *sessions;       /* all that are open */
 	size_t count;
@@ -47,6 +50,8 @@ void session_door_gone(struct session_house *house, struct door *door);
 void session_notice(void *tag);
 /** session_describe_all - for the control verb `sessions`: a line for each. False: nobody reads them any more. */
 bool session_describe_all(const struct session_house *house, struct control_reply *reply);
+/** session_kick - say BYE to those that it names, whatever they do; returns how many. */
+size_t session_kick(struct session_house *house, const struct kick *kick);
 /** session_stop_all - say BYE to everybody who is not in the middle of a command; the others end
  * behind it. */
 void session_stop_all(struct session_house *house);

@@ -3,6 +3,7 @@
 
 #include "common/auth.h"
 #include "common/directory.h"
+#include "common/kick.h"
 #include "common/master.h"
 #include "common/memory.h"
 #include "maildir/store.h"
@@ -56,7 +57,8 @@ static struct fault pop3_start(struct worker *w)
 		return f;
 	server->tidy = (struct chore){ .run = tidy, .arg = server, .every_ms = TIDY_MS };
 	chore_start(&server->tidy, w->loop, TIDY_MS);
-	auth_start_logins(server->auth, w->loop, &w->conf->auth);
+	server->notice = (struct device_notice){ server->directory, server->store };
+	auth_start_logins(server->auth, w->loop, &w->conf->auth, device_notice, &server->notice);
 	return listener_accept(w->listeners, w->loop, w->tls, session_start, server);
 }
 
@@ -121,7 +123,27 @@ static void do_sessions(void *arg, const struct json *request, struct control_re
 	control_finish(&reply, FAULT_OK);
 }
 
+static void do_kick(void *arg, const struct json *request, struct control_reply *reply)
+{
+	const struct worker *w = arg;
+	struct pop3_server *server = w->state;
+	struct kick kick;
+	size_t ended = 0;
+
+	if (!kick_parse(request, &reply, &kick))
+		return;
+	for (struct pop3_session *s = server->sessions, *next; s; s = next) {
+		next = s->next;
+		if (!kick_is_for(&kick, &s->log, s->identity))
+			continue;
+		session_end(s, "kicked");
+		ended++;
+	}
+	kick_answer(&reply, ended);
+}
+
 static const struct control_verb verbs[] = {
+	{ "kick", "end the sessions of an account or of an id", do_kick, false },
 	{ "sessions", "the connections that are open", do_sessions, false },
 	{ NULL, NULL, NULL, false },
 };

@@ -5,6 +5,7 @@
 #include "common/chore.h"
 #include "common/conf.h"
 #include "common/fault.h"
+#include "maildir/device_notice.h"
 
 struct auth;
 struct auth_identity;
@@ -23,6 +24,7 @@ struct pop3_server {
 	struct auth *auth;
 	struct store *store;
 	struct worker *worker;
+	struct device_notice notice;
 	struct chore tidy;
 	struct pop3_session *sessions;  /* with a connection */
 	uint32_t session_count;

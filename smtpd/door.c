@@ -256,11 +256,11 @@ static void wait_for_job(struct door *d, struct fault f)
 
 static void make_exchange(struct door *d)
 {
-	if (d->exchange)
-		return;
 	struct auth_peer peer = auth_peer_of(AUTH_SMTP, d->stream, d->log);
 
-	d->exchange = auth_session_new(d->auth, &d->conf->auth, &peer);
+	if (!d->exchange)
+		d->exchange = auth_session_new(d->auth, &d->conf->auth, &peer);
+	auth_session_client(d->exchange, SV_NONE, sv_z(d->helo));
 }
 
 void door_auth(struct door *d, struct sv args)

@@ -45,6 +45,7 @@ struct door {
 	struct auth *auth;
 	struct tls_server *tls;
 	const struct log_ctx *log;
+	const char *helo;               /* what the peer calls itself now; "": nothing yet */
 	const struct door_events *events;
 	void *user;
 	enum door_state state;

@@ -230,7 +230,8 @@ static struct fault smtpd_start(struct worker *w)
 		    instance_path(w->instance, INSTANCE_QUEUE));
 	server->tidy = (struct chore){ .run = tidy, .arg = server, .every_ms = TIDY_MS };
 	chore_start(&server->tidy, w->loop, 0);
-	auth_start_logins(server->auth, w->loop, &w->conf->auth);
+	server->notice = (struct device_notice){ server->directory, server->store };
+	auth_start_logins(server->auth, w->loop, &w->conf->auth, device_notice, &server->notice);
 	return listener_accept(w->listeners, w->loop, w->tls, session_start, server);
 }
 

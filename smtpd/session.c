@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/events.h"
+#include "common/kick.h"
 #include "common/memory.h"
 #include "common/session_facts.h"
 #include "smtpd/local.h"
@@ -550,6 +551,7 @@ void session_start(struct stream *stream, const struct listener *listener, void 
 		.auth = server->auth,
 		.tls = server->worker->tls,
 		.log = &s->log,
+		.helo = s->helo,
 		.events = &door_events,
 		.user = s,
 	};
@@ -573,6 +575,14 @@ void session_stop(struct session *s)
 struct session *session_next_of(const struct session *s)
 {
 	return s->next;
+}
+
+bool session_kick(struct session *s, const struct kick *kick)
+{
+	if (!kick_is_for(kick, &s->log, s->door.identity))
+		return false;
+	session_close(s, "kicked");
+	return true;
 }
 
 bool session_is_open(const struct session *s)

@@ -13,6 +13,9 @@ void session_stop(struct session *s);
 /** session_free - when the loop is gone and with it every stream: release what is left. */
 void session_free(struct session **s);
 struct session *session_next_of(const struct session *s);
+struct kick;
+/** session_kick - end it, whatever it does, if it is named; a message that was not accepted yet is not taken. */
+bool session_kick(struct session *s, const struct kick *kick);
 /** session_is_open - has it a connection? */
 bool session_is_open(const struct session *s);
 /** session_describe - for the control verb `sessions`: members of one line. It has a connection. */

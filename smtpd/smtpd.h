@@ -6,6 +6,7 @@
 #include "common/chore.h"
 #include "common/directory.h"
 #include "common/master.h"
+#include "maildir/device_notice.h"
 #include "maildir/store.h"
 #include "smtpd/queue.h"
 #include "smtpd/rates.h"
@@ -35,6 +36,7 @@ struct smtpd {
 	struct filters *filters;        /* Sieve, of everybody */
 	struct dkimkeys *dkim;          /* what mail of ours is signed with */
 	struct auth *auth;
+	struct device_notice notice;
 	struct local *local;            /* the users of this host */
 	struct space space;
 	struct greylist *greylist;              /* NULL: check-greylist is off */
