@@ -19,6 +19,8 @@ bool read_input(const char *path, struct buf *out)
 		return false;
 	while ((n = fread(chunk, 1, sizeof(chunk), f)) > 0)
 		if (!buf_append(out, sv_from(chunk, n))) {
+			/* Full: a caller that goes on must see that it is too much, not a shorter text. */
+			(void)buf_append(out, sv_from(chunk, out->max - out->len));
 			if (f != stdin)
 				fclose(f);
 			errno = EFBIG;

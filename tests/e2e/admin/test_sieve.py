@@ -133,6 +133,19 @@ def test_the_tests_that_the_table_names_exist():
             assert known or (test.endswith("...") and any(f.startswith(test[:-3]) for f in functions)), (names, test)
 
 
+def test_the_tests_of_bad_input_exist():
+    section = (ROOT / "doc" / "sieve.md").read_text().split("\n## Bad input\n")[1].split("\n## ")[0]
+    text = "".join(path.read_text() for path in ROOT.glob("tests/**/*.[cp]*") if path.suffix in (".c", ".py"))
+    functions = set(re.findall(r"static void (\w+)\(void \*\*state\)|^def (test_\w+)\(", text, re.M))
+    known = {name for pair in functions for name in pair} | {path.stem for path in ROOT.glob("tests/fuzz/fuzz_*.c")} | {
+        path.name for path in ROOT.glob("tests/**/test_*.py")}
+    rows = [line for line in section.splitlines() if line.startswith("| ")][2:]
+    assert len(rows) == 9
+    for row in rows:
+        names = re.findall(r"`([^`]+)`", row.split("|")[2])
+        assert names and set(names) <= known, row
+
+
 def examples():
     """Of each RFC: how many examples, how many of them tested, mended, left out; and why."""
     counts = {}

@@ -2,7 +2,10 @@
 
 import email
 import email.policy
+import os
 import re
+import subprocess
+import threading
 
 import pytest
 
@@ -251,6 +254,24 @@ def test_an_answer_that_cannot_be_noted_is_not_sent(server, user):
     assert len(queued_for(server, sender)) == 1
 
 
+def test_on_a_full_disk_the_mail_stays_and_no_answer_goes_that_nobody_remembers(server, user):
+    put(server, user, 'require "vacation"; vacation "Away";')
+    seen = server.root / "mail" / server.domain / user / "sieve" / ".seen"
+    seen.mkdir()
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "nr_inodes=1,mode=0700", "tmpfs", seen], check=False).returncode:
+        pytest.skip("mounting a small disk needs root")
+    try:
+        sender = f"{user}@elsewhere.example"
+        assert give(server, user, sender=sender) == 250
+        assert queued_for(server, sender) == [] and len(server.files(user)) == 1
+        assert re.search("event=sieve.remember .*(space|ENOSPC)", server.log(), re.I), server.log()[-2000:]
+        subprocess.run(["mount", "-o", "remount,nr_inodes=100", seen], check=True)
+        assert give(server, user, sender=sender) == 250
+        assert len(queued_for(server, sender)) == 1 and len(server.files(user)) == 2
+    finally:
+        subprocess.run(["umount", "-l", seen], check=False)
+
+
 def test_notify_sends_a_message_and_a_copy_is_filed(server, user):
     put(server, user, 'require ["enotify", "fcc", "mailbox"];\n'
         f'notify :message "New: mail" :importance "1" :fcc "Notes" :create "mailto:{user}.phone@elsewhere.example";')
@@ -335,6 +356,41 @@ def test_a_script_that_changes_while_mail_arrives_is_the_old_or_the_new_one(serv
         put(server, user, texts[n % 2])
         assert give(server, user) == 250
     assert len(server.files(user, "Old")) == len(server.files(user, "New")) == 5
+
+
+def test_a_script_that_changes_again_and_again_while_mail_pours_in_loses_none(server, user):
+    folder = server.root / "mail" / server.domain / user / "sieve"
+    texts = [f'require ["fileinto", "mailbox"]; fileinto :create "{name}";' + " " * size for name, size in (("Old", 0), ("New", 9000))]
+    put(server, user, texts[0])
+    is_over = threading.Event()
+
+    def change():
+        """As every way to store a script does it: a new file in place of the old one."""
+        n = 0
+        while not is_over.is_set():
+            n += 1
+            (folder / ".new-by-test").write_text(texts[n % 2])
+            os.rename(folder / ".new-by-test", folder / "main.sieve")
+    changing = threading.Thread(target=change)
+    changing.start()
+    try:
+        codes = [give(server, user, subject=str(n)) for n in range(40)]
+    finally:
+        is_over.set()
+        changing.join()
+    assert codes == [250] * 40
+    assert len(server.files(user, "Old")) + len(server.files(user, "New")) == 40 and server.files(user) == []
+
+
+def test_a_script_of_a_megabyte_is_run(server, user):
+    line = 'if header :contains "x-none" "some text that no message has" { discard; }\n'
+    put(server, user, 'require ["fileinto", "mailbox"];\n' + line * ((1000 << 10) // len(line)) + 'fileinto :create "Found";')
+    assert give(server, user) == 250
+    assert len(server.files(user, "Found")) == 1
+    path = server.root / "large.sieve"
+    path.write_text(line * 16000)
+    done = server.run("sieve", "put", server.address(user), str(path))
+    assert done.returncode == 1 and "larger than 1 MiB" in done.stderr
 
 
 def test_one_of_two_recipients_of_the_same_account_counts_once(server, user):

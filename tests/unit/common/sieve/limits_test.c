@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -184,6 +185,34 @@ static void loops_are_limited(void **state)
 	buf_done(&script);
 }
 
+/* a0 includes a1, which includes a2, ... */
+static void includes_are_limited(void **state)
+{
+	static char names[SIEVE_INCLUDES_MAX + 2][8], texts[SIEVE_INCLUDES_MAX + 2][64];
+	const char *scripts[2 * (SIEVE_INCLUDES_MAX + 2) + 1] = { NULL };
+	struct sieve_world w = { .message = sieve_message_a, .included = scripts };
+
+	(void)state;
+	for (int i = 0; i < SIEVE_INCLUDES_MAX + 2; i++) {
+		snprintf(names[i], sizeof(names[i]), "a%d", i);
+		snprintf(texts[i], sizeof(texts[i]), "require \"include\"; include \"a%d\";", i + 1);
+		scripts[2 * i] = names[i];
+		scripts[2 * i + 1] = texts[i];
+	}
+	sieve_world_expect(&w, "require \"include\"; include \"a0\";", "a31:1:28: more than 32 scripts are included");
+	snprintf(texts[SIEVE_INCLUDES_MAX - 1], sizeof(texts[0]), "discard;");
+	sieve_world_expect(&w, "require \"include\"; include \"a0\";", "discard");
+	/* Each twice, so that a run would take 2^31 steps. */
+	for (int i = 0; i < SIEVE_INCLUDES_MAX - 1; i++)
+		snprintf(texts[i], sizeof(texts[i]), "require \"include\"; include \"a%d\"; include \"a%d\";", i + 1, i + 1);
+	snprintf(texts[SIEVE_INCLUDES_MAX - 1], sizeof(texts[0]), "#");
+	char *answer = sieve_world_run(&w, SV("require \"include\"; include \"a0\";"));
+	assert_non_null(strstr(answer, "the script takes too long for this message; keep*"));
+	assert_true(w.work < 2 * SIEVE_WORK_MAX);
+	free(answer);
+	sieve_world_finish();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -193,6 +222,7 @@ int main(void)
 		cmocka_unit_test(headers_of_any_size_are_filtered),
 		cmocka_unit_test(work_is_limited),
 		cmocka_unit_test(loops_are_limited),
+		cmocka_unit_test(includes_are_limited),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
