@@ -408,3 +408,14 @@ bool print_parse_ago(const char *text, uint64_t *seconds)
 	number.len -= number.len > 0;
 	return unit && sv_to_u64(number, seconds) && *seconds < 100000 && (*seconds *= unit);
 }
+
+void table_words(struct table *t, const struct sv *words, size_t count)
+{
+	struct buf text;
+
+	buf_init(&text, SIZE_MAX / 2);
+	for (size_t i = 0; i < count; i++)
+		(void)buf_appendf(&text, "%s%.*s", i ? " " : "", SV_FMT(words[i]));
+	table_sv(t, buf_sv(&text));
+	buf_done(&text);
+}

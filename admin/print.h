@@ -32,6 +32,8 @@ struct table *table_new(const struct column *columns, size_t count, bool as_json
  *  COLUMN_TEXT and _LIST take text, the others numbers. Text is shown with control characters escaped. */
 void table_sv(struct table *t, struct sv text);
 void table_u64(struct table *t, uint64_t n);
+/** table_words - the next cell, of a COLUMN_LIST. */
+void table_words(struct table *t, const struct sv *words, size_t count);
 /** table_end - print everything and free the table. @empty: sentence for people when there is no row. */
 void table_end(struct table **t, const char *empty);
 

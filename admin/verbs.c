@@ -30,6 +30,7 @@ const struct verb *const all_verbs[] = {
 	auth_verbs,
 	send_as_verbs,
 	alias_verbs,
+	list_verbs,
 	quota_verbs,
 	mailbox_verbs,
 	deliver_verbs,

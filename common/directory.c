@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "common/crypt.h"
+#include "common/date.h"
 #include "common/directory_private.h"
 #include "common/identity.h"
 
@@ -222,6 +223,7 @@ struct step {
 	struct sv local, domain;        /* as written; owned, in `text` */
 	char *text;
 	unsigned depth;
+	const struct directory_list *list;      /* the first one that led here; NULL: none */
 };
 
 struct walk {
@@ -232,6 +234,8 @@ struct walk {
 	struct directory_target *targets;
 	size_t found, found_cap;
 	size_t lost;
+	const struct directory_list **lists;    /* reached otherwise than through a list */
+	size_t list_count;
 	bool is_for_sender;             /* nothing but what is the name's own: neither catch-all nor postmaster's */
 };
 
@@ -241,11 +245,12 @@ static void walk_done(struct walk *w)
 		free(w->steps[i].text);
 	free(w->steps);
 	free(w->targets);
+	free(w->lists);
 }
 
-static struct fault walk_push(struct walk *w, struct sv local, struct sv domain, unsigned depth)
+static struct fault walk_push(struct walk *w, struct sv local, struct sv domain, unsigned depth, const struct directory_list *list)
 {
-	struct step s = { .depth = depth };
+	struct step s = { .depth = depth, .list = list };
 	struct fault f = name_set(&s.name, local, domain);
 
 	if (f.kind)
@@ -280,7 +285,7 @@ static struct directory_target *walk_target(struct walk *w, const struct step *s
 	}
 	struct directory_target *t = &w->targets[w->found++];
 
-	*t = (struct directory_target){ .is_via_alias = s->depth > 0 };
+	*t = (struct directory_target){ .is_via_alias = s->depth > 0, .list = s->list };
 	return t;
 }
 
@@ -329,26 +334,57 @@ static struct fault add_remote(struct walk *w, const struct step *s)
 	return t->address.p ? FAULT_OK : fault(FAULT_LIMIT, "too many recipients");
 }
 
-static struct fault follow_alias(struct walk *w, const struct name_row *row, unsigned depth)
+/* enter_list - what is behind it gets the message from the list. */
+static struct fault enter_list(struct walk *w, const struct step *s, const struct name_row *row, const struct directory_list **out)
 {
+	struct directory_list *list = arena_alloc(w->arena, sizeof(*list));
+	size_t at = sv_find(row->owner, '\0');
+	char text[DIRECTORY_ADDRESS_MAX + 1];
+	struct fault f;
+
+	if (!list || at == SIZE_MAX)
+		return fault(FAULT_LIMIT, "too many recipients");
+	name_text(&s->name, text);
+	list->address = arena_copy(w->arena, sv_z(text));
+	f = target_text(w->arena, sv_sub(row->owner, at + 1, row->owner.len), sv_sub(row->owner, 0, at), &list->owner);
+	if (f.kind || !list->address.p)
+		return fault(FAULT_LIMIT, "too many recipients");
+	w->lists = xrealloc(w->lists, (w->list_count + 1) * sizeof(struct directory_list *));
+	w->lists[w->list_count++] = list;
+	*out = list;
+	return FAULT_OK;
+}
+
+static struct fault follow_alias(struct walk *w, const struct step *s, const struct name_row *row)
+{
+	const struct directory_list *list = s->list;
 	struct record_in targets = row->targets;
 	struct sv local, domain;
 	struct fault f, pushed;
 
+	if (row->expires_s && row->expires_s <= date_now().seconds)
+		return fault(FAULT_NOT_FOUND, "it has expired");
+	if (row->is_list && w->is_for_sender)
+		return FAULT_OK;        /* a member does not speak for the list */
+	if (row->is_list && !list) {
+		f = enter_list(w, s, row, &list);
+		if (f.kind)
+			return f;
+	}
 	while (alias_next(&targets, &local, &domain, &f)) {
-		pushed = walk_push(w, local, domain, depth + 1);
+		pushed = walk_push(w, local, domain, s->depth + 1, list);
 		if (pushed.kind)
 			return pushed;
 	}
 	return f;
 }
 
-static struct fault follow_text(struct walk *w, const char *address, unsigned depth)
+static struct fault follow_text(struct walk *w, const char *address, const struct step *s)
 {
 	struct name n;
 	struct fault f = name_from_text(sv_z(address), &n);
 
-	return f.kind ? f : walk_push(w, sv_z(n.local), sv_z(n.domain), depth + 1);
+	return f.kind ? f : walk_push(w, sv_z(n.local), sv_z(n.domain), s->depth + 1, s->list);
 }
 
 /* The oldest account answers for postmaster when nobody else does. */
@@ -389,7 +425,7 @@ static struct fault answer_for_postmaster(struct walk *w, const struct step *s)
 	if (f.kind)
 		return f;
 	if (strcmp(d.name, s->name.domain) != 0)
-		return walk_push(w, SV("postmaster"), sv_z(d.name), s->depth + 1);
+		return walk_push(w, SV("postmaster"), sv_z(d.name), s->depth + 1, s->list);
 	f = oldest_account(w->txn, id);
 	return f.kind ? f : add_local(w, s, id, SV_NONE);
 }
@@ -397,7 +433,7 @@ static struct fault answer_for_postmaster(struct walk *w, const struct step *s)
 /* FAULT_NOT_FOUND: our domain, and nobody is called so. */
 static struct fault walk_one(struct walk *w, const struct step *s)
 {
-	struct directory_domain d;
+	struct directory_domain d, other;
 	struct name_row row;
 	struct name untagged = s->name;
 	struct sv user, tag = SV_NONE;
@@ -414,11 +450,13 @@ static struct fault walk_one(struct walk *w, const struct step *s)
 		f = name_read(w->txn, &untagged, &row);
 	}
 	if (!f.kind)
-		return row.id[0] ? add_local(w, s, row.id, tag) : follow_alias(w, &row, s->depth);
+		return row.id[0] ? add_local(w, s, row.id, tag) : follow_alias(w, s, &row);
+	if (f.kind == FAULT_NOT_FOUND && d.alias_of[0] && !domain_read(w->txn, sv_z(d.alias_of), &other).kind)
+		return walk_push(w, s->local, sv_z(other.name), s->depth, s->list);
 	if (f.kind != FAULT_NOT_FOUND || w->is_for_sender)
 		return f;
 	if (d.catch_all[0])
-		return follow_text(w, d.catch_all, s->depth);
+		return follow_text(w, d.catch_all, s);
 	if (strcmp(untagged.local, "postmaster") == 0)
 		return answer_for_postmaster(w, s);
 	return f;
@@ -458,7 +496,7 @@ struct fault directory_resolve(struct directory *dir, struct arena *arena, const
 	f = domain.len ? domain_read(w.txn, domain, &d) : domain_default(w.txn, &d);
 	if (!f.kind) {
 		out->answer = DIRECTORY_UNKNOWN;
-		f = walk_push(&w, to->local, sv_z(d.name), 0);
+		f = walk_push(&w, to->local, sv_z(d.name), 0, NULL);
 		if (f.kind == FAULT_INVALID)
 			f = fault(FAULT_NOT_FOUND, "no such name");     /* too long after NFC: nobody has it */
 		if (!f.kind)
@@ -481,6 +519,16 @@ struct fault directory_resolve(struct directory *dir, struct arena *arena, const
 				 w.steps[0].name.domain);
 	}
 	out->lost = w.lost;
+	if (!f.kind && w.list_count) {
+		const struct directory_list **lists = arena_array(arena, w.list_count, sizeof(*lists));
+
+		if (lists)
+			memcpy(lists, w.lists, w.list_count * sizeof(*lists));
+		else
+			f = fault(FAULT_LIMIT, "too many recipients");
+		out->lists = lists;
+		out->list_count = lists ? w.list_count : 0;
+	}
 	walk_done(&w);
 	return f;
 }
@@ -554,7 +602,7 @@ struct fault directory_owns(struct directory *dir, struct sv id, const struct ad
 			f = has_grant(w.txn, id, &untagged, owns);
 		}
 		if (is_ours && !f.kind && !*owns)
-			f = walk_push(&w, from->local, from->domain, 0);
+			f = walk_push(&w, from->local, from->domain, 0, NULL);
 		if (is_ours && !f.kind && !*owns)
 			f = walk_all(&w);
 	}

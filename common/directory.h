@@ -59,12 +59,15 @@ struct directory_domain {
 	char name[ADDRESS_DOMAIN_MAX + 1];              /* A-labels, lower case */
 	char catch_all[DIRECTORY_ADDRESS_MAX + 1];      /* who gets mail for unknown names; "": nobody */
 	char separator;                                 /* before a tag; '\0': tags are not known */
+	/* another domain of ours whose names are names here, too; "": none. Names of its own come first. */
+	char alias_of[ADDRESS_DOMAIN_MAX + 1];
 	int64_t created_s;                              /* Unix time */
 };
 /** directory_domain_add - the first domain becomes the default one (bare logins, <postmaster>). */
 MUST_CHECK struct fault directory_domain_add(struct directory *dir, struct sv name);
 MUST_CHECK struct fault directory_domain_get(struct directory *dir, struct sv name, struct directory_domain *out);
-/** directory_domain_set - catch_all and separator of an existing domain. */
+/** directory_domain_set - catch_all, separator and alias_of of an existing domain. FAULT_INVALID: alias_of is not ours, or is an alias
+ *  itself. */
 MUST_CHECK struct fault directory_domain_set(struct directory *dir, const struct directory_domain *domain);
 /** directory_domain_remove - FAULT_DENIED while it has accounts or aliases. */
 MUST_CHECK struct fault directory_domain_remove(struct directory *dir, struct sv name);
@@ -127,8 +130,41 @@ MUST_CHECK struct fault directory_alias_add(struct directory *dir, struct sv add
 MUST_CHECK struct fault directory_alias_set(struct directory *dir, struct sv address, const struct sv *targets,
 					    size_t count);
 MUST_CHECK struct fault directory_alias_remove(struct directory *dir, struct sv address);
-/* targets are texts, borrowed for the call. */
-typedef bool directory_alias_fn(void *arg, struct sv address, const struct sv *targets, size_t count);
+/* Who may send to a list. */
+enum directory_posters {
+	DIRECTORY_POST_ANYONE = 0,
+	DIRECTORY_POST_MEMBERS,         /* whose address is one of the targets */
+	DIRECTORY_POST_ACCOUNTS,        /* who is logged in with an account of the list's domain */
+	DIRECTORY_POST_NAMED,           /* who is named */
+};
+#define DIRECTORY_NAMED_MAX 100
+
+/* An alias with all that may be said of it. Texts and targets are borrowed. */
+struct directory_alias {
+	struct sv address;
+	const struct sv *targets;
+	size_t count;
+	int64_t expires_s;              /* Unix time from which on the name is unknown; 0: never */
+	bool is_list;                   /* each target gets a copy of its own, from the list; bounces go to its owner */
+	struct sv owner;                /* of a list: an address */
+	enum directory_posters posters;
+	const struct sv *named;         /* addresses that may send, besides */
+	size_t named_count;
+};
+/** directory_alias_put - as it is given, new or, with `may_replace`, in the place of one that is there. */
+MUST_CHECK struct fault directory_alias_put(struct directory *dir, const struct directory_alias *alias, bool may_replace);
+/** directory_alias_get - @arena: where *out lives. FAULT_NOT_FOUND also for an account. */
+MUST_CHECK struct fault directory_alias_get(struct directory *dir, struct arena *arena, struct sv address,
+					    struct directory_alias *out);
+/**
+ * directory_may_post - may this sender send to the list?
+ * @list:    its address, as a route has it
+ * @sender:  an address that is known to be the sender's; empty: none is
+ * @account: of who is logged in; empty: nobody
+ */
+MUST_CHECK struct fault directory_may_post(struct directory *dir, struct sv list, struct sv sender, struct sv account, bool *may);
+/* The alias is borrowed for the call. */
+typedef bool directory_alias_fn(void *arg, const struct directory_alias *alias);
 MUST_CHECK struct fault directory_alias_list(struct directory *dir, struct sv domain, directory_alias_fn *fn, void *arg);
 
 /* ---- credentials ---- */
@@ -205,6 +241,10 @@ enum directory_answer {
 	DIRECTORY_UNKNOWN,      /* our domain, no such name */
 	DIRECTORY_TARGETS,      /* here is where it goes */
 };
+/* A list through which a recipient's mail goes. */
+struct directory_list {
+	struct sv address, owner;
+};
 struct directory_target {
 	bool is_remote;
 	struct sv address;      /* local: the account's canonical address; remote: as text */
@@ -213,12 +253,15 @@ struct directory_target {
 	struct sv tag;          /* local: behind the separator, as the sender wrote it; may be empty */
 	uint64_t quota_bytes, quota_messages;
 	bool is_via_alias;      /* not the address that was asked for */
+	const struct directory_list *list;      /* the first list on the way; NULL: none */
 };
 struct directory_route {
 	enum directory_answer answer;
 	struct directory_target *targets;       /* each once, in the arena */
 	size_t count;
 	size_t lost;                            /* local names in aliases that do not exist; for the log */
+	const struct directory_list *const *lists;      /* that the sender must be allowed to send to */
+	size_t list_count;
 };
 /**
  * directory_resolve - where mail for a recipient goes: the name itself, the name without tag, the domain's catch-all;

@@ -71,6 +71,19 @@ struct fault directory_domain_get(struct directory *dir, struct sv name, struct 
 	return f;
 }
 
+/* check_alias_of - one step only: chains would lead in circles one day. */
+static struct fault check_alias_of(struct kv_txn *txn, const struct domain_edit *e, char out[ADDRESS_DOMAIN_MAX + 1])
+{
+	struct directory_domain other;
+	struct fault f = domain_from_text(sv_z(e->set->alias_of), out);
+
+	if (!f.kind)
+		f = no_domain(out, domain_read(txn, sv_z(out), &other));
+	if (!f.kind && (other.alias_of[0] || !strcmp(other.name, e->name)))
+		f = fault_detail(FAULT_INVALID, "%s is an alias of another domain itself", out);
+	return f;
+}
+
 static struct fault set_domain(struct kv_txn *txn, void *arg)
 {
 	const struct domain_edit *e = arg;
@@ -87,6 +100,12 @@ static struct fault set_domain(struct kv_txn *txn, void *arg)
 		if (f.kind)
 			return f;
 		name_text(&n, d.catch_all);
+	}
+	d.alias_of[0] = '\0';
+	if (e->set->alias_of[0]) {
+		f = check_alias_of(txn, e, d.alias_of);
+		if (f.kind)
+			return f;
 	}
 	return domain_write(txn, &d);
 }
@@ -530,8 +549,7 @@ void directory_addresses_free(char ***addresses, size_t *count)
 
 struct alias_edit {
 	struct name name;
-	struct sv *targets;
-	size_t count;
+	struct directory_alias alias;   /* targets in the form in which they are kept */
 	bool may_replace;
 };
 
@@ -549,26 +567,53 @@ static struct fault put_alias(struct kv_txn *txn, void *arg)
 		return f;
 	if (!f.kind && (!e->may_replace || name.id[0]))
 		return taken(&e->name);
-	return name_write_alias(txn, &e->name, e->targets, e->count);
+	return name_write_alias(txn, &e->name, &e->alias);
 }
 
-static struct fault alias_write(struct directory *dir, struct sv address, const struct sv *targets, size_t count,
-				bool may_replace)
+static struct fault keep_targets(struct arena *a, const struct sv *from, size_t count, const struct sv **out)
 {
-	struct alias_edit e = { .may_replace = may_replace, .count = count };
+	struct sv *list = arena_array(a, count, sizeof(*list));
+	struct fault f = list || !count ? FAULT_OK : fault(FAULT_LIMIT, "too many targets");
+
+	for (size_t i = 0; i < count && !f.kind; i++)
+		f = target_from_text(a, from[i], &list[i]);
+	*out = list;
+	return f;
+}
+
+/* check_list - bounces that came back to the list would be sent to everybody, and come back again. */
+static struct fault check_list(const struct directory_alias *alias, const struct name *n)
+{
+	struct name owner;
+	struct fault f = name_from_text(alias->owner, &owner);
+
+	if (!f.kind && !strcmp(owner.local, n->local) && !strcmp(owner.domain, n->domain))
+		f = fault(FAULT_INVALID, "a list cannot be its own owner: bounces would go round");
+	return f;
+}
+
+struct fault directory_alias_put(struct directory *dir, const struct directory_alias *alias, bool may_replace)
+{
+	struct alias_edit e = { .may_replace = may_replace, .alias = *alias };
 	struct arena a;
-	struct fault f = name_from_text(address, &e.name);
+	struct fault f = name_from_text(alias->address, &e.name);
 
 	if (f.kind)
 		return f;
-	if (!count || count > DIRECTORY_ALIAS_TARGETS_MAX)
+	if (!alias->count || alias->count > DIRECTORY_ALIAS_TARGETS_MAX)
 		return fault_detail(FAULT_INVALID, "an alias has 1 to %d targets", DIRECTORY_ALIAS_TARGETS_MAX);
+	if (alias->named_count > DIRECTORY_NAMED_MAX)
+		return fault_detail(FAULT_INVALID, "at most %d may be named", DIRECTORY_NAMED_MAX);
+	if (alias->is_list)
+		f = check_list(alias, &e.name);
+	if (f.kind)
+		return f;
 	arena_init(&a, 8 << 20);
-	e.targets = arena_array(&a, count, sizeof(*e.targets));
-	if (!e.targets)
-		f = fault(FAULT_LIMIT, "too many targets");
-	for (size_t i = 0; i < count && !f.kind; i++)
-		f = target_from_text(&a, targets[i], &e.targets[i]);
+	f = keep_targets(&a, alias->targets, alias->count, &e.alias.targets);
+	if (!f.kind)
+		f = keep_targets(&a, alias->named, alias->named_count, &e.alias.named);
+	if (!f.kind && alias->is_list)
+		f = target_from_text(&a, alias->owner, &e.alias.owner);
 	if (!f.kind)
 		f = kv_update(dir->env, put_alias, &e);
 	arena_done(&a);
@@ -577,12 +622,12 @@ static struct fault alias_write(struct directory *dir, struct sv address, const 
 
 struct fault directory_alias_add(struct directory *dir, struct sv address, const struct sv *targets, size_t count)
 {
-	return alias_write(dir, address, targets, count, false);
+	return directory_alias_put(dir, &(struct directory_alias){ .address = address, .targets = targets, .count = count }, false);
 }
 
 struct fault directory_alias_set(struct directory *dir, struct sv address, const struct sv *targets, size_t count)
 {
-	return alias_write(dir, address, targets, count, true);
+	return directory_alias_put(dir, &(struct directory_alias){ .address = address, .targets = targets, .count = count }, true);
 }
 
 static struct fault remove_alias(struct kv_txn *txn, void *arg)
@@ -602,27 +647,15 @@ static struct fault remove_alias(struct kv_txn *txn, void *arg)
 
 struct fault directory_alias_remove(struct directory *dir, struct sv address)
 {
-	struct alias_edit e = { .count = 0 };
+	struct alias_edit e = { .may_replace = false };
 	struct fault f = name_from_text(address, &e.name);
 
 	return f.kind ? f : kv_update(dir->env, remove_alias, &e);
 }
 
-static struct fault target_text(struct arena *a, struct sv local, struct sv domain, struct sv *out)
-{
-	struct address address = { .local = local, .domain = domain, .domain_given = domain };
-	struct buf text;
-
-	buf_init(&text, DIRECTORY_ADDRESS_MAX);
-	bool ok = address_append(&text, &address, ADDRESS_ASCII_DOMAIN);
-	*out = ok ? arena_copy(a, buf_sv(&text)) : SV_NONE;
-	buf_done(&text);
-	return out->p ? FAULT_OK : fault(FAULT_LIMIT, "too many targets");
-}
-
 struct fault directory_alias_list(struct directory *dir, struct sv domain, directory_alias_fn *fn, void *arg)
 {
-	struct sv *targets = xcalloc(DIRECTORY_ALIAS_TARGETS_MAX, sizeof(*targets));
+	struct sv *targets = xcalloc(DIRECTORY_ALIAS_TARGETS_MAX + DIRECTORY_NAMED_MAX, sizeof(*targets));
 	struct listing l;
 	struct kv_key prefix;
 	struct arena a;
@@ -633,11 +666,9 @@ struct fault directory_alias_list(struct directory *dir, struct sv domain, direc
 	if (!f.kind)
 		f = listing_begin(&l, dir, DT_NAMES);
 	while (!f.kind && !(f = listing_next(&l, kv_key_view(&prefix))).kind) {
-		char text[DIRECTORY_ADDRESS_MAX + 1];
+		struct directory_alias alias;
 		struct name_row row;
 		struct name n;
-		struct sv local, at;
-		size_t count = 0;
 
 		f = name_decode(l.value, &row);
 		if (!f.kind)
@@ -645,15 +676,8 @@ struct fault directory_alias_list(struct directory *dir, struct sv domain, direc
 		if (f.kind || row.id[0])
 			continue;
 		arena_clear(&a);
-		while (count < DIRECTORY_ALIAS_TARGETS_MAX && alias_next(&row.targets, &local, &at, &f)) {
-			f = target_text(&a, local, at, &targets[count++]);
-			if (f.kind)
-				break;
-		}
-		if (f.kind)
-			break;
-		name_text(&n, text);
-		if (!fn(arg, sv_z(text), targets, count))
+		f = alias_read(&a, &n, &row, targets, targets + DIRECTORY_ALIAS_TARGETS_MAX, &alias);
+		if (f.kind || !fn(arg, &alias))
 			break;
 	}
 	f = listing_end(&l, f);

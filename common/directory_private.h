@@ -33,6 +33,10 @@ struct name {
 struct name_row {
 	char id[DIRECTORY_ID_LEN + 1];          /* an account; "" for an alias */
 	struct record_in targets;               /* an alias: fields for alias_next(); views into the map */
+	int64_t expires_s;                      /* 0: never */
+	bool is_list;
+	struct sv owner;                        /* "domain NUL local" */
+	enum directory_posters posters;
 };
 
 struct account_row {
@@ -62,12 +66,19 @@ MUST_CHECK struct fault domain_default(struct kv_txn *txn, struct directory_doma
 MUST_CHECK struct fault name_read(struct kv_txn *txn, const struct name *n, struct name_row *out);
 MUST_CHECK struct fault name_decode(struct sv value, struct name_row *out);
 MUST_CHECK struct fault name_write_account(struct kv_txn *txn, const struct name *n, const char *id);
-/** name_write_alias - targets as given by target_from_text(). */
-MUST_CHECK struct fault name_write_alias(struct kv_txn *txn, const struct name *n, const struct sv *targets, size_t count);
+/** name_write_alias - targets, owner and named as given by target_from_text(). */
+MUST_CHECK struct fault name_write_alias(struct kv_txn *txn, const struct name *n, const struct directory_alias *alias);
 /** target_from_text - "domain NUL local" of an address, the form that aliases keep. FAULT_INVALID. */
 MUST_CHECK struct fault target_from_text(struct arena *a, struct sv text, struct sv *out);
 /** alias_next - the next target of an alias; false at the end (then *f says whether the row was whole). */
 bool alias_next(struct record_in *targets, struct sv *local, struct sv *domain, struct fault *f);
+/** alias_next_named - likewise the next one who may send to a list; read a copy of the row's fields. */
+bool alias_next_named(struct record_in *targets, struct sv *local, struct sv *domain, struct fault *f);
+/** target_text - local@domain in the arena. FAULT_LIMIT. */
+MUST_CHECK struct fault target_text(struct arena *a, struct sv local, struct sv domain, struct sv *out);
+/** alias_read - a row as directory_alias. @targets: room for DIRECTORY_ALIAS_TARGETS_MAX; @named: for DIRECTORY_NAMED_MAX. */
+MUST_CHECK struct fault alias_read(struct arena *a, const struct name *n, const struct name_row *row, struct sv *targets,
+				   struct sv *named, struct directory_alias *out);
 
 MUST_CHECK struct fault account_row_read(struct kv_txn *txn, struct sv id, struct account_row *out);
 MUST_CHECK struct fault account_decode(struct sv id, struct sv value, struct account_row *out);

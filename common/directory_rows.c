@@ -9,8 +9,8 @@
 #define ROW_VERSION 1
 
 /* Tags. A number once used is never given another meaning. */
-enum { D_CREATED = 1, D_CATCH_ALL = 2, D_SEPARATOR = 3 };
-enum { N_ACCOUNT = 1, N_TARGET = 2 };
+enum { D_CREATED = 1, D_CATCH_ALL = 2, D_SEPARATOR = 3, D_ALIAS_OF = 4 };
+enum { N_ACCOUNT = 1, N_TARGET = 2, N_EXPIRES = 3, N_OWNER = 4, N_POSTERS = 5, N_NAMED = 6 };
 enum {
 	A_ADDRESS = 1, A_DISABLED = 2, A_DENIED_SCOPE = 3, A_QUOTA_BYTES = 4, A_QUOTA_MESSAGES = 5, A_CREATED = 6,
 	A_REVISION = 7, A_SALT = 8, A_ITERATIONS = 9, A_NEXT_NUMBER = 10, A_HASH = 11,
@@ -163,6 +163,8 @@ struct fault domain_decode(struct sv name, struct sv value, struct directory_dom
 		} else if (tag == D_SEPARATOR) {
 			ok &= field.len == 1;
 			d->separator = ok ? field.p[0] : '\0';
+		} else if (tag == D_ALIAS_OF) {
+			ok &= copy_text(d->alias_of, sizeof(d->alias_of), field);
 		}
 	}
 	return finish("domain", name, &in, ok);
@@ -189,6 +191,8 @@ struct fault domain_write(struct kv_txn *txn, const struct directory_domain *d)
 		record_put(&r, D_CATCH_ALL, sv_z(d->catch_all));
 	if (d->separator)
 		record_put(&r, D_SEPARATOR, sv_from(&d->separator, 1));
+	if (d->alias_of[0])
+		record_put(&r, D_ALIAS_OF, sv_z(d->alias_of));
 	return write_row(txn, DT_DOMAINS, sv_z(d->name), &r);
 }
 
@@ -208,15 +212,26 @@ struct fault name_decode(struct sv value, struct name_row *row)
 	struct fault f = record_open(value, ROW_VERSION, &in);
 	struct sv field;
 	uint8_t tag;
+	uint64_t n;
 	bool ok = true;
 
 	if (f.kind)
 		return corrupt("name", SV_NONE, f);
-	row->id[0] = '\0';
-	row->targets = in;
-	while (record_next(&in, &tag, &field))
-		if (tag == N_ACCOUNT)
+	*row = (struct name_row){ .targets = in };
+	while (record_next(&in, &tag, &field)) {
+		if (tag == N_ACCOUNT) {
 			ok &= copy_text(row->id, sizeof(row->id), field) && field.len == DIRECTORY_ID_LEN;
+		} else if (tag == N_EXPIRES) {
+			ok &= record_u64(field, &n) && n <= INT64_MAX;
+			row->expires_s = ok ? (int64_t)n : 0;
+		} else if (tag == N_OWNER) {
+			row->is_list = true;
+			row->owner = field;
+		} else if (tag == N_POSTERS) {
+			ok &= record_u64(field, &n) && n <= DIRECTORY_POST_NAMED;
+			row->posters = ok ? (enum directory_posters)n : DIRECTORY_POST_NAMED;
+		}
+	}
 	return finish("name", SV_NONE, &in, ok);
 }
 
@@ -241,15 +256,23 @@ struct fault name_write_account(struct kv_txn *txn, const struct name *n, const 
 	return write_row(txn, DT_NAMES, kv_key_view(&key), &r);
 }
 
-struct fault name_write_alias(struct kv_txn *txn, const struct name *n, const struct sv *targets, size_t count)
+struct fault name_write_alias(struct kv_txn *txn, const struct name *n, const struct directory_alias *alias)
 {
 	struct record_out r;
 	struct kv_key key;
 
 	name_key(n, &key);
 	record_begin(&r, ROW_VERSION);
-	for (size_t i = 0; i < count; i++)
-		record_put(&r, N_TARGET, targets[i]);
+	for (size_t i = 0; i < alias->count; i++)
+		record_put(&r, N_TARGET, alias->targets[i]);
+	if (alias->expires_s)
+		record_put_u64(&r, N_EXPIRES, (uint64_t)alias->expires_s);
+	if (alias->is_list) {
+		record_put(&r, N_OWNER, alias->owner);
+		record_put_u64(&r, N_POSTERS, alias->posters);
+	}
+	for (size_t i = 0; i < alias->named_count; i++)
+		record_put(&r, N_NAMED, alias->named[i]);
 	return write_row(txn, DT_NAMES, kv_key_view(&key), &r);
 }
 
@@ -272,29 +295,84 @@ struct fault target_from_text(struct arena *a, struct sv text, struct sv *out)
 	return FAULT_OK;
 }
 
-bool alias_next(struct record_in *targets, struct sv *local, struct sv *domain, struct fault *f)
+/* split_target - "domain NUL local"; false: it cannot be one. */
+static bool split_target(struct sv field, struct sv *local, struct sv *domain)
+{
+	size_t at = sv_find(field, '\0');
+
+	if (at == SIZE_MAX || at == 0 || at > ADDRESS_DOMAIN_MAX || field.len == at + 1 || field.len - at - 1 > ADDRESS_LOCAL_MAX)
+		return false;
+	*domain = sv_sub(field, 0, at);
+	*local = sv_sub(field, at + 1, field.len);
+	return true;
+}
+
+static bool next_with(struct record_in *fields, uint8_t wanted, struct sv *local, struct sv *domain, struct fault *f)
 {
 	struct sv field;
 	uint8_t tag;
 
 	*f = FAULT_OK;
-	while (record_next(targets, &tag, &field)) {
-		if (tag != N_TARGET)
+	while (record_next(fields, &tag, &field)) {
+		if (tag != wanted)
 			continue;
-		size_t at = sv_find(field, '\0');
-
-		if (at == SIZE_MAX || at == 0 || at > ADDRESS_DOMAIN_MAX || field.len == at + 1 ||
-		    field.len - at - 1 > ADDRESS_LOCAL_MAX) {
-			*f = corrupt("alias", SV_NONE, FAULT_OK);
-			return false;
-		}
-		*domain = sv_sub(field, 0, at);
-		*local = sv_sub(field, at + 1, field.len);
-		return true;
+		if (split_target(field, local, domain))
+			return true;
+		*f = corrupt("alias", SV_NONE, FAULT_OK);
+		return false;
 	}
-	if (targets->is_bad)
+	if (fields->is_bad)
 		*f = corrupt("alias", SV_NONE, FAULT_OK);
 	return false;
+}
+
+bool alias_next(struct record_in *targets, struct sv *local, struct sv *domain, struct fault *f)
+{
+	return next_with(targets, N_TARGET, local, domain, f);
+}
+
+bool alias_next_named(struct record_in *targets, struct sv *local, struct sv *domain, struct fault *f)
+{
+	return next_with(targets, N_NAMED, local, domain, f);
+}
+
+struct fault target_text(struct arena *a, struct sv local, struct sv domain, struct sv *out)
+{
+	struct address address = { .local = local, .domain = domain, .domain_given = domain };
+	struct buf text;
+
+	buf_init(&text, DIRECTORY_ADDRESS_MAX);
+	bool ok = address_append(&text, &address, ADDRESS_ASCII_DOMAIN);
+	*out = ok ? arena_copy(a, buf_sv(&text)) : SV_NONE;
+	buf_done(&text);
+	return out->p ? FAULT_OK : fault(FAULT_LIMIT, "too many targets");
+}
+
+struct fault alias_read(struct arena *a, const struct name *n, const struct name_row *row, struct sv *targets, struct sv *named,
+			struct directory_alias *out)
+{
+	struct record_in fields = row->targets;
+	char text[DIRECTORY_ADDRESS_MAX + 1];
+	struct sv local, domain;
+	struct fault f;
+
+	name_text(n, text);
+	*out = (struct directory_alias){ .address = arena_copy(a, sv_z(text)), .targets = targets, .named = named,
+					 .expires_s = row->expires_s, .is_list = row->is_list, .posters = row->posters };
+	while (out->count < DIRECTORY_ALIAS_TARGETS_MAX && alias_next(&fields, &local, &domain, &f)) {
+		f = target_text(a, local, domain, &targets[out->count++]);
+		if (f.kind)
+			return f;
+	}
+	fields = row->targets;
+	while (out->named_count < DIRECTORY_NAMED_MAX && alias_next_named(&fields, &local, &domain, &f)) {
+		f = target_text(a, local, domain, &named[out->named_count++]);
+		if (f.kind)
+			return f;
+	}
+	if (row->is_list && split_target(row->owner, &local, &domain))
+		return target_text(a, local, domain, &out->owner);
+	return row->is_list ? corrupt("list", out->address, FAULT_OK) : FAULT_OK;
 }
 
 /* --- accounts --- */

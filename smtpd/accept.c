@@ -45,6 +45,13 @@ static struct sv address_text(struct arena *arena, const struct address *a)
 static bool make_place(struct arena *arena, const struct directory_target *t, struct sv rcpt,
 		       struct accept_place *p)
 {
+	if (t->list) {
+		p->kind = ACCEPT_REDIRECT;
+		p->redirect = arena_copy(arena, t->address);
+		p->via = arena_copy(arena, t->list->address);
+		p->list_owner = arena_copy(arena, t->list->owner);
+		return p->redirect.p && p->via.p && p->list_owner.p;
+	}
 	if (t->is_remote) {
 		p->kind = ACCEPT_REDIRECT;
 		p->redirect = arena_copy(arena, t->address);

@@ -39,6 +39,7 @@ struct accept_place {
 	/* ACCEPT_REDIRECT */
 	struct sv redirect;             /* local@domain */
 	struct sv via; /* our address that sends it on; empty: the client named the target itself */
+	struct sv list_owner;           /* via is a list, and bounces go there; empty: it is none */
 	struct sv dsn_ret, dsn_notify;  /* asked for by a filter (RFC 6009); empty: not */
 	struct accept_place *next;
 };

@@ -58,6 +58,10 @@ static bool add_redirect(struct envelope *e, const struct accept_rcpt *rcpt,
 		/* What a filter asks for stands instead of what the sender did (RFC 6009 §6). */
 		if (place->dsn_notify.len && sv_starts_nocase(rcpt->params[i], SV("NOTIFY=")))
 			continue;
+		/* Its members are the list's own business (RFC 3461 §5.2.7.2). */
+		if (place->list_owner.len &&
+		    (sv_starts_nocase(rcpt->params[i], SV("NOTIFY=")) || sv_starts_nocase(rcpt->params[i], SV("ORCPT="))))
+			continue;
 		if (!envelope_add_rcpt_param(e, r, rcpt->params[i]))
 			return false;
 	}
@@ -100,6 +104,8 @@ static bool rewrite_sender(struct outlet_entry *entry, const struct outlet_sourc
 	bool is_ours = false, ok = true;
 	struct buf text;
 
+	if (entry->list_owner.len)
+		return envelope_set_sender(&entry->envelope, entry->list_owner);
 	if (!source->directory || at == SIZE_MAX || via_at == SIZE_MAX ||
 	    directory_is_local_domain(source->directory, sv_sub(source->mail->sender, at + 1, SIZE_MAX), &is_ours).kind ||
 	    is_ours)
@@ -138,6 +144,7 @@ static struct fault write_entry_top(struct outlet_entry *entry, const struct out
 
 	buf_init(&top, TRACE_MAX + OUTLET_EXTRA_MAX);
 	if ((entry->via.len && !trace_delivered_to(&top, entry->via)) ||
+	    (entry->list_owner.len && !trace_list(&top, entry->via, entry->list_owner)) ||
 	    !buf_append(&top, source->extra) || !trace_received(&top, source->trace))
 		f = fault(FAULT_LIMIT, "trace too long");
 	if (!f.kind)
@@ -173,6 +180,16 @@ static struct fault begin_entry(struct outlet_entry *entry, const struct outlet_
 	return f;
 }
 
+/* owner_of - of a list, by its address. */
+static struct sv owner_of(const struct accept_plan *plan, struct sv via)
+{
+	for (const struct accept_rcpt *r = plan->rcpts; r; r = r->next)
+		for (const struct accept_place *p = r->places; p; p = p->next)
+			if (p->kind == ACCEPT_REDIRECT && p->list_owner.len && sv_eq(p->via, via))
+				return p->list_owner;
+	return SV_NONE;
+}
+
 static struct fault open_queue(struct outlets *o, const struct outlet_source *source)
 {
 	struct sv forwarders[ACCEPT_FORWARDERS_MAX + 1];
@@ -183,6 +200,7 @@ static struct fault open_queue(struct outlets *o, const struct outlet_source *so
 		struct outlet_entry *entry = add_entry(o);
 
 		entry->via = forwarders[i];
+		entry->list_owner = owner_of(source->plan, forwarders[i]);
 		f = make_envelope(entry, source, !i);
 		if (!f.kind)
 			f = begin_entry(entry, source);

@@ -20,6 +20,7 @@ struct outlet_entry {
 	struct envelope envelope;
 	struct queue_entry *entry;
 	struct sv via;                  /* of the plan */
+	struct sv list_owner;           /* via is a list (RFC 2919); empty: it is none */
 	struct incoming *message;       /* of the plan's places: not the one that came; NULL: that */
 	const struct accept_rcpt *owner; /* of a message of our own: for whose sake; else NULL */
 };

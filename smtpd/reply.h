@@ -88,6 +88,7 @@ struct reply {
 	X(REPLY_AUTH_LATER,       454, "4.7.0", \
 	  "Temporary authentication failure", "auth-unavailable") \
 	X(REPLY_RELAY_DENIED,     550, "5.7.1", "Relaying denied: log in first", "relay") \
+	X(REPLY_LIST_CLOSED,      550, "5.7.2", "You may not send to this list", "list-closed") \
 	X(REPLY_USER_UNKNOWN,     550, "5.1.1", "No such user here", "unknown-user") \
 	X(REPLY_MAILBOX_FULL,     552, "5.2.2", "Mailbox is full", "quota") \
 	X(REPLY_SOME_MAILBOX_FULL,452, "4.2.2", "A recipient's mailbox is full", "quota") \

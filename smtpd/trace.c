@@ -136,3 +136,14 @@ bool trace_message_id(struct buf *out, struct sv id, const char *hostname)
 	return end_at(out, start,
 		      buf_appendf(out, "Message-ID: <%.*s@%s>\r\n", SV_FMT(id), hostname));
 }
+
+bool trace_list(struct buf *out, struct sv list, struct sv owner)
+{
+	size_t start = out->len, at = sv_rfind(list, '@');
+
+	return end_at(out, start,
+		      at != SIZE_MAX && buf_append(out, SV("List-Id: <")) && append_clean(out, sv_sub(list, 0, at)) &&
+			      buf_append_c(out, '.') && append_clean(out, sv_sub(list, at + 1, list.len)) &&
+			      buf_appendf(out, ">\r\nList-Post: <mailto:%.*s>\r\nList-Owner: <mailto:%.*s>\r\nPrecedence: list\r\n",
+					  SV_FMT(list), SV_FMT(owner)));
+}

@@ -31,6 +31,9 @@ const char *trace_protocol(enum conf_listener_kind listener, bool is_extended, b
 MUST_CHECK bool trace_return_path(struct buf *out, struct sv sender);
 MUST_CHECK bool trace_delivered_to(struct buf *out, struct sv address);
 MUST_CHECK bool trace_received(struct buf *out, const struct trace *t);
+/** trace_list - the fields of a mailing list (RFC 2919, RFC 2369): List-Id, List-Post, List-Owner, and Precedence for programs that
+ *  know no others. */
+MUST_CHECK bool trace_list(struct buf *out, struct sv list, struct sv owner);
 /** trace_junk - X-Postroom-Junk: why policy takes it for junk; octets that are not printable ASCII become '?'. */
 MUST_CHECK bool trace_junk(struct buf *out, struct sv why);
 MUST_CHECK bool trace_date(struct buf *out, struct date now);

@@ -130,6 +130,7 @@ policy_fn policy_author;
 policy_fn policy_recipients;    /* recipients.c */
 policy_fn policy_null_sender;
 policy_fn policy_relay;         /* relay.c */
+policy_fn policy_list;          /* list.c */
 policy_fn policy_octets;        /* octets.c */
 policy_fn policy_header;        /* header.c */
 policy_fn policy_loop;          /* loop.c */

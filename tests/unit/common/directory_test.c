@@ -442,14 +442,15 @@ static bool note_account(void *arg, const struct directory_account *a)
 	return note(arg, a->address, NULL);
 }
 
-static bool note_alias(void *arg, struct sv address, const struct sv *targets, size_t count)
+static bool note_alias(void *arg, const struct directory_alias *alias)
 {
-	char all[256] = "";
+	char all[256] = "", address[100];
 	size_t len = 0;
 
-	for (size_t i = 0; i < count; i++)
-		len += (size_t)snprintf(all + len, sizeof(all) - len, "%s%.*s", i ? "," : "", SV_FMT(targets[i]));
-	return note(arg, address.p, all);
+	for (size_t i = 0; i < alias->count; i++)
+		len += (size_t)snprintf(all + len, sizeof(all) - len, "%s%.*s", i ? "," : "", SV_FMT(alias->targets[i]));
+	snprintf(address, sizeof(address), "%.*s", SV_FMT(alias->address));
+	return note(arg, address, all);
 }
 
 static bool note_grant(void *arg, struct sv account, struct sv address)
