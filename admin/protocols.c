@@ -19,26 +19,30 @@ static unsigned bit_of(struct sv word)
 	return 0;
 }
 
-bool protocols_option(struct cli *cli, unsigned *scope)
+bool protocols_parse(struct sv text, unsigned *scope)
 {
-	const char *text = cli_option(cli, "protocols");
-	struct sv rest, word;
+	struct sv word;
 
-	if (!text)
-		return true;
-	rest = sv_z(text);
 	for (size_t i = 0; i < ARRAY_LEN(protocols); i++)
 		*scope &= ~protocols[i].bit;
-	while (rest.len && sv_split(&rest, ',', &word)) {
+	while (text.len && sv_split(&text, ',', &word)) {
 		unsigned bit = bit_of(word);
 
-		if (!bit && !sv_eq(word, SV("none"))) {
-			cli_usage(cli, "--protocols takes " PROTOCOL_WORDS ", separated by commas, or none");
+		if (!bit && !sv_eq(word, SV("none")))
 			return false;
-		}
 		*scope |= bit;
 	}
 	return true;
+}
+
+bool protocols_option(struct cli *cli, unsigned *scope)
+{
+	const char *text = cli_option(cli, "protocols");
+
+	if (!text || protocols_parse(sv_z(text), scope))
+		return true;
+	cli_usage(cli, "--protocols takes " PROTOCOL_WORDS ", separated by commas, or none");
+	return false;
 }
 
 void protocols_append(struct buf *out, unsigned scope)

@@ -28,6 +28,7 @@ const struct verb *const all_verbs[] = {
 	app_password_verbs,
 	device_verbs,
 	auth_verbs,
+	apply_verbs,
 	send_as_verbs,
 	alias_verbs,
 	list_verbs,

@@ -1,0 +1,97 @@
+"""`postroom apply`: what a file says becomes so, shown first, and a second time there is nothing to do."""
+
+import pytest
+
+import postroom
+
+FILE = """
+# who we are
+domain example.test separator - catch-all bob@example.test
+domain b\u00fccher.example
+account alice@example.test quota 10G messages 100000
+account bob@example.test protocols imap,submission
+account Carol@Example.TEST disabled hash $6$saltsalt$pn.eNCAqRIao3pxsOGdjVa9wVR7Rb/3WnbxOluoQKVZPzLuyetx3yF6VIZDfQnn/arrFVfrq3BqRb9gLqhI5z0
+account dora@xn--bcher-kva.example
+alias info@example.test alice@example.test Someone@Elsewhere.Example
+alias post@b\u00fccher.example dora@b\u00fccher.example
+send-as alice@example.test press@example.net @example.org
+"""
+
+
+@pytest.fixture
+def instance():
+    with postroom.Instance(accounts=("alice", "eve")) as made:
+        made.postroom("alias", "add", "old@example.test", "alice@example.test")
+        yield made
+
+
+def apply(instance, text, *options):
+    path = instance.root / "wanted"
+    path.write_text(text, encoding="utf-8")
+    return instance.run("apply", path, *options)
+
+
+def test_a_file_becomes_what_is_and_a_second_time_nothing_changes(instance):
+    shown = apply(instance, FILE, "--dry-run")
+    assert shown.returncode == 0
+    for line in ("- account eve@example.test", "- alias old@example.test alice@example.test", "- account alice@example.test",
+                 "+ account alice@example.test quota 10G messages 100000", "+ account carol@example.test disabled",
+                 "+ domain xn--bcher-kva.example", "+ send-as alice@example.test @example.org"):
+        assert line in shown.stdout.splitlines(), shown.stdout
+    assert "$6$" not in shown.stdout
+    assert len(instance.json("account", "list")) == 2                           # nothing was done
+    refused = apply(instance, FILE)
+    assert refused.returncode == 2 and "--yes" in refused.stderr                # nobody there to ask
+    done = apply(instance, FILE, "--yes")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(shown.stdout) and "2 new accounts have no password yet" in done.stdout
+    before = instance.postroom("apply", "--export")
+    again = apply(instance, FILE, "--yes")
+    assert (again.returncode, again.stdout) == (0, "Nothing to change: all is as the file says.\n")
+    assert instance.json("apply", instance.root / "wanted", "--dry-run") == []
+    assert instance.postroom("apply", "--export") == before
+    accounts = {row["account"]: row for row in instance.json("account", "list")}
+    assert set(accounts) == {"alice@example.test", "bob@example.test", "carol@example.test", "dora@xn--bcher-kva.example"}
+    assert accounts["alice@example.test"]["quota_bytes"] == 10 << 30 and accounts["carol@example.test"]["enabled"] is False
+    assert [row["alias"] for row in instance.json("alias", "list")] == ["info@example.test", "post@xn--bcher-kva.example"]
+    assert [row["catch_all"] for row in instance.json("domain", "list")] == ["bob@example.test", ""]
+    # What is exported is such a file.
+    assert apply(instance, before, "--yes").stdout.startswith("Nothing to change")
+
+
+def test_accounts_that_stay_keep_their_passwords_and_a_hash_logs_in(instance):
+    assert apply(instance, FILE.replace("disabled ", ""), "--yes").returncode == 0
+    instance.start(only="pop3d")
+    instance.pop3("alice").quit()
+    instance.passwords["carol@example.test"] = "Hello world!"
+    instance.pop3("carol").quit()
+
+
+def test_a_file_with_mistakes_names_all_of_them_and_changes_nothing(instance):
+    before = instance.postroom("apply", "--export")
+    text = ("domain example.test\naccount alice@example.test quota lots\naccount bob@elsewhere.test\nmailbox x\n"
+            "alias alice@example.test bob@example.test\nalias empty@example.test\naccount bob@example.test\n"
+            "account bob@example.test\nsend-as nobody@example.test x@example.net\n")
+    done = apply(instance, text, "--yes")
+    assert done.returncode == 2
+    for number in (2, 3, 4, 5, 6, 7, 9):
+        assert f"wanted:{number}: " in done.stderr, done.stderr
+    assert apply(instance, "", "--yes").returncode == 2                         # an empty file is no wish to lose everything
+    assert apply(instance, "# nothing\n", "--yes").returncode == 2
+    assert instance.postroom("apply", "--export") == before
+    assert instance.run("apply", "/nonexistent/file", "--yes").returncode == 3
+    assert instance.run("apply").returncode == 2
+
+
+def test_a_name_may_change_from_an_account_to_an_alias_and_a_domain_may_go(instance):
+    assert apply(instance, FILE, "--yes").returncode == 0
+    text = "domain example.test\naccount alice@example.test\nalias bob@example.test alice@example.test\n"
+    done = apply(instance, text, "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "- domain xn--bcher-kva.example" in done.stdout.splitlines()
+    assert [row["account"] for row in instance.json("account", "list")] == ["alice@example.test"]
+    assert [row["alias"] for row in instance.json("alias", "list")] == ["bob@example.test"]
+    assert len(instance.json("domain", "list")) == 1
+    back = "domain example.test\naccount alice@example.test\naccount bob@example.test\n"
+    assert apply(instance, back, "--yes").returncode == 0
+    assert instance.json("alias", "list") == []
