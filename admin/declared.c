@@ -170,14 +170,17 @@ static bool load_account(void *arg, const struct directory_account *account)
 	return true;
 }
 
-static bool load_alias(void *arg, struct sv address, const struct sv *targets, size_t count)
+/* Lists, and aliases that end by themselves, are no matter of the file. */
+static bool load_alias(void *arg, const struct directory_alias *alias)
 {
-	char *key = sv_copy_z(address);
+	if (alias->is_list || alias->expires_s)
+		return true;
+	char *key = sv_copy_z(alias->address);
 	struct declared_thing *t = add(arg, DECLARED_ALIAS, key);
 
 	free(key);
-	for (size_t i = 0; i < count; i++)
-		add_target(t, targets[i]);
+	for (size_t i = 0; i < alias->count; i++)
+		add_target(t, alias->targets[i]);
 	spell_targets(t);
 	return true;
 }

@@ -6,6 +6,7 @@
  *   alias info@example.org alice@example.org someone@example.net
  *   send-as alice@example.org press@example.net
  *
+ * Mailing lists, and aliases that end by themselves, are left out of all this.
  * What a line does not say has the value that a new domain or account has. "#" begins a comment. One thread. */
 #ifndef ADMIN_DECLARED_H
 #define ADMIN_DECLARED_H
