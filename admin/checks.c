@@ -340,7 +340,13 @@ int facts_gather(struct cli *cli, const char *domain, struct facts *out)
 	gather_addresses(out);
 	out->is_local = listens_locally(out->conf);
 	out->has_cert = !tls_cert_read(out->conf->tls.certificate, &out->cert).kind;
-	return cli_fault("the resolver", lookup_new(&out->conf->dns, &out->lookup));
+	code = cli_fault("the resolver", lookup_new(&out->conf->dns, &out->lookup));
+	/* Asked at once, so that a resolver that is silent costs one wait and not several. */
+	if (code == EXIT_DONE)
+		lookup_want(out->lookup, out->conf->host.hostname, DNS_A);
+	if (code == EXIT_DONE && out->domain_count)
+		lookup_want(out->lookup, out->domains[0], DNS_MX);
+	return code;
 }
 
 void facts_done(struct facts *facts)

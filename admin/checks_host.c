@@ -166,6 +166,16 @@ static bool can_bind(const struct conf_listener *l, int *error)
 
 	*error = errno;
 	close(fd);
+	if (!is_bound && *error == EACCES) {
+		/* We are not root, but the server may begin as root: taken is what answers. */
+		const char *why;
+
+		fd = probe_connect(&address, 1, &why);
+		if (fd >= 0)
+			close(fd);
+		*error = EADDRINUSE;
+		return fd < 0;
+	}
 	return is_bound;
 }
 
@@ -198,7 +208,6 @@ void check_ports(const struct facts *facts, struct findings *fs)
 			.expected = "it is free", .meanwhile = "Postroom does not start",
 			.mend = error == EADDRINUSE ? findings_text(fs, "see which (ss -ltnp sport = :%llu), stop it and keep it from starting "
 								    "again: systemctl disable --now NAME", (unsigned long long)l->port) :
-				error == EACCES ? "start as root (it gives that up at once), or use --port-offset" :
 				"set bind in postroom.conf to an address of this machine" });
 	}
 	if (!taken)

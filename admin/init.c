@@ -1,4 +1,5 @@
 /* postroom init: a new instance. Nothing that is there already is touched; what a failed run made is removed. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -8,10 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "admin/init.h"
 #include "admin/open.h"
 #include "admin/print.h"
 #include "admin/verbs.h"
-#include "common/address.h"
 #include "common/conf.h"
 #include "common/directory.h"
 #include "common/dkimkey.h"
@@ -23,19 +24,9 @@
 
 #include "common/banned.h"
 
-#define SERVICE_USER "postroom"
-
-/* What was asked for. */
-struct plan {
-	const char *domain, *hostname, *bind, *user;
-	char made_hostname[ADDRESS_DOMAIN_MAX + 8];
-	uint64_t port_offset;
-	bool root_was_there;
-};
-
 /* ---- pieces ---- */
 
-static struct fault write_conf(const struct instance *instance, const struct plan *plan)
+static struct fault write_conf(const struct instance *instance, const struct init_plan *plan)
 {
 	struct buf text;
 
@@ -54,19 +45,24 @@ static struct fault write_conf(const struct instance *instance, const struct pla
 	struct fault f = textfile_make(instance_path(instance, INSTANCE_CONF), buf_sv(&text), 0600);
 
 	buf_done(&text);
-	return f;
+	return f.kind == FAULT_EXISTS ? FAULT_OK : f;
 }
 
-static struct fault make_certificate(const struct instance *instance, const struct plan *plan)
+static struct fault make_certificate(const struct instance *instance, const struct init_plan *plan)
 {
 	/* The local names let programs on this host check the certificate, too. */
+	const char *cert = instance_path(instance, INSTANCE_TLS_CERT), *key = instance_path(instance, INSTANCE_TLS_KEY);
 	struct sv names[] = { sv_z(plan->hostname), SV("localhost"), SV("127.0.0.1"), SV("::1") };
 
-	return tls_make_self_signed(names, ARRAY_LEN(names), instance_path(instance, INSTANCE_TLS_CERT),
-				    instance_path(instance, INSTANCE_TLS_KEY));
+	/* One without the other is what an attempt left that was cut off. */
+	if (access(cert, F_OK) == 0 && access(key, F_OK) == 0)
+		return FAULT_OK;
+	if ((unlink(cert) != 0 && errno != ENOENT) || (unlink(key) != 0 && errno != ENOENT))
+		return fault_errno("remove", cert);
+	return tls_make_self_signed(names, ARRAY_LEN(names), cert, key);
 }
 
-static struct fault make_directory(const struct instance *instance, const struct plan *plan)
+static struct fault make_directory(const struct instance *instance, const struct init_plan *plan)
 {
 	struct directory *dir = NULL;
 	struct fault f = directory_open(instance_path(instance, INSTANCE_DIRECTORY), true, &dir);
@@ -74,7 +70,7 @@ static struct fault make_directory(const struct instance *instance, const struct
 	if (!f.kind)
 		f = directory_domain_add(dir, sv_z(plan->domain));
 	directory_close(&dir);
-	return f;
+	return f.kind == FAULT_EXISTS ? FAULT_OK : f;
 }
 
 static uid_t owner_uid;
@@ -120,54 +116,78 @@ static void undo(const char *root, bool root_was_there)
 
 /* ---- all of it ---- */
 
-static struct fault build(const char *root, const struct plan *plan, struct instance **instance)
+/* Is there nothing yet that undoing could take from anybody? */
+static bool is_vacant(const char *root)
 {
-	struct fault f = instance_create(root, instance);
+	DIR *dir = opendir(root);
+	const struct dirent *e;
+	bool is_empty = true;
+
+	if (!dir)
+		return true;
+	while (is_empty && (e = readdir(dir)))
+		is_empty = e->d_name[0] == '.' || strcmp(e->d_name, "lost+found") == 0;
+	closedir(dir);
+	return is_empty;
+}
+
+struct fault init_instance(const char *root, const struct init_plan *plan, struct instance **out)
+{
+	bool may_undo = is_vacant(root), root_was_there = access(root, F_OK) == 0;
+	struct instance *instance = NULL;
+	struct fault f = instance_create(root, &instance);
 
 	if (f.kind)
 		return f;       /* nothing was made */
-	f = write_conf(*instance, plan);
+	f = write_conf(instance, plan);
 	if (!f.kind)
-		f = make_certificate(*instance, plan);
+		f = make_certificate(instance, plan);
 	if (!f.kind)
-		f = dkimkey_make(instance_path(*instance, INSTANCE_KEYS), plan->domain);
+		f = dkimkey_make(instance_path(instance, INSTANCE_KEYS), plan->domain);
 	if (!f.kind)
-		f = make_directory(*instance, plan);
+		f = make_directory(instance, plan);
 	if (!f.kind)
-		f = instance_seal(*instance);
+		f = instance_seal(instance);
 	if (!f.kind && plan->user)
 		f = give_to_user(root, plan->user);
+	if (f.kind && may_undo)
+		undo(root, root_was_there);
 	if (f.kind)
-		undo(root, plan->root_was_there);
+		instance_close(&instance);
+	else
+		*out = instance;
 	return f;
 }
 
-static int parse(struct cli *cli, struct plan *plan)
+/* Names that were made, beside the plan that borrows them. */
+struct names {
+	char hostname[ADDRESS_DOMAIN_MAX + 8];
+};
+
+static int parse(struct cli *cli, struct init_plan *plan, struct names *names)
 {
 	const char *offset = cli_option(cli, "port-offset");
-	struct stat st;
 
 	plan->domain = cli_option(cli, "domain");
 	plan->hostname = cli_option(cli, "hostname");
 	plan->bind = cli_option(cli, "bind");
 	plan->user = cli_option(cli, "user");
-	plan->root_was_there = stat(cli->root, &st) == 0;
 	if (!plan->domain)
 		return cli_usage(cli, "--domain is missing");
 	if (offset && (!sv_to_u64(sv_z(offset), &plan->port_offset) || plan->port_offset > 64000))
 		return cli_usage(cli, "--port-offset takes a number from 0 to 64000");
 	if (plan->user && geteuid() != 0)
 		return cli_usage(cli, "--user needs root");
-	if (!plan->user && geteuid() == 0 && strcmp(cli->root, "/var/lib/postroom") == 0 && getpwnam(SERVICE_USER))
-		plan->user = SERVICE_USER;
+	if (!plan->user && geteuid() == 0 && strcmp(cli->root, "/var/lib/postroom") == 0 && getpwnam(INIT_SERVICE_USER))
+		plan->user = INIT_SERVICE_USER;
 	if (!plan->hostname) {
-		snprintf(plan->made_hostname, sizeof(plan->made_hostname), "mail.%s", plan->domain);
-		plan->hostname = plan->made_hostname;
+		snprintf(names->hostname, sizeof(names->hostname), "mail.%s", plan->domain);
+		plan->hostname = names->hostname;
 	}
 	return EXIT_DONE;
 }
 
-static int tell(struct cli *cli, const struct plan *plan)
+static int tell(struct cli *cli, const struct init_plan *plan)
 {
 	static const struct column columns[] = {
 		{ "root", "root", COLUMN_TEXT, NULL },
@@ -193,9 +213,10 @@ static int tell(struct cli *cli, const struct plan *plan)
 
 static int run_init(struct cli *cli)
 {
-	struct plan plan = { 0 };
+	struct init_plan plan = { 0 };
+	struct names made;
 	struct arena names;
-	int code = parse(cli, &plan);
+	int code = parse(cli, &plan, &made);
 
 	if (code != EXIT_DONE)
 		return code;
@@ -208,7 +229,7 @@ static int run_init(struct cli *cli)
 	} else {
 		plan.domain = domain.p;
 		plan.hostname = hostname.p;
-		struct fault f = build(cli->root, &plan, &cli->instance);
+		struct fault f = init_instance(cli->root, &plan, &cli->instance);
 		code = f.kind ? cli_fault(cli->root, f) : tell(cli, &plan);
 	}
 	arena_done(&names);

@@ -20,7 +20,7 @@ const struct verb version_verbs[] = {
 };
 
 const struct verb *const all_verbs[] = {
-	init_verbs,
+	setup_verbs, init_verbs,
 	serve_verbs,
 	domain_verbs,
 	dkim_verbs, dns_verbs, doctor_verbs,

@@ -4,6 +4,7 @@
 
 #include "admin/cli.h"
 
+extern const struct verb setup_verbs[];
 extern const struct verb init_verbs[];
 extern const struct verb serve_verbs[];         /* serve, stop, reload, status */
 extern const struct verb dkim_verbs[];
