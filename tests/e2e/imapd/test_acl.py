@@ -164,7 +164,7 @@ def every_answer(c, name):
 
 
 def test_absent_and_not_allowed_are_answered_alike(pair, imapd, capsys):
-    """I15: whatever is asked, a mailbox that one may not see is as good as none."""
+    """I19: whatever is asked, a mailbox that one may not see is as good as none."""
     owner, guest = pair
     guest.append("INBOX", TEXT)
     owner.ok("CREATE Secret/Plans")
@@ -186,7 +186,7 @@ def test_absent_and_not_allowed_are_answered_alike(pair, imapd, capsys):
     nobody = every_answer(guest, "Shared/nobody@example.test/INBOX")
     violations += count(every_answer(guest, f"Shared/{imapd.address('alice')}/INBOX"), nobody)
     with capsys.disabled():
-        print(f"\nI15 violations={violations}")
+        print(f"\nI19 leaks={violations}")
     assert not violations
 
 

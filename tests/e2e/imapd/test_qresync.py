@@ -240,14 +240,14 @@ class Cache:
         return {u: plain(f) for u, f in self.flags.items()} == {u: plain(f) for u, f in truth.items()}
 
 
-def test_a_client_that_was_away_misses_nothing(imapd, user):
+def test_a_client_that_was_away_misses_nothing(imapd, user, capsys):
     """I5: caches of different ages resynchronise to what the server has, also over an index made anew."""
     rng = random.Random(7162)
     with imap.Client(imapd, user) as writer, imap.Client(imapd, user) as reader:
         reader.ok("ENABLE QRESYNC")
         filled(writer, 12)
         caches = []
-        highest = 0
+        highest = missed = regress = 0
         for turn in range(30):
             uids = writer.search("ALL", uid=True)
             what = rng.random()
@@ -267,13 +267,16 @@ def test_a_client_that_was_away_misses_nothing(imapd, user):
                 caches[-1].take(reader, reply)
             cache = rng.choice(caches)
             reply = reader.ok(f"SELECT INBOX (QRESYNC ({cache.validity} {cache.modseq}))")
-            assert code(reply, "HIGHESTMODSEQ") >= highest
+            regress += code(reply, "HIGHESTMODSEQ") < highest
             highest = code(reply, "HIGHESTMODSEQ")
             cache.take(reader, reply)
-            assert cache.is_right(reader), turn
+            missed += not cache.is_right(reader)
         for cache in caches:
             cache.take(reader, reader.ok(f"SELECT INBOX (QRESYNC ({cache.validity} {cache.modseq}))"))
-            assert cache.is_right(reader)
+            missed += not cache.is_right(reader)
+    with capsys.disabled():
+        print(f"\nI5 missed_changes={missed} modseq_regress={regress}")
+    assert (missed, regress) == (0, 0)
 
 
 def test_a_modseq_from_the_future_is_answered_in_full(client):
