@@ -235,6 +235,7 @@ struct conf_imap {
 	uint64_t search_keys;
 	uint64_t progress_ms;
 	uint64_t message_limit;
+	uint64_t notify_mailboxes;
 };
 
 struct conf_pop3 {

@@ -529,6 +529,10 @@ static const struct conf_option options[] = {
 	{ "imap-message-limit", "IMAP", NUMBER(imap.message_limit), .def = "1000000", .min = 1000,
 	  .max = UINT32_MAX, .unit = "messages",
 	  .doc = "Messages that one command works on; the rest is left to the next one (RFC 9738)." },
+	{ "imap-notify-mailboxes", "IMAP", NUMBER(imap.notify_mailboxes), .def = "2000", .min = 10,
+	  .max = 100000, .unit = "mailboxes",
+	  .doc = "Mailboxes that an account may see, its own and those that others share, for a program to be told of changes in them "
+		 "by NOTIFY. With more it is told NOTIFICATIONOVERFLOW (RFC 5465 §5.8) and has to look by itself." },
 
 	/* ---- POP3 ---- */
 	{ "pop3-idle-time", "POP3", DURATION(pop3.idle_ms), .def = "10m", .min = 10 * MINUTES,

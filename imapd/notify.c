@@ -32,6 +32,7 @@ struct survey {
 	struct known *rows;             /* in the order of names */
 	size_t count, cap;
 	bool is_too_much;
+	uint64_t max;                   /* rows; more is NOTIFICATIONOVERFLOW (§5.8) */
 };
 
 struct notify {
@@ -241,7 +242,7 @@ static bool add_row(void *arg, const struct mailbox_info *info)
 {
 	struct survey *s = arg;
 
-	if (s->count == NOTIFY_MAILBOXES_MAX) {
+	if (s->count == s->max) {
 		s->is_too_much = true;
 		return false;
 	}
@@ -258,7 +259,7 @@ static struct fault take_survey(struct room *room, const struct notify *n, struc
 {
 	struct mailbox_status status;
 
-	*out = (struct survey){ 0 };
+	*out = (struct survey){ .max = room->conf->imap.notify_mailboxes };
 	/* What other programs put into a folder becomes part of the mailbox by being looked at. */
 	struct fault f = mailbox_status(room->user, SV("INBOX"), &status);
 

@@ -36,7 +36,6 @@ enum notify_filter {
 
 #define NOTIFY_GROUPS_MAX 32
 #define NOTIFY_NAMES_MAX 256            /* that a client may list */
-#define NOTIFY_MAILBOXES_MAX 2000       /* watched at once; more is NOTIFICATIONOVERFLOW (§5.8) */
 
 struct notify_group {
 	enum notify_filter filter;

@@ -476,5 +476,7 @@ struct fault mailbox_acl_change(struct maildir_user *user, struct sv name, struc
 	access_done(&place);
 	if (!f.kind && *e.entry.id)
 		poke(store, e.entry.name);
+	else if (!f.kind)
+		shares_call(store);
 	return f;
 }

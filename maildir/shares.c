@@ -82,6 +82,17 @@ static int open_mail(struct store *store)
 	return open(store_mail_dir(store), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
+void shares_call(struct store *store)
+{
+	int mail = open_mail(store);
+	int fd = mail < 0 ? -1 : openat(mail, SHARES_FILE, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd >= 0)
+		close(fd);
+	if (mail >= 0)
+		close(mail);
+}
+
 static struct fault write_shares(int mail, const struct shares *s)
 {
 	char temp[FILES_TEMP_LEN];

@@ -26,6 +26,9 @@ MUST_CHECK struct fault shares_renew(struct store *store, struct sv owner);
 
 /** shares_has - may there be something of owner's for this id? A fault is "no", and logged. */
 bool shares_has(struct store *store, struct sv owner, struct sv id);
+/** shares_call - what anyone may do has changed: whoever watches an account is told to look again. Opening the file for writing is the
+ * call; its changes go by rename, and are none. */
+void shares_call(struct store *store);
 /** shares_owners - everybody who may have something for this id, one address per line. */
 MUST_CHECK struct fault shares_owners(struct store *store, struct sv id, struct buf *out);
 

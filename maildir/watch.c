@@ -1,7 +1,7 @@
 /* maildir/watch.c - change notices: see store.h, store_watch_fd() and what follows it.
  *
- * One inotify descriptor per store. Watched are an account's data.mdb (a commit by any process writes to it), and new/ and
- * cur/ of its INBOX and of mailboxes selected while it is watched (other programs). A notice says "look again", so events
+ * One inotify descriptor per store. Watched are the mail folder, for what anyone is granted (shares_private.h); an account's data.mdb
+ * (a commit by any process writes to it); and new/ and cur/ of its INBOX and of mailboxes selected while it is watched (other programs). A notice says "look again", so events
  * need not be told apart; a replaced index is one, too. An account for which not every watch could be had (max_user_watches, more
  * selected mailboxes than WATCHES_MAX, no inotify at all) is blind: store_watch_look() compares the times of its files instead. */
 #include <errno.h>
@@ -14,6 +14,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "maildir/mailbox_private.h"
+#include "maildir/shares_private.h"
 
 #include "common/banned.h"
 
@@ -38,6 +39,7 @@ struct watcher {
 	int fd;
 	pthread_mutex_t mutex;
 	struct watch *watches;
+	int shares;                     /* the watch of the mail folder; -1: not yet */
 	_Atomic unsigned blind;         /* how many are */
 };
 
@@ -45,6 +47,7 @@ struct watcher *watcher_new(void)
 {
 	struct watcher *w = xcalloc(1, sizeof(*w));
 
+	w->shares = -1;
 	w->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	if (w->fd < 0)
 		log_warn(NULL, "store.watch.none", KV_Z("error", strerror(errno)));
@@ -170,6 +173,8 @@ static void watch_one(struct watcher *w, struct maildir_user *user, void *user_t
 		a->watch->next = w->watches;
 		w->watches = a->watch;
 	}
+	if (user_tag && w->shares < 0 && w->fd >= 0)
+		w->shares = inotify_add_watch(w->fd, store_mail_dir(a->store), IN_CLOSE_WRITE | IN_ONLYDIR);
 	if (user_tag) {
 		if (!a->watch->users) {
 			add_data(a->watch);
@@ -389,6 +394,12 @@ int store_watch_fd(struct store *store)
 
 static void note_event(struct watcher *w, const struct inotify_event *e)
 {
+	bool is_for_all = e->wd == w->shares && e->len && !strcmp(e->name, SHARES_FILE);
+
+	if (e->wd == w->shares && e->mask & IN_IGNORED)
+		w->shares = -1;
+	for (struct watch *watch = w->watches; is_for_all && watch; watch = watch->next)
+		watch->is_told = true;
 	for (struct watch *watch = w->watches; watch; watch = watch->next)
 		for (unsigned i = 0; i < watch->count; i++) {
 			/* A full queue has lost events of anybody. */

@@ -355,6 +355,50 @@ def test_shared_mailboxes_are_told_of_too(imapd):
         assert is_quiet(clerk)
 
 
+def test_what_anyone_may_do_is_told_to_everybody(imapd):
+    """Also to sessions of another process, and whoever changes it."""
+    n = next(numbers)
+    names = f"boss{n}", f"clerk{n}", f"temp{n}"
+    for name in names:
+        imapd.add_account(name)
+    with imap.Client(imapd, names[0]) as boss, imap.Client(imapd, names[1]) as clerk, imap.Client(imapd, names[2]) as temp:
+        team = f"Shared/{imapd.address(names[0])}/Team"
+        boss.ok("CREATE Team")
+        for c in (clerk, temp):
+            c.ok("NOTIFY SET (SUBTREE Shared (MessageNew MessageExpunge MailboxName))")
+        boss.ok("SETACL Team anyone lr")
+        for c in (clerk, temp):
+            assert told(c, lambda u: u.endswith(team.encode()))[-1].startswith(b"* LIST (\\HasNoChildren)")
+        boss.append("Team", message("for all"))
+        for c in (clerk, temp):
+            assert status(told(c, lambda u: u.startswith(b"* STATUS"))[-1])[1]["MESSAGES"] == 1
+        imapd.postroom("mailbox", "acl", "remove", imapd.address(names[0]), "Team", "anyone")
+        for c in (clerk, temp):
+            assert b"\\NonExistent" in told(c, lambda u: u.endswith(team.encode()))[-1]
+
+
+def test_too_many_mailboxes_made_while_they_are_watched():
+    """§5.8: the client is told that it will hear nothing more, and may ask again when there are less."""
+    with imap.Imapd(accounts=("alice",), conf="imap-notify-mailboxes 20\n") as server:
+        server.start()
+        with imap.Client(server, "alice") as ear, imap.Client(server, "alice") as hand:
+            ear.ok(f"NOTIFY SET (PERSONAL {NEW})")
+            for n in range(14):
+                hand.ok(f"CREATE m{n}")                 # with the six that are there it is enough
+            hand.append("m1", message("one"))
+            assert status(told_one(ear))[0] == "m1"
+            hand.ok("CREATE m14")
+            assert told_one(ear).startswith(b"* OK [NOTIFICATIONOVERFLOW] ")
+            hand.append("m1", message("two"))
+            assert is_quiet(ear)
+            assert ear.no(f"NOTIFY SET (PERSONAL {NEW})").code() == "NOTIFICATIONOVERFLOW"
+            hand.ok("DELETE m14")
+            hand.ok("UNSUBSCRIBE m14")                  # else its name is still there
+            ear.ok(f"NOTIFY SET (PERSONAL {NEW})")
+            hand.append("m1", message("three"))
+            assert status(told_one(ear))[1]["MESSAGES"] == 3
+
+
 def test_files_of_other_programs_in_watched_folders(two, imapd, user):
     ear, hand = two
     hand.ok("CREATE Lists")
