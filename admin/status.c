@@ -17,6 +17,7 @@
 
 #define ANSWER_MAX ((size_t)1 << 20)
 #define DAY_S 86400
+#define ALARM_DAYS 14
 
 /* The lines of one daemon's answer: the master's, then one per worker. */
 struct answer {
@@ -231,7 +232,7 @@ static void print_certificate(const struct tls_cert_facts *cert, const char *pat
 	}
 	int64_t days = (cert->not_after_s - (int64_t)time(NULL)) / DAY_S;
 
-	printf("certificate  %s, %lld days left%s\n", cert->names, (long long)days,
+	printf("certificate  %s, %lld days left%s%s\n", cert->names, (long long)days, days < ALARM_DAYS ? ": RENEW IT (postroom cert show)" : "",
 	       cert->is_self_signed ? ", self-signed: mail programs will ask whether to trust it" : "");
 	printf("             SHA-256 %s\n", cert->fingerprint);
 }

@@ -51,6 +51,7 @@ const struct verb *const all_verbs[] = {
 	rule_verbs,
 	contacts_verbs,
 	web_verbs,
+	cert_verbs,
 	conf_verbs,
 	version_verbs,
 	NULL,

@@ -40,6 +40,7 @@ extern const struct verb sieve_account_verbs[]; /* sieve list, put, ... */
 extern const struct verb contacts_verbs[];
 extern const struct verb conf_verbs[];
 extern const struct verb web_verbs[];
+extern const struct verb cert_verbs[];
 extern const struct verb version_verbs[];
 
 /* All of them, in the order of the help text; NULL ends it. */

@@ -254,6 +254,13 @@ struct conf_web {
 	struct ipnets metrics_networks;         /* who may read figures and readiness */
 };
 
+/* Certificates from an authority (RFC 8555). */
+struct conf_acme {
+	char *directory;                        /* URL; "": none are asked for */
+	char *contact;                          /* address of a person, or "" */
+	struct conf_list names;                 /* for the certificate; "hostname" stands for ours */
+};
+
 struct conf_sieve {
 	uint64_t scripts;                       /* per account */
 	uint64_t script_size;                   /* octets */
@@ -282,6 +289,7 @@ struct conf {
 	struct conf_imap imap;
 	struct conf_pop3 pop3;
 	struct conf_web web;
+	struct conf_acme acme;
 	struct conf_sieve sieve;
 	struct conf_store store;
 	struct conf_listener *listeners;

@@ -596,6 +596,16 @@ static const struct conf_option options[] = {
 		 "withdraws a policy. RFC 8461." },
 	{ "metrics-networks", "Web", NETS(web.metrics_networks), .def = "loopback", .min = 1,
 	  .doc = "Who may read /metrics and /healthz/ready of the web front." },
+	{ "acme-directory", "Web", STRING(acme.directory), .def = "", .min = 0, .max = 512, .need_restart = true,
+	  .doc = "Certificate authority to get the certificate from and to renew it in time, by ACME (RFC 8555): the URL of its "
+		 "directory, such as https://acme-v02.api.letsencrypt.org/directory. To set it is to agree to the "
+		 "authority's terms of service. Default: none; tls-certificate is then yours to renew. The authority asks for proof "
+		 "on port 80 of each name (http-01)." },
+	{ "acme-contact", "Web", STRING(acme.contact), .def = "", .min = 0, .max = 254, .need_restart = true,
+	  .doc = "Mail address at which the certificate authority may reach you. Default: none is told." },
+	{ "acme-names", "Web", LIST(acme.names), .def = "hostname", .min = 1, .max = 50, .need_restart = true,
+	  .doc = "Names for the certificate; the word hostname stands for the host's. Each must lead to this host. Add mta-sts.DOMAIN, "
+		 "autoconfig.DOMAIN and autodiscover.DOMAIN once they are in the DNS." },
 
 	/* ---- members of listener NAME { ... } ---- */
 	{ "listener.kind", CONF_BLOCK, .type = CONF_BIT,

@@ -76,6 +76,9 @@ struct http_call {
 	uint32_t time_ms;
 	struct fault fault;
 	char detail[CURL_ERROR_SIZE];
+	char location[1024], nonce[256];        /* header fields of the answer */
+	size_t location_len, nonce_len;
+	uint32_t retry_after_s;
 };
 
 /* What libuv holds on to until its close callback. */
@@ -311,6 +314,9 @@ static void tell(struct http_call *c)
 		lib.easy_getinfo(c->easy, CURLINFO_CONTENT_TYPE, &type);
 		r.status = status > 0 ? (uint32_t)status : 0;
 		r.type = sv_z(type);
+		r.location = sv_from(c->location, c->location_len);
+		r.nonce = sv_from(c->nonce, c->nonce_len);
+		r.retry_after_s = c->retry_after_s;
 	}
 	if (c->handle)
 		*c->handle = NULL;
@@ -350,6 +356,31 @@ static void finish_calls(struct http *h)
 				deferred_call(&c->soon);
 		}
 	}
+}
+
+static void keep(char *out, size_t *len, struct sv value)
+{
+	memcpy(out, value.p, value.len);
+	*len = value.len;
+}
+
+/* A line of the header; of those of an interim answer the last one's stay. */
+static size_t take_field(char *p, size_t size, size_t n, void *arg)
+{
+	struct http_call *c = arg;
+	struct sv value = sv_from(p, size * n), name;
+
+	if (sv_find(value, ':') == SIZE_MAX)
+		return size * n;
+	sv_split(&value, ':', &name);
+	value = sv_trim(value);
+	if (sv_eq_nocase(name, SV("Location")) && value.len < sizeof(c->location))
+		keep(c->location, &c->location_len, value);
+	else if (sv_eq_nocase(name, SV("Replay-Nonce")) && value.len < sizeof(c->nonce))
+		keep(c->nonce, &c->nonce_len, value);
+	else if (sv_eq_nocase(name, SV("Retry-After")) && !sv_to_u32(value, &c->retry_after_s))
+		c->retry_after_s = 0;   /* a date: nobody waits until one */
+	return size * n;
 }
 
 static size_t take_body(char *p, size_t size, size_t n, void *arg)
@@ -395,6 +426,8 @@ static bool set_options(struct http_call *c)
 	SET(CURLOPT_USERAGENT, c->http->agent);
 	SET(CURLOPT_WRITEFUNCTION, take_body);
 	SET(CURLOPT_WRITEDATA, c);
+	SET(CURLOPT_HEADERFUNCTION, take_field);
+	SET(CURLOPT_HEADERDATA, c);
 	if (c->request.len) {
 		SET(CURLOPT_POST, 1L);
 		SET(CURLOPT_POSTFIELDS, c->request.p);

@@ -40,6 +40,8 @@ struct http_response {
 	struct fault fault;
 	uint32_t status;
 	struct sv type, body;
+	struct sv location, nonce;      /* of the header fields Location and Replay-Nonce (RFC 8555 §6.5); "" without */
+	uint32_t retry_after_s;         /* Retry-After in seconds; 0: none */
 };
 /** Called once, in a later turn; the response is borrowed for the call. */
 typedef void http_fn(void *arg, const struct http_response *response);

@@ -6,6 +6,7 @@
 #include "common/listener.h"
 #include "common/master.h"
 #include "common/memory.h"
+#include "webd/acme/helper.h"
 #include "webd/server.h"
 #include "webd/session.h"
 
@@ -77,6 +78,8 @@ static size_t connect_ports(const struct conf *conf, uint16_t ports[DAEMON_PORTS
 	return 1;
 }
 
+static const struct daemon_spec *const helpers[] = { &acme_spec, NULL };
+
 static const struct daemon_spec spec = {
 	.name = "webd",
 	.doc = "answer what mail programs, certificate authorities and monitoring ask by HTTP",
@@ -86,6 +89,7 @@ static const struct daemon_spec spec = {
 	.reads = 1u << INSTANCE_TLS,
 	.connect_ports = connect_ports,
 	.is_one_worker = true,
+	.helpers = helpers,
 	.open = web_open,
 	.start = web_start,
 	.reload = web_reload,

@@ -1,0 +1,137 @@
+#include "common/tls_request.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+
+#include "common/memory.h"
+#include "common/textfile.h"
+
+#include "common/banned.h"
+
+#define PEM_MAX (64u << 10)
+#define CHAIN_MAX 10
+
+static int no_passphrase(char *p, int size, int is_writing, void *arg)
+{
+	(void)p;
+	(void)size;
+	(void)is_writing;
+	(void)arg;
+	return -1;
+}
+
+static struct fault read_key(const char *path, EVP_PKEY **out)
+{
+	struct buf pem;
+	struct fault f;
+
+	buf_init(&pem, PEM_MAX);
+	f = textfile_read(path, &pem);
+	if (!f.kind) {
+		BIO *bio = BIO_new_mem_buf(pem.p ? pem.p : "", (int)pem.len);
+
+		*out = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
+		BIO_free(bio);
+		ERR_clear_error();
+		if (!*out)
+			f = fault_detail(FAULT_INVALID, "%s holds no private key", path);
+	}
+	buf_wipe(&pem);
+	return f;
+}
+
+static bool add_name(GENERAL_NAMES *names, struct sv name)
+{
+	GENERAL_NAME *g = GENERAL_NAME_new();
+	ASN1_STRING *value = ASN1_IA5STRING_new();
+
+	if (!g || !value || !ASN1_STRING_set(value, name.p, (int)name.len)) {
+		GENERAL_NAME_free(g);
+		ASN1_STRING_free(value);
+		return false;
+	}
+	GENERAL_NAME_set0_value(g, GEN_DNS, value);
+	return sk_GENERAL_NAME_push(names, g) > 0;
+}
+
+static bool fill(X509_REQ *request, GENERAL_NAMES *names, STACK_OF(X509_EXTENSION) *extensions, EVP_PKEY *key)
+{
+	X509_EXTENSION *alt = X509V3_EXT_i2d(NID_subject_alt_name, 0, names);
+
+	/* The subject is empty: names that count stand in the alternative names, and a common name has too little room. */
+	return alt && sk_X509_EXTENSION_push(extensions, alt) > 0 && X509_REQ_add_extensions(request, extensions) == 1 &&
+	       X509_REQ_set_pubkey(request, key) == 1 &&
+	       X509_REQ_sign(request, key, EVP_PKEY_is_a(key, "ED25519") ? NULL : EVP_sha256()) > 0;
+}
+
+struct fault tls_request_make(const struct sv *names, size_t count, const char *key_path, struct buf *out)
+{
+	EVP_PKEY *key = NULL;
+	struct fault f = read_key(key_path, &key);
+	X509_REQ *request = X509_REQ_new();
+	GENERAL_NAMES *list = GENERAL_NAMES_new();
+	STACK_OF(X509_EXTENSION) *extensions = sk_X509_EXTENSION_new_null();
+	unsigned char *der = NULL;
+	int len = 0;
+
+	for (size_t i = 0; i < count && !f.kind; i++)
+		if (!names[i].len || names[i].len > 253 || !add_name(list, names[i]))
+			f = fault(FAULT_INVALID, "a name for the certificate is no host name");
+	if (!f.kind && (!count || !fill(request, list, extensions, key) || (len = i2d_X509_REQ(request, &der)) <= 0))
+		f = fault(FAULT_INVALID, "the key cannot sign a request");
+	if (!f.kind && !buf_append(out, sv_from((const char *)der, (size_t)len)))
+		f = fault(FAULT_LIMIT, "the request is too long");
+	OPENSSL_free(der);
+	sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
+	GENERAL_NAMES_free(list);
+	X509_REQ_free(request);
+	EVP_PKEY_free(key);
+	ERR_clear_error();
+	return f;
+}
+
+static struct fault look(X509 *cert, const struct sv *names, size_t count, EVP_PKEY *key)
+{
+	if (X509_check_private_key(cert, key) != 1)
+		return fault(FAULT_INVALID, "the certificate that came is for another key");
+	if (X509_cmp_current_time(X509_get0_notBefore(cert)) >= 0)
+		return fault(FAULT_INVALID, "the certificate that came is not valid yet: is this host's clock right?");
+	if (X509_cmp_current_time(X509_get0_notAfter(cert)) <= 0)
+		return fault(FAULT_INVALID, "the certificate that came has expired: is this host's clock right?");
+	for (size_t i = 0; i < count; i++)
+		if (X509_check_host(cert, names[i].p, names[i].len, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, NULL) != 1)
+			return fault_detail(FAULT_INVALID, "the certificate that came is not for %.*s", SV_FMT(names[i]));
+	return FAULT_OK;
+}
+
+struct fault tls_request_check(struct sv pem, const struct sv *names, size_t count, const char *key_path)
+{
+	EVP_PKEY *key = NULL;
+	struct fault f = read_key(key_path, &key);
+	BIO *bio = BIO_new_mem_buf(pem.len ? pem.p : "", pem.len <= PEM_MAX ? (int)pem.len : 0);
+	X509 *cert;
+	size_t found = 0;
+
+	while (!f.kind && (cert = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL))) {
+		if (++found > CHAIN_MAX)
+			f = fault(FAULT_INVALID, "the chain that came is too long");
+		else if (found == 1)
+			f = look(cert, names, count, key);
+		X509_free(cert);
+	}
+	if (!f.kind && !found)
+		f = fault(FAULT_INVALID, "what came is no certificate");
+	/* RFC 8555 §9.1: nothing else may stand in the file, which servers read. */
+	if (!f.kind && (sv_search(pem, SV("PRIVATE KEY")) != SIZE_MAX || !sv_starts(sv_trim(pem), SV("-----BEGIN CERTIFICATE-----"))))
+		f = fault(FAULT_INVALID, "more came than certificates");
+	BIO_free(bio);
+	EVP_PKEY_free(key);
+	ERR_clear_error();
+	return f;
+}

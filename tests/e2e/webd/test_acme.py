@@ -1,0 +1,200 @@
+"""Certificates by ACME (RFC 8555), from Let's Encrypt's test server `pebble` (Debian), which refuses one nonce in five and asks the web front for
+the proofs. Nothing of it leaves this machine."""
+
+import base64
+import contextlib
+import http.client
+import json
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+
+import pytest
+
+import dns_server
+import https_server
+import postroom
+
+pytestmark = [pytest.mark.skipif(not (postroom.BIN / "webd").exists(), reason="built without libhttp-parser: configure said so"),
+              pytest.mark.skipif(not shutil.which("pebble"), reason="pebble is missing: ./quickstart peers")]
+
+NAMES = ("mail.example.test", "autoconfig.example.test", "mta-sts.example.test")
+
+
+class Pebble:
+    """The authority; `http_port` is where it looks for proofs."""
+
+    def __init__(self, folder, authority, dns, http_port, port=None):
+        self.port, self.claim = (port, None) if port else self.free()
+        self.management, self.claim2 = self.free()
+        self.url = f"https://acme.example:{self.port}/dir"
+        chain, key = authority.certificate("acme.example")
+        config = folder / "pebble.json"
+        config.write_text(json.dumps({"pebble": {
+            "listenAddress": f"127.0.0.1:{self.port}", "managementListenAddress": f"127.0.0.1:{self.management}", "certificate": str(chain),
+            "privateKey": str(key), "httpPort": http_port, "tlsPort": 1, "ocspResponderURL": "", "externalAccountBindingRequired": False}}))
+        self.log_path = folder / "pebble.log"
+        env = {"PATH": "/usr/bin:/bin", "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "20", "PEBBLE_AUTHZREUSE": "0"}
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(["pebble", "-strict", "-config", config, "-dnsserver", f"127.0.0.1:{dns.port}"], env=env, stdout=log,
+                                            stderr=log, stdin=subprocess.DEVNULL)
+        postroom.wait_for("pebble listens", self.listens)
+
+    @staticmethod
+    def free():
+        for _ in range(100):
+            with socket.socket() as sock:
+                sock.bind(("127.0.0.1", 0))
+                port = sock.getsockname()[1]
+            with contextlib.suppress(OSError):
+                return port, postroom.claim_port(port)
+        raise RuntimeError("no free port")
+
+    def listens(self):
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
+            return True
+        return False
+
+    def log(self):
+        return self.log_path.read_text(errors="replace")
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(postroom.DEADLINE_S)
+
+
+@pytest.fixture
+def world(tmp_path):
+    """(instance, pebble, start): the instance's web front and imapd run, and its helper knows the authority."""
+    with https_server.Authority() as authority, dns_server.DnsServer() as dns, postroom.Instance(web=True, accounts=("alice",)) as instance:
+        for name in NAMES + ("acme.example",):
+            dns.add(name, "A", "127.0.0.1")
+        pebble = Pebble(tmp_path, authority, dns, instance.port("http"))
+        with open(instance.root / "postroom.conf", "a", encoding="utf-8") as conf:
+            conf.write(dns.conf() + f"fetch-private-addresses yes\nrelay-ca-file {authority.file}\nacme-directory {pebble.url}\n"
+                       "acme-contact postmaster@example.test\nacme-names hostname autoconfig.example.test mta-sts.example.test\n")
+        instance.pebble, instance.folder, instance.authority, instance.dns = pebble, tmp_path, authority, dns
+        try:
+            yield instance
+        finally:
+            instance.pebble.stop()
+
+
+def served(instance, listener="https"):
+    """The certificate as a client sees it, in DER."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with socket.create_connection(("127.0.0.1", instance.port(listener)), timeout=postroom.DEADLINE_S) as sock, context.wrap_socket(sock) as tls:
+        return tls.getpeercert(binary_form=True)
+
+
+def on_disk(instance):
+    return ssl.PEM_cert_to_DER_cert(re.match(r"-----BEGIN.*?END CERTIFICATE-----\n", (instance.root / "tls" / "cert.pem").read_text(), re.S).group(0))
+
+
+def base64url(octets):
+    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
+
+
+def deactivate(instance):
+    """Close our account at the authority (RFC 8555 §7.3.6), with its own key."""
+    key = instance.root / "tls" / "acme-account.pem"
+    context = ssl.create_default_context(cafile=instance.authority.file)
+
+    def openssl(*args, data=None):
+        return subprocess.run(["openssl", *map(str, args)], input=data, capture_output=True, check=True).stdout
+
+    def call(method, path, body=None):
+        connection = http.client.HTTPSConnection("127.0.0.1", instance.pebble.port, context=context, timeout=postroom.DEADLINE_S)
+        connection._create_connection = lambda address, *args, **more: socket.create_connection(("127.0.0.1", address[1]), *args, **more)
+        connection.host = "acme.example"
+        connection.request(method, path, body=body, headers={"Content-Type": "application/jose+json"})
+        response = connection.getresponse()
+        response.read()
+        return response
+
+    def post(url, header, payload):
+        for _ in range(20):                     # pebble refuses nonces
+            nonce = call("HEAD", "/nonce-plz").headers["Replay-Nonce"]
+            signed = base64url(json.dumps({"alg": "ES256", "nonce": nonce, "url": url, **header}).encode()) + "." + base64url(json.dumps(payload).encode())
+            der = openssl("dgst", "-sha256", "-sign", key, data=signed.encode())
+            first = der[4:4 + der[3]]
+            second = der[6 + der[3]:]
+            raw = b"".join(number.lstrip(b"\0").rjust(32, b"\0") for number in (first, second))
+            protected, payload_text = signed.split(".")
+            response = call("POST", url.split(str(instance.pebble.port), 1)[1], json.dumps({"protected": protected, "payload": payload_text,
+                                                                                         "signature": base64url(raw)}))
+            if response.status < 400:
+                return response
+        raise AssertionError(instance.pebble.log()[-3000:])
+
+    point = openssl("pkey", "-in", key, "-pubout", "-outform", "DER")[-64:]
+    jwk = {"crv": "P-256", "kty": "EC", "x": base64url(point[:32]), "y": base64url(point[32:])}
+    base = f"https://acme.example:{instance.pebble.port}"
+    account = post(base + "/sign-me-up", {"jwk": jwk}, {"onlyReturnExisting": True}).headers["Location"]
+    post(account, {"kid": account}, {"status": "deactivated"})
+
+
+def cert(instance):
+    return instance.json("cert", "show")
+
+
+def wait(instance, what, ready):
+    try:
+        postroom.wait_for(what, ready)
+    except Exception as error:
+        raise AssertionError(f"{error}\n{instance.log()[-6000:]}\n{instance.pebble.log()[-6000:]}") from error
+
+
+def test_a_certificate_comes_by_itself_and_sessions_live_on(world):
+    key = (world.root / "tls" / "key.pem").read_bytes()
+    assert cert(world)["self_signed"]
+    world.start()
+    before = world.imap("alice")
+    wait(world, "a certificate", lambda: not cert(world)["self_signed"])
+    shown = cert(world)
+    assert sorted(shown["names"]) == sorted(NAMES) and shown["days_left"] > 30
+    assert (world.root / "tls" / "key.pem").read_bytes() == key           # TLSA records stay right
+    for listener in ("https", "imaps", "submissions", "pop3s"):
+        wait(world, f"{listener} serves it", lambda: served(world, listener) == on_disk(world))     # noqa: B023
+    assert before.noop()[0] == "OK"                                         # RFC 8446: what was agreed on stays
+    before.logout()
+    assert (world.root / "tls" / "acme-account.pem").stat().st_mode & 0o777 == 0o600
+    assert list((world.root / "tls" / "acme").iterdir()) == []              # proofs do not stay
+    status = world.postroom("status")
+    assert shown["fingerprint"] in status and "self-signed" not in status
+
+    # asked for again, whatever is left
+    world.postroom("cert", "renew")
+    assert cert(world)["fingerprint"] != shown["fingerprint"]
+
+    # the account is closed at the authority: a new key, once, and the old one aside
+    old = (world.root / "tls" / "acme-account.pem").read_bytes()
+    deactivate(world)
+    world.postroom("cert", "renew")
+    assert (world.root / "tls" / "acme-account.pem").read_bytes() != old
+    assert (world.root / "tls" / "acme-account.pem.old").read_bytes() == old
+
+    # the authority has lost everything: the same key makes an account again
+    old = (world.root / "tls" / "acme-account.pem").read_bytes()
+    world.pebble.stop()
+    world.pebble = Pebble(world.folder, world.authority, world.dns, world.port("http"), port=world.pebble.port)
+    world.postroom("cert", "renew")
+    assert (world.root / "tls" / "acme-account.pem").read_bytes() == old
+
+    # a name that does not lead here: told plainly, and what there is stays
+    now = cert(world)["fingerprint"]
+    world.dns.remove("mta-sts.example.test", "A")
+    refused = world.run("cert", "renew")
+    assert refused.returncode == 1 and "mta-sts.example.test" in refused.stderr, refused.stderr
+    assert cert(world)["fingerprint"] == now and "FAILED, again in 1" in cert(world)["renewed_by"]
+
+    # an authority that is gone: likewise
+    world.pebble.stop()
+    gone = world.run("cert", "renew")
+    assert gone.returncode == 1 and "cannot be reached" in gone.stderr
+    assert cert(world)["fingerprint"] == now
+    assert json.loads(world.run("cert", "show", "--json").stdout)["days_left"] > 30

@@ -1,0 +1,501 @@
+#include "webd/acme/helper.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/crypt.h"
+#include "common/dns.h"
+#include "common/http.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "common/textfile.h"
+#include "common/tls_request.h"
+#include "common/work.h"
+#include "webd/acme/client.h"
+
+#include "common/banned.h"
+
+#define LOOK_MS 30000           /* at the certificate and the clock */
+#define FIRST_LOOK_MS 1000
+#define DAY_S 86400
+#define ALARM_DAYS 14
+#define RETRY_MIN_S 600         /* after a failure; doubles */
+#define RETRY_MAX_S DAY_S
+#define KEY_MAX 8192
+#define RELOAD_MS 20000         /* for each daemon */
+
+static const char *const daemons[] = { "smtpd", "imapd", "pop3d", "webd" };
+
+struct acme {
+	struct worker *worker;
+	struct conf *conf;              /* as it was at the start: what is used of it needs a restart to change */
+	struct dns *dns;
+	struct http *http;              /* NULL: HTTPS cannot be spoken here */
+	struct timer look;
+	struct acme_order *order;       /* under way */
+	struct es256_key *account;
+	struct sv names[ACME_NAMES_MAX];
+	size_t name_count;
+	char folder[3900], proofs[4000];
+	struct timespec changed;        /* of the certificate's file, when it was last looked at */
+	ino_t inode;
+	bool has_looked, is_second_account;
+	int64_t next_s;                 /* not before; Unix time */
+	uint64_t failures, renewals;    /* in a row; since start */
+	int64_t alarm_s, last_s;        /* when it was raised; when the last order ended */
+	char last_error[500];           /* "": the last one succeeded */
+	struct reload *reload;          /* under way */
+};
+
+/* Every daemon told to read its certificate, one after the other. */
+struct reload {
+	struct work work;
+	struct acme *acme;
+	const struct instance *instance;
+};
+
+/* ---- have the daemons read it ---- */
+
+static void reload_run(struct work *work)
+{
+	struct reload *r = CONTAINER_OF(work, struct reload, work);
+
+	for (size_t i = 0; i < ARRAY_LEN(daemons); i++) {
+		struct fault f = control_ask(r->instance, daemons[i], SV("{\"verb\":\"reload\"}"), NULL, NULL, RELOAD_MS);
+
+		/* One that does not run reads it when it starts. */
+		if (f.kind && f.kind != FAULT_UNAVAILABLE)
+			log_error(NULL, "acme.reload_failed", KV_Z("daemon", daemons[i]), KV_FAULT("fault", f));
+	}
+}
+
+static void reload_done(struct work *work, bool is_cancelled)
+{
+	struct reload *r = CONTAINER_OF(work, struct reload, work);
+
+	(void)is_cancelled;
+	r->acme->reload = NULL;
+	free(r);
+}
+
+static void reload_all(struct acme *a)
+{
+	struct reload *r;
+
+	if (a->reload)
+		return;         /* the next look sees to it */
+	r = xcalloc(1, sizeof(*r));
+	*r = (struct reload){ .work = { .run = reload_run, .done = reload_done }, .acme = a, .instance = a->worker->instance };
+	if (work_submit(a->worker->loop, WORK_MAIL, &r->work).kind) {
+		free(r);
+		return;
+	}
+	a->reload = r;
+}
+
+/* A certificate that is another one than at the last look, whoever put it there. */
+static void look_for_change(struct acme *a)
+{
+	const char *path = a->conf->tls.certificate;
+	struct stat st;
+
+	if (a->reload || stat(path, &st) != 0)
+		return;
+	bool is_same = st.st_ino == a->inode && st.st_mtim.tv_sec == a->changed.tv_sec && st.st_mtim.tv_nsec == a->changed.tv_nsec;
+
+	a->inode = st.st_ino;
+	a->changed = st.st_mtim;
+	if (a->has_looked && !is_same) {
+		log_info(NULL, "acme.certificate_changed", KV_Z("file", path));
+		reload_all(a);
+	}
+	a->has_looked = true;
+}
+
+/* ---- when ---- */
+
+static bool is_on(const struct acme *a)
+{
+	return *a->conf->acme.directory;
+}
+
+static bool has_name(const struct tls_cert_facts *cert, struct sv name)
+{
+	struct sv rest = sv_z(cert->names), one;
+
+	while (rest.len && sv_split(&rest, ' ', &one))
+		if (sv_eq_nocase(one, name))
+			return true;
+	return false;
+}
+
+bool acme_is_due(const struct tls_cert_facts *cert, const struct sv *names, size_t count, int64_t now_s)
+{
+	int64_t life_s = cert->not_after_s - cert->not_before_s;
+	uint8_t hash[CRYPT_HASH_MAX];
+
+	if (cert->is_self_signed)
+		return true;
+	for (size_t i = 0; i < count; i++)
+		if (!has_name(cert, names[i]))
+			return true;
+	crypt_digest(CRYPT_SHA256, sv_z(cert->fingerprint), hash);
+	return now_s >= cert->not_after_s - life_s / 3 - life_s / 30 * hash[0] / 255;
+}
+
+static bool is_due(struct acme *a, int64_t now_s)
+{
+	struct tls_cert_facts cert;
+
+	return tls_cert_read(a->conf->tls.certificate, &cert).kind || acme_is_due(&cert, a->names, a->name_count, now_s);
+}
+
+static void path_in(const struct acme *a, const char *name, char out[4096])
+{
+	snprintf(out, 4096, "%s/%s", a->folder, name);
+}
+
+/* What must not be forgotten by a restart: authorities shut out who asks too often. */
+static void save_state(struct acme *a)
+{
+	char path[4096];
+	struct buf text;
+	struct fault f;
+
+	buf_init(&text, 1024);
+	buf_appendf(&text, "%lld %llu %lld\n%s\n", (long long)a->next_s, (unsigned long long)a->failures, (long long)a->last_s, a->last_error);
+	path_in(a, "acme-state", path);
+	f = textfile_replace(path, buf_sv(&text));
+	if (f.kind)
+		log_warn(NULL, "acme.state_lost", KV_FAULT("fault", f));
+	buf_done(&text);
+}
+
+static void load_state(struct acme *a)
+{
+	struct sv rest, line, word;
+	uint64_t n[3] = { 0 };
+	char path[4096];
+	struct buf text;
+
+	buf_init(&text, 1024);
+	path_in(a, "acme-state", path);
+	if (!textfile_read(path, &text).kind) {
+		rest = buf_sv(&text);
+		sv_split(&rest, '\n', &line);
+		for (size_t i = 0; i < ARRAY_LEN(n) && sv_split(&line, ' ', &word); i++)
+			if (!sv_to_u64(word, &n[i]) || n[i] > INT64_MAX)
+				n[i] = 0;
+		sv_split(&rest, '\n', &line);
+		snprintf(a->last_error, sizeof(a->last_error), "%.*s", SV_FMT(line));
+		/* A clock that was wrong must not put the next attempt off for years. */
+		if (n[0] <= (uint64_t)time(NULL) + 2 * RETRY_MAX_S)
+			a->next_s = (int64_t)n[0];
+		a->failures = n[1];
+		a->last_s = (int64_t)n[2];
+	}
+	buf_done(&text);
+}
+
+static void failed(struct acme *a, struct fault f)
+{
+	int64_t wait_s = RETRY_MIN_S, now_s = time(NULL);
+	uint8_t jitter;
+
+	for (uint64_t i = 0; i < a->failures && wait_s < RETRY_MAX_S; i++)
+		wait_s *= 2;
+	if (wait_s > RETRY_MAX_S)
+		wait_s = RETRY_MAX_S;
+	crypt_random(&jitter, 1);
+	a->failures++;
+	a->last_s = now_s;
+	a->next_s = now_s + wait_s + wait_s * jitter / 2550;
+	snprintf(a->last_error, sizeof(a->last_error), "%s", f.detail ? f.detail : fault_name(f.kind));
+	for (char *p = a->last_error; *p; p++)
+		if ((unsigned char)*p < ' ')
+			*p = ' ';
+	log_error(NULL, "acme.failed", KV_FAULT("fault", f), KV_U64("failures", a->failures), KV_I64("again_in_s", a->next_s - now_s));
+	save_state(a);
+}
+
+/* ---- one order ---- */
+
+static void begin(struct acme *a);
+
+static struct fault need_account(struct acme *a)
+{
+	char path[4096];
+	struct buf pem;
+	struct fault f;
+
+	if (a->account)
+		return FAULT_OK;
+	path_in(a, "acme-account.pem", path);
+	buf_init(&pem, KEY_MAX);
+	f = textfile_read(path, &pem);
+	if (f.kind == FAULT_NOT_FOUND) {
+		f = es256_key_new(&pem);
+		if (!f.kind)
+			f = textfile_replace(path, buf_sv(&pem));       /* mode 0600 */
+	}
+	if (!f.kind)
+		f = es256_key_read(buf_sv(&pem), &a->account);
+	buf_wipe(&pem);
+	return f;
+}
+
+/* The authority has closed the account, or lost it: a new one, once; the old key is kept aside. */
+static void renounce_account(struct acme *a)
+{
+	char path[4096], aside[4096];
+
+	path_in(a, "acme-account.pem", path);
+	path_in(a, "acme-account.pem.old", aside);
+	log_warn(NULL, "acme.account_gone", KV_Z("kept", aside));
+	if (rename(path, aside) != 0)
+		log_error(NULL, "acme.account_kept", KV_FAULT("fault", fault_errno("rename", path)));
+	es256_key_free(&a->account);
+}
+
+static void on_order(void *arg, const struct acme_result *r)
+{
+	struct acme *a = arg;
+	const struct conf_tls *tls = &a->conf->tls;
+	struct fault f = r->fault;
+
+	if (r->is_account_gone && !a->is_second_account) {
+		renounce_account(a);
+		a->is_second_account = true;
+		a->order = NULL;
+		begin(a);
+		return;
+	}
+	a->is_second_account = false;
+	if (!f.kind)
+		f = tls_request_check(r->chain, a->names, a->name_count, tls->key);
+	if (!f.kind)
+		f = textfile_replace(tls->certificate, r->chain);       /* the old one or the new one, whatever happens */
+	if (f.kind) {
+		failed(a, f);
+		return;
+	}
+	a->failures = 0;
+	a->next_s = 0;
+	a->last_s = time(NULL);
+	a->last_error[0] = '\0';
+	a->renewals++;
+	save_state(a);
+	log_info(NULL, "acme.certificate", KV_SV("name", a->names[0]), KV_U64("names", a->name_count));
+	look_for_change(a);
+}
+
+static struct fault ready_for_order(struct acme *a)
+{
+	const struct conf *conf = a->conf;
+	struct fault f;
+
+	if (!a->http)
+		return fault(FAULT_UNSUPPORTED, "HTTPS cannot be spoken here: see the log");
+	if (!sv_starts(sv_z(conf->tls.certificate), sv_z(a->folder)) || !sv_starts(sv_z(conf->tls.key), sv_z(a->folder)))
+		return fault(FAULT_DENIED, "tls-certificate and tls-key lie outside the instance: they are yours to renew; unset them or acme-directory");
+	if (mkdir(a->proofs, 0700) != 0 && errno != EEXIST)
+		return fault_errno("mkdir", a->proofs);
+	f = need_account(a);
+	return f;
+}
+
+static void begin(struct acme *a)
+{
+	const struct conf *conf = a->conf;
+	struct fault f = ready_for_order(a);
+
+	if (f.kind) {
+		failed(a, f);
+		return;
+	}
+	log_info(NULL, "acme.begin", KV_Z("directory", conf->acme.directory), KV_SV("name", a->names[0]), KV_U64("names", a->name_count));
+	acme_order(a->worker->loop, a->http,
+		   &(struct acme_settings){
+			   .directory = conf->acme.directory,
+			   .contact = conf->acme.contact,
+			   .names = a->names,
+			   .name_count = a->name_count,
+			   .account = a->account,
+			   .key_path = conf->tls.key,
+			   .proofs = a->proofs,
+		   },
+		   on_order, a, &a->order);
+}
+
+static void raise_alarm(struct acme *a, int64_t now_s)
+{
+	struct tls_cert_facts cert;
+
+	if (a->alarm_s + DAY_S > now_s || tls_cert_read(a->conf->tls.certificate, &cert).kind ||
+	    cert.not_after_s - now_s >= (int64_t)ALARM_DAYS * DAY_S)
+		return;
+	a->alarm_s = now_s;
+	log_error(NULL, "tls.certificate_ends", KV_I64("days_left", (cert.not_after_s - now_s) / DAY_S), KV_Z("file", a->conf->tls.certificate),
+		  KV_Z("last_error", a->last_error));
+}
+
+static void on_look(struct timer *t)
+{
+	struct acme *a = CONTAINER_OF(t, struct acme, look);
+	int64_t now_s = time(NULL);
+
+	timer_start_ms(&a->look, LOOK_MS);
+	look_for_change(a);
+	raise_alarm(a, now_s);
+	if (is_on(a) && !a->order && now_s >= a->next_s && is_due(a, now_s))
+		begin(a);
+}
+
+/* ---- verbs ---- */
+
+static void put_state(struct acme *a, struct control_reply *reply)
+{
+	struct json_out *j = control_line(reply);
+	int64_t now_s = time(NULL);
+
+	json_out_z(j, "state", !is_on(a) ? "off" : a->order ? "asking" : a->failures ? "failed" : "waiting");
+	json_out_z(j, "directory", a->conf->acme.directory);
+	json_out_array(j, "names");
+	for (size_t i = 0; i < a->name_count; i++)
+		json_out_sv(j, NULL, a->names[i]);
+	json_out_array_end(j);
+	json_out_u64(j, "failures", a->failures);
+	json_out_u64(j, "renewals", a->renewals);
+	json_out_z(j, "last_error", a->last_error);
+	json_out_i64(j, "last", a->last_s);
+	json_out_i64(j, "again_in_s", a->failures && a->next_s > now_s ? a->next_s - now_s : 0);
+	(void)control_line_end(reply);
+	control_finish(&reply, FAULT_OK);
+}
+
+static void do_state(void *arg, const struct json *request, struct control_reply *reply)
+{
+	(void)request;
+	put_state(((struct worker *)arg)->state, reply);
+}
+
+/* Begin now, whatever the certificate and earlier failures say. The answer does not wait for the end. */
+static void do_renew(void *arg, const struct json *request, struct control_reply *reply)
+{
+	struct acme *a = ((struct worker *)arg)->state;
+
+	(void)request;
+	if (!is_on(a)) {
+		control_finish(&reply, fault(FAULT_INVALID, "acme-directory is not set: nobody is asked for certificates"));
+		return;
+	}
+	if (!a->order)
+		begin(a);
+	put_state(a, reply);
+}
+
+static const struct control_verb verbs[] = {
+	{ .name = "acme", .doc = "how the certificate is looked after", .run = do_state },
+	{ .name = "acme-renew", .doc = "ask for a certificate now", .run = do_renew },
+	{ .name = NULL },
+};
+
+/* ---- life ---- */
+
+static struct fault acme_open(struct worker *w)
+{
+	struct acme *a = xcalloc(1, sizeof(*a));
+	const struct conf *conf = w->conf;
+	struct http_settings settings = {
+		.ca_file = *conf->relay.ca_file ? conf->relay.ca_file : NULL,
+		.allow_private = conf->relay.fetch_private,
+		.agent = "Postroom/" POSTROOM_VERSION,
+	};
+	struct fault f;
+
+	w->state = a;
+	a->worker = w;
+	a->conf = conf_ref(w->conf);
+	for (size_t i = 0; i < conf->acme.names.count && i < ACME_NAMES_MAX; i++) {
+		struct sv name = sv_z(conf->acme.names.items[i]);
+
+		a->names[a->name_count++] = sv_eq(name, SV("hostname")) ? sv_z(conf->host.hostname) : name;
+	}
+	snprintf(a->folder, sizeof(a->folder), "%s", instance_path(w->instance, INSTANCE_TLS));
+	snprintf(a->proofs, sizeof(a->proofs), "%s/acme", a->folder);
+	timer_init(&a->look, w->loop, on_look);
+	if (!*conf->acme.directory)
+		return FAULT_OK;        /* nobody is asked: no libcurl, no resolver */
+	f = dns_new_from_conf(w->loop, &conf->dns, &a->dns);
+	if (f.kind)
+		return f;
+	f = http_new(w->loop, a->dns, &settings, &a->http);
+	if (f.kind)
+		log_error(NULL, "acme.closed", KV_FAULT("fault", f));
+	return FAULT_OK;
+}
+
+static struct fault acme_start(struct worker *w)
+{
+	struct acme *a = w->state;
+
+	load_state(a);
+	timer_start_ms(&a->look, FIRST_LOOK_MS);
+	return FAULT_OK;
+}
+
+static void acme_stop(struct worker *w)
+{
+	struct acme *a = w->state;
+
+	timer_stop(&a->look);
+	acme_forget(&a->order);
+	worker_stopped(w);
+}
+
+static void acme_end(struct worker *w)
+{
+	struct acme *a = w->state;
+
+	if (!a)
+		return;
+	acme_forget(&a->order);
+	http_free(&a->http);
+	dns_free(&a->dns);
+	es256_key_free(&a->account);
+	conf_unref(&a->conf);
+	free(a);
+	w->state = NULL;
+}
+
+static void acme_status(struct worker *w, struct json_out *j)
+{
+	const struct acme *a = w->state;
+
+	json_out_z(j, "acme", !is_on(a) ? "off" : a->order ? "asking" : a->failures ? "failed" : "waiting");
+	json_out_u64(j, "renewals", a->renewals);
+	json_out_u64(j, "failures", a->failures);
+}
+
+static const struct conf_list *acme_files(const struct conf *conf)
+{
+	return &conf->dns.anchors;
+}
+
+const struct daemon_spec acme_spec = {
+	.name = "acme",
+	.doc = "look after the certificate",
+	.writes = 1u << INSTANCE_TLS,
+	.may_connect = true,
+	.reads_files = acme_files,
+	.open = acme_open,
+	.start = acme_start,
+	.stop = acme_stop,
+	.end = acme_end,
+	.status = acme_status,
+	.verbs = verbs,
+};
