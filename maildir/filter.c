@@ -71,17 +71,37 @@ void filters_close(struct filters **filters)
 
 /* ---- texts ---- */
 
-/* By the whole path each time: an administrator may make the folder, or replace it. */
+/* files_read() reads below a folder. It is opened anew each time: an administrator may make it, or replace it. */
+static struct fault read_below(const char *folder, const char *file, struct buf *out)
+{
+	int dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct fault f;
+
+	if (dir < 0)
+		return fault_errno("open", folder);
+	f = files_read(dir, file, out);
+	close(dir);
+	return f;
+}
+
 struct fault filters_read(const struct filters *filters, struct sv name, const char *suffix, struct buf *out)
 {
 	struct buf path;
-	struct fault f;
+	struct fault f = FAULT_OK;
+	int fd;
 
 	buf_init(&path, PATH_MAX);
-	if (buf_appendf(&path, "%s/%.*s%s", filters->site, SV_FMT(name), suffix) && buf_z(&path))
-		f = files_read(AT_FDCWD, buf_z(&path), out);
-	else
+	if (!buf_appendf(&path, "%s/%.*s%s", filters->site, SV_FMT(name), suffix) || !buf_z(&path)) {
 		f = fault(FAULT_LIMIT, "path too long");
+	} else {
+		fd = open(buf_z(&path), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);        /* mostly there is none: one call */
+		if (fd < 0)
+			f = fault_errno("open", buf_z(&path));
+		else
+			close(fd);
+	}
+	if (!f.kind)
+		f = read_below(filters->site, buf_z(&path) + strlen(filters->site) + 1, out);
 	buf_done(&path);
 	return f;
 }
