@@ -58,6 +58,7 @@ static bool add_row(void *arg, const struct json *answer)
 #define FILTERS \
 	{ "from", "ADDRESS", "sent by it; @DOMAIN for all of a domain, <> for bounces" }, \
 	{ "to", "ADDRESS", "with such a recipient; or @DOMAIN" }, \
+	{ "user", "ADDRESS", "of this account, whatever the sender; or @DOMAIN" }, \
 	{ "domain", "NAME", "that go to such a destination" }, \
 	{ "older", "TIME", "that came longer ago, as 30m, 4h or 2d" }, \
 	{ "reason", "TEXT", "with this in the reason for waiting" }, \
@@ -84,7 +85,7 @@ static bool parse_time(const char *text, uint64_t *out)
 /* begin_request - the verb and the filters that were given; false after an error that was told. */
 static bool begin_request(struct cli *cli, struct buf *request, struct json_out *j, const char *verb, bool *has_filter)
 {
-	static const char *const names[] = { "from", "to", "domain", "reason", "state" };
+	static const char *const names[] = { "from", "to", "user", "domain", "reason", "state" };
 	const char *older = cli_option(cli, "older");
 	uint64_t seconds;
 

@@ -156,6 +156,10 @@ struct conf_smtp {
 	uint64_t unknown_recipient_delay_ms;
 	uint64_t received_headers;              /* more is a loop */
 	enum conf_bare_newline submission_bare_newline;
+	uint64_t sent_per_minute, sent_per_hour;        /* messages of an account to others */
+	uint64_t sent_rcpts_per_day, sent_new_per_day;
+	struct conf_list send_factors;          /* "ADDRESS=N", or the word `none` */
+	uint64_t suppress_after;                /* hard bounces */
 	struct conf_list local_senders;         /* "USER=ADDRESS", or the word `none` */
 };
 
@@ -208,6 +212,7 @@ struct conf_queue {
 	uint64_t retry_min_ms, retry_max_ms;
 	uint64_t delay_notice_ms;
 	uint64_t lifetime_ms, lifetime_null_ms;
+	uint64_t brake_percent;                 /* of an account's last recipients */
 	uint64_t hold_max_ms;                   /* a sender may ask for (RFC 4865) */
 	uint64_t messages;                      /* at which new mail for the queue gets 452 */
 	uint64_t free_space;                    /* octets the disk must keep free */

@@ -293,6 +293,21 @@ static const struct conf_option options[] = {
 	  .doc = "What happens to a bare CR or LF in a message from a logged-in user. On mx "
 		 "listeners it is always refused." },
 
+	{ "send-per-minute", "SMTP", NUMBER(smtp.sent_per_minute), .def = "50", .min = 1, .max = 1000000,
+	  .doc = "Messages that an account may send in a minute to others than our own people. Beyond each of "
+		 "these limits it is told to try again later (451)." },
+	{ "send-per-hour", "SMTP", NUMBER(smtp.sent_per_hour), .def = "100", .min = 1, .max = 1000000,
+	  .doc = "The same in an hour." },
+	{ "send-recipients-per-day", "SMTP", NUMBER(smtp.sent_rcpts_per_day), .def = "1000", .min = 1, .max = 10000000,
+	  .doc = "Recipients elsewhere that an account may write to in a day." },
+	{ "send-new-recipients-per-day", "SMTP", NUMBER(smtp.sent_new_per_day), .def = "200", .min = 1, .max = 10000000,
+	  .doc = "Of these, those that it has not written to in half a year." },
+	{ "send-factors", "SMTP", LIST(smtp.send_factors), .def = "none", .min = 1, .max = 256,
+	  .doc = "Accounts that may send more: news@example.org=20 counts as 20 usual ones, @example.org=3 each of "
+		 "a domain. none: nobody may." },
+	{ "suppress-after", "SMTP", NUMBER(smtp.suppress_after), .def = "3", .min = 1, .max = 1000,
+	  .doc = "An address elsewhere that was refused so many times for good (no such address, 5.1.x), without a "
+		 "delivery between, is sent nothing for 90 days. See postroom suppression." },
 	{ "local-senders", "SMTP", LIST(smtp.local_senders), .def = "none", .min = 1, .max = 256,
 	  .doc = "What programs of this host may write as, by `sendmail`, besides USER@ the first domain: "
 		 "www-data=shop@example.org, or www-data=@example.org for all of a domain. root may "
@@ -426,6 +441,9 @@ static const struct conf_option options[] = {
 	{ "queue-lifetime-bounce", "Queue", DURATION(queue.lifetime_null_ms), .def = "1d",
 	  .min = 1 * SECONDS, .max = 100 * DAYS,
 	  .doc = "The same for messages without a sender, such as bounces." },
+	{ "brake", "Queue", NUMBER(queue.brake_percent), .def = "30", .min = 1, .max = 100,
+	  .doc = "When so many percent of the last 50 recipients of an account were refused for good, all that it "
+		 "sends is held back, and it and postmaster are told: its password may be stolen. See postroom hold." },
 	{ "queue-hold-max", "Queue", DURATION(queue.hold_max_ms), .def = "30d", .min = 1 * MINUTES, .max = 365 * DAYS,
 	  .doc = "How long ahead people may send a message that is to leave later (FUTURERELEASE, RFC 4865)." },
 

@@ -4,6 +4,7 @@
 
 #include "common/daybook.h"
 #include "common/events.h"
+#include "common/outbook.h"
 #include "smtpd/authres.h"
 #include "smtpd/dmarcreport.h"
 #include "smtpd/feedback.h"
@@ -395,6 +396,23 @@ static struct sv message_id(const struct transaction *t)
 	return sv_sub(line, start + 1, sv_find(line, '>') - start - 1);
 }
 
+/* count_sent - what goes elsewhere counts for the account. */
+static void count_sent(const struct transaction *t)
+{
+	size_t most = accept_count(&t->plan, ACCEPT_REDIRECT), count = 0;
+	struct sv *rcpts = xcalloc(most + 1, sizeof(*rcpts));
+	struct fault f;
+
+	for (const struct accept_rcpt *r = t->plan.rcpts; r; r = r->next)
+		for (const struct accept_place *p = r->places; p; p = p->next)
+			if (p->kind == ACCEPT_REDIRECT && !p->via.len && count < most)
+				rcpts[count++] = p->redirect;
+	f = outbook_count(t->server->outbook, identity_address(t->identity), rcpts, count, date_now().seconds);
+	if (f.kind)
+		log_warn(&t->log, "smtp.count", KV_FAULT("fault", f));
+	free(rcpts);
+}
+
 /* deliver - the receivers' filters change the plan, then the plan is carried out. */
 static struct fault deliver(struct transaction *t)
 {
@@ -417,6 +435,8 @@ static struct fault deliver(struct transaction *t)
 	else
 		for (size_t i = 0; i < t->plan.rcpt_count; i++)
 			t->results[i].fault = f;
+	if (!f.kind && !is_refused && t->identity && t->server->outbook)
+		count_sent(t);
 	filtering_settle(&filtering, t->results);
 	filtering_done(&filtering);
 	return f;

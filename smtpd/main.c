@@ -10,6 +10,7 @@
 #include "common/dns.h"
 #include "common/eventstore.h"
 #include "common/memory.h"
+#include "common/outbook.h"
 #include "common/textfile.h"
 #include "maildir/filter.h"
 #include "smtpd/dmarc.h"
@@ -19,6 +20,7 @@
 #include "smtpd/greylist.h"
 #include "smtpd/local.h"
 #include "smtpd/milter.h"
+#include "smtpd/policy/policy.h"
 #include "smtpd/origin.h"
 #include "smtpd/relay/relay.h"
 #include "smtpd/session.h"
@@ -68,6 +70,8 @@ static void tidy(void *arg)
 	store_tidy(server->store);
 	directory_tidy(server->directory);
 	forget_reports(server);
+	if (server->outbook)
+		outbook_tidy(server->outbook, date_now().seconds);
 	if (server->greylist)
 		greylist_tidy(server->greylist, date_now().seconds);
 }
@@ -88,6 +92,14 @@ static bool is_exception(const char *item)
 	enum dmarc_policy policy;
 
 	return sv_split(&rest, '=', &domain) && domain.len && dmarc_policy_parse(rest, &policy);
+}
+
+static bool is_factor(const char *item)
+{
+	struct sv who;
+	uint32_t factor;
+
+	return policy_factor_parse(item, &who, &factor);
 }
 
 static bool is_place(const char *item)
@@ -114,6 +126,8 @@ static struct fault check_lists(const struct conf *conf)
 		f = check_list("dns-lists", &conf->policy.dns_lists, is_dns_list);
 	if (!f.kind)
 		f = check_list("dmarc-exceptions", &conf->policy.dmarc_exceptions, is_exception);
+	if (!f.kind)
+		f = check_list("send-factors", &conf->smtp.send_factors, is_factor);
 	if (!f.kind)
 		f = check_list("local-senders", &conf->smtp.local_senders, local_senders_check);
 	return f;
@@ -199,6 +213,20 @@ static void start_reports(struct smtpd *server)
 		server->dmarc = daybook_new(server->loop, folder);
 }
 
+static struct fault open_outbook(struct smtpd *server)
+{
+	struct buf path;
+	struct fault f = FAULT_OK;
+
+	buf_init(&path, 4096);
+	if (!buf_appendf(&path, "%s/outbook", instance_path(server->worker->instance, INSTANCE_QUEUE)) || !buf_z(&path))
+		f = fault(FAULT_LIMIT, "outbook: the path is too long");
+	else
+		f = outbook_open(buf_z(&path), true, &server->outbook);
+	buf_done(&path);
+	return f;
+}
+
 static struct fault smtpd_start(struct worker *w)
 {
 	struct smtpd *server = w->state;
@@ -220,6 +248,9 @@ static struct fault smtpd_start(struct worker *w)
 	server->events_ms = w->conf->log.events_ms;
 	server->dkim = dkimkeys_new(instance_path(w->instance, INSTANCE_KEYS));
 	queue_use_keys(server->queue, server->dkim);
+	f = open_outbook(server);
+	if (f.kind)             /* without it nothing is counted, and mail goes on */
+		log_error(NULL, "outbook.unusable", KV_FAULT("fault", f));
 	f = open_greylist(server);
 	if (f.kind)             /* without it nobody is put off, and mail goes on */
 		log_error(NULL, "greylist.unusable", KV_FAULT("fault", f));
@@ -261,6 +292,7 @@ static void smtpd_end(struct worker *w)
 	}
 	space_done(&server->space);
 	greylist_close(&server->greylist);
+	outbook_close(&server->outbook);
 	daybook_free(&server->dmarc);
 	rates_free(&server->messages);
 	rates_free(&server->recipients);

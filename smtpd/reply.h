@@ -106,6 +106,8 @@ struct reply {
 	X(REPLY_FILTERED,         550, "5.7.1", "Refused by the recipient", "recipient-filter") \
 	X(REPLY_NO_FROM,          554, "5.6.0", \
 	  "Message has no From field, or more than one", "from-missing") \
+	X(REPLY_SENT_TOO_MUCH,    451, "4.7.1", "This account sends too much: try again later", "send-limit") \
+	X(REPLY_SUPPRESSED,       550, "5.7.1", "No mail is sent to this address any more", "suppressed") \
 	X(REPLY_TOO_MANY_PER_MINUTE, 550, "5.7.1", "Too much mail from your address", "rate") \
 	X(REPLY_GREYLISTED,       550, "5.7.1", "Not known here", "greylist") \
 	X(REPLY_LISTED,           550, "5.7.1", "Your address stands in a block list", "dns-list") \

@@ -18,6 +18,7 @@ struct auth;
 struct greylist;
 struct filters;
 struct local;
+struct outbook;
 
 struct smtpd_counters {
 	uint64_t sessions, accepted, rejected, deferred, logins, login_failures; /* since start */
@@ -39,6 +40,7 @@ struct smtpd {
 	struct device_notice notice;
 	struct local *local;            /* the users of this host */
 	struct space space;
+	struct outbook *outbook;        /* NULL: it could not be opened */
 	struct greylist *greylist;              /* NULL: check-greylist is off */
 	struct rates *messages, *recipients;    /* of strangers */
 	struct chore tidy;

@@ -129,6 +129,8 @@ struct policy_facts transaction_facts(const struct transaction *t)
 		.is_relay_client = t->is_relay_client,
 		.is_local_admin = t->is_local_admin,
 		.greylist = t->server->greylist,
+		.outbook = t->server->outbook,
+		.remote_count = (uint32_t)accept_count(&t->plan, ACCEPT_REDIRECT),
 		.now_s = date_now().seconds,
 		.messages = t->messages,
 		.recipients = t->recipients,

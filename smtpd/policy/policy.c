@@ -38,6 +38,8 @@ static const struct check checks[] = {
 	{ "sender",        POLICY_MAIL,                  ON_SUBMISSION,   BLOCKS,    policy_sender,        ALWAYS,                                              "6409 §6.1" },
 	{ "relay",         POLICY_RCPT,                  LISTENERS_SMTPD, 0,         policy_relay,         ALWAYS,                                              "5321 §3.6.2" },
 	{ "list",          POLICY_RCPT,                  LISTENERS_SMTPD, BLOCKS,    policy_list,          ALWAYS,                                              "3463 §3.8" },
+	{ "suppressed",    POLICY_RCPT,                  ON_SUBMISSION,   BLOCKS,    policy_suppressed,    ALWAYS,                                              "" },
+	{ "sent",          POLICY_RCPT,                  ON_SUBMISSION,   BLOCKS,    policy_sent,          ALWAYS,                                              "" },
 	{ "recipients",    POLICY_RCPT,                  LISTENERS_SMTPD, 0,         policy_recipients,    ALWAYS,                                              "5321 §4.5.3" },
 	{ "null-sender",   POLICY_RCPT,                  LISTENER_MX,     0,         policy_null_sender,   ALWAYS,                                              "5321 §6.1" },
 	{ "greylist",      POLICY_RCPT,                  LISTENER_MX,     STRANGERS | BLOCKS, policy_greylist, SET_BY("check-greylist", greylist),               "6647" },

@@ -28,6 +28,7 @@ enum policy_stage {
 };
 
 struct greylist;
+struct outbook;
 
 struct policy_facts {
 	const struct conf *conf;
@@ -51,6 +52,8 @@ struct policy_facts {
 	const struct directory_route *route;
 	uint32_t rcpt_count;                    /* accepted before this one */
 	struct greylist *greylist;              /* NULL: none is kept */
+	struct outbook *outbook;                /* NULL: it could not be opened */
+	uint32_t remote_count;                  /* recipients elsewhere before this one */
 	int64_t now_s;                          /* Unix time, for it */
 	/* MESSAGE */
 	const struct message_facts *message;
@@ -124,6 +127,10 @@ policy_fn policy_from;          /* from.c */
 policy_fn policy_spf;           /* spf.c */
 policy_fn policy_milter;        /* milter.c */
 policy_fn policy_dmarc;         /* dmarc.c */
+policy_fn policy_sent;          /* outgoing.c */
+policy_fn policy_suppressed;
+/** policy_factor_parse - "news@example.org=20", "@example.org=3". */
+bool policy_factor_parse(const char *item, struct sv *who, uint32_t *factor);
 policy_fn policy_size;          /* size.c */
 policy_fn policy_sender;        /* sender.c */
 policy_fn policy_author;

@@ -8,6 +8,7 @@
 #include "common/events.h"
 #include "common/eventstore.h"
 #include "common/memory.h"
+#include "common/outbook.h"
 #include "smtpd/dmarcreport.h"
 #include "smtpd/fetch.h"
 #include "smtpd/relay/relay_private.h"
@@ -251,7 +252,9 @@ static void on_turn(struct deferred *d)
 	struct destination *to;
 
 	stop_if_done(r);
-	if (!may_send(r))
+	if (atomic_load(&r->rules_changed) && r->has_scanned)
+		relay_rule_all(r);
+	if (!may_send(r) || r->is_ruling)
 		return;
 	schedule_tick(r->schedule, now);
 	for (struct sender *s = r->senders, *after; s; s = after) {
@@ -561,6 +564,26 @@ static struct schedule_limits limits_of(const struct conf *conf)
 	};
 }
 
+static void read_limits(struct relay *r)
+{
+	atomic_store(&r->suppress_after, (unsigned)r->worker->conf->smtp.suppress_after);
+	atomic_store(&r->brake_percent, (unsigned)r->worker->conf->queue.brake_percent);
+}
+
+/* open_outbook - without it nobody is held back, and mail goes on. */
+static void open_outbook(struct relay *r)
+{
+	char folder[4096];
+	struct fault f;
+
+	snprintf(folder, sizeof(folder), "%s/outbook", instance_path(r->worker->instance, INSTANCE_QUEUE));
+	f = outbook_open(folder, true, &r->outbook);
+	if (f.kind)
+		log_error(NULL, "outbook.unusable", KV_FAULT("fault", f));
+	r->brake = brake_new();
+	read_limits(r);
+}
+
 static struct fault relay_start(struct worker *w)
 {
 	struct relay *r = w->state;
@@ -577,6 +600,7 @@ static struct fault relay_start(struct worker *w)
 		log_error(NULL, "events.closed", KV_FAULT("fault", f));
 	else
 		eventstore_start(r->events, w->loop, w->conf->log.events_ms);
+	open_outbook(r);
 	r->keys = dkimkeys_new(instance_path(w->instance, INSTANCE_KEYS));
 	queue_use_keys(r->queue, r->keys);
 	start_reports(r);
@@ -610,6 +634,7 @@ static void relay_reload(struct worker *w, const struct conf *was)
 
 	(void)was;
 	schedule_set_limits(r->schedule, &limits);
+	read_limits(r);
 	relay_turn(r);
 }
 
@@ -650,6 +675,8 @@ static void relay_end(struct worker *w)
 	smarthosts_free(&r->smarthosts);
 	queue_close(&r->queue);
 	eventstore_close(&r->events);
+	outbook_close(&r->outbook);
+	brake_free(&r->brake);
 	dkimkeys_free(&r->keys);
 	directory_close(&r->directory);
 	free(r->gone);

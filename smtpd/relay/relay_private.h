@@ -1,8 +1,10 @@
 /* smtpd/relay/relay_private.h - what the parts of the relay share: relay.c keeps messages in their
- * order, scan.c finds them, sender.c is one connection's work, settle.c writes down what became of recipients,
+ * order, scan.c finds them, rules.c holds back, sender.c is one connection's work, settle.c writes down what became of recipients,
  * relay_verbs.c answers the command line. */
 #ifndef SMTPD_RELAY_RELAY_PRIVATE_H
 #define SMTPD_RELAY_RELAY_PRIVATE_H
+
+#include <stdatomic.h>
 
 #include "common/control.h"
 #include "common/directory.h"
@@ -11,6 +13,7 @@
 #include "common/tls.h"
 #include "common/work.h"
 #include "smtpd/queue.h"
+#include "smtpd/relay/brake.h"
 #include "smtpd/relay/schedule.h"
 #include "smtpd/relay/smarthost.h"
 #include "smtpd/tlspolicy.h"
@@ -34,6 +37,11 @@ struct relay {
 	struct directory *directory;
 	struct queue *queue;
 	struct eventstore *events;      /* NULL: it could not be opened */
+	struct outbook *outbook;        /* likewise */
+	struct brake *brake;
+	_Atomic unsigned suppress_after, brake_percent; /* of the configuration: jobs read them */
+	_Atomic bool rules_changed;     /* whose mail is held: a job has changed it */
+	bool is_ruling;                 /* all messages are compared with the rules */
 	struct dkimkeys *keys;          /* notices are signed */
 	struct smarthosts *smarthosts;
 	struct schedule *schedule;
@@ -89,6 +97,15 @@ MUST_CHECK struct fault relay_op_take(struct op *op);
 
 /** relay_found - there is a message of this id: read it and put it into the schedule. */
 void relay_found(struct relay *r, const char *id, bool may_be_known);
+
+/* rules.c */
+/** relay_is_ruled - in a job: is mail like this held back? */
+bool relay_is_ruled(struct relay *r, const struct envelope *e);
+/** relay_rule_all - the rules have changed: look at all that waits. */
+void relay_rule_all(struct relay *r);
+/** relay_note_outcome - in a job, one recipient's: for suppression and the brake. was_asked: another server said so. */
+void relay_note_outcome(struct relay *r, const struct envelope *e, struct sv rcpt, struct sv reply, struct sv status, bool is_sent,
+			bool was_asked);
 
 /** relay_look - at all files: at start, and when events of the watch were missed. */
 void relay_look(struct relay *r);

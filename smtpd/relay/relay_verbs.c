@@ -6,7 +6,8 @@
  *   queue.do      {"action":A, "id":ID or filters}   retry, hold, release, remove, bounce; a line with counts
  *   queue.pause, queue.resume {"destination":NAME}
  *   queue.destinations                     a line per destination
- * Filters: "from" and "to" (an address, or @domain), "domain" (where it goes), "older" (seconds), "reason" (part of it), "state". */
+ *   queue.rules                            whose mail is held (common/outbook.h) has changed
+ * Filters: "user" (who was logged in), "from" and "to" (an address, or @domain), "domain" (where it goes), "older" (seconds), "reason" (part of it), "state". */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -48,7 +49,7 @@ struct asked {
 	enum action action;
 	struct known *messages;
 	size_t count;
-	char *id, *after, *from, *to, *domain, *reason, *state;         /* filters, or NULL */
+	char *id, *after, *from, *to, *user, *domain, *reason, *state;         /* filters, or NULL */
 	uint64_t older_s;
 	int64_t now_s;
 	struct buf lines;               /* JSON objects, each followed by a newline */
@@ -154,7 +155,7 @@ static bool is_meant(const struct asked *a, const struct known *k, const struct 
 
 	for (const struct envelope_rcpt *r = e->rcpts; r && !to; r = r->next)
 		to = is_address(r->address, a->to);
-	return to && (!a->from || is_address(e->sender, a->from)) &&
+	return to && (!a->user || is_address(e->facts[ENVELOPE_USER], a->user)) && (!a->from || is_address(e->sender, a->from)) &&
 	       (!a->domain || has_text(sv_z(k->destinations), a->domain)) &&
 	       (!a->reason || has_text(reason, a->reason)) && (!a->state || !strcmp(a->state, k->state)) &&
 	       (!a->older_s || e->received_s + (int64_t)a->older_s <= a->now_s);
@@ -466,6 +467,7 @@ static void asked_free(struct asked *a)
 	free(a->after);
 	free(a->from);
 	free(a->to);
+	free(a->user);
 	free(a->domain);
 	free(a->reason);
 	free(a->state);
@@ -662,6 +664,7 @@ static void ask(struct worker *w, const struct json *request, struct control_rep
 	a->after = text_of(request, "after");
 	a->from = text_of(request, "from");
 	a->to = text_of(request, "to");
+	a->user = text_of(request, "user");
 	a->domain = text_of(request, "domain");
 	a->reason = text_of(request, "reason");
 	a->state = text_of(request, "state");
@@ -773,12 +776,23 @@ static void do_destinations(void *arg, const struct json *request, struct contro
 	control_finish(&reply, FAULT_OK);
 }
 
+static void do_rules(void *arg, const struct json *request, struct control_reply *reply)
+{
+	struct relay *r = ((struct worker *)arg)->state;
+
+	(void)request;
+	atomic_store(&r->rules_changed, true);
+	relay_turn(r);
+	control_finish(&reply, FAULT_OK);
+}
+
 const struct control_verb relay_verbs[] = {
 	{ "queue.list", "messages in the queue", do_list, true },
 	{ "queue.show", "one message in the queue", do_show, true },
 	{ "queue.do", "retry, hold, release, remove or bounce messages", do_action, true },
 	{ "queue.pause", "send nothing to a destination", do_pause, true },
 	{ "queue.resume", "send to it again", do_resume, true },
+	{ "queue.rules", "whose mail is held has changed", do_rules, true },
 	{ "queue.destinations", "where mail goes, and how that does", do_destinations, true },
 	{ NULL, NULL, NULL, false },
 };

@@ -66,7 +66,7 @@ static void look_at(struct scan *scan, struct found *f)
 	e = spool_envelope(sp);
 	f->is_there = true;
 	f->is_bounce = !e->sender.len;
-	f->is_held = spool_is_held(sp);
+	f->is_held = spool_is_held(sp) || relay_is_ruled(scan->relay, e);
 	f->received_s = e->received_s;
 	f->wishes = wishes_of(e);
 	f->needs_mending = spool_open_notice(sp, &begun, id);

@@ -207,6 +207,11 @@ class Instance:
             conf += "\nweb no"
         if "relay-" not in conf:
             conf += "\nsending no"      # tests that do not say where to send have nowhere to send to
+        # One account sends what many would, and has refused what many would have.
+        for option, value in (("send-per-minute", 1000000), ("send-per-hour", 1000000), ("send-recipients-per-day", 1000000),
+                              ("send-new-recipients-per-day", 1000000), ("suppress-after", 1000), ("brake", 100)):
+            if option + " " not in conf:
+                conf += f"\n{option} {value}"
         with open(self.root / "postroom.conf", "a", encoding="utf-8") as file:
             file.write("\n" + conf + "\n")
         for name in accounts:

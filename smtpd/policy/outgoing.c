@@ -1,0 +1,83 @@
+/* How much an account may send to others than our own people, and to whom not: a stolen password is of less use, and the names of
+ * our servers stay out of block lists. Who is over a limit tries again later. */
+#include <stdio.h>
+
+#include "common/outbook.h"
+#include "smtpd/policy/policy.h"
+
+#include "common/banned.h"
+
+bool policy_factor_parse(const char *item, struct sv *who, uint32_t *factor)
+{
+	struct sv rest = sv_z(item);
+
+	return sv_split(&rest, '=', who) && sv_find(*who, '@') != SIZE_MAX && sv_to_u32(rest, factor) && *factor;
+}
+
+/* factor_of - for how many usual accounts this one counts. */
+static uint64_t factor_of(const struct conf *conf, struct sv account)
+{
+	size_t at = sv_rfind(account, '@');
+	struct sv domain = sv_sub(account, at, SIZE_MAX), who;
+	uint64_t best = 1;
+	uint32_t factor;
+
+	for (size_t i = 0; i < conf->smtp.send_factors.count; i++)
+		if (policy_factor_parse(conf->smtp.send_factors.items[i], &who, &factor) &&
+		    (sv_eq_nocase(who, account) || sv_eq_nocase(who, domain)) && factor > best)
+			best = factor;
+	return best;
+}
+
+static void over(struct policy_verdict *v, const char *what, uint64_t most, const char *time)
+{
+	policy_refuse(v, REPLY_SENT_TOO_MUCH);
+	snprintf(v->text, sizeof(v->text), "This account may send to %llu %s in %s: try again later", (unsigned long long)most, what,
+		 time);
+}
+
+void policy_sent(const struct policy_facts *facts, struct policy_verdict *verdict)
+{
+	const struct conf_smtp *limits = &facts->conf->smtp;
+	struct sv account;
+	struct outbook_sent sent;
+	uint64_t factor;
+
+	if (facts->route->answer != DIRECTORY_NOT_OURS || !facts->identity || !facts->outbook || facts->is_local_admin)
+		return;
+	account = identity_address(facts->identity);
+	factor = factor_of(facts->conf, account);
+	sent = outbook_sent(facts->outbook, account, facts->now_s);
+	if (sent.minute >= factor * limits->sent_per_minute) {
+		policy_refuse(verdict, REPLY_SENT_TOO_MUCH);
+		snprintf(verdict->text, sizeof(verdict->text), "This account sends %llu messages a minute at most: try again later",
+			 (unsigned long long)(factor * limits->sent_per_minute));
+	} else if (sent.hour >= factor * limits->sent_per_hour) {
+		policy_refuse(verdict, REPLY_SENT_TOO_MUCH);
+		snprintf(verdict->text, sizeof(verdict->text), "This account sends %llu messages an hour at most: try again later",
+			 (unsigned long long)(factor * limits->sent_per_hour));
+	} else if (sent.day + facts->remote_count >= factor * limits->sent_rcpts_per_day) {
+		over(verdict, "recipients", factor * limits->sent_rcpts_per_day, "a day");
+	} else if (sent.fresh >= factor * limits->sent_new_per_day) {
+		over(verdict, "new recipients", factor * limits->sent_new_per_day, "a day");
+	}
+}
+
+void policy_suppressed(const struct policy_facts *facts, struct policy_verdict *verdict)
+{
+	struct buf address, why;
+
+	if (facts->route->answer != DIRECTORY_NOT_OURS || !facts->identity || !facts->outbook)
+		return;
+	buf_init(&address, DIRECTORY_ADDRESS_MAX + 1);
+	buf_init(&why, OUTBOOK_REASON_MAX + 1);
+	if (address_append(&address, &facts->recipient, ADDRESS_ASCII_DOMAIN) &&
+	    outbook_is_suppressed(facts->outbook, buf_sv(&address), (uint32_t)facts->conf->smtp.suppress_after, facts->now_s, &why)) {
+		policy_refuse(verdict, REPLY_SUPPRESSED);
+		snprintf(verdict->text, sizeof(verdict->text),
+			 "No mail is sent to this address any more: %.*s\nAn administrator can change that: postroom suppression remove %.*s",
+			 SV_FMT(buf_sv(&why)), SV_FMT(buf_sv(&address)));
+	}
+	buf_done(&address);
+	buf_done(&why);
+}
