@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -213,14 +212,14 @@ struct fault shares_lock(struct store *store, int *out)
 	return FAULT_OK;
 }
 
-static struct fault parse_file(int dir, const char *path, struct shares *out)
+static struct fault parse_file(int mail, struct shares *out)
 {
 	struct buf text;
 
 	*out = (struct shares){ 0 };
 	buf_init(&out->unknown, UNKNOWN_MAX);
 	buf_init(&text, SIDECAR_MAX);
-	struct fault f = files_read(dir, path, &text);
+	struct fault f = files_read(mail, SHARES_FILE, &text);
 
 	if (!f.kind)
 		f = sidecar_lines(buf_sv(&text), SV("postroom-shares"), share_line, out, &out->unknown);
@@ -238,7 +237,7 @@ static bool is_to_be_made(struct fault f)
 /* Lock held. */
 static struct fault load_locked(int mail, struct shares *out)
 {
-	struct fault f = parse_file(mail, SHARES_FILE, out);
+	struct fault f = parse_file(mail, out);
 
 	if (!is_to_be_made(f))
 		return f;
@@ -255,25 +254,20 @@ static struct fault load_locked(int mail, struct shares *out)
 
 static struct fault load(struct store *store, struct shares *out)
 {
-	char path[PATH_MAX];
-	int lock;
-	int len = snprintf(path, sizeof(path), "%s/" SHARES_FILE, store_mail_dir(store));
+	int lock = -1, mail = open_mail(store);
 
-	if (len < 0 || (size_t)len >= sizeof(path))
-		return fault(FAULT_LIMIT, "path too long");
-	struct fault f = parse_file(AT_FDCWD, path, out);       /* each LIST comes here: nothing else is opened */
+	if (mail < 0)
+		return fault_errno("open", store_mail_dir(store));
+	struct fault f = parse_file(mail, out);
 
-	if (!is_to_be_made(f))
-		return f;
-	f = shares_lock(store, &lock);
-	if (f.kind)
-		return f;
-	int mail = open_mail(store);
-
-	f = mail < 0 ? fault_errno("open", store_mail_dir(store)) : load_locked(mail, out);
-	if (mail >= 0)
-		close(mail);
-	close(lock);
+	if (is_to_be_made(f)) {
+		f = shares_lock(store, &lock);
+		if (!f.kind) {
+			f = load_locked(mail, out);
+			close(lock);
+		}
+	}
+	close(mail);
 	return f;
 }
 
