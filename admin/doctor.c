@@ -7,9 +7,11 @@
 #include "admin/checks.h"
 #include "admin/lmtp.h"
 #include "admin/print.h"
+#include "admin/rounds.h"
 #include "admin/verbs.h"
 #include "common/date.h"
 #include "common/instance.h"
+#include "common/textfile.h"
 
 #include "common/banned.h"
 
@@ -78,6 +80,16 @@ static int mail_findings(const struct facts *facts, const struct findings *fs)
 	return code;
 }
 
+/* `serve` sees by this file when the last look was. */
+static void leave_stamp(const struct cli *cli)
+{
+	char path[4200], text[32];
+	int len = snprintf(text, sizeof(text), "%lld\n", (long long)time(NULL));
+
+	snprintf(path, sizeof(path), "%s/" ROUNDS_STAMP, cli->root);
+	(void)cli_fault(path, textfile_replace(path, sv_from(text, (size_t)len)));
+}
+
 /* ---- the verb ---- */
 
 static void show_progress(const struct check *check)
@@ -99,6 +111,8 @@ static int run_doctor(struct cli *cli)
 		checks_run(&facts, CHECKS_DOCTOR, &findings, shows ? show_progress : NULL);
 		if (shows)
 			fprintf(stderr, "\r\033[K");
+		if (is_for_mail)
+			leave_stamp(cli);
 		if (is_for_mail)
 			code = facts.domain_count && (count_to_do(&findings) || cli_option(cli, "always")) ? mail_findings(&facts, &findings)
 													    : EXIT_DONE;

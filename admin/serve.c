@@ -15,6 +15,7 @@
 #include "admin/daemons.h"
 #include "admin/open.h"
 #include "admin/print.h"
+#include "admin/rounds.h"
 #include "admin/verbs.h"
 #include "common/conf.h"
 #include "common/instance.h"
@@ -128,6 +129,7 @@ static int run_parent(struct cli *cli, const struct conf *conf)
 {
 	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP };
 	struct parent p = { .grace_ms = conf->host.stop_ms + STOP_EXTRA_MS };
+	struct rounds *rounds = NULL;
 	struct fault f = loop_new(&p.loop);
 
 	if (!f.kind)
@@ -163,7 +165,9 @@ static int run_parent(struct cli *cli, const struct conf *conf)
 			if (p.daemons[i].child)
 				child_start(p.daemons[i].child);
 		notify_service_manager("READY=1");
+		rounds = rounds_start(p.loop, cli->root);
 		loop_run(p.loop);
+		rounds_stop(&rounds);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
 		uv_close((uv_handle_t *)&p.signals[i], NULL);

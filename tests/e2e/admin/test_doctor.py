@@ -2,6 +2,7 @@
 
 Everything it asks is a table of this test: the DNS, a time server, a large provider's mail server, an authority for certificates."""
 
+import os
 import pathlib
 import shutil
 import socket
@@ -261,3 +262,19 @@ def test_the_postmaster_gets_mail_when_something_needs_doing(world):
     [*_, path] = wait_for("it is there", lambda: len(world.server.files("alice")) > before and world.server.files("alice"))
     text = path.read_text()
     assert f"Subject: {HOST}: " in text and "FAULT    MX corp.example" in text and "mend" in text
+
+
+def test_a_running_server_has_him_look_once_a_week(world):
+    world.server.stop()
+    stamp = world.server.root / "doctor.looked"
+    stamp.touch(mode=0o600)
+    week_ago = time.time() - 7 * 86400 - 1
+    os.utime(stamp, (week_ago, week_ago))
+    world.dns.remove(DOMAIN, "MX")
+    before = len(world.server.files("alice"))
+    world.server.start()
+    try:
+        wait_for("the postmaster is told", lambda: len(world.server.files("alice")) > before)
+    finally:
+        world.publish()
+    assert stamp.stat().st_mtime > week_ago + 86400
