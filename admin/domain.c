@@ -37,11 +37,14 @@ static int run_add(struct cli *cli)
 	return code;
 }
 
+static const char *const relays[] = { "no", "listed", "any" };      /* enum directory_relay */
+
 static const struct column columns[] = {
 	{ "DOMAIN", "domain", COLUMN_TEXT, NULL },
 	{ "CATCH-ALL", "catch_all", COLUMN_TEXT, NULL },
 	{ "TAG SEPARATOR", "separator", COLUMN_TEXT, NULL },
 	{ "ALIAS OF", "alias_of", COLUMN_TEXT, NULL },
+	{ "RELAYED", "relay", COLUMN_TEXT, NULL },
 	{ "SINCE", "created", COLUMN_TIME, NULL },
 };
 
@@ -53,6 +56,7 @@ static bool add_row(void *arg, const struct directory_domain *domain)
 	table_sv(t, sv_z(domain->catch_all));
 	table_sv(t, sv_from(&domain->separator, domain->separator ? 1 : 0));
 	table_sv(t, sv_z(domain->alias_of));
+	table_sv(t, sv_z(relays[domain->relay]));
 	table_u64(t, (uint64_t)domain->created_s);
 	return true;
 }
@@ -93,11 +97,16 @@ static int run_show(struct cli *cli)
 static int run_set(struct cli *cli)
 {
 	const char *catch_all = cli_option(cli, "catch-all"), *separator = cli_option(cli, "separator"),
-		   *alias_of = cli_option(cli, "alias-of");
+		   *alias_of = cli_option(cli, "alias-of"), *relay = cli_option(cli, "relay");
+	int how = 0;
 	struct directory *dir = NULL;
 	struct directory_domain domain;
 
-	if (!catch_all && !separator && !alias_of)
+	while (relay && how < (int)ARRAY_LEN(relays) && strcmp(relay, relays[how]) != 0)
+		how++;
+	if (how == (int)ARRAY_LEN(relays))
+		return cli_usage(cli, "--relay is no, listed or any");
+	if (!catch_all && !separator && !alias_of && !relay)
 		return cli_usage(cli, "nothing to set");
 	if (separator && strcmp(separator, "none") != 0 && strlen(separator) != 1)
 		return cli_usage(cli, "the separator is one character, or none");
@@ -116,6 +125,8 @@ static int run_set(struct cli *cli)
 		if (catch_all)
 			snprintf(domain.catch_all, sizeof(domain.catch_all), "%s",
 				 strcmp(catch_all, "none") == 0 ? "" : catch_all);
+		if (relay)
+			domain.relay = how;
 		if (alias_of)
 			snprintf(domain.alias_of, sizeof(domain.alias_of), "%s", strcmp(alias_of, "none") == 0 ? "" : alias_of);
 		code = cli_fault(cli->args[0], directory_domain_set(dir, &domain));
@@ -144,10 +155,11 @@ const struct verb domain_verbs[] = {
 	{ .noun = "domain", .verb = "show", .args = "DOMAIN", .args_min = 1, .args_max = 1, .needs_root = true,
 	  .summary = "Show one domain", .example = "domain show example.org", .run = run_show },
 	{ .noun = "domain", .verb = "set", .args = "DOMAIN", .args_min = 1, .args_max = 1, .needs_root = true,
-	  .summary = "Change a domain's catch-all address, tag separator, or whose names it has",
+	  .summary = "Change a domain's catch-all address, tag separator, whose names it has, or relay for it",
 	  .example = "domain set example.org --catch-all postmaster@example.org", .run = run_set,
 	  .options = { { "catch-all", "ADDRESS", "who gets mail for unknown names; none: nobody" },
 		       { "separator", "CHAR", "what comes before a tag (user+tag@); none: no tags" },
+		       { "relay", "no|listed|any", "its mail goes on to its own host, for listed names or any (see recipient add)" },
 		       { "alias-of", "DOMAIN", "names of that domain are good here, too; none: only its own" } } },
 	{ .noun = "domain", .verb = "remove", .args = "DOMAIN", .args_min = 1, .args_max = 1, .needs_root = true,
 	  .summary = "Stop receiving mail for a domain that has no account and no alias",

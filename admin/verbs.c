@@ -32,6 +32,7 @@ const struct verb *const all_verbs[] = {
 	send_as_verbs,
 	alias_verbs,
 	list_verbs,
+	recipient_verbs,
 	quota_verbs,
 	mailbox_verbs,
 	deliver_verbs,

@@ -33,6 +33,7 @@ extern const struct verb sessions_verbs[];
 extern const struct verb queue_verbs[];
 extern const struct verb list_verbs[];
 extern const struct verb hold_verbs[];          /* hold, suppression */
+extern const struct verb recipient_verbs[];
 extern const struct verb reports_verbs[];
 extern const struct verb trace_verbs[];         /* trace, stats */
 extern const struct verb sieve_verbs[];

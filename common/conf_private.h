@@ -38,6 +38,8 @@ size_t conf_option_index(const struct conf_option *option);
  *  False leaves the field as it was. */
 bool conf_value_set(const struct conf_option *option, void *base, const struct sv *words,
 		    size_t count, const char *base_dir, struct buf *why);
+/** conf_words_check - have the words of a list the form that its option wants? Where it wants none, any have. */
+bool conf_words_check(const struct conf_option *option, const struct sv *words, size_t count, struct buf *why);
 /** conf_value_default - the same from the row's default. */
 void conf_value_default(const struct conf_option *option, void *base, const char *base_dir);
 void conf_value_done(const struct conf_option *option, void *base);

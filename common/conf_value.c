@@ -340,7 +340,7 @@ bool conf_value_set(const struct conf_option *option, void *base, const struct s
 	unsigned which;
 
 	if (option->type == CONF_LIST)
-		return set_list(option, base, words, count, why);
+		return conf_words_check(option, words, count, why) && set_list(option, base, words, count, why);
 	if (count == 0 || (count > 1 && option->type != CONF_NETS)) {
 		(void)buf_append(why, count ? SV("one value is too many; expected ")
 					    : SV("has no value; expected "));

@@ -449,6 +449,8 @@ static struct fault walk_one(struct walk *w, const struct step *s)
 		address_split_tag(s->local, d.separator, &user, &tag);
 		f = name_read(w->txn, &untagged, &row);
 	}
+	if ((!f.kind && row.is_relayed) || (f.kind == FAULT_NOT_FOUND && d.relay == DIRECTORY_RELAY_ANY))
+		return add_remote(w, s);
 	if (!f.kind)
 		return row.id[0] ? add_local(w, s, row.id, tag) : follow_alias(w, s, &row);
 	if (f.kind == FAULT_NOT_FOUND && d.alias_of[0] && !domain_read(w->txn, sv_z(d.alias_of), &other).kind)
@@ -543,7 +545,7 @@ struct fault directory_is_local_domain(struct directory *dir, struct sv domain, 
 		return f;
 	f = domain_read(txn, domain, &d);
 	kv_read_end(&txn);
-	*is_local = !f.kind;
+	*is_local = !f.kind && !d.relay;
 	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
 }
 

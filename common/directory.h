@@ -61,12 +61,19 @@ struct directory_domain {
 	char separator;                                 /* before a tag; '\0': tags are not known */
 	/* another domain of ours whose names are names here, too; "": none. Names of its own come first. */
 	char alias_of[ADDRESS_DOMAIN_MAX + 1];
+	int relay;                                      /* enum directory_relay; not NO: not one of ours */
 	int64_t created_s;                              /* Unix time */
+};
+/* Mail for a domain that is somebody else's is taken in for him, and sent on as it is. */
+enum directory_relay {
+	DIRECTORY_RELAY_NO = 0,
+	DIRECTORY_RELAY_LISTED,         /* for names that directory_relay_add() knows */
+	DIRECTORY_RELAY_ANY,            /* for any name: what its host refuses goes back to the sender */
 };
 /** directory_domain_add - the first domain becomes the default one (bare logins, <postmaster>). */
 MUST_CHECK struct fault directory_domain_add(struct directory *dir, struct sv name);
 MUST_CHECK struct fault directory_domain_get(struct directory *dir, struct sv name, struct directory_domain *out);
-/** directory_domain_set - catch_all, separator and alias_of of an existing domain. FAULT_INVALID: alias_of is not ours, or is an alias
+/** directory_domain_set - catch_all, separator, alias_of and relay of an existing domain. FAULT_INVALID: alias_of is not ours, or is an alias
  *  itself. */
 MUST_CHECK struct fault directory_domain_set(struct directory *dir, const struct directory_domain *domain);
 /** directory_domain_remove - FAULT_DENIED while it has accounts or aliases. */
@@ -166,6 +173,14 @@ MUST_CHECK struct fault directory_may_post(struct directory *dir, struct sv list
 /* The alias is borrowed for the call. */
 typedef bool directory_alias_fn(void *arg, const struct directory_alias *alias);
 MUST_CHECK struct fault directory_alias_list(struct directory *dir, struct sv domain, directory_alias_fn *fn, void *arg);
+
+/* ---- recipients of relay domains ---- */
+
+/** directory_relay_add - a name is known at a domain that mail is relayed to. FAULT_INVALID: its domain is none; FAULT_EXISTS. */
+MUST_CHECK struct fault directory_relay_add(struct directory *dir, struct sv address);
+MUST_CHECK struct fault directory_relay_remove(struct directory *dir, struct sv address);
+typedef bool directory_relay_fn(void *arg, struct sv address);
+MUST_CHECK struct fault directory_relay_list(struct directory *dir, struct sv domain, directory_relay_fn *fn, void *arg);
 
 /* ---- credentials ---- */
 
@@ -274,7 +289,7 @@ struct directory_route {
  */
 MUST_CHECK struct fault directory_resolve(struct directory *dir, struct arena *arena, const struct address *recipient,
 					  struct directory_route *out);
-/** directory_is_local_domain - is it one of ours? @domain as in struct address. */
+/** directory_is_local_domain - is it one of ours, and not only relayed to? @domain as in struct address. */
 MUST_CHECK struct fault directory_is_local_domain(struct directory *dir, struct sv domain, bool *is_local);
 
 #endif

@@ -94,6 +94,7 @@ static struct fault set_domain(struct kv_txn *txn, void *arg)
 	if (f.kind)
 		return f;
 	d.separator = e->set->separator;
+	d.relay = e->set->relay;
 	d.catch_all[0] = '\0';
 	if (e->set->catch_all[0]) {
 		f = name_from_text(sv_z(e->set->catch_all), &n);
@@ -639,7 +640,7 @@ static struct fault remove_alias(struct kv_txn *txn, void *arg)
 	struct fault f = name_read(txn, &e->name, &name);
 
 	name_text(&e->name, text);
-	if (f.kind == FAULT_NOT_FOUND || (!f.kind && name.id[0]))
+	if (f.kind == FAULT_NOT_FOUND || (!f.kind && (name.id[0] || name.is_relayed)))
 		return fault_detail(FAULT_NOT_FOUND, "there is no alias %s", text);
 	name_key(&e->name, &key);
 	return f.kind ? f : kv_del(txn, DT_NAMES, kv_key_view(&key));
@@ -673,7 +674,7 @@ struct fault directory_alias_list(struct directory *dir, struct sv domain, direc
 		f = name_decode(l.value, &row);
 		if (!f.kind)
 			f = name_of_key(l.key, &n);
-		if (f.kind || row.id[0])
+		if (f.kind || row.id[0] || row.is_relayed)
 			continue;
 		arena_clear(&a);
 		f = alias_read(&a, &n, &row, targets, targets + DIRECTORY_ALIAS_TARGETS_MAX, &alias);
@@ -684,6 +685,78 @@ struct fault directory_alias_list(struct directory *dir, struct sv domain, direc
 	arena_done(&a);
 	free(targets);
 	return f;
+}
+
+/* --- recipients of relay domains --- */
+
+static struct fault put_relayed(struct kv_txn *txn, void *arg)
+{
+	const struct name *n = arg;
+	struct directory_domain d;
+	struct name_row row;
+	struct fault f = no_domain(n->domain, domain_read(txn, sv_z(n->domain), &d));
+
+	if (!f.kind && !d.relay)
+		f = fault_detail(FAULT_INVALID, "%s is no relay domain", n->domain);
+	if (f.kind)
+		return f;
+	f = name_read(txn, n, &row);
+	if (!f.kind)
+		return taken(n);
+	return f.kind == FAULT_NOT_FOUND ? name_write_relayed(txn, n) : f;
+}
+
+struct fault directory_relay_add(struct directory *dir, struct sv address)
+{
+	struct name n;
+	struct fault f = name_from_text(address, &n);
+
+	return f.kind ? f : kv_update(dir->env, put_relayed, &n);
+}
+
+static struct fault remove_relayed(struct kv_txn *txn, void *arg)
+{
+	const struct name *n = arg;
+	struct name_row row;
+	struct kv_key key;
+	struct fault f = name_read(txn, n, &row);
+
+	name_key(n, &key);
+	if (f.kind == FAULT_NOT_FOUND || (!f.kind && !row.is_relayed))
+		return fault_detail(FAULT_NOT_FOUND, "%s@%s is no recipient of a relay domain", n->local, n->domain);
+	return f.kind ? f : kv_del(txn, DT_NAMES, kv_key_view(&key));
+}
+
+struct fault directory_relay_remove(struct directory *dir, struct sv address)
+{
+	struct name n;
+	struct fault f = name_from_text(address, &n);
+
+	return f.kind ? f : kv_update(dir->env, remove_relayed, &n);
+}
+
+struct fault directory_relay_list(struct directory *dir, struct sv domain, directory_relay_fn *fn, void *arg)
+{
+	char text[DIRECTORY_ADDRESS_MAX + 1];
+	struct listing l = { .dir = dir };
+	struct name_row row;
+	struct kv_key prefix;
+	struct name n;
+	struct fault f = names_prefix(domain, &prefix);
+
+	if (!f.kind)
+		f = listing_begin(&l, dir, DT_NAMES);
+	while (!f.kind && !(f = listing_next(&l, kv_key_view(&prefix))).kind) {
+		f = name_decode(l.value, &row);
+		if (!f.kind)
+			f = name_of_key(l.key, &n);
+		if (f.kind || !row.is_relayed)
+			continue;
+		name_text(&n, text);
+		if (!fn(arg, sv_z(text)))
+			break;
+	}
+	return listing_end(&l, f);
 }
 
 /* --- grants --- */

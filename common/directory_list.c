@@ -9,7 +9,7 @@ static struct fault find_alias(struct kv_txn *txn, struct sv address, struct nam
 
 	if (!f.kind)
 		f = name_read(txn, n, row);
-	if (f.kind == FAULT_NOT_FOUND || (!f.kind && row->id[0]))
+	if (f.kind == FAULT_NOT_FOUND || (!f.kind && (row->id[0] || row->is_relayed)))
 		f = fault_detail(FAULT_NOT_FOUND, "there is no alias %.*s", SV_FMT(address));
 	return f;
 }

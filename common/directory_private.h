@@ -34,6 +34,7 @@ struct name_row {
 	char id[DIRECTORY_ID_LEN + 1];          /* an account; "" for an alias */
 	struct record_in targets;               /* an alias: fields for alias_next(); views into the map */
 	int64_t expires_s;                      /* 0: never */
+	bool is_relayed;                        /* known at a relay domain; neither account nor alias */
 	bool is_list;
 	struct sv owner;                        /* "domain NUL local" */
 	enum directory_posters posters;
@@ -68,6 +69,8 @@ MUST_CHECK struct fault name_decode(struct sv value, struct name_row *out);
 MUST_CHECK struct fault name_write_account(struct kv_txn *txn, const struct name *n, const char *id);
 /** name_write_alias - targets, owner and named as given by target_from_text(). */
 MUST_CHECK struct fault name_write_alias(struct kv_txn *txn, const struct name *n, const struct directory_alias *alias);
+/** name_write_relayed - of a relay domain's host. */
+MUST_CHECK struct fault name_write_relayed(struct kv_txn *txn, const struct name *n);
 /** target_from_text - "domain NUL local" of an address, the form that aliases keep. FAULT_INVALID. */
 MUST_CHECK struct fault target_from_text(struct arena *a, struct sv text, struct sv *out);
 /** alias_next - the next target of an alias; false at the end (then *f says whether the row was whole). */

@@ -9,8 +9,8 @@
 #define ROW_VERSION 1
 
 /* Tags. A number once used is never given another meaning. */
-enum { D_CREATED = 1, D_CATCH_ALL = 2, D_SEPARATOR = 3, D_ALIAS_OF = 4 };
-enum { N_ACCOUNT = 1, N_TARGET = 2, N_EXPIRES = 3, N_OWNER = 4, N_POSTERS = 5, N_NAMED = 6 };
+enum { D_CREATED = 1, D_CATCH_ALL = 2, D_SEPARATOR = 3, D_ALIAS_OF = 4, D_RELAY = 5 };
+enum { N_ACCOUNT = 1, N_TARGET = 2, N_EXPIRES = 3, N_OWNER = 4, N_POSTERS = 5, N_NAMED = 6, N_RELAYED = 7 };
 enum {
 	A_ADDRESS = 1, A_DISABLED = 2, A_DENIED_SCOPE = 3, A_QUOTA_BYTES = 4, A_QUOTA_MESSAGES = 5, A_CREATED = 6,
 	A_REVISION = 7, A_SALT = 8, A_ITERATIONS = 9, A_NEXT_NUMBER = 10, A_HASH = 11,
@@ -165,6 +165,9 @@ struct fault domain_decode(struct sv name, struct sv value, struct directory_dom
 			d->separator = ok ? field.p[0] : '\0';
 		} else if (tag == D_ALIAS_OF) {
 			ok &= copy_text(d->alias_of, sizeof(d->alias_of), field);
+		} else if (tag == D_RELAY) {
+			ok &= record_u64(field, &n) && n <= DIRECTORY_RELAY_ANY;
+			d->relay = ok ? (int)n : DIRECTORY_RELAY_NO;
 		}
 	}
 	return finish("domain", name, &in, ok);
@@ -193,6 +196,8 @@ struct fault domain_write(struct kv_txn *txn, const struct directory_domain *d)
 		record_put(&r, D_SEPARATOR, sv_from(&d->separator, 1));
 	if (d->alias_of[0])
 		record_put(&r, D_ALIAS_OF, sv_z(d->alias_of));
+	if (d->relay)
+		record_put_u64(&r, D_RELAY, (uint64_t)d->relay);
 	return write_row(txn, DT_DOMAINS, sv_z(d->name), &r);
 }
 
@@ -221,6 +226,8 @@ struct fault name_decode(struct sv value, struct name_row *row)
 	while (record_next(&in, &tag, &field)) {
 		if (tag == N_ACCOUNT) {
 			ok &= copy_text(row->id, sizeof(row->id), field) && field.len == DIRECTORY_ID_LEN;
+		} else if (tag == N_RELAYED) {
+			row->is_relayed = true;
 		} else if (tag == N_EXPIRES) {
 			ok &= record_u64(field, &n) && n <= INT64_MAX;
 			row->expires_s = ok ? (int64_t)n : 0;
@@ -253,6 +260,17 @@ struct fault name_write_account(struct kv_txn *txn, const struct name *n, const 
 	name_key(n, &key);
 	record_begin(&r, ROW_VERSION);
 	record_put(&r, N_ACCOUNT, sv_z(id));
+	return write_row(txn, DT_NAMES, kv_key_view(&key), &r);
+}
+
+struct fault name_write_relayed(struct kv_txn *txn, const struct name *n)
+{
+	struct record_out r;
+	struct kv_key key;
+
+	name_key(n, &key);
+	record_begin(&r, ROW_VERSION);
+	record_put_u64(&r, N_RELAYED, 1);
 	return write_row(txn, DT_NAMES, kv_key_view(&key), &r);
 }
 

@@ -1,13 +1,19 @@
 """What must never happen on port 25, over every trick that is known: one line of figures each, which the test prints."""
 
 import base64
+import json
 
 import pytest
 
 import dns_server
 import postroom
-from dialogue import login, talk
+from dialogue import envelope, login, submit, talk
+from https_server import Authority
+from postroom import wait_for
+from smtp_sink import Sink
 from strangers import CONF
+from test_smuggling import FAKE_ENDS
+from test_tls_out import CONF as SENDING, free_port
 
 OURS, VICTIM = "example.test", "victim@elsewhere.example"
 
@@ -141,3 +147,26 @@ def test_a_session_of_a_stranger_stays_small(dns, make_server, capsys):
     with capsys.disabled():
         print(f"\nI14 worst_pre={worst}")
     assert worst < 1 << 20
+
+
+def test_one_message_in_is_one_message_out(dns, make_server, capsys):
+    """Whatever stands in it for a line's end: the next server gets each message once, or not at all, and no bare CR or LF (I16)."""
+    port, accepted = free_port(), 0
+    with Authority() as authority, Sink("127.0.3.8", port) as sink:
+        dns.add("sink.example", "MX", "10 mx.sink.example").add("mx.sink.example", "A", "127.0.3.8")
+        server = make_server(CONF + dns.conf() + SENDING.format(port=port, authority=authority.file) + "sending yes\n")
+        for i, end in enumerate(FAKE_ENDS):
+            with submit(server, "alice") as line:
+                envelope(line, server, f"item{i}@sink.example", sender=server.address("alice"))
+                assert line.smtp("DATA") == 354
+                line.send(b"From: alice@example.test\r\nSubject: x\r\n\r\ntext" + end +
+                          b"MAIL FROM:<evil@elsewhere.example>\r\nRCPT TO:<victim@sink.example>\r\nDATA\r\nx\r\n.\r\n")
+                accepted += line.reply()[0] == 250
+                assert line.smtp("NOOP") == 250
+        sink.wait(accepted)
+        wait_for("an empty queue", lambda: json.loads(server.run("queue", "list", "--json").stdout or "[1]") == [])
+        extra = len(sink.messages) - accepted + sum(message.recipients[0].startswith("victim") for message in sink.messages)
+        bare = sum(message.data.replace(b"\r\n", b"").count(c) for message in sink.messages for c in (b"\r", b"\n"))
+        with capsys.disabled():
+            print(f"\nI16 items={len(FAKE_ENDS)} accepted={accepted} extra={extra} bare={bare}")
+        assert accepted >= 10 and extra == 0 and bare == 0
