@@ -34,6 +34,8 @@ static const struct figure {
 	{ "errors", "http_errors", "Requests to the web front that ended in an internal error.", true },
 	{ "fetches", "fetches", "HTTPS requests made.", true },
 	{ "fetches_failed", "fetches_failed", "HTTPS requests that failed.", true },
+	{ "renewals", "certificate_renewals", "Certificates that came by ACME.", true },
+	{ "failures", "certificate_failures", "Attempts in a row that brought no certificate.", false },
 	{ "queued", "queue_messages", "Messages that wait to be sent.", false },
 	{ "sending", "queue_sending", "Messages being sent now.", false },
 	{ "sent", "queue_sent", "Deliveries to other servers.", true },
