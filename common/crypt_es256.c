@@ -43,20 +43,11 @@ static bool is_p256(EVP_PKEY *key)
 	       sv_eq(sv_from(group, len), SV("prime256v1"));
 }
 
-/* Nobody is at the keyboard: an encrypted key is no key. */
-static int no_passphrase(char *p, int size, int is_writing, void *arg)
-{
-	(void)p;
-	(void)size;
-	(void)is_writing;
-	(void)arg;
-	return -1;
-}
-
 struct fault es256_key_read(struct sv pem, struct es256_key **out)
 {
 	BIO *bio = pem.len <= INT32_MAX ? BIO_new_mem_buf(pem.p, (int)pem.len) : NULL;
-	EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
+	char no_passphrase[] = "";      /* else the library would ask at a terminal */
+	EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, NULL, no_passphrase) : NULL;
 
 	BIO_free(bio);
 	ERR_clear_error();

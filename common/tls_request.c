@@ -1,50 +1,19 @@
 #include "common/tls_request.h"
 
-#include <stdio.h>
-#include <time.h>
-
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
-#include "common/memory.h"
-#include "common/textfile.h"
+#include "common/tls_private.h"
 
 #include "common/banned.h"
 
 #define PEM_MAX (64u << 10)
 #define CHAIN_MAX 10
 
-static int no_passphrase(char *p, int size, int is_writing, void *arg)
-{
-	(void)p;
-	(void)size;
-	(void)is_writing;
-	(void)arg;
-	return -1;
-}
-
-static struct fault read_key(const char *path, EVP_PKEY **out)
-{
-	struct buf pem;
-	struct fault f;
-
-	buf_init(&pem, PEM_MAX);
-	f = textfile_read(path, &pem);
-	if (!f.kind) {
-		BIO *bio = BIO_new_mem_buf(pem.p ? pem.p : "", (int)pem.len);
-
-		*out = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
-		BIO_free(bio);
-		ERR_clear_error();
-		if (!*out)
-			f = fault_detail(FAULT_INVALID, "%s holds no private key", path);
-	}
-	buf_wipe(&pem);
-	return f;
-}
+static char no_passphrase[] = "";       /* else the library would ask at a terminal */
 
 static bool add_name(GENERAL_NAMES *names, struct sv name)
 {
@@ -73,7 +42,7 @@ static bool fill(X509_REQ *request, GENERAL_NAMES *names, STACK_OF(X509_EXTENSIO
 struct fault tls_request_make(const struct sv *names, size_t count, const char *key_path, struct buf *out)
 {
 	EVP_PKEY *key = NULL;
-	struct fault f = read_key(key_path, &key);
+	struct fault f = tls_load_key(key_path, &key);
 	X509_REQ *request = X509_REQ_new();
 	GENERAL_NAMES *list = GENERAL_NAMES_new();
 	STACK_OF(X509_EXTENSION) *extensions = sk_X509_EXTENSION_new_null();
@@ -113,12 +82,12 @@ static struct fault look(X509 *cert, const struct sv *names, size_t count, EVP_P
 struct fault tls_request_check(struct sv pem, const struct sv *names, size_t count, const char *key_path)
 {
 	EVP_PKEY *key = NULL;
-	struct fault f = read_key(key_path, &key);
+	struct fault f = tls_load_key(key_path, &key);
 	BIO *bio = BIO_new_mem_buf(pem.len ? pem.p : "", pem.len <= PEM_MAX ? (int)pem.len : 0);
 	X509 *cert;
 	size_t found = 0;
 
-	while (!f.kind && (cert = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL))) {
+	while (!f.kind && (cert = PEM_read_bio_X509(bio, NULL, NULL, no_passphrase))) {
 		if (++found > CHAIN_MAX)
 			f = fault(FAULT_INVALID, "the chain that came is too long");
 		else if (found == 1)

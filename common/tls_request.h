@@ -8,7 +8,7 @@
 
 /** tls_request_make - append a certificate signing request (RFC 2986) in DER for these host names, signed by the key in key_path.
  *  The key stays the server's: what others hold of it (TLSA 3 1 1, RFC 6698) stays right through renewals.
- *  Errors: FAULT_NOT_FOUND, FAULT_INVALID (no key, no host name), FAULT_LIMIT. */
+ *  Errors: FAULT_NOT_FOUND, FAULT_DENIED (others may read the key), FAULT_INVALID (no key, no host name), FAULT_LIMIT. */
 MUST_CHECK struct fault tls_request_make(const struct sv *names, size_t count, const char *key_path, struct buf *out);
 /** tls_request_check - is this PEM chain a certificate for that key and for all of the names, valid now, and nothing else
  *  but certificates? FAULT_INVALID says what is wrong. */
