@@ -216,7 +216,9 @@ struct fault dnsrecords_make(const struct facts *facts, const char *domain, stru
 	if (facts->has_cert)
 		add(&m, KIND_TLSA, name_below(&m, "_25._tcp", m.host), DNS_TLSA,
 		    dnsrdata_tlsa(&m.rdata, 3, 1, 1, sv_z(facts->cert.key_digest)));
-	add(&m, KIND_CAA, domain, DNS_CAA, dnsrdata_caa(&m.rdata, 0, SV("issue"), SV("letsencrypt.org")));
+	/* Only where we know who issues: a wrong one would keep the administrator's own authority from renewing. */
+	if (sv_search(sv_z(facts->conf->acme.directory), SV("letsencrypt.org")) != SIZE_MAX)
+		add(&m, KIND_CAA, domain, DNS_CAA, dnsrdata_caa(&m.rdata, 0, SV("issue"), SV("letsencrypt.org")));
 	buf_done(&m.rdata);
 	buf_done(&m.text);
 	if (!f.kind && m.is_full)

@@ -26,11 +26,12 @@
 #define UNIT "postroom.service"
 #define PROTOCOL "setup.txt"            /* in the instance: what was said */
 #define ANSWER_MAX 300
+#define LETS_ENCRYPT "https://acme-v02.api.letsencrypt.org/directory"
 #define CONF_MAX ((size_t)1 << 20)
 
 struct setup {
 	struct cli *cli;
-	const char *domain, *hostname, *account, *smarthost;
+	const char *domain, *hostname, *account, *smarthost, *authority;
 	char made_hostname[ADDRESS_DOMAIN_MAX + 8];
 	char answers[3][ANSWER_MAX];
 	uint64_t port_offset;
@@ -283,15 +284,47 @@ static bool is_smarthost(struct sv text)
 	       sv_find(text, ' ') == SIZE_MAX && sv_find(text, '"') == SIZE_MAX;
 }
 
-/* One line more in postroom.conf; what is there already stays. */
-static int add_smarthost(struct setup *s, const struct conf *conf, const char *smarthost)
+/* arena_text - "" when it does not fit, which the names and addresses of a mail server do. */
+static const char *arena_text(struct arena *arena, const char *format, ...) PRINTF_LIKE(2, 3);
+static const char *arena_text(struct arena *arena, const char *format, ...)
+{
+	char text[2048];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	struct sv copy = arena_copy(arena, sv_z(text));
+
+	return copy.p ? copy.p : "";
+}
+
+/* add_to_conf - lines more in postroom.conf; what is there already stays. */
+static int add_to_conf(struct setup *s, const char *lines)
 {
 	char *path = realpath(instance_path(s->cli->instance, INSTANCE_CONF), NULL);    /* may be a link into /etc */
+	struct buf text;
+	int code;
+
+	if (!path)
+		return cli_fault("postroom.conf", fault_errno("find", instance_path(s->cli->instance, INSTANCE_CONF)));
+	buf_init(&text, CONF_MAX);
+	struct fault f = textfile_read(path, &text);
+
+	if (!f.kind && !buf_appendf(&text, "\n%s", lines))
+		f = fault(FAULT_LIMIT, "the file is too long");
+	code = cli_fault(path, f.kind ? f : textfile_replace(path, buf_sv(&text)));
+	free(path);
+	buf_done(&text);
+	return code;
+}
+
+static int add_smarthost(struct setup *s, const struct conf *conf, const char *smarthost)
+{
 	const struct conf_list *list = &conf->relay.smarthosts;
-	struct buf text, line;
+	struct buf line;
 	int code = EXIT_DONE;
 
-	buf_init(&text, CONF_MAX);
 	buf_init(&line, 1024);
 	buf_appendf(&line, "*=%s", smarthost);
 	if (list->count && strcmp(list->items[0], "none") != 0) {
@@ -301,21 +334,31 @@ static int add_smarthost(struct setup *s, const struct conf *conf, const char *s
 			complain("change the line smarthosts in postroom.conf", "smarthosts are set already, starting with %s", list->items[0]);
 			code = EXIT_FAILED;
 		}
-	} else if (!path) {
-		code = cli_fault("postroom.conf", fault_errno("find", instance_path(s->cli->instance, INSTANCE_CONF)));
 	} else {
-		struct fault f = textfile_read(path, &text);
-
-		if (!f.kind && !buf_appendf(&text, "\n# All mail that leaves goes through this host (setup).\nsmarthosts *=%s\n", smarthost))
-			f = fault(FAULT_LIMIT, "the file is too long");
-		code = cli_fault(path, f.kind ? f : textfile_replace(path, buf_sv(&text)));
+		code = add_to_conf(s, arena_text(&s->arena, "# All mail that leaves goes through this host (setup).\nsmarthosts *=%s\n", smarthost));
 	}
 	if (code == EXIT_DONE)
 		say(s, "%-14s %s; when it wants a login, put \"HOST USER PASSWORD\" into %s (mode 0600)\n", "smarthost", smarthost,
 		    conf->relay.passwords);
-	free(path);
-	buf_done(&text);
 	buf_done(&line);
+	return code;
+}
+
+static int add_authority(struct setup *s, const struct conf *conf)
+{
+	const char *url = strcmp(s->authority, "letsencrypt") == 0 ? LETS_ENCRYPT : s->authority;
+
+	if (strcmp(conf->acme.directory, url) == 0)
+		return EXIT_DONE;
+	if (conf->acme.directory[0]) {
+		complain("change the line acme-directory in postroom.conf", "acme-directory is set already, to %s", conf->acme.directory);
+		return EXIT_FAILED;
+	}
+	int code = add_to_conf(s, arena_text(&s->arena, "# Certificates come from this authority, to whose terms this agrees (setup).\n"
+							"acme-directory %s\nacme-contact postmaster@%s\n", url, s->domain));
+
+	if (code == EXIT_DONE)
+		said(s, "certificate", arena_text(&s->arena, "from %s, as soon as it can reach us on port 80 or 443", url));
 	return code;
 }
 
@@ -389,6 +432,8 @@ static int configure(struct setup *s)
 	code = fill_directory(s, conf);
 	if (code == EXIT_DONE && s->smarthost)
 		code = add_smarthost(s, conf, s->smarthost);
+	if (code == EXIT_DONE && s->authority)
+		code = add_authority(s, conf);
 	conf_unref(&conf);
 	if (code == EXIT_DONE)
 		code = look(s);
@@ -483,6 +528,10 @@ static int parse(struct setup *s)
 	s->smarthost = cli_option(cli, "smarthost");
 	if (s->smarthost && !is_smarthost(sv_z(s->smarthost)))
 		return cli_usage(cli, "--smarthost takes HOST:PORT, such as smtp.provider.example:587");
+	s->authority = cli_option(cli, "authority");
+	if (s->authority && strcmp(s->authority, "letsencrypt") != 0 &&
+	    (!sv_starts(sv_z(s->authority), SV("https://")) || strpbrk(s->authority, " \t\r\n\"#") || strlen(s->authority) > 512))
+		return cli_usage(cli, "--authority takes letsencrypt, or the https:// URL of an authority's ACME directory");
 	s->asks = !cli_option(cli, "yes");
 	if (s->asks && !(isatty(STDIN_FILENO) && isatty(STDOUT_FILENO)))
 		return cli_usage(cli, "there is no terminal to ask questions on: add --yes to take what is proposed");
@@ -507,7 +556,7 @@ static int run_setup(struct cli *cli)
 	struct setup s = { .cli = cli };
 	int code;
 
-	arena_init(&s.arena, 8192);
+	arena_init(&s.arena, 32768);
 	code = parse(&s);
 	if (code == EXIT_DONE && !s.had_instance)
 		code = make_instance(&s);
@@ -529,6 +578,7 @@ const struct verb setup_verbs[] = {
 		       { "hostname", "NAME", "name of this host in the DNS; its own, or mail.DOMAIN, unless given" },
 		       { "account", "NAME", "the first account; postmaster unless given" },
 		       { "smarthost", "HOST:PORT", "send everything through this host, where port 25 is shut" },
+		       { "authority", "URL", "get certificates from it by ACME, and agree to its terms; letsencrypt, or a URL" },
 		       { "bind", "ADDR", "listen on this address only; all of them unless given" },
 		       { "port-offset", "N", "added to every port: 10000 gives 10025, 10143, ..." },
 		       { "user", "NAME", "system user to run as (root only); postroom unless given" },

@@ -43,7 +43,8 @@ def dns(table):
 
 @pytest.fixture(scope="module")
 def server(table):
-    with postroom.Instance(domain=DOMAIN, web=True, conf=table.conf() + "bind 127.0.0.1\ndns-timeout 2s\n") as instance:
+    with postroom.Instance(domain=DOMAIN, web=True, conf=table.conf() + "bind 127.0.0.1\ndns-timeout 2s\n"
+                           "acme-directory https://acme-v02.api.letsencrypt.org/directory\n") as instance:
         yield instance
 
 

@@ -127,7 +127,13 @@ def test_a_smarthost_and_what_contradicts_the_configuration(ground):
     assert "smarthosts *=smtp.example.net:587\n" in ground.conf.read_text()
     assert ground.setup("--no-start", "--smarthost", "smtp.example.net:587").returncode == 0
     assert ground.conf.read_text().count("smarthosts") == 1
-    for args, word in ((("--smarthost", "other.example.net:25"), "smarthosts are set already"),
+    assert ground.setup("--no-start", "--authority", "http://ca.example").returncode == 2
+    for _ in range(2):
+        assert ground.setup("--no-start", "--authority", "letsencrypt").returncode == 0
+    assert ground.conf.read_text().count("acme-directory https://acme-v02.api.letsencrypt.org/directory\n") == 1
+    assert ground.run("conf", "check").returncode == 0
+    for args, word in ((("--authority", "https://other.example/"), "acme-directory is set already"),
+                       (("--smarthost", "other.example.net:25"), "smarthosts are set already"),
                        (("--hostname", "mx.corp.example"), "the host name of this instance is mail.corp.example")):
         done = ground.setup("--no-start", *args)
         assert done.returncode == 1 and word in done.stderr, done.stderr
