@@ -1,8 +1,14 @@
-/* postroom account import: a passwd-file of Dovecot (also Apache's htpasswd, which has its first two fields). */
+/* postroom account import: a passwd-file of Dovecot (also Apache's htpasswd, which has its first two fields), CSV, JSON; export. */
 #include "admin/account_import.h"
 
+#include <stdio.h>
+
 #include "admin/bulk.h"
+#include "admin/open.h"
 #include "admin/print.h"
+#include "admin/protocols.h"
+#include "common/identity.h"
+#include "common/json.h"
 #include "common/memory.h"
 
 #include "common/banned.h"
@@ -96,7 +102,286 @@ static struct fault take(struct bulk *b, struct sv line)
 	return bytes == made.quota_bytes && messages == made.quota_messages ? FAULT_OK : directory_account_set(b->dir, &made);
 }
 
+/* ---- tables: CSV with a header (RFC 4180), or JSON with an object on each line ---- */
+
+enum field { FIELD_ACCOUNT, FIELD_PASSWORD, FIELD_HASH, FIELD_QUOTA, FIELD_MESSAGES, FIELD_PROTOCOLS, FIELD_ENABLED, FIELD_COUNT };
+static const char *const field_names[FIELD_COUNT] = {
+	"account", "password", "hash", "quota_bytes", "quota_messages", "protocols", "enabled",
+};
+
+#define COLUMNS_MAX 32
+
+struct csv {
+	uint32_t iterations;
+	bool has_header;
+	size_t column_count;
+	enum field columns[COLUMNS_MAX];        /* FIELD_COUNT: one that is not looked at */
+};
+
+/* What one row says; a field that it lacks is empty. */
+struct row {
+	struct sv field[FIELD_COUNT];
+};
+
+static struct fault read_limits(const struct row *row, struct directory_account *account)
+{
+	struct sv quota = row->field[FIELD_QUOTA], messages = row->field[FIELD_MESSAGES], enabled = row->field[FIELD_ENABLED];
+
+	if (quota.len && !print_parse_bytes(quota, &account->quota_bytes))
+		return fault_detail(FAULT_INVALID, "%.*s is no size such as 500M or 10G", SV_FMT(quota));
+	if (sv_eq(messages, SV("none")))
+		account->quota_messages = 0;
+	else if (messages.len && !sv_to_u64(messages, &account->quota_messages))
+		return fault_detail(FAULT_INVALID, "%.*s is no number of messages", SV_FMT(messages));
+	if (row->field[FIELD_PROTOCOLS].len && !protocols_parse(row->field[FIELD_PROTOCOLS], &account->scope))
+		return fault_detail(FAULT_INVALID, "%.*s: protocols are " PROTOCOL_WORDS ", separated by commas",
+				    SV_FMT(row->field[FIELD_PROTOCOLS]));
+	if (enabled.len && !sv_eq(enabled, SV("true")) && !sv_eq(enabled, SV("false")))
+		return fault_detail(FAULT_INVALID, "%.*s: enabled is true or false", SV_FMT(enabled));
+	if (enabled.len)
+		account->is_enabled = sv_eq(enabled, SV("true"));
+	return FAULT_OK;
+}
+
+static struct fault take_row(struct bulk *b, const struct row *row, uint32_t iterations)
+{
+	struct sv password = row->field[FIELD_PASSWORD], hash = row->field[FIELD_HASH];
+	struct directory_account account = { .is_enabled = true, .scope = SCOPE_ALL }, made;
+	char address[DIRECTORY_ADDRESS_MAX + 1];
+	struct fault f;
+
+	if (!row->field[FIELD_ACCOUNT].len)
+		return fault(FAULT_INVALID, "no account is named");
+	if (password.len && hash.len)
+		return fault(FAULT_INVALID, "both a password and a hash");
+	f = bulk_address(b, row->field[FIELD_ACCOUNT], address);
+	if (!f.kind)
+		f = look(b, sv_z(address), hash);
+	if (!f.kind)
+		f = read_limits(row, &account);
+	if (f.kind || b->is_dry)
+		return f;
+	f = password.len ? directory_account_add(b->dir, sv_z(address), &password, iterations, &made) :
+			   add(b, sv_z(address), hash, iterations, &made);
+	if (f.kind)
+		return f;
+	made.quota_bytes = account.quota_bytes;
+	made.quota_messages = account.quota_messages;
+	made.is_enabled = account.is_enabled;
+	made.scope = account.scope;
+	return directory_account_set(b->dir, &made);
+}
+
+/* One field off the front of *rest: quoted, with "" for a quote in it, or as it is up to the comma. */
+static bool csv_field(struct sv *rest, struct buf *out)
+{
+	bool is_quoted = rest->len && rest->p[0] == '"', is_closed = !is_quoted;
+	size_t i = is_quoted;
+
+	for (; i < rest->len && (is_quoted ? !is_closed : rest->p[i] != ','); i++) {
+		if (is_quoted && rest->p[i] == '"' && !(i + 1 < rest->len && rest->p[i + 1] == '"')) {
+			is_closed = true;
+			continue;
+		}
+		i += is_quoted && rest->p[i] == '"';
+		if (!buf_append_c(out, rest->p[i]))
+			return false;
+	}
+	if (!is_closed || (i < rest->len && rest->p[i] != ','))
+		return false;
+	sv_skip(rest, i < rest->len ? i + 1 : i);
+	return true;
+}
+
+static enum field field_of(struct sv name)
+{
+	for (enum field f = 0; f < FIELD_COUNT; f++)
+		if (sv_eq_nocase(sv_trim(name), sv_z(field_names[f])))
+			return f;
+	return FIELD_COUNT;
+}
+
+static struct fault take_csv(struct bulk *b, struct sv line)
+{
+	struct csv *csv = b->arg;
+	struct buf texts[COLUMNS_MAX];
+	struct row row = { 0 };
+	struct fault f = FAULT_OK;
+	size_t count = 0;
+	bool is_last = false, has_account = false;
+
+	while (!is_last && !f.kind) {
+		if (count == COLUMNS_MAX) {
+			f = fault(FAULT_INVALID, "too many columns");
+			break;
+		}
+		buf_init(&texts[count], BULK_LINE_MAX);
+		size_t before = line.len;
+
+		if (!csv_field(&line, &texts[count++]))
+			f = fault(FAULT_INVALID, "a quote is not closed, or something stands behind it");
+		/* A comma at the end has one more, empty field behind it. */
+		is_last = !line.len && !(before && line.p[-1] == ',');
+	}
+	for (size_t i = 0; i < count && !f.kind; i++) {
+		if (!csv->has_header) {
+			csv->columns[i] = field_of(buf_sv(&texts[i]));
+			has_account |= csv->columns[i] == FIELD_ACCOUNT;
+		} else if (i < csv->column_count && csv->columns[i] != FIELD_COUNT) {
+			row.field[csv->columns[i]] = buf_sv(&texts[i]);
+		}
+	}
+	if (!f.kind && csv->has_header)
+		f = count == csv->column_count ? take_row(b, &row, csv->iterations) :
+						 fault(FAULT_INVALID, "not as many fields as the first line has");
+	else if (!f.kind && !has_account)
+		f = fault(FAULT_INVALID, "the first line has to name the columns, one of them \"account\"");
+	if (!csv->has_header) {
+		b->is_no_thing = true;
+		csv->has_header = true;
+		csv->column_count = has_account ? count : 0;
+	}
+	for (size_t i = 0; i < count; i++)
+		buf_wipe(&texts[i]);
+	return f;
+}
+
+/* As `account export --json` writes it: brackets and commas between the objects are left out. */
+static struct fault take_json(struct bulk *b, struct sv line)
+{
+	const struct csv *csv = b->arg;
+	struct json *object = NULL;
+	struct row row = { 0 };
+	struct buf numbers[2], words;
+	bool enabled;
+	uint64_t n;
+
+	while (line.len && (line.p[0] == '[' || line.p[0] == ','))
+		line = sv_trim(sv_sub(line, 1, line.len));
+	while (line.len && (line.p[line.len - 1] == ']' || line.p[line.len - 1] == ',') && line.p[0] != '{')
+		line = sv_trim(sv_sub(line, 0, line.len - 1));
+	size_t end = sv_rfind(line, '}');
+
+	if (!line.len) {
+		b->is_no_thing = true;
+		return FAULT_OK;
+	}
+	struct fault f = json_parse(end == SIZE_MAX ? line : sv_sub(line, 0, end + 1), &object);
+
+	if (f.kind)
+		return fault(FAULT_INVALID, "not an object on one line: {\"account\":\"alice@example.org\",...}");
+	buf_init(&words, 256);
+	for (enum field i = 0; i < FIELD_COUNT; i++)
+		(void)json_get_sv(object, field_names[i], &row.field[i]);
+	for (size_t i = 0; i < 2; i++) {
+		enum field field = i ? FIELD_MESSAGES : FIELD_QUOTA;
+
+		buf_init(&numbers[i], 32);
+		if (json_get_u64(object, field_names[field], &n) && buf_append_u64(&numbers[i], n))
+			row.field[field] = buf_sv(&numbers[i]);
+	}
+	if (json_get_bool(object, "enabled", &enabled))
+		row.field[FIELD_ENABLED] = enabled ? SV("true") : SV("false");
+	const struct json *list = json_get(object, "protocols");
+
+	for (size_t i = 0; i < json_count(list); i++) {
+		struct sv word = SV_NONE;
+
+		json_to_sv(json_at(list, i), &word);
+		buf_appendf(&words, "%s%.*s", i ? "," : "", SV_FMT(word));
+	}
+	if (json_value_is_array(list))
+		row.field[FIELD_PROTOCOLS] = words.len ? buf_sv(&words) : SV("none");
+	f = take_row(b, &row, csv->iterations);
+	buf_done(&numbers[0]);
+	buf_done(&numbers[1]);
+	buf_done(&words);
+	json_free(&object);
+	return f;
+}
+
 int account_import(struct cli *cli, uint32_t iterations)
 {
+	struct csv csv = { .iterations = iterations };
+	struct sv path = sv_z(cli->args[0]);
+
+	if (sv_ends(path, SV(".csv")))
+		return bulk_run(cli, false, take_csv, &csv);
+	if (sv_ends(path, SV(".json")))
+		return bulk_run(cli, false, take_json, &csv);
 	return bulk_run(cli, false, take, &iterations);
+}
+
+/* ---- export ---- */
+
+static void csv_put(struct sv text)
+{
+	bool is_plain = sv_find(text, '"') == SIZE_MAX && sv_find(text, ',') == SIZE_MAX && sv_find(text, ' ') == SIZE_MAX;
+
+	if (!is_plain)
+		putchar('"');
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.p[i] == '"')
+			putchar('"');
+		putchar(text.p[i]);
+	}
+	if (!is_plain)
+		putchar('"');
+}
+
+struct exporting {
+	struct table *table;            /* NULL: CSV */
+};
+
+static bool export_one(void *arg, const struct directory_account *a)
+{
+	const struct exporting *e = arg;
+	struct buf words;
+
+	buf_init(&words, 256);
+	protocols_append(&words, a->scope);
+	if (e->table) {
+		table_sv(e->table, sv_z(a->address));
+		table_u64(e->table, a->is_enabled);
+		table_u64(e->table, a->quota_bytes);
+		table_u64(e->table, a->quota_messages);
+		table_sv(e->table, buf_sv(&words));
+	} else {
+		for (size_t i = 0; i < words.len; i++)
+			if (words.p[i] == ' ')
+				words.p[i] = ',';
+		csv_put(sv_z(a->address));
+		printf(",%s,%llu,%llu,", a->is_enabled ? "true" : "false", (unsigned long long)a->quota_bytes,
+		       (unsigned long long)a->quota_messages);
+		csv_put(words.len ? buf_sv(&words) : SV("none"));
+		putchar('\n');
+	}
+	buf_done(&words);
+	return true;
+}
+
+int account_export(struct cli *cli)
+{
+	static const struct column columns[] = {
+		{ "ACCOUNT", "account", COLUMN_TEXT, NULL },
+		{ "ENABLED", "enabled", COLUMN_BOOL, NULL },
+		{ "QUOTA", "quota_bytes", COLUMN_BYTES, NULL },
+		{ "MESSAGES", "quota_messages", COLUMN_NUMBER, NULL },
+		{ "MAY USE", "protocols", COLUMN_LIST, NULL },
+	};
+	struct exporting e = { NULL };
+	struct directory *dir = NULL;
+	int code = open_directory(cli, &dir);
+
+	if (code != EXIT_DONE)
+		return code;
+	if (cli->json)
+		e.table = table_new(columns, ARRAY_LEN(columns), true);
+	else
+		printf("account,enabled,quota_bytes,quota_messages,protocols\n");
+	code = cli_fault("accounts", directory_account_list(dir, cli->arg_count ? sv_z(cli->args[0]) : SV_NONE, export_one, &e));
+	if (e.table)
+		table_end(&e.table, NULL);
+	directory_close(&dir);
+	return code;
 }

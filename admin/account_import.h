@@ -6,5 +6,7 @@
 
 /** account_import - run `postroom account import`. @iterations: of the accounts' own verifiers */
 int account_import(struct cli *cli, uint32_t iterations);
+/** account_export - run `postroom account export`. */
+int account_export(struct cli *cli);
 
 #endif

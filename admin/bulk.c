@@ -30,9 +30,12 @@ static void take_line(struct reading *r)
 	struct sv line = sv_trim(buf_sv(&r->line));
 
 	if (line.len && line.p[0] != '#') {
+		r->bulk.is_no_thing = false;
 		struct fault f = r->fn(&r->bulk, line);
 
-		if (!f.kind)
+		if (r->bulk.is_no_thing && !f.kind)
+			;
+		else if (!f.kind)
 			r->taken++;
 		else if (f.kind == FAULT_EXISTS)
 			r->known++;

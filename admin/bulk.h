@@ -13,6 +13,7 @@ struct bulk {
 	struct directory *dir;
 	struct sv domain;               /* for names that have none; empty: not given */
 	bool is_dry;                    /* look, change nothing */
+	bool is_no_thing;               /* set by the function: the line was a header or the like, and counts as nothing */
 	void *arg;
 };
 

@@ -90,11 +90,15 @@ struct conf_log {
 	char *file;             /* "" is standard error */
 };
 
+#define CONF_TLS_MORE_MAX 16
+
 struct conf_tls {
+	struct conf_list more;          /* CERTIFICATE=KEY, or one file with both */
 	char *certificate;      /* absolute paths, PEM */
 	char *key;
 	enum conf_tls_version minimum;
 	bool ktls;
+	bool tickets;
 	uint64_t handshake_ms;
 };
 

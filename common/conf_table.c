@@ -111,9 +111,19 @@ static const struct conf_option options[] = {
 	{ "tls-key", "TLS", PATH(tls.key), .def = "tls/key.pem", .min = 1, .max = 1024,
 	  .need_restart = true,
 	  .doc = "Private key of the certificate, PEM. Refused when others may read it." },
+	{ "tls-more-certificates", "TLS", LIST(tls.more), .def = "none", .min = 1, .max = CONF_TLS_MORE_MAX,
+	  .need_restart = true,
+	  .doc = "Further certificates with their chains, PEM, for clients that ask for other names (SNI), "
+		 "or of another kind for the same: RSA beside ECDSA. Each is CERTIFICATE=KEY, or one file "
+		 "with both, inside the instance's folder unless the path is absolute. Which names one is "
+		 "for stands in it. The files are read again at every reload; a list that has changed needs "
+		 "a restart." },
 	{ "tls-minimum", "TLS", CHOICE(tls.minimum, tls_version_words), .def = "1.2",
 	  .need_restart = true,
 	  .doc = "Oldest version of TLS that is spoken. RFC 8996." },
+	{ "tls-tickets", "TLS", YES_NO(tls.tickets), .def = "yes", .need_restart = true,
+	  .doc = "Let clients resume TLS sessions by tickets, which are worth nothing on listeners of "
+		 "another kind, and for nobody after a day. Never on mx listeners." },
 	{ "tls-kernel", "TLS", YES_NO(tls.ktls), .def = "no", .need_restart = true,
 	  .doc = "Let the kernel encrypt, where it can." },
 	{ "tls-handshake-time", "TLS", DURATION(tls.handshake_ms), .def = "30s", .min = 1 * SECONDS,

@@ -18,6 +18,7 @@
 #include "common/json.h"
 #include "common/loop.h"
 
+#define CONTROL_PROTOCOL 1              /* grows when an answer changes in a way that breaks who reads it: doc/control.md */
 #define CONTROL_LINE_MAX (64u << 10)    /* a request; one line of an answer */
 #define CONTROL_ANSWER_MAX (64u << 20)  /* waiting to be read by a slow client */
 #define CONTROL_CLIENTS_MAX 32

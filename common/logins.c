@@ -47,6 +47,7 @@ struct logins {
 	struct note *first, **last;
 	size_t count, failures;
 	uint64_t dropped, runs, keep_ms;
+	bool is_expiry_due;             /* set before a run, by the loop */
 	logins_new_fn *on_new;
 	void *arg;
 	struct chore chore;
@@ -458,10 +459,14 @@ static struct note *take_due(struct logins *l, bool all)
 	int64_t now = now_ms();
 
 	pthread_mutex_lock(&l->lock);
+	/* One flush of the disk for all who came meanwhile. */
+	bool is_early = !all && l->first && now >= l->first->at_ms && now - l->first->at_ms < LOGINS_HOLD_MS &&
+			l->count < BUFFERED_MAX / 2;
+
 	while (*at) {
 		struct note *n = *at;
 
-		if (!all && may_wait(n, now)) {
+		if (is_early || (!all && may_wait(n, now))) {
 			at = &n->next;
 			continue;
 		}
@@ -604,12 +609,25 @@ static void run_chore(void *arg)
 	struct logins *l = arg;
 
 	logins_flush(l, false);
-	if (++l->runs % EXPIRE_EVERY == 1) {
+	if (l->is_expiry_due) {
 		struct fault f = logins_expire(l, (now_ms() - (int64_t)l->keep_ms) / 1000);
 
 		if (f.kind)
 			log_error(NULL, "logins.expire", KV_FAULT("fault", f));
 	}
+}
+
+/* On the loop: nobody logged in since, and nothing to do. */
+static bool is_due(void *arg)
+{
+	struct logins *l = arg;
+
+	l->is_expiry_due = ++l->runs % EXPIRE_EVERY == 1;
+	pthread_mutex_lock(&l->lock);
+	bool has_notes = l->count > 0;
+
+	pthread_mutex_unlock(&l->lock);
+	return has_notes || l->is_expiry_due;
 }
 
 /* ---- reading ---- */
@@ -768,7 +786,7 @@ void logins_start(struct logins *l, struct loop *loop, uint64_t keep_ms, logins_
 	l->keep_ms = keep_ms;
 	l->on_new = on_new;
 	l->arg = arg;
-	l->chore = (struct chore){ .run = run_chore, .arg = l, .every_ms = FLUSH_MS };
+	l->chore = (struct chore){ .run = run_chore, .is_due = is_due, .arg = l, .every_ms = FLUSH_MS };
 	chore_start(&l->chore, loop, FLUSH_MS);
 }
 

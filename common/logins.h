@@ -3,8 +3,8 @@
  *
  *   ROOT/events/logins/   LMDB: addresses, devices, logins; what is older than logins-keep goes
  *
- * A login waits for nothing here: what it says is put into a bounded buffer, which a job writes each second, for all that came
- * meanwhile at once; a crash loses that second. A device is an app password, or a program that says its name (IMAP ID), or else
+ * A login waits for nothing here: what it says is put into a bounded buffer, which a job writes every few seconds, for all that came
+ * meanwhile at once (a new address within a second); a crash loses these. A device is an app password, or a program that says its name (IMAP ID), or else
  * a protocol as used from one network. Logins of one device from one address in one hour, with one result, are one row.
  * Reading blocks. Any thread. */
 #ifndef COMMON_LOGINS_H

@@ -473,6 +473,7 @@ static void run_status(void *arg, const struct json *request, struct control_rep
 	for (size_t i = 0; i < m->seat_count; i++)
 		restarts += child_restarts(m->seats[i].child);
 	json_out_z(j, "daemon", m->spec->name);
+	json_out_u64(j, "protocol", CONTROL_PROTOCOL);
 	json_out_z(j, "version", POSTROOM_VERSION);
 	json_out_i64(j, "pid", getpid());
 	json_out_bool(j, "ready", m->is_ready);

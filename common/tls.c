@@ -395,7 +395,7 @@ struct fault tls_conn_new(struct tls_server *server, const struct tls_role *role
 	c->sites->refs++;
 	SSL_set_app_data(ssl, c);
 	SSL_set_accept_state(ssl);
-	if (role->has_no_tickets) {
+	if (role->has_no_tickets || server->settings.has_no_tickets) {
 		SSL_set_options(ssl, SSL_OP_NO_TICKET);
 		SSL_set_num_tickets(ssl, 0);
 	}

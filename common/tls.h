@@ -44,6 +44,7 @@ struct tls_settings {
 	const struct tls_pair *pairs;
 	size_t count;
 	bool is_tls13_only;
+	bool has_no_tickets;            /* for no role */
 	bool has_ktls;                  /* let the kernel encrypt, where it can */
 };
 

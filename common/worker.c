@@ -18,7 +18,7 @@
 
 #include "common/banned.h"
 
-#define PATHS_MAX 32
+#define PATHS_MAX 128
 
 struct worker_private {
 	struct worker worker;
@@ -79,18 +79,73 @@ static void on_sigterm(uv_signal_t *handle, int number)
 
 /* ---- reload ---- */
 
+/* The certificates of the configuration, the default one first. */
+struct certificates {
+	struct tls_pair pairs[1 + CONF_TLS_MORE_MAX];
+	size_t count;
+	char *owned[2 * CONF_TLS_MORE_MAX];
+	size_t owned_count;
+};
+
+static const char *resolve(const struct worker *w, struct certificates *c, struct sv path)
+{
+	struct buf text;
+	char *copy;
+
+	buf_init(&text, 8192);
+	buf_appendf(&text, "%s%s%.*s", path.len && path.p[0] == '/' ? "" : instance_path(w->instance, INSTANCE_ROOT),
+		    path.len && path.p[0] == '/' ? "" : "/", SV_FMT(path));
+	copy = sv_copy_z(buf_sv(&text));
+	buf_done(&text);
+	c->owned[c->owned_count++] = copy;
+	return copy;
+}
+
+static void list_certificates(const struct worker *w, struct certificates *c)
+{
+	const struct conf_tls *conf = &w->conf->tls;
+
+	*c = (struct certificates){ .count = 1 };
+	c->pairs[0] = (struct tls_pair){ .cert_path = conf->certificate, .key_path = conf->key };
+	for (size_t i = 0; i < conf->more.count && c->count < ARRAY_LEN(c->pairs); i++) {
+		struct sv key = sv_z(conf->more.items[i]), cert;
+		struct tls_pair *pair = &c->pairs[c->count];
+
+		if (sv_eq(key, SV("none")))
+			continue;
+		bool has_key = sv_find(key, '=') != SIZE_MAX;
+
+		sv_split(&key, '=', &cert);
+		pair->cert_path = resolve(w, c, cert);
+		pair->key_path = has_key ? resolve(w, c, key) : pair->cert_path;
+		c->count++;
+	}
+}
+
+static void certificates_done(struct certificates *c)
+{
+	for (size_t i = 0; i < c->owned_count; i++)
+		free(c->owned[i]);
+}
+
 static struct fault open_tls(struct worker *w)
 {
 	const struct conf_tls *conf = &w->conf->tls;
-	const struct tls_pair pair = { .cert_path = conf->certificate, .key_path = conf->key };
-	const struct tls_settings settings = {
-		.pairs = &pair,
-		.count = 1,
+	struct certificates certificates;
+	struct fault f;
+
+	if (w->tls)
+		return tls_server_reload(w->tls);
+	list_certificates(w, &certificates);
+	f = tls_server_new(&(struct tls_settings){
+		.pairs = certificates.pairs,
+		.count = certificates.count,
 		.is_tls13_only = conf->minimum == CONF_TLS_1_3,
 		.has_ktls = conf->ktls,
-	};
-
-	return w->tls ? tls_server_reload(w->tls) : tls_server_new(&settings, &w->tls);
+		.has_no_tickets = !conf->tickets,
+	}, &w->tls);
+	certificates_done(&certificates);
+	return f;
 }
 
 static void reload(struct worker_private *p, struct sv text)
@@ -224,6 +279,14 @@ static void add_path(struct paths *paths, const char *path, unsigned access)
 	paths->items[paths->count++] = (struct sandbox_path){ path, access };
 }
 
+static bool has_path(const struct paths *paths, const char *path)
+{
+	for (size_t i = 0; i < paths->count; i++)
+		if (strcmp(paths->items[i].path, path) == 0 && paths->items[i].access & SANDBOX_READ)
+			return true;
+	return false;
+}
+
 /* The folder of a file that is replaced by renaming, and the folder where it really lies:
  * certificates are often links. */
 static void add_folders_of(struct paths *paths, const char *file)
@@ -233,8 +296,14 @@ static void add_folders_of(struct paths *paths, const char *file)
 	for (size_t i = 0; i < ARRAY_LEN(copies); i++) {
 		if (!copies[i])
 			continue;
+		const char *folder = dirname(copies[i]);
+
+		if (has_path(paths, folder)) {
+			free(copies[i]);
+			continue;
+		}
 		paths->owned[paths->owned_count++] = copies[i];
-		add_path(paths, dirname(copies[i]), SANDBOX_READ);
+		add_path(paths, folder, SANDBOX_READ);
 	}
 }
 
@@ -242,6 +311,7 @@ static struct fault enter_sandbox(struct worker_private *p)
 {
 	struct worker *w = &p->worker;
 	struct paths paths = { .count = 0 };
+	struct certificates certificates;
 	uint16_t ports[DAEMON_PORTS_MAX];
 	const struct conf_list *files;
 	struct fault f;
@@ -257,8 +327,12 @@ static struct fault enter_sandbox(struct worker_private *p)
 			add_path(&paths, instance_path(w->instance, (enum instance_place)place),
 				 access);
 	}
-	add_folders_of(&paths, w->conf->tls.certificate);
-	add_folders_of(&paths, w->conf->tls.key);
+	list_certificates(w, &certificates);
+	for (size_t i = 0; i < certificates.count; i++) {
+		add_folders_of(&paths, certificates.pairs[i].cert_path);
+		add_folders_of(&paths, certificates.pairs[i].key_path);
+	}
+	certificates_done(&certificates);
 	charset_preload();      /* libc's tables lie where no worker may read afterwards */
 	files = p->spec->reads_files ? p->spec->reads_files(w->conf) : NULL;
 	for (size_t i = 0; files && i < files->count; i++)

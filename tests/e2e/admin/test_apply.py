@@ -95,3 +95,33 @@ def test_a_name_may_change_from_an_account_to_an_alias_and_a_domain_may_go(insta
     back = "domain example.test\naccount alice@example.test\naccount bob@example.test\n"
     assert apply(instance, back, "--yes").returncode == 0
     assert instance.json("alias", "list") == []
+
+
+def test_accounts_go_out_as_csv_and_json_and_come_in_again(instance):
+    table = instance.root / "people.csv"
+    table.write_text('Account,password,quota_bytes,protocols,enabled,remark\n'
+                     'ann,"a ""quoted"", long password",2G,"imap,submission",true,x\n'
+                     'ben@example.test,,,,false,"left, long ago"\n'
+                     'alice@example.test,ignored,,,,\n'
+                     'bad line\n'
+                     'cat@example.test,p,lots,,,\n', encoding="utf-8")
+    done = instance.run("account", "import", table, "--domain", "example.test", "--json")
+    assert done.returncode == 1 and '"added":2' in done.stdout.replace(" ", ""), done.stdout + done.stderr
+    assert "people.csv:5: " in done.stderr and "people.csv:6: lots" in done.stderr
+    rows = {row["account"]: row for row in instance.json("account", "export")}
+    assert rows["ann@example.test"] == {"account": "ann@example.test", "enabled": True, "quota_bytes": 2 << 30, "quota_messages": 0,
+                                        "protocols": ["imap", "submission"]}
+    assert rows["ben@example.test"]["enabled"] is False
+    instance.start(only="pop3d")
+    instance.passwords["alice@example.test"] = instance.password("alice")
+    instance.pop3("alice").quit()               # was there, and was left as it is
+    instance.stop()
+    lines = instance.postroom("account", "export").splitlines()
+    assert lines[0] == "account,enabled,quota_bytes,quota_messages,protocols"
+    assert 'ann@example.test,true,2147483648,0,"imap,submission"' in lines
+    for name, text in (("out.csv", instance.postroom("account", "export")),
+                       ("out.json", instance.postroom("account", "export", "--json"))):
+        (instance.root / name).write_text(text, encoding="utf-8")
+        with postroom.Instance() as other:
+            assert other.run("account", "import", instance.root / name).returncode == 0
+            assert other.postroom("account", "export") == instance.postroom("account", "export")

@@ -174,9 +174,9 @@ static void a_program_may_say_its_name_after_it_has_logged_in(void **state)
 	logins_flush(p->l, false);
 	assert_int_equal(devices(p, ALICE).count, 0);           /* it may still do so */
 	assert_true(logins_is_known(p->l, alices_name, &l.address));
-	logins_client(p->l, SV("another1"), SV("Mutt"), SV("name=Mutt"));
-	logins_client(p->l, SV("1234abcd"), SV("Thunderbird"), SV("name=Thunderbird version=140"));
-	logins_flush(p->l, false);
+	logins_client(p->l, SV("another1"), SV("Mutt 2.2"));
+	logins_client(p->l, SV("1234abcd"), SV("Thunderbird 140.5 (Linux)"));
+	logins_flush(p->l, true);
 	assert_string_equal(devices(p, ALICE).names, "Thunderbird;");
 }
 

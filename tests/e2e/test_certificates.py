@@ -1,0 +1,70 @@
+"""Several certificates: by the name that a client asks for, RSA beside ECDSA, taken over anew without ending a session."""
+
+import socket
+import ssl
+import subprocess
+
+import postroom
+
+
+def make(server, name, host, rsa=False, combined=False):
+    """A self-signed certificate in the instance's tls folder; its subject names the file."""
+    tls = server.root / "tls"
+    kind = ["-newkey", "rsa:2048"] if rsa else ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    subprocess.run(["openssl", "req", "-x509", *kind, "-nodes", "-days", "30", "-subj", f"/CN={name}",
+                    "-addext", f"subjectAltName=DNS:{host}", "-keyout", tls / f"{name}.key", "-out", tls / f"{name}.pem"],
+                   check=True, capture_output=True)
+    (tls / f"{name}.key").chmod(0o600)
+    if combined:
+        both = (tls / f"{name}.pem").read_text() + (tls / f"{name}.key").read_text()
+        (tls / f"{name}.pem").write_text(both)
+        (tls / f"{name}.pem").chmod(0o600)
+        (tls / f"{name}.key").unlink()
+
+
+def subject(server, host, ciphers=None, port="imaps"):
+    """The subject of the certificate that is shown to who asks for this name."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if ciphers:
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers(ciphers)
+    with socket.create_connection(("127.0.0.1", server.port(port)), timeout=postroom.DEADLINE_S) as sock:
+        with context.wrap_socket(sock, server_hostname=host) as tls:
+            der = tls.getpeercert(binary_form=True)
+    pem = ssl.DER_cert_to_PEM_cert(der)
+    return subprocess.run(["openssl", "x509", "-noout", "-subject", "-nameopt", "multiline"], input=pem, text=True,
+                          check=True, capture_output=True).stdout.rsplit("=", 1)[1].strip()
+
+
+CONF = "workers 1\ntls-tickets no\ntls-more-certificates tls/rsa.pem=tls/rsa.key tls/other.pem tls/wild.pem=tls/wild.key\n"
+
+
+def test_each_name_has_its_certificate_and_a_reload_takes_new_ones_over():
+    with postroom.Instance(accounts=("alice",), conf=CONF) as server:
+        make(server, "rsa", "mail.example.test", rsa=True)
+        make(server, "other", "mail.example.net", combined=True)
+        make(server, "wild", "*.example.org", rsa=True)
+        server.start()
+        assert subject(server, "mail.example.test") == "mail.example.test"              # ours, ECDSA
+        assert subject(server, "mail.example.test", "ECDHE-RSA-AES128-GCM-SHA256") == "rsa"
+        assert subject(server, "mail.example.net") == "other"
+        assert subject(server, "MAIL.example.NET", port="submissions") == "other"
+        assert subject(server, "imap.example.org", port="pop3s") == "wild"
+        assert subject(server, "unknown.example") == "mail.example.test"
+        session = server.imap("alice")
+        make(server, "renewed", "mail.example.net", combined=True)
+        (server.root / "tls" / "renewed.pem").rename(server.root / "tls" / "other.pem")
+        server.postroom("reload")
+        postroom.wait_for("the new certificate", lambda: subject(server, "mail.example.net") == "renewed")
+        assert session.noop()[0] == "OK"
+        # A key that others may read is refused, and what was there stays.
+        make(server, "open", "mail.example.net", combined=True)
+        (server.root / "tls" / "open.pem").chmod(0o644)
+        (server.root / "tls" / "open.pem").rename(server.root / "tls" / "other.pem")
+        server.postroom("reload")
+        postroom.wait_for("the refusal in the log", lambda: server.log().count("event=tls.reload_failed") >= 3)
+        assert subject(server, "mail.example.net") == "renewed"
+        assert session.noop()[0] == "OK"
+        session.logout()
