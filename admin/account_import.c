@@ -102,7 +102,7 @@ static struct fault take(struct bulk *b, struct sv line)
 	return bytes == made.quota_bytes && messages == made.quota_messages ? FAULT_OK : directory_account_set(b->dir, &made);
 }
 
-/* ---- tables: CSV with a header (RFC 4180), or JSON with an object on each line ---- */
+/* ---- tables: CSV with a header (RFC 4180), or an array of JSON ---- */
 
 enum field { FIELD_ACCOUNT, FIELD_PASSWORD, FIELD_HASH, FIELD_QUOTA, FIELD_MESSAGES, FIELD_PROTOCOLS, FIELD_ENABLED, FIELD_COUNT };
 static const char *const field_names[FIELD_COUNT] = {
@@ -246,30 +246,17 @@ static struct fault take_csv(struct bulk *b, struct sv line)
 	return f;
 }
 
-/* As `account export --json` writes it: brackets and commas between the objects are left out. */
-static struct fault take_json(struct bulk *b, struct sv line)
+/* As `account export --json` writes it. */
+static struct fault take_json(struct bulk *b, const struct json *object)
 {
-	const struct csv *csv = b->arg;
-	struct json *object = NULL;
+	const uint32_t *iterations = b->arg;
 	struct row row = { 0 };
 	struct buf numbers[2], words;
 	bool enabled;
 	uint64_t n;
 
-	while (line.len && (line.p[0] == '[' || line.p[0] == ','))
-		line = sv_trim(sv_sub(line, 1, line.len));
-	while (line.len && (line.p[line.len - 1] == ']' || line.p[line.len - 1] == ',') && line.p[0] != '{')
-		line = sv_trim(sv_sub(line, 0, line.len - 1));
-	size_t end = sv_rfind(line, '}');
-
-	if (!line.len) {
-		b->is_no_thing = true;
-		return FAULT_OK;
-	}
-	struct fault f = json_parse(end == SIZE_MAX ? line : sv_sub(line, 0, end + 1), &object);
-
-	if (f.kind)
-		return fault(FAULT_INVALID, "not an object on one line: {\"account\":\"alice@example.org\",...}");
+	if (!json_value_is_object(object))
+		return fault(FAULT_INVALID, "not an object");
 	buf_init(&words, 256);
 	for (enum field i = 0; i < FIELD_COUNT; i++)
 		(void)json_get_sv(object, field_names[i], &row.field[i]);
@@ -292,11 +279,11 @@ static struct fault take_json(struct bulk *b, struct sv line)
 	}
 	if (json_value_is_array(list))
 		row.field[FIELD_PROTOCOLS] = words.len ? buf_sv(&words) : SV("none");
-	f = take_row(b, &row, csv->iterations);
+	struct fault f = take_row(b, &row, *iterations);
+
 	buf_done(&numbers[0]);
 	buf_done(&numbers[1]);
 	buf_done(&words);
-	json_free(&object);
 	return f;
 }
 
@@ -308,7 +295,7 @@ int account_import(struct cli *cli, uint32_t iterations)
 	if (sv_ends(path, SV(".csv")))
 		return bulk_run(cli, false, take_csv, &csv);
 	if (sv_ends(path, SV(".json")))
-		return bulk_run(cli, false, take_json, &csv);
+		return bulk_run_json(cli, take_json, &iterations);
 	return bulk_run(cli, false, take, &iterations);
 }
 

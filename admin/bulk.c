@@ -6,9 +6,12 @@
 
 #include "admin/open.h"
 #include "admin/print.h"
+#include "common/json.h"
 #include "common/memory.h"
 
 #include "common/banned.h"
+
+#define JSON_MAX ((size_t)64 << 20)
 
 struct reading {
 	struct bulk bulk;
@@ -25,22 +28,24 @@ static void refuse(struct reading *r, const char *why)
 	r->refused++;
 }
 
+/* count - what came of one thing. */
+static void count(struct reading *r, struct fault f)
+{
+	if (f.kind == FAULT_EXISTS)
+		r->known++;
+	else if (f.kind)
+		refuse(r, f.detail ? f.detail : fault_name(f.kind));
+	else if (!r->bulk.is_no_thing)
+		r->taken++;
+}
+
 static void take_line(struct reading *r)
 {
 	struct sv line = sv_trim(buf_sv(&r->line));
 
 	if (line.len && line.p[0] != '#') {
 		r->bulk.is_no_thing = false;
-		struct fault f = r->fn(&r->bulk, line);
-
-		if (r->bulk.is_no_thing && !f.kind)
-			;
-		else if (!f.kind)
-			r->taken++;
-		else if (f.kind == FAULT_EXISTS)
-			r->known++;
-		else
-			refuse(r, f.detail ? f.detail : fault_name(f.kind));
+		count(r, r->fn(&r->bulk, line));
 	}
 	buf_clear(&r->line);
 }
@@ -90,7 +95,31 @@ static void tell(const struct reading *r)
 	table_end(&t, NULL);
 }
 
-int bulk_run(struct cli *cli, bool continues, bulk_fn *fn, void *arg)
+static void read_array(struct reading *r, FILE *file, bulk_json_fn *fn)
+{
+	struct json *all = NULL;
+	struct buf text;
+	size_t n;
+
+	buf_init(&text, JSON_MAX);
+	while (buf_reserve(&text, 65536) && (n = fread(text.p + text.len, 1, 65536, file)) > 0)
+		text.len += n;
+	struct fault f = feof(file) ? json_parse(buf_sv(&text), &all) : fault(FAULT_LIMIT, "the file is too long");
+
+	if (f.kind || !json_value_is_array(all)) {
+		r->begun = 1;
+		refuse(r, f.kind == FAULT_LIMIT ? f.detail : "not an array of JSON: [{\"account\":\"alice@example.org\",...},...]");
+	}
+	for (size_t i = 0; i < json_count(all); i++) {
+		f = fn(&r->bulk, json_at(all, i));
+		r->begun = i + 1;
+		count(r, f);
+	}
+	json_free(&all);
+	buf_wipe(&text);
+}
+
+static int run(struct cli *cli, bool continues, bulk_fn *fn, bulk_json_fn *json_fn, void *arg)
 {
 	const char *domain = cli_option(cli, "domain");
 	struct reading r = {
@@ -109,7 +138,10 @@ int bulk_run(struct cli *cli, bool continues, bulk_fn *fn, void *arg)
 
 	if (code == EXIT_DONE) {
 		buf_init(&r.line, BULK_LINE_MAX);
-		read_lines(&r, file, continues);
+		if (json_fn)
+			read_array(&r, file, json_fn);
+		else
+			read_lines(&r, file, continues);
 		buf_wipe(&r.line);
 		tell(&r);
 		if (ferror(file)) {
@@ -123,6 +155,16 @@ int bulk_run(struct cli *cli, bool continues, bulk_fn *fn, void *arg)
 		fclose(file);
 	directory_close(&r.bulk.dir);
 	return code;
+}
+
+int bulk_run(struct cli *cli, bool continues, bulk_fn *fn, void *arg)
+{
+	return run(cli, continues, fn, NULL, arg);
+}
+
+int bulk_run_json(struct cli *cli, bulk_json_fn *fn, void *arg)
+{
+	return run(cli, false, NULL, fn, arg);
 }
 
 struct fault bulk_address(const struct bulk *b, struct sv name, char out[DIRECTORY_ADDRESS_MAX + 1])

@@ -29,6 +29,10 @@ typedef struct fault bulk_fn(struct bulk *b, struct sv line);
  *  comments ("#") are left out.
  *  @continues: a line that begins with a space continues the one before */
 int bulk_run(struct cli *cli, bool continues, bulk_fn *fn, void *arg);
+struct json;
+typedef struct fault bulk_json_fn(struct bulk *b, const struct json *object);
+/** bulk_run_json - the same for a file that is one JSON array: what cannot be taken is told by its place in it, from 1 on. */
+int bulk_run_json(struct cli *cli, bulk_json_fn *fn, void *arg);
 /** bulk_address - the name as an address, in `out`: completed by --domain when it has no "@". */
 MUST_CHECK struct fault bulk_address(const struct bulk *b, struct sv name, char out[DIRECTORY_ADDRESS_MAX + 1]);
 

@@ -114,7 +114,7 @@ static const struct conf_option options[] = {
 	{ "tls-more-certificates", "TLS", LIST(tls.more), .def = "none", .min = 1, .max = CONF_TLS_MORE_MAX,
 	  .need_restart = true,
 	  .doc = "Further certificates with their chains, PEM, for clients that ask for other names (SNI), "
-		 "or of another kind for the same: RSA beside ECDSA. Each is CERTIFICATE=KEY, or one file "
+		 "or of another kind for just the same names: RSA beside ECDSA. Each is CERTIFICATE=KEY, or one file "
 		 "with both, inside the instance's folder unless the path is absolute. Which names one is "
 		 "for stands in it. The files are read again at every reload; a list that has changed needs "
 		 "a restart." },

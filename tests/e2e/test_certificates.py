@@ -12,7 +12,7 @@ def make(server, name, host, rsa=False, combined=False):
     tls = server.root / "tls"
     kind = ["-newkey", "rsa:2048"] if rsa else ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
     subprocess.run(["openssl", "req", "-x509", *kind, "-nodes", "-days", "30", "-subj", f"/CN={name}",
-                    "-addext", f"subjectAltName=DNS:{host}", "-keyout", tls / f"{name}.key", "-out", tls / f"{name}.pem"],
+                    "-addext", f"subjectAltName={host}", "-keyout", tls / f"{name}.key", "-out", tls / f"{name}.pem"],
                    check=True, capture_output=True)
     (tls / f"{name}.key").chmod(0o600)
     if combined:
@@ -43,9 +43,9 @@ CONF = "workers 1\ntls-tickets no\ntls-more-certificates tls/rsa.pem=tls/rsa.key
 
 def test_each_name_has_its_certificate_and_a_reload_takes_new_ones_over():
     with postroom.Instance(accounts=("alice",), conf=CONF) as server:
-        make(server, "rsa", "mail.example.test", rsa=True)
-        make(server, "other", "mail.example.net", combined=True)
-        make(server, "wild", "*.example.org", rsa=True)
+        make(server, "rsa", "DNS:mail.example.test,DNS:localhost,IP:127.0.0.1,IP:::1", rsa=True)      # the names of ours
+        make(server, "other", "DNS:mail.example.net", combined=True)
+        make(server, "wild", "DNS:*.example.org", rsa=True)
         server.start()
         assert subject(server, "mail.example.test") == "mail.example.test"              # ours, ECDSA
         assert subject(server, "mail.example.test", "ECDHE-RSA-AES128-GCM-SHA256") == "rsa"
@@ -54,13 +54,13 @@ def test_each_name_has_its_certificate_and_a_reload_takes_new_ones_over():
         assert subject(server, "imap.example.org", port="pop3s") == "wild"
         assert subject(server, "unknown.example") == "mail.example.test"
         session = server.imap("alice")
-        make(server, "renewed", "mail.example.net", combined=True)
+        make(server, "renewed", "DNS:mail.example.net", combined=True)
         (server.root / "tls" / "renewed.pem").rename(server.root / "tls" / "other.pem")
         server.postroom("reload")
         postroom.wait_for("the new certificate", lambda: subject(server, "mail.example.net") == "renewed")
         assert session.noop()[0] == "OK"
         # A key that others may read is refused, and what was there stays.
-        make(server, "open", "mail.example.net", combined=True)
+        make(server, "open", "DNS:mail.example.net", combined=True)
         (server.root / "tls" / "open.pem").chmod(0o644)
         (server.root / "tls" / "open.pem").rename(server.root / "tls" / "other.pem")
         server.postroom("reload")
