@@ -207,6 +207,8 @@ class Instance:
             conf += "\nweb no"
         if "relay-" not in conf:
             conf += "\nsending no"      # tests that do not say where to send have nowhere to send to
+        if "new-device-notice" not in conf:
+            conf += "\nnew-device-notice no"   # tests log in as many programs, and count messages
         # One account sends what many would, and has refused what many would have.
         for option, value in (("send-per-minute", 1000000), ("send-per-hour", 1000000), ("send-recipients-per-day", 1000000),
                               ("send-new-recipients-per-day", 1000000), ("suppress-after", 1000), ("brake", 100)):

@@ -10,7 +10,7 @@ import postroom
 
 @pytest.fixture(scope="module")
 def server():
-    with postroom.Instance(accounts=("alice", "bob", "carol"), conf="workers 2\nfailure-delay 0\n") as instance:
+    with postroom.Instance(accounts=("alice", "bob", "carol"), conf="workers 2\nfailure-delay 0\nnew-device-notice yes\n") as instance:
         instance.start()
         yield instance
 
