@@ -302,6 +302,16 @@ void transaction_finish(struct transaction *t)
 
 /* ---- in a job ---- */
 
+/* is_disbelieved - is the sender most likely forged? What DMARC says of the author counts more than what SPF does. */
+static bool is_disbelieved(const struct transaction *t)
+{
+	const struct author_facts *a = t->author_facts;
+
+	if (!t->is_stranger || !t->has_origin || (a && (a->dmarc.result == DMARC_PASS || a->is_vouched)))
+		return false;
+	return (a && a->dmarc.result == DMARC_FAIL) || t->origin_facts.spf == SPF_FAIL || t->origin_facts.spf == SPF_SOFTFAIL;
+}
+
 static struct outlet_source source_of(const struct transaction *t)
 {
 	return (struct outlet_source){
@@ -312,6 +322,7 @@ static struct outlet_source source_of(const struct transaction *t)
 		.size_max = t->conf->smtp.message_size + TRACE_MAX,
 		.is_tls_optional = t->is_tls_optional,
 		.is_ours = t->identity != NULL,
+		.is_disbelieved = is_disbelieved(t),
 		.seal = t->seal.authserv_id.len ? &t->seal : NULL,
 	};
 }

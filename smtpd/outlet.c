@@ -117,6 +117,18 @@ static bool rewrite_sender(struct outlet_entry *entry, const struct outlet_sourc
 	return ok;
 }
 
+/* silence - nobody is told by us, nor by servers behind us, what becomes of it (RFC 3461 §4.1): a notice would go to somebody who never
+ * wrote (RFC 5321 §6.1). */
+static bool silence(struct envelope *e)
+{
+	struct sv unused;
+
+	for (struct envelope_rcpt *r = e->rcpts; r; r = r->next)
+		if (!envelope_param(r->params, SV("NOTIFY"), &unused) && !envelope_add_rcpt_param(e, r, SV("NOTIFY=NEVER")))
+			return false;
+	return true;
+}
+
 /* make_envelope - the first entry has the message's own id, others one of their own. */
 static struct fault make_envelope(struct outlet_entry *entry, const struct outlet_source *source,
 				  bool is_first)
@@ -133,7 +145,8 @@ static struct fault make_envelope(struct outlet_entry *entry, const struct outle
 	/* Not a parameter that a client could give: the relay reads it, and passes it on to nobody. */
 	fits = fits && (!source->is_tls_optional ||
 			envelope_add_param(&entry->envelope, SV("TLS-REQUIRED=NO")));
-	fits = fits && rewrite_sender(entry, source) && add_redirects(entry, source->plan);
+	fits = fits && rewrite_sender(entry, source) && add_redirects(entry, source->plan) &&
+	       (!source->is_disbelieved || silence(&entry->envelope));
 	return fits ? FAULT_OK : fault(FAULT_LIMIT, "envelope too large");
 }
 

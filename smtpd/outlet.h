@@ -44,6 +44,7 @@ struct outlet_source {
 	uint64_t size_max;              /* octets of the message, without what we add */
 	bool is_tls_optional;           /* what leaves is to arrive whatever TLS policies say (RFC 8689 §3) */
 	bool is_ours;                   /* its author logged in: we sign what leaves */
+	bool is_disbelieved;            /* SPF or DMARC say that the sender is forged: he is told nothing of what becomes of it */
 	const struct signer_seal *seal; /* somebody else's: what an address of ours that sends it on seals; NULL:
 					   nothing was found out. The domain is that address's */
 };

@@ -713,6 +713,19 @@ static void do_action(void *arg, const struct json *request, struct control_repl
 
 /* ---- destinations ---- */
 
+/* pause_all - a domain is three destinations: mail that requires TLS, or wants none, has connections of its own (destination_of()). */
+static void pause_all(struct relay *r, struct sv name, bool is_paused)
+{
+	static const char *const signs[] = { "", "+", "-" };
+
+	for (size_t i = 0; i < ARRAY_LEN(signs); i++) {
+		char key[260];
+
+		snprintf(key, sizeof(key), "%s%.*s", signs[i], SV_FMT(name));
+		schedule_pause(r->schedule, schedule_destination(r->schedule, sv_z(key)), is_paused);
+	}
+}
+
 static void set_paused(struct worker *w, const struct json *request, struct control_reply *reply, bool is_paused)
 {
 	struct relay *r = w->state;
@@ -723,7 +736,7 @@ static void set_paused(struct worker *w, const struct json *request, struct cont
 	if (!name.len || name.len > 255) {
 		f = fault(FAULT_INVALID, "a domain is missing");
 	} else {
-		schedule_pause(r->schedule, schedule_destination(r->schedule, name), is_paused);
+		pause_all(r, name, is_paused);
 		relay_keep_paused(r);
 		log_info(NULL, is_paused ? "relay.paused" : "relay.resumed", KV_SV("destination", name));
 	}
@@ -749,9 +762,12 @@ struct listing {
 static bool list_destination(void *arg, struct destination *d)
 {
 	const struct listing *l = arg;
-	struct json_out *j = control_line(l->reply);
+	struct json_out *j;
 	uint64_t now = loop_now_ms(l->relay->loop);
 
+	if (destination_way(d->name) != d->name && !d->part_count && !d->active)
+		return true;            /* paused with the domain, and nothing lies there */
+	j = control_line(l->reply);
 	json_out_z(j, "destination", d->name[0] == '=' ? "(local)" : d->name);
 	json_out_z(j, "state", d->is_paused ? "paused" : d->blocked_until_ms ? "unreachable"
 				 : d->active ? "sending" : "waiting");

@@ -68,6 +68,20 @@ def test_what_is_held_stays_until_it_is_released_also_over_a_restart(world, sink
     sink.wait(1)
 
 
+def test_a_pause_is_for_mail_with_wishes_of_tls_too(world, sink):
+    name = sink.name[3:]
+    world.server.postroom("queue", "pause", name)
+    world.send(f"friend@{name}", extra="TLS-Required: No\r\n")
+    row = wait_for("it waits", lambda: rows(world, "--domain", name))[0]
+    assert row["state"] == "paused"
+    listed = {row["destination"]: row["state"] for row in world.server.json("queue", "destinations")}
+    assert listed[name] == listed["-" + name] == "paused" and "+" + name not in listed
+    world.server.postroom("queue", "resume", name)
+    sink.wait(1)
+    wait_for("it is gone", lambda: not rows(world, "--domain", name))
+    assert not [row for row in world.server.json("queue", "destinations") if row["destination"].endswith(name) and row["state"] == "paused"]
+
+
 def test_a_paused_destination_waits_and_others_do_not(world, sink):
     name = sink.name[3:]
     world.server.postroom("queue", "pause", name)

@@ -107,6 +107,16 @@ def test_mail_that_is_sent_on_has_a_sender_of_ours_and_bounces_go_back(dns, make
     assert bounce["from"] == ""
 
 
+def test_who_never_wrote_is_told_nothing_of_what_is_sent_on_in_his_name(dns, make_server):
+    server = make_server(CONF + dns.conf())
+    server.postroom("alias", "add", "away@example.test", "other@elsewhere.example")
+    for source, parameters in (("127.0.0.1", []), ("127.0.0.7", ["NOTIFY=NEVER"])):     # SPF: pass, fail
+        assert send(server, "away", "joe@good.example", source=source)[0] == 250
+        entry, = queued(server)
+        assert server.json("queue", "show", entry["id"])["recipients"][0]["parameters"] == parameters
+        server.postroom("queue", "remove", entry["id"])
+
+
 def test_our_own_peoples_senders_stay(dns, make_server):
     server = make_server(CONF + dns.conf() + "srs yes\n")
     server.postroom("alias", "add", "away@example.test", "other@elsewhere.example")
