@@ -18,7 +18,7 @@
 #define ANSWER_MS 30000
 #define ANSWER_MAX (256u << 10)
 #define URL_SIZE 1024
-#define NONCE_RETRIES 10        /* RFC 8555 §6.5: the server may want a fresh one at any time */
+#define NONCE_RETRIES 10        /* of one request; RFC 8555 §6.5: the server may want a fresh one at any time */
 #define POLL_MIN_MS 250
 #define POLL_MAX_MS 5000
 #define WAIT_MAX_S 30           /* of what Retry-After asks */
@@ -364,6 +364,7 @@ static void on_response(void *arg, const struct http_response *r)
 	} else if (json_parse(r->body, &body).kind) {
 		strange(o);
 	} else {
+		o->nonce_retries = 0;
 		take_body(o, r, body);
 	}
 	json_free(&body);
