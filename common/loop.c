@@ -226,6 +226,13 @@ struct fault loop_new(struct loop **out)
 		free(loop);
 		return fault_detail(FAULT_INTERNAL, "event loop: %s", uv_strerror(e));
 	}
+	struct fault f = work_init(loop);
+
+	if (f.kind) {
+		uv_loop_close(&loop->uv);
+		free(loop);
+		return f;
+	}
 	/* A peer that is gone is an error of write(2), not the end of us. */
 	signal(SIGPIPE, SIG_IGN);
 	loop->uv.data = loop;
@@ -239,7 +246,6 @@ struct fault loop_new(struct loop **out)
 	loop->tick.data = loop->prepare.data = loop->check.data = loop->awake.data = loop;
 	uv_prepare_start(&loop->prepare, on_prepare);
 	uv_check_start(&loop->check, on_check);
-	work_init(loop);
 	*out = loop;
 	return FAULT_OK;
 }

@@ -27,7 +27,7 @@ struct loop {
 };
 
 /* work.c's part of a loop's life. */
-void work_init(struct loop *loop);
+MUST_CHECK struct fault work_init(struct loop *loop);
 /* Cancel what waits, wait for what runs; no job is accepted any more. */
 void work_end(struct loop *loop);
 void work_free(struct loop *loop);

@@ -1,7 +1,9 @@
 #include "common/work.h"
 
-#include <stdio.h>
+#include <errno.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <uv.h>
 
@@ -12,12 +14,16 @@
 
 enum work_state { WORK_IDLE = 0, WORK_WAITING, WORK_RUNNING, WORK_CANCELLED };
 
-/* A job on its way through libuv. There are as many as threads: more would only wait where neither
- * their class nor their age counts. */
+/* A thread and the job it has. The loop alone decides who runs what, so a job is handed over by one semaphore, without a
+ * lock that both could meet at, and comes back by one eventfd. (libuv's own pool needs up to twice the system calls.) The
+ * first free thread is taken: it was the last one to work, and others are not even started before they are needed. */
 struct slot {
-	uv_work_t req;
 	struct work_pool *pool;
-	struct work *work;      /* NULL: free */
+	struct work *work;      /* NULL: free. The thread's own from wake to finished */
+	struct slot *next;      /* in finished */
+	uv_thread_t thread;
+	uv_sem_t wake;          /* work is there, or the end */
+	bool has_thread;
 };
 
 struct fifo {
@@ -29,6 +35,10 @@ struct work_pool {
 	struct slot *slots;
 	uint32_t threads, waiting_max;
 	uint32_t running;
+	uv_mutex_t mutex;       /* for finished */
+	struct slot *finished;
+	int finished_fd;        /* an eventfd, written to when the first one is finished */
+	uv_poll_t finished_poll;
 	struct fifo waiting[WORK_CLASSES];
 	uint32_t running_max[WORK_CLASSES];
 	struct work_stats stats[WORK_CLASSES];
@@ -90,29 +100,41 @@ static void on_tell_cancelled(struct deferred *d)
 	tell_cancelled(CONTAINER_OF(d, struct work_pool, tell_cancelled));
 }
 
-void work_init(struct loop *loop)
+static void on_finished(uv_poll_t *poll, int status, int events);
+
+struct fault work_init(struct loop *loop)
 {
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), e;
+
+	if (fd < 0)
+		return fault_errno("eventfd", "event loop");
 	struct work_pool *pool = xcalloc(1, sizeof(*pool));
 
 	pool->loop = loop;
+	pool->finished_fd = fd;
+	e = uv_poll_init(&loop->uv, &pool->finished_poll, fd);
+	if (!e)
+		e = uv_poll_start(&pool->finished_poll, UV_READABLE, on_finished);
+	if (!e)
+		e = uv_mutex_init(&pool->mutex);
+	if (e)
+		BUG("event loop: %s", uv_strerror(e));
 	for (size_t c = 0; c < WORK_CLASSES; c++)
 		fifo_init(&pool->waiting[c]);
 	fifo_init(&pool->cancelled);
 	deferred_init(&pool->tell_cancelled, loop, on_tell_cancelled);
 	loop->work = pool;
+	return FAULT_OK;
 }
 
 void work_setup(struct loop *loop, uint32_t threads, uint32_t waiting_max)
 {
 	struct work_pool *pool = loop->work;
-	char text[16];
 
 	if (pool->slots)
 		BUG("work_setup after the first job");
 	if (threads < 1 || threads > 64)
 		BUG("%u threads", threads);
-	snprintf(text, sizeof(text), "%u", threads);
-	setenv("UV_THREADPOOL_SIZE", text, 1);  /* libuv reads it at the first job */
 	pool->threads = threads;
 	pool->waiting_max = waiting_max;
 	pool->running_max[WORK_MAIL] = threads > 1 ? threads - 1 : 1;
@@ -147,27 +169,47 @@ void work_set_brackets(void (*begin)(void), void (*end)(void))
 	bracket_end = end;
 }
 
-static void run_job(uv_work_t *req)             /* pool thread */
+static void run_job(struct slot *slot)          /* pool thread */
 {
-	struct slot *slot = CONTAINER_OF(req, struct slot, req);
+	struct work_pool *pool = slot->pool;
+	bool is_first;
 
 	if (bracket_begin)
 		bracket_begin();
 	slot->work->run(slot->work);
 	if (bracket_end)
 		bracket_end();
+	uv_mutex_lock(&pool->mutex);
+	is_first = !pool->finished;
+	slot->next = pool->finished;
+	pool->finished = slot;
+	uv_mutex_unlock(&pool->mutex);
+	/* Whoever finds others there knows that the loop is told already. */
+	while (is_first && write(pool->finished_fd, &(uint64_t){ 1 }, sizeof(uint64_t)) < 0)
+		if (errno != EINTR)
+			BUG("eventfd: %s", strerrordesc_np(errno));
+}
+
+static void run_jobs(void *arg)                 /* pool thread */
+{
+	struct slot *slot = arg;
+
+	for (;;) {
+		uv_sem_wait(&slot->wake);
+		if (!slot->work)
+			return;
+		run_job(slot);
+	}
 }
 
 static void start_jobs(struct work_pool *pool);
 
-static void job_done(uv_work_t *req, int status)
+static void job_done(struct slot *slot)
 {
-	struct slot *slot = CONTAINER_OF(req, struct slot, req);
 	struct work_pool *pool = slot->pool;
 	struct work *w = slot->work;
 	struct work_stats *stats = &pool->stats[w->class];
 
-	(void)status;           /* we never uv_cancel(): what libuv has, runs */
 	slot->work = NULL;
 	pool->running--;
 	stats->running--;
@@ -175,6 +217,40 @@ static void job_done(uv_work_t *req, int status)
 	w->state = WORK_IDLE;
 	start_jobs(pool);       /* before done(), which may take its time */
 	w->done(w, false);
+}
+
+static void on_finished(uv_poll_t *poll, int status, int events)
+{
+	struct work_pool *pool = CONTAINER_OF(poll, struct work_pool, finished_poll);
+	struct slot *slot, *in_order = NULL;
+	uint64_t count;
+
+	(void)status;
+	(void)events;
+	(void)!read(pool->finished_fd, &count, sizeof(count));
+	uv_mutex_lock(&pool->mutex);
+	while ((slot = pool->finished)) {
+		pool->finished = slot->next;
+		slot->next = in_order;
+		in_order = slot;
+	}
+	uv_mutex_unlock(&pool->mutex);
+	while ((slot = in_order)) {
+		in_order = slot->next;  /* before it has its next job */
+		job_done(slot);
+	}
+}
+
+/* start_thread - what a slot needs when it is used for the first time. */
+static void start_thread(struct slot *slot)
+{
+	int e = uv_sem_init(&slot->wake, 0);
+
+	if (!e)
+		e = uv_thread_create(&slot->thread, run_jobs, slot);
+	if (e)
+		BUG("thread: %s", uv_strerror(e));
+	slot->has_thread = true;
 }
 
 static void start_job(struct work_pool *pool, struct work *w)
@@ -191,10 +267,9 @@ static void start_job(struct work_pool *pool, struct work *w)
 	w->state = WORK_RUNNING;
 	stats->running++;
 	pool->running++;
-	int e = uv_queue_work(&pool->loop->uv, &slot->req, run_job, job_done);
-
-	if (e)
-		BUG("uv_queue_work: %s", uv_strerror(e));
+	if (!slot->has_thread)
+		start_thread(slot);
+	uv_sem_post(&slot->wake);
 }
 
 static void start_jobs(struct work_pool *pool)
@@ -267,9 +342,23 @@ void work_end(struct loop *loop)
 		uv_run(&loop->uv, UV_RUN_ONCE);
 }
 
+/* No job runs any more, and the poll handle was closed with the loop's others. */
 void work_free(struct loop *loop)
 {
-	free(loop->work->slots);
-	free(loop->work);
+	struct work_pool *pool = loop->work;
+
+	for (uint32_t i = 0; pool->slots && i < pool->threads; i++) {
+		struct slot *slot = &pool->slots[i];
+
+		if (!slot->has_thread)
+			continue;
+		uv_sem_post(&slot->wake);       /* without work: the end */
+		uv_thread_join(&slot->thread);
+		uv_sem_destroy(&slot->wake);
+	}
+	close(pool->finished_fd);
+	uv_mutex_destroy(&pool->mutex);
+	free(pool->slots);
+	free(pool);
 	loop->work = NULL;
 }
