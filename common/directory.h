@@ -133,7 +133,7 @@ void directory_addresses_free(char ***addresses, size_t *count);
 /** directory_alias_add - a name for one or several addresses, local or remote. FAULT_EXISTS: the name is taken. */
 MUST_CHECK struct fault directory_alias_add(struct directory *dir, struct sv address, const struct sv *targets,
 					    size_t count);
-/** directory_alias_set - the same, replacing an alias that is there. */
+/** directory_alias_set - the same, replacing the targets of an alias that is there: what else is said of it stays. */
 MUST_CHECK struct fault directory_alias_set(struct directory *dir, struct sv address, const struct sv *targets,
 					    size_t count);
 MUST_CHECK struct fault directory_alias_remove(struct directory *dir, struct sv address);

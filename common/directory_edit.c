@@ -628,7 +628,18 @@ struct fault directory_alias_add(struct directory *dir, struct sv address, const
 
 struct fault directory_alias_set(struct directory *dir, struct sv address, const struct sv *targets, size_t count)
 {
-	return directory_alias_put(dir, &(struct directory_alias){ .address = address, .targets = targets, .count = count }, true);
+	struct directory_alias alias = { .address = address };
+	struct arena arena;
+	struct fault f;
+
+	arena_init(&arena, 8 << 20);
+	if (directory_alias_get(dir, &arena, address, &alias).kind)
+		alias = (struct directory_alias){ .address = address };
+	alias.targets = targets;
+	alias.count = count;
+	f = directory_alias_put(dir, &alias, true);
+	arena_done(&arena);
+	return f;
 }
 
 static struct fault remove_alias(struct kv_txn *txn, void *arg)

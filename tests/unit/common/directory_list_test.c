@@ -143,6 +143,9 @@ static void a_list_is_read_as_it_was_written(void **state)
 	assert_true(alias.named_count == 1 && sv_eq(alias.named[0], SV("Named@else.test")));
 	FAILS(directory_alias_get(p->dir, &p->arena, SV("alice@a.test"), &alias), FAULT_NOT_FOUND);
 	FAILS(directory_alias_get(p->dir, &p->arena, SV("none@a.test"), &alias), FAULT_NOT_FOUND);
+	OK(directory_alias_set(p->dir, SV("l@a.test"), &SV("bob@a.test"), 1));
+	OK(directory_alias_get(p->dir, &p->arena, SV("l@a.test"), &alias));
+	assert_true(alias.is_list && alias.posters == DIRECTORY_POST_ACCOUNTS && alias.named_count == 1 && alias.count == 1);
 	alias.owner = SV("l@a.test");
 	FAILS(directory_alias_put(p->dir, &alias, true), FAULT_INVALID);
 }
