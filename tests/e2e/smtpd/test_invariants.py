@@ -38,6 +38,7 @@ SENDERS = ["joe@good.example", f"alice@{OURS}", f"postmaster@{OURS}", ""]
 @pytest.fixture(scope="module")
 def dns():
     with dns_server.DnsServer() as server:
+        server.add_reverse("127.0.0.1", "localhost")
         server.add("good.example", "A", "192.0.2.1")
         yield server
 

@@ -14,6 +14,7 @@ from strangers import CONF, message, results, send, stranger
 @pytest.fixture(scope="module")
 def dns():
     with dns_server.DnsServer() as server:
+        server.add_reverse("127.0.0.1", "localhost")
         for name in ("good", "strict", "quarantine", "nopolicy", "forwarded"):
             server.add(f"{name}.example", "MX", f"10 mail.{name}.example")
             server.add(f"{name}.example", "TXT", "v=spf1 ip4:127.0.0.1 -all")
