@@ -187,7 +187,7 @@ def mail_waits(world):
                       postroom.message(sender=f"alice@{DOMAIN}"))
     wait_for("it waits", lambda: len(world.server.json("queue", "list", "--state", "deferred")) >= 1)
     world.conf("queue-delay-notice 1m", "queue-delay-notice 1s")
-    time.sleep(1.1)             # messages count as late by whole seconds
+    wait_for("it is late", lambda: world.server.json("queue", "list", "--older", "1s"))
     yield
     world.conf("queue-delay-notice 1s", "queue-delay-notice 1m")
     world.server.postroom("queue", "remove", "--all")
