@@ -241,45 +241,56 @@ static void on_finished(uv_poll_t *poll, int status, int events)
 	}
 }
 
-/* start_thread - what a slot needs when it is used for the first time. */
-static void start_thread(struct slot *slot)
+/* start_thread - what a slot needs when it is used for the first time. False: the machine has no more threads for us. */
+static bool start_thread(struct slot *slot)
 {
-	int e = uv_sem_init(&slot->wake, 0);
-
-	if (!e)
-		e = uv_thread_create(&slot->thread, run_jobs, slot);
-	if (e)
-		BUG("thread: %s", uv_strerror(e));
-	slot->has_thread = true;
+	if (uv_sem_init(&slot->wake, 0) != 0)
+		return false;
+	slot->has_thread = uv_thread_create(&slot->thread, run_jobs, slot) == 0;
+	if (!slot->has_thread)
+		uv_sem_destroy(&slot->wake);
+	return slot->has_thread;
 }
 
-static void start_job(struct work_pool *pool, struct work *w)
+/* free_slot - the first that has no work. NULL: none; or its thread cannot be started, so that jobs wait for those there are. */
+static struct slot *free_slot(struct work_pool *pool)
 {
-	struct work_stats *stats = &pool->stats[w->class];
 	struct slot *slot = pool->slots;
-	uint64_t waited_ms = loop_now_ms(pool->loop) - w->asked_ms;
 
+	if (pool->running == pool->threads)
+		return NULL;
 	while (slot->work)
 		slot++;
+	if (slot->has_thread || start_thread(slot))
+		return slot;
+	if (!pool->running)
+		BUG("not one thread can be started");
+	return NULL;
+}
+
+static void start_job(struct work_pool *pool, struct slot *slot, struct work *w)
+{
+	struct work_stats *stats = &pool->stats[w->class];
+	uint64_t waited_ms = loop_now_ms(pool->loop) - w->asked_ms;
+
 	if (waited_ms > stats->longest_wait_ms)
 		stats->longest_wait_ms = waited_ms;
 	slot->work = w;
 	w->state = WORK_RUNNING;
 	stats->running++;
 	pool->running++;
-	if (!slot->has_thread)
-		start_thread(slot);
 	uv_sem_post(&slot->wake);
 }
 
 static void start_jobs(struct work_pool *pool)
 {
+	struct slot *slot;
 	struct fifo *f;
 
-	while (pool->running < pool->threads && (f = next_class(pool))) {
+	while ((f = next_class(pool)) && (slot = free_slot(pool))) {
 		struct work *w = fifo_take(f);
 		pool->stats[w->class].waiting--;
-		start_job(pool, w);
+		start_job(pool, slot, w);
 	}
 }
 
