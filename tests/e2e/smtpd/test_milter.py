@@ -16,6 +16,7 @@ SENDER = "joe@good.example"
 @pytest.fixture(scope="module")
 def dns():
     with dns_server.DnsServer() as server:
+        server.add_reverse("127.0.0.1", "localhost")
         server.add("good.example", "A", "192.0.2.1").add("good.example", "TXT", "v=spf1 ip4:127.0.0.1 -all")
         yield server
 
