@@ -232,11 +232,11 @@ static bool take(struct throttle *t)
 	int error = pthread_mutex_trylock(&t->memory->lock);
 
 	if (error == EBUSY) {
-		clock_gettime(CLOCK_REALTIME, &until);
+		clock_gettime(CLOCK_MONOTONIC, &until);       /* nobody sets this one */
 		until.tv_nsec += THROTTLE_WAIT_MS * 1000000L;
 		until.tv_sec += until.tv_nsec / 1000000000;
 		until.tv_nsec %= 1000000000;
-		error = pthread_mutex_timedlock(&t->memory->lock, &until);
+		error = pthread_mutex_clocklock(&t->memory->lock, CLOCK_MONOTONIC, &until);
 	}
 	if (error == EOWNERDEAD)
 		error = pthread_mutex_consistent(&t->memory->lock);
@@ -250,14 +250,20 @@ static void give(struct throttle *t)
 
 /* ---- slots ---- */
 
+/* since - how long ago. Whoever counts reads the clock before he has the lock: what stands in a slot may be a moment ahead of his. */
+static uint64_t since(uint64_t then_ms, uint64_t now_ms)
+{
+	return now_ms > then_ms ? now_ms - then_ms : 0;
+}
+
 static bool is_day_over(const struct slot *s, uint64_t now_ms)
 {
-	return now_ms - s->day_ms >= DAY_MS;
+	return since(s->day_ms, now_ms) >= DAY_MS;
 }
 
 static bool is_over(const struct slot *s, uint64_t now_ms)
 {
-	return !s->kind || (is_day_over(s, now_ms) && now_ms - s->last_ms >= FORGET_MS);
+	return !s->kind || (is_day_over(s, now_ms) && since(s->last_ms, now_ms) >= FORGET_MS);
 }
 
 static struct slot *bucket_of(struct memory *m, enum throttle_kind kind, const uint8_t key[THROTTLE_KEY_LEN])
@@ -308,9 +314,9 @@ static bool has_mark(const struct slot *s, uint32_t mark)
 
 static void count(struct slot *s, uint32_t mark, uint64_t now_ms)
 {
-	if (now_ms - s->last_ms >= FORGET_MS)
+	if (since(s->last_ms, now_ms) >= FORGET_MS)
 		s->streak = 0;
-	if (now_ms - s->minute_ms >= MINUTE_MS) {
+	if (since(s->minute_ms, now_ms) >= MINUTE_MS) {
 		s->minute_ms = now_ms;
 		s->minute = 0;
 	}
@@ -319,7 +325,8 @@ static void count(struct slot *s, uint32_t mark, uint64_t now_ms)
 		s->day = 0;
 		memset(s->marks, 0, sizeof(s->marks));
 	}
-	s->last_ms = now_ms;
+	if (s->last_ms < now_ms)
+		s->last_ms = now_ms;
 	if (s->streak < UINT16_MAX && !(s->streak && has_mark(s, mark)))
 		s->streak++;            /* the first failure after a while is delayed, whatever it is */
 	if (has_mark(s, mark))
@@ -354,7 +361,7 @@ static enum throttle_rule reached(const struct slot *s, size_t net, const struct
 		*until_ms = s->day_ms + DAY_MS;
 		return is_account ? THROTTLE_ACCOUNT_DAY : nets[net].day;
 	}
-	if (!is_account && now_ms - s->minute_ms < MINUTE_MS && s->minute >= limits->per_minute * nets[net].times) {
+	if (!is_account && since(s->minute_ms, now_ms) < MINUTE_MS && s->minute >= limits->per_minute * nets[net].times) {
 		*until_ms = s->minute_ms + MINUTE_MS;
 		return nets[net].minute;
 	}
@@ -434,7 +441,7 @@ static void tell(const struct slot *s, const struct throttle_limits *limits, uin
 	for (size_t i = 0; i < ARRAY_LEN(nets); i++)
 		if (nets[i].kind == e.kind)
 			net = i;
-	if (now_ms - s->minute_ms < MINUTE_MS)
+	if (since(s->minute_ms, now_ms) < MINUTE_MS)
 		e.minute = s->minute;
 	if (e.kind == THROTTLE_ACCOUNT) {
 		memcpy(e.account, s->key, sizeof(e.account));

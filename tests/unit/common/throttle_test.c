@@ -209,6 +209,23 @@ static void add(void *arg, const struct throttle_entry *e)
 		n->until_ms = e->until_ms;
 }
 
+/* Another thread read the clock later, but counted first. */
+static void a_clock_that_was_read_a_moment_earlier_forgets_nothing(void **state)
+{
+	struct throttle *t = throttle_new();
+	struct throttle_who w = who("192.0.2.1", "alice");
+	struct tally n = { 0 };
+
+	(void)state;
+	for (unsigned i = 0; i < 9; i++)
+		wrong(t, w, i + 1, START + 1);
+	assert_int_equal(wrong(t, w, 10, START), 15000);
+	assert_int_equal(look(t, w, START), THROTTLE_ADDRESS_MINUTE);
+	throttle_list(t, &limits, START, add, &n);
+	assert_int_equal(n.addresses, 1);
+	throttle_free(&t);
+}
+
 static void what_is_counted_can_be_listed_and_forgotten(void **state)
 {
 	struct throttle *t = throttle_new();
@@ -289,6 +306,7 @@ int main(void)
 		cmocka_unit_test(an_account_has_100_a_day_from_where_it_is_not_known),
 		cmocka_unit_test(the_same_wrong_password_counts_once_among_the_last_ten),
 		cmocka_unit_test(many_names_do_not_push_out_the_one_under_attack),
+		cmocka_unit_test(a_clock_that_was_read_a_moment_earlier_forgets_nothing),
 		cmocka_unit_test(what_is_counted_can_be_listed_and_forgotten),
 		cmocka_unit_test(all_processes_count_together_and_one_that_dies_blocks_nobody),
 	};
