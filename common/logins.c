@@ -16,7 +16,7 @@
 
 #define FLUSH_MS 1000
 #define EXPIRE_EVERY 3600       /* runs of the chore */
-#define EXPIRE_MOST 5000
+#define EXPIRE_STEP 5000        /* rows that one transaction looks at */
 #define BUFFERED_MAX 4096       /* logins; beyond, the newest is not written down */
 #define FAILURES_MAX 256        /* of them, failed ones: an attack must not push out who logged in */
 #define KNOWN_S (30 * 86400)
@@ -548,6 +548,8 @@ void logins_flush(struct logins *l, bool all)
 struct expiry {
 	int64_t older_than_s;
 	enum table table;
+	struct kv_key from, next;       /* where this transaction begins, and the one behind it */
+	bool is_at_end;
 };
 
 static bool is_old(enum table table, struct sv key, struct sv value, int64_t older_than_s)
@@ -570,22 +572,23 @@ static bool is_old(enum table table, struct sv key, struct sv value, int64_t old
 
 static struct fault expire_some(struct kv_txn *txn, void *arg)
 {
-	const struct expiry *e = arg;
+	struct expiry *e = arg;
 	struct kv_cursor *c = NULL;
 	struct sv key, value;
 	struct fault f = kv_cursor_open(txn, e->table, &c);
-	int removed = 0;
 
 	if (!f.kind)
-		f = kv_cursor_seek(c, SV_NONE, &key, &value);
-	while (!f.kind && removed < EXPIRE_MOST) {
-		if (is_old(e->table, key, value, e->older_than_s)) {
+		f = kv_cursor_seek(c, kv_key_view(&e->from), &key, &value);
+	for (int i = 0; !f.kind && i < EXPIRE_STEP; i++) {
+		if (is_old(e->table, key, value, e->older_than_s))
 			f = kv_cursor_del(c);
-			removed++;
-		}
 		if (!f.kind)
 			f = kv_cursor_next(c, &key, &value);
 	}
+	e->is_at_end = f.kind == FAULT_NOT_FOUND;
+	kv_key_init(&e->next);
+	if (!f.kind)
+		kv_key_sv(&e->next, key);
 	kv_cursor_close(&c);
 	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
 }
@@ -595,11 +598,14 @@ struct fault logins_expire(struct logins *l, int64_t older_than_s)
 	struct fault f = FAULT_OK;
 
 	for (enum table t = TABLE_KNOWN; t <= TABLE_LOGINS && !f.kind; t++) {
-		struct expiry e = { older_than_s, t };
+		struct expiry e = { .older_than_s = older_than_s, .table = t };
 
 		if (t == TABLE_KNOWN && older_than_s > now_ms() / 1000 - KNOWN_S)
 			e.older_than_s = now_ms() / 1000 - KNOWN_S;
-		f = kv_update(l->env, expire_some, &e);
+		do {
+			f = kv_update(l->env, expire_some, &e);
+			e.from = e.next;
+		} while (!f.kind && !e.is_at_end);
 	}
 	return f;
 }

@@ -266,6 +266,28 @@ static void what_is_old_goes(void **state)
 	assert_int_equal(devices(p, ALICE).count + rows(p), 0);
 }
 
+static void all_that_is_old_goes_however_much_it_is(void **state)
+{
+	struct place *p = *state;
+
+	for (int i = 0; i < 6000; i++) {
+		char program[32];
+
+		snprintf(program, sizeof(program), "Program%d", i);
+		struct login l = login_of("192.0.2.1", program);
+
+		logins_note(p->l, &l);
+		if (i == 3000)
+			logins_flush(p->l, true);
+	}
+	logins_flush(p->l, true);
+	assert_true(rows(p) >= 6000);
+	OK(logins_expire(p->l, time(NULL) - 7200));
+	assert_true(rows(p) >= 6000);
+	OK(logins_expire(p->l, time(NULL) + 7200));
+	assert_int_equal(devices(p, ALICE).count + rows(p), 0);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -279,6 +301,7 @@ int main(void)
 		CASE(a_session_tells_how_far_it_has_seen),
 		CASE(a_new_device_is_told_of_once_but_never_the_first),
 		CASE(what_is_old_goes),
+		CASE(all_that_is_old_goes_however_much_it_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
