@@ -79,6 +79,10 @@ const char *findings_text(struct findings *fs, const char *format, ...)
 	va_start(ap, format);
 	bool fits = buf_vappendf(&text, format, ap);
 	va_end(ap);
+	/* Names and replies of strangers go to somebody's terminal, and into a mail. */
+	for (size_t i = 0; i < text.len; i++)
+		if ((unsigned char)text.p[i] < ' ' || text.p[i] == 127)
+			text.p[i] = '?';
 	struct sv copy = arena_copy(&fs->arena, fits ? buf_sv(&text) : SV("(too long to show)"));
 
 	buf_done(&text);
