@@ -227,7 +227,7 @@ static void what_is_wrong_with_files_is_said(void **state)
 		assert_non_null(strstr(f.detail, first.key));
 		chmod(first.key, 0600);
 	}
-	struct tls_settings none = { NULL, 0, false, false };
+	struct tls_settings none = { .count = 0 };
 	struct tls_server *server;
 	assert_int_equal(tls_server_new(&none, &server).kind, FAULT_INVALID);
 	unlink(junk);
