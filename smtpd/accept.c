@@ -100,13 +100,19 @@ static bool add_elsewhere(struct arena *arena, struct accept_rcpt *rcpt)
 	return add_place(arena, rcpt, &t);
 }
 
+/* fill - of what is for later the address itself waits, and is looked up again then. But who may send to a list is asked now, while
+ * somebody is logged in: it is its members that wait. */
 static bool fill(struct arena *arena, struct accept_rcpt *rcpt, const struct directory_route *route, bool is_held)
 {
-	if (route->answer == DIRECTORY_NOT_OURS || is_held)
+	if (route->answer == DIRECTORY_NOT_OURS || (is_held && !route->list_count))
 		return add_elsewhere(arena, rcpt);
-	for (size_t i = 0; i < route->count; i++)
-		if (!add_place(arena, rcpt, &route->targets[i]))
+	for (size_t i = 0; i < route->count; i++) {
+		struct directory_target t = route->targets[i];
+
+		t.is_remote |= is_held;
+		if (!add_place(arena, rcpt, &t))
 			return false;
+	}
 	return true;
 }
 

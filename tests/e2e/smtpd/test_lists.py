@@ -30,12 +30,12 @@ def server():
             yield instance
 
 
-def post(server, user, to="staff@example.test", subject="Hello"):
+def post(server, user, to="staff@example.test", subject="Hello", options=()):
     """The reply's code and text."""
     text = postroom.message(subject=subject, sender=f"{user}@example.test", to=to)
     with server.submission(user) as smtp:
         try:
-            smtp.sendmail(f"{user}@example.test", [to], text)
+            smtp.sendmail(f"{user}@example.test", [to], text, options)
         except smtplib.SMTPRecipientsRefused as refused:
             (code, answer), = refused.recipients.values()
             return code, answer.decode()
@@ -85,6 +85,10 @@ def test_a_member_elsewhere_counts_unless_his_domain_denies_it(server):
 def test_who_may_send_is_changed_at_once(server):
     server.postroom("list", "set", "staff@example.test", "--posters", "accounts")
     assert post(server, "carol", subject="Third")[0] == 250 and rcpt(server, "joe@good.example") == 550
+    # What is for later comes from the queue, where nobody is logged in: she was asked before.
+    assert post(server, "carol", subject="Later", options=["HOLDFOR=1"])[0] == 250
+    copy, = wait_for("alice's copy", lambda: got(server, "alice", "Later"))
+    assert b"\r\nList-Id: <staff.example.test>" in copy
     server.postroom("list", "set", "staff@example.test", "--posters", "named", "--allow", "stranger@good.example")
     assert post(server, "alice")[0] == 550 and rcpt(server, "stranger@good.example") == 250
     server.postroom("list", "set", "staff@example.test", "--deny", "stranger@good.example", "--posters", "anyone")

@@ -72,6 +72,32 @@ static void a_route_becomes_places(void **state)
 	accept_done(&plan);
 }
 
+static void of_what_is_for_later_a_lists_members_wait_and_else_the_address(void **state)
+{
+	const struct directory_list staff = { .address = SV("staff@example.test"), .owner = SV("owner@example.test") };
+	const struct directory_list *lists[] = { &staff };
+	struct directory_target targets[] = { local("bob@example.test"), local("eve@example.test") };
+	struct directory_route route = { .answer = DIRECTORY_TARGETS, .targets = targets, .count = 2, .lists = lists, .list_count = 1 };
+	struct smtp_path path = path_of("all", "example.test");
+	struct accept_plan plan;
+	struct accept_rcpt *r = NULL;
+	(void)state;
+
+	accept_init(&plan);
+	plan.is_held = true;
+	targets[0].list = &staff;
+	targets[1].is_via_alias = true;         /* an alias leads to a list and to somebody beside it */
+	assert_int_equal(accept_add(&plan, &path, &route, &r).kind, FAULT_NONE);
+	assert_true(sv_eq(r->places->redirect, SV("bob@example.test")) && sv_eq(r->places->via, staff.address) &&
+		    sv_eq(r->places->list_owner, staff.owner));
+	assert_true(sv_eq(r->places->next->redirect, SV("eve@example.test")) && sv_eq(r->places->next->via, SV("all@example.test")));
+	targets[0].list = NULL;
+	r = add(&plan, "bob", DIRECTORY_TARGETS, targets, 1);
+	assert_true(sv_eq(r->places->redirect, SV("bob@example.test")) && !r->places->via.len && !r->places->next);
+	assert_int_equal(accept_count(&plan, ACCEPT_MAILBOX), 0);
+	accept_done(&plan);
+}
+
 static void parameters_of_a_recipient_are_kept_as_they_came(void **state)
 {
 	struct directory_route route = { .answer = DIRECTORY_NOT_OURS };
@@ -155,6 +181,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_route_becomes_places),
+		cmocka_unit_test(of_what_is_for_later_a_lists_members_wait_and_else_the_address),
 		cmocka_unit_test(parameters_of_a_recipient_are_kept_as_they_came),
 		cmocka_unit_test(the_last_recipient_can_be_taken_back),
 		cmocka_unit_test(forwarding_aliases_and_memory_have_bounds),
