@@ -211,11 +211,21 @@ static void take_details(const struct json *details, const struct text *domain, 
 	}
 }
 
+/* has_few_values - before anything is parsed: "[[],[],..." becomes a hundred times as large in memory. */
+static bool has_few_values(struct sv text)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < text.len; i++)
+		count += text.p[i] == ',' || text.p[i] == '[' || text.p[i] == '{';
+	return count <= FEEDBACK_VALUES_MAX;
+}
+
 static struct fault parse_tls(struct sv text, struct report *r)
 {
 	const struct json *policies, *range, *summary;
 	struct json *whole = NULL;
-	struct fault f = json_parse(text, &whole);
+	struct fault f = has_few_values(text) ? json_parse(text, &whole) : fault(FAULT_LIMIT, "feedback: too many values");
 	struct sv stamp;
 
 	if (f.kind)

@@ -150,6 +150,22 @@ static void a_bomb_stops_at_the_limit(void **state)
 	buf_done(&out);
 }
 
+static void values_that_grow_in_memory_are_counted_first(void **state)
+{
+	struct buf json, out;
+	(void)state;
+
+	buf_init(&json, 1u << 20);
+	buf_init(&out, DAYBOOK_LINE_MAX);
+	assert_true(buf_append(&json, SV("{\"policies\":[[]")));
+	for (int i = 0; i < FEEDBACK_VALUES_MAX / 2; i++)
+		assert_true(buf_append(&json, SV(",[]")));
+	assert_true(buf_append(&json, SV("]}")));
+	assert_int_equal(feedback_parse(buf_sv(&json), &mail, &out).kind, FAULT_LIMIT);
+	buf_done(&json);
+	buf_done(&out);
+}
+
 static void numbers_and_rows_of_strangers_are_bounded(void **state)
 {
 	struct buf xml, out;
@@ -201,6 +217,7 @@ int main(void)
 		cmocka_unit_test(what_is_no_report_leaves_no_line),
 		cmocka_unit_test(every_cut_of_a_packed_report_is_refused),
 		cmocka_unit_test(a_bomb_stops_at_the_limit),
+		cmocka_unit_test(values_that_grow_in_memory_are_counted_first),
 		cmocka_unit_test(numbers_and_rows_of_strangers_are_bounded),
 		cmocka_unit_test(messages_bring_reports_as_attachments),
 	};
