@@ -41,8 +41,10 @@ static bool copy_id(void *arg, struct message *m)
 {
 	struct ruling *g = arg;
 
-	if (!m->is_leaving)
-		memcpy(g->messages[g->count++].id, m->id, sizeof(m->id));
+	if (m->is_leaving)
+		return true;
+	g->messages[g->count].is_held = m->is_held;     /* unless its file says something else */
+	memcpy(g->messages[g->count++].id, m->id, sizeof(m->id));
 	return true;
 }
 
@@ -142,6 +144,14 @@ static void tell(struct relay *r, struct sv user, const char *why)
 	buf_done(&text);
 }
 
+/* is_of_address - does the recipient's address not exist? 5.1.7 to 5.1.9 are about the sender's, and no fault of the other (RFC 3463
+ * §3.2, RFC 7505 §4.2: 5.1.10 is the recipient's again). */
+static bool is_of_address(struct sv status)
+{
+	return (sv_starts(status, SV("5.1.")) && !sv_eq(status, SV("5.1.7")) && !sv_eq(status, SV("5.1.8")) &&
+		!sv_eq(status, SV("5.1.9"))) || sv_eq(status, SV("5.2.1"));
+}
+
 void relay_note_outcome(struct relay *r, const struct envelope *e, struct sv rcpt, struct sv reply, struct sv status, bool is_sent,
 			bool was_asked)
 {
@@ -155,7 +165,7 @@ void relay_note_outcome(struct relay *r, const struct envelope *e, struct sv rcp
 		return;
 	if (is_sent)
 		outbook_delivered(r->outbook, rcpt);
-	else if (sv_starts(status, SV("5.1.")) || sv_eq(status, SV("5.2.1")))
+	else if (is_of_address(status))
 		f = outbook_bounced(r->outbook, rcpt, reply, limit, relay_now_s(r));
 	if (f.kind)
 		log_warn(NULL, "relay.outbook", KV_FAULT("fault", f));

@@ -67,6 +67,16 @@ def test_an_address_that_was_refused_twice_is_sent_nothing_until_it_is_taken_out
     assert world.server.run("suppression", "remove", address).returncode == 3
 
 
+def test_what_is_said_of_the_sender_is_not_held_against_the_recipient(world, sink):
+    address = f"picky@{domain_of(sink)}"
+    sink.on("RCPT", "550 5.1.8 Sender's domain does not exist")
+    before = len(world.server.files("alice"))
+    world.send(address)
+    world.wait_mail(count=before + 1)
+    world.wait_empty()
+    assert address not in str(world.server.json("suppression", "list"))
+
+
 def test_a_delivery_forgives_a_bounce_and_an_administrators_word_stands(world, sink):
     address = f"moody@{domain_of(sink)}"
     sink.on("RCPT", "550 5.1.1 not today")
