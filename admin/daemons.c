@@ -116,9 +116,9 @@ static bool takes_connection(const struct conf_listener *l)
 	return is_open;
 }
 
-bool daemons_answer(const struct instance *instance, const struct conf *conf)
+bool daemons_answer(const struct instance *instance, const struct conf *conf, size_t count)
 {
-	for (size_t i = 0; i < DAEMON_COUNT; i++)
+	for (size_t i = 0; i < count; i++)
 		if (daemon_is_wanted(conf, i) && !daemon_answers(instance, daemon_names[i]))
 			return false;
 	/* Mail does not wait for the web front, whose ports another program may have. */

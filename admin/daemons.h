@@ -18,8 +18,8 @@ bool daemon_is_wanted(const struct conf *conf, size_t i);
 bool daemon_path(const char *name, char *out, size_t size);
 /** daemon_answers - does its control socket answer, with all of its workers ready? */
 bool daemon_answers(const struct instance *instance, const char *name);
-/** daemons_answer - do all of them, and does every listener of the configuration take a connection? */
-bool daemons_answer(const struct instance *instance, const struct conf *conf);
+/** daemons_answer - do the first @count of them that are wanted, and does every listener for mail take a connection? */
+bool daemons_answer(const struct instance *instance, const struct conf *conf, size_t count);
 
 /** run_status - postroom status. */
 int run_status(struct cli *cli);

@@ -42,6 +42,7 @@ struct daemon_child {
 	const char *argv[5];
 	struct child *child;            /* NULL: it is not to run */
 	uint64_t first_start_ms;        /* 0: never started */
+	bool is_for_mail;
 };
 
 struct parent {
@@ -97,7 +98,9 @@ static void on_ended(void *arg, int status, uint64_t restart_ms)
 	 * person who typed `serve` is there to read why. */
 	bool is_new = loop_now_ms(p->loop) - d->first_start_ms < START_MS && child_restarts(d->child) <= 1;
 
-	if (!p->is_stopping && is_new && WIFEXITED(status) && WEXITSTATUS(status) != 0) {
+	if (!p->is_stopping && is_new && WIFEXITED(status) && WEXITSTATUS(status) != 0 && !d->is_for_mail) {
+		complain("postroom doctor", "%s could not start; the line above says why. Mail goes on without it", d->name);
+	} else if (!p->is_stopping && is_new && WIFEXITED(status) && WEXITSTATUS(status) != 0) {
 		complain(NULL, "%s could not start; the line above says why", d->name);
 		p->code = EXIT_FAILED;
 		stop_all(p);
@@ -149,6 +152,7 @@ static int run_parent(struct cli *cli, const struct conf *conf)
 			continue;
 		d->parent = &p;
 		d->name = daemon_names[i];
+		d->is_for_mail = i < DAEMON_MAIL_COUNT;
 		if (!daemon_path(d->name, d->path, sizeof(d->path))) {
 			complain(NULL, "the program %s is neither beside postroom nor in %s", d->name, POSTROOM_LIBEXECDIR);
 			p.code = EXIT_FAILED;
@@ -229,7 +233,12 @@ static int wait_ready(struct cli *cli, const struct conf *conf, pid_t pid, const
 			complain(NULL, "the server did not start; its log is %s", log_path);
 			return EXIT_FAILED;
 		}
-		if (daemons_answer(cli->instance, conf)) {
+		bool all = daemons_answer(cli->instance, conf, DAEMON_COUNT);
+
+		/* Mail does not wait for ever for the web front. */
+		if (all || (waited >= START_MS && daemons_answer(cli->instance, conf, DAEMON_MAIL_COUNT))) {
+			if (!all)
+				complain("postroom doctor", "the web front does not answer; mail goes on without it");
 			if (!cli->json)
 				printf("running, process %d; log in %s\n", (int)pid,
 				       conf->log.file[0] ? conf->log.file : log_path);

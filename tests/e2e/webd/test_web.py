@@ -379,6 +379,17 @@ def test_a_taken_port_stops_no_mail():
                 server.postroom("stop")
 
 
+def test_a_front_that_cannot_start_stops_no_mail():
+    with postroom.Instance(accounts=("alice",), web=True) as server:
+        (server.root / "run" / "webd.sock").mkdir(parents=True)        # where its control socket has to be
+        server.start(wait=False)
+        server.wait_ready([name for name in server.names() if name not in ("http", "https")])
+        postroom.wait_for("the front has failed", lambda: "webd could not start" in server.log())
+        server.send("Subject: x\r\n\r\nx\r\n")
+        server.imap("alice").logout()
+        assert server.stop() == 0
+
+
 def test_the_same_answers_as_files(server, tmp_path):
     server.postroom("web", "--files", str(tmp_path))
     for host, path in ((f"autoconfig.{DOMAIN}", "/mail/config-v1.1.xml"), (DOMAIN, "/.well-known/autoconfig/mail/config-v1.1.xml"),
