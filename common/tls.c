@@ -270,8 +270,8 @@ static struct fault add_pair(struct sites *sites, const struct tls_settings *set
 		f = fault_detail(FAULT_INVALID, "%s: %s", pair->cert_path, tls_reason());
 		goto out;
 	}
-	if (!site->cert)
-		site->cert = SSL_CTX_get0_certificate(site->ctx);
+	/* One of the same kind of key has replaced, and freed, the one before. */
+	site->cert = SSL_CTX_get0_certificate(site->ctx);
 	SSL_CTX_clear_chain_certs(site->ctx);
 	for (int k = 1; k < sk_X509_num(chain); k++) {
 		if (SSL_CTX_add1_chain_cert(site->ctx, sk_X509_value(chain, k)) != 1) {

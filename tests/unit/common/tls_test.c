@@ -254,6 +254,22 @@ static void the_name_chooses_the_certificate_and_the_first_is_the_default(void *
 	tls_server_free(&server);
 }
 
+static void of_two_certificates_for_the_same_names_and_kind_of_key_the_last_counts(void **state)
+{
+	static const char *const names[] = { "mail.example.test", "imap.example.test", "192.0.2.1", "2001:db8::1" };
+	struct test_cert again;
+	struct tls_cert_facts facts;
+	(void)state;
+	test_cert_make(&again, names, 4);
+	struct tls_pair pairs[] = { { first.cert, first.key }, { again.cert, again.key }, { second.cert, second.key } };
+	struct tls_server *server = server_of(pairs, 3);
+	assert_true(tls_server_cert(server, 1, &facts));
+	assert_gets(server, "mail.example.test", &facts);
+	assert_gets(server, "mail.example.org", &second_facts);
+	tls_server_free(&server);
+	test_cert_remove(&again);
+}
+
 /* An RSA certificate for the same names as the first. */
 static void make_rsa(struct test_cert *c)
 {
@@ -603,6 +619,7 @@ int main(void)
 		cmocka_unit_test(nothing_is_overwritten_and_nothing_half_done_stays),
 		cmocka_unit_test(what_is_wrong_with_files_is_said),
 		cmocka_unit_test(the_name_chooses_the_certificate_and_the_first_is_the_default),
+		cmocka_unit_test(of_two_certificates_for_the_same_names_and_kind_of_key_the_last_counts),
 		cmocka_unit_test(two_kinds_of_key_stand_side_by_side),
 		cmocka_unit_test(a_client_that_names_protocols_must_name_ours),
 		cmocka_unit_test(old_versions_are_refused),
