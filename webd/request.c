@@ -49,14 +49,6 @@ static bool add_text(struct request_reader *r, struct span *to, const char *p, s
 	return true;
 }
 
-static int on_begin(http_parser *parser)
-{
-	struct request_reader *r = parser->data;
-
-	r->has_begun = true;
-	return 0;
-}
-
 static int on_url(http_parser *parser, const char *p, size_t n)
 {
 	struct request_reader *r = parser->data;
@@ -129,7 +121,6 @@ static int on_complete(http_parser *parser)
 }
 
 static const http_parser_settings settings = {
-	.on_message_begin = on_begin,
 	.on_url = on_url,
 	.on_header_field = on_field,
 	.on_header_value = on_value,
@@ -275,6 +266,7 @@ enum request_feed request_reader_feed(struct request_reader *r, struct sv *in)
 		return REQUEST_BAD;
 	if (!in->len)
 		return REQUEST_MORE;    /* to the library this would mean the end of the connection */
+	r->has_begun = true;            /* also by the empty lines that the library skips: they have a deadline, too */
 	used = http_parser_execute(&r->parser, &settings, in->p, in->len);
 	e = HTTP_PARSER_ERRNO(&r->parser);
 	sv_skip(in, used < in->len ? used : in->len);

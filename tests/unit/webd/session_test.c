@@ -127,6 +127,21 @@ static void a_request_that_comes_too_slowly_is_refused(void **state)
 	assert_int_equal(w->server.session_count, 0);
 }
 
+static void empty_lines_are_no_way_to_stay(void **state)
+{
+	struct world *w = *state;
+
+	for (int i = 0; i < 5 && !has(w, "HTTP/1.1 408 "); i++) {
+		say(w, "\r\n");
+		for (int k = 0; k < 20; k++)
+			turn(w);
+		loop_skip_ms(w->server.loop, 4000);
+		turn(w);
+	}
+	run_until(w, "HTTP/1.1 408 Request Timeout\r\n");
+	assert_int_equal(w->server.session_count, 0);
+}
+
 static void a_silent_connection_ends(void **state)
 {
 	struct world *w = *state;
@@ -177,6 +192,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_request_that_comes_too_slowly_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(empty_lines_are_no_way_to_stay, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_silent_connection_ends, setup, teardown),
 		cmocka_unit_test_setup_teardown(requests_in_one_packet_are_answered_one_by_one, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_connection_has_a_hundred_requests, setup, teardown),
