@@ -65,6 +65,25 @@ struct fault tls_request_make(const struct sv *names, size_t count, const char *
 	return f;
 }
 
+/* The index of a name that it is not for; count: it is for all. */
+static size_t find_missing(X509 *cert, const struct sv *names, size_t count)
+{
+	size_t i = 0;
+
+	while (i < count && X509_check_host(cert, names[i].p, names[i].len, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, NULL) == 1)
+		i++;
+	return i;
+}
+
+bool tls_request_is_met(const char *cert_path, const struct sv *names, size_t count)
+{
+	STACK_OF(X509) *chain;
+	bool is_met = !tls_load_chain(cert_path, &chain).kind && find_missing(sk_X509_value(chain, 0), names, count) == count;
+
+	sk_X509_pop_free(chain, X509_free);
+	return is_met;
+}
+
 static struct fault look(X509 *cert, const struct sv *names, size_t count, EVP_PKEY *key)
 {
 	if (X509_check_private_key(cert, key) != 1)
@@ -73,9 +92,11 @@ static struct fault look(X509 *cert, const struct sv *names, size_t count, EVP_P
 		return fault(FAULT_INVALID, "the certificate that came is not valid yet: is this host's clock right?");
 	if (X509_cmp_current_time(X509_get0_notAfter(cert)) <= 0)
 		return fault(FAULT_INVALID, "the certificate that came has expired: is this host's clock right?");
-	for (size_t i = 0; i < count; i++)
-		if (X509_check_host(cert, names[i].p, names[i].len, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, NULL) != 1)
-			return fault_detail(FAULT_INVALID, "the certificate that came is not for %.*s", SV_FMT(names[i]));
+
+	size_t missing = find_missing(cert, names, count);
+
+	if (missing < count)
+		return fault_detail(FAULT_INVALID, "the certificate that came is not for %.*s", SV_FMT(names[missing]));
 	return FAULT_OK;
 }
 
@@ -87,6 +108,7 @@ struct fault tls_request_check(struct sv pem, const struct sv *names, size_t cou
 	X509 *cert;
 	size_t found = 0;
 
+	ERR_clear_error();
 	while (!f.kind && (cert = PEM_read_bio_X509(bio, NULL, NULL, no_passphrase))) {
 		if (++found > CHAIN_MAX)
 			f = fault(FAULT_INVALID, "the chain that came is too long");
@@ -96,6 +118,9 @@ struct fault tls_request_check(struct sv pem, const struct sv *names, size_t cou
 	}
 	if (!f.kind && !found)
 		f = fault(FAULT_INVALID, "what came is no certificate");
+	/* Only the end is a good reason to stop: servers would not read the file. */
+	if (!f.kind && ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
+		f = fault(FAULT_INVALID, "a certificate of the chain that came is broken");
 	/* RFC 8555 §9.1: nothing else may stand in the file, which servers read. */
 	if (!f.kind && (sv_search(pem, SV("PRIVATE KEY")) != SIZE_MAX || !sv_starts(sv_trim(pem), SV("-----BEGIN CERTIFICATE-----"))))
 		f = fault(FAULT_INVALID, "more came than certificates");

@@ -13,5 +13,7 @@ MUST_CHECK struct fault tls_request_make(const struct sv *names, size_t count, c
 /** tls_request_check - is this PEM chain a certificate for that key and for all of the names, valid now, and nothing else
  *  but certificates? FAULT_INVALID says what is wrong. */
 MUST_CHECK struct fault tls_request_check(struct sv pem, const struct sv *names, size_t count, const char *key_path);
+/** tls_request_is_met - is the certificate in this file for all of the names, as clients see it (wildcards count)? */
+bool tls_request_is_met(const char *cert_path, const struct sv *names, size_t count);
 
 #endif

@@ -25,6 +25,7 @@
 #define ALARM_DAYS 14
 #define RETRY_MIN_S 600         /* after a failure; doubles */
 #define RETRY_MAX_S DAY_S
+#define SETTLE_S 3600           /* after a success */
 #define KEY_MAX 8192
 #define RELOAD_MS 20000         /* for each daemon */
 
@@ -123,26 +124,13 @@ static bool is_on(const struct acme *a)
 	return *a->conf->acme.directory;
 }
 
-static bool has_name(const struct tls_cert_facts *cert, struct sv name)
-{
-	struct sv rest = sv_z(cert->names), one;
-
-	while (rest.len && sv_split(&rest, ' ', &one))
-		if (sv_eq_nocase(one, name))
-			return true;
-	return false;
-}
-
-bool acme_is_due(const struct tls_cert_facts *cert, const struct sv *names, size_t count, int64_t now_s)
+bool acme_is_due(const struct tls_cert_facts *cert, int64_t now_s)
 {
 	int64_t life_s = cert->not_after_s - cert->not_before_s;
 	uint8_t hash[CRYPT_HASH_MAX];
 
 	if (cert->is_self_signed)
 		return true;
-	for (size_t i = 0; i < count; i++)
-		if (!has_name(cert, names[i]))
-			return true;
 	crypt_digest(CRYPT_SHA256, sv_z(cert->fingerprint), hash);
 	return now_s >= cert->not_after_s - life_s / 3 - life_s / 30 * hash[0] / 255;
 }
@@ -151,7 +139,9 @@ static bool is_due(struct acme *a, int64_t now_s)
 {
 	struct tls_cert_facts cert;
 
-	return tls_cert_read(a->conf->tls.certificate, &cert).kind || acme_is_due(&cert, a->names, a->name_count, now_s);
+	/* The facts have room for some names only: the certificate itself is asked for them. */
+	return tls_cert_read(a->conf->tls.certificate, &cert).kind || acme_is_due(&cert, now_s) ||
+	       !tls_request_is_met(a->conf->tls.certificate, a->names, a->name_count);
 }
 
 static void path_in(const struct acme *a, const char *name, char out[4096])
@@ -261,10 +251,26 @@ static void renounce_account(struct acme *a)
 	es256_key_free(&a->account);
 }
 
+/* Read by what the daemons read it with, aside, before it takes the old one's place: those that cannot load it do not start. */
+static struct fault put_certificate(struct acme *a, struct sv chain)
+{
+	const struct conf_tls *tls = &a->conf->tls;
+	struct tls_server *server = NULL;
+	char aside[4096];
+	struct fault f;
+
+	path_in(a, "acme-new.pem", aside);
+	f = textfile_replace(aside, chain);
+	if (!f.kind)
+		f = tls_server_new(&(struct tls_settings){ .pairs = &(struct tls_pair){ aside, tls->key }, .count = 1 }, &server);
+	tls_server_free(&server);
+	unlink(aside);
+	return f.kind ? f : textfile_replace(tls->certificate, chain);  /* the old one or the new one, whatever happens */
+}
+
 static void on_order(void *arg, const struct acme_result *r)
 {
 	struct acme *a = arg;
-	const struct conf_tls *tls = &a->conf->tls;
 	struct fault f = r->fault;
 
 	if (r->is_account_gone && !a->is_second_account) {
@@ -276,9 +282,9 @@ static void on_order(void *arg, const struct acme_result *r)
 	}
 	a->is_second_account = false;
 	if (!f.kind)
-		f = tls_request_check(r->chain, a->names, a->name_count, tls->key);
+		f = tls_request_check(r->chain, a->names, a->name_count, a->conf->tls.key);
 	if (!f.kind)
-		f = textfile_replace(tls->certificate, r->chain);       /* the old one or the new one, whatever happens */
+		f = put_certificate(a, r->chain);
 	if (f.kind) {
 		failed(a, f);
 		return;
@@ -289,8 +295,17 @@ static void on_order(void *arg, const struct acme_result *r)
 	a->last_error[0] = '\0';
 	a->renewals++;
 	save_state(a);
+	/* Should the new one be due at once, by an odd life or an odd clock, that makes no stream of orders. */
+	a->next_s = a->last_s + SETTLE_S;
 	log_info(NULL, "acme.certificate", KV_SV("name", a->names[0]), KV_U64("names", a->name_count));
 	look_for_change(a);
+}
+
+static bool is_in_folder(const struct acme *a, const char *path)
+{
+	size_t n = strlen(a->folder);
+
+	return strncmp(path, a->folder, n) == 0 && path[n] == '/';
 }
 
 static struct fault ready_for_order(struct acme *a)
@@ -300,7 +315,7 @@ static struct fault ready_for_order(struct acme *a)
 
 	if (!a->http)
 		return fault(FAULT_UNSUPPORTED, "HTTPS cannot be spoken here: see the log");
-	if (!sv_starts(sv_z(conf->tls.certificate), sv_z(a->folder)) || !sv_starts(sv_z(conf->tls.key), sv_z(a->folder)))
+	if (!is_in_folder(a, conf->tls.certificate) || !is_in_folder(a, conf->tls.key))
 		return fault(FAULT_DENIED, "tls-certificate and tls-key lie outside the instance: they are yours to renew; unset them or acme-directory");
 	if (mkdir(a->proofs, 0700) != 0 && errno != EEXIST)
 		return fault_errno("mkdir", a->proofs);
@@ -349,6 +364,11 @@ static void on_look(struct timer *t)
 	int64_t now_s = time(NULL);
 
 	timer_start_ms(&a->look, LOOK_MS);
+	/* The clock went back: what was put off by its old time would wait for years. */
+	if (a->next_s > now_s + 2 * RETRY_MAX_S)
+		a->next_s = now_s;
+	if (a->alarm_s > now_s)
+		a->alarm_s = 0;
 	look_for_change(a);
 	raise_alarm(a, now_s);
 	if (is_on(a) && !a->order && now_s >= a->next_s && is_due(a, now_s))

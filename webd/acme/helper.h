@@ -7,8 +7,7 @@
 
 extern const struct daemon_spec acme_spec;
 
-/** acme_is_due - is it time for a new certificate? It is self-signed, lacks one of the names, or has less than a third of its
- *  life left; up to a thirtieth more, by chance of its fingerprint, so that not everybody asks at once. */
-bool acme_is_due(const struct tls_cert_facts *cert, const struct sv *names, size_t count, int64_t now_s);
+/** acme_is_due - is it time for a new certificate? It is self-signed, or has less than a third of its life left; up to a thirtieth more, by chance of its fingerprint, so that not everybody asks at once. */
+bool acme_is_due(const struct tls_cert_facts *cert, int64_t now_s);
 
 #endif

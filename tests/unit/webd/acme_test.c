@@ -81,17 +81,43 @@ static void keys_that_are_none_are_refused(void **state)
 	assert_null(key);
 }
 
-static void a_certificate_is_due_at_a_third_of_its_life_or_when_a_name_is_missing(void **state)
+static void a_certificate_is_due_at_a_third_of_its_life(void **state)
 {
-	struct tls_cert_facts cert = { .not_before_s = 0, .not_after_s = 90 * DAY_S, .names = "a.example B.example", .fingerprint = "x" };
-	const struct sv names[] = { SV_INIT("A.example"), SV_INIT("b.example"), SV_INIT("c.example") };
+	struct tls_cert_facts cert = { .not_before_s = 0, .not_after_s = 90 * DAY_S, .names = "a.example", .fingerprint = "x" };
 
 	(void)state;
-	assert_false(acme_is_due(&cert, names, 2, 56 * DAY_S));
-	assert_true(acme_is_due(&cert, names, 2, 60 * DAY_S));
-	assert_true(acme_is_due(&cert, names, 3, 0));
+	assert_false(acme_is_due(&cert, 56 * DAY_S));
+	assert_true(acme_is_due(&cert, 60 * DAY_S));
 	cert.is_self_signed = true;
-	assert_true(acme_is_due(&cert, names, 2, 0));
+	assert_true(acme_is_due(&cert, 0));
+}
+
+/* More names than the facts of a certificate have room for, and a wildcard: else they would seem missing for ever. */
+static void all_names_of_a_certificate_count(void **state)
+{
+	char folder[] = "/tmp/postroom-acme-XXXXXX", cert[64], key[64], texts[30][80];
+	struct sv names[32];
+	size_t count = 0;
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	snprintf(cert, sizeof(cert), "%s/cert", folder);
+	snprintf(key, sizeof(key), "%s/key", folder);
+	for (; count < 30; count++) {
+		snprintf(texts[count], sizeof(texts[0]), "name-number-%02zu-of-a-certificate-that-has-many.example.test", count);
+		names[count] = sv_z(texts[count]);
+	}
+	names[count++] = SV("*.wild.example");
+	assert_int_equal(tls_make_self_signed(names, count, cert, key).kind, FAULT_NONE);
+	names[count - 1] = SV("Mail.wild.example");
+	assert_true(tls_request_is_met(cert, names, count));
+	names[count++] = SV("c.example");
+	assert_false(tls_request_is_met(cert, names, count));
+	assert_false(tls_request_is_met(key, names, 1));
+	assert_false(tls_request_is_met("/nowhere", names, 1));
+	unlink(cert);
+	unlink(key);
+	rmdir(folder);
 }
 
 static void what_came_is_looked_at_before_it_is_used(void **state)
@@ -114,6 +140,10 @@ static void what_came_is_looked_at_before_it_is_used(void **state)
 	assert_int_equal(tls_request_check(buf_sv(&pem), names, 2, key[1]).kind, FAULT_INVALID);        /* another key */
 	assert_int_equal(tls_request_check(SV("hello"), names, 2, key[0]).kind, FAULT_INVALID);
 	assert_int_equal(tls_request_check(sv_sub(buf_sv(&pem), 0, 100), names, 2, key[0]).kind, FAULT_INVALID);
+	assert_true(buf_append(&pem, SV("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")));
+	assert_int_equal(tls_request_check(buf_sv(&pem), names, 2, key[0]).kind, FAULT_INVALID);        /* no server would read it */
+	buf_clear(&pem);
+	assert_int_equal(textfile_read(cert[0], &pem).kind, FAULT_NONE);
 	assert_int_equal(textfile_read(key[0], &pem).kind, FAULT_NONE);
 	assert_int_equal(tls_request_check(buf_sv(&pem), names, 2, key[0]).kind, FAULT_INVALID);        /* more than certificates */
 	buf_clear(&pem);
@@ -138,7 +168,8 @@ int main(void)
 		cmocka_unit_test(base64url_has_no_padding_and_no_sign_that_a_path_has),
 		cmocka_unit_test(a_request_has_three_parts_and_hostile_texts_stay_texts),
 		cmocka_unit_test(keys_that_are_none_are_refused),
-		cmocka_unit_test(a_certificate_is_due_at_a_third_of_its_life_or_when_a_name_is_missing),
+		cmocka_unit_test(a_certificate_is_due_at_a_third_of_its_life),
+		cmocka_unit_test(all_names_of_a_certificate_count),
 		cmocka_unit_test(what_came_is_looked_at_before_it_is_used),
 	};
 
