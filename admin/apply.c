@@ -217,8 +217,24 @@ static int finish_domain(struct doing *d, const struct declared_thing *t)
 	struct fault f = directory_domain_get(d->dir, sv_z(t->key), &domain);
 
 	domain.separator = t->domain.separator;
+	domain.relay = t->domain.relay;
 	memcpy(domain.catch_all, t->domain.catch_all, sizeof(domain.catch_all));
+	memcpy(domain.alias_of, t->domain.alias_of, sizeof(domain.alias_of));
 	return cli_fault(t->key, f.kind ? f : directory_domain_set(d->dir, &domain));
+}
+
+/* Those with names of their own first: only they can be the others' domain. */
+static int finish_domains(struct doing *d, const struct plan *p, bool is_alias)
+{
+	int code = EXIT_DONE;
+
+	for (size_t i = 0; i < p->count && code == EXIT_DONE; i++) {
+		const struct declared_thing *t = p->changes[i].is;
+
+		if (t && t->kind == DECLARED_DOMAIN && (t->domain.alias_of[0] != '\0') == is_alias)
+			code = finish_domain(d, t);
+	}
+	return code;
 }
 
 static int carry_out(struct doing *d, const struct plan *p)
@@ -227,9 +243,10 @@ static int carry_out(struct doing *d, const struct plan *p)
 
 	for (size_t i = 0; i < p->count && code == EXIT_DONE; i++)
 		code = do_change(d, &p->changes[i]);
-	for (size_t i = 0; i < p->count && code == EXIT_DONE; i++)
-		if (p->changes[i].is && p->changes[i].is->kind == DECLARED_DOMAIN)
-			code = finish_domain(d, p->changes[i].is);
+	if (code == EXIT_DONE)
+		code = finish_domains(d, p, false);
+	if (code == EXIT_DONE)
+		code = finish_domains(d, p, true);
 	if (code != EXIT_DONE)
 		complain("run it again when that is mended", "stopped there; what was done before stays done");
 	else if (!d->cli->json && p->count)

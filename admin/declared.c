@@ -11,6 +11,8 @@
 
 #define TEXT_MAX ((size_t)DIRECTORY_ALIAS_TARGETS_MAX * (DIRECTORY_ADDRESS_MAX + 1))
 
+const char *const relay_words[RELAY_WORDS] = { "no", "listed", "any" };
+
 const char *declared_kind_name(enum declared_kind kind)
 {
 	static const char *const names[] = { "domain", "account", "alias", "send-as" };
@@ -53,6 +55,10 @@ static void spell_domain(struct declared_thing *t)
 		buf_appendf(&b, " separator %.*s", d->separator ? 1 : 4, d->separator ? &d->separator : "none");
 	if (d->catch_all[0])
 		buf_appendf(&b, " catch-all %s", d->catch_all);
+	if (d->alias_of[0])
+		buf_appendf(&b, " alias-of %s", d->alias_of);
+	if (d->relay)
+		buf_appendf(&b, " relay %s", relay_words[d->relay]);
 	t->text = take_text(&b);
 }
 
@@ -286,30 +292,57 @@ static bool spell_name(struct reading *r, struct sv text, char out[DIRECTORY_ADD
 	return true;
 }
 
+static bool spell_domain_name(struct reading *r, struct sv name, char out[ADDRESS_DOMAIN_MAX + 1])
+{
+	struct arena names;
+	struct sv spelled;
+
+	arena_init(&names, 8192);
+	bool is_good = !address_domain(&names, name, &spelled).kind && spelled.len && spelled.len <= ADDRESS_DOMAIN_MAX;
+
+	if (is_good) {
+		memcpy(out, spelled.p, spelled.len);
+		out[spelled.len] = '\0';
+	} else {
+		refuse(r, "not a domain name", name);
+	}
+	arena_done(&names);
+	return is_good;
+}
+
+static bool read_domain_field(struct reading *r, struct directory_domain *d, struct sv word, struct sv value)
+{
+	bool is_none = sv_eq(value, SV("none"));
+
+	if (sv_eq(word, SV("separator"))) {
+		d->separator = is_none ? '\0' : value.p[0];
+		return is_none || value.len == 1;
+	}
+	if (sv_eq(word, SV("catch-all")))
+		return is_none || spell_name(r, value, d->catch_all);
+	if (sv_eq(word, SV("alias-of")))
+		return is_none || spell_domain_name(r, value, d->alias_of);
+	if (!sv_eq(word, SV("relay")))
+		return false;
+	for (d->relay = 0; d->relay < RELAY_WORDS; d->relay++)
+		if (sv_eq(value, sv_z(relay_words[d->relay])))
+			return true;
+	d->relay = DIRECTORY_RELAY_NO;
+	return false;
+}
+
 static void read_domain(struct reading *r, struct sv name, struct sv rest)
 {
 	struct directory_domain d = { .separator = '+' };
-	struct sv word, value, spelled;
+	struct sv word, value;
 	struct declared_thing *t;
-	struct arena names;
 
-	arena_init(&names, 8192);
-	if (address_domain(&names, name, &spelled).kind || !spelled.len || spelled.len >= sizeof(d.name)) {
-		refuse(r, "not a domain name", name);
-		arena_done(&names);
+	if (!spell_domain_name(r, name, d.name))
 		return;
-	}
-	memcpy(d.name, spelled.p, spelled.len);
-	arena_done(&names);
-	while (next_word(&rest, &word)) {
-		bool has_value = next_word(&rest, &value);
-
-		if (has_value && sv_eq(word, SV("separator")) && (value.len == 1 || sv_eq(value, SV("none"))))
-			d.separator = value.len == 1 ? value.p[0] : '\0';
-		else if (!has_value || !sv_eq(word, SV("catch-all")) ||
-			 (!sv_eq(value, SV("none")) && !spell_name(r, value, d.catch_all)))
-			refuse(r, "of a domain, only \"separator C\" and \"catch-all ADDRESS\" can be said", word);
-	}
+	while (next_word(&rest, &word))
+		if (!next_word(&rest, &value) || !read_domain_field(r, &d, word, value))
+			refuse(r, "of a domain, only \"separator C\", \"catch-all ADDRESS\", \"alias-of DOMAIN\" and "
+			       "\"relay no|listed|any\" can be said", word);
 	t = add(r->out, DECLARED_DOMAIN, d.name);
 	t->line = r->line;
 	t->domain = d;
@@ -432,6 +465,8 @@ static void check_whole(struct reading *r)
 			refuse(r, "its domain has no line in the file", sv_z(t->key));
 		if (t->kind == DECLARED_ALIAS && declared_find(d, DECLARED_ACCOUNT, t->key))
 			refuse(r, "both an account and an alias", sv_z(t->key));
+		if (t->kind == DECLARED_DOMAIN && t->domain.alias_of[0] && !declared_find(d, DECLARED_DOMAIN, t->domain.alias_of))
+			refuse(r, "no domain of the file", sv_z(t->domain.alias_of));
 		if (t->kind == DECLARED_GRANT && !declared_find(d, DECLARED_ACCOUNT, t->targets[0]))
 			refuse(r, "no account of the file", sv_z(t->targets[0]));
 	}

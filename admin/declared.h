@@ -1,12 +1,14 @@
 /* admin/declared.h - domains, accounts, aliases and grants as lines of text: read from a file, read from the directory, compared.
  *
  *   domain example.org separator + catch-all bob@example.org
+ *   domain example.net alias-of example.org
+ *   domain branch.example.org relay listed
  *   account alice@example.org quota 10G messages 100000 protocols imap,submission disabled
  *   account carol@example.org hash {SHA512-CRYPT}$6$...       (looked at only when the account is made)
  *   alias info@example.org alice@example.org someone@example.net
  *   send-as alice@example.org press@example.net
  *
- * Mailing lists, and aliases that end by themselves, are left out of all this.
+ * Mailing lists, aliases that end by themselves and recipients at relay domains are left out of all this.
  * What a line does not say has the value that a new domain or account has. "#" begins a comment. One thread. */
 #ifndef ADMIN_DECLARED_H
 #define ADMIN_DECLARED_H
@@ -28,6 +30,10 @@ struct declared_thing {
 	char **targets;                 /* of an alias; of a grant: account and address */
 	size_t target_count;
 };
+
+/* "no", "listed", "any": enum directory_relay. */
+#define RELAY_WORDS 3
+extern const char *const relay_words[RELAY_WORDS];
 
 struct declared {
 	struct declared_thing *things;  /* by kind, then key */

@@ -1,6 +1,7 @@
 /* postroom domain add|list|show|set|remove */
 #include <stdio.h>
 
+#include "admin/declared.h"
 #include "admin/open.h"
 #include "admin/print.h"
 #include "admin/verbs.h"
@@ -37,8 +38,6 @@ static int run_add(struct cli *cli)
 	return code;
 }
 
-static const char *const relays[] = { "no", "listed", "any" };      /* enum directory_relay */
-
 static const struct column columns[] = {
 	{ "DOMAIN", "domain", COLUMN_TEXT, NULL },
 	{ "CATCH-ALL", "catch_all", COLUMN_TEXT, NULL },
@@ -56,7 +55,7 @@ static bool add_row(void *arg, const struct directory_domain *domain)
 	table_sv(t, sv_z(domain->catch_all));
 	table_sv(t, sv_from(&domain->separator, domain->separator ? 1 : 0));
 	table_sv(t, sv_z(domain->alias_of));
-	table_sv(t, sv_z(relays[domain->relay]));
+	table_sv(t, sv_z(relay_words[domain->relay]));
 	table_u64(t, (uint64_t)domain->created_s);
 	return true;
 }
@@ -102,9 +101,9 @@ static int run_set(struct cli *cli)
 	struct directory *dir = NULL;
 	struct directory_domain domain;
 
-	while (relay && how < (int)ARRAY_LEN(relays) && strcmp(relay, relays[how]) != 0)
+	while (relay && how < RELAY_WORDS && strcmp(relay, relay_words[how]) != 0)
 		how++;
-	if (how == (int)ARRAY_LEN(relays))
+	if (how == RELAY_WORDS)
 		return cli_usage(cli, "--relay is no, listed or any");
 	if (!catch_all && !separator && !alias_of && !relay)
 		return cli_usage(cli, "nothing to set");

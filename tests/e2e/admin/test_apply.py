@@ -125,3 +125,20 @@ def test_accounts_go_out_as_csv_and_json_and_come_in_again(instance):
         with postroom.Instance() as other:
             assert other.run("account", "import", instance.root / name).returncode == 0
             assert other.postroom("account", "export") == instance.postroom("account", "export")
+
+
+def test_relay_domains_and_domains_with_the_names_of_another_stay_what_they_are(instance):
+    text = ("domain example.test\ndomain a.example alias-of example.test\ndomain branch.example relay any\n"
+            "account alice@example.test\n")
+    assert apply(instance, text, "--yes").returncode == 0
+    domains = {row["domain"]: row for row in instance.json("domain", "list")}
+    assert (domains["a.example"]["alias_of"], domains["branch.example"]["relay"]) == ("example.test", "any")
+    exported = instance.postroom("apply", "--export")
+    assert apply(instance, exported, "--yes").stdout.startswith("Nothing to change")
+    # What a file does not say is seen before it is gone; the two domains may also change places.
+    shown = apply(instance, text.replace(" relay any", ""), "--dry-run").stdout
+    assert "- domain branch.example relay any\n+ domain branch.example\n" in shown
+    done = apply(instance, text.replace("example.test\n", "example.test alias-of a.example\n", 1).replace("a.example alias-of example.test",
+                                                                                                       "a.example"), "--yes")
+    assert done.returncode == 0, done.stderr
+    assert apply(instance, text.replace("alias-of example.test", "alias-of elsewhere.test"), "--yes").returncode == 2
