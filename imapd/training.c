@@ -46,7 +46,8 @@ struct lessons {
 	struct sv name;
 	struct uidset uids;
 	uint32_t next;                  /* UID */
-	size_t waiting;                 /* files in the folder */
+	size_t waiting;                 /* files in the folder, and their octets */
+	uint64_t waiting_size;
 };
 
 static uint64_t now_ms(void)
@@ -115,9 +116,13 @@ static bool note_use(void *arg, const struct mailbox_info *info)
 
 static bool count_one(void *arg, const char *name, unsigned char type)
 {
-	(void)name;
-	*(size_t *)arg += type == DT_REG;
-	return true;
+	struct lessons *l = arg;
+	struct stat st;
+
+	l->waiting += type == DT_REG;
+	if (type == DT_REG && !fstatat(l->training->dir, name, &st, AT_SYMLINK_NOFOLLOW))
+		l->waiting_size += (uint64_t)st.st_size;
+	return l->waiting < LESSONS_MAX;
 }
 
 void training_note(struct command *c, struct sv to, const struct uidset *made)
@@ -196,9 +201,9 @@ static struct fault teach(struct command *c, struct lessons *l, uint32_t uid)
 	if (!l->box) {
 		f = mailbox_open(c->room->user, l->name, &l->box);
 		if (!f.kind)
-			f = files_each(l->training->dir, ".", count_one, &l->waiting);
+			f = files_each(l->training->dir, ".", count_one, l);
 	}
-	if (!f.kind && l->waiting >= LESSONS_MAX)
+	if (!f.kind && (l->waiting >= LESSONS_MAX || l->waiting_size >= LESSONS_SIZE_MAX))
 		f = fault(FAULT_LIMIT, "too many lessons wait for the spam filter");
 	if (f.kind)
 		return f;
@@ -206,6 +211,7 @@ static struct fault teach(struct command *c, struct lessons *l, uint32_t uid)
 	if (!f.kind && message_size(reader) <= LESSON_SIZE_MAX) {
 		f = write_lesson(l, c->room->account, reader);
 		l->waiting++;
+		l->waiting_size += message_size(reader);
 	}
 	message_close(&reader);
 	return f.kind == FAULT_GONE ? FAULT_OK : f;

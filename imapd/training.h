@@ -3,7 +3,7 @@
  * A COPY or MOVE notes a lesson for each message: a file of its own in mail/.lessons, written behind the command and before its
  * answer. A chore sends the lessons to rspamd's controller by HTTP (training_send.h), one worker each, and removes what was taken. A
  * filter that does not answer is asked again later, after waits that double; nobody ever waits for it, and no command fails by it. A
- * lesson that cannot be written (the disk is full, LESSONS_MAX wait) is left out, and the log says so. */
+ * lesson that cannot be written (the disk is full, LESSONS_MAX or LESSONS_SIZE_MAX wait) is left out, and the log says so. */
 #ifndef IMAPD_TRAINING_H
 #define IMAPD_TRAINING_H
 
@@ -12,6 +12,7 @@
 
 #define LESSON_SIZE_MAX ((uint64_t)10 << 20)    /* octets of a message; a larger one teaches nothing */
 #define LESSONS_MAX 2000                /* that wait */
+#define LESSONS_SIZE_MAX ((uint64_t)256 << 20)  /* octets of them: no quota counts them */
 
 struct training;
 

@@ -128,6 +128,20 @@ def test_lessons_outlive_a_restart_and_many_are_taught(server, controller):
         again.close()
 
 
+def test_lessons_that_wait_fill_no_disk(server, controller):
+    controller.close()
+    waiting = server.root / "mail" / ".lessons" / "spam-large"
+    waiting.write_bytes(b"alice@example.test\n")
+    with open(waiting, "r+b") as file:
+        file.truncate(256 << 20)                # no octets of the disk
+    with imap.Client(server, "alice") as client:
+        store(client, "INBOX", "offer")
+        client.ok("SELECT INBOX")
+        client.ok("UID MOVE 1 Junk")
+    wait_for(server, "it is left out", lambda: "event=training.left-out" in server.log())
+    assert [path.name for path in waiting.parent.iterdir()] == [waiting.name]
+
+
 def test_without_it_nothing_is_kept():
     with imap.Imapd(accounts=("alice",), conf="failure-delay 1ms\n") as instance:
         instance.start()
