@@ -84,6 +84,19 @@ bool local_address(const struct local *l, uid_t uid, struct buf *out)
 	return fits;
 }
 
+bool local_has(const struct local *l, const struct address *a)
+{
+	bool has;
+	uint32_t uid;
+
+	if (!sv_eq_nocase(a->domain, sv_z(l->domain)))
+		return false;
+	has = sv_starts(a->local, SV("uid")) && sv_to_u32(sv_sub(a->local, 3, SIZE_MAX), &uid);
+	for (size_t i = 0; i < l->count && !has; i++)
+		has = sv_eq(l->users[i].name, a->local);
+	return has;
+}
+
 bool local_may_send_any(uid_t uid)
 {
 	return uid == 0 || uid == geteuid();

@@ -22,6 +22,8 @@ void local_free(struct local **l);
 struct sv local_domain(const struct local *l);
 /** local_address - "root@example.org". False: out's max. */
 MUST_CHECK bool local_address(const struct local *l, uid_t uid, struct buf *out);
+/** local_has - is this the address of a user of this host? One without a name counts whatever his number. */
+bool local_has(const struct local *l, const struct address *a);
 /** local_may_send_any - root, and who runs the server: they own its files and keys anyway. */
 bool local_may_send_any(uid_t uid);
 

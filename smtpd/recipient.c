@@ -3,6 +3,7 @@
 #include "common/date.h"
 #include "common/log.h"
 #include "smtpd/greylist.h"
+#include "smtpd/local.h"
 #include "smtpd/srs.h"
 
 #include "common/banned.h"
@@ -65,12 +66,14 @@ static bool resolve_forwarded(struct policy_facts *facts, struct arena *arena, s
 	return ok;
 }
 
-/* is_for_root - what programs of this host report to root, or to the user they run as, reaches somebody: when there is neither
- * account nor alias of that name (postroom alias import), whoever answers for postmaster. */
+/* is_for_root - what programs of this host report to root, or to the user they run as, and what comes back of their mail, reaches
+ * somebody: when there is neither account nor alias of that name (postroom alias import), whoever answers for postmaster. */
 static bool is_for_root(const struct policy_facts *facts)
 {
 	struct sv user, domain;
 
+	if (facts->listener == LISTENER_LMTP && facts->sender.is_null && facts->local)
+		return local_has(facts->local, &facts->recipient);
 	if (facts->listener != LISTENER_LOCAL || !facts->identity)
 		return false;
 	domain = identity_address(facts->identity);

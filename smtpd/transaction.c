@@ -127,6 +127,7 @@ struct policy_facts transaction_facts(const struct transaction *t)
 		.identity = t->identity,
 		.is_stranger = t->is_stranger,
 		.is_relay_client = t->is_relay_client,
+		.local = t->server->local,
 		.is_local_admin = t->is_local_admin,
 		.greylist = t->server->greylist,
 		.outbook = t->server->outbook,

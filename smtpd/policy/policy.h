@@ -39,6 +39,7 @@ struct policy_facts {
 	/* neither logged in, nor of exempt-networks, on mx: rows for strangers are asked */
 	bool is_stranger;
 	bool is_relay_client;                   /* of relay-networks, on mx */
+	const struct local *local;              /* users of this host; NULL: none are known */
 	bool is_local_admin;                    /* root, on local: may write as anybody */
 	struct sv helo;                         /* untrusted */
 	const struct origin_facts *origin;      /* of strangers, from MAIL on; else NULL */

@@ -542,7 +542,7 @@ static void on_again(struct timer *t)
 	struct delivery *d = CONTAINER_OF(t, struct delivery, again);
 	struct message *m = d->part->message;
 
-	d->op = (struct op){ .run = finish_run, .done = finish_done };
+	d->op = (struct op){ .run = finish_run, .done = finish_done, .is_reported = d->op.is_reported };
 	relay_op(d->relay, m, &d->op);
 }
 

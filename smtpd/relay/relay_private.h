@@ -86,6 +86,7 @@ struct op {
 	struct fault fault;
 	bool is_gone;                   /* the message has left the queue */
 	bool is_cancelled;
+	bool is_reported;               /* what became of it was counted and logged: not again when the rest is tried again */
 	char notices[3][QUEUE_ID_LEN + 1];      /* DSNs that were queued */
 	size_t notice_count;
 	char detail[256];

@@ -520,8 +520,10 @@ struct fault settle(struct op *op, const struct settlement *s)
 		f = spool_put_outcomes(sp, s->changes, s->change_count, relay_now_s(op->relay));
 	if (!f.kind && s->deferred_count)
 		f = put_attempts(op, s);
-	if (!f.kind)
+	if (!f.kind && !op->is_reported) {
 		report(op, s);
+		op->is_reported = true;
+	}
 	if (!f.kind)
 		f = tell_all(op, s->is_late, s->until_s);
 	if (!f.kind && !op->is_gone && is_all_done(sp)) {

@@ -10,6 +10,7 @@ import subprocess
 import pytest
 
 import postroom
+from dialogue import talk
 from postroom import wait_for
 
 CRON = """From: root (Cron Daemon)
@@ -64,6 +65,16 @@ def test_what_cron_reports_reaches_somebody_though_nobody_is_called_so(server, s
     assert text.startswith(f"Return-Path: <{ME}@example.test>\r\n") and f"From: Cron Daemon <{ME}@example.test>\r\n" in text
     assert f"To: <{ME}@example.test>\r\n" in text and "Message-ID: <" in text and "\r\nDate: " in text
     assert text.endswith("\r\n\r\n/nowhere is missing\r\n.\r\nand this line stands behind a dot\r\n")
+
+
+def test_what_comes_back_of_a_programs_mail_reaches_somebody_too(server):
+    with talk(server, "lmtp") as line:
+        assert line.smtp("MAIL FROM:<>") == 250         # as the relay gives a notice
+        assert line.smtp(f"RCPT TO:<{ME}@example.test>") == 250 and line.smtp("RCPT TO:<uid4711@example.test>") == 250
+        assert line.smtp("RCPT TO:<nobody-of-this-name@example.test>") == 550
+    with talk(server, "lmtp") as line:
+        assert line.smtp("MAIL FROM:<friend@elsewhere.example>") == 250
+        assert line.smtp("RCPT TO:<uid4711@example.test>") == 550
 
 
 def test_an_alias_for_root_comes_before_the_postmaster(server, sendmail, user):

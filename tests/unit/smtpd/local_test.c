@@ -41,6 +41,24 @@ static void users_have_the_address_of_their_first_name(void **state)
 	address_is(12345, "uid12345@example.org");
 }
 
+static void users_are_known_by_name_or_number_at_their_domain(void **state)
+{
+	static const struct { const char *local, *domain; bool has; } cases[] = {
+		{ "www-data", "Example.ORG", true }, { "a b", "example.org", true }, { "uid12345", "example.org", true },
+		{ "www-data", "example.net", false }, { "WWW-data", "example.org", false }, { "uid", "example.org", false },
+		{ "uidx", "example.org", false }, { "alice", "example.org", false }, { "", "example.org", false },
+	};
+	struct local *l = local_new(sv_from(passwd, sizeof(passwd) - 1), SV("example.org"));
+	(void)state;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct address a = { .local = sv_z(cases[i].local), .domain = sv_z(cases[i].domain) };
+
+		assert_int_equal(local_has(l, &a), cases[i].has);
+	}
+	local_free(&l);
+}
+
 static bool may(const char *user, const char *as)
 {
 	static const char text[] = "hostname mail.example.org\nlocal-senders www-data=shop@x.example www-data=@y.example\n";
@@ -89,6 +107,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(users_have_the_address_of_their_first_name),
+		cmocka_unit_test(users_are_known_by_name_or_number_at_their_domain),
 		cmocka_unit_test(a_user_writes_as_himself_and_as_the_configuration_says),
 		cmocka_unit_test(rules_name_a_user_and_an_address_or_a_domain),
 	};
