@@ -197,7 +197,7 @@ def test_a_policy_that_is_tested_is_reported(sts):
     server, _, _, _ = sts
 
     def counted():
-        return [json.loads(row) for path in (server.root / "queue" / "tlsrpt").iterdir() for row in path.read_text().splitlines()]
+        return [json.loads(row) for path in (server.root / "queue" / "tlsrpt").glob("*") for row in path.read_text().splitlines()]
     wait_for("the count", lambda: any(row["domain"] == "testing.example" for row in counted()))
     row = next(row for row in counted() if row["domain"] == "testing.example")
     assert (row["type"], row["result"]) == ("sts", "certificate-not-trusted")
