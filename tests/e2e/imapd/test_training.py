@@ -131,10 +131,10 @@ def test_lessons_outlive_a_restart_and_many_are_taught(server, controller):
 def test_lessons_that_wait_fill_no_disk(server, controller):
     controller.close()
     waiting = server.root / "mail" / ".lessons" / "spam-large"
-    waiting.write_bytes(b"alice@example.test\n")
-    with open(waiting, "r+b") as file:
-        file.truncate(256 << 20)                # no octets of the disk
-    with imap.Client(server, "alice") as client:
+    with imap.Client(server, "alice") as client:        # somebody answers, so the folder is there
+        waiting.write_bytes(b"alice@example.test\n")
+        with open(waiting, "r+b") as file:
+            file.truncate(256 << 20)                    # no octets of the disk
         store(client, "INBOX", "offer")
         client.ok("SELECT INBOX")
         client.ok("UID MOVE 1 Junk")
