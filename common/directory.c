@@ -449,6 +449,8 @@ static struct fault walk_one(struct walk *w, const struct step *s)
 		address_split_tag(s->local, d.separator, &user, &tag);
 		f = name_read(w->txn, &untagged, &row);
 	}
+	if (!f.kind && row.is_relayed && !d.relay)      /* the domain is ours by now: the relay would bring it back here */
+		f = fault(FAULT_NOT_FOUND, "known to somebody else only");
 	if ((!f.kind && row.is_relayed) || (f.kind == FAULT_NOT_FOUND && d.relay == DIRECTORY_RELAY_ANY))
 		return add_remote(w, s);
 	if (!f.kind)

@@ -73,3 +73,4 @@ def test_any_name_is_taken_where_that_is_wanted(world):
     assert rcpt(server, "nobody@branch.test") == 250
     server.postroom("domain", "set", "branch.test", "--relay", "no")
     assert rcpt(server, "nobody@branch.test") == 550
+    assert rcpt(server, "joe@branch.test") == 550           # it would come back from the queue, again and again
