@@ -50,13 +50,16 @@ struct acme {
 	int64_t alarm_s, last_s;        /* when it was raised; when the last order ended */
 	char last_error[500];           /* "": the last one succeeded */
 	struct reload *reload;          /* under way */
+	unsigned unread;                /* daemons that did not read the certificate; by their bits */
+	uint64_t read_again_ms;         /* when these are told again; loop time */
 };
 
-/* Every daemon told to read its certificate, one after the other. */
+/* Daemons told to read the certificate, one after the other. */
 struct reload {
 	struct work work;
 	struct acme *acme;
 	const struct instance *instance;
+	unsigned daemons, unread;
 };
 
 /* ---- have the daemons read it ---- */
@@ -66,32 +69,37 @@ static void reload_run(struct work *work)
 	struct reload *r = CONTAINER_OF(work, struct reload, work);
 
 	for (size_t i = 0; i < ARRAY_LEN(daemons); i++) {
-		struct fault f = control_ask(r->instance, daemons[i], SV("{\"verb\":\"reload\"}"), NULL, NULL, RELOAD_MS);
+		struct fault f = FAULT_OK;
 
-		/* One that does not run reads it when it starts. */
+		if (r->daemons & 1u << i)
+			f = control_ask(r->instance, daemons[i], SV("{\"verb\":\"reload\"}"), NULL, NULL, RELOAD_MS);
+		/* One that does not run reads it when it starts: that, too, is no answer. */
 		if (f.kind && f.kind != FAULT_UNAVAILABLE)
 			log_error(NULL, "acme.reload_failed", KV_Z("daemon", daemons[i]), KV_FAULT("fault", f));
+		if (f.kind)
+			r->unread |= 1u << i;
 	}
 }
 
 static void reload_done(struct work *work, bool is_cancelled)
 {
 	struct reload *r = CONTAINER_OF(work, struct reload, work);
+	struct acme *a = r->acme;
 
-	(void)is_cancelled;
-	r->acme->reload = NULL;
+	/* Busy, or a mistake in the configuration as it lies there: the old certificate must not be served until it ends. */
+	a->unread = is_cancelled ? r->daemons : r->unread;
+	a->read_again_ms = loop_now_ms(a->worker->loop) + RETRY_MIN_S * 1000;
+	a->reload = NULL;
 	free(r);
 }
 
-static void reload_all(struct acme *a)
+static void tell_daemons(struct acme *a, unsigned which)
 {
-	struct reload *r;
+	struct reload *r = xcalloc(1, sizeof(*r));
 
-	if (a->reload)
-		return;         /* the next look sees to it */
-	r = xcalloc(1, sizeof(*r));
-	*r = (struct reload){ .work = { .run = reload_run, .done = reload_done }, .acme = a, .instance = a->worker->instance };
+	*r = (struct reload){ .work = { .run = reload_run, .done = reload_done }, .acme = a, .instance = a->worker->instance, .daemons = which };
 	if (work_submit(a->worker->loop, WORK_MAIL, &r->work).kind) {
+		a->unread = which;      /* the next look sees to it */
 		free(r);
 		return;
 	}
@@ -112,7 +120,9 @@ static void look_for_change(struct acme *a)
 	a->changed = st.st_mtim;
 	if (a->has_looked && !is_same) {
 		log_info(NULL, "acme.certificate_changed", KV_Z("file", path));
-		reload_all(a);
+		tell_daemons(a, (1u << ARRAY_LEN(daemons)) - 1);
+	} else if (a->unread && loop_now_ms(a->worker->loop) >= a->read_again_ms) {
+		tell_daemons(a, a->unread);
 	}
 	a->has_looked = true;
 }
