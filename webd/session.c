@@ -88,7 +88,10 @@ static void refuse(struct session *s, unsigned status)
 	struct response r;
 
 	response_init(&r);
-	response_text(&r, status, status == 408 ? "The request took too long." : "This is no request that is understood here.");
+	response_text(&r, status,
+		      status == 408 ? "The request took too long." :
+		      status == 503 ? "Not now; try again soon." :
+				      "This is no request that is understood here.");
 	log_info(&s->log, "web.refused", KV_U64("status", status));
 	s->server->requests++;
 	send_response(s, &r, false, false);
