@@ -105,8 +105,8 @@ bool relay_is_ruled(struct relay *r, const struct envelope *e);
 /** relay_rule_all - the rules have changed: look at all that waits. */
 void relay_rule_all(struct relay *r);
 /** relay_note_outcome - in a job, one recipient's: for suppression and the brake. was_asked: another server said so. */
-void relay_note_outcome(struct relay *r, const struct envelope *e, struct sv rcpt, struct sv reply, struct sv status, bool is_sent,
-			bool was_asked);
+void relay_note_outcome(struct relay *r, const struct envelope *e, const struct envelope_rcpt *to, struct sv reply, struct sv status,
+			bool is_sent, bool was_asked);
 
 /** relay_look - at all files: at start, and when events of the watch were missed. */
 void relay_look(struct relay *r);

@@ -152,8 +152,8 @@ static bool is_of_address(struct sv status)
 		!sv_eq(status, SV("5.1.9"))) || sv_eq(status, SV("5.2.1"));
 }
 
-void relay_note_outcome(struct relay *r, const struct envelope *e, struct sv rcpt, struct sv reply, struct sv status, bool is_sent,
-			bool was_asked)
+void relay_note_outcome(struct relay *r, const struct envelope *e, const struct envelope_rcpt *to, struct sv reply, struct sv status,
+			bool is_sent, bool was_asked)
 {
 	struct sv user = e->facts[ENVELOPE_USER];
 	uint32_t limit = (uint32_t)r->suppress_after;
@@ -164,12 +164,13 @@ void relay_note_outcome(struct relay *r, const struct envelope *e, struct sv rcp
 	if (!r->outbook || !was_asked)
 		return;
 	if (is_sent)
-		outbook_delivered(r->outbook, rcpt);
+		outbook_delivered(r->outbook, to->address);
 	else if (is_of_address(status))
-		f = outbook_bounced(r->outbook, rcpt, reply, limit, relay_now_s(r));
+		f = outbook_bounced(r->outbook, to->address, reply, limit, relay_now_s(r));
 	if (f.kind)
 		log_warn(NULL, "relay.outbook", KV_FAULT("fault", f));
-	failed = user.len ? brake_note(r->brake, user, !is_sent, (unsigned)r->brake_percent) : 0;
+	/* Whom a list or an alias leads to is not the sender's choice. */
+	failed = user.len && !to->original.len ? brake_note(r->brake, user, !is_sent, (unsigned)r->brake_percent) : 0;
 	if (!failed)
 		return;
 	snprintf(why, sizeof(why), "%u of its last %d recipients were refused for good", failed, BRAKE_RCPTS);

@@ -402,7 +402,7 @@ static void report(struct op *op, const struct settlement *s)
 		if (sv_find(reply, '\n') != SIZE_MAX)
 			(void)sv_split(&reply, '\n', &remote);
 		if (r && (is_sent || c->outcome == SPOOL_BOUNCED))
-			relay_note_outcome(op->relay, e, r->address, reply, status_in(reply), is_sent,
+			relay_note_outcome(op->relay, e, r, reply, status_in(reply), is_sent,
 					   remote.len && !sv_eq(remote, SV("local delivery")));
 		event_emit(NULL, is_sent ? EVENT_RELAY_SENT : EVENT_RELAY_FAILED,
 			   KV_Z("queue_id", op->message->id), KV_SV("from", e->sender),

@@ -143,6 +143,20 @@ def test_a_stolen_account_is_braked_its_mail_waits_and_people_are_told(world, si
     assert not world.server.json("hold", "list")
 
 
+def test_a_list_with_dead_members_brakes_nobody(world, sink):
+    far = domain_of(sink)
+    sink.on("RCPT", lambda line: "550 5.7.1 spam" if "bad" in line else True)
+    members = [f"good{i}@{far}" for i in range(34)] + [f"bad{i}@{far}" for i in range(16)]
+    world.server.postroom("list", "add", "old@example.test", members[0], "--owner", "alice@example.test", "--posters", "anyone")
+    for at in range(1, len(members), 10):
+        world.server.postroom("list", "join", "old@example.test", *members[at:at + 10])
+    before = len(world.server.files("alice"))
+    world.send(["old@example.test"], sender="dora")
+    world.wait_mail(count=before + 1)                   # its owner is told
+    world.wait_empty()
+    assert len(sink.messages) and not world.server.json("hold", "list")
+
+
 def test_a_rule_holds_what_waits_and_what_comes(world, sink):
     far = domain_of(sink)
     sink.on("RCPT", "450 4.2.0 later")
