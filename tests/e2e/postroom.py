@@ -61,15 +61,35 @@ def claim_port(port):
     return claim
 
 
-def free_port_offset():
-    """An offset at which every port of an instance is free now, and the claims that keep other tests away from it. It
-    stays below the ports that the kernel gives to outgoing connections: one of those could take a port between this
-    look and the server's."""
+def first_given_port():
+    """Where the ports begin that the kernel gives to outgoing connections. What a test is to listen on stays below: one
+    of those could take a port between the test's look and its server's."""
     try:
-        first_given = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+        return int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     except OSError:
-        first_given = 32768
-    last = first_given - max(PORTS.values()) - 1
+        return 32768
+
+
+CLAIMED = []
+
+
+def free_port():
+    """A port for one program that a test starts, claimed until this process ends."""
+    last = first_given_port() - 1
+    for _ in range(1000):
+        port = random.randrange(11000, last if last > 12000 else 65000)
+        with contextlib.suppress(OSError), socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+            claim = claim_port(port)
+            CLAIMED.append(claim)
+            tcp.bind(("127.0.0.1", port))
+            udp.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("no free port")
+
+
+def free_port_offset():
+    """An offset at which every port of an instance is free now, and the claims that keep other tests away from it."""
+    last = first_given_port() - max(PORTS.values()) - 1
     for _ in range(200):
         offset = random.randrange(11000, last) if last > 12000 else random.randrange(11000, 60000)
         socks = []

@@ -24,9 +24,7 @@ SENDER = "joe@good.example"
 
 class Rspamd:
     def __init__(self, folder, dns_port):
-        with socket.socket() as sock:
-            sock.bind(("127.0.0.1", 0))
-            self.port = sock.getsockname()[1]
+        self.port = postroom.free_port()
         self.folder, self.process = folder, None
         folder.chmod(0o777)
         (folder / "rules.lua").write_text("""

@@ -4,7 +4,6 @@ import json
 import os
 import pathlib
 import shutil
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -35,9 +34,7 @@ def rspamd(tmp_path_factory):
     folder = pathlib.Path("/tmp") / f"postroom-rspamd-learns-{tmp_path_factory.mktemp('rspamd').name}"
     folder.mkdir(exist_ok=True)
     folder.chmod(0o777)
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
+    port = postroom.free_port()
     (folder / "tld").write_text("com\nexample\n")
     (folder / "rspamd.conf").write_text(f"""
         options {{ pidfile = "{folder}/pid"; tempdir = "{folder}"; hs_cache_dir = "{folder}"; control_socket = "{folder}/control mode=0600";

@@ -6,12 +6,13 @@
 
 import pathlib
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
 
 import pytest
+
+import postroom
 
 SECRET = "0Nq9aVjbTxCeXh3qhF8GUexCEZGXfCZNYUgQWcqdSWU="
 
@@ -23,9 +24,7 @@ class Knot:
             pytest.skip("knotd is not installed (package knot): ./quickstart peers")
         self.zone = zone
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="postroom-knot-"))
-        with socket.socket() as sock:
-            sock.bind(("127.0.0.1", 0))
-            self.port = sock.getsockname()[1]
+        self.port = postroom.free_port()
         self.address = f"127.0.0.1@{self.port}"
         self.key = self.folder / "dns.key"
         self.key.write_text(f"# hmac-sha256:up.{zone}:{SECRET}\nkey:\n  - id: up.{zone}.\n    algorithm: hmac-sha256\n"

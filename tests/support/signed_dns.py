@@ -18,6 +18,8 @@ import time
 
 import pytest
 
+import postroom
+
 PROGRAMS = {"nsd": "nsd", "ldns-keygen": "ldnsutils", "ldns-signzone": "ldnsutils"}
 
 
@@ -34,9 +36,7 @@ class SignedDns:
             find(name)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="postroom-nsd-"))
         self.zones, self.anchors, self.process = {}, [], None
-        with socket.socket() as sock:
-            sock.bind(("127.0.0.1", 0))
-            self.port = sock.getsockname()[1]
+        self.port = postroom.free_port()
 
     def __enter__(self):
         return self

@@ -27,8 +27,8 @@ class Pebble:
     """The authority; `http_port` is where it looks for proofs."""
 
     def __init__(self, folder, authority, dns, http_port, port=None):
-        self.port, self.claim = (port, None) if port else self.free()
-        self.management, self.claim2 = self.free()
+        self.port = port or postroom.free_port()
+        self.management = postroom.free_port()
         self.url = f"https://acme.example:{self.port}/dir"
         chain, key = authority.certificate("acme.example")
         config = folder / "pebble.json"
@@ -41,16 +41,6 @@ class Pebble:
             self.process = subprocess.Popen(["pebble", "-strict", "-config", config, "-dnsserver", f"127.0.0.1:{dns.port}"], env=env, stdout=log,
                                             stderr=log, stdin=subprocess.DEVNULL)
         postroom.wait_for("pebble listens", self.listens)
-
-    @staticmethod
-    def free():
-        for _ in range(100):
-            with socket.socket() as sock:
-                sock.bind(("127.0.0.1", 0))
-                port = sock.getsockname()[1]
-            with contextlib.suppress(OSError):
-                return port, postroom.claim_port(port)
-        raise RuntimeError("no free port")
 
     def listens(self):
         with contextlib.suppress(OSError):
