@@ -219,6 +219,26 @@ def table(title, kinds, steps, recorded, is_compared, show_calls):
     return verdicts["dearer"], verdicts["cheaper"]
 
 
+def least_daemon_steps(work, recorded):
+    """daemon_steps(), and again when something is dearer: another program or a timer may have come between, and what an
+    operation needs is the least that it took."""
+    found = {}
+    for attempt in range(3):
+        folder = work / f"daemons-{attempt}"
+        folder.mkdir()
+        steps = daemon_steps(folder)
+        if isinstance(steps, str):
+            return steps
+        for step, counts in steps.items():
+            before = found.setdefault(step, counts)
+            for kind in ("calls", "wake-ups", "flushes"):
+                before[kind] = min(before[kind], counts[kind])
+        if not any(kind in TOLERANCE and compare(kind, counts[kind], recorded[step][kind]) == "dearer"
+                   for step, counts in found.items() if step in recorded for kind in recorded[step]):
+            break
+    return found
+
+
 def rounded(steps, kinds):
     return {step: {kind: round(counts[kind], 2 if kind == "flushes" else 1) for kind in kinds if kind in counts}
             for step, counts in steps.items()}
@@ -240,7 +260,7 @@ def main():
         programs = {}
         for name in PROGRAMS:
             programs.update(run_program(name, work, has_valgrind))
-        daemons = daemon_steps(work)
+        daemons = least_daemon_steps(work, recorded.get("daemons", {}) if is_plain and not options.record else {})
     if not has_valgrind and not about["sanitized"]:
         skipped.append("instructions: valgrind is not installed (Debian: valgrind)")
     if isinstance(daemons, str):
