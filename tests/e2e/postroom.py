@@ -369,6 +369,10 @@ class Instance:
             return self.log_path.read_text(errors="replace")
         return ""
 
+    def wait_log(self, text):
+        """What is done is often logged after the peer has its answer."""
+        wait_for(f"a line of the log with {text!r}", lambda: text in self.log())
+
     # -- clients
 
     def tls_context(self):

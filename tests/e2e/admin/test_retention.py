@@ -40,7 +40,7 @@ def test_old_mail_in_trash_goes_by_itself_and_open_sessions_see_it():
             postroom.wait_for("the old messages to go", is_done)
             assert b"young" in imap.fetch("1:*", "(BODY.PEEK[HEADER])")[1][0][1]
             assert count(imap, "INBOX") == 2
-        assert "event=store.expired" in server.log()
+        server.wait_log("event=store.expired")
         assert not (server.root / "mail" / "example.test" / "bob").exists()
 
 

@@ -99,7 +99,7 @@ def test_lessons_wait_for_a_filter_that_is_down_or_in_trouble(server, controller
         client.ok("UID MOVE 1:3 Junk")
         wait_for(server, "500 and 403 are tried again, 404 is an answer", lambda: len(controller.learned()) == 2)
         assert sorted(status for *_, status in controller.lessons) == [200, 200, 403, 404, 500]
-        assert "event=training.refused" in server.log()
+        server.wait_log("event=training.refused")
         port = controller.port
         controller.close()
         client.ok("UID MOVE 4 Junk")

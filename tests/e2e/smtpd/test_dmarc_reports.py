@@ -87,4 +87,5 @@ def test_the_day_is_told_to_whom_it_concerns(world):
 def test_nobody_else_is_told_and_the_day_is_over(world):
     server, sink = world
     wait_for("the day's file to go", lambda: not lines(server))
-    assert "uri=mailto:a@victim.example" in server.log() and len(sink.messages) == 1
+    server.wait_log("uri=mailto:a@victim.example")
+    assert len(sink.messages) == 1

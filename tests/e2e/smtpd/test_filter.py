@@ -198,7 +198,7 @@ def test_a_broken_script_loses_nothing_and_says_so_once(server, user):
     assert b"line 3, column 1" in notice or b"line 2" in notice
     [row] = server.json("sieve", "list", server.address(user))
     assert row["script"] == "main" and row["active"] and re.match(r"main:[23]:\d+: ", row["error"])
-    assert "event=sieve.failed" in server.log()
+    server.wait_log("event=sieve.failed")
     put(server, user, "keep;")
     assert server.json("sieve", "list", server.address(user))[0]["error"] == ""
 
@@ -412,7 +412,7 @@ def test_a_broken_script_for_everybody_is_the_administrators_to_mend(make_server
     assert give(server, "alice") == 250
     assert give(server, "bob") == 250
     assert len(server.files("alice", "Mine")) == len(server.files("bob")) == 1 and server.files("alice") == []
-    assert "event=sieve.failed account=bob@example.test script=before" in server.log()
+    server.wait_log("event=sieve.failed account=bob@example.test script=before")
 
 
 def test_a_message_with_ten_thousand_fields_is_filtered(server, user):

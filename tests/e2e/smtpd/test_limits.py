@@ -20,7 +20,7 @@ def test_who_talks_before_the_greeting_is_sent_away(make_server):
         code, texts = line.reply()
         assert code == 554 and texts[0].startswith("5.5.0")
         assert line.at_end()
-    assert "reason=talks-too-early" in server.log()
+    server.wait_log("reason=talks-too-early")
 
 
 def test_who_waits_for_the_greeting_gets_it(make_server):

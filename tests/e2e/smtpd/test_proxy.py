@@ -39,7 +39,7 @@ def test_the_client_is_the_one_that_the_proxy_names(server, header):
         assert line.reply()[0] == 220
         assert line.smtp("EHLO mail.client.example") == 250
         assert line.smtp("NOOP") == 250
-    assert "peer=192.0.2.77" in server.log()
+    server.wait_log("peer=192.0.2.77")
 
 
 def test_a_header_may_come_in_pieces_and_tls_behind_it(server):
