@@ -229,25 +229,16 @@ bool address_is_private(const struct netaddr *address)
 /* What can be bound is ours, also an address that no interface lists (the rest of 127.0.0.0/8, routes of type local). */
 bool address_is_own(const struct netaddr *address)
 {
-	union {
-		struct sockaddr any;
-		struct sockaddr_in v4;
-		struct sockaddr_in6 v6;
-	} at = { 0 };
-	bool is_v4 = address->family == NET_IPV4;
+	struct netaddr any_port = *address;
+	union netaddr_name at;
 
-	if (is_v4) {
-		at.v4.sin_family = AF_INET;
-		memcpy(&at.v4.sin_addr, address->ip + 12, 4);
-	} else {
-		at.v6.sin6_family = AF_INET6;
-		memcpy(&at.v6.sin6_addr, address->ip, 16);
-	}
-	int fd = socket(at.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	any_port.port = 0;
+	socklen_t len = netaddr_to(&any_port, &at);
+	int fd = socket(at.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		return false;
-	bool is_bound = bind(fd, &at.any, is_v4 ? sizeof(at.v4) : sizeof(at.v6)) == 0;
+	bool is_bound = bind(fd, &at.sa, len) == 0;
 
 	close(fd);
 	return is_bound;

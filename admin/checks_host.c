@@ -134,35 +134,22 @@ void check_way_out(const struct facts *facts, struct findings *fs)
 /* can_bind - as the server would: addresses of both families for "*". */
 static bool can_bind(const struct conf_listener *l, int *error)
 {
-	union {
-		struct sockaddr any;
-		struct sockaddr_in v4;
-		struct sockaddr_in6 v6;
-	} at = { 0 };
-	struct netaddr address;
+	struct netaddr address, bound;
+	union netaddr_name at;
 	int on = 1;
 
 	if (!probe_own_address(l, &address))
 		return true;
-	bool is_v4 = address.family == NET_IPV4 || strcmp(l->address, "*") == 0;
-
-	if (is_v4) {
-		at.v4.sin_family = AF_INET;
-		at.v4.sin_port = htons((uint16_t)l->port);
-		at.v4.sin_addr.s_addr = htonl(INADDR_ANY);
-		if (strcmp(l->address, "*") != 0)
-			memcpy(&at.v4.sin_addr, address.ip + 12, 4);
-	} else {
-		at.v6.sin6_family = AF_INET6;
-		at.v6.sin6_port = htons((uint16_t)l->port);
-		memcpy(&at.v6.sin6_addr, address.ip, 16);
-	}
-	int fd = socket(at.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bound = address;
+	if (strcmp(l->address, "*") == 0)
+		memset(bound.ip + 12, 0, 4);    /* every address of this machine */
+	socklen_t len = netaddr_to(&bound, &at);
+	int fd = socket(at.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		return true;            /* a machine without IPv6 */
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	bool is_bound = bind(fd, &at.any, is_v4 ? sizeof(at.v4) : sizeof(at.v6)) == 0 && listen(fd, 1) == 0;
+	bool is_bound = bind(fd, &at.sa, len) == 0 && listen(fd, 1) == 0;
 
 	*error = errno;
 	close(fd);
@@ -227,27 +214,14 @@ static bool ask_time(const struct netaddr *server, int64_t *ahead_s)
 {
 	struct netaddr at = *server;
 	unsigned char packet[NTP_SIZE] = { 4 << 3 | 3 }, reply[NTP_SIZE];       /* version 4, client */
-	union {
-		struct sockaddr any;
-		struct sockaddr_in v4;
-		struct sockaddr_in6 v6;
-	} to = { 0 };
-	bool is_v4 = at.family == NET_IPV4, has_answer = false;
-
-	if (is_v4) {
-		to.v4.sin_family = AF_INET;
-		to.v4.sin_port = htons(at.port);
-		memcpy(&to.v4.sin_addr, at.ip + 12, 4);
-	} else {
-		to.v6.sin6_family = AF_INET6;
-		to.v6.sin6_port = htons(at.port);
-		memcpy(&to.v6.sin6_addr, at.ip, 16);
-	}
-	int fd = socket(to.any.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	union netaddr_name to;
+	socklen_t len = netaddr_to(&at, &to);
+	bool has_answer = false;
+	int fd = socket(to.sa.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		return false;
-	if (connect(fd, &to.any, is_v4 ? sizeof(to.v4) : sizeof(to.v6)) == 0 &&
+	if (connect(fd, &to.sa, len) == 0 &&
 	    send(fd, packet, sizeof(packet), MSG_NOSIGNAL) == NTP_SIZE && probe_wait(fd, POLLIN, probe_now_ms() + NTP_WAIT_MS) &&
 	    recv(fd, reply, sizeof(reply), 0) == NTP_SIZE && (reply[0] & 7) == 4 && reply[1]) {
 		/* Seconds since 1900 in 32 bits: they start again in 2036, so what is below our half is of the next era. */

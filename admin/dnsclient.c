@@ -32,25 +32,11 @@ bool dnsclient_parse_server(const char *text, struct netaddr *out)
 
 static struct fault open_socket(const struct netaddr *server, int type, int *out)
 {
-	union {
-		struct sockaddr any;
-		struct sockaddr_in v4;
-		struct sockaddr_in6 v6;
-	} to = { 0 };
+	union netaddr_name to;
+	socklen_t len = netaddr_to(server, &to);
 	char text[NETADDR_TEXT_MAX];
-	bool is_v4 = server->family == NET_IPV4;
-
-	if (is_v4) {
-		to.v4.sin_family = AF_INET;
-		to.v4.sin_port = htons(server->port);
-		memcpy(&to.v4.sin_addr, server->ip + 12, 4);
-	} else {
-		to.v6.sin6_family = AF_INET6;
-		to.v6.sin6_port = htons(server->port);
-		memcpy(&to.v6.sin6_addr, server->ip, 16);
-	}
-	int fd = socket(to.any.sa_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	bool is_connected = fd >= 0 && (connect(fd, &to.any, is_v4 ? sizeof(to.v4) : sizeof(to.v6)) == 0 || errno == EINPROGRESS);
+	int fd = socket(to.sa.sa_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	bool is_connected = fd >= 0 && (connect(fd, &to.sa, len) == 0 || errno == EINPROGRESS);
 
 	if (!is_connected) {
 		struct fault f = fault_detail(FAULT_UNAVAILABLE, "%s: %s", netaddr_text(server, text).p, strerrordesc_np(errno));

@@ -31,25 +31,11 @@ bool probe_wait(int fd, short events, int64_t deadline_ms)
 
 static int begin(const struct netaddr *to, const char **why)
 {
-	union {
-		struct sockaddr any;
-		struct sockaddr_in v4;
-		struct sockaddr_in6 v6;
-	} at = { 0 };
-	bool is_v4 = to->family == NET_IPV4;
+	union netaddr_name at;
+	socklen_t len = netaddr_to(to, &at);
+	int fd = socket(at.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-	if (is_v4) {
-		at.v4.sin_family = AF_INET;
-		at.v4.sin_port = htons(to->port);
-		memcpy(&at.v4.sin_addr, to->ip + 12, 4);
-	} else {
-		at.v6.sin6_family = AF_INET6;
-		at.v6.sin6_port = htons(to->port);
-		memcpy(&at.v6.sin6_addr, to->ip, 16);
-	}
-	int fd = socket(at.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-	if (fd >= 0 && connect(fd, &at.any, is_v4 ? sizeof(at.v4) : sizeof(at.v6)) != 0 && errno != EINPROGRESS) {
+	if (fd >= 0 && connect(fd, &at.sa, len) != 0 && errno != EINPROGRESS) {
 		*why = strerrordesc_np(errno);
 		close(fd);
 		fd = -1;

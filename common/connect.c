@@ -14,13 +14,6 @@
 
 #include "common/banned.h"
 
-union sockname {
-	struct sockaddr sa;
-	struct sockaddr_in v4;
-	struct sockaddr_in6 v6;
-	struct sockaddr_un path;
-};
-
 struct connector {
 	uv_poll_t poll;
 	struct loop *loop;
@@ -104,22 +97,8 @@ static void on_loop_end(struct loop_member *m)
 	end(CONTAINER_OF(m, struct connector, member));
 }
 
-static socklen_t sockname_of(const struct netaddr *a, union sockname *out)
-{
-	*out = (union sockname){ .v6 = { .sin6_family = AF_INET6 } };
-	if (a->family == NET_IPV4) {
-		out->v4 = (struct sockaddr_in){ .sin_family = AF_INET,
-						.sin_port = htons(a->port) };
-		memcpy(&out->v4.sin_addr, a->ip + 12, 4);
-		return sizeof(out->v4);
-	}
-	out->v6.sin6_port = htons(a->port);
-	memcpy(&out->v6.sin6_addr, a->ip, 16);
-	return sizeof(out->v6);
-}
-
-static void start(struct loop *loop, const union sockname *to, socklen_t to_len,
-		  const union sockname *from, socklen_t from_len, uint32_t timeout_ms,
+static void start(struct loop *loop, const union netaddr_name *to, socklen_t to_len,
+		  const union netaddr_name *from, socklen_t from_len, uint32_t timeout_ms,
 		  connect_fn *fn, void *arg, struct connector **out)
 {
 	struct connector *c = xcalloc(1, sizeof(*c));
@@ -149,9 +128,9 @@ static void start(struct loop *loop, const union sockname *to, socklen_t to_len,
 void connect_to(struct loop *loop, const struct netaddr *to, const struct netaddr *from,
 		uint32_t timeout_ms, connect_fn *fn, void *arg, struct connector **out)
 {
-	union sockname there, here;
-	socklen_t there_len = sockname_of(to, &there);
-	socklen_t here_len = from ? sockname_of(from, &here) : 0;
+	union netaddr_name there, here;
+	socklen_t there_len = netaddr_to(to, &there);
+	socklen_t here_len = from ? netaddr_to(from, &here) : 0;
 
 	start(loop, &there, there_len, from ? &here : NULL, here_len, timeout_ms, fn, arg, out);
 }
@@ -159,13 +138,13 @@ void connect_to(struct loop *loop, const struct netaddr *to, const struct netadd
 void connect_to_path(struct loop *loop, const char *path, uint32_t timeout_ms, connect_fn *fn,
 		     void *arg, struct connector **out)
 {
-	union sockname there = { .path = { .sun_family = AF_UNIX } };
+	union netaddr_name there = { .un = { .sun_family = AF_UNIX } };
 	size_t len = strlen(path);
 
-	if (len >= sizeof(there.path.sun_path))
-		len = sizeof(there.path.sun_path) - 1;  /* names nothing: "No such file" */
-	memcpy(there.path.sun_path, path, len);
-	start(loop, &there, sizeof(there.path), NULL, 0, timeout_ms, fn, arg, out);
+	if (len >= sizeof(there.un.sun_path))
+		len = sizeof(there.un.sun_path) - 1;  /* names nothing: "No such file" */
+	memcpy(there.un.sun_path, path, len);
+	start(loop, &there, sizeof(there.un), NULL, 0, timeout_ms, fn, arg, out);
 }
 
 void connect_forget(struct connector **connector)

@@ -37,27 +37,18 @@ static socklen_t name_of(const struct row *row, union socket_name *name)
 	const struct netaddr *at = &row->listener.at;
 
 	memset(name, 0, sizeof(*name));
-	switch (at->family) {
-	case NET_IPV4:
-		name->v4.sin_family = AF_INET;
-		name->v4.sin_port = htons(at->port);
-		memcpy(&name->v4.sin_addr, at->ip + 12, 4);
-		return sizeof(name->v4);
-	case NET_IPV6:
-		name->v6.sin6_family = AF_INET6;
-		name->v6.sin6_port = htons(at->port);
-		memcpy(&name->v6.sin6_addr, at->ip, 16);
-		return sizeof(name->v6);
-	case NET_UNIX:
-		name->un.sun_family = AF_UNIX;
-		if (strlen(row->path) >= sizeof(name->un.sun_path))
-			return 0;
-		memcpy(name->un.sun_path, row->path, strlen(row->path));
-		return sizeof(name->un);
-	case NET_NONE:
-		break;
+	if (at->family != NET_UNIX) {
+		socklen_t len = netaddr_to(at, &name->ip);
+
+		if (!len)
+			BUG("listener %s has no address", row->name);
+		return len;
 	}
-	BUG("listener %s has no address", row->name);
+	name->un.sun_family = AF_UNIX;
+	if (strlen(row->path) >= sizeof(name->un.sun_path))
+		return 0;
+	memcpy(name->un.sun_path, row->path, strlen(row->path));
+	return sizeof(name->un);
 }
 
 struct fault listener_row_fault(const struct row *row, const char *problem)

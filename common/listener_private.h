@@ -44,8 +44,7 @@ struct listener_set {
 
 union socket_name {
 	struct sockaddr sa;
-	struct sockaddr_in v4;
-	struct sockaddr_in6 v6;
+	union netaddr_name ip;
 	struct sockaddr_un un;
 	struct sockaddr_storage room;
 };

@@ -45,6 +45,27 @@ struct netaddr netaddr_from(const struct sockaddr *sa, size_t len)
 	return a;
 }
 
+socklen_t netaddr_to(const struct netaddr *a, union netaddr_name *out)
+{
+	memset(out, 0, sizeof(*out));
+	switch (a->family) {
+	case NET_IPV4:
+		out->v4.sin_family = AF_INET;
+		out->v4.sin_port = htons(a->port);
+		memcpy(&out->v4.sin_addr, a->ip + 12, 4);
+		return sizeof(out->v4);
+	case NET_IPV6:
+		out->v6.sin6_family = AF_INET6;
+		out->v6.sin6_port = htons(a->port);
+		memcpy(&out->v6.sin6_addr, a->ip, 16);
+		return sizeof(out->v6);
+	case NET_NONE:
+	case NET_UNIX:
+		break;
+	}
+	return 0;
+}
+
 bool netaddr_parse(struct sv text, struct netaddr *out)
 {
 	struct netaddr a = { NET_NONE, 0, { 0 } };

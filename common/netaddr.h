@@ -4,7 +4,9 @@
 #ifndef COMMON_NETADDR_H
 #define COMMON_NETADDR_H
 
+#include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include "common/bytes.h"
 #include "common/ipnet.h"
@@ -21,6 +23,15 @@ struct netaddr {
 
 /** netaddr_from - from the kernel's form; a family we do not speak gives NET_NONE. */
 struct netaddr netaddr_from(const struct sockaddr *sa, size_t len);
+/* The kernel's form. */
+union netaddr_name {
+	struct sockaddr sa;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+	struct sockaddr_un un;
+};
+/** netaddr_to - into the kernel's form, for connect(2) and bind(2). Returns its length; 0 for NET_NONE and NET_UNIX. */
+socklen_t netaddr_to(const struct netaddr *a, union netaddr_name *out);
 /** netaddr_parse - an address without port: "192.0.2.1", "2001:db8::1", "[2001:db8::1]". */
 bool netaddr_parse(struct sv text, struct netaddr *out);
 /** netaddr_parse_port - an address and a port from 1: "192.0.2.1:25", "[2001:db8::1]:25". */

@@ -58,22 +58,17 @@ static struct fault read_answer(int sock, struct training_answer *out)
 static struct fault open_connection(const struct netaddr *place, int *out)
 {
 	struct timeval patience = { .tv_sec = STEP_S };
-	struct sockaddr_in6 six = { .sin6_family = AF_INET6, .sin6_port = htons(place->port) };
-	struct sockaddr_in four = { .sin_family = AF_INET, .sin_port = htons(place->port) };
-	bool is_four = place->family == NET_IPV4;
-	struct sockaddr *at = is_four ? (struct sockaddr *)&four : (struct sockaddr *)&six;
-	socklen_t len = is_four ? sizeof(four) : sizeof(six);
-	int sock = socket(at->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	union netaddr_name at;
+	socklen_t len = netaddr_to(place, &at);
+	int sock = socket(at.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct fault f = FAULT_OK;
 
-	memcpy(&six.sin6_addr, place->ip, sizeof(place->ip));
-	memcpy(&four.sin_addr, place->ip + 12, 4);
 	if (sock < 0)
 		return fault_errno("socket", "spam-training");
 	if (setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) ||
 	    setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)))
 		f = fault_errno("setsockopt", "spam-training");
-	else if (connect(sock, at, len))
+	else if (connect(sock, &at.sa, len))
 		f = fault_detail(FAULT_UNAVAILABLE, "%s", errno == EINPROGRESS ? "no connection in time" : strerror(errno));
 	if (f.kind)
 		close(sock);

@@ -158,10 +158,31 @@ static void an_address_with_a_port_is_both_and_nothing_more(void **state)
 		assert_false(netaddr_parse_port(sv_z(bad[i]), &a));
 }
 
+static void what_the_kernel_is_told_comes_back_from_it(void **state)
+{
+	static const char *const texts[] = { "192.0.2.1:25", "[2001:db8::1]:65535", "[::ffff:192.0.2.1]:443" };
+	struct netaddr a, none = { NET_NONE, 0, { 0 } }, local = { NET_UNIX, 0, { 0 } };
+	union netaddr_name name;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		assert_true(netaddr_parse_port(sv_z(texts[i]), &a));
+		socklen_t len = netaddr_to(&a, &name);
+		struct netaddr b = netaddr_from(&name.sa, len);
+
+		assert_int_equal(b.family, a.family);
+		assert_int_equal(b.port, a.port);
+		assert_true(netaddr_eq_ip(&a, &b));
+	}
+	assert_int_equal(netaddr_to(&none, &name), 0);
+	assert_int_equal(netaddr_to(&local, &name), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_address_with_a_port_is_both_and_nothing_more),
+		cmocka_unit_test(what_the_kernel_is_told_comes_back_from_it),
 		cmocka_unit_test(texts_come_back_in_their_shortest_form),
 		cmocka_unit_test(a_peer_is_the_same_however_its_socket_names_it),
 		cmocka_unit_test(networks_hold_who_belongs_to_them),
