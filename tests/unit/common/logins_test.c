@@ -25,11 +25,10 @@ static int setup(void **state)
 {
 	struct place *p = calloc(1, sizeof(*p));
 
-	snprintf(p->path, sizeof(p->path), "/tmp/logins-test-XXXXXX");
-	if (!mkdtemp(p->path))
-		return -1;
-	OK(logins_open(p->path, true, &p->l));
 	*state = p;
+	snprintf(p->path, sizeof(p->path), "/tmp/logins-test-XXXXXX");
+	assert_non_null(mkdtemp(p->path));
+	OK(logins_open(p->path, true, &p->l));
 	return 0;
 }
 
