@@ -30,10 +30,11 @@ class Rspamd:
         (folder / "rules.lua").write_text("""
             rspamd_config.TEST_SPAM = { score = 8.0, callback = function(task) return task:get_header('X-Test') == 'spam' end }
             """)
+        (folder / "tld").write_text("com\nexample\n")      # the whole list takes it a minute of a busy processor to compile
         (folder / "rspamd.conf").write_text(f"""
             lua = "{folder}/rules.lua";
             options {{ pidfile = "{folder}/pid"; tempdir = "{folder}"; hs_cache_dir = "{folder}"; control_socket = "{folder}/control mode=0600";
-                url_tld = "/usr/share/rspamd/effective_tld_names.dat"; filters = "";
+                url_tld = "{folder}/tld"; filters = "";
                 dns {{ nameserver = "127.0.0.1:{dns_port}"; }} }}
             logging {{ type = "file"; filename = "{folder}/log"; level = "info"; }}
             metric {{ name = "default"; actions {{ reject = 15; "add header" = 6; }} }}
@@ -72,10 +73,12 @@ def rspamd(tmp_path_factory):
         dns.add("good.example", "A", "192.0.2.1").add("good.example", "TXT", "v=spf1 ip4:127.0.0.1 -all")
         server = Rspamd(folder, dns.port)
         server.dns = dns
-        server.start()
-        yield server
-        server.stop()
-    shutil.rmtree(folder, ignore_errors=True)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

@@ -70,11 +70,13 @@ def rspamd(tmp_path_factory):
             return Server.ask("/ping")
         except OSError:
             return False
-    postroom.wait_for("rspamd answers", answers)
-    yield Server
-    process.terminate()
-    process.wait(30)
-    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        postroom.wait_for("rspamd answers", answers)
+        yield Server
+    finally:
+        process.terminate()
+        process.wait(30)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_it_learns_from_moves(rspamd):

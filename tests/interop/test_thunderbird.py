@@ -135,7 +135,8 @@ def server():
 def test_thunderbird_opens_reads_flags_moves_and_sends(server, tmp_path):
     with Thunderbird(tmp_path) as bird:
         add_account(bird, server, "alice")
-        assert open_account(bird) == sorted(["INBOX", "Archive", "Drafts", "Junk", "Sent", "Trash"])
+        # INBOX is Inbox as soon as it knows which folder that is.
+        assert sorted(name.upper() for name in open_account(bird)) == ["ARCHIVE", "DRAFTS", "INBOX", "JUNK", "SENT", "TRASH"]
         show_inbox(bird)
 
         assert "body of letter 6001" in read(bird, "letter 6001", "body of letter 6001")
