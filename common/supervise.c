@@ -38,16 +38,19 @@ struct child {
 
 /* ---- starting ---- */
 
-/* In the child, between fork and exec: async-signal-safe calls only. */
+/* In the child, between fork and exec: async-signal-safe calls only. Signals are blocked until no handler of the parent is left:
+ * one would take a SIGTERM that is meant for the program, and tell the parent's loop that it had got it. */
 static __attribute__((noreturn)) void become_program(const char *path, const char *const *argv,
 						     const int *keep, size_t keep_count,
 						     pid_t parent)
 {
+	static const int handled[] = { SIGTERM, SIGINT, SIGHUP, SIGCHLD, SIGPIPE };
 	sigset_t none;
 
+	for (size_t i = 0; i < ARRAY_LEN(handled); i++)
+		signal(handled[i], SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	signal(SIGPIPE, SIG_DFL);
 	for (size_t i = 0; i < keep_count; i++)
 		fcntl(keep[i], F_SETFD, 0);
 	/* Nobody would look after us: end with the parent, also when it is killed. */
@@ -64,15 +67,21 @@ static struct fault start_program(struct child *child)
 	const int *keep = NULL;
 	size_t keep_count = 0;
 	pid_t parent = getpid(), pid;
+	sigset_t all, before;
 	struct fault f = child->events->prepare(child->arg, &argv, &keep, &keep_count);
 
 	if (f.kind)
 		return f;
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before);
 	pid = fork();
-	if (pid < 0)
-		return fault_errno("fork", argv[0]);
 	if (pid == 0)
 		become_program(child->path, argv, keep, keep_count, parent);
+	if (pid < 0)
+		f = fault_errno("fork", argv[0]);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	if (f.kind)
+		return f;
 	child->pid = pid;
 	child->started_ms = loop_now_ms(child->supervisor->loop);
 	child->events->started(child->arg, pid);

@@ -130,6 +130,28 @@ static void a_child_that_lived_long_comes_back_soon(void **state)
 	assert_int_equal(supervisor_running(supervisor), 0);
 }
 
+static void hear(int number)
+{
+	(void)number;
+}
+
+static void a_child_that_is_stopped_as_soon_as_it_was_started_ends_at_once(void **state)
+{
+	struct kid kid = { .script = "exec sleep 600" };
+	void (*before)(int) = signal(SIGTERM, hear);    /* as a loop does that stops by it */
+	(void)state;
+
+	for (unsigned i = 1; i <= 20; i++) {
+		struct child *child = child_add(supervisor, "/bin/sh", &events, &kid);
+
+		child_start(child);
+		child_stop(child, 600000);
+		until(&kid.ended, i);
+		assert_true(WIFSIGNALED(kid.status) && WTERMSIG(kid.status) == SIGTERM);
+	}
+	signal(SIGTERM, before);
+}
+
 static void a_stopped_child_ends_at_the_latest_when_patience_does(void **state)
 {
 	char good_script[128], deaf_script[128], two[4];
@@ -213,6 +235,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_dead_child_comes_back_after_a_growing_delay,
 						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_child_that_is_stopped_as_soon_as_it_was_started_ends_at_once, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(a_child_that_lived_long_comes_back_soon, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(
