@@ -99,8 +99,8 @@ static bool entry_line(struct metadata *m, struct sv line)
 	struct sv whose = SV_NONE, name = SV_NONE;
 	struct buf value;
 
-	if (!sv_split(&line, '\t', &whose) || !whose.len || whose.len > DIRECTORY_ID_LEN || !sv_split(&line, '\t', &name) ||
-	    !metadata_name_is_valid(name))
+	if (!sv_split(&line, '\t', &whose) || !whose.len || whose.len > DIRECTORY_ID_LEN || memchr(whose.p, '\0', whose.len) ||
+	    !sv_split(&line, '\t', &name) || !metadata_name_is_valid(name))
 		return false;
 	buf_init(&value, METADATA_VALUE_MAX);
 	bool is_good = base64_decode(line, &value);
