@@ -51,11 +51,11 @@ void policy_sent(const struct policy_facts *facts, struct policy_verdict *verdic
 	if (sent.minute >= factor * limits->sent_per_minute) {
 		policy_refuse(verdict, REPLY_SENT_TOO_MUCH);
 		snprintf(verdict->text, sizeof(verdict->text), "This account sends %llu messages a minute at most: try again later",
-			 (unsigned long long)(factor * limits->sent_per_minute));
+			 (unsigned long long)factor * limits->sent_per_minute);
 	} else if (sent.hour >= factor * limits->sent_per_hour) {
 		policy_refuse(verdict, REPLY_SENT_TOO_MUCH);
 		snprintf(verdict->text, sizeof(verdict->text), "This account sends %llu messages an hour at most: try again later",
-			 (unsigned long long)(factor * limits->sent_per_hour));
+			 (unsigned long long)factor * limits->sent_per_hour);
 	} else if (sent.day + facts->remote_count >= factor * limits->sent_rcpts_per_day) {
 		over(verdict, "recipients", factor * limits->sent_rcpts_per_day, "a day");
 	} else if (sent.fresh >= factor * limits->sent_new_per_day) {

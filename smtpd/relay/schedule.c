@@ -298,6 +298,7 @@ void schedule_drop(struct schedule *s, struct message *m)
 	struct message **slot = &s->messages[sv_hash(sv_z(m->id)) & (s->message_slots - 1)];
 
 	while (m->parts)
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): part_free() moves m->parts on */
 		part_free(s, m->parts);
 	while (*slot != m)
 		slot = &(*slot)->next;
@@ -338,6 +339,7 @@ void schedule_free(struct schedule **s)
 		return;
 	for (size_t i = 0; i < (*s)->message_slots; i++)
 		while ((*s)->messages[i])
+			/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): schedule_drop() moves the slot on */
 			schedule_drop(*s, (*s)->messages[i]);
 	for (size_t i = 0; i < (*s)->destination_slots; i++)
 		for (struct destination *d = (*s)->destinations[i], *next; d; d = next) {

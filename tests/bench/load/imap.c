@@ -114,7 +114,7 @@ int scenario_commands(const struct options *opt)
 			for (size_t k = 0; k < spec.len && len < sizeof(command) - 24; k++) {
 				if (spec.p[k] == '#')
 					len += (size_t)snprintf(command + len, sizeof(command) - len, "%llu",
-						(unsigned long long)((n * 7919 + 17) % (exists ? exists : 1) + 1));
+						(unsigned long long)(n * 7919 + 17) % (exists ? exists : 1) + 1);
 				else
 					command[len++] = spec.p[k];
 			}
