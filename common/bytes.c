@@ -107,8 +107,10 @@ struct sv sv_trim(struct sv s)
 
 bool sv_split(struct sv *rest, char c, struct sv *part)
 {
-	if (!rest->p)
+	if (!rest->p) {
+		*part = SV_NONE;
 		return false;
+	}
 	size_t at = sv_find(*rest, c);
 
 	if (at == SIZE_MAX) {

@@ -79,7 +79,7 @@ size_t sv_search(struct sv s, struct sv needle);
 /** sv_trim - without leading and trailing space, tab, CR and LF. */
 struct sv sv_trim(struct sv s);
 /** sv_split - cut the part before the first c off *rest (the separator is dropped).
- *  Returns false when *rest is used up; the last part is what has no separator behind it. */
+ *  Returns false when *rest is used up, and *part is SV_NONE then; the last part is what has no separator behind it. */
 bool sv_split(struct sv *rest, char c, struct sv *part);
 /** sv_to_u32, sv_to_u64 - a decimal number; false for empty, signed, overflowing or any other octet. */
 bool sv_to_u32(struct sv s, uint32_t *out);

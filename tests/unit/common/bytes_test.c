@@ -106,6 +106,7 @@ static void split_gives_each_part_and_the_last(void **state)
 	assert_true(sv_split(&rest, ':', &part) && sv_eq(part, SV("")));
 	assert_true(sv_split(&rest, ':', &part) && sv_eq(part, SV("b")));
 	assert_false(sv_split(&rest, ':', &part));
+	assert_true(!part.p && !part.len);
 }
 
 static void utf8_refuses_overlong_forms_surrogates_and_cut_sequences(void **state)
