@@ -64,6 +64,8 @@ static bool read_line(struct sv line, struct reading *r, struct sts_policy *out)
 			out->max_age_s = STS_AGE_MAX_S;
 		r->has_age = true;
 	} else if (sv_eq(key, SV("mx"))) {
+		if (sv_ends(value, SV(".")))
+			value.len--;    /* a name as DNS writes it, which is no Domain of RFC 5321, but means one */
 		good = is_pattern(value) && out->mx_count < STS_MX_MAX;
 		if (good)
 			out->mx[out->mx_count++] = value;
