@@ -257,6 +257,7 @@ enum step room_top(struct pop3_session *s, struct sv args)
 static void update_run(struct pop3_job *job)
 {
 	job->result = maildrop_update(job->drop, &job->removed);
+	maildrop_close(&job->drop);     /* before the answer: who has it may log in again */
 }
 
 static enum step update_finish(struct pop3_session *s, struct pop3_job *job)
