@@ -46,6 +46,28 @@ static int open_account(struct cli *cli, struct directory **dir, struct director
 	return code == EXIT_DONE ? open_logins(cli, l) : code;
 }
 
+typedef struct fault read_fn(struct logins *l, struct sv account, struct table *t);
+
+/* print_logins - a table of what is known of the first argument's account. @empty: what is said when that is nothing */
+static int print_logins(struct cli *cli, const struct column *columns, size_t count, read_fn *read, const char *empty)
+{
+	struct directory_account account;
+	struct directory *dir = NULL;
+	struct logins *l = NULL;
+	int code = open_account(cli, &dir, &account, &l);
+
+	if (code == EXIT_DONE) {
+		struct table *t = table_new(columns, count, cli->json);
+
+		if (l)
+			code = cli_fault(cli->args[0], read(l, sv_z(account.id), t));
+		table_end(&t, empty);
+	}
+	logins_close(&l);
+	directory_close(&dir);
+	return code;
+}
+
 /* ---- account logins ---- */
 
 static struct sv text_of(const struct json *row, const char *name)
@@ -81,6 +103,11 @@ static bool add_login(void *arg, struct sv text)
 	return true;
 }
 
+static struct fault read_history(struct logins *l, struct sv account, struct table *t)
+{
+	return logins_history(l, account, add_login, t);
+}
+
 int run_account_logins(struct cli *cli)
 {
 	static const struct column columns[] = {
@@ -95,21 +122,8 @@ int run_account_logins(struct cli *cli)
 		{ "TLS", "tls", COLUMN_TEXT, NULL },
 		{ "PROGRAM", "client", COLUMN_TEXT, NULL },
 	};
-	struct directory_account account;
-	struct directory *dir = NULL;
-	struct logins *l = NULL;
-	int code = open_account(cli, &dir, &account, &l);
 
-	if (code == EXIT_DONE) {
-		struct table *t = table_new(columns, ARRAY_LEN(columns), cli->json);
-
-		if (l)
-			code = cli_fault(cli->args[0], logins_history(l, sv_z(account.id), add_login, t));
-		table_end(&t, "No login is known.");
-	}
-	logins_close(&l);
-	directory_close(&dir);
-	return code;
+	return print_logins(cli, columns, ARRAY_LEN(columns), read_history, "No login is known.");
 }
 
 /* ---- device list ---- */
@@ -132,6 +146,11 @@ static bool add_device(void *arg, const struct logins_device *d)
 	return true;
 }
 
+static struct fault read_devices(struct logins *l, struct sv account, struct table *t)
+{
+	return logins_devices(l, account, add_device, t);
+}
+
 static int run_list(struct cli *cli)
 {
 	static const struct column columns[] = {
@@ -147,21 +166,8 @@ static int run_list(struct cli *cli)
 		{ "AT", "synced", COLUMN_TIME, "-" },
 		{ "PROGRAM", "client", COLUMN_TEXT, NULL },
 	};
-	struct directory_account account;
-	struct directory *dir = NULL;
-	struct logins *l = NULL;
-	int code = open_account(cli, &dir, &account, &l);
 
-	if (code == EXIT_DONE) {
-		struct table *t = table_new(columns, ARRAY_LEN(columns), cli->json);
-
-		if (l)
-			code = cli_fault(cli->args[0], logins_devices(l, sv_z(account.id), add_device, t));
-		table_end(&t, "No device has logged in yet.");
-	}
-	logins_close(&l);
-	directory_close(&dir);
-	return code;
+	return print_logins(cli, columns, ARRAY_LEN(columns), read_devices, "No device has logged in yet.");
 }
 
 /* ---- ending ---- */
