@@ -144,6 +144,10 @@ MUST_CHECK struct fault kv_cursor_seek(struct kv_cursor *c, struct sv from, stru
 MUST_CHECK struct fault kv_cursor_seek_back(struct kv_cursor *c, struct sv to, struct sv *key, struct sv *value);
 MUST_CHECK struct fault kv_cursor_next(struct kv_cursor *c, struct sv *key, struct sv *value);
 MUST_CHECK struct fault kv_cursor_prev(struct kv_cursor *c, struct sv *key, struct sv *value);
+typedef bool kv_row_fn(void *arg, struct sv key, struct sv value);
+/** kv_each - each row whose key begins with `prefix` (empty: all), in their order, inside one read transaction, until fn says
+ *  false. @fn: key is whole; views end with the call. */
+MUST_CHECK struct fault kv_each(struct kv_env *env, unsigned table, struct sv prefix, kv_row_fn *fn, void *arg);
 /** kv_cursor_put - replace the value at the cursor. */
 MUST_CHECK struct fault kv_cursor_put(struct kv_cursor *c, struct sv value);
 /** kv_cursor_del - remove the pair at the cursor; kv_cursor_next() then gives the one behind it. */

@@ -229,3 +229,21 @@ struct fault kv_cursor_del(struct kv_cursor *c)
 {
 	return change_fault(c->txn, "del", mdb_cursor_del(c->mdb, 0));
 }
+
+struct fault kv_each(struct kv_env *env, unsigned table, struct sv prefix, kv_row_fn *fn, void *arg)
+{
+	struct kv_cursor *c = NULL;
+	struct kv_txn *txn = NULL;
+	struct sv key, value;
+	struct fault f = kv_read_begin(env, &txn);
+
+	if (!f.kind)
+		f = kv_cursor_open(txn, table, &c);
+	if (!f.kind)
+		f = kv_cursor_seek(c, prefix, &key, &value);
+	while (!f.kind && sv_starts(key, prefix) && fn(arg, key, value))
+		f = kv_cursor_next(c, &key, &value);
+	kv_cursor_close(&c);
+	kv_read_end(&txn);
+	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
+}

@@ -638,26 +638,6 @@ static bool is_due(void *arg)
 
 /* ---- reading ---- */
 
-typedef bool row_fn(void *arg, struct sv key, struct sv value);
-
-static struct fault each_row(struct logins *l, enum table table, struct sv account, row_fn *fn, void *arg)
-{
-	struct kv_cursor *c = NULL;
-	struct kv_txn *txn = NULL;
-	struct sv key, value;
-	struct fault f = kv_read_begin(l->env, &txn);
-
-	if (!f.kind)
-		f = kv_cursor_open(txn, table, &c);
-	if (!f.kind)
-		f = kv_cursor_seek(c, account, &key, &value);
-	while (!f.kind && sv_starts(key, account) && fn(arg, sv_sub(key, account.len, key.len), value))
-		f = kv_cursor_next(c, &key, &value);
-	kv_cursor_close(&c);
-	kv_read_end(&txn);
-	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
-}
-
 struct device_reader {
 	struct sv account;
 	logins_device_fn *fn;
@@ -688,7 +668,7 @@ static bool read_device(void *arg, struct sv key, struct sv value)
 		.number = (uint32_t)number_of(row, "number"),
 	};
 
-	copy_text(d.key, sizeof(d.key), key);
+	copy_text(d.key, sizeof(d.key), sv_sub(key, r->account.len, key.len));
 	bool more = r->fn(r->arg, &d);
 
 	json_free(&row);
@@ -699,7 +679,7 @@ struct fault logins_devices(struct logins *l, struct sv account, logins_device_f
 {
 	struct device_reader r = { account, fn, arg };
 
-	return each_row(l, TABLE_DEVICES, account, read_device, &r);
+	return kv_each(l->env, TABLE_DEVICES, account, read_device, &r);
 }
 
 struct login_reader {
@@ -719,7 +699,7 @@ struct fault logins_history(struct logins *l, struct sv account, logins_fn *fn, 
 {
 	struct login_reader r = { fn, arg };
 
-	return each_row(l, TABLE_LOGINS, account, read_login, &r);
+	return kv_each(l->env, TABLE_LOGINS, account, read_login, &r);
 }
 
 struct forgotten {

@@ -195,28 +195,29 @@ bool outbook_is_suppressed(struct outbook *b, struct sv address, uint32_t limit,
 	return look_up(b, address, &a, why) && is_suppressed(&a, limit, now_s);
 }
 
+struct address_reader {
+	uint32_t limit;
+	int64_t now_s;
+	outbook_address_fn *fn;
+	void *arg;
+};
+
+static bool tell_address(void *arg, struct sv key, struct sv value)
+{
+	const struct address_reader *r = arg;
+	struct outbook_address a = { .bounces = 0 };
+
+	if (!read_address(key, value, &a))
+		return true;
+	a.is_suppressed = is_suppressed(&a, r->limit, r->now_s);
+	return r->fn(r->arg, &a);
+}
+
 struct fault outbook_addresses(struct outbook *b, uint32_t limit, int64_t now_s, outbook_address_fn *fn, void *arg)
 {
-	struct kv_txn *txn = NULL;
-	struct kv_cursor *c = NULL;
-	struct sv key, value;
-	struct fault f = kv_read_begin(b->env, &txn);
+	struct address_reader r = { limit, now_s, fn, arg };
 
-	if (!f.kind)
-		f = kv_cursor_open(txn, TABLE_ADDRESSES, &c);
-	for (struct fault move = f.kind ? f : kv_cursor_seek(c, SV_NONE, &key, &value); !move.kind;
-	     move = kv_cursor_next(c, &key, &value)) {
-		struct outbook_address a = { .bounces = 0 };
-
-		if (!read_address(key, value, &a))
-			continue;
-		a.is_suppressed = is_suppressed(&a, limit, now_s);
-		if (!fn(arg, &a))
-			break;
-	}
-	kv_cursor_close(&c);
-	kv_read_end(&txn);
-	return f;
+	return kv_each(b->env, TABLE_ADDRESSES, SV_NONE, tell_address, &r);
 }
 
 /* ---- what is held back ---- */
@@ -303,30 +304,27 @@ bool outbook_has_rules(struct outbook *b)
 	return has;
 }
 
+struct rule_reader {
+	outbook_rule_fn *fn;
+	void *arg;
+};
+
+static bool tell_rule(void *arg, struct sv key, struct sv value)
+{
+	const struct rule_reader *r = arg;
+	uint64_t since;
+	uint8_t who;
+
+	if (!kv_take_u8(&key, &who) || !kv_take_u64(&value, &since))
+		return true;
+	return r->fn(r->arg, &(struct outbook_rule){ (enum outbook_who)who, key, (int64_t)since, value });
+}
+
 struct fault outbook_rules(struct outbook *b, outbook_rule_fn *fn, void *arg)
 {
-	struct kv_txn *txn = NULL;
-	struct kv_cursor *c = NULL;
-	struct sv key, value;
-	struct fault f = kv_read_begin(b->env, &txn);
+	struct rule_reader r = { fn, arg };
 
-	if (!f.kind)
-		f = kv_cursor_open(txn, TABLE_RULES, &c);
-	for (struct fault move = f.kind ? f : kv_cursor_seek(c, SV_NONE, &key, &value); !move.kind;
-	     move = kv_cursor_next(c, &key, &value)) {
-		struct outbook_rule r;
-		uint64_t since;
-		uint8_t who;
-
-		if (!kv_take_u8(&key, &who) || !kv_take_u64(&value, &since))
-			continue;
-		r = (struct outbook_rule){ (enum outbook_who)who, key, (int64_t)since, value };
-		if (!fn(arg, &r))
-			break;
-	}
-	kv_cursor_close(&c);
-	kv_read_end(&txn);
-	return f;
+	return kv_each(b->env, TABLE_RULES, SV_NONE, tell_rule, &r);
 }
 
 /* ---- how much an account has sent ---- */
