@@ -1,4 +1,4 @@
-/* common/auth.h - proving who somebody is: the only keeper of libsasl2.
+/* common/auth.h - proving who somebody is.
  *
  * An auth session belongs to one connection before login. A protocol decodes what came (base64 is its business, and so are
  * "*" and "=", see auth_decode_response()), hands octets in, and gets back a challenge, an identity, or a failure with a reason.
@@ -11,7 +11,8 @@
  *
  * Mechanisms: PLAIN and LOGIN, which send the password and are there only under TLS or from plaintext-auth's networks,
  * SCRAM-SHA-256 (RFC 5802, RFC 7677), and under TLS SCRAM-SHA-256-PLUS. App passwords are good for each. SCRAM is not
- * offered while an account has a hash from another server, which only PLAIN and LOGIN can verify. Every wrong login looks the same from outside: unknown user, wrong password,
+ * offered while an account has a hash from another server, which only PLAIN and LOGIN can verify. The table is auth_mechanism.c's;
+ * how another one is added, auth_private.h says. Every wrong login looks the same from outside: unknown user, wrong password,
  * no password set differ neither in text nor in the work done. */
 #ifndef COMMON_AUTH_H
 #define COMMON_AUTH_H

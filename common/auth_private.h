@@ -1,8 +1,57 @@
-/* common/auth_private.h - what the sources of auth share: checking a password, remembering a good one. */
+/* common/auth_private.h - what the sources of auth share.
+ *
+ *   auth.c            opening, sessions, and the calls of auth.h
+ *   auth_mechanism.c  the table of mechanisms, and which of them may be offered
+ *   auth_sasl.c       libsasl2, which runs PLAIN
+ *   auth_login.c      LOGIN
+ *   auth_scram.c      SCRAM
+ *   auth_end.c        how every exchange ends: throttle, audit, events, identity
+ *   auth_verify.c     passwords: is it right, and whose; the cache of good ones
+ *
+ * A new mechanism is a row of the table and a module with its functions. They run inside a job (auth_job.h), so they may block:
+ * on the directory, or on whoever verifies a response somewhere else. What they have to keep to is in the next two parts. */
 #ifndef COMMON_AUTH_PRIVATE_H
 #define COMMON_AUTH_PRIVATE_H
 
+#include <stdatomic.h>
+
 #include "common/auth.h"
+#include "common/logins.h"
+#include "common/throttle.h"
+
+/* ---- auth_mechanism.c: the table ---- */
+
+/* What a mechanism needs to be offered, and what its failures mean. */
+enum mechanism_flag {
+	MECHANISM_SENDS_SECRET = 1,     /* a password or a token that is good again: only where auth_may_send_password() */
+	MECHANISM_BINDS = 2,            /* to the TLS connection: only where a channel binding is to be had */
+	MECHANISM_PROVES = 4,           /* knowledge of a password that it does not show: only while all accounts have verifiers */
+};
+
+struct mechanism {
+	const char *name;
+	unsigned flags;                 /* of enum mechanism_flag */
+	/* Each of these sets *out, and ends with auth_ask(), or auth_end(), auth_succeed() or auth_fail().
+	 * start: @initial is NULL when the client sent none. At most AUTH_INPUT_MAX octets come to either. */
+	void (*start)(struct auth_session *s, const struct sv *initial, struct auth_result *out);
+	void (*step)(struct auth_session *s, struct sv response, struct auth_result *out);
+	void (*drop)(void *state);      /* frees s->state, which is not NULL; wipes what is secret. NULL: it keeps none */
+};
+
+/** mechanism_find - any case. NULL: there is none of this name. */
+const struct mechanism *mechanism_find(struct sv name);
+
+/* What a connection has that a mechanism may need. */
+struct auth_link {
+	bool may_send_secret;
+	struct bindings {               /* what ties an exchange to its TLS connection */
+		uint8_t exporter[32], end_point[64];
+		size_t exporter_len, end_point_len;
+	} bindings;
+};
+void auth_link_of(const struct conf_auth *conf, const struct auth_peer *peer, struct auth_link *out);
+/** mechanism_is_offered - on this connection. */
+bool mechanism_is_offered(const struct auth *auth, const struct auth_link *link, const struct mechanism *m);
 
 /* ---- auth_verify.c: passwords ---- */
 
@@ -19,6 +68,7 @@ struct verified {
 	char label[DIRECTORY_LABEL_MAX + 1];
 	unsigned scope;                 /* of account and credential together */
 	uint32_t credential;
+	bool is_random;                 /* the credential cannot be guessed: good also while a name or an address is blocked */
 	bool was_cached;                /* no PBKDF2 was needed */
 	char target[DIRECTORY_ID_LEN + 1];      /* the account that was meant, when there is one, also when the password is wrong */
 };
@@ -35,5 +85,97 @@ MUST_CHECK struct fault verifier_login(struct verifier *v, struct sv user, uint3
 				       struct directory_login *out, bool *is_real);
 /** verifier_found - who it is, after one of the login's credentials was proven. */
 void verifier_found(const struct directory_login *l, const struct directory_credential *c, struct verified *out);
+/** verifier_vouched - who it is, after something else than a password proved that it is this account: a token, a certificate.
+ *  @scope: what that is good for. A name that is unknown gives AUTH_BAD_CREDENTIALS. */
+void verifier_vouched(struct verifier *v, struct sv user, struct sv label, unsigned scope, struct verified *out);
+
+/* ---- auth_end.c: how an exchange ends ----
+ *
+ * For a mechanism whose response somebody else verifies (a token's issuer, a certificate, another server's directory):
+ *
+ *   directory_login_canonical(..., s->user)            the name that the client claims, as soon as it is known
+ *   auth_look(s, name)                                 s->rule is set: blocked. Look before anything costly is asked
+ *   ... ask; the call may block ...
+ *   verifier_vouched(...)                              or s->verified.reason = AUTH_TEMPORARY, or AUTH_BAD_CREDENTIALS
+ *   auth_decide(s); auth_end(s, out);
+ *
+ * Nothing else makes an identity or refuses one, so throttle, audit and wording are the same for all. */
+
+/** auth_ask - send this challenge, then comes step(). */
+void auth_ask(struct auth_result *out, struct sv challenge);
+/** auth_look - may this name be tried from here? The same for a name that there is and one that there is not. */
+void auth_look(struct auth_session *s, struct sv user);
+/** auth_check_password - look, verify and decide: s->verified says how it came out. */
+void auth_check_password(struct auth_session *s, struct sv user, struct sv password);
+/** auth_decide - s->verified says who it is: may they, here and now? Its reason may become one to refuse. */
+void auth_decide(struct auth_session *s);
+/** auth_end - succeed or fail, as auth_decide() left it. */
+void auth_end(struct auth_session *s, struct auth_result *out);
+void auth_succeed(struct auth_session *s, struct auth_result *out);
+void auth_fail(struct auth_session *s, enum auth_reason reason, struct auth_result *out);
+/** auth_is_for_itself - is the authorization identity nobody else than s->user? Nobody acts for another. */
+bool auth_is_for_itself(struct auth_session *s, struct sv as);
+
+/* ---- auth.c ---- */
+
+struct auth {
+	struct directory *directory;
+	struct verifier *verifier;
+	struct throttle *throttle;
+	struct logins *logins;          /* NULL: nobody is known, nothing is written down */
+	/* Accounts with another server's hash have no verifier for SCRAM yet; a client that is offered it would fail with the
+	 * right password. Looked at in every job that reads an account. */
+	atomic_bool scram_is_off;
+};
+/** auth_look_for_hashes - may SCRAM be offered? Blocks. */
+void auth_look_for_hashes(struct auth *auth);
+/** auth_service_name - as libsasl2 and the log call it. */
+const char *auth_service_name(enum auth_service service);
+/** auth_service_scope - the SCOPE_ bit of identity.h that a login there needs. */
+unsigned auth_service_scope(enum auth_service service);
+
+struct auth_session {
+	atomic_uint refs;
+	struct auth *auth;
+	enum auth_service service;
+	struct netaddr address;
+	struct log_ctx log;
+	char tls[16];
+	struct auth_link link;
+	uint32_t iterations;            /* of verifiers for unknown users */
+	struct throttle_limits limits;
+	char program[LOGINS_CLIENT_MAX + 1], client[4 * LOGINS_CLIENT_MAX + 1];
+	/* A program that tries SCRAM first tries PLAIN next, with the same wrong password: one failure. */
+	uint64_t scram_mark;
+	char scram_user[DIRECTORY_ADDRESS_MAX + 1];
+
+	/* The exchange under way. */
+	const struct mechanism *mechanism;      /* NULL: none is */
+	int stage;                      /* of the mechanism; 0 at its start */
+	void *state;                    /* of the mechanism; mechanism->drop() frees it */
+	char user[DIRECTORY_ADDRESS_MAX + 1];   /* as it is counted and logged */
+	struct verified verified;
+	bool is_verified;               /* verified says who; its reason may still refuse */
+	struct throttle_who who;
+	bool has_looked;                /* who and rule are set */
+	enum throttle_rule rule;        /* by which it is throttled */
+};
+/** auth_end_exchange - forget it. */
+void auth_end_exchange(struct auth_session *s);
+
+/* ---- the mechanisms ---- */
+
+/** sasl_open - once per process: libsasl2, with the one plugin that is used. */
+MUST_CHECK struct fault sasl_open(void);
+void sasl_start(struct auth_session *s, const struct sv *initial, struct auth_result *out);
+void sasl_step(struct auth_session *s, struct sv response, struct auth_result *out);
+void sasl_drop(void *state);
+
+void login_start(struct auth_session *s, const struct sv *initial, struct auth_result *out);
+void login_step(struct auth_session *s, struct sv response, struct auth_result *out);
+
+void auth_scram_start(struct auth_session *s, const struct sv *initial, struct auth_result *out);
+void auth_scram_step(struct auth_session *s, struct sv message, struct auth_result *out);
+void auth_scram_drop(void *state);
 
 #endif

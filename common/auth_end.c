@@ -1,0 +1,197 @@
+#include <time.h>
+
+#include "common/auth_private.h"
+#include "common/crypt.h"
+#include "common/events.h"
+#include "common/identity_private.h"
+
+#include "common/banned.h"
+
+bool auth_reason_is_wrong(enum auth_reason reason)
+{
+	return reason == AUTH_BAD_CREDENTIALS || reason == AUTH_THROTTLED;
+}
+
+const char *auth_reason_name(enum auth_reason reason)
+{
+	switch (reason) {
+	case AUTH_REASON_NONE:          return "none";
+	case AUTH_BAD_CREDENTIALS:      return "bad-credentials";
+	case AUTH_TEMPORARY:            return "temporary";
+	case AUTH_DISABLED:             return "disabled";
+	case AUTH_NOT_HERE:             return "not-here";
+	case AUTH_UNKNOWN_MECHANISM:    return "unknown-mechanism";
+	case AUTH_MALFORMED:            return "malformed";
+	case AUTH_PLAINTEXT_REFUSED:    return "plaintext-refused";
+	case AUTH_CANCELLED:            return "cancelled";
+	case AUTH_THROTTLED:            return "throttled";
+	}
+	BUG("reason %d", (int)reason);
+}
+
+void auth_result_done(struct auth_result *r)
+{
+	buf_wipe(&r->challenge);
+	identity_unref(&r->identity);
+	*r = (struct auth_result){ .outcome = AUTH_FAIL };
+}
+
+static void set_result(struct auth_result *out, enum auth_outcome outcome)
+{
+	*out = (struct auth_result){ .outcome = outcome };
+	buf_init(&out->challenge, 2 * AUTH_INPUT_MAX);
+}
+
+void auth_ask(struct auth_result *out, struct sv challenge)
+{
+	set_result(out, AUTH_CONTINUE);
+	if (!buf_append(&out->challenge, challenge))
+		BUG("a challenge of %zu octets", challenge.len);
+}
+
+static const char *mechanism_name(const struct auth_session *s)
+{
+	return s->mechanism ? s->mechanism->name : "none";
+}
+
+void auth_look(struct auth_session *s, struct sv user)
+{
+	s->has_looked = true;
+	s->who.address = s->address;
+	auth_name_key(s->auth->directory, user, s->who.account);
+	s->who.is_known = s->auth->logins && logins_is_known(s->auth->logins, s->who.account, &s->address);
+	s->rule = throttle_look(s->auth->throttle, &s->who, &s->limits, throttle_now_ms());
+}
+
+/* note - write down how a login ended for an account that there is. */
+static void note(struct auth_session *s, const char *result)
+{
+	bool is_ok = strcmp(result, "ok") == 0;
+	const struct verified *v = &s->verified;
+
+	if (!s->auth->logins || !(is_ok ? v->account : v->target)[0])
+		return;
+	logins_note(s->auth->logins, &(struct login){
+		.account = sv_z(is_ok ? v->account : v->target),
+		.name = is_ok ? s->who.account : NULL,
+		.address = s->address,
+		.sid = sv_z(s->log.sid),
+		.protocol = sv_z(auth_service_name(s->service)),
+		.mechanism = sv_z(mechanism_name(s)),
+		.credential = sv_z(v->label),
+		.tls = sv_z(s->tls),
+		.program = sv_z(s->program),
+		.client = sv_z(s->client),
+		.result = sv_z(result),
+		.number = v->credential,
+		.is_from_known = s->who.is_known,
+	});
+}
+
+/* wrong - count it; how long is the answer held back? */
+static uint32_t wrong(struct auth_session *s)
+{
+	uint64_t mark = s->verified.mark;
+
+	if (!s->has_looked)
+		auth_look(s, sv_z(s->user));
+	if (s->mechanism && s->mechanism->flags & MECHANISM_PROVES) {
+		crypt_random(&mark, sizeof(mark));      /* nobody can say which password it was */
+		s->scram_mark = mark;
+		memcpy(s->scram_user, s->user, sizeof(s->scram_user));
+	} else if (s->scram_mark && strcmp(s->scram_user, s->user) == 0) {
+		mark = s->scram_mark;
+		s->scram_mark = 0;
+	}
+	return throttle_failure(s->auth->throttle, &s->who, mark, &s->limits, throttle_now_ms());
+}
+
+void auth_fail(struct auth_session *s, enum auth_reason reason, struct auth_result *out)
+{
+	set_result(out, AUTH_FAIL);
+	out->reason = reason;
+	if (reason == AUTH_BAD_CREDENTIALS)
+		out->delay_ms = wrong(s);
+	else if (reason == AUTH_THROTTLED)
+		out->delay_ms = s->limits.first_ms ? (uint32_t)s->limits.most_ms : 0;
+	if (reason == AUTH_THROTTLED)
+		event_emit(&s->log, EVENT_LOGIN_THROTTLED, KV_Z("protocol", auth_service_name(s->service)), KV_Z("user", s->user),
+			   KV_Z("reason", throttle_rule_name(s->rule)));
+	else
+		event_emit(&s->log, EVENT_LOGIN_FAILED, KV_Z("protocol", auth_service_name(s->service)), KV_Z("user", s->user),
+			   KV_Z("mechanism", mechanism_name(s)), KV_Z("reason", auth_reason_name(reason)), KV_Z("tls", s->tls));
+	if (reason == AUTH_BAD_CREDENTIALS || reason == AUTH_DISABLED || reason == AUTH_NOT_HERE)
+		note(s, auth_reason_name(reason));
+	auth_end_exchange(s);
+}
+
+void auth_succeed(struct auth_session *s, struct auth_result *out)
+{
+	char peer[NETADDR_TEXT_MAX];
+
+	set_result(out, AUTH_OK);
+	out->identity = identity_new(&(struct identity_facts){
+		.address = sv_z(s->verified.address),
+		.account = sv_z(s->verified.account),
+		.label = sv_z(s->verified.label),
+		.mechanism = sv_z(mechanism_name(s)),
+		.peer = netaddr_text(&s->address, peer),
+		.tls = sv_z(s->tls),
+		.scope = s->verified.scope,
+		.credential = s->verified.credential,
+	});
+	event_emit(&s->log, EVENT_LOGIN_OK, KV_Z("protocol", auth_service_name(s->service)),
+		   KV_Z("user", s->verified.address), KV_Z("mechanism", mechanism_name(s)),
+		   KV_Z("credential", s->verified.label), KV_Z("tls", s->tls));
+	note(s, "ok");
+	auth_end_exchange(s);
+}
+
+/* Who it is was proven; may they, here and now? */
+void auth_decide(struct auth_session *s)
+{
+	/* While a name or an address is blocked, only what cannot be guessed counts, an app password; a right password of the
+	 * account's own gets the same answer as a wrong one. */
+	if (s->rule && s->verified.reason != AUTH_TEMPORARY && !(s->verified.account[0] && s->verified.is_random))
+		s->verified.reason = AUTH_THROTTLED;
+	if (s->verified.reason == AUTH_REASON_NONE && !(s->verified.scope & auth_service_scope(s->service)))
+		s->verified.reason = AUTH_NOT_HERE;
+	s->is_verified = true;
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+void auth_check_password(struct auth_session *s, struct sv user, struct sv password)
+{
+	auth_look(s, user);
+	if (s->rule && !verifier_looks_random(password))
+		s->verified = (struct verified){ .reason = AUTH_THROTTLED };
+	else
+		verifier_check(s->auth->verifier, user, password, s->iterations, now_ms(), &s->verified);
+	auth_look_for_hashes(s->auth);
+	auth_decide(s);
+}
+
+void auth_end(struct auth_session *s, struct auth_result *out)
+{
+	if (s->verified.reason == AUTH_REASON_NONE)
+		auth_succeed(s, out);
+	else
+		auth_fail(s, s->verified.reason, out);
+}
+
+bool auth_is_for_itself(struct auth_session *s, struct sv as)
+{
+	char name[DIRECTORY_ADDRESS_MAX + 1];
+
+	if (!as.len)
+		return true;
+	directory_login_canonical(s->auth->directory, as, name);
+	return strcmp(name, s->user) == 0;
+}
