@@ -1,6 +1,7 @@
 #include "admin/verbs.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "common/banned.h"
 
@@ -54,6 +55,35 @@ const struct verb *const all_verbs[] = {
 	web_verbs,
 	cert_verbs,
 	conf_verbs,
+	manual_verbs, completion_verbs,
 	version_verbs,
 	NULL,
 };
+
+const struct verb *verbs_next(const struct verb *v)
+{
+	const struct verb *const *group = all_verbs;
+
+	if (v && v[1].noun)
+		return v + 1;
+	/* v, when there is one, is the last of its group. */
+	for (; v && *group; group++) {
+		const struct verb *last = *group;
+
+		while (last->noun && last != v)
+			last++;
+		if (last == v) {
+			group++;
+			break;
+		}
+	}
+	return *group;
+}
+
+const struct verb *verbs_next_of(const char *noun, const struct verb *v)
+{
+	do
+		v = verbs_next(v);
+	while (v && strcmp(v->noun, noun) != 0);
+	return v;
+}

@@ -43,9 +43,16 @@ extern const struct verb contacts_verbs[];
 extern const struct verb conf_verbs[];
 extern const struct verb web_verbs[];
 extern const struct verb cert_verbs[];
+extern const struct verb manual_verbs[];
+extern const struct verb completion_verbs[];
 extern const struct verb version_verbs[];
 
 /* All of them, in the order of the help text; NULL ends it. */
 extern const struct verb *const all_verbs[];
+
+/** verbs_next - the verb behind v in that order, the first one for NULL; NULL behind the last one. */
+const struct verb *verbs_next(const struct verb *v);
+/** verbs_next_of - the same among those of a noun, which need not stand side by side. */
+const struct verb *verbs_next_of(const char *noun, const struct verb *v);
 
 #endif
