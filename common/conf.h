@@ -128,6 +128,7 @@ struct conf_limits {
 	uint64_t rate_other;
 	uint64_t sessions_per_user_address;
 	uint64_t sessions_per_user;
+	uint64_t sessions_per_address;          /* logged in; IPv4 or /64 */
 	/* from connecting to being logged in: IMAP, POP3, submission */
 	uint64_t login_ms;
 	uint64_t output_stall_ms;

@@ -196,12 +196,18 @@ static const struct conf_option options[] = {
 	{ "sessions-per-user-address", "Connections", NUMBER(limits.sessions_per_user_address),
 	  .def = "50", .min = 1,
 	  .max = 100000, .unit = "sessions",
-	  .doc = "Sessions of one user from one address. At the limit the longest silent one"
-		 " is ended." },
+	  .doc = "Sessions of one user from one address (IPv4, or /64), over all daemons. At the limit the"
+		 " one that was silent for longest is ended, and the new one let in." },
 	{ "sessions-per-user", "Connections", NUMBER(limits.sessions_per_user), .def = "100",
 	  .min = 1, .max = 100000,
 	  .unit = "sessions",
-	  .doc = "Sessions of one user." },
+	  .doc = "Sessions of one user, over all daemons; a mail program opens two to ten. At the limit the"
+		 " one that was silent for longest is ended, and the new one let in." },
+	{ "sessions-per-address", "Connections", NUMBER(limits.sessions_per_address), .def = "2000",
+	  .min = 1, .max = 1000000,
+	  .unit = "sessions",
+	  .doc = "Sessions that are logged in from one address (IPv4, or /64), whoever it is: an office behind"
+		 " one address has many. Beyond it logins are refused for now. Not for exempt-networks." },
 	{ "login-time", "Connections", DURATION(limits.login_ms), .def = "60s", .min = 5 * SECONDS,
 	  .max = 1 * HOURS,
 	  .doc = "From connecting to being logged in, on IMAP, POP3 and submission." },

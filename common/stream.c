@@ -603,6 +603,11 @@ void stream_set_idle_ms(struct stream *s, uint32_t idle_ms)
 		arm_timer(s);
 }
 
+void stream_note_heard(struct stream *s, _Atomic uint64_t *place)
+{
+	s->heard_at = place;
+}
+
 uint64_t stream_idle_ms(const struct stream *s)
 {
 	return s->is_paused ? 0 : loop_now_ms(s->loop) - s->quiet_ms;

@@ -139,6 +139,8 @@ bool stream_has_room(const struct stream *s);
 /** stream_set_idle_ms - on_end(STREAM_IDLE) after so long without input, output under way, or a
  *  pause; 0 never. Costs nothing to keep alive: input only notes the time. */
 void stream_set_idle_ms(struct stream *s, uint32_t idle_ms);
+/** stream_note_heard - at each input write the time (monotonic, milliseconds) there, which others may read; NULL: no more. */
+void stream_note_heard(struct stream *s, _Atomic uint64_t *place);
 /** stream_idle_ms - how long the peer has been silent; 0 while paused. */
 uint64_t stream_idle_ms(const struct stream *s);
 

@@ -2,6 +2,7 @@
 #include "common/stream.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/socket.h>
 
@@ -270,6 +271,8 @@ void stream_fill(struct stream *s)
 	if (s->input.len > have) {
 		s->is_offer_due = true;
 		s->quiet_ms = loop_now_ms(s->loop);
+		if (s->heard_at)
+			atomic_store_explicit(s->heard_at, s->quiet_ms, memory_order_relaxed);
 	}
 	end_by_io(s, result);
 }

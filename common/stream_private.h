@@ -52,6 +52,7 @@ struct stream {
 	size_t clear_left;              /* of it, what goes out before the handshake */
 
 	uint64_t octets_in, octets_out;
+	_Atomic uint64_t *heard_at;     /* see stream_note_heard() */
 	uint64_t quiet_ms;              /* since when nothing was heard, sent or worked on */
 	uint64_t progress_ms; /* since when the peer has not taken output, or the handshake runs */
 	uint64_t closing_ms;

@@ -1,24 +1,17 @@
 #include "common/throttle.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "common/crypt.h"
 #include "common/memory.h"
+#include "common/shared.h"
 
 #include "common/banned.h"
 
 /* Two tables of buckets of eight. A key is looked for in one bucket; a new one takes the slot that matters least. So there are
  * no links that a process which dies in the middle could leave torn, and any content of a slot is good. */
-#define MAGIC 0x7468726f74746c31ull     /* "throttl1" */
+#define MAGIC 0x7468726f74746c32ull     /* "throttl2" */
 #define BUCKET 8
 #define ADDRESS_SLOTS 8192
 #define ACCOUNT_SLOTS 2048
@@ -26,7 +19,6 @@
 #define MINUTE_MS 60000u
 #define DAY_MS (24u * 60 * MINUTE_MS)
 #define FORGET_MS (15u * MINUTE_MS)     /* then delays begin anew */
-#define BOOT_LEN 40
 
 struct slot {
 	uint8_t key[THROTTLE_KEY_LEN];
@@ -40,10 +32,8 @@ struct slot {
 };
 
 struct memory {
-	uint64_t magic, size;
-	char boot[BOOT_LEN];
+	struct shared_head head;
 	uint8_t secret[32];             /* so that nobody can choose names that meet in one bucket */
-	pthread_mutex_t lock;           /* robust: of any process */
 	struct slot addresses[ADDRESS_SLOTS], accounts[ACCOUNT_SLOTS];
 };
 
@@ -76,151 +66,48 @@ const char *throttle_rule_name(enum throttle_rule rule)
 
 /* ---- the memory ---- */
 
-static void read_boot_id(char out[BOOT_LEN])
+static void begin(void *memory)
 {
-	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	struct memory *m = memory;
 
-	memset(out, 0, BOOT_LEN);
-	if (fd < 0)
-		return;
-	if (read(fd, out, BOOT_LEN - 1) < 0)
-		memset(out, 0, BOOT_LEN);
-	close(fd);
-}
-
-static void begin(struct memory *m, const char boot[BOOT_LEN])
-{
-	pthread_mutexattr_t attributes;
-
-	memset(m, 0, sizeof(*m));
-	pthread_mutexattr_init(&attributes);
-	pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
-	pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-	pthread_mutex_init(&m->lock, &attributes);
-	pthread_mutexattr_destroy(&attributes);
 	crypt_random(m->secret, sizeof(m->secret));
-	memcpy(m->boot, boot, BOOT_LEN);
-	m->size = sizeof(*m);
-	m->magic = MAGIC;
 }
 
-static struct throttle *wrap(struct memory *m)
+static const struct shared_kind kind_of_memory = { .magic = MAGIC, .size = sizeof(struct memory), .begin = begin };
+
+static struct throttle *wrap(void *memory)
 {
 	struct throttle *t = xcalloc(1, sizeof(*t));
 
-	t->memory = m;
+	t->memory = memory;
 	return t;
 }
 
 struct throttle *throttle_new(void)
 {
-	const char boot[BOOT_LEN] = "";
-	struct memory *m = mmap(NULL, sizeof(*m), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-	if (m == MAP_FAILED)
-		BUG("no memory for failed logins");
-	begin(m, boot);
-	return wrap(m);
-}
-
-/* The file is whole, or made whole: on a full disk a hole in it would end who writes there. Its name is replaced, never its
- * content: others may have the old one mapped. */
-static struct fault make_file(const char *path, const char boot[BOOT_LEN], int *out)
-{
-	char *name = xmalloc(strlen(path) + 5);
-	struct fault f = FAULT_OK;
-	struct memory *m = MAP_FAILED;
-	int error = 0;
-
-	memcpy(name, path, strlen(path));
-	memcpy(name + strlen(path), ".new", 5);
-	int fd = open(name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-	if (fd >= 0 && !(error = posix_fallocate(fd, 0, (off_t)sizeof(*m))))
-		m = mmap(NULL, sizeof(*m), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (error)
-		errno = error;
-	if (m == MAP_FAILED) {
-		f = fault_errno("make", name);
-	} else {
-		begin(m, boot);
-		munmap(m, sizeof(*m));
-		if (rename(name, path))
-			f = fault_errno("rename", name);
-	}
-	if (f.kind && fd >= 0) {
-		close(fd);
-		unlink(name);
-	}
-	*out = fd;
-	free(name);
-	return f;
-}
-
-static struct memory *map(int fd, const char boot[BOOT_LEN])
-{
-	struct stat st;
-	struct memory *m;
-
-	if (fd < 0 || fstat(fd, &st) || st.st_size != (off_t)sizeof(*m))
-		return NULL;
-	m = mmap(NULL, sizeof(*m), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (m == MAP_FAILED)
-		return NULL;
-	if (m->magic == MAGIC && m->size == sizeof(*m) && memcmp(m->boot, boot, BOOT_LEN) == 0)
-		return m;
-	munmap(m, sizeof(*m));
-	return NULL;
-}
-
-/* One process at a time decides whether the file that is there will do. */
-static int lock_beside(const char *path)
-{
-	char *name = xmalloc(strlen(path) + 6);
-
-	memcpy(name, path, strlen(path));
-	memcpy(name + strlen(path), ".lock", 6);
-	int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-	free(name);
-	if (fd >= 0)
-		flock(fd, LOCK_EX);
-	return fd;
+	return wrap(shared_new(&kind_of_memory));
 }
 
 struct fault throttle_open(const char *path, bool create, struct throttle **out)
 {
-	char boot[BOOT_LEN];
-	int lock = create ? lock_beside(path) : -1;
-	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	struct memory *m;
-	struct fault f = FAULT_OK;
+	void *memory = NULL;
+	struct fault f = shared_open(&kind_of_memory, path, create, &memory, NULL);
 
-	read_boot_id(boot);
-	m = map(fd, boot);
-	if (!m && create) {
-		if (fd >= 0)
-			close(fd);
-		f = make_file(path, boot, &fd);
-		if (!f.kind && !(m = map(fd, boot)))
-			f = fault_errno("map", path);
-	} else if (!m) {
+	if (f.kind == FAULT_NOT_FOUND)
 		f = fault(FAULT_NOT_FOUND, "no failed logins were counted since the machine was started");
-	}
 	if (!f.kind)
-		*out = wrap(m);
-	if (fd >= 0 && (!f.kind || !create))
-		close(fd);
-	if (lock >= 0)
-		close(lock);
+		*out = wrap(memory);
 	return f;
 }
 
 void throttle_free(struct throttle **t)
 {
+	void *memory;
+
 	if (!*t)
 		return;
-	munmap((*t)->memory, sizeof(*(*t)->memory));
+	memory = (*t)->memory;
+	shared_free(&kind_of_memory, &memory);
 	free(*t);
 	*t = NULL;
 }
@@ -228,24 +115,12 @@ void throttle_free(struct throttle **t)
 /* False: somebody is stopped while he holds it. */
 static bool take(struct throttle *t)
 {
-	struct timespec until;
-	int error = pthread_mutex_trylock(&t->memory->lock);
-
-	if (error == EBUSY) {
-		clock_gettime(CLOCK_MONOTONIC, &until);       /* nobody sets this one */
-		until.tv_nsec += THROTTLE_WAIT_MS * 1000000L;
-		until.tv_sec += until.tv_nsec / 1000000000;
-		until.tv_nsec %= 1000000000;
-		error = pthread_mutex_clocklock(&t->memory->lock, CLOCK_MONOTONIC, &until);
-	}
-	if (error == EOWNERDEAD)
-		error = pthread_mutex_consistent(&t->memory->lock);
-	return error == 0;
+	return shared_take(&t->memory->head, THROTTLE_WAIT_MS);
 }
 
 static void give(struct throttle *t)
 {
-	pthread_mutex_unlock(&t->memory->lock);
+	shared_give(&t->memory->head);
 }
 
 /* ---- slots ---- */

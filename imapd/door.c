@@ -8,6 +8,7 @@
 #include "common/kick.h"
 #include "common/logins.h"
 #include "common/memory.h"
+#include "common/roster.h"
 #include "common/session_facts.h"
 #include "common/transfer.h"
 #include "imapd/writer.h"
@@ -171,6 +172,11 @@ bool door_describe_all(const struct door_house *house, struct control_reply *rep
 	return true;
 }
 
+struct stream *door_stream(const struct door *d)
+{
+	return d->stream;
+}
+
 const struct log_ctx *door_log(const struct door *d)
 {
 	return &d->log;
@@ -320,12 +326,22 @@ void door_leave(struct door **door, struct door_handover *out)
 	*door = NULL;
 }
 
+static void refuse_login(struct door *d, const char *refusal)
+{
+	d->refusal = refusal;
+	d->state = DOOR_CHECKING;
+	refuse(d);
+}
+
 void door_refuse(struct door *d, struct fault f)
 {
 	log_error(&d->log, "imap.account.failed", KV_FAULT("fault", f));
-	d->refusal = refusal_for(AUTH_TEMPORARY);
-	d->state = DOOR_CHECKING;
-	refuse(d);
+	refuse_login(d, refusal_for(AUTH_TEMPORARY));
+}
+
+void door_turn_away(struct door *d)
+{
+	refuse_login(d, "NO [UNAVAILABLE] " ROSTER_REFUSED_TEXT);
 }
 
 /* ---- commands ---- */

@@ -57,12 +57,16 @@ struct door_handover {
 void door_leave(struct door **door, struct door_handover *out);
 /** door_refuse - the account could not be opened: answer the login, stay at the door. */
 void door_refuse(struct door *door, struct fault f);
+/** door_turn_away - likewise when its address has too many sessions. */
+void door_turn_away(struct door *d);
 /** door_close - say BYE and end it. */
 void door_close(struct door **door, const char *bye);
 /** door_describe_all - for the control verb `sessions`: a line for each. False: nobody reads them any more. */
 bool door_describe_all(const struct door_house *house, struct control_reply *reply);
 /** door_kick - end the doors that it names; returns how many. */
 size_t door_kick(struct door_house *house, const struct kick *kick);
+/** door_stream - for those who count who comes in. */
+struct stream *door_stream(const struct door *d);
 /** door_log - for those who open the account. */
 const struct log_ctx *door_log(const struct door *door);
 

@@ -8,6 +8,7 @@
 #include "common/kick.h"
 #include "common/master.h"
 #include "common/memory.h"
+#include "common/roster.h"
 #include "imapd/door.h"
 #include "imapd/managesieve.h"
 #include "imapd/session.h"
@@ -254,6 +255,7 @@ static struct fault open_outside(struct worker *w)
 		f = directory_open(instance_path(w->instance, INSTANCE_DIRECTORY), false, &d->directory);
 	if (!f.kind)
 		f = auth_open_instance(w->instance, d->directory, &d->auth);
+	d->sessions.roster = d->managesieve.roster = roster_open_instance(w->instance, w->loop);
 	return f;
 }
 
@@ -380,6 +382,7 @@ static void end(struct worker *w)
 	filters_close(&d->filters);
 	store_close(&d->store);
 	auth_close(&d->auth);
+	roster_close(&d->sessions.roster);
 	directory_close(&d->directory);
 	free(d->notices);
 	free(d);

@@ -45,6 +45,7 @@ static const struct {
 };
 
 static void session_end(struct ms_session *s, const char *reason);
+static void evict(void *session);
 
 /* ---- replies ---- */
 
@@ -435,6 +436,7 @@ void ms_open(struct ms_house *house, struct stream *stream, const struct listene
 	s->house = house;
 	s->stream = stream;
 	s->listener = listener;
+	s->guest = (struct roster_guest){ .evict = evict, .arg = s };
 	s->began_ms = loop_now_ms(house->loop);
 	log_ctx_init(&s->log);
 	log_ctx_set_peer(&s->log, netaddr_text(stream_peer(stream), peer));
@@ -483,6 +485,7 @@ static void session_end(struct ms_session *s, const char *reason)
 		   KV_U64("commands", s->commands), KV_U64("in_octets", in), KV_U64("out_octets", out));
 	s->state = MS_ENDING;
 	timer_stop(&s->deadline);
+	roster_leave(&s->guest);
 	stream_close(&s->stream, true);
 	*s->at = s->next;
 	if (s->next)
@@ -491,6 +494,14 @@ static void session_end(struct ms_session *s, const char *reason)
 	ms_door_close(s);
 	if (!s->is_job_running)
 		free_session(s);
+}
+
+static void evict(void *session)
+{
+	struct ms_session *s = session;
+
+	ms_reply(s, "BYE", "TRYLATER", SV(ROSTER_EVICTED_TEXT));
+	session_end(s, "evicted");
 }
 
 bool ms_describe_all(const struct ms_house *house, struct control_reply *reply)

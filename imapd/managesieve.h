@@ -18,6 +18,7 @@ struct auth;
 struct directory;
 struct filters;
 struct control_reply;
+struct roster;
 struct ms_session;
 struct store;
 
@@ -26,6 +27,7 @@ struct ms_house {
 	struct loop *loop;
 	const struct conf *conf;
 	struct auth *auth;
+	struct roster *roster;
 	struct tls_server *tls;         /* NULL: no STARTTLS */
 	struct directory *directory;
 	struct store *store;

@@ -88,6 +88,11 @@ static enum ms_step take_result(struct ms_session *s, struct auth_result *r)
 	case AUTH_OK:
 		s->identity = r->identity;
 		r->identity = NULL;
+		if (!roster_enter(s->house->roster, &s->guest, s->identity, s->stream, s->house->conf, &s->log)) {
+			ms_reply(s, "BYE", "TRYLATER", SV(ROSTER_REFUSED_TEXT));
+			s->end_reason = "sessions-per-address";
+			return MS_CLOSE;
+		}
 		listener_logged_in(s->stream);
 		return ms_room_enter(s);
 	case AUTH_FAIL:

@@ -4,6 +4,7 @@
 
 #include "common/auth.h"
 #include "common/log.h"
+#include "common/roster.h"
 #include "common/sieve/sieve.h"
 #include "common/work.h"
 #include "imapd/managesieve.h"
@@ -36,6 +37,7 @@ struct ms_session {
 	struct timer deadline;          /* of everything before login */
 	struct ms_door *door;           /* until login */
 	struct auth_identity *identity;
+	struct roster_guest guest;      /* once there is one */
 	struct scripts *scripts;        /* from login on; while a job runs it is the job's */
 	struct buf reply;               /* a long one on its way out */
 	size_t reply_at;

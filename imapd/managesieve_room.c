@@ -30,6 +30,7 @@ static enum ms_step open_finish(struct ms_session *s, struct ms_job *job)
 {
 	if (job->result.kind) {
 		log_error(&s->log, "managesieve.account.failed", KV_FAULT("fault", job->result));
+		roster_leave(&s->guest);
 		identity_unref(&s->identity);
 		return ms_no(s, "TRYLATER", "The account cannot be opened now, try again later");
 	}
@@ -45,6 +46,7 @@ enum ms_step ms_room_enter(struct ms_session *s)
 enum ms_step ms_do_unauthenticate(struct ms_session *s)
 {
 	scripts_close(&s->scripts);
+	roster_leave(&s->guest);
 	identity_unref(&s->identity);
 	ms_door_open(s);
 	ms_enter(s, MS_STRANGER);

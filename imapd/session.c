@@ -8,6 +8,7 @@
 #include "common/memory.h"
 #include "common/kick.h"
 #include "common/logins.h"
+#include "common/roster.h"
 #include "common/session_facts.h"
 #include "common/work.h"
 #include "imapd/command.h"
@@ -50,6 +51,7 @@ struct session {
 	struct log_ctx log;
 	struct conf *conf;
 	struct auth_identity *identity;
+	struct roster_guest guest;      /* from being let in until the stream is gone */
 	struct room room;
 	struct command *command;        /* that runs, or whose literal streams in */
 	struct buf octets;              /* a piece of a literal, for a job */
@@ -178,6 +180,7 @@ static void closing(struct session *s, const char *reason)
 	s->reason = reason;
 	if (s->stream) {
 		tell_end(s);
+		roster_leave(&s->guest);
 		stream_close(&s->stream, true);
 	}
 	session_enter(s, SESSION_CLOSING);
@@ -194,6 +197,7 @@ static void hand_back(struct session *s)
 	s->reason = "unauthenticate";
 	s->commands++;
 	tell_end(s);
+	roster_leave(&s->guest);
 	s->stream = NULL;
 	s->house->unauthenticated(stream, &s->log, s->house->user);
 	closing(s, s->reason);
@@ -252,6 +256,7 @@ static void job_done(struct work *w, bool is_cancelled)
 				     */
 			unwatch(s);
 			leave(s);
+			roster_leave(&s->guest);
 			if (s->stream)
 				stream_close(&s->stream, false);
 		}
@@ -333,37 +338,9 @@ void session_door_gone(struct session_house *house, struct door *door)
 	}
 }
 
-/* make_place - security: a user's oldest silent session goes when there are too many; the new one,
- * which somebody sits in front of, is let in. */
-static void make_place(struct session *newcomer)
+static void make_place(void *arg)
 {
-	const struct conf_limits *limits = &newcomer->conf->limits;
-	const struct netaddr *peer = stream_peer(newcomer->stream);
-	struct session *silent = NULL, *silent_here = NULL;
-	uint64_t all = 0, here = 0;
-
-	for (struct session *s = newcomer->house->sessions; s; s = s->next) {
-		if (s == newcomer || !s->stream || s->is_last ||
-		    !sv_eq(s->room.account, newcomer->room.account))
-			continue;
-		bool is_here = netaddr_eq_ip(stream_peer(s->stream), peer);
-
-		all++;
-		here += is_here;
-		if (!silent || stream_idle_ms(s->stream) > stream_idle_ms(silent->stream))
-			silent = s;
-		if (is_here && (!silent_here ||
-				stream_idle_ms(s->stream) > stream_idle_ms(silent_here->stream)))
-			silent_here = s;
-	}
-	if (here >= limits->sessions_per_user_address)
-		silent = silent_here;
-	else if (all < limits->sessions_per_user)
-		return;
-	if (silent)
-		bye(silent,
-		    "[UNAVAILABLE] Too many sessions of this user; this one was silent for longest",
-		    "evicted");
+	bye(arg, "[UNAVAILABLE] " ROSTER_EVICTED_TEXT, "evicted");
 }
 
 static const struct stream_events session_events;
@@ -373,9 +350,16 @@ static void opened(struct session *s)
 	struct door_handover from;
 	struct door *door = s->door;
 
-	if (s->opened.kind) {
+	s->guest = (struct roster_guest){ .evict = make_place, .arg = s };
+	bool may_enter = !s->opened.kind &&
+			 roster_enter(s->house->roster, &s->guest, s->identity, door_stream(door), s->conf, &s->log);
+
+	if (!may_enter) {
 		s->door = NULL;
-		door_refuse(door, s->opened);
+		if (s->opened.kind)
+			door_refuse(door, s->opened);
+		else
+			door_turn_away(door);
 		session_enter(s, SESSION_CLOSING);
 		submit(s);
 		return;
@@ -401,7 +385,6 @@ static void opened(struct session *s)
 	stream_set_events(s->stream, &session_events, s);
 	stream_set_idle_ms(s->stream, (uint32_t)imap->idle_ms);
 	listener_logged_in(s->stream);
-	make_place(s);
 	session_enter(s, SESSION_AUTH);
 	/* RFC 3501 §6.2.3: the new capabilities come with the answer, which saves every client a
 	 * round trip. */

@@ -19,6 +19,7 @@ struct session;
 struct filters;
 struct kick;
 struct logins;
+struct roster;
 struct training;
 
 struct session_house {
@@ -28,6 +29,7 @@ struct session_house {
 	struct directory *directory;
 	struct filters *filters;
 	struct training *training;
+	struct roster *roster;
 	struct logins *logins;          /* NULL: nobody writes down who logged in */
 	capability_set on;
 	struct session *sessions;       /* all that are open */

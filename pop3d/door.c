@@ -56,6 +56,11 @@ static enum step take_result(struct pop3_session *s, struct auth_result *r)
 	case AUTH_OK:
 		s->identity = r->identity;
 		r->identity = NULL;
+		if (!roster_enter(s->server->roster, &s->guest, s->identity, s->stream, s->server->conf, &s->log)) {
+			session_err(s, "[SYS/TEMP] " ROSTER_REFUSED_TEXT);
+			s->end_reason = "sessions-per-address";
+			return STEP_CLOSE;
+		}
 		listener_logged_in(s->stream);
 		return room_enter(s);
 	case AUTH_FAIL:

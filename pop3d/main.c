@@ -6,6 +6,7 @@
 #include "common/kick.h"
 #include "common/master.h"
 #include "common/memory.h"
+#include "common/roster.h"
 #include "maildir/store.h"
 #include "pop3d/server.h"
 #include "pop3d/session.h"
@@ -44,6 +45,7 @@ static struct fault pop3_open(struct worker *w)
 
 	if (!f.kind)
 		f = auth_open_instance(w->instance, server->directory, &server->auth);
+	server->roster = roster_open_instance(w->instance, w->loop);
 	return f;
 }
 
@@ -97,6 +99,7 @@ static void pop3_end(struct worker *w)
 		return;
 	store_close(&server->store);
 	auth_close(&server->auth);
+	roster_close(&server->roster);
 	directory_close(&server->directory);
 	free(server);
 	w->state = NULL;

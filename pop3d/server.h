@@ -12,6 +12,7 @@ struct auth_identity;
 struct directory;
 struct maildir_user;
 struct pop3_session;
+struct roster;
 struct store;
 struct tls_server;
 struct worker;
@@ -22,6 +23,7 @@ struct pop3_server {
 	struct tls_server *tls;         /* NULL: no certificate, STLS is not offered */
 	struct directory *directory;
 	struct auth *auth;
+	struct roster *roster;
 	struct store *store;
 	struct worker *worker;
 	struct device_notice notice;

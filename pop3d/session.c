@@ -456,6 +456,7 @@ void session_start(struct stream *stream, const struct listener *listener, void 
 	s->server = server;
 	s->stream = stream;
 	s->listener = listener;
+	s->guest = (struct roster_guest){ .evict = session_evict, .arg = s };
 	s->began_ms = loop_now_ms(s->server->loop);
 	log_ctx_init(&s->log);
 	log_ctx_set_peer(&s->log, netaddr_text(stream_peer(stream), peer));
@@ -477,6 +478,14 @@ void session_start(struct stream *stream, const struct listener *listener, void 
 		session_ok(s, "POP3 server ready");
 }
 
+void session_evict(void *session)
+{
+	struct pop3_session *s = session;
+
+	session_err(s, "[SYS/TEMP] " ROSTER_EVICTED_TEXT);
+	session_end(s, "evicted");
+}
+
 void session_end(struct pop3_session *s, const char *reason)
 {
 	uint64_t in = 0, out = 0;
@@ -489,6 +498,7 @@ void session_end(struct pop3_session *s, const char *reason)
 		   KV_U64("commands", s->commands), KV_U64("in_octets", in), KV_U64("out_octets", out));
 	s->state = POP3_ENDING;
 	timer_stop(&s->deadline);
+	roster_leave(&s->guest);
 	stream_close(&s->stream, true);
 	*s->at = s->next;
 	if (s->next)

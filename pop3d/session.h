@@ -9,6 +9,7 @@
 #include "common/listener.h"
 #include "common/log.h"
 #include "common/loop.h"
+#include "common/roster.h"
 #include "common/stream.h"
 #include "common/work.h"
 #include "pop3d/maildrop.h"
@@ -35,6 +36,7 @@ struct pop3_session {
 	struct timer deadline;          /* of the authorization state, and of a delayed failure */
 	struct pop3_door *door;         /* until login */
 	struct auth_identity *identity; /* from login on */
+	struct roster_guest guest;      /* likewise */
 	struct maildrop *drop;          /* in TRANSACTION; while a job runs it belongs to the job */
 	struct retrieval *retrieval;    /* a RETR or TOP under way */
 	uint32_t uidl_next;             /* a UIDL listing under way: its next message */
@@ -69,6 +71,8 @@ void session_start(struct stream *stream, const struct listener *listener, void 
 void session_enter(struct pop3_session *s, enum pop3_state state);
 /** session_end - close the connection (what was written is still sent); the session frees itself when its job is done. */
 void session_end(struct pop3_session *s, const char *reason);
+/** session_evict - the user has too many sessions, and this one was silent for longest. */
+void session_evict(void *session);
 /** session_is_busy - is something under way that an orderly stop lets finish? */
 bool session_is_busy(const struct pop3_session *s);
 struct json_out;

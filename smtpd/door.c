@@ -72,6 +72,7 @@ void door_init(struct door *d)
 {
 	timer_init(&d->pause, d->loop, on_pause_end);
 	timer_init(&d->deadline, d->loop, on_deadline);
+	d->guest = (struct roster_guest){ .evict = d->events->evict, .arg = d->user };
 	if (door_is_login(d))
 		timer_start_ms(&d->deadline, d->conf->limits.login_ms);
 	d->state = DOOR_SHUT;
@@ -131,6 +132,7 @@ void door_start_tls(struct door *d)
 	}
 	/* A login in clear is worth nothing behind TLS: whoever stood between may have made it. */
 	auth_session_unref(&d->exchange);
+	roster_leave(&d->guest);
 	identity_unref(&d->identity);
 	if (door_is_login(d))
 		timer_start_ms(&d->deadline, d->conf->limits.login_ms);
@@ -231,6 +233,10 @@ static void on_result(void *arg, struct auth_result *result)
 		challenge(d, result);
 		break;
 	case AUTH_OK:
+		if (!roster_enter(d->roster, &d->guest, result->identity, d->stream, d->conf, d->log)) {
+			end_exchange(d, REPLY_AUTH_TOO_MANY);
+			break;
+		}
 		d->identity = result->identity;
 		result->identity = NULL;
 		timer_stop(&d->deadline);
@@ -310,6 +316,7 @@ void door_done(struct door *d)
 	timer_stop(&d->deadline);
 	auth_job_forget(&d->job);
 	auth_session_unref(&d->exchange);
+	roster_leave(&d->guest);
 	identity_unref(&d->identity);
 	d->stream = NULL;
 }

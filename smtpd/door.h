@@ -12,6 +12,7 @@
 #include "common/listener.h"
 #include "common/log.h"
 #include "common/loop.h"
+#include "common/roster.h"
 #include "common/stream.h"
 #include "smtpd/reply.h"
 
@@ -24,6 +25,8 @@ struct door_events {
 	void (*on_tls)(void *user);
 	/* An AUTH exchange has ended, well (door->identity is set) or not; commands may come. */
 	void (*on_auth_end)(void *user);
+	/* The user has too many sessions, and this one was silent for longest. */
+	void (*evict)(void *user);
 	/* End the connection after what was said. */
 	void (*close)(void *user, const char *reason);
 };
@@ -43,6 +46,7 @@ struct door {
 	const struct listener *listener;
 	struct conf *conf;              /* the session's */
 	struct auth *auth;
+	struct roster *roster;
 	struct tls_server *tls;
 	const struct log_ctx *log;
 	const char *helo;               /* what the peer calls itself now; "": nothing yet */
@@ -53,6 +57,7 @@ struct door {
 	struct auth_job *job;           /* runs */
 	enum reply_id held;             /* DOOR_AUTH_JOB: told when `pause` is over */
 	struct auth_identity *identity; /* the whole point; NULL: a stranger */
+	struct roster_guest guest;      /* once there is one */
 	uint32_t failures;
 	struct timer pause; /* before the greeting; before the answer to a wrong login */
 	struct timer deadline;          /* for logging in */

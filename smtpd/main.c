@@ -161,6 +161,7 @@ static struct fault smtpd_open(struct worker *w)
 			   &server->directory);
 	if (!f.kind)
 		f = auth_open_instance(w->instance, server->directory, &server->auth);
+	server->roster = roster_open_instance(w->instance, w->loop);
 	if (!f.kind)
 		f = open_local(server);
 	if (!f.kind)
@@ -303,6 +304,7 @@ static void smtpd_end(struct worker *w)
 	dkimkeys_free(&server->dkim);
 	store_close(&server->store);
 	auth_close(&server->auth);
+	roster_close(&server->roster);
 	local_free(&server->local);
 	directory_close(&server->directory);
 	free(server);

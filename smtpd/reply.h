@@ -8,6 +8,7 @@
 
 #include "common/bytes.h"
 #include "common/fault.h"
+#include "common/roster.h"
 
 #define REPLY_LINE_MAX 512      /* octets with CRLF, RFC 5321 §4.5.3.1.5 */
 #define REPLY_TEXT_MAX 1024
@@ -85,6 +86,8 @@ struct reply {
 	X(REPLY_AUTH_TOO_LONG,    500, "5.5.6", "Authentication line too long", "line-too-long") \
 	X(REPLY_AUTH_FAILED,      535, "5.7.8", "User name or password wrong", "credentials") \
 	X(REPLY_AUTH_THROTTLED,   454, "4.7.0", "Too many failed logins, try again later", "login-throttled") \
+	X(REPLY_AUTH_TOO_MANY,    454, "4.7.0", ROSTER_REFUSED_TEXT, "sessions-per-address") \
+	X(REPLY_EVICTED,          421, "4.7.0", ROSTER_EVICTED_TEXT, "evicted") \
 	X(REPLY_AUTH_LATER,       454, "4.7.0", \
 	  "Temporary authentication failure", "auth-unavailable") \
 	X(REPLY_RELAY_DENIED,     550, "5.7.1", "Relaying denied: log in first", "relay") \

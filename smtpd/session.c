@@ -92,9 +92,9 @@ void session_go(struct session *s)
 {
 	if (!s->stream)
 		return;
-	if (s->server->is_stopping) {
-		session_say(s, REPLY_SHUTDOWN);
-		session_close(s, "stopping");
+	if (s->server->is_stopping || s->is_evicted) {
+		session_say(s, s->is_evicted ? REPLY_EVICTED : REPLY_SHUTDOWN);
+		session_close(s, s->is_evicted ? "evicted" : "stopping");
 		return;
 	}
 	enter(s, MODE_LINES);
@@ -426,6 +426,16 @@ static void door_auth_ended(void *user)
 	session_go(s);
 }
 
+/* A message that is being taken over is not given back for that: its sender would send it again. */
+static void door_evicts(void *user)
+{
+	struct session *s = user;
+
+	s->is_evicted = true;
+	if (s->mode != MODE_WAIT)
+		session_go(s);
+}
+
 static void door_closes(void *user, const char *reason)
 {
 	session_close(user, reason);
@@ -436,6 +446,7 @@ static const struct door_events door_events = {
 	.on_open = door_is_open,
 	.on_tls = door_has_tls,
 	.on_auth_end = door_auth_ended,
+	.evict = door_evicts,
 	.close = door_closes,
 };
 
@@ -549,6 +560,7 @@ void session_start(struct stream *stream, const struct listener *listener, void 
 		.listener = listener,
 		.conf = s->conf,
 		.auth = server->auth,
+		.roster = server->roster,
 		.tls = server->worker->tls,
 		.log = &s->log,
 		.helo = s->helo,

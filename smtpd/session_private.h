@@ -54,6 +54,7 @@ struct session {
 	char helo[HELO_MAX + 1];
 	struct netaddr peer;            /* of the connection, or who XCLIENT says it is for */
 	bool is_helo_fixed;             /* XCLIENT has said it */
+	bool is_evicted;                /* make place once the answer that is owed is given */
 	bool is_local_admin;            /* on a local listener: root, or who runs the server */
 	/* BDAT */
 	uint64_t left;

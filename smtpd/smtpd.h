@@ -6,6 +6,7 @@
 #include "common/chore.h"
 #include "common/directory.h"
 #include "common/master.h"
+#include "common/roster.h"
 #include "maildir/device_notice.h"
 #include "maildir/store.h"
 #include "smtpd/queue.h"
@@ -37,6 +38,7 @@ struct smtpd {
 	struct filters *filters;        /* Sieve, of everybody */
 	struct dkimkeys *dkim;          /* what mail of ours is signed with */
 	struct auth *auth;
+	struct roster *roster;
 	struct device_notice notice;
 	struct local *local;            /* the users of this host */
 	struct space space;
