@@ -476,6 +476,11 @@ uint64_t spool_size(const struct spool *s)
 	return s->top_size + s->size;
 }
 
+uint64_t spool_top_size(const struct spool *s)
+{
+	return s->top_size;
+}
+
 enum spool_outcome spool_outcome(const struct spool *s, uint32_t i)
 {
 	return s->rcpts && i < s->envelope.rcpt_count ? (enum spool_outcome)s->rcpts[i].outcome : 0;

@@ -59,6 +59,8 @@ MUST_CHECK struct fault spool_open(int dir, const char *name, enum spool_wait lo
 const struct envelope *spool_envelope(const struct spool *s);
 /** spool_size - octets of the message: TOP and body. */
 uint64_t spool_size(const struct spool *s);
+/** spool_top_size - octets of TOP alone; 0: there is none. */
+uint64_t spool_top_size(const struct spool *s);
 /** spool_outcome - what became of recipient i, 0 while nothing did. */
 enum spool_outcome spool_outcome(const struct spool *s, uint32_t i);
 /** spool_read_body - the next octets of the body into out (at most SPOOL_BODY_MAX more), each

@@ -5,11 +5,12 @@
 
 #include "common/log.h"
 #include "common/memory.h"
+#include "smtpd/relay/narrow.h"
 
 #include "common/banned.h"
 
 #define READ_AHEAD (64u << 10)
-#define READ_MAX (4 * SPOOL_BODY_MAX)
+#define READ_MAX (6 * SPOOL_BODY_MAX)   /* one piece of the file beyond that, fourfold by smtpd/downgrade.h */
 #define BUSY_MS 100             /* smtpd is just finishing it */
 #define AGAIN_MS 5000           /* verdicts that could not be written down */
 
@@ -41,6 +42,7 @@ struct delivery {
 	uint32_t *numbers;              /* of the recipients, in the envelope */
 	bool *wants_success;            /* NOTIFY=SUCCESS */
 	bool has_more;                  /* recipients than fit */
+	struct narrow narrow;           /* they take 7 bits only */
 	struct spool *reader;
 	struct data_scanner scanner;
 	struct buf octets;
@@ -63,6 +65,7 @@ static void delivery_free(struct delivery *d)
 	for (size_t i = 0; i < d->mail.count; i++)
 		free(d->mail.rcpts[i].text);
 	spool_close(&d->reader);
+	narrow_done(&d->narrow);
 	buf_done(&d->octets);
 	arena_done(&d->arena);
 	conf_unref(&d->conf);
@@ -168,8 +171,8 @@ static struct fault take_recipients(struct delivery *d, const struct spool *sp, 
 	return f;
 }
 
-/* has_8bit - in the header, or anywhere. The reader is new again afterwards. */
-static bool has_8bit(struct delivery *d, bool only_header)
+/* has_8bit_header - the header needs SMTPUTF8, whatever the addresses are. */
+static bool has_8bit_header(struct delivery *d)
 {
 	struct buf octets;
 	struct spool *s = NULL;
@@ -185,9 +188,9 @@ static bool has_8bit(struct delivery *d, bool only_header)
 		buf_clear(&octets);
 		if (spool_read_body(s, &octets).kind || !octets.len)
 			break;
-		end = only_header ? sv_search(buf_sv(&octets), SV("\r\n\r\n")) : SIZE_MAX;
+		end = sv_search(buf_sv(&octets), SV("\r\n\r\n"));
 		/* What was put on top is a piece of its own. */
-		is_over = only_header && (end != SIZE_MAX || ++pieces == 2);
+		is_over = end != SIZE_MAX || ++pieces == 2;
 		found = sv_has_8bit(sv_sub(buf_sv(&octets), 0, end));
 	}
 	spool_close(&s);
@@ -224,6 +227,15 @@ static void refuse_late(struct delivery *d, const struct envelope *e)
 		delivery_give_rest(d, CLIENT_REFUSED, "5.3.3", "the other server does not promise to deliver in time (DELIVERBY)");
 }
 
+/* refuse_8bit - RFC 6152 §3: what cannot be converted comes back. */
+static void refuse_8bit(struct delivery *d)
+{
+	char text[300];
+
+	snprintf(text, sizeof(text), "the other server takes 7-bit messages only, and this one cannot be converted: %s", d->narrow.obstacle);
+	delivery_give_rest(d, CLIENT_REFUSED, "5.6.3", text);
+}
+
 /* make_params - what of the message's parameters the other side gets; false: it cannot take it. */
 static void make_params(struct delivery *d, const struct envelope *e, uint64_t size, bool is_utf8)
 {
@@ -233,7 +245,7 @@ static void make_params(struct delivery *d, const struct envelope *e, uint64_t s
 
 	buf_init(&text, 4096);
 	if (is_declared(e, SV("SMTPUTF8"), NULL) && !is_utf8)
-		is_utf8 = has_8bit(d, true);
+		is_utf8 = has_8bit_header(d);
 	if (d->can & CAN_SIZE)
 		(void)buf_appendf(&text, " SIZE=%llu", (unsigned long long)size);
 	if (is_8bit && d->can & CAN_8BITMIME)
@@ -260,9 +272,16 @@ static void make_params(struct delivery *d, const struct envelope *e, uint64_t s
 	else if (is_utf8 && !(d->can & CAN_SMTPUTF8))
 		delivery_give_rest(d, CLIENT_REFUSED, "5.6.7",
 				   "the other server does not take international mail (SMTPUTF8)");
-	else if (is_8bit && !(d->can & CAN_8BITMIME) && has_8bit(d, false))
-		delivery_give_rest(d, CLIENT_REFUSED, "5.6.3",
-				   "the other server takes 7-bit messages only");
+	else if (d->narrow.obstacle)
+		refuse_8bit(d);
+}
+
+/* to_wire - what becomes of the message's octets on the way to a client. */
+static bool to_wire(void *ctx, struct sv octets)
+{
+	struct delivery *d = ctx;
+
+	return d->narrow.downgrade ? downgrade_feed(d->narrow.downgrade, octets, byte_sink_buf, &d->octets) : buf_append(&d->octets, octets);
 }
 
 static void load_run(struct op *op)
@@ -297,8 +316,15 @@ static void load_run(struct op *op)
 	}
 	d->mail.sender = ascii_path(d, spool_envelope(sp)->sender, &is_utf8);
 	/* Without a connection nothing is sent: the verdict is known already. */
-	if (d->can & CAN_SMTP)
-		make_params(d, spool_envelope(sp), spool_size(sp), is_utf8);
+	if (!(d->can & CAN_SMTP))
+		return;
+	if (!(d->can & CAN_8BITMIME))
+		op->fault = narrow_prepare(d->relay->queue, sv_z(op->message->id), d->relay->keys, relay_now_s(d->relay), &d->narrow);
+	if (op->fault.kind) {
+		d->load = LOAD_FAULT;
+		return;
+	}
+	make_params(d, spool_envelope(sp), d->narrow.downgrade && !d->narrow.obstacle ? d->narrow.size : spool_size(sp), is_utf8);
 }
 
 static void load_done(struct op *op)
@@ -354,7 +380,7 @@ struct delivery *delivery_new(struct relay *r, struct part *p, struct conf *conf
 	d->is_untouched = true;
 	arena_init(&d->arena, 1u << 20);
 	buf_init(&d->octets, READ_MAX);
-	data_scanner_init(&d->scanner, DATA_NORMALISE | DATA_NO_DOTS, byte_sink_buf, &d->octets);
+	data_scanner_init(&d->scanner, DATA_NORMALISE | DATA_NO_DOTS, to_wire, d);
 	d->op.run = load_run;
 	d->op.done = load_done;
 	relay_op(r, p->message, &d->op);
@@ -410,26 +436,14 @@ void delivery_give_rest(struct delivery *d, enum client_verdict verdict, const c
 static void read_run(struct work *w)
 {
 	struct delivery *d = CONTAINER_OF(w, struct delivery, read);
-	struct buf chunk;
 
-	buf_init(&chunk, SPOOL_BODY_MAX);
 	buf_clear(&d->octets);
-	while (!d->read_fault.kind && !d->is_last && d->octets.len < READ_AHEAD) {
-		struct sv in;
-
-		buf_clear(&chunk);
-		d->read_fault = spool_read_body(d->reader, &chunk);
-		d->is_last = !d->read_fault.kind && !chunk.len;
-		/* What lies in the queue has whole lines; should it not, it is mended, since a bare
-		 * CR or LF is how one message becomes two (RFC 5321 §2.3.8). */
-		in = buf_sv(&chunk);
-		(void)data_scanner_feed(&d->scanner, &in);
-		if (d->is_last)
-			data_scanner_finish(&d->scanner);
-		if (d->scanner.faults & DATA_SINK_FULL)
-			d->read_fault = fault(FAULT_LIMIT, "a chunk too long");
-	}
-	buf_done(&chunk);
+	(void)buf_append(&d->octets, buf_sv(&d->narrow.top));
+	buf_clear(&d->narrow.top);
+	while (!d->read_fault.kind && !d->is_last && d->octets.len < READ_AHEAD)
+		d->read_fault = narrow_read(d->reader, &d->scanner, &d->is_last);
+	if (d->is_last && d->narrow.downgrade && !downgrade_end(d->narrow.downgrade, byte_sink_buf, &d->octets))
+		d->read_fault = fault(FAULT_LIMIT, "a chunk too long");
 }
 
 static void read_done(struct work *w, bool is_cancelled)

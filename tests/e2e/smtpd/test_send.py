@@ -1,9 +1,12 @@
 """Mail leaves: by MX, in one transaction per destination, encrypted where it can be; what cannot be sent waits or comes back."""
 
+import base64
 import email
 import email.policy
+import hashlib
 import os
 import pathlib
+import re
 import socket
 import tempfile
 import time
@@ -342,15 +345,37 @@ def test_a_421_leaves_the_destination_alone_for_a_while(world):
 
 
 def test_a_server_with_7_bits_only_gets_7_bits_only(world):
-    sink = world.domain("old.example", extensions=())
+    sinks = [world.domain("old.example", extensions=()), world.domain("older.example", extensions=("SIZE 1000000", "CHUNKING"))]
     world.send("a@old.example", body="plain\r\n", options=["BODY=8BITMIME"])
-    assert "BODY" not in sink.wait(1)[0].sender_line
+    assert "BODY" not in sinks[0].wait(1)[0].sender_line
+    mime = "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n"
+    body = "Gr\u00fc\u00dfe = sch\u00f6n \r\n.\r\n" + ("lang und breit " * 60 + "\r\n") * 130 + "Ende.\r\n"
     with world.server.submission("alice") as smtp:
-        text = postroom.message(sender="alice@example.test", to="a@old.example").replace(b"Hello.", "gr\u00fc\u00df".encode())
+        for number, to in enumerate(("a@old.example", "a@older.example")):
+            text = postroom.message(sender="alice@example.test", to=to, extra=mime).replace(b"Hello.\r\n", body.encode())
+            smtp.sendmail("alice@example.test", [to], text, mail_options=["BODY=8BITMIME"] if number else [])
+    old, older = sinks[0].wait(2)[1], sinks[1].wait(1)[0]
+    for message in (old, older):
+        assert "BODY" not in message.sender_line and message.data.isascii()
+        assert max(map(len, message.data.split(b"\r\n"))) <= 998
+        parsed = email.message_from_bytes(message.data)
+        assert parsed.get_all("Content-Transfer-Encoding") == ["quoted-printable"]
+        assert parsed.get_payload(decode=True).decode() == body
+        # It was signed anew (RFC 6376 section 5.3): what the fields say of the body is true.
+        canonical = re.sub(rb"[ \t]+", b" ", message.data.split(b"\r\n\r\n", 1)[1]).replace(b" \r\n", b"\r\n")
+        digest = base64.b64encode(hashlib.sha256(canonical).digest()).decode()
+        signatures = parsed.get_all("DKIM-Signature")
+        assert len(signatures) == 2 and all(f"bh={digest};" in "".join(field.split()) for field in signatures)
+    assert f" SIZE={len(older.data)}" in older.sender_line
+    extra = mime.replace("text/plain; charset=utf-8", "multipart/signed; boundary=b")
+    body = "--b\r\nContent-Type: text/plain; charset=utf-8\r\n\r\ngr\u00fc\u00df\r\n--b--\r\n"
+    with world.server.submission("alice") as smtp:
+        text = postroom.message(sender="alice@example.test", to="a@old.example", extra=extra).replace(b"Hello.\r\n", body.encode())
         smtp.sendmail("alice@example.test", ["a@old.example"], text, mail_options=["BODY=8BITMIME"])
     notice = world.wait_mail()[0]
     assert list(notice.iter_parts())[1].get_payload()[1]["Status"] == "5.6.3"
-    assert len(sink.messages) == 1
+    assert "7-bit messages only" in next(notice.iter_parts()).get_content()
+    assert len(sinks[0].messages) == 2
 
 
 def test_a_message_that_is_too_big_comes_back_before_it_is_sent(world):
