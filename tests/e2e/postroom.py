@@ -211,17 +211,18 @@ def runs(process):
 
 
 class Instance:
-    def __init__(self, domain="example.test", accounts=(), keep=False, conf="", root=None, web=False):
+    def __init__(self, domain="example.test", accounts=(), keep=False, conf="", root=None, web=False, hostname=None, offset=None):
+        """offset: None picks free ports; 0, the standard ones, is for a host of a test's own network."""
         self.own_folder = root is None
         self.root = pathlib.Path(root or tempfile.mkdtemp(prefix="postroom-e2e-"))
         self.domain = domain
-        self.offset, self.port_claims = free_port_offset()
+        self.offset, self.port_claims = free_port_offset() if offset is None else (offset, [])
         self.keep = keep
         self.process = None
         self.only = None
         self.passwords = {}
         self.log_path = self.root / "server.log"
-        self.postroom("init", "--domain", domain, "--hostname", f"mail.{domain}", "--port-offset", str(self.offset))
+        self.postroom("init", "--domain", domain, "--hostname", hostname or f"mail.{domain}", "--port-offset", str(self.offset))
         self.web = web
         if not web:
             conf += "\nweb no"

@@ -59,7 +59,7 @@ class Authority:
 
 
 class HttpsServer:
-    def __init__(self, authority, names):
+    def __init__(self, authority, names, address=("127.0.0.1", 0)):
         self.pages, self.posts, self.asked, self.delay_s = {}, [], [], 0
         chain, key = authority.certificate(*names)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -102,7 +102,7 @@ class HttpsServer:
             def handle_error(self, request, client_address):
                 pass            # a client that does not believe us
 
-        self.server = Server(("127.0.0.1", 0), Handler)
+        self.server = Server(address, Handler)
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 

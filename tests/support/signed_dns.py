@@ -6,6 +6,9 @@
         dns.start()
         Instance(conf=dns.conf())
 
+With an address of a host of its own it listens at port 53 there. Zones may be below each other: `dns.ds[name]` is what the zone above
+says of a signed one, and "." is a zone like others.
+
 `damage(name, before, after)` changes a signed zone's text, so that a proof is wrong.
 """
 
@@ -31,12 +34,13 @@ def find(name):
 
 
 class SignedDns:
-    def __init__(self):
+    def __init__(self, address=None):
         for name in PROGRAMS:
             find(name)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="postroom-nsd-"))
-        self.zones, self.anchors, self.process = {}, [], None
-        self.port = postroom.free_port()
+        self.zones, self.anchors, self.ds, self.process = {}, [], {}, None
+        self.address = address or "127.0.0.1"
+        self.port = 53 if address else postroom.free_port()
 
     def __enter__(self):
         return self
@@ -48,16 +52,18 @@ class SignedDns:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def zone(self, name, records, signed=True):
-        file = self.folder / f"{name}.zone"
-        file.write_text(f"$ORIGIN {name}.\n$TTL 60\n@ SOA ns hostmaster 1 60 60 60 60\n@ NS ns\nns A 127.0.0.1\n"
+        origin = name.rstrip(".") + "."
+        file = self.folder / f"{origin}zone"
+        file.write_text(f"$ORIGIN {origin}\n$TTL 60\n@ SOA ns hostmaster 1 60 60 60 60\n@ NS ns\nns A {self.address}\n"
                         + "".join(f"{record}\n" for record in records))
         if signed:
             def ldns(*args):
                 return subprocess.run(args, cwd=self.folder, capture_output=True, text=True, check=True).stdout.strip()
 
-            key = ldns(find("ldns-keygen"), "-a", "ECDSAP256SHA256", "-k", name)
+            key = ldns(find("ldns-keygen"), "-a", "ECDSAP256SHA256", "-k", origin)
             ldns(find("ldns-signzone"), file.name, key)
-            anchor = self.folder / f"{name}.anchor"
+            self.ds[name] = (self.folder / f"{key}.ds").read_text()
+            anchor = self.folder / f"{origin}anchor"
             anchor.write_text((self.folder / f"{key}.key").read_text())
             self.anchors.append(anchor)
             file = self.folder / f"{file.name}.signed"
@@ -72,7 +78,7 @@ class SignedDns:
         conf = self.folder / "nsd.conf"
         conf.write_text(f"""
 server:
-    ip-address: 127.0.0.1
+    ip-address: {self.address}
     port: {self.port}
     username: ""
     chroot: ""
@@ -89,7 +95,7 @@ remote-control:
         self.process = subprocess.Popen([find("nsd"), "-d", "-c", conf], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         for _ in range(200):
             with socket.socket() as sock:
-                if sock.connect_ex(("127.0.0.1", self.port)) == 0:
+                if sock.connect_ex((self.address, self.port)) == 0:
                     return self
             assert self.process.poll() is None, self.process.stderr.read()
             time.sleep(0.05)
@@ -97,4 +103,4 @@ remote-control:
 
     def conf(self):
         anchors = " ".join(map(str, self.anchors)) or "none"
-        return f"dns-servers 127.0.0.1@{self.port}\ndns-trust-anchors {anchors}\n"
+        return f"dns-servers {self.address}@{self.port}\ndns-trust-anchors {anchors}\n"
