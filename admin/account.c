@@ -140,6 +140,29 @@ struct listing {
 	bool only_hashed;
 };
 
+/* list_lacking - those with a password that SCRAM-SHA-1 cannot verify yet. */
+static struct fault list_lacking(struct directory *dir, struct sv domain, directory_account_fn *add, void *arg)
+{
+	struct directory_account account;
+	char **addresses = NULL;
+	size_t count = 0;
+	struct fault f = directory_account_addresses(dir, domain, &addresses, &count);
+
+	for (size_t i = 0; i < count && !f.kind; i++) {
+		bool lacks = false;
+
+		f = directory_account_lacks_verifier(dir, sv_z(addresses[i]), CRYPT_SHA1, &lacks);
+		if (!f.kind && lacks)
+			f = directory_account_get(dir, sv_z(addresses[i]), &account);
+		if (!f.kind && lacks)
+			add(arg, &account);
+		if (f.kind == FAULT_NOT_FOUND)          /* removed meanwhile */
+			f = FAULT_OK;
+	}
+	directory_addresses_free(&addresses, &count);
+	return f;
+}
+
 static bool add_row(void *arg, const struct directory_account *account)
 {
 	const struct listing *l = arg;
@@ -164,9 +187,11 @@ static int run_list(struct cli *cli)
 		return code;
 	struct listing l = { table_new(columns, ARRAY_LEN(columns), cli->json), cli_option(cli, "no-scram") != NULL };
 	struct sv domain = cli->arg_count ? sv_z(cli->args[0]) : SV_NONE;
-	struct fault f = directory_account_list(dir, domain, add_row, &l);
+	bool only_lacking = cli_option(cli, "no-scram-sha-1") != NULL;
+	struct fault f = only_lacking ? list_lacking(dir, domain, add_row, &l) : directory_account_list(dir, domain, add_row, &l);
 
-	table_end(&l.table, l.only_hashed ? "None: every account that has a password can log in by SCRAM." :
+	table_end(&l.table, only_lacking ? "None: every account that has a password can log in by SCRAM-SHA-1." :
+			    l.only_hashed ? "None: every account that has a password can log in by SCRAM." :
 					    "No account yet. Add one: postroom account add alice@example.org");
 	directory_close(&dir);
 	return cli_fault("accounts", f);
@@ -313,7 +338,8 @@ const struct verb account_verbs[] = {
 	  .options = { PASSWORD_OPTIONS, QUOTA_OPTIONS } },
 	{ .noun = "account", .verb = "list", .args = "[DOMAIN]", .args_max = 1, .needs_root = true,
 	  .summary = "List the accounts", .example = "account list --json", .run = run_list,
-	  .options = { { "no-scram", NULL, "only those whose password is still another server's hash" } } },
+	  .options = { { "no-scram", NULL, "only those whose password is still another server's hash" },
+	               { "no-scram-sha-1", NULL, "only those with a password that an older version took, not used since" } } },
 	{ .noun = "account", .verb = "show", .args = "ADDRESS", .args_min = 1, .args_max = 1, .needs_root = true,
 	  .summary = "Show one account and what it stores", .example = "account show alice@example.org",
 	  .run = run_show },

@@ -9,12 +9,25 @@
 
 #include "common/banned.h"
 
-void auth_look_for_hashes(struct auth *auth)
+void auth_look_for_verifiers(struct auth *auth)
 {
-	uint64_t count;
+	struct lacking *l = &auth->lacking;
+	uint64_t revision = directory_revision(auth->directory);
 
-	if (!directory_hashed(auth->directory, &count).kind)
-		atomic_store_explicit(&auth->scram_is_off, count > 0, memory_order_relaxed);
+	pthread_mutex_lock(&l->lock);
+	if (!l->has_looked || l->revision != revision) {
+		l->has_looked = true;
+		l->revision = revision;
+		for (size_t hash = 0; hash < DIRECTORY_HASHES; hash++) {
+			bool lacks = true;
+			struct fault f = directory_lacks_verifier(auth->directory, (enum crypt_hash)hash, l->id[hash], &lacks);
+
+			if (f.kind)
+				log_error(NULL, "auth.directory.failed", KV_FAULT("fault", f));
+			atomic_store_explicit(&auth->scram_is_off[hash], lacks, memory_order_relaxed);
+		}
+	}
+	pthread_mutex_unlock(&l->lock);
 }
 
 struct fault auth_open(struct directory *directory, struct auth **out)
@@ -28,7 +41,8 @@ struct fault auth_open(struct directory *directory, struct auth **out)
 	auth->directory = directory;
 	auth->verifier = verifier_new(directory);
 	auth->throttle = throttle_new();
-	auth_look_for_hashes(auth);
+	pthread_mutex_init(&auth->lacking.lock, NULL);
+	auth_look_for_verifiers(auth);
 	*out = auth;
 	return FAULT_OK;
 }
@@ -40,6 +54,7 @@ void auth_close(struct auth **auth)
 	verifier_free(&(*auth)->verifier);
 	throttle_free(&(*auth)->throttle);
 	logins_close(&(*auth)->logins);
+	pthread_mutex_destroy(&(*auth)->lacking.lock);
 	free(*auth);
 	*auth = NULL;
 }
@@ -234,7 +249,7 @@ void auth_step(struct auth_session *s, struct sv response, struct auth_result *o
 
 void auth_login(struct auth_session *s, struct sv user, struct sv password, struct auth_result *out)
 {
-	static const struct mechanism clear = { "CLEAR", MECHANISM_SENDS_SECRET, NULL, NULL, NULL };
+	static const struct mechanism clear = { "CLEAR", MECHANISM_SENDS_SECRET, 0, NULL, NULL, NULL };
 
 	auth_end_exchange(s);
 	s->mechanism = &clear;

@@ -10,8 +10,9 @@
  * Any thread. After STARTTLS make a new session: nothing learned in clear may stay.
  *
  * Mechanisms: PLAIN and LOGIN, which send the password and are there only under TLS or from plaintext-auth's networks,
- * SCRAM-SHA-256 (RFC 5802, RFC 7677), and under TLS SCRAM-SHA-256-PLUS. App passwords are good for each. SCRAM is not
- * offered while an account has a hash from another server, which only PLAIN and LOGIN can verify. The table is auth_mechanism.c's;
+ * SCRAM-SHA-256 and SCRAM-SHA-1 (RFC 5802, RFC 7677), and under TLS both with -PLUS. App passwords are good for each. SCRAM with
+ * a hash is not offered while a password of an account that may log in has no verifier for it (a hash from another server, a
+ * password that an older version took), which only PLAIN and LOGIN can verify. The table is auth_mechanism.c's;
  * how another one is added, auth_private.h says. Every wrong login looks the same from outside: unknown user, wrong password,
  * no password set differ neither in text nor in the work done. */
 #ifndef COMMON_AUTH_H

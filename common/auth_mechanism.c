@@ -5,10 +5,12 @@
 /* One row each, in the order in which they are offered. libsasl2 runs PLAIN. LOGIN is ours, since libsasl2 dropped it after 2.1.28;
  * SCRAM, since its plugin knows one password per account (common/scram.h). */
 static const struct mechanism mechanisms[] = {
-	{ "PLAIN", MECHANISM_SENDS_SECRET, sasl_start, sasl_step, sasl_drop },
-	{ "LOGIN", MECHANISM_SENDS_SECRET, login_start, login_step, NULL },
-	{ "SCRAM-SHA-256", MECHANISM_PROVES, auth_scram_start, auth_scram_step, auth_scram_drop },
-	{ "SCRAM-SHA-256-PLUS", MECHANISM_PROVES | MECHANISM_BINDS, auth_scram_start, auth_scram_step, auth_scram_drop },
+	{ "PLAIN", MECHANISM_SENDS_SECRET, 0, sasl_start, sasl_step, sasl_drop },
+	{ "LOGIN", MECHANISM_SENDS_SECRET, 0, login_start, login_step, NULL },
+	{ "SCRAM-SHA-256", MECHANISM_PROVES, CRYPT_SHA256, auth_scram_start, auth_scram_step, auth_scram_drop },
+	{ "SCRAM-SHA-256-PLUS", MECHANISM_PROVES | MECHANISM_BINDS, CRYPT_SHA256, auth_scram_start, auth_scram_step, auth_scram_drop },
+	{ "SCRAM-SHA-1", MECHANISM_PROVES, CRYPT_SHA1, auth_scram_start, auth_scram_step, auth_scram_drop },
+	{ "SCRAM-SHA-1-PLUS", MECHANISM_PROVES | MECHANISM_BINDS, CRYPT_SHA1, auth_scram_start, auth_scram_step, auth_scram_drop },
 };
 
 const struct mechanism *mechanism_find(struct sv name)
@@ -23,7 +25,7 @@ bool mechanism_is_offered(const struct auth *auth, const struct auth_link *link,
 {
 	if (m->flags & MECHANISM_SENDS_SECRET && !link->may_send_secret)
 		return false;
-	if (m->flags & MECHANISM_PROVES && atomic_load_explicit(&auth->scram_is_off, memory_order_relaxed))
+	if (m->flags & MECHANISM_PROVES && atomic_load_explicit(&auth->scram_is_off[m->hash], memory_order_relaxed))
 		return false;
 	return !(m->flags & MECHANISM_BINDS) || link->bindings.exporter_len || link->bindings.end_point_len;
 }

@@ -13,6 +13,7 @@
 #ifndef COMMON_AUTH_PRIVATE_H
 #define COMMON_AUTH_PRIVATE_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "common/auth.h"
@@ -25,12 +26,13 @@
 enum mechanism_flag {
 	MECHANISM_SENDS_SECRET = 1,     /* a password or a token that is good again: only where auth_may_send_password() */
 	MECHANISM_BINDS = 2,            /* to the TLS connection: only where a channel binding is to be had */
-	MECHANISM_PROVES = 4,           /* knowledge of a password that it does not show: only while all accounts have verifiers */
+	MECHANISM_PROVES = 4,           /* knowledge of a password that it does not show: only while all accounts have verifiers for its hash */
 };
 
 struct mechanism {
 	const char *name;
 	unsigned flags;                 /* of enum mechanism_flag */
+	enum crypt_hash hash;           /* of MECHANISM_PROVES */
 	/* Each of these sets *out, and ends with auth_ask(), or auth_end(), auth_succeed() or auth_fail().
 	 * start: @initial is NULL when the client sent none. At most AUTH_INPUT_MAX octets come to either. */
 	void (*start)(struct auth_session *s, const struct sv *initial, struct auth_result *out);
@@ -123,12 +125,18 @@ struct auth {
 	struct verifier *verifier;
 	struct throttle *throttle;
 	struct logins *logins;          /* NULL: nobody is known, nothing is written down */
-	/* Accounts with another server's hash have no verifier for SCRAM yet; a client that is offered it would fail with the
-	 * right password. Looked at in every job that reads an account. */
-	atomic_bool scram_is_off;
+	/* Who has no verifier for SCRAM with a hash; a client that is offered it would fail with the right password. Looked at in
+	 * every job that reads an account, once per change of the directory. */
+	struct lacking {
+		pthread_mutex_t lock;
+		bool has_looked;
+		uint64_t revision;              /* of the directory, when looked at */
+		char id[DIRECTORY_HASHES][DIRECTORY_ID_LEN + 1];        /* the account that is in the way */
+	} lacking;
+	atomic_bool scram_is_off[DIRECTORY_HASHES];
 };
-/** auth_look_for_hashes - may SCRAM be offered? Blocks. */
-void auth_look_for_hashes(struct auth *auth);
+/** auth_look_for_verifiers - which SCRAM may be offered? Blocks. */
+void auth_look_for_verifiers(struct auth *auth);
 /** auth_service_name - as libsasl2 and the log call it. */
 const char *auth_service_name(enum auth_service service);
 /** auth_service_scope - the SCOPE_ bit of identity.h that a login there needs. */

@@ -22,7 +22,7 @@ static enum auth_reason scram_begin(struct auth_session *s, struct sv message, s
 		.exporter = sv_from((const char *)b->exporter, b->exporter_len),
 		.end_point = sv_from((const char *)b->end_point, b->end_point_len),
 	};
-	struct scram *scram = scram_new(s->mechanism->flags & MECHANISM_BINDS, &bindings);
+	struct scram *scram = scram_new(s->mechanism->hash, s->mechanism->flags & MECHANISM_BINDS, &bindings);
 	struct buf user, as;
 	bool is_real;
 
@@ -52,7 +52,7 @@ static enum auth_reason scram_end(struct auth_session *s, struct sv message, str
 	bool is_real = false;
 	size_t found;
 
-	auth_look_for_hashes(s->auth);
+	auth_look_for_verifiers(s->auth);
 	auth_look(s, sv_z(s->user));
 	if (verifier_login(s->auth->verifier, sv_z(s->user), s->iterations, l, &is_real).kind)
 		return AUTH_TEMPORARY;

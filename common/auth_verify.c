@@ -121,8 +121,8 @@ static const struct directory_credential *fitting(const struct directory_login *
 	struct scram_keys keys = crypt_scram_keys(CRYPT_SHA256, password, octets(l->salt, sizeof(l->salt)), l->iterations);
 
 	for (size_t i = 0; i < l->count; i++)
-		if (crypt_eq(octets(keys.stored, DIRECTORY_VERIFIER_LEN),
-			     octets(l->credentials[i].stored, DIRECTORY_VERIFIER_LEN)))
+		if (crypt_eq(octets(keys.stored, CRYPT_SHA256_LEN),
+			     octets(l->credentials[i].verifiers[CRYPT_SHA256].stored, CRYPT_SHA256_LEN)))
 			found = &l->credentials[i];
 	secret_wipe(&keys, sizeof(keys));
 	return found;
@@ -157,6 +157,20 @@ static const struct directory_credential *check_hash(struct verifier *v, struct 
 	if (f.kind && f.kind != FAULT_BUSY)
 		log_warn(NULL, "auth.hash.kept", KV_Z("account", l->account.address), KV_FAULT("fault", f));
 	return main;
+}
+
+/* A verifier that an older version did not make yet. A failure to write it down costs nothing but the same work at the next login. */
+static void complete(struct verifier *v, const struct directory_login *l, const struct directory_credential *c, struct sv password)
+{
+	for (size_t hash = 0; hash < DIRECTORY_HASHES; hash++) {
+		if (c->verifiers[hash].is_there)
+			continue;
+		struct fault f = directory_verifiers_complete(v->directory, l, c->number, password);
+
+		if (f.kind && f.kind != FAULT_BUSY)
+			log_warn(NULL, "auth.verifiers.kept", KV_Z("account", l->account.address), KV_FAULT("fault", f));
+		return;
+	}
 }
 
 static const struct directory_credential *by_number(const struct directory_login *l, uint32_t number)
@@ -258,6 +272,8 @@ void verifier_check(struct verifier *v, struct sv user, struct sv password, uint
 	c = out->was_cached ? by_number(l, number) : check_password(l, password);
 	if (!c && is_real)
 		c = check_hash(v, l, password);
+	else if (c && is_real && !out->was_cached)
+		complete(v, l, c, password);
 	if (is_real)
 		memcpy(out->target, l->account.id, sizeof(out->target));
 	if (c && is_real) {

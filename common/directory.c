@@ -210,8 +210,11 @@ void directory_login_fake(struct directory *dir, struct sv user, uint32_t iterat
 	directory_keyed(dir, "fake salt", sv_z(name), mac);
 	memcpy(out->salt, mac, sizeof(out->salt));
 	/* A StoredKey is the digest of a ClientKey: nobody has one for octets that were not made this way. */
-	directory_keyed(dir, "fake stored key", sv_z(name), c->stored);
-	directory_keyed(dir, "fake server key", sv_z(name), c->server);
+	for (size_t hash = 0; hash < DIRECTORY_HASHES; hash++) {
+		c->verifiers[hash].is_there = true;
+		directory_keyed(dir, "fake stored key", sv_z(name), c->verifiers[hash].stored);
+		directory_keyed(dir, "fake server key", sv_z(name), c->verifiers[hash].server);
+	}
 	secret_wipe(mac, sizeof(mac));
 }
 

@@ -17,6 +17,7 @@
 
 #include "common/address.h"
 #include "common/bytes.h"
+#include "common/crypt.h"
 #include "common/fault.h"
 #include "common/memory.h"
 #include "common/passhash.h"
@@ -32,7 +33,7 @@ struct directory;
 #define DIRECTORY_ALIAS_DEPTH_MAX 10
 #define DIRECTORY_RECIPIENTS_MAX 1000           /* one address expands to at most so many */
 #define DIRECTORY_SALT_LEN 16
-#define DIRECTORY_VERIFIER_LEN 32               /* SCRAM-SHA-256 */
+#define DIRECTORY_HASHES (CRYPT_SHA256 + 1)     /* CRYPT_SHA1 and CRYPT_SHA256 have verifiers */
 #define DIRECTORY_ITERATIONS_MIN 4096           /* RFC 7677 §4 */
 #define DIRECTORY_ITERATIONS_MAX 10000000
 
@@ -106,7 +107,7 @@ struct directory_account {
 MUST_CHECK struct fault directory_account_add(struct directory *dir, struct sv address, const struct sv *password,
 					      uint32_t iterations, struct directory_account *out);
 /** directory_account_add_hashed - the same with a hash that another server made (common/passhash.h) in place of a password. Until
- *  the first right login, which makes the account's own verifier of it, nobody is offered SCRAM (directory_hashed()).
+ *  the first right login, which makes the account's own verifier of it, nobody is offered SCRAM (directory_lacks_verifier()).
  *  Besides FAULT_UNSUPPORTED: no hash that could be verified here. */
 MUST_CHECK struct fault directory_account_add_hashed(struct directory *dir, struct sv address, struct sv hash,
 						     uint32_t iterations, struct directory_account *out);
@@ -184,13 +185,17 @@ MUST_CHECK struct fault directory_relay_list(struct directory *dir, struct sv do
 
 /* ---- credentials ---- */
 
+/* What SCRAM with one hash compares with (RFC 5802 §3): of each, crypt_hash_len() octets. */
+struct directory_verifier {
+	bool is_there;                                  /* SHA-1's is not where only an older version saw the password */
+	uint8_t stored[CRYPT_SHA256_LEN], server[CRYPT_SHA256_LEN];     /* StoredKey, ServerKey */
+};
 struct directory_credential {
 	uint32_t number;                                /* 0: the account's password */
 	char label[DIRECTORY_LABEL_MAX + 1];            /* "password", or an app password's label */
 	unsigned scope;                                 /* SCOPE_ bits */
 	int64_t created_s;
-	uint8_t stored[DIRECTORY_VERIFIER_LEN];         /* StoredKey, ServerKey: RFC 5802 §3 */
-	uint8_t server[DIRECTORY_VERIFIER_LEN];
+	struct directory_verifier verifiers[DIRECTORY_HASHES];  /* by enum crypt_hash; SHA-256's is always there */
 };
 /** directory_password_set - the account's password. Slow (PBKDF2). The salt stays the account's for life; `iterations`
  *  is taken over only while the account has no app password, since all its credentials share one count. */
@@ -222,9 +227,20 @@ void directory_login_done(struct directory_login *login);
  *  forget the hash. FAULT_BUSY: the account was changed since. Slow. */
 MUST_CHECK struct fault directory_password_upgrade(struct directory *dir, const struct directory_login *login,
 						   struct sv password);
-/** directory_hashed - how many accounts still have another server's hash: a client that picked SCRAM would fail with the right
- *  password. */
-MUST_CHECK struct fault directory_hashed(struct directory *dir, uint64_t *count);
+/** directory_verifiers_complete - after this password was found to be that of credential `number` of *login: make the verifiers that
+ *  are not there. FAULT_BUSY: the account was changed since. Slow. */
+MUST_CHECK struct fault directory_verifiers_complete(struct directory *dir, const struct directory_login *login, uint32_t number,
+						     struct sv password);
+/**
+ * directory_lacks_verifier - is there an account that may log in with a password that has no verifier for SCRAM with this hash? Its
+ * client, which picked that, would fail with the right password.
+ * @id: "", or as the call before left it: the account to begin with, so that asking again and again while one after the other is
+ *      helped costs no more than asking once; where there is none, ""
+ */
+MUST_CHECK struct fault directory_lacks_verifier(struct directory *dir, enum crypt_hash hash, char id[DIRECTORY_ID_LEN + 1],
+						 bool *lacks);
+/** directory_account_lacks_verifier - is it this one? */
+MUST_CHECK struct fault directory_account_lacks_verifier(struct directory *dir, struct sv address, enum crypt_hash hash, bool *lacks);
 /** directory_login_fake - an unknown user's verifier: made from the name and the server secret, so that it is the same
  *  each time and nobody can tell it from a real one. No password matches it. */
 void directory_login_fake(struct directory *dir, struct sv user, uint32_t iterations, struct directory_login *out);

@@ -19,12 +19,16 @@ void credential_make_keys(struct directory_credential *c, struct sv password, co
 	/* RFC 5802 §2.2: what SASLprep refuses is used as it is, so that any octets make a password. */
 	if (saslprep(password, &prepared))
 		password = buf_sv(&prepared);
-	struct scram_keys keys = crypt_scram_keys(CRYPT_SHA256, password,
-						  sv_from((const char *)salt, DIRECTORY_SALT_LEN), iterations);
+	for (size_t hash = 0; hash < DIRECTORY_HASHES; hash++) {
+		struct directory_verifier *v = &c->verifiers[hash];
+		struct scram_keys keys = crypt_scram_keys((enum crypt_hash)hash, password,
+							  sv_from((const char *)salt, DIRECTORY_SALT_LEN), iterations);
 
-	memcpy(c->stored, keys.stored, sizeof(c->stored));
-	memcpy(c->server, keys.server, sizeof(c->server));
-	secret_wipe(&keys, sizeof(keys));
+		v->is_there = true;
+		memcpy(v->stored, keys.stored, keys.len);
+		memcpy(v->server, keys.server, keys.len);
+		secret_wipe(&keys, sizeof(keys));
+	}
 	buf_wipe(&prepared);
 }
 
@@ -43,42 +47,6 @@ struct fault iterations_check(uint32_t iterations)
 		return fault_detail(FAULT_INVALID, "iterations are %d to %d", DIRECTORY_ITERATIONS_MIN,
 				    DIRECTORY_ITERATIONS_MAX);
 	return FAULT_OK;
-}
-
-static struct fault hashed_read(struct kv_txn *txn, uint64_t *count)
-{
-	struct sv value;
-	struct fault f = kv_get(txn, DT_META, SV("hashed"), &value);
-
-	*count = 0;
-	if (!f.kind && !kv_take_u64(&value, count))
-		f = fault(FAULT_CORRUPT, "directory: count of hashes");
-	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
-}
-
-struct fault hashed_count(struct kv_txn *txn, int change)
-{
-	uint64_t count = 0;
-	struct fault f = hashed_read(txn, &count);
-	struct kv_key value;
-
-	if (f.kind)
-		return f;
-	kv_key_init(&value);
-	kv_key_u64(&value, count + (uint64_t)(int64_t)change);
-	return kv_put(txn, DT_META, SV("hashed"), kv_key_view(&value));
-}
-
-struct fault directory_hashed(struct directory *dir, uint64_t *count)
-{
-	struct kv_txn *txn = NULL;
-	struct fault f = kv_read_begin(dir->env, &txn);
-
-	if (f.kind)
-		return f;
-	f = hashed_read(txn, count);
-	kv_read_end(&txn);
-	return f;
 }
 
 struct credential_edit {
@@ -149,10 +117,8 @@ static struct fault put_credential(struct kv_txn *txn, struct credential_edit *e
 	}
 	if (!f.kind && !is_new && e->at_revision && row.pub.revision != e->at_revision)
 		f = fault_detail(FAULT_BUSY, "the account %s was changed meanwhile", row.pub.address);
-	if (!f.kind && !is_new && row.hash[0]) {        /* a password of our own takes its place */
-		row.hash[0] = '\0';
-		f = hashed_count(txn, -1);
-	}
+	if (!is_new)
+		row.hash[0] = '\0';             /* a password of our own takes its place */
 	if (!f.kind) {
 		if (is_new)
 			row.next_number++;
@@ -205,6 +171,39 @@ struct fault directory_password_upgrade(struct directory *dir, const struct dire
 		memcpy(e.salt, login->salt, sizeof(e.salt));
 		credential_make_keys(&e.credential, password, e.salt, e.iterations);
 		f = kv_update(dir->env, set_password, &e);
+	}
+	secret_wipe(&e, sizeof(e));
+	return f;
+}
+
+static struct fault complete_verifiers(struct kv_txn *txn, void *arg)
+{
+	const struct credential_edit *e = arg;
+	struct account_row row;
+	struct fault f = account_find(txn, &e->name, &row);
+
+	if (!f.kind && row.pub.revision != e->at_revision)
+		f = fault_detail(FAULT_BUSY, "the account %s was changed meanwhile", row.pub.address);
+	if (!f.kind)
+		f = account_write(txn, &row);
+	return f.kind ? f : credential_write(txn, row.pub.id, &e->credential);
+}
+
+struct fault directory_verifiers_complete(struct directory *dir, const struct directory_login *login, uint32_t number,
+					  struct sv password)
+{
+	struct credential_edit e = { .at_revision = login->account.revision };
+	struct fault f = name_from_text(sv_z(login->account.address), &e.name);
+	size_t i = 0;
+
+	while (i < login->count && login->credentials[i].number != number)
+		i++;
+	if (!f.kind && i == login->count)
+		f = fault_detail(FAULT_NOT_FOUND, "%s has no credential %u", login->account.address, number);
+	if (!f.kind) {
+		e.credential = login->credentials[i];
+		credential_make_keys(&e.credential, password, login->salt, login->iterations);
+		f = kv_update(dir->env, complete_verifiers, &e);
 	}
 	secret_wipe(&e, sizeof(e));
 	return f;

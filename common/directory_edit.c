@@ -328,8 +328,6 @@ static struct fault add_account(struct kv_txn *txn, void *arg)
 		f = name_write_account(txn, &e->name, row.pub.id);
 	if (!f.kind && e->has_credential)
 		f = credential_write(txn, row.pub.id, &e->credential);
-	if (!f.kind && row.hash[0])
-		f = hashed_count(txn, 1);
 	e->row.pub = row.pub;
 	e->row.pub.revision = 0;
 	return f;
@@ -472,8 +470,6 @@ static struct fault remove_account(struct kv_txn *txn, void *arg)
 		f = remove_prefixed(txn, DT_CREDENTIALS, row.pub.id);
 	if (!f.kind)
 		f = remove_prefixed(txn, DT_GRANTS, row.pub.id);
-	if (!f.kind && row.hash[0])
-		f = hashed_count(txn, -1);
 	return f;
 }
 

@@ -1,6 +1,6 @@
 /* common/directory_private.h - what the sources of the directory share: tables, keys, rows.
  *
- *   meta         "format" | "secret" | "default-domain" | "hashed" u64, accounts with a foreign hash
+ *   meta         "format" | "secret" | "default-domain"
  *   domains      domain                          row
  *   names        domain NUL local part           an account's id, or an alias's targets
  *   accounts     id                              row
@@ -97,13 +97,11 @@ MUST_CHECK struct fault credential_write(struct kv_txn *txn, const char *id, con
 MUST_CHECK struct fault credentials_read(struct kv_txn *txn, const char *id, struct directory_credential *out, size_t *count);
 
 #define CREDENTIAL_MAIN_LABEL "password"
-/** credential_make_keys - the verifier of a password. Slow. */
+/** credential_make_keys - the verifiers of a password. Slow. */
 void credential_make_keys(struct directory_credential *c, struct sv password, const uint8_t *salt, uint32_t iterations);
 /** password_check, iterations_check - FAULT_INVALID with a sentence. */
 MUST_CHECK struct fault password_check(struct sv password);
 MUST_CHECK struct fault iterations_check(uint32_t iterations);
-/** hashed_count - a foreign hash came (1) or went (-1). */
-MUST_CHECK struct fault hashed_count(struct kv_txn *txn, int change);
 
 /** copy_text - with a NUL; false (out is "") when it does not fit or holds one. */
 bool copy_text(char *out, size_t size, struct sv text);

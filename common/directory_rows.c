@@ -15,7 +15,7 @@ enum {
 	A_ADDRESS = 1, A_DISABLED = 2, A_DENIED_SCOPE = 3, A_QUOTA_BYTES = 4, A_QUOTA_MESSAGES = 5, A_CREATED = 6,
 	A_REVISION = 7, A_SALT = 8, A_ITERATIONS = 9, A_NEXT_NUMBER = 10, A_HASH = 11,
 };
-enum { C_LABEL = 1, C_SCOPE = 2, C_CREATED = 3, C_STORED = 4, C_SERVER = 5 };
+enum { C_LABEL = 1, C_SCOPE = 2, C_CREATED = 3, C_STORED = 4, C_SERVER = 5, C_STORED_SHA1 = 6, C_SERVER_SHA1 = 7 };
 
 bool copy_text(char *out, size_t size, struct sv text)
 {
@@ -503,11 +503,24 @@ void credential_key(const char *id, uint32_t number, struct kv_key *key)
 	kv_key_u32(key, number);
 }
 
+/* Both keys of a hash, or neither. */
+static bool take_key(struct sv field, enum crypt_hash hash, uint8_t *key, int *count)
+{
+	bool ok = field.len == crypt_hash_len(hash);
+
+	if (ok)
+		memcpy(key, field.p, field.len);
+	++*count;
+	return ok;
+}
+
 struct fault credential_decode(struct sv key, struct sv value, struct directory_credential *c)
 {
 	struct record_in in;
 	struct fault f = record_open(value, ROW_VERSION, &in);
-	bool ok = key.len == DIRECTORY_ID_LEN + 4, has_stored = false, has_server = false;
+	struct directory_verifier *sha1 = &c->verifiers[CRYPT_SHA1], *sha256 = &c->verifiers[CRYPT_SHA256];
+	bool ok = key.len == DIRECTORY_ID_LEN + 4;
+	int keys_sha1 = 0, keys_sha256 = 0;
 	struct sv field, number = sv_sub(key, DIRECTORY_ID_LEN, 4);
 	uint64_t scope = 0, created = 0;
 	uint8_t tag;
@@ -522,22 +535,26 @@ struct fault credential_decode(struct sv key, struct sv value, struct directory_
 		case C_LABEL:   ok &= copy_text(c->label, sizeof(c->label), field); break;
 		case C_SCOPE:   ok &= record_u64(field, &scope); break;
 		case C_CREATED: ok &= record_u64(field, &created); break;
-		case C_STORED:
-			has_stored = field.len == sizeof(c->stored);
-			if (has_stored)
-				memcpy(c->stored, field.p, field.len);
-			break;
-		case C_SERVER:
-			has_server = field.len == sizeof(c->server);
-			if (has_server)
-				memcpy(c->server, field.p, field.len);
-			break;
+		case C_STORED:  ok &= take_key(field, CRYPT_SHA256, sha256->stored, &keys_sha256); break;
+		case C_SERVER:  ok &= take_key(field, CRYPT_SHA256, sha256->server, &keys_sha256); break;
+		case C_STORED_SHA1: ok &= take_key(field, CRYPT_SHA1, sha1->stored, &keys_sha1); break;
+		case C_SERVER_SHA1: ok &= take_key(field, CRYPT_SHA1, sha1->server, &keys_sha1); break;
 		}
 	}
 	/* The password itself is good for whatever the account may do, also in later versions. */
 	c->scope = c->number == 0 ? SCOPE_ALL : SCOPE_ALL & (unsigned)scope;
 	c->created_s = (int64_t)created;
-	return finish("credential of", key, &in, ok && has_stored && has_server);
+	sha256->is_there = keys_sha256 == 2;
+	sha1->is_there = keys_sha1 == 2;
+	return finish("credential of", key, &in, ok && sha256->is_there && (sha1->is_there || !keys_sha1));
+}
+
+static void put_verifier(struct record_out *r, const struct directory_verifier *v, enum crypt_hash hash, uint8_t stored, uint8_t server)
+{
+	if (!v->is_there)
+		return;
+	record_put(r, stored, sv_from((const char *)v->stored, crypt_hash_len(hash)));
+	record_put(r, server, sv_from((const char *)v->server, crypt_hash_len(hash)));
 }
 
 struct fault credential_write(struct kv_txn *txn, const char *id, const struct directory_credential *c)
@@ -550,8 +567,8 @@ struct fault credential_write(struct kv_txn *txn, const char *id, const struct d
 	record_put(&r, C_LABEL, sv_z(c->label));
 	record_put_u64(&r, C_SCOPE, c->scope);
 	record_put_u64(&r, C_CREATED, (uint64_t)c->created_s);
-	record_put(&r, C_STORED, sv_from((const char *)c->stored, sizeof(c->stored)));
-	record_put(&r, C_SERVER, sv_from((const char *)c->server, sizeof(c->server)));
+	put_verifier(&r, &c->verifiers[CRYPT_SHA256], CRYPT_SHA256, C_STORED, C_SERVER);
+	put_verifier(&r, &c->verifiers[CRYPT_SHA1], CRYPT_SHA1, C_STORED_SHA1, C_SERVER_SHA1);
 	return write_row(txn, DT_CREDENTIALS, kv_key_view(&key), &r);
 }
 

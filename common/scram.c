@@ -12,6 +12,7 @@
 #define BINDING_MAX 64
 
 struct scram {
+	enum crypt_hash hash;
 	bool is_plus;
 	uint8_t binding[2][BINDING_MAX];
 	size_t binding_len[2];
@@ -32,10 +33,11 @@ static void keep_binding(struct scram *s, size_t i, struct sv data)
 	s->binding_len[i] = data.len;
 }
 
-struct scram *scram_new(bool is_plus, const struct scram_bindings *bindings)
+struct scram *scram_new(enum crypt_hash hash, bool is_plus, const struct scram_bindings *bindings)
 {
 	struct scram *s = xcalloc(1, sizeof(*s));
 
+	s->hash = hash;
 	s->is_plus = is_plus;
 	s->chosen = -1;
 	keep_binding(s, 0, bindings->exporter);
@@ -194,17 +196,21 @@ static bool has_binding(const struct scram *s, struct sv encoded)
 	return is_same;
 }
 
-/* Does the proof show knowledge of the password behind this credential? (RFC 5802 §3) */
-static bool proves(const struct directory_credential *c, struct sv auth_message, struct sv proof)
+static struct sv octets(const uint8_t *p, size_t len)
 {
-	uint8_t signature[CRYPT_HASH_MAX], key[CRYPT_SHA256_LEN], stored[CRYPT_HASH_MAX];
+	return sv_from((const char *)p, len);
+}
 
-	crypt_hmac(CRYPT_SHA256, sv_from((const char *)c->stored, sizeof(c->stored)), auth_message, signature);
-	for (size_t i = 0; i < sizeof(key); i++)
+/* Does the proof show knowledge of the password behind this credential? (RFC 5802 §3) */
+static bool proves(enum crypt_hash hash, const struct directory_verifier *v, struct sv auth_message, struct sv proof)
+{
+	uint8_t signature[CRYPT_HASH_MAX], key[CRYPT_HASH_MAX], stored[CRYPT_HASH_MAX];
+	size_t len = crypt_hmac(hash, octets(v->stored, crypt_hash_len(hash)), auth_message, signature);
+
+	for (size_t i = 0; i < len; i++)
 		key[i] = (uint8_t)proof.p[i] ^ signature[i];
-	crypt_digest(CRYPT_SHA256, sv_from((const char *)key, sizeof(key)), stored);
-	bool fits = crypt_eq(sv_from((const char *)stored, CRYPT_SHA256_LEN),
-			     sv_from((const char *)c->stored, sizeof(c->stored)));
+	crypt_digest(hash, octets(key, len), stored);
+	bool fits = v->is_there && crypt_eq(octets(stored, len), octets(v->stored, len));
 
 	secret_wipe(signature, sizeof(signature));
 	secret_wipe(key, sizeof(key));
@@ -212,22 +218,22 @@ static bool proves(const struct directory_credential *c, struct sv auth_message,
 }
 
 /* Which credential fits? All are looked at, whichever does. */
-static size_t fitting(const struct directory_login *login, struct sv auth_message, struct sv proof)
+static size_t fitting(enum crypt_hash hash, const struct directory_login *login, struct sv auth_message, struct sv proof)
 {
 	size_t found = SIZE_MAX;
 
 	for (size_t i = 0; i < login->count; i++)
-		if (proves(&login->credentials[i], auth_message, proof))
+		if (proves(hash, &login->credentials[i].verifiers[hash], auth_message, proof))
 			found = i;
 	return found;
 }
 
-static void server_final(const struct directory_credential *c, struct sv auth_message, struct buf *out)
+static void server_final(enum crypt_hash hash, const struct directory_verifier *v, struct sv auth_message, struct buf *out)
 {
 	uint8_t signature[CRYPT_HASH_MAX];
+	size_t len = crypt_hmac(hash, octets(v->server, crypt_hash_len(hash)), auth_message, signature);
 
-	crypt_hmac(CRYPT_SHA256, sv_from((const char *)c->server, sizeof(c->server)), auth_message, signature);
-	if (!buf_append(out, SV("v=")) || !base64_encode(sv_from((const char *)signature, CRYPT_SHA256_LEN), out))
+	if (!buf_append(out, SV("v=")) || !base64_encode(octets(signature, len), out))
 		BUG("no room for the server's signature");
 }
 
@@ -251,17 +257,17 @@ struct fault scram_final(struct scram *s, struct sv message, const struct direct
 
 	if (!attribute(&rest, 'p', &encoded) || rest.p || !without_proof)
 		return broken("no proof at the end");
-	buf_init(&proof, CRYPT_SHA256_LEN);
+	buf_init(&proof, crypt_hash_len(s->hash));
 	buf_init(&auth_message, 4 * SCRAM_MESSAGE_MAX);
-	if (!base64_decode(encoded, &proof) || proof.len != CRYPT_SHA256_LEN) {
+	if (!base64_decode(encoded, &proof) || proof.len != crypt_hash_len(s->hash)) {
 		f = broken("a proof of another length");
 	} else if (has_binding(s, binding) && sv_eq(nonce, buf_sv(&s->nonce))) {
 		if (!buf_append(&auth_message, buf_sv(&s->messages)) || !buf_append_c(&auth_message, ',') ||
 		    !buf_append(&auth_message, sv_sub(message, 0, without_proof - 1)))
 			BUG("messages of %zu octets", auth_message.len);
-		*found = fitting(login, buf_sv(&auth_message), buf_sv(&proof));
+		*found = fitting(s->hash, login, buf_sv(&auth_message), buf_sv(&proof));
 		if (*found != SIZE_MAX)
-			server_final(&login->credentials[*found], buf_sv(&auth_message), out);
+			server_final(s->hash, &login->credentials[*found].verifiers[s->hash], buf_sv(&auth_message), out);
 	}
 	buf_wipe(&proof);
 	buf_wipe(&auth_message);

@@ -1,4 +1,4 @@
-/* common/scram.h - SCRAM-SHA-256 and SCRAM-SHA-256-PLUS as the server speaks them (RFC 5802, RFC 7677, RFC 9266).
+/* common/scram.h - SCRAM-SHA-256 and SCRAM-SHA-1, each with -PLUS, as the server speaks them (RFC 5802, RFC 7677, RFC 9266).
  *
  * Our own, since libsasl2's plugin looks at one verifier only: an account has a password and app passwords, and each is
  * good for every mechanism. They share salt and iteration count, so one proof is compared with each of them.
@@ -24,8 +24,8 @@ struct scram_bindings {
 
 struct scram;
 
-/** scram_new - @is_plus: the client chose the name with -PLUS. @bindings: copied. */
-struct scram *scram_new(bool is_plus, const struct scram_bindings *bindings);
+/** scram_new - @hash: one that credentials have verifiers for. @is_plus: the client chose the name with -PLUS. @bindings: copied. */
+struct scram *scram_new(enum crypt_hash hash, bool is_plus, const struct scram_bindings *bindings);
 /** scram_free - secrets are wiped. NULL is fine. */
 void scram_free(struct scram **s);
 

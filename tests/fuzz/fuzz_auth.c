@@ -43,7 +43,7 @@ static void set_up(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const char *const names[] = { "PLAIN", "LOGIN", "SCRAM-SHA-256", "CRAM-MD5" };
+	static const char *const names[] = { "PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-1" };
 	struct conf_auth conf = { .scram_iterations = DIRECTORY_ITERATIONS_MIN, .failures_per_minute = 1u << 30,
 		.failures_per_day = 1u << 30, .failures_per_account = 1u << 30 };
 	struct auth_peer peer = { .service = AUTH_IMAP, .tls = SV("TLSv1.3") };

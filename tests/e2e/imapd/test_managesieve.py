@@ -99,7 +99,7 @@ def names(sieve):
 
 def test_capabilities_before_and_after_tls_and_login(server, user):
     with connect(server) as sieve:
-        assert sieve.greeting["VERSION"] == "1.0" and sieve.greeting["SASL"] == "SCRAM-SHA-256" and "STARTTLS" in sieve.greeting
+        assert sieve.greeting["VERSION"] == "1.0" and sieve.greeting["SASL"] == "SCRAM-SHA-256 SCRAM-SHA-1" and "STARTTLS" in sieve.greeting
         assert {"fileinto", "vacation", "enotify"} <= set(sieve.greeting["SIEVE"].split())
         assert sieve.greeting["NOTIFY"] == "mailto" and sieve.greeting["EXTLISTS"] == "urn" and "OWNER" not in sieve.greeting
     with connect(server, tls=True) as sieve:

@@ -1,4 +1,4 @@
-"""SCRAM-SHA-256 as a client speaks it (RFC 5802, RFC 7677), in a few lines of its own."""
+"""SCRAM as a client speaks it (RFC 5802, RFC 7677), in a few lines of its own."""
 
 import base64
 import hashlib
@@ -11,9 +11,10 @@ def b64(octets):
 
 
 class Client:
-    """`binding`: the data of tls-server-end-point for SCRAM-SHA-256-PLUS (RFC 5929 §4)."""
+    """`binding`: the data of tls-server-end-point for -PLUS (RFC 5929 §4). `hash`: sha256 or sha1."""
 
-    def __init__(self, user, password, binding=None):
+    def __init__(self, user, password, binding=None, hash="sha256"):
+        self.hash = hash
         self.password = password.encode()
         self.header = b"p=tls-server-end-point,," if binding else b"n,,"
         self.binding = self.header + (binding or b"")
@@ -27,12 +28,12 @@ class Client:
         server_first = base64.b64decode(challenge).decode()
         fields = dict(part.split("=", 1) for part in server_first.split(","))
         assert fields["r"].startswith(self.nonce) and len(fields["r"]) > len(self.nonce)
-        salted = hashlib.pbkdf2_hmac("sha256", self.password, base64.b64decode(fields["s"]), int(fields["i"]))
+        salted = hashlib.pbkdf2_hmac(self.hash, self.password, base64.b64decode(fields["s"]), int(fields["i"]))
         final = f"c={b64(self.binding)},r={fields['r']}"
         whole = f"{self.first},{server_first},{final}".encode()
-        key = hmac.digest(salted, b"Client Key", "sha256")
-        signature = hmac.digest(hashlib.sha256(key).digest(), whole, "sha256")
-        self.server = hmac.digest(hmac.digest(salted, b"Server Key", "sha256"), whole, "sha256")
+        key = hmac.digest(salted, b"Client Key", self.hash)
+        signature = hmac.digest(hashlib.new(self.hash, key).digest(), whole, self.hash)
+        self.server = hmac.digest(hmac.digest(salted, b"Server Key", self.hash), whole, self.hash)
         return b64(f"{final},p={b64(bytes(a ^ b for a, b in zip(key, signature)))}".encode())
 
     def verify(self, challenge):

@@ -46,7 +46,8 @@ def test_ehlo_offers_login_over_tls_and_where_plaintext_is_allowed(server):
         line.send("EHLO x\r\n")
         texts = line.reply()[1]
         auth = [text for text in texts if text.startswith("AUTH ")]
-        assert auth and set(auth[0].split()[1:]) == {"PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"}
+        assert auth and set(auth[0].split()[1:]) == {"PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS",
+                                                        "SCRAM-SHA-1", "SCRAM-SHA-1-PLUS"}
         assert "STARTTLS" not in texts
 
 
@@ -102,10 +103,11 @@ def scram_login(line, client, mechanism="SCRAM-SHA-256"):
 
 
 def test_scram_plus_is_bound_to_this_very_connection(server, user):
-    with talk(server, "submissions", tls=True) as line:
-        certificate = hashlib.sha256(line.sock.getpeercert(binary_form=True)).digest()
-        client = scram.Client(server.address(user), server.password(user), binding=certificate)
-        assert scram_login(line, client, "SCRAM-SHA-256-PLUS") == 235
+    for mechanism, name in (("SCRAM-SHA-256-PLUS", "sha256"), ("SCRAM-SHA-1-PLUS", "sha1")):
+        with talk(server, "submissions", tls=True) as line:
+            certificate = hashlib.sha256(line.sock.getpeercert(binary_form=True)).digest()
+            client = scram.Client(server.address(user), server.password(user), binding=certificate, hash=name)
+            assert scram_login(line, client, mechanism) == 235
     with talk(server, "submissions", tls=True) as line:
         client = scram.Client(server.address(user), server.password(user), binding=bytes(32))
         assert scram_login(line, client, "SCRAM-SHA-256-PLUS") == 535
@@ -124,6 +126,8 @@ def test_an_app_password_is_good_for_its_protocols_until_it_is_revoked(server, u
         assert line.smtp(f"AUTH PLAIN {b64(chr(0) + address + chr(0) + phone)}") == 235
     with talk(server, "submission") as line:
         assert scram_login(line, scram.Client(address, phone)) == 235
+    with talk(server, "submission") as line:
+        assert scram_login(line, scram.Client(address, phone, hash="sha1"), "SCRAM-SHA-1") == 235
     with talk(server, "submission") as line:
         assert scram_login(line, scram.Client(address, server.password(user))) == 235
     with talk(server, "submission") as line:

@@ -280,23 +280,29 @@ static void a_name_and_a_password_in_clear_take_the_same_path(void **state)
 }
 
 /* The whole exchange; r is what it ended with. */
-static void scram(struct auth_session *s, const char *gs2, const char *user, const char *password, struct auth_result *r)
+static void scram_by(enum crypt_hash hash, struct auth_session *s, const char *gs2, const char *user, const char *password,
+		     struct auth_result *r)
 {
 	struct scram_client c;
 	char signature[64];
-	struct sv first = client_first(&c, gs2, user);
+	struct sv first = client_first(&c, hash, gs2, user);
 
-	start(s, "SCRAM-SHA-256", &first, r);
+	start(s, hash == CRYPT_SHA1 ? "SCRAM-SHA-1" : "SCRAM-SHA-256", &first, r);
 	if (r->outcome != AUTH_CONTINUE)
 		return;
 	struct sv final = client_final(&c, buf_sv(&r->challenge), password, SV_NONE);
 	step(s, final, r);
 	if (r->outcome != AUTH_CONTINUE)
 		return;
-	base64(c.server_signature, 32, signature, sizeof(signature));
+	base64(c.server_signature, c.hash_len, signature, sizeof(signature));
 	assert_true(sv_starts(buf_sv(&r->challenge), SV("v=")));
 	assert_true(sv_eq(sv_sub(buf_sv(&r->challenge), 2, 100), sv_z(signature)));
 	step(s, SV_NONE, r);
+}
+
+static void scram(struct auth_session *s, const char *gs2, const char *user, const char *password, struct auth_result *r)
+{
+	scram_by(CRYPT_SHA256, s, gs2, user, password, r);
 }
 
 /* A SCRAM client prepares the password itself. */
@@ -339,7 +345,7 @@ static void an_unknown_user_gets_a_challenge_like_any_other(void **state)
 
 		for (int turn = 0; turn < 2; turn++) {
 			struct scram_client c;
-			struct sv first = client_first(&c, "n,,", users[i]);
+			struct sv first = client_first(&c, CRYPT_SHA256, "n,,", users[i]);
 			char text[512];
 
 			start(s, "SCRAM-SHA-256", &first, &r);
@@ -378,7 +384,7 @@ static void broken_scram_messages_end_the_exchange(void **state)
 		assert_int_equal(r.outcome, AUTH_FAIL);
 		auth_result_done(&r);
 	}
-	struct sv first = client_first(&c, "n,,", ALICE);
+	struct sv first = client_first(&c, CRYPT_SHA256, "n,,", ALICE);
 	char *copy = sv_copy_z(first);
 	size_t len = first.len;
 	for (size_t cut = 0; cut < len; cut++) {
@@ -392,7 +398,7 @@ static void broken_scram_messages_end_the_exchange(void **state)
 	free(copy);
 	/* The final message cut, and with each octet changed. */
 	for (size_t at = 0, end = 1; at < 2 * end; at++) {
-		first = client_first(&c, "n,,", ALICE);
+		first = client_first(&c, CRYPT_SHA256, "n,,", ALICE);
 		start(s, "SCRAM-SHA-256", &first, &r);
 		struct sv final = client_final(&c, buf_sv(&r.challenge), PREPARED, SV_NONE);
 		end = final.len;
@@ -418,11 +424,11 @@ static void a_mechanism_is_offered_by_the_state_of_the_connection(void **state)
 
 	buf_init(&list, AUTH_MECHANISMS_MAX);
 	auth_mechanisms(p->auth, &p->conf, &p->peer, &list);
-	assert_string_equal(buf_z(&list), "PLAIN LOGIN SCRAM-SHA-256");
+	assert_string_equal(buf_z(&list), "PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-1");
 	buf_clear(&list);
 	p->peer.tls = SV_NONE;
 	auth_mechanisms(p->auth, &p->conf, &p->peer, &list);
-	assert_string_equal(buf_z(&list), "SCRAM-SHA-256");
+	assert_string_equal(buf_z(&list), "SCRAM-SHA-256 SCRAM-SHA-1");
 	assert_false(auth_may_send_password(&p->conf, &p->peer));
 	s = session(p);
 	start(s, "PLAIN", &message, &r);
@@ -440,12 +446,12 @@ static void a_mechanism_is_offered_by_the_state_of_the_connection(void **state)
 	buf_clear(&list);
 	p->peer.address = address("127.0.0.9");
 	auth_mechanisms(p->auth, &p->conf, &p->peer, &list);
-	assert_string_equal(buf_z(&list), "PLAIN LOGIN SCRAM-SHA-256");
+	assert_string_equal(buf_z(&list), "PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-1");
 	s = session(p);
 	auth_login(s, SV(ALICE), SV(SECRET), &r);
 	assert_int_equal(r.outcome, AUTH_OK);
 	auth_result_done(&r);
-	static const char *const others[] = { "", "EXTERNAL", "ANONYMOUS", "CRAM-MD5", "DIGEST-MD5", "SCRAM-SHA-1",
+	static const char *const others[] = { "", "EXTERNAL", "ANONYMOUS", "CRAM-MD5", "DIGEST-MD5", "SCRAM-SHA-1-PLUS",
 					      "SCRAM-SHA-256-PLUS", "PLAINX", "PLAI" };
 	for (size_t i = 0; i < ARRAY_LEN(others); i++) {
 		start(s, others[i], NULL, &r);
@@ -481,12 +487,78 @@ static void another_servers_hash_is_good_once_and_then_our_own(void **state)
 	assert_int_equal(plain(p, wrong), AUTH_BAD_CREDENTIALS);
 	buf_clear(&list);
 	auth_mechanisms(p->auth, &p->conf, &p->peer, &list);
-	assert_string_equal(buf_z(&list), "PLAIN LOGIN SCRAM-SHA-256");
+	assert_string_equal(buf_z(&list), "PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-1");
 	scram(s, "n,,", "moved@example.test", "p\xc3\xa4ssword 1", &r);
 	assert_int_equal(r.outcome, AUTH_OK);
 	auth_result_done(&r);
 	buf_done(&list);
 	auth_session_unref(&s);
+}
+
+static struct fault forget_sha1(struct kv_txn *txn, void *arg)
+{
+	const struct directory_login *l = arg;
+	struct directory_credential c;
+	struct fault f = FAULT_OK;
+
+	for (size_t i = 0; i < l->count && !f.kind; i++) {
+		c = l->credentials[i];
+		c.verifiers[CRYPT_SHA1].is_there = false;
+		f = credential_write(txn, l->account.id, &c);
+	}
+	return f;
+}
+
+static void what_may_be_offered_is(struct place *p, const char *list)
+{
+	struct buf text;
+
+	buf_init(&text, AUTH_MECHANISMS_MAX);
+	auth_mechanisms(p->auth, &p->conf, &p->peer, &text);
+	assert_string_equal(buf_z(&text), list);
+	buf_done(&text);
+}
+
+static void scram_of_an_older_hash_comes_back_with_the_passwords(void **state)
+{
+	struct place *p = *state;
+	struct directory_login *l = xcalloc(1, sizeof(*l));
+	struct auth_session *s = session(p);
+	struct auth_result r;
+
+	OK(directory_credential_add(p->dir, SV(ALICE), SV("phone"), SCOPE_IMAP, SV("app"), NULL));
+	for (int turn = 0; turn < 2; turn++) {
+		const char *password = turn ? "app" : PREPARED;
+
+		scram_by(CRYPT_SHA1, s, "n,,", ALICE, password, &r);
+		assert_int_equal(r.outcome, AUTH_OK);
+		assert_string_equal(identity_mechanism(r.identity).p, "SCRAM-SHA-1");
+		assert_string_equal(identity_label(r.identity).p, turn ? "phone" : "password");
+		auth_result_done(&r);
+	}
+	scram_by(CRYPT_SHA1, s, "n,,", ALICE, "wrong", &r);
+	assert_fails(&r, AUTH_BAD_CREDENTIALS);
+	scram_by(CRYPT_SHA1, s, "n,,", "nobody@example.test", "wrong", &r);
+	assert_fails(&r, AUTH_BAD_CREDENTIALS);
+	OK(directory_login(p->dir, SV(ALICE), l));
+	OK(kv_update(p->dir->env, forget_sha1, l));     /* as a version left it that knew SHA-256 only */
+	auth_login(s, SV(ALICE), SV("wrong"), &r);
+	assert_fails(&r, AUTH_BAD_CREDENTIALS);
+	what_may_be_offered_is(p, "PLAIN LOGIN SCRAM-SHA-256");
+	start(s, "SCRAM-SHA-1", NULL, &r);
+	assert_fails(&r, AUTH_UNKNOWN_MECHANISM);
+	auth_login(s, SV(ALICE), SV("app"), &r);
+	assert_int_equal(r.outcome, AUTH_OK);
+	auth_result_done(&r);
+	what_may_be_offered_is(p, "PLAIN LOGIN SCRAM-SHA-256");
+	auth_login(s, SV(ALICE), SV(SECRET), &r);
+	assert_alice(&r, "CLEAR");
+	what_may_be_offered_is(p, "PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-1");
+	scram_by(CRYPT_SHA1, s, "n,,", ALICE, PREPARED, &r);
+	assert_alice(&r, "SCRAM-SHA-1");
+	auth_session_unref(&s);
+	directory_login_done(l);
+	free(l);
 }
 
 static void a_right_password_may_still_not_be_enough(void **state)
@@ -556,7 +628,7 @@ static void an_exchange_can_be_given_up_and_begun_again(void **state)
 	struct auth_session *s = session(p), *other = auth_session_ref(s);
 	struct auth_result r;
 	struct scram_client c;
-	struct sv first = client_first(&c, "n,,", ALICE);
+	struct sv first = client_first(&c, CRYPT_SHA256, "n,,", ALICE);
 
 	step(s, SV("x"), &(struct auth_result){ .outcome = AUTH_FAIL });
 	start(s, "SCRAM-SHA-256", &first, &r);
@@ -776,6 +848,7 @@ int main(void)
 		CASE(broken_scram_messages_end_the_exchange),
 		CASE(a_mechanism_is_offered_by_the_state_of_the_connection),
 		CASE(another_servers_hash_is_good_once_and_then_our_own),
+		CASE(scram_of_an_older_hash_comes_back_with_the_passwords),
 		CASE(a_right_password_may_still_not_be_enough),
 		CASE(a_damaged_directory_is_a_temporary_failure),
 		CASE(an_exchange_can_be_given_up_and_begun_again),

@@ -151,11 +151,18 @@ static void a_change_by_an_old_copy_of_an_account_is_refused(void **state)
 
 static bool fits(const struct directory_login *l, const struct directory_credential *c, struct sv password)
 {
-	struct scram_keys keys = crypt_scram_keys(CRYPT_SHA256, password,
-						  sv_from((const char *)l->salt, sizeof(l->salt)), l->iterations);
+	int fitting = 0;
 
-	return memcmp(keys.stored, c->stored, sizeof(c->stored)) == 0 &&
-	       memcmp(keys.server, c->server, sizeof(c->server)) == 0;
+	for (size_t hash = 0; hash < DIRECTORY_HASHES; hash++) {
+		struct scram_keys keys = crypt_scram_keys((enum crypt_hash)hash, password,
+							  sv_from((const char *)l->salt, sizeof(l->salt)), l->iterations);
+		const struct directory_verifier *v = &c->verifiers[hash];
+
+		fitting += v->is_there && memcmp(keys.stored, v->stored, keys.len) == 0 &&
+			   memcmp(keys.server, v->server, keys.len) == 0;
+	}
+	assert_true(fitting == 0 || fitting == DIRECTORY_HASHES);
+	return fitting > 0;
 }
 
 static void a_login_brings_the_verifiers(void **state)
@@ -237,7 +244,7 @@ static void a_fake_login_is_the_same_each_time_and_differs_by_name(void **state)
 	directory_login_fake(p->dir, SV("Nobody@example.test"), 15000, a);
 	directory_login_fake(p->dir, SV("nobody@EXAMPLE.test "), 15000, b);
 	assert_memory_equal(a->salt, b->salt, sizeof(a->salt));
-	assert_memory_equal(a->credentials[0].stored, b->credentials[0].stored, 32);
+	assert_memory_equal(a->credentials[0].verifiers, b->credentials[0].verifiers, sizeof(a->credentials[0].verifiers));
 	assert_int_equal(a->iterations, 15000);
 	assert_int_equal(a->count, 1);
 	assert_int_equal(a->account.id[0], 0);
@@ -612,31 +619,106 @@ static void damaged_rows_are_corrupt_at_every_cut(void **state)
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
-static void hashes_of_other_servers_are_counted_until_a_password_takes_their_place(void **state)
+static bool lacks(struct place *p, enum crypt_hash hash, char id[DIRECTORY_ID_LEN + 1])
+{
+	bool lacks = false;
+
+	OK(directory_lacks_verifier(p->dir, hash, id, &lacks));
+	assert_int_equal(lacks, id[0] != '\0');
+	return lacks;
+}
+
+static void hashes_of_other_servers_are_in_the_way_until_a_password_takes_their_place(void **state)
 {
 	struct place *p = *state;
 	struct sv hash = SV("{SSHA}9Q2rb8lDGUvFJHkLywEnEdJklddALSuH");
 	struct directory_login *l = xcalloc(1, sizeof(*l));
-	uint64_t count;
+	struct directory_account account;
+	char id[DIRECTORY_ID_LEN + 1] = "";
 
 	FAILS(directory_account_add_hashed(p->dir, SV("a@example.test"), SV("{NTLM}x"), ITERATIONS, NULL), FAULT_UNSUPPORTED);
+	assert_false(lacks(p, CRYPT_SHA256, id));
 	OK(directory_account_add_hashed(p->dir, SV("a@example.test"), hash, ITERATIONS, NULL));
 	OK(directory_account_add_hashed(p->dir, SV("b@example.test"), hash, ITERATIONS, NULL));
 	OK(directory_account_add_hashed(p->dir, SV("c@example.test"), hash, ITERATIONS, NULL));
-	OK(directory_hashed(p->dir, &count));
-	assert_int_equal(count, 3);
+	OK(directory_account_add_hashed(p->dir, SV("d@example.test"), hash, ITERATIONS, &account));
+	account.is_enabled = false;             /* cannot log in, so is in nobody's way */
+	OK(directory_account_set(p->dir, &account));
+	assert_true(lacks(p, CRYPT_SHA256, id));
 	OK(directory_password_set(p->dir, SV("a@example.test"), SV("new"), ITERATIONS));
 	OK(directory_account_remove(p->dir, SV("b@example.test")));
+	assert_true(lacks(p, CRYPT_SHA256, id));
+	assert_true(lacks(p, CRYPT_SHA1, id));
+	OK(directory_account_get(p->dir, SV("c@example.test"), &account));
+	assert_string_equal(id, account.id);
 	OK(directory_login(p->dir, SV("c@example.test"), l));
 	assert_string_equal(l->hash, hash.p);
 	assert_int_equal(l->count, 0);
 	OK(directory_password_upgrade(p->dir, l, SV("old")));
 	FAILS(directory_password_upgrade(p->dir, l, SV("older")), FAULT_BUSY);
-	OK(directory_hashed(p->dir, &count));
-	assert_int_equal(count, 0);
+	assert_false(lacks(p, CRYPT_SHA256, id));
+	assert_false(lacks(p, CRYPT_SHA1, id));
 	OK(directory_login(p->dir, SV("c@example.test"), l));
 	assert_string_equal(l->hash, "");
 	assert_int_equal(l->count, 1);
+	directory_login_done(l);
+	free(l);
+}
+
+struct older {
+	const char *id;
+	struct directory_credential credential;
+};
+
+static struct fault write_older(struct kv_txn *txn, void *arg)
+{
+	struct older *o = arg;
+
+	return credential_write(txn, o->id, &o->credential);
+}
+
+/* As a version wrote it that knew SHA-256 only. */
+static void forget_sha1(struct place *p, const struct directory_login *l, size_t i)
+{
+	struct older o = { l->account.id, l->credentials[i] };
+
+	o.credential.verifiers[CRYPT_SHA1].is_there = false;
+	OK(kv_update(p->dir->env, write_older, &o));
+}
+
+static void a_verifier_that_an_older_version_did_not_make_is_made_of_the_password(void **state)
+{
+	struct place *p = *state;
+	struct directory_login *l = xcalloc(1, sizeof(*l));
+	struct sv main = SV("main"), app = SV("app");
+	char id[DIRECTORY_ID_LEN + 1] = "";
+	uint32_t number = 0;
+	bool is_lacking = false;
+
+	OK(directory_account_add(p->dir, SV("a@example.test"), &main, ITERATIONS, NULL));
+	OK(directory_account_add(p->dir, SV("b@example.test"), &main, ITERATIONS, NULL));
+	OK(directory_credential_add(p->dir, SV("a@example.test"), SV("phone"), SCOPE_IMAP, app, &number));
+	OK(directory_login(p->dir, SV("a@example.test"), l));
+	forget_sha1(p, l, 0);
+	forget_sha1(p, l, 1);
+	assert_true(lacks(p, CRYPT_SHA1, id));
+	assert_false(lacks(p, CRYPT_SHA256, (char[DIRECTORY_ID_LEN + 1]){ "" }));
+	OK(directory_account_lacks_verifier(p->dir, SV("a@example.test"), CRYPT_SHA1, &is_lacking));
+	assert_true(is_lacking);
+	OK(directory_account_lacks_verifier(p->dir, SV("b@example.test"), CRYPT_SHA1, &is_lacking));
+	assert_false(is_lacking);
+	FAILS(directory_verifiers_complete(p->dir, l, 77, main), FAULT_NOT_FOUND);
+	OK(directory_verifiers_complete(p->dir, l, 0, main));
+	FAILS(directory_verifiers_complete(p->dir, l, number, app), FAULT_BUSY);
+	assert_true(lacks(p, CRYPT_SHA1, id));          /* the app password's is missing still */
+	OK(directory_login(p->dir, SV("a@example.test"), l));
+	OK(directory_verifiers_complete(p->dir, l, number, app));
+	assert_false(lacks(p, CRYPT_SHA1, id));
+	OK(directory_login(p->dir, SV("a@example.test"), l));
+	assert_true(fits(l, &l->credentials[0], main));
+	assert_true(fits(l, &l->credentials[1], app));
+	assert_int_equal(l->credentials[1].scope, SCOPE_IMAP);
+	assert_string_equal(l->credentials[1].label, "phone");
 	directory_login_done(l);
 	free(l);
 }
@@ -647,7 +729,8 @@ int main(void)
 		CASE(an_account_is_found_by_its_name_in_any_case),
 		CASE(a_change_by_an_old_copy_of_an_account_is_refused),
 		CASE(a_login_brings_the_verifiers),
-		CASE(hashes_of_other_servers_are_counted_until_a_password_takes_their_place),
+		CASE(hashes_of_other_servers_are_in_the_way_until_a_password_takes_their_place),
+		CASE(a_verifier_that_an_older_version_did_not_make_is_made_of_the_password),
 		CASE(there_are_at_most_so_many_app_passwords),
 		CASE(a_fake_login_is_the_same_each_time_and_differs_by_name),
 		CASE(recipients_resolve_to_accounts),

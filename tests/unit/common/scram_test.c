@@ -1,4 +1,4 @@
-/* SCRAM-SHA-256 and -PLUS from the server's end: which proof fits, what binds it to its connection, broken messages. */
+/* SCRAM with each hash, and -PLUS, from the server's end: which proof fits, what binds it to its connection, broken messages. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,12 +29,15 @@ static struct directory_login *account(void)
 	memcpy(l->salt, "salt of 16 bytes", DIRECTORY_SALT_LEN);
 	l->iterations = DIRECTORY_ITERATIONS_MIN;
 	for (; l->count < ARRAY_LEN(passwords); l->count++) {
-		struct directory_credential *c = &l->credentials[l->count];
-		struct scram_keys keys = crypt_scram_keys(CRYPT_SHA256, sv_z(passwords[l->count]),
-							  sv_from((char *)l->salt, DIRECTORY_SALT_LEN), l->iterations);
+		for (size_t h = 0; h < DIRECTORY_HASHES; h++) {
+			struct directory_verifier *v = &l->credentials[l->count].verifiers[h];
+			struct scram_keys keys = crypt_scram_keys((enum crypt_hash)h, sv_z(passwords[l->count]),
+								  sv_from((char *)l->salt, DIRECTORY_SALT_LEN), l->iterations);
 
-		memcpy(c->stored, keys.stored, sizeof(c->stored));
-		memcpy(c->server, keys.server, sizeof(c->server));
+			v->is_there = true;
+			memcpy(v->stored, keys.stored, keys.len);
+			memcpy(v->server, keys.server, keys.len);
+		}
 	}
 	return l;
 }
@@ -46,10 +49,12 @@ struct outcome {
 	bool is_signed;         /* the server's signature is the one that the client expects */
 };
 
+static enum crypt_hash hash = CRYPT_SHA256;     /* of the tests that run now */
+
 static struct outcome exchange(bool is_plus, const struct scram_bindings *server, const char *gs2, const char *user,
 			       const char *password, struct sv binding)
 {
-	struct scram *s = scram_new(is_plus, server);
+	struct scram *s = scram_new(hash, is_plus, server);
 	struct directory_login *l = account();
 	struct outcome out = { .found = SIZE_MAX };
 	struct scram_client client;
@@ -59,7 +64,7 @@ static struct outcome exchange(bool is_plus, const struct scram_bindings *server
 	buf_init(&name, 63);
 	buf_init(&as, 63);
 	buf_init(&text, 1024);
-	out.first = scram_first(s, client_first(&client, gs2, user), &name, &as);
+	out.first = scram_first(s, client_first(&client, hash, gs2, user), &name, &as);
 	snprintf(out.user, sizeof(out.user), "%.*s", SV_FMT(buf_sv(&name)));
 	snprintf(out.as, sizeof(out.as), "%.*s", SV_FMT(buf_sv(&as)));
 	if (!out.first.kind) {
@@ -68,7 +73,7 @@ static struct outcome exchange(bool is_plus, const struct scram_bindings *server
 
 		buf_clear(&text);
 		out.final = scram_final(s, final, l, &out.found, &text);
-		base64(client.server_signature, 32, signature, sizeof(signature));
+		base64(client.server_signature, client.hash_len, signature, sizeof(signature));
 		out.is_signed = sv_starts(buf_sv(&text), SV("v=")) &&
 				sv_eq(sv_sub(buf_sv(&text), 2, text.len), sv_z(signature));
 	}
@@ -147,7 +152,7 @@ static void a_binding_has_to_be_that_of_the_connection(void **state)
 static enum fault_kind first_of(struct sv message)
 {
 	char *copy = xmalloc(message.len + 1);
-	struct scram *s = scram_new(false, &none);
+	struct scram *s = scram_new(hash, false, &none);
 	struct buf name, as;
 
 	buf_init(&name, 63);
@@ -188,13 +193,13 @@ static void a_final_message_with_any_octet_missing_proves_nothing(void **state)
 
 	(void)state;
 	for (size_t cut = 0; ; cut++) {
-		struct scram *s = scram_new(false, &none);
+		struct scram *s = scram_new(hash, false, &none);
 		size_t found;
 
 		buf_init(&name, 63);
 		buf_init(&text, 1024);
 		buf_init(&answer, 1024);
-		OK(scram_first(s, client_first(&client, "n,,", "alice"), &name, &name));
+		OK(scram_first(s, client_first(&client, hash, "n,,", "alice"), &name, &name));
 		scram_challenge(s, sv_from((char *)l->salt, sizeof(l->salt)), l->iterations, &text);
 		struct sv final = client_final(&client, buf_sv(&text), "main", SV_NONE);
 		bool is_whole = cut >= final.len;
@@ -220,6 +225,28 @@ static void a_final_message_with_any_octet_missing_proves_nothing(void **state)
 	free(l);
 }
 
+static void a_password_without_a_verifier_for_the_hash_proves_nothing(void **state)
+{
+	struct directory_login *l = account();
+	struct scram *s = scram_new(hash, false, &none);
+	struct scram_client client;
+	struct buf name, text;
+	size_t found;
+
+	(void)state;
+	l->credentials[0].verifiers[hash].is_there = false;
+	buf_init(&name, 63);
+	buf_init(&text, 1024);
+	OK(scram_first(s, client_first(&client, hash, "n,,", "alice"), &name, &name));
+	scram_challenge(s, sv_from((char *)l->salt, sizeof(l->salt)), l->iterations, &text);
+	OK(scram_final(s, client_final(&client, buf_sv(&text), "main", SV_NONE), l, &found, &name));
+	assert_int_equal(found, SIZE_MAX);
+	buf_done(&name);
+	buf_done(&text);
+	scram_free(&s);
+	free(l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -228,7 +255,11 @@ int main(void)
 		cmocka_unit_test(a_binding_has_to_be_that_of_the_connection),
 		cmocka_unit_test(a_first_message_is_whole_or_refused),
 		cmocka_unit_test(a_final_message_with_any_octet_missing_proves_nothing),
+		cmocka_unit_test(a_password_without_a_verifier_for_the_hash_proves_nothing),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	int failed = cmocka_run_group_tests_name("SCRAM-SHA-256", tests, NULL, NULL);
+
+	hash = CRYPT_SHA1;
+	return failed + cmocka_run_group_tests_name("SCRAM-SHA-1", tests, NULL, NULL);
 }
