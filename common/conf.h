@@ -192,7 +192,9 @@ struct conf_policy {
 	uint64_t messages_per_minute, recipients_per_minute;    /* of one address */
 	struct ipnets relay_networks, xclient_networks;
 	bool srs;
-	struct conf_list milters;               /* "127.0.0.1:11332", "/run/x.sock" */
+	struct conf_list milters;               /* of strangers: "127.0.0.1:11332", "/run/x.sock", "rspamd:127.0.0.1:11333" */
+	struct conf_list submission_milters;    /* of our own people */
+	char *rspamd_password;                  /* file */
 	uint64_t milter_ms;                     /* for each answer */
 	enum conf_milter_failure milter_failure;
 };

@@ -404,9 +404,18 @@ static const struct conf_option options[] = {
 	{ "milters", "Incoming mail", LIST(policy.milters), .def = "none", .min = 1, .max = 8,
 	  .need_restart = true,
 	  .doc = "Filter programs that are asked about each message of a stranger, one after the other, by "
-		 "the milter protocol: 127.0.0.1:11332 (rspamd), /run/clamav/clamav-milter.ctl. They may "
+		 "the milter protocol: 127.0.0.1:11332 (rspamd), /run/clamav/clamav-milter.ctl. With rspamd: in "
+		 "front, rspamd is asked by HTTP: rspamd:127.0.0.1:11333, rspamd:/run/rspamd/normal.sock. They may "
 		 "refuse it, add header fields, or have it put into Junk: by quarantine, or by the field "
 		 "X-Spam: Yes or X-Spam-Flag: YES." },
+	{ "submission-milters", "Incoming mail", LIST(policy.submission_milters), .def = "none", .min = 1, .max = 8,
+	  .need_restart = true,
+	  .doc = "The same for what our own people send: on submission, submissions and local listeners. What they add is signed "
+		 "with the message; what they would quarantine or discard is refused." },
+	{ "rspamd-password", "Incoming mail", PATH(policy.rspamd_password), .def = "keys/rspamd", .min = 1, .max = 1024,
+	  .need_restart = true,
+	  .doc = "File with the password that rspamd is told when it is asked by HTTP. Without the file none is. Others must not "
+		 "be able to read it." },
 	{ "milter-timeout", "Incoming mail", DURATION(policy.milter_ms), .def = "60s",
 	  .min = 1 * SECONDS, .max = 10 * MINUTES,
 	  .doc = "How long a filter may take for each answer." },

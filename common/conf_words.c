@@ -39,11 +39,13 @@ static bool is_exception(struct sv s)
 	return false;
 }
 
-/* is_place - "127.0.0.1:11332", "[::1]:11332" or "/run/filter.sock". */
+/* is_place - "127.0.0.1:11332", "[::1]:11332" or "/run/filter.sock", each also with "rspamd:" in front. */
 static bool is_place(struct sv s)
 {
 	struct netaddr address;
 
+	if (sv_starts(s, SV("rspamd:")))
+		sv_skip(&s, 7);
 	return sv_starts(s, SV("/")) || netaddr_parse_port(s, &address);
 }
 
@@ -61,7 +63,8 @@ static const struct {
 } forms[] = {
 	{ "dns-lists", is_dns_list, "zones with a weight, such as zen.example.net=2" },
 	{ "dmarc-exceptions", is_exception, "domains with a policy, such as lists.example.org=none" },
-	{ "milters", is_place, "places such as 127.0.0.1:11332 or /run/filter.sock" },
+	{ "milters", is_place, "places such as 127.0.0.1:11332, /run/filter.sock or rspamd:127.0.0.1:11333" },
+	{ "submission-milters", is_place, "places such as 127.0.0.1:11332, /run/filter.sock or rspamd:127.0.0.1:11333" },
 	{ "report-addresses", is_address, "addresses such as reports@example.org" },
 };
 

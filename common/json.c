@@ -275,6 +275,14 @@ bool json_to_u64(const struct json *v, uint64_t *out)
 	return true;
 }
 
+bool json_to_double(const struct json *v, double *out)
+{
+	if (!v || !json_is_number(value_of(v)))
+		return false;
+	*out = json_number_value(value_of(v));
+	return true;
+}
+
 bool json_to_bool(const struct json *v, bool *out)
 {
 	if (!v || (json_typeof(value_of(v)) != JSON_TRUE && json_typeof(value_of(v)) != JSON_FALSE))

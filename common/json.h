@@ -54,6 +54,8 @@ bool json_to_sv(const struct json *v, struct sv *out);
 /** json_to_u64 - a whole number from 0 to 2^63-1. */
 bool json_to_u64(const struct json *v, uint64_t *out);
 bool json_to_i64(const struct json *v, int64_t *out);
+/** json_to_double - any number. */
+bool json_to_double(const struct json *v, double *out);
 bool json_to_bool(const struct json *v, bool *out);
 /** json_get_sv, json_get_u64, json_get_bool - member of an object, by name. */
 bool json_get_sv(const struct json *object, const char *name, struct sv *out);

@@ -148,44 +148,33 @@ static void flush(struct transaction *t);
 
 static bool wants_filter(const struct transaction *t)
 {
-	struct milter_place place;
-	const struct conf_list *list = &t->conf->policy.milters;
-
-	return t->is_stranger && !is_doomed(t) && t->filter.action < MILTER_DEFER && t->milter_next < list->count &&
-	       milter_place_parse(list->items[t->milter_next], &place);
+	return t->filters && !t->has_filter && !is_doomed(t);
 }
 
-/* on_filter - the strongest of several verdicts holds, and all that they add. */
-static void on_filter(void *arg, const struct milter_verdict *v)
+static void on_filter(void *arg, const struct screen_verdict *v)
 {
 	struct transaction *t = arg;
+	struct buf headers = t->filter.headers;
 
-	log_info(&t->log, "smtp.milter", KV_SV("queue_id", t->mail.facts[ENVELOPE_ID]),
-		 KV_Z("milter", t->conf->policy.milters.items[t->milter_next]), KV_U64("verdict", v->action),
-		 KV_Z("text", v->text), KV_BOOL("spam", v->is_spam), KV_Z("quarantine", v->quarantine));
-	if (v->action > t->filter.action) {
-		t->filter.action = v->action;
-		memcpy(t->filter.text, v->text, sizeof(v->text));
-	}
-	t->filter.is_spam |= v->is_spam;
-	if (v->quarantine[0])
-		memcpy(t->filter.quarantine, v->quarantine, sizeof(v->quarantine));
-	(void)!buf_append(&t->filter.headers, buf_sv(&v->headers));
+	buf_append(&headers, buf_sv(&v->headers));
+	t->filter = *v;
+	t->filter.headers = headers;
 	t->has_filter = true;
-	t->milter_next++;
-	milter_free(&t->milter);
+	screen_free(&t->screen);
 	flush(t);
 }
 
 /* ask_filter - the whole message lies in the file first. */
 static void ask_filter(struct transaction *t)
 {
-	struct milter_place place;
-	struct milter_message message = {
+	struct screen_message message = {
 		.peer = t->peer,
 		.host = t->origin_facts.name == ORIGIN_NAME_CONFIRMED ? sv_z(t->origin_facts.host) : SV_NONE,
 		.helo = t->mail.facts[ENVELOPE_HELO],
 		.sender = t->mail.sender,
+		.user = t->mail.facts[ENVELOPE_USER],
+		.tls = t->mail.facts[ENVELOPE_TLS],
+		.password = sv_z(t->server->rspamd_password),
 		.queue_id = t->mail.facts[ENVELOPE_ID],
 		.hostname = sv_z(t->conf->host.hostname),
 		.octets = &t->spill,
@@ -206,8 +195,7 @@ static void ask_filter(struct transaction *t)
 	for (const struct accept_rcpt *r = t->plan.rcpts; rcpts && r; r = r->next)
 		rcpts[message.rcpt_count++] = r->address;
 	message.rcpts = rcpts;
-	(void)!milter_place_parse(t->conf->policy.milters.items[t->milter_next], &place);
-	t->milter = milter_ask(t->server->loop, &place, (uint32_t)t->conf->policy.milter_ms, &message, on_filter, t);
+	t->screen = screen_ask(t->server->loop, t->filters, (uint32_t)t->conf->policy.milter_ms, &message, &t->log, on_filter, t);
 }
 
 /* flush - have a job write the window, or finish when everything is there. */
@@ -215,7 +203,7 @@ static void flush(struct transaction *t)
 {
 	if (t->task != TASK_NONE)
 		return;         /* its end comes back here */
-	if (t->is_finishing && (t->is_author_open || t->milter))
+	if (t->is_finishing && (t->is_author_open || t->screen))
 		return;         /* so do their answers */
 	if (t->is_finishing && wants_filter(t)) {
 		ask_filter(t);
@@ -343,11 +331,37 @@ static void prepare_seal(struct transaction *t)
 	t->seal.results = arena_copy(&t->seal_arena, results);
 }
 
+static bool to_outlets(void *ctx, struct sv octets)
+{
+	struct transaction *t = ctx;
+
+	t->failed = outlets_write(&t->outlets, octets);
+	return !t->failed.kind;
+}
+
 static struct fault unspill(void *arg, struct sv octets)
 {
-	struct transaction *t = arg;
+	return strip_feed(arg, octets) ? FAULT_OK : fault(FAULT_INTERNAL, "an outlet is closed");
+}
 
-	return outlets_write(&t->outlets, octets);
+/* write_spilled - without the fields that filters take out. */
+static void write_spilled(struct transaction *t)
+{
+	struct sv names[SCREEN_REMOVED_MAX];
+	struct strip strip;
+	struct fault f;
+
+	for (size_t i = 0; i < t->filter.removed.count; i++)
+		names[i] = sv_z(t->filter.removed.names[i]);
+	strip_init_names(&strip, names, t->filter.removed.count, to_outlets, t);
+	if (t->spill.fd >= 0) {
+		f = spill_read(&t->spill, unspill, &strip);
+		t->failed = t->failed.kind ? t->failed : f;
+		spill_close(&t->spill);
+	}
+	/* The sink keeps its fault. */
+	if (!t->failed.kind && strip_feed(&strip, buf_sv(&t->chunk)))
+		(void)strip_finish(&strip);
 }
 
 /* write_out - to where the message goes. */
@@ -357,18 +371,16 @@ static void write_out(struct transaction *t)
 
 	if (!t->failed.kind && !t->outlets.is_open)
 		t->failed = outlets_open(&t->outlets, &source);
-	if (!t->failed.kind && t->spill.fd >= 0) {
-		t->failed = spill_read(&t->spill, unspill, t);
-		spill_close(&t->spill);
-	}
-	if (!t->failed.kind)
+	if (!t->failed.kind && t->is_spilling)
+		write_spilled(t);
+	else if (!t->failed.kind)
 		t->failed = outlets_write(&t->outlets, buf_sv(&t->chunk));
 }
 
-/* data_write - of strangers the header on top says what was found out in the end, so until then their octets lie in a file. */
+/* data_write - where the header on top says what was found out in the end, the octets lie in a file until then. */
 void data_write(struct transaction *t)
 {
-	if (!t->failed.kind && t->is_stranger)
+	if (!t->failed.kind && t->is_spilling)
 		t->failed = spill_write(&t->spill, instance_path(t->server->worker->instance, INSTANCE_QUEUE),
 					buf_sv(&t->chunk));
 	else
@@ -465,11 +477,10 @@ static void tell(struct transaction *t)
 		.author = t->author_facts,
 	};
 
-	if (!t->is_stranger)
-		return;
-	if (!authres_write(&t->extra, &results))
+	if (t->is_stranger && !authres_write(&t->extra, &results))
 		log_warn(&t->log, "smtp.results.too-long", KV_SV("queue_id", t->mail.facts[ENVELOPE_ID]));
-	prepare_seal(t);
+	if (t->is_stranger)
+		prepare_seal(t);
 	(void)!buf_append(&t->extra, buf_sv(&t->filter.headers));
 	if (!t->junk.len)
 		return;

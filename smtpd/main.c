@@ -1,7 +1,9 @@
 /* smtpd: mail comes in by SMTP, submission and LMTP, for one worker at a time (common/master.h is
  * the rest of the program). */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "common/auth.h"
 #include "common/dkimkey.h"
@@ -19,10 +21,10 @@
 #include "smtpd/fetch/helper.h"
 #include "smtpd/greylist.h"
 #include "smtpd/local.h"
-#include "smtpd/milter.h"
 #include "smtpd/policy/policy.h"
 #include "smtpd/origin.h"
 #include "smtpd/relay/relay.h"
+#include "smtpd/screen.h"
 #include "smtpd/session.h"
 #include "smtpd/smtpd.h"
 #include "smtpd/verbs.h"
@@ -104,9 +106,9 @@ static bool is_factor(const char *item)
 
 static bool is_place(const char *item)
 {
-	struct milter_place place;
+	struct screen_place place;
 
-	return milter_place_parse(item, &place);
+	return screen_place_parse(item, &place);
 }
 
 /* check_list - an item that is left out would be a list, a rule or a filter that nobody misses until it is too late. */
@@ -122,6 +124,8 @@ static struct fault check_lists(const struct conf *conf)
 {
 	struct fault f = check_list("milters", &conf->policy.milters, is_place);
 
+	if (!f.kind)
+		f = check_list("submission-milters", &conf->policy.submission_milters, is_place);
 	if (!f.kind)
 		f = check_list("dns-lists", &conf->policy.dns_lists, is_dns_list);
 	if (!f.kind)
@@ -149,6 +153,24 @@ static struct fault open_local(struct smtpd *server)
 	return FAULT_OK;
 }
 
+/* load_rspamd_password - its first line. */
+static struct fault load_rspamd_password(struct smtpd *server, const char *path)
+{
+	struct fault f = FAULT_OK;
+	struct buf text;
+	struct stat st;
+
+	buf_init(&text, 1024);
+	if (stat(path, &st) == 0) {
+		f = st.st_mode & 077 ? fault_detail(FAULT_DENIED, "%s: others may read it", path) : textfile_read(path, &text);
+	} else if (errno != ENOENT) {
+		f = fault_errno("stat", path);
+	}
+	server->rspamd_password = sv_copy_z(sv_trim(sv_sub(buf_sv(&text), 0, sv_find(buf_sv(&text), '\n'))));
+	buf_wipe(&text);
+	return f;
+}
+
 static struct fault smtpd_open(struct worker *w)
 {
 	struct smtpd *server = xcalloc(1, sizeof(*server));
@@ -167,19 +189,27 @@ static struct fault smtpd_open(struct worker *w)
 	if (!f.kind)
 		f = check_lists(w->conf);
 	if (!f.kind)
+		f = load_rspamd_password(server, w->conf->policy.rspamd_password);
+	if (!f.kind)
 		f = dns_new_from_conf(w->loop, &w->conf->dns, &server->dns);
 	return f;
 }
 
-static size_t smtpd_ports(const struct conf *conf, uint16_t ports[DAEMON_PORTS_MAX])
+static size_t add_ports(const struct conf_list *places, uint16_t ports[DAEMON_PORTS_MAX], size_t count)
 {
-	size_t count = dns_ports(&conf->dns, ports);
-	struct milter_place place;
+	struct screen_place place;
 
-	for (size_t i = 0; i < conf->policy.milters.count && count < DAEMON_PORTS_MAX; i++)
-		if (milter_place_parse(conf->policy.milters.items[i], &place) && place.address.port)
+	for (size_t i = 0; i < places->count && count < DAEMON_PORTS_MAX; i++)
+		if (screen_place_parse(places->items[i], &place) && place.address.port)
 			ports[count++] = place.address.port;
 	return count;
+}
+
+static size_t smtpd_ports(const struct conf *conf, uint16_t ports[DAEMON_PORTS_MAX])
+{
+	size_t count = add_ports(&conf->policy.milters, ports, dns_ports(&conf->dns, ports));
+
+	return add_ports(&conf->policy.submission_milters, ports, count);
 }
 
 static const struct conf_list *smtpd_files(const struct conf *conf)
@@ -306,6 +336,7 @@ static void smtpd_end(struct worker *w)
 	auth_close(&server->auth);
 	roster_close(&server->roster);
 	local_free(&server->local);
+	secret_free(&server->rspamd_password);
 	directory_close(&server->directory);
 	free(server);
 	w->state = NULL;

@@ -2,19 +2,17 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "common/connect.h"
 #include "common/header.h"
 #include "common/lines.h"
 #include "common/memory.h"
 #include "common/stream.h"
-#include "common/work.h"
+#include "smtpd/pieces.h"
 
 #include "common/banned.h"
 
 #define VERSION 6u
-#define PIECE (32u << 10) /* octets of the file per job, and of the body per packet */
 
 /* What we let a filter do: add fields, set its own (rspamd sets X-Spam), quarantine. */
 #define ACTIONS (1u | 0x10u | 0x20u)
@@ -58,8 +56,8 @@ enum stage {
 
 struct milter {
 	struct loop *loop;
-	struct milter_message message;
-	milter_fn *fn;
+	struct screen_message message;
+	screen_fn *fn;
 	void *arg;
 	uint32_t timeout_ms;
 	struct connector *connector;
@@ -69,32 +67,15 @@ struct milter {
 	uint32_t protocol;
 	bool is_waiting; /* for an answer */
 	size_t rcpt_next, rcpt_refused;
-	struct milter_verdict verdict;
+	struct screen_verdict verdict;
 	struct header_reader reader;
 	struct buf packet;
-	/* the file */
-	struct work work;
-	bool is_reading, is_orphan;
-	char *piece;
+	struct pieces *pieces; /* of the file; one is a packet of the body */
 	struct sv rest; /* of the piece: not sent yet */
-	uint64_t at;
 	bool is_at_end;
-	struct fault fault;
 };
 
 static void advance(struct milter *m);
-
-/* ---- places ---- */
-
-bool milter_place_parse(const char *text, struct milter_place *out)
-{
-	*out = (struct milter_place){ .path = text };
-	if (text[0] == '/') {
-		out->address.family = NET_UNIX;
-		return true;
-	}
-	return netaddr_parse_port(sv_z(text), &out->address);
-}
 
 /* ---- the end ---- */
 
@@ -102,8 +83,8 @@ static void release(struct milter *m)
 {
 	header_reader_done(&m->reader);
 	buf_done(&m->packet);
-	buf_done(&m->verdict.headers);
-	free(m->piece);
+	screen_verdict_done(&m->verdict);
+	pieces_free(&m->pieces);
 	free(m);
 }
 
@@ -117,9 +98,7 @@ void milter_free(struct milter **milter)
 	connect_forget(&m->connector);
 	stream_close(&m->stream, false);
 	timer_stop(&m->deadline);
-	m->is_orphan = true;
-	if (!m->is_reading)
-		release(m);
+	release(m);
 }
 
 static void finish(struct milter *m)
@@ -136,7 +115,7 @@ static void fail(struct milter *m, const char *why)
 {
 	if (m->stage == AT_DONE)
 		return;
-	m->verdict.action = MILTER_FAILED;
+	m->verdict.action = SCREEN_FAILED;
 	snprintf(m->verdict.text, sizeof(m->verdict.text), "%s", why);
 	finish(m);
 }
@@ -225,7 +204,7 @@ static void send_options(struct milter *m)
 
 static void send_connect(struct milter *m)
 {
-	const struct milter_message *g = &m->message;
+	const struct screen_message *g = &m->message;
 	static const char *const names[] = { "j", "{daemon_name}", "v" };
 	struct sv values[] = { g->hostname, SV("smtpd"), SV("Postroom") };
 	char ip[NETADDR_TEXT_MAX];
@@ -249,6 +228,11 @@ static void send_connect(struct milter *m)
 
 static void send_helo(struct milter *m)
 {
+	static const char *const names[] = { "{tls_version}", "{cipher}" };
+	struct sv values[2] = { SV_NONE, m->message.tls };
+
+	if (sv_split(&values[1], ' ', &values[0]))
+		send_macros(m, 'H', names, values, ARRAY_LEN(names));
 	begin(m, 'H');
 	put_word(m, m->message.helo);
 	send_command(m, SILENT_HELO);
@@ -264,8 +248,8 @@ static void put_path(struct milter *m, struct sv address)
 
 static void send_mail(struct milter *m)
 {
-	static const char *const names[] = { "i", "{mail_addr}" };
-	struct sv values[] = { m->message.queue_id, m->message.sender };
+	static const char *const names[] = { "i", "{mail_addr}", "{auth_authen}" };
+	struct sv values[] = { m->message.queue_id, m->message.sender, m->message.user };
 
 	send_macros(m, 'M', names, values, ARRAY_LEN(names));
 	begin(m, 'M');
@@ -316,45 +300,25 @@ static void send_body(struct milter *m)
 	send_command(m, SILENT_BODY);
 }
 
-/* ---- the file, in jobs ---- */
+/* ---- the file ---- */
 
-static void read_piece(struct work *w)
+static void on_piece(void *arg, struct sv octets, bool is_last, struct fault f)
 {
-	struct milter *m = CONTAINER_OF(w, struct milter, work);
-	ssize_t n = pread(m->message.octets->fd, m->piece, PIECE, (off_t)m->at);
+	struct milter *m = arg;
 
-	if (n < 0)
-		m->fault = fault_errno("read", "spill");
-	m->rest = sv_from(m->piece, n > 0 ? (size_t)n : 0);
-}
-
-static void on_piece(struct work *w, bool is_cancelled)
-{
-	struct milter *m = CONTAINER_OF(w, struct milter, work);
-
-	m->is_reading = false;
-	if (m->is_orphan) {
-		release(m);
-		return;
-	}
-	if (is_cancelled || m->fault.kind) {
+	if (f.kind) {
 		fail(m, "the message cannot be read");
 		return;
 	}
-	m->at += m->rest.len;
-	m->is_at_end = !m->rest.len || m->at >= m->message.octets->size;
+	m->rest = octets;
+	m->is_at_end = is_last;
 	advance(m);
 }
 
 static void fetch_piece(struct milter *m)
 {
-	m->work.run = read_piece;
-	m->work.done = on_piece;
-	m->is_reading = true;
-	if (work_submit(m->loop, WORK_MAIL, &m->work).kind) {
-		m->is_reading = false;
+	if (!pieces_next(m->pieces))
 		fail(m, "no thread to read the message");
-	}
 }
 
 /* ---- the order of things ---- */
@@ -459,7 +423,7 @@ static bool step(struct milter *m)
 
 static void advance(struct milter *m)
 {
-	while (!m->is_waiting && !m->is_reading && m->stage != AT_DONE && step(m))
+	while (!m->is_waiting && !pieces_is_reading(m->pieces) && m->stage != AT_DONE && step(m))
 		;
 }
 
@@ -497,9 +461,9 @@ static void take_packet(struct milter *m, char letter, struct sv data)
 	}
 	if (!milter_take_answer(letter, data, &m->verdict, &is_final))
 		return;
-	if (is_of_rcpt(m) && m->verdict.action >= MILTER_DEFER &&
+	if (is_of_rcpt(m) && m->verdict.action >= SCREEN_DEFER &&
 	    ++m->rcpt_refused < m->message.rcpt_count) {
-		m->verdict.action = MILTER_ACCEPT;
+		m->verdict.action = SCREEN_ACCEPT;
 		m->verdict.text[0] = '\0';
 		is_final = false;
 	}
@@ -570,8 +534,8 @@ static void on_connected(void *arg, int fd, struct fault f)
 		advance(m);
 }
 
-struct milter *milter_ask(struct loop *loop, const struct milter_place *place, uint32_t timeout_ms,
-			  const struct milter_message *message, milter_fn *fn, void *arg)
+struct milter *milter_ask(struct loop *loop, const struct screen_place *place, uint32_t timeout_ms,
+			  const struct screen_message *message, screen_fn *fn, void *arg)
 {
 	struct milter *m = xcalloc(1, sizeof(*m));
 
@@ -580,10 +544,9 @@ struct milter *milter_ask(struct loop *loop, const struct milter_place *place, u
 	m->fn = fn;
 	m->arg = arg;
 	m->timeout_ms = timeout_ms;
-	m->piece = xcalloc(1, PIECE);
-	m->verdict.text[0] = '\0';
+	m->pieces = pieces_new(loop, message->octets, on_piece, m);
 	buf_init(&m->packet, HEADER_FIELD_MAX + 4096);
-	buf_init(&m->verdict.headers, MILTER_HEADERS_MAX);
+	screen_verdict_init(&m->verdict);
 	header_reader_init(&m->reader);
 	timer_init(&m->deadline, loop, on_deadline);
 	timer_start_ms(&m->deadline, timeout_ms);

@@ -1,6 +1,4 @@
 /* What a filter answers: letters with data (Sendmail's libmilter/mfdef.h). Total on any octets. */
-#include <stdio.h>
-
 #include "common/header.h"
 #include "common/lines.h"
 #include "smtpd/milter.h"
@@ -43,73 +41,19 @@ static bool take_word(struct sv *data, struct sv *word)
 	return true;
 }
 
-static void keep_printable(char *out, size_t size, struct sv text)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < text.len && n + 1 < size; i++)
-		out[n++] = text.p[i] < ' ' || text.p[i] > '~' ? ' ' : text.p[i];
-	out[n] = '\0';
-}
-
-static bool is_name(struct sv name)
-{
-	for (size_t i = 0; i < name.len; i++)
-		if (name.p[i] <= ' ' || name.p[i] > '~' || name.p[i] == ':')
-			return false;
-	return name.len > 0 && name.len < 200;
-}
-
-/* append_value - line ends inside become folds, and nothing else can begin a line of its own. */
-static bool append_value(struct buf *out, struct sv value)
-{
-	bool ok = true;
-
-	while (value.len && (value.p[value.len - 1] == '\n' || value.p[value.len - 1] == '\r'))
-		value.len--;
-	for (size_t i = 0; i < value.len && ok; i++) {
-		char c = value.p[i];
-
-		if (c == '\r')
-			continue;
-		if (c != '\n') {
-			ok = buf_append_c(out, c && c != '\x7f' ? c : '?');
-			continue;
-		}
-		ok = buf_append(out, SV("\r\n\t"));
-		while (i + 1 < value.len && strchr(" \t\r\n", value.p[i + 1]) && value.p[i + 1])
-			i++;
-	}
-	return ok;
-}
-
-static void add_header(struct milter_verdict *v, struct sv name, struct sv value)
-{
-	size_t start = v->headers.len;
-	struct sv text = sv_trim(value);
-
-	if (!is_name(name))
-		return;
-	if (sv_eq_nocase(name, SV("X-Spam")) || sv_eq_nocase(name, SV("X-Spam-Flag")))
-		v->is_spam |= sv_starts_nocase(text, SV("yes"));
-	if (!buf_append(&v->headers, name) || !buf_append(&v->headers, SV(": ")) ||
-	    !append_value(&v->headers, text) || !buf_append(&v->headers, SV("\r\n")))
-		v->headers.len = start;
-}
-
 /* take_reply - "550 5.7.1 text": its class decides; the code that the peer sees is of our table. */
-static void take_reply(struct milter_verdict *v, struct sv text)
+static void take_reply(struct screen_verdict *v, struct sv text)
 {
-	v->action = text.len && text.p[0] == '5' ? MILTER_REJECT : MILTER_DEFER;
+	v->action = text.len && text.p[0] == '5' ? SCREEN_REJECT : SCREEN_DEFER;
 	if (text.len > 4)
 		sv_skip(&text, 4);
 	if (text.len > 6 && ascii_is_digit(text.p[0]) && text.p[1] == '.' &&
 	    sv_find(text, ' ') != SIZE_MAX)
 		sv_skip(&text, sv_find(text, ' ') + 1);
-	keep_printable(v->text, sizeof(v->text), text);
+	screen_keep_text(v->text, sizeof(v->text), text);
 }
 
-bool milter_take_answer(char letter, struct sv data, struct milter_verdict *v, bool *is_final)
+bool milter_take_answer(char letter, struct sv data, struct screen_verdict *v, bool *is_final)
 {
 	struct sv name, value;
 
@@ -122,19 +66,19 @@ bool milter_take_answer(char letter, struct sv data, struct milter_verdict *v, b
 		*is_final = true;
 		return true;
 	case 'd':
-		v->action = MILTER_DISCARD;
+		v->action = SCREEN_DISCARD;
 		*is_final = true;
 		return true;
 	case 'r':
 	case 't':
-		v->action = letter == 'r' ? MILTER_REJECT : MILTER_DEFER;
+		v->action = letter == 'r' ? SCREEN_REJECT : SCREEN_DEFER;
 		*is_final = true;
 		return true;
 	case 'y':
 		if (take_word(&data, &value))
 			take_reply(v, value);
 		else
-			v->action = MILTER_DEFER;
+			v->action = SCREEN_DEFER;
 		*is_final = true;
 		return true;
 	case 'i':
@@ -142,29 +86,30 @@ bool milter_take_answer(char letter, struct sv data, struct milter_verdict *v, b
 			return false;
 		sv_skip(&data, 4);
 		if (take_word(&data, &name) && take_word(&data, &value))
-			add_header(v, name, value);
+			screen_add_header(v, name, value);
 		return false;
 	case 'h':
 		if (take_word(&data, &name) && take_word(&data, &value))
-			add_header(v, name, value);
+			screen_add_header(v, name, value);
 		return false;
-	case 'm': /* change: a field of the filter's own is added on top, others stay as the sender
-		     wrote them */
+	case 'm': /* change: of the filter's own fields only; without a value it is taken out */
 		if (data.len < 4)
 			return false;
 		sv_skip(&data, 4);
-		if (take_word(&data, &name) && take_word(&data, &value) && value.len &&
-		    sv_starts_nocase(name, SV("X-")))
-			add_header(v, name, value);
+		if (!take_word(&data, &name) || !take_word(&data, &value) || !sv_starts_nocase(name, SV("X-")))
+			return false;
+		screen_remove_header(v, name);
+		if (value.len)
+			screen_add_header(v, name, value);
 		return false;
 	case 'q':
 		if (take_word(&data, &value))
-			keep_printable(v->quarantine, sizeof(v->quarantine),
+			screen_keep_text(v->quarantine, sizeof(v->quarantine),
 				       value.len ? value : SV("quarantine"));
 		return false;
 	case 'f': /* connection failed, shutdown */
 	case '4':
-		v->action = MILTER_DEFER;
+		v->action = SCREEN_DEFER;
 		*is_final = true;
 		return true;
 	default: /* progress; and what it was not offered */

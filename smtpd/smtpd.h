@@ -43,6 +43,7 @@ struct smtpd {
 	struct local *local;            /* the users of this host */
 	struct space space;
 	struct outbook *outbook;        /* NULL: it could not be opened */
+	char *rspamd_password;          /* "": none */
 	struct greylist *greylist;              /* NULL: check-greylist is off */
 	struct rates *messages, *recipients;    /* of strangers */
 	struct chore tidy;

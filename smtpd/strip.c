@@ -13,9 +13,18 @@ enum state {
 	IN_BODY,
 };
 
+static const struct sv results_name = SV_INIT("Authentication-Results");
+static const struct sv only_ours[] = { SV_INIT("X-Postroom-Junk"), SV_INIT("Return-Path") };
+
 void strip_init(struct strip *s, const char *hostname, byte_sink_fn *sink, void *ctx)
 {
-	*s = (struct strip){ .sink = sink, .ctx = ctx, .hostname = hostname };
+	strip_init_names(s, only_ours, ARRAY_LEN(only_ours), sink, ctx);
+	s->hostname = hostname;
+}
+
+void strip_init_names(struct strip *s, const struct sv *names, size_t count, byte_sink_fn *sink, void *ctx)
+{
+	*s = (struct strip){ .sink = sink, .ctx = ctx, .names = names, .name_count = count };
 }
 
 static bool put(struct strip *s, struct sv octets)
@@ -58,33 +67,32 @@ static bool decide(struct strip *s, bool is_whole)
 	if (colon != SIZE_MAX) {
 		name = sv_trim(sv_sub(held, 0, colon));
 		value = sv_sub(held, colon + 1, SIZE_MAX);
-		if (sv_eq_nocase(name, SV("Authentication-Results")))
+		if (s->hostname && sv_eq_nocase(name, results_name))
 			is_bad = is_results_of_ours(s, value, is_whole);
-		else
-			is_bad = sv_eq_nocase(name, SV("X-Postroom-Junk")) ||
-				 sv_eq_nocase(name, SV("Return-Path"));
+		for (size_t i = 0; i < s->name_count; i++)
+			is_bad |= sv_eq_nocase(name, s->names[i]);
 	}
 	s->is_dropping = is_bad;
 	s->taken += is_bad;
 	return put(s, held);
 }
 
+/* may_be - as far as the field is held, it may have this name. */
+static bool may_be(const struct strip *s, struct sv name)
+{
+	struct sv held = sv_from(s->held, s->held_len);
+	size_t n = held.len < name.len ? held.len : name.len;
+
+	return sv_eq_nocase(sv_sub(held, 0, n), sv_sub(name, 0, n));
+}
+
 static bool is_ours_to_judge(const struct strip *s)
 {
-	static const struct sv names[] = {
-		SV_INIT("authentication-results"),
-		SV_INIT("x-postroom-junk"),
-		SV_INIT("return-path"),
-	};
-	struct sv held = sv_from(s->held, s->held_len);
+	bool yes = s->hostname && may_be(s, results_name);
 
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		size_t n = held.len < names[i].len ? held.len : names[i].len;
-
-		if (sv_eq_nocase(sv_sub(held, 0, n), sv_sub(names[i], 0, n)))
-			return true;
-	}
-	return false;
+	for (size_t i = 0; i < s->name_count && !yes; i++)
+		yes = may_be(s, s->names[i]);
+	return yes;
 }
 
 /* hold - one more octet of a field that may have to go. */

@@ -16,7 +16,9 @@
 struct strip {
 	byte_sink_fn *sink;
 	void *ctx;
-	const char *hostname; /* ours: the authserv-id */
+	const char *hostname; /* ours: the authserv-id; NULL: results of ours may stay */
+	const struct sv *names; /* of fields that go; borrowed */
+	size_t name_count;
 	uint32_t taken;       /* fields taken out so far */
 	unsigned state;       /* private from here */
 	bool is_dropping;
@@ -25,6 +27,8 @@ struct strip {
 };
 
 void strip_init(struct strip *s, const char *hostname, byte_sink_fn *sink, void *ctx);
+/** strip_init_names - instead of these: all fields of some names, each shorter than STRIP_HOLD; borrowed until the end. */
+void strip_init_names(struct strip *s, const struct sv *names, size_t count, byte_sink_fn *sink, void *ctx);
 /** strip_feed - the next octets, in any cut. False: the sink said so. */
 bool strip_feed(struct strip *s, struct sv octets);
 /** strip_finish - the message has ended. */

@@ -34,6 +34,15 @@ static void set_facts(struct transaction *t, const struct transaction_source *so
 		BUG("transaction: a session's facts do not fit an envelope");
 }
 
+/* filters_of - which content filters are asked is a matter of the listener's role; NULL: none. */
+static const struct conf_list *filters_of(const struct transaction *t)
+{
+	const struct conf_policy *p = &t->conf->policy;
+	const struct conf_list *list = t->is_stranger ? &p->milters : t->identity ? &p->submission_milters : NULL;
+
+	return list && screen_is_wanted(list) ? list : NULL;
+}
+
 struct transaction *transaction_new(const struct transaction_source *source,
 				    const struct transaction_events *events, void *user)
 {
@@ -55,9 +64,11 @@ struct transaction *transaction_new(const struct transaction_source *source,
 	t->is_relay_client = source->listener == LISTENER_MX &&
 			     netaddr_in(&source->peer, &source->conf->policy.relay_networks);
 	t->is_stranger &= !t->is_relay_client;
+	t->filters = filters_of(t);
+	t->is_spilling = t->is_stranger || t->filters;
 	t->spill = SPILL_NONE;
 	buf_init(&t->junk, JUNK_MAX);
-	buf_init(&t->filter.headers, MILTER_HEADERS_MAX);
+	screen_verdict_init(&t->filter);
 	buf_init(&t->extra, OUTLET_EXTRA_MAX);
 	t->began_ms = loop_now_ms(source->server->loop);
 	envelope_init(&t->mail);
@@ -75,8 +86,8 @@ static void release(struct transaction *t)
 	data_done(t);
 	origin_free(&t->origin);
 	author_free(&t->author);
-	milter_free(&t->milter);
-	buf_done(&t->filter.headers);
+	screen_free(&t->screen);
+	screen_verdict_done(&t->filter);
 	buf_done(&t->junk);
 	buf_done(&t->extra);
 	accept_done(&t->plan);
@@ -105,6 +116,7 @@ void transaction_free(struct transaction **pt)
 	if (!t || t->is_orphan)
 		return;
 	t->is_orphan = true;
+	screen_free(&t->screen);        /* before a job closes what it reads */
 	if (t->task != TASK_NONE)
 		return;         /* the job's end comes back here */
 	/* Without a thread to do it (the process is ending) the loop removes its few files itself.

@@ -7,10 +7,10 @@
 #include "smtpd/envelope.h"
 #include "smtpd/facts.h"
 #include "smtpd/fixup.h"
-#include "smtpd/milter.h"
 #include "smtpd/origin.h"
 #include "smtpd/outlet.h"
 #include "smtpd/policy/policy.h"
+#include "smtpd/screen.h"
 #include "smtpd/spill.h"
 #include "smtpd/strip.h"
 #include "smtpd/transaction.h"
@@ -58,9 +58,9 @@ struct transaction {
 	struct author *author;
 	bool is_author_open;                    /* asked, and not answered yet */
 	const struct author_facts *author_facts;        /* of a job */
-	struct milter *milter;                  /* the filter that is asked now */
-	size_t milter_next;                     /* of the configuration's */
-	struct milter_verdict filter;           /* of all that were asked */
+	const struct conf_list *filters;        /* that are asked; NULL: none */
+	struct screen *screen;                  /* they are asked now */
+	struct screen_verdict filter;           /* of all that were asked */
 	bool has_filter, is_spilled;
 
 	/* envelope and plan: the loop's while no job runs, else the job's */
@@ -83,6 +83,7 @@ struct transaction {
 	struct buf date_line, id_line;          /* for the fix-up */
 	bool is_tls_optional;                   /* as far as the job's octets say */
 	bool has_begun, is_bdat, is_fixing, is_stripping, is_finishing;
+	bool is_spilling;                       /* what stands on top is known last: the octets wait in a file */
 	bool is_failed;                         /* the loop's copy of failed */
 
 	/* octets: the job's */
@@ -90,7 +91,7 @@ struct transaction {
 	struct arena seal_arena;
 	struct buf chunk;
 	struct trace trace;
-	struct spill spill;                     /* of strangers: all but the last chunk; with filters all */
+	struct spill spill;                     /* all but the last chunk; with filters all */
 	struct outlets outlets;
 	struct fault failed;                    /* the first one of writing; sticks */
 	struct outlet_result *results;          /* of committing, per recipient */

@@ -5,6 +5,7 @@
 #include "common/banned.h"
 
 #define ON_SUBMISSION (LISTENER_SUBMISSION | LISTENER_SUBMISSIONS | LISTENER_LOCAL)
+#define WITH_FILTERS (LISTENER_MX | ON_SUBMISSION)
 
 enum check_flag {
 	BLOCKS = 1 << 0,    /* reads the directory: the stage runs in a job */
@@ -49,7 +50,7 @@ static const struct check checks[] = {
 	{ "from",          POLICY_MESSAGE,               LISTENER_MX,     STRANGERS, policy_from,          SET_BY("check-from", from),                          "5322 §3.6.2" },
 	{ "dmarc",         POLICY_MESSAGE,               LISTENER_MX,     STRANGERS, policy_dmarc,         SET_BY("check-dmarc", dmarc),                        "9989 §5.3" },
 	{ "spf",           POLICY_MESSAGE,               LISTENER_MX,     STRANGERS, policy_spf,           SET_BY("check-spf", spf),                            "7208 §8.4" },
-	{ "milter",        POLICY_MESSAGE,               LISTENER_MX,     STRANGERS, policy_milter,        ALWAYS,                                              "mfapi 6" },
+	{ "milter",        POLICY_MESSAGE,               WITH_FILTERS,    0,         policy_milter,        ALWAYS,                                              "mfapi 6" },
 };
 /* clang-format on */
 

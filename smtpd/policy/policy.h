@@ -17,9 +17,9 @@
 #include "common/netaddr.h"
 #include "smtpd/author.h"
 #include "smtpd/facts.h"
-#include "smtpd/milter.h"
 #include "smtpd/origin.h"
 #include "smtpd/reply.h"
+#include "smtpd/screen.h"
 
 enum policy_stage {
 	POLICY_MAIL = 1 << 0,           /* the sender is known */
@@ -59,7 +59,7 @@ struct policy_facts {
 	/* MESSAGE */
 	const struct message_facts *message;
 	const struct author_facts *author;      /* of strangers; else NULL */
-	const struct milter_verdict *filter;    /* of the filters together; NULL: none was asked */
+	const struct screen_verdict *filter;    /* of the filters together; NULL: none was asked */
 	uint64_t size;
 	uint64_t longest_line;                  /* octets without CRLF */
 	unsigned data_faults;                   /* enum data_fault */

@@ -1,12 +1,14 @@
 /* What strangers write and a check of incoming mail reads: an SPF record, a DMARC record, a header with Authentication-Results, the
- * answers of a filter, a PROXY header. The first octet chooses which. What must hold: nothing is read twice, cuts do not matter, what is expanded or
+ * answers of filters, a PROXY header. The first octet chooses which. What must hold: nothing is read twice, cuts do not matter, what is expanded or
  * added keeps to its limits and cannot begin a line of its own. */
 #include <stdlib.h>
 
+#include "common/http_answer.h"
 #include "common/memory.h"
 #include "common/proxy.h"
 #include "smtpd/dmarc.h"
 #include "smtpd/milter.h"
+#include "smtpd/rspamd.h"
 #include "smtpd/spf_record.h"
 #include "smtpd/strip.h"
 
@@ -87,25 +89,64 @@ static void try_strip(struct sv text)
 	buf_done(&cut);
 }
 
-static void try_milter(struct sv in)
+/* need_harmless - what a filter adds cannot begin a line of its own, and its words are printable. */
+static void need_harmless(const struct screen_verdict *v)
 {
-	struct milter_verdict v = { .action = MILTER_ACCEPT };
-	struct sv data, rest;
-	bool is_final;
-	char letter;
+	struct sv rest = buf_sv(&v->headers);
 
-	buf_init(&v.headers, MILTER_HEADERS_MAX);
-	while (milter_take_packet(&in, &letter, &data) == FEED_DONE)
-		(void)milter_take_answer(letter, data, &v, &is_final);
-	rest = buf_sv(&v.headers);
 	for (size_t i = 0; i + 1 < rest.len; i++)
 		if (rest.p[i] == '\n') {
 			need(i && rest.p[i - 1] == '\r');
 			need(rest.p[i + 1] != '\r' && rest.p[i + 1] != '\n');
 		}
-	for (const char *p = v.text; *p; p++)
+	for (const char *p = v->text; *p; p++)
 		need(*p >= ' ' && *p <= '~');
-	buf_done(&v.headers);
+	for (size_t i = 0; i < v->removed.count; i++)
+		need(sv_starts_nocase(sv_z(v->removed.names[i]), SV("X-")));
+}
+
+static void try_milter(struct sv in)
+{
+	struct screen_verdict v;
+	struct sv data;
+	bool is_final;
+	char letter;
+
+	screen_verdict_init(&v);
+	while (milter_take_packet(&in, &letter, &data) == FEED_DONE)
+		(void)milter_take_answer(letter, data, &v, &is_final);
+	need_harmless(&v);
+	screen_verdict_done(&v);
+}
+
+static enum feed feed_answer(struct http_answer *a, struct sv in, size_t cut)
+{
+	enum feed feed = FEED_MORE;
+
+	http_answer_init(a, 4096);
+	for (; in.len && feed == FEED_MORE; sv_skip(&in, in.len < cut ? in.len : cut))
+		feed = http_answer_feed(a, sv_sub(in, 0, cut));
+	return feed;
+}
+
+static void try_rspamd(struct sv in)
+{
+	struct http_answer whole, cut;
+	struct screen_verdict v;
+
+	screen_verdict_init(&v);
+	need(feed_answer(&whole, in, in.len + 1) == feed_answer(&cut, in, 1));
+	need(whole.status == cut.status && whole.body.len <= 4096);
+	if (http_answer_end(&whole) == FEED_DONE) {
+		need(http_answer_end(&cut) == FEED_DONE && sv_eq(buf_sv(&whole.body), buf_sv(&cut.body)));
+		(void)rspamd_take_answer(buf_sv(&whole.body), &v);
+	} else {
+		(void)rspamd_take_answer(in, &v);
+	}
+	need_harmless(&v);
+	screen_verdict_done(&v);
+	http_answer_done(&whole);
+	http_answer_done(&cut);
 }
 
 static void try_proxy(struct sv in)
@@ -125,7 +166,7 @@ static void try_proxy(struct sv in)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static void (*const tries[])(struct sv) = { try_spf, try_dmarc, try_strip, try_milter, try_proxy };
+	static void (*const tries[])(struct sv) = { try_spf, try_dmarc, try_strip, try_milter, try_proxy, try_rspamd };
 	char *exact;
 
 	if (!size)

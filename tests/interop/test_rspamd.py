@@ -1,4 +1,5 @@
-"""rspamd from Debian's package as a filter: its reject is obeyed, its spam lies in Junk, and without it senders try again."""
+"""rspamd from Debian's package as a filter, asked as a milter and by HTTP: its reject is obeyed, its spam lies in Junk, and without it
+senders try again."""
 
 import os
 import pathlib
@@ -24,7 +25,7 @@ SENDER = "joe@good.example"
 
 class Rspamd:
     def __init__(self, folder, dns_port):
-        self.port = postroom.free_port()
+        self.port, self.http_port = postroom.free_port(), postroom.free_port()
         self.folder, self.process = folder, None
         folder.chmod(0o777)
         (folder / "rules.lua").write_text("""
@@ -40,6 +41,7 @@ class Rspamd:
             metric {{ name = "default"; actions {{ reject = 15; "add header" = 6; }} }}
             worker "rspamd_proxy" {{ bind_socket = "127.0.0.1:{self.port}"; milter = yes; timeout = 30s; count = 1;
                 upstream "local" {{ default = yes; self_scan = yes; }} }}
+            worker "normal" {{ bind_socket = "127.0.0.1:{self.http_port}"; count = 1; }}
             """)
 
     def start(self):
@@ -50,7 +52,8 @@ class Rspamd:
         def answers():
             assert self.process.poll() is None, (self.folder / "log").read_text()
             try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                for port in (self.port, self.http_port):
+                    socket.create_connection(("127.0.0.1", port), 1).close()
                 return True
             except OSError:
                 return False
@@ -81,11 +84,13 @@ def rspamd(tmp_path_factory):
             shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="module")
-def mx(rspamd):
-    conf = CONF + rspamd.dns.conf() + f"milters 127.0.0.1:{rspamd.port}\n"
+@pytest.fixture(scope="module", params=["milter", "http"])
+def mx(rspamd, request):
+    place = f"127.0.0.1:{rspamd.port}" if request.param == "milter" else f"rspamd:127.0.0.1:{rspamd.http_port}"
+    conf = CONF + rspamd.dns.conf() + f"milters {place}\n"
     with postroom.Instance(accounts=("alice", "bob", "carol"), conf=conf) as instance:
         instance.start(only="smtpd")
+        instance.asks_by = request.param
         yield instance
 
 
@@ -103,7 +108,10 @@ def test_its_reject_is_obeyed(mx):
 def test_what_it_takes_for_spam_lies_in_junk(mx):
     assert send(mx, "bob", SENDER, octets=message(SENDER, "X-Test: spam\r\n"))[0] == 250
     octets = only_file(mx, "bob", "Junk")
-    assert b"\r\nX-Spam: Yes\r\n" in octets and b"X-Postroom-Junk: milter (A filter says: spam)" in octets
+    assert b"\r\nX-Spam: Yes\r\n" in octets
+    if mx.asks_by == "http":
+        assert b"\r\nX-Spamd-Result: default: True [8.00 / 15.00];\r\n\tTEST_SPAM(8.00)" in octets, octets[:2000]
+    assert b"X-Postroom-Junk: milter (A filter says: spam)" in octets
 
 
 def test_while_it_is_stopped_senders_try_again(mx, rspamd):

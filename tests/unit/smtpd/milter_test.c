@@ -48,32 +48,32 @@ static void each_answer_means_one_thing(void **state)
 		char letter;
 		struct sv data;
 		bool ends, is_final;
-		enum milter_action action;
+		enum screen_action action;
 		const char *text;
 	} table[] = {
-		{ 'c', SV_INIT(""), true, false, MILTER_ACCEPT, "" },
-		{ 'a', SV_INIT(""), true, true, MILTER_ACCEPT, "" },
-		{ 'r', SV_INIT(""), true, true, MILTER_REJECT, "" },
-		{ 't', SV_INIT(""), true, true, MILTER_DEFER, "" },
-		{ 'd', SV_INIT(""), true, true, MILTER_DISCARD, "" },
-		{ 'p', SV_INIT(""), false, false, MILTER_ACCEPT, "" },
-		{ 'y', SV_INIT("550 5.7.1 Infected\0"), true, true, MILTER_REJECT, "Infected" },
-		{ 'y', SV_INIT("451 later\0"), true, true, MILTER_DEFER, "later" },
-		{ 'y', SV_INIT("250 5.0.0 fine\0"), true, true, MILTER_DEFER, "fine" },
-		{ 'y', SV_INIT("550 no end"), true, true, MILTER_DEFER, "" },
-		{ 'y', SV_INIT("\0"), true, true, MILTER_DEFER, "" },
-		{ 'y', SV_INIT("550 5.7.1 a\r\n250 \xff\0"), true, true, MILTER_REJECT, "a  250  " },
-		{ 'b', SV_INIT("new body"), false, false, MILTER_ACCEPT, "" },
-		{ '+', SV_INIT("<evil@example>\0"), false, false, MILTER_ACCEPT, "" },
-		{ '\0', SV_INIT(""), false, false, MILTER_ACCEPT, "" },
+		{ 'c', SV_INIT(""), true, false, SCREEN_ACCEPT, "" },
+		{ 'a', SV_INIT(""), true, true, SCREEN_ACCEPT, "" },
+		{ 'r', SV_INIT(""), true, true, SCREEN_REJECT, "" },
+		{ 't', SV_INIT(""), true, true, SCREEN_DEFER, "" },
+		{ 'd', SV_INIT(""), true, true, SCREEN_DISCARD, "" },
+		{ 'p', SV_INIT(""), false, false, SCREEN_ACCEPT, "" },
+		{ 'y', SV_INIT("550 5.7.1 Infected\0"), true, true, SCREEN_REJECT, "Infected" },
+		{ 'y', SV_INIT("451 later\0"), true, true, SCREEN_DEFER, "later" },
+		{ 'y', SV_INIT("250 5.0.0 fine\0"), true, true, SCREEN_DEFER, "fine" },
+		{ 'y', SV_INIT("550 no end"), true, true, SCREEN_DEFER, "" },
+		{ 'y', SV_INIT("\0"), true, true, SCREEN_DEFER, "" },
+		{ 'y', SV_INIT("550 5.7.1 a\r\n250 \xff\0"), true, true, SCREEN_REJECT, "a  250  " },
+		{ 'b', SV_INIT("new body"), false, false, SCREEN_ACCEPT, "" },
+		{ '+', SV_INIT("<evil@example>\0"), false, false, SCREEN_ACCEPT, "" },
+		{ '\0', SV_INIT(""), false, false, SCREEN_ACCEPT, "" },
 	};
 	(void)state;
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-		struct milter_verdict v = { .action = MILTER_ACCEPT };
+		struct screen_verdict v = { .action = SCREEN_ACCEPT };
 		bool is_final = false;
 
-		buf_init(&v.headers, MILTER_HEADERS_MAX);
+		buf_init(&v.headers, SCREEN_HEADERS_MAX);
 		assert_int_equal(milter_take_answer(table[i].letter, table[i].data, &v, &is_final), table[i].ends);
 		assert_int_equal(is_final, table[i].is_final);
 		assert_int_equal(v.action, table[i].action);
@@ -83,32 +83,12 @@ static void each_answer_means_one_thing(void **state)
 	}
 }
 
-static void places_are_an_address_with_a_port_or_a_path(void **state)
-{
-	struct milter_place p;
-	(void)state;
-
-	assert_true(milter_place_parse("127.0.0.1:11332", &p));
-	assert_int_equal(p.address.port, 11332);
-	assert_true(milter_place_parse("[::1]:1", &p));
-	assert_int_equal(p.address.family, NET_IPV6);
-	assert_true(milter_place_parse("/run/x.sock", &p));
-	assert_int_equal(p.address.family, NET_UNIX);
-	assert_false(milter_place_parse("none", &p));
-	assert_false(milter_place_parse("127.0.0.1", &p));
-	assert_false(milter_place_parse("127.0.0.1:0", &p));
-	assert_false(milter_place_parse("127.0.0.1:70000", &p));
-	assert_false(milter_place_parse("localhost:25", &p));
-	assert_false(milter_place_parse("", &p));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_packet_is_taken_when_it_is_whole),
 		cmocka_unit_test(what_is_no_packet_is_bad_at_once),
 		cmocka_unit_test(each_answer_means_one_thing),
-		cmocka_unit_test(places_are_an_address_with_a_port_or_a_path),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

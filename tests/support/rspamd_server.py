@@ -1,0 +1,79 @@
+"""rspamd as it answers by HTTP, for tests: says what a test says, and hangs, dies or lies where it is told to.
+
+    with RspamdServer() as rspamd:
+        rspamd.says = {"action": "add header", "score": 8.0}
+        Instance(conf=f"milters rspamd:127.0.0.1:{rspamd.port}\\n")
+
+says: a dict (JSON with status 200), octets as they are, or a word: "hang" (reads all, says nothing), "deaf" (reads only the header),
+"die" (in the middle of the message), "die in the answer", "drip" (an octet of the answer at a time, without end), "endless". What came is
+in `seen`: a list of (request line, [(field, value)], body)."""
+
+import json
+import socketserver
+import threading
+
+
+class RspamdServer:
+    def __init__(self):
+        self.says = {"action": "no action", "score": 0.0, "required_score": 15.0}
+        self.seen = []
+        self.stopping = threading.Event()
+        owner = self
+
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self):
+                owner.serve(self.rfile, self.wfile)
+
+        class Server(socketserver.ThreadingTCPServer):
+            daemon_threads = True
+            allow_reuse_address = True
+
+            def handle_error(self, request, client_address):
+                pass
+
+        self.server = Server(("127.0.0.1", 0), Handler)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stopping.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+    def serve(self, rfile, wfile):
+        request = rfile.readline().decode().rstrip("\r\n")
+        fields = []
+        while (line := rfile.readline().decode("latin-1").rstrip("\r\n")):
+            name, _, value = line.partition(": ")
+            fields.append((name, value))
+        if self.says == "deaf":
+            self.stopping.wait(30)
+            return
+        if self.says == "die":
+            rfile.read(10)
+            return
+        body = rfile.read(int(dict(fields)["Content-Length"]))
+        self.seen.append((request, fields, body))
+        self.answer(wfile)
+
+    def answer(self, wfile):
+        if isinstance(self.says, bytes):
+            wfile.write(self.says)
+        elif isinstance(self.says, dict):
+            text = json.dumps(self.says).encode()
+            wfile.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text))
+        elif self.says == "hang":
+            self.stopping.wait(30)
+        elif self.says == "die in the answer":
+            wfile.write(b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"action": "no act')
+        elif self.says == "drip":
+            wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            while not self.stopping.wait(0.1):
+                wfile.write(b" ")
+        elif self.says == "endless":
+            wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            while not self.stopping.is_set():
+                wfile.write(b" " * 65536)
