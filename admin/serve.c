@@ -19,6 +19,7 @@
 #include "admin/verbs.h"
 #include "common/conf.h"
 #include "common/instance.h"
+#include "common/listener.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/memory.h"
@@ -43,6 +44,11 @@ struct daemon_child {
 	struct child *child;            /* NULL: it is not to run */
 	uint64_t first_start_ms;        /* 0: never started */
 	bool is_for_mail;
+	bool is_ready;
+	uv_poll_t ready;                /* on the pipe by which it says so */
+	int ready_fds[2];
+	int *keep;                      /* what it inherits: the end of that pipe, sockets of the service manager */
+	size_t keep_count;
 };
 
 struct parent {
@@ -51,9 +57,74 @@ struct parent {
 	struct daemon_child daemons[DAEMON_COUNT];
 	uv_signal_t signals[3];
 	uint64_t grace_ms;
+	size_t passed_count;            /* listening sockets of the service manager, from LISTENERS_PASSED_FIRST on */
 	int code;
 	bool is_stopping;
 };
+
+/* ---- ready ---- */
+
+/* The service manager hears of it when mail can come in by every door. Mail does not wait for the web front. */
+static void on_ready(uv_poll_t *handle, int status, int events)
+{
+	struct daemon_child *d = handle->data;
+	struct parent *p = d->parent;
+	char octet;
+
+	(void)events;
+	if (status < 0 || read(d->ready_fds[0], &octet, 1) != 1)
+		return;
+	uv_poll_stop(handle);
+	d->is_ready = true;
+	for (size_t i = 0; i < DAEMON_MAIL_COUNT; i++)
+		if (p->daemons[i].child && !p->daemons[i].is_ready)
+			return;
+	if (!p->is_stopping && d->is_for_mail)
+		notify_service_manager("READY=1");
+}
+
+static struct fault watch_ready(struct daemon_child *d)
+{
+	struct parent *p = d->parent;
+
+	if (pipe2(d->ready_fds, O_CLOEXEC | O_NONBLOCK) != 0)
+		return fault_errno("pipe", d->name);
+	d->keep_count = 1 + p->passed_count;
+	d->keep = xcalloc(d->keep_count, sizeof(*d->keep));
+	d->keep[0] = d->ready_fds[1];
+	for (size_t i = 0; i < p->passed_count; i++)
+		d->keep[1 + i] = LISTENERS_PASSED_FIRST + (int)i;
+	uv_poll_init(loop_uv(p->loop), &d->ready, d->ready_fds[0]);
+	d->ready.data = d;
+	uv_poll_start(&d->ready, UV_READABLE, on_ready);
+	return FAULT_OK;
+}
+
+static void unwatch_ready(struct daemon_child *d)
+{
+	if (!d->keep)
+		return;
+	uv_close((uv_handle_t *)&d->ready, NULL);
+	close(d->ready_fds[0]);
+	close(d->ready_fds[1]);
+	free(d->keep);
+}
+
+/* passed_sockets - how many the service manager gave us (sd_listen_fds(3)). They are for the daemons, not for other children. */
+static size_t passed_sockets(void)
+{
+	const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
+	uint32_t n;
+
+	if (!pid || !fds || !sv_to_u32(sv_z(pid), &n) || n != (uint32_t)getpid() || !sv_to_u32(sv_z(fds), &n) ||
+	    n > LISTENERS_PASSED_MAX)
+		return 0;
+	for (int fd = LISTENERS_PASSED_FIRST; fd < LISTENERS_PASSED_FIRST + (int)n; fd++)
+		fcntl(fd, F_SETFD, FD_CLOEXEC);
+	return n;
+}
+
+/* ---- the daemons ---- */
 
 static void stop_all(struct parent *p)
 {
@@ -71,9 +142,13 @@ static struct fault on_prepare(void *arg, const char *const **argv, const int **
 {
 	struct daemon_child *d = arg;
 
+	char number[16];
+
+	snprintf(number, sizeof(number), "%d", d->ready_fds[1]);
+	setenv(SUPERVISE_READY_FD, number, 1);
 	*argv = d->argv;
-	*keep = NULL;
-	*keep_count = 0;
+	*keep = d->keep;
+	*keep_count = d->keep_count;
 	return FAULT_OK;
 }
 
@@ -131,7 +206,7 @@ static void on_signal(uv_signal_t *handle, int number)
 static int run_parent(struct cli *cli, const struct conf *conf)
 {
 	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP };
-	struct parent p = { .grace_ms = conf->host.stop_ms + STOP_EXTRA_MS };
+	struct parent p = { .grace_ms = conf->host.stop_ms + STOP_EXTRA_MS, .passed_count = passed_sockets() };
 	struct rounds *rounds = NULL;
 	struct fault f = loop_new(&p.loop);
 
@@ -162,19 +237,25 @@ static int run_parent(struct cli *cli, const struct conf *conf)
 		d->argv[1] = "--root";
 		d->argv[2] = cli->root;
 		d->argv[3] = "--supervised"; /* ends with us; we talk to the service manager */
+		f = watch_ready(d);
+		if (f.kind) {
+			p.code = cli_fault("serve", f);
+			break;
+		}
 		d->child = child_add(p.supervisor, d->path, &child_events, d);
 	}
 	if (p.code == EXIT_DONE) {
 		for (size_t i = 0; i < DAEMON_COUNT; i++)
 			if (p.daemons[i].child)
 				child_start(p.daemons[i].child);
-		notify_service_manager("READY=1");
 		rounds = rounds_start(p.loop, cli->root);
 		loop_run(p.loop);
 		rounds_stop(&rounds);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
 		uv_close((uv_handle_t *)&p.signals[i], NULL);
+	for (size_t i = 0; i < DAEMON_COUNT; i++)
+		unwatch_ready(&p.daemons[i]);
 	supervisor_free(&p.supervisor);
 	loop_free(&p.loop);
 	return p.code;

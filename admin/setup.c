@@ -475,6 +475,18 @@ static int configure_as_owner(struct setup *s)
 
 /* ---- starting ---- */
 
+/* is_for_unit - the unit runs one instance, as one user. */
+static bool is_for_unit(const struct setup *s)
+{
+	struct stat st;
+	const struct passwd *owner;
+
+	if (geteuid() != 0 || !has_systemd() || strcmp(s->cli->root, DEFAULT_ROOT) != 0 || stat(s->cli->root, &st) != 0)
+		return false;
+	owner = getpwuid(st.st_uid);
+	return owner && strcmp(owner->pw_name, INIT_SERVICE_USER) == 0;
+}
+
 static int start_service(const struct setup *s)
 {
 	static const char *const cat[] = { "systemctl", "cat", UNIT, NULL };
@@ -486,7 +498,7 @@ static int start_service(const struct setup *s)
 		printf("\nIt runs already.\n");
 		return EXIT_DONE;
 	}
-	if (geteuid() == 0 && has_systemd() && strcmp(s->cli->root, DEFAULT_ROOT) == 0 && run_program(cat, false) == 0) {
+	if (is_for_unit(s) && run_program(cat, false) == 0) {
 		if (run_program(enable, true) == 0) {
 			printf("\nIt runs, and starts with the machine (" UNIT ").\n");
 			return EXIT_DONE;

@@ -55,10 +55,13 @@ const struct listener *listener_at(const struct listener_set *set, size_t i);
 
 /* --- in the master --- */
 
+#define LISTENERS_PASSED_FIRST 3        /* sd_listen_fds(3) */
+#define LISTENERS_PASSED_MAX 1000
+
 /**
  * listener_bind - open every row's socket. A row whose name stands in LISTEN_FDNAMES, or whose
  * address and port are those of a descriptor passed by the service manager (LISTEN_PID, LISTEN_FDS:
- * sd_listen_fds(3)), takes that one. Unix sockets get mode 0660 (kind local: 0666, and its folder is made); a name where nobody
+ * sd_listen_fds(3)) to us or to our parent, takes that one; what no row takes is closed. Unix sockets get mode 0660 (kind local: 0666, and its folder is made); a name where nobody
  * answers any more is replaced. Errors: detail names the row and the address ("imaps [::]:993: Address already
  * in use"); nothing stays bound. Those of LISTENERS_OPTIONAL are left out with a line in the log.
  */

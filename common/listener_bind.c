@@ -16,7 +16,6 @@
 #include "common/banned.h"
 
 #define BACKLOG 1024
-#define FIRST_PASSED_FD 3       /* sd_listen_fds(3) */
 
 void listener_close_rows(struct listener_set *set, bool is_owner)
 {
@@ -173,6 +172,8 @@ static void adopt(struct row *row, int fd, const struct netaddr *at)
 	row->is_passed = true;
 }
 
+static const struct netaddr every_ipv4 = { .family = NET_IPV4 };
+
 /* Is the passed socket the one this row means? */
 static bool is_meant(const struct row *row, struct sv name, const struct netaddr *at,
 		     const char *path)
@@ -181,21 +182,27 @@ static bool is_meant(const struct row *row, struct sv name, const struct netaddr
 		return true;
 	if (row->path)
 		return at->family == NET_UNIX && strcmp(path, row->path) == 0;
-	return at->port && at->port == row->listener.at.port &&
-	       netaddr_eq_ip(at, &row->listener.at);
+	if (!at->port || at->port != row->listener.at.port)
+		return false;
+	/* On a host without IPv6 "every address" is one of IPv4. */
+	return netaddr_eq_ip(at, &row->listener.at) || (row->is_any && netaddr_eq_ip(at, &every_ipv4));
 }
 
 static void take_passed_sockets(struct listener_set *set)
 {
+	/* Those of `postroom serve` are for all its daemons: what is not meant for us is for another one. */
+	bool is_shared = false;
 	const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
 	struct sv names = sv_z(getenv("LISTEN_FDNAMES")), name;
 	char path[PATH_SIZE];
 	uint32_t n;
 
-	if (!pid || !fds || !sv_to_u32(sv_z(pid), &n) || n != (uint32_t)getpid() ||
-	    !sv_to_u32(sv_z(fds), &n) || n > 1000)
+	if (!pid || !fds || !sv_to_u32(sv_z(pid), &n))
 		return;
-	for (int fd = FIRST_PASSED_FD; fd < FIRST_PASSED_FD + (int)n; fd++) {
+	is_shared = n == (uint32_t)getppid();
+	if ((!is_shared && n != (uint32_t)getpid()) || !sv_to_u32(sv_z(fds), &n) || n > LISTENERS_PASSED_MAX)
+		return;
+	for (int fd = LISTENERS_PASSED_FIRST; fd < LISTENERS_PASSED_FIRST + (int)n; fd++) {
 		struct netaddr at;
 		bool is_taken = false;
 
@@ -210,9 +217,12 @@ static void take_passed_sockets(struct listener_set *set)
 				is_taken = true;
 			}
 		}
-		if (!is_taken)
+		if (is_taken)
+			continue;
+		if (!is_shared)
 			log_warn(NULL, "listener.passed_unused", KV_SV("name", name),
 				 KV_U64("fd", (uint64_t)fd));
+		close(fd);
 	}
 	/* They are ours now, not our children's. */
 	unsetenv("LISTEN_PID");

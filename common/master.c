@@ -52,6 +52,7 @@ struct master {
 	const struct daemon_spec *spec;
 	const char *program;
 	bool is_supervised;
+	int ready_fd;                   /* where `serve` hears that we are, or -1 */
 	struct instance *instance;
 	struct conf *conf;
 	struct loop *loop;
@@ -134,6 +135,7 @@ static void on_worker_line(void *arg, struct sv line)
 		   KV_U64("listeners", listener_count(m->listeners)));
 	if (!m->is_supervised)
 		notify_service_manager("READY=1");
+	ready_pipe_tell(&m->ready_fd);
 }
 
 static void on_worker_pipe_end(void *arg)
@@ -773,6 +775,7 @@ static int master_main(const struct daemon_spec *spec, const char *program, cons
 	struct master m = { .spec = spec,
 			    .program = program,
 			    .is_supervised = is_supervised,
+			    .ready_fd = ready_pipe_take(),
 			    .pidfile = PIDFILE_NONE };
 	const char *stage = "";
 	struct fault f = master_start(&m, root, &stage);

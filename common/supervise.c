@@ -269,3 +269,23 @@ void notify_service_manager(const char *state)
 	              (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
 	close(fd);
 }
+
+int ready_pipe_take(void)
+{
+	const char *text = getenv(SUPERVISE_READY_FD);
+	uint32_t fd;
+
+	if (!text || !sv_to_u32(sv_z(text), &fd) || fd > INT_MAX || fcntl((int)fd, F_SETFD, FD_CLOEXEC) != 0)
+		return -1;
+	unsetenv(SUPERVISE_READY_FD);
+	return (int)fd;
+}
+
+void ready_pipe_tell(int *fd)
+{
+	if (*fd < 0)
+		return;
+	(void)!write(*fd, "r", 1);
+	close(*fd);
+	*fd = -1;
+}

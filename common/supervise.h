@@ -56,4 +56,12 @@ size_t supervisor_running(const struct supervisor *supervisor);
  * Fine without one. */
 void notify_service_manager(const char *state);
 
+/* A child tells the parent that it serves, by an octet into a pipe whose number stands in the environment. */
+#define SUPERVISE_READY_FD "POSTROOM_READY_FD"
+
+/** ready_pipe_take - the pipe, kept from our own children, or -1 when nobody wants to know. */
+int ready_pipe_take(void);
+/** ready_pipe_tell - we serve. Closes the pipe, sets *fd to -1. Fine with -1. */
+void ready_pipe_tell(int *fd);
+
 #endif

@@ -526,6 +526,47 @@ static void sockets_of_the_service_manager_are_taken_by_name_or_address(void **s
 	}
 }
 
+/* passed_pair - in a child: "door" gets descriptor 3, nobody wants 4. Which process do they say it is for? */
+static int passed_pair(pid_t meant)
+{
+	char id[20];
+	struct conf *conf = conf_of(mx_only, 0);
+
+	for (int fd = 3; fd <= 4; fd++) {
+		struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+		int made = socket(AF_INET, SOCK_STREAM, 0);
+
+		if (bind(made, (struct sockaddr *)&at, sizeof(at)) || listen(made, 5) || (made != fd && dup2(made, fd) != fd))
+			return 2;
+	}
+	snprintf(id, sizeof(id), "%d", (int)meant);
+	setenv("LISTEN_PID", id, 1);
+	setenv("LISTEN_FDS", "2", 1);
+	setenv("LISTEN_FDNAMES", "door:other", 1);
+	struct listener_set *set = listener_set_new(conf, kinds, ARRAY_LEN(kinds));
+
+	if (listener_bind(set).kind)
+		return 3;
+	bool is_taken = listener_at(set, 0)->fd == 3, is_open = fcntl(4, F_GETFD) >= 0;
+
+	return is_taken && !is_open && !getenv("LISTEN_PID") ? 10 : !is_taken && is_open ? 11 : 4;
+}
+
+static void passed_sockets_are_for_us_or_our_parent_and_what_nobody_wants_is_closed(void **state)
+{
+	(void)state;
+	for (int who = 0; who < 3; who++) {
+		pid_t parent = getpid(), pid = fork();
+		int status;
+
+		if (!pid)
+			_exit(passed_pair(who == 0 ? getpid() : who == 1 ? parent : 1 << 30));
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFEXITED(status));
+		assert_int_equal(WEXITSTATUS(status), who < 2 ? 10 : 11);
+	}
+}
+
 static void a_worker_that_dies_takes_its_counts_along(void **state)
 {
 	struct listener_counts *master, *dead, *other, *reborn;
@@ -610,6 +651,7 @@ int main(void)
 		cmocka_unit_test(workers_inherit_sockets_and_count_together),
 		cmocka_unit_test(what_is_no_list_of_sockets_is_refused),
 		cmocka_unit_test(sockets_of_the_service_manager_are_taken_by_name_or_address),
+		cmocka_unit_test(passed_sockets_are_for_us_or_our_parent_and_what_nobody_wants_is_closed),
 		cmocka_unit_test(a_worker_that_dies_takes_its_counts_along),
 		cmocka_unit_test(a_flood_of_addresses_fills_the_counters_and_nothing_else),
 	};
