@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "admin/bulk.h"
+#include "admin/csv.h"
 #include "admin/open.h"
 #include "admin/print.h"
 #include "admin/protocols.h"
@@ -172,27 +173,6 @@ static struct fault take_row(struct bulk *b, const struct row *row, uint32_t ite
 	return directory_account_set(b->dir, &made);
 }
 
-/* One field off the front of *rest: quoted, with "" for a quote in it, or as it is up to the comma. */
-static bool csv_field(struct sv *rest, struct buf *out)
-{
-	bool is_quoted = rest->len && rest->p[0] == '"', is_closed = !is_quoted;
-	size_t i = is_quoted;
-
-	for (; i < rest->len && (is_quoted ? !is_closed : rest->p[i] != ','); i++) {
-		if (is_quoted && rest->p[i] == '"' && !(i + 1 < rest->len && rest->p[i + 1] == '"')) {
-			is_closed = true;
-			continue;
-		}
-		i += is_quoted && rest->p[i] == '"';
-		if (!buf_append_c(out, rest->p[i]))
-			return false;
-	}
-	if (!is_closed || (i < rest->len && rest->p[i] != ','))
-		return false;
-	sv_skip(rest, i < rest->len ? i + 1 : i);
-	return true;
-}
-
 static enum field field_of(struct sv name)
 {
 	for (enum field f = 0; f < FIELD_COUNT; f++)
@@ -206,23 +186,10 @@ static struct fault take_csv(struct bulk *b, struct sv line)
 	struct csv *csv = b->arg;
 	struct buf texts[COLUMNS_MAX];
 	struct row row = { 0 };
-	struct fault f = FAULT_OK;
-	size_t count = 0;
-	bool is_last = false, has_account = false;
+	size_t count;
+	bool has_account = false;
+	struct fault f = csv_split(line, texts, COLUMNS_MAX, BULK_LINE_MAX, &count);
 
-	while (!is_last && !f.kind) {
-		if (count == COLUMNS_MAX) {
-			f = fault(FAULT_INVALID, "too many columns");
-			break;
-		}
-		buf_init(&texts[count], BULK_LINE_MAX);
-		size_t before = line.len;
-
-		if (!csv_field(&line, &texts[count++]))
-			f = fault(FAULT_INVALID, "a quote is not closed, or something stands behind it");
-		/* A comma at the end has one more, empty field behind it. */
-		is_last = !line.len && !(before && line.p[-1] == ',');
-	}
 	for (size_t i = 0; i < count && !f.kind; i++) {
 		if (!csv->has_header) {
 			csv->columns[i] = field_of(buf_sv(&texts[i]));

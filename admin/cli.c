@@ -388,6 +388,18 @@ char *cli_read_secret(const char *prompt, bool from_stdin)
 	return first;
 }
 
+char *cli_ask_secret(const char *prompt)
+{
+	int tty = open("/dev/tty", O_RDWR | O_CLOEXEC);
+	char *secret = tty >= 0 ? ask(tty, prompt) : NULL;
+
+	if (tty >= 0)
+		close(tty);
+	if (!secret)
+		complain("add --password-file FILE", tty >= 0 ? "no password given" : "no terminal to ask for a password");
+	return secret;
+}
+
 char *cli_generate_secret(void)
 {
 	/* Without letters that look alike; 20 of 31 signs are 99 bits. */

@@ -63,6 +63,8 @@ int cli_fault(const char *what, struct fault f);
 /** cli_read_secret - a password: from standard input (first line) when `from_stdin`, else from the terminal, twice.
  *  The caller ends it with secret_free(). NULL after an error that was told. */
 char *cli_read_secret(const char *prompt, bool from_stdin);
+/** cli_ask_secret - a password that exists: from the terminal, once. As cli_read_secret(). */
+char *cli_ask_secret(const char *prompt);
 /** cli_generate_secret - a password that can be read out and typed: 4 groups of 5 letters and digits. */
 char *cli_generate_secret(void);
 

@@ -1,8 +1,9 @@
-/* postroom import maildir|mbox */
+/* postroom import maildir|mbox|imap */
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "admin/import_imap.h"
 #include "admin/open.h"
 #include "admin/print.h"
 #include "admin/verbs.h"
@@ -171,6 +172,19 @@ const struct verb import_verbs[] = {
 	  .example = "import mbox /var/mail/alice --account alice@example.org", .run = run_mbox,
 	  .options = { { "account", "ADDRESS", "whose mail it becomes" },
 		       { "mailbox", "NAME", "where a single file goes; INBOX unless given" },
+		       { "dry-run", NULL, "only say what would be done" } } },
+	{ .noun = "import", .verb = "imap", .args = "",
+	  .summary = "Take over accounts from another IMAP server; run it again, and it brings what is new",
+	  .example = "import imap --host imap.old.example --user alice --account alice@example.org", .run = import_imap,
+	  .options = { { "host", "NAME", "the other server" },
+		       { "port", "N", "993 unless given; 143 without implicit TLS" },
+		       { "tls", "HOW", "implicit (which it is unless given), starttls or none" },
+		       { "fingerprint", "HEX", "trust the certificate with this SHA-256 fingerprint, and no other" },
+		       { "user", "NAME", "who it is there" },
+		       { "password-file", "FILE", "its first line is the password there; - is standard input. Asked for unless given" },
+		       { "account", "ADDRESS", "whose mail it becomes here" },
+		       { "accounts", "FILE.csv", "many accounts: a table with the columns host, user, password or password_file, account" },
+		       { "exclude", "NAMES", "mailboxes to leave out, separated by commas" },
 		       { "dry-run", NULL, "only say what would be done" } } },
 	{ .noun = NULL },
 };

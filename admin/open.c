@@ -89,7 +89,7 @@ int open_store(struct cli *cli, struct store **out)
 	return f.kind ? cli_fault("mail store", f) : EXIT_DONE;
 }
 
-int open_user(struct cli *cli, const char *address, struct open_user *out)
+static int open_user_with(struct cli *cli, const char *address, bool has_quota, struct open_user *out)
 {
 	struct directory_account account;
 	struct directory *dir = NULL;
@@ -104,13 +104,23 @@ int open_user(struct cli *cli, const char *address, struct open_user *out)
 		code = open_store(cli, &out->store);
 	if (code != EXIT_DONE)
 		return code;
-	struct quota quota = { account.quota_bytes, account.quota_messages };
+	struct quota quota = { has_quota ? account.quota_bytes : 0, has_quota ? account.quota_messages : 0 };
 
 	out->identity = identity_for_admin(sv_z(account.address), sv_z(account.id));
 	code = cli_fault(address, maildir_user_open(out->store, out->identity, &quota, &out->user));
 	if (code != EXIT_DONE)
 		close_user(out);
 	return code;
+}
+
+int open_user(struct cli *cli, const char *address, struct open_user *out)
+{
+	return open_user_with(cli, address, true, out);
+}
+
+int open_user_beyond_quota(struct cli *cli, const char *address, struct open_user *out)
+{
+	return open_user_with(cli, address, false, out);
 }
 
 void close_user(struct open_user *user)

@@ -32,6 +32,8 @@ struct open_user {
 	struct maildir_user *user;
 };
 int open_user(struct cli *cli, const char *address, struct open_user *out);
+/** open_user_beyond_quota - for mail that was theirs already, before it came here. */
+int open_user_beyond_quota(struct cli *cli, const char *address, struct open_user *out);
 void close_user(struct open_user *user);
 /** open_store - the store alone (index check, delivery). store_close() ends it. */
 int open_store(struct cli *cli, struct store **out);
