@@ -158,9 +158,14 @@ static bool has_hash(const struct present *p, uint64_t hash)
 	return p->count && bsearch(&hash, p->hashes, p->count, sizeof(hash), hash_order);
 }
 
+static struct sv email_of(const struct message_row *row)
+{
+	return sv_from((const char *)row->email, sizeof(row->email));
+}
+
 static bool note_present(void *arg, const struct message_row *row, const struct mime_message *parsed)
 {
-	add_hash(arg, sv_hash(sv_z(row->email_id)));
+	add_hash(arg, sv_hash(email_of(row)));
 	if (parsed)
 		add_hash(arg, hash_of(parsed, row->size));
 	return true;
@@ -197,7 +202,7 @@ static bool note_wanted(void *arg, const struct message_row *row, const struct m
 	if (r->message_id && (!parsed || !sv_eq(parsed->message_id, id)))
 		return true;
 	r->looked_at++;
-	if (has_hash(&r->present, sv_hash(sv_z(row->email_id))) ||
+	if (has_hash(&r->present, sv_hash(email_of(row))) ||
 	    (parsed && has_hash(&r->present, hash_of(parsed, row->size)))) {
 		r->there++;
 		return true;

@@ -288,12 +288,8 @@ bool buf_reserve(struct buf *b, size_t n)
 	return true;
 }
 
-bool buf_append(struct buf *b, struct sv s)
+bool buf_append_grown(struct buf *b, struct sv s)
 {
-	if (s.len > b->max - b->len)    /* subtract: the check itself cannot wrap */
-		return false;
-	if (!s.len)
-		return true;
 	if (!buf_reserve(b, s.len))
 		return false;
 	memcpy(b->p + b->len, s.p, s.len);

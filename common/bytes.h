@@ -133,7 +133,17 @@ void buf_wipe(struct buf *b);
 /** buf_reserve - room for n more octets; false (and b unchanged) when that would pass max. */
 bool buf_reserve(struct buf *b, size_t n);
 /** buf_append... - add at the end; false (and b unchanged) when max would be passed. */
-bool buf_append(struct buf *b, struct sv s);
+bool buf_append_grown(struct buf *b, struct sv s);      /* where there is no room yet */
+static inline bool buf_append(struct buf *b, struct sv s)       /* here, because writers call it for each word */
+{
+	if (s.len > b->cap - b->len || s.len > b->max - b->len)         /* subtract: the check itself cannot wrap */
+		return buf_append_grown(b, s);
+	if (s.len) {
+		memcpy(b->p + b->len, s.p, s.len);
+		b->len += s.len;
+	}
+	return true;
+}
 static inline bool buf_append_c(struct buf *b, char c)  /* here, because parsers call it for each octet */
 {
 	if (b->len == b->cap && !buf_reserve(b, 1))

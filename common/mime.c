@@ -1,5 +1,7 @@
 #include "common/mime_private.h"
 
+#include <endian.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "common/crc32c.h"
@@ -29,12 +31,15 @@ static const char magic[8] = "PRmime\1";
 
 static struct sv *view_at(struct mime_message *m, size_t i)
 {
-	struct sv *const views[VIEW_COUNT - 1] = {
-		&m->envelope, &m->bodystructure, &m->body, &m->headers, &m->base_subject, &m->from_mailbox,
-		&m->to_mailbox, &m->cc_mailbox, &m->message_id, &m->references,
+	static const size_t places[VIEW_COUNT - 1] = {
+		offsetof(struct mime_message, envelope), offsetof(struct mime_message, bodystructure),
+		offsetof(struct mime_message, body), offsetof(struct mime_message, headers),
+		offsetof(struct mime_message, base_subject), offsetof(struct mime_message, from_mailbox),
+		offsetof(struct mime_message, to_mailbox), offsetof(struct mime_message, cc_mailbox),
+		offsetof(struct mime_message, message_id), offsetof(struct mime_message, references),
 	};
 
-	return views[i];
+	return (struct sv *)(void *)((char *)m + places[i]);
 }
 
 static void put_u64(char *p, uint64_t n)
@@ -51,71 +56,68 @@ static void put_u32(char *p, uint32_t n)
 
 static uint64_t get_u64(const char *p)
 {
-	uint64_t n = 0;
+	uint64_t n;
 
-	for (size_t i = 0; i < 8; i++)
-		n |= (uint64_t)(unsigned char)p[i] << 8 * i;
-	return n;
+	memcpy(&n, p, sizeof(n));
+	return le64toh(n);
 }
 
 static uint32_t get_u32(const char *p)
 {
-	return (uint32_t)get_u64((const char[8]){ p[0], p[1], p[2], p[3] });
+	uint32_t n;
+
+	memcpy(&n, p, sizeof(n));
+	return le32toh(n);
 }
 
 /* All of mime_decode() but the checksum. */
-static bool read_form(struct sv encoded, struct mime_message *out)
+static bool read_form(struct sv encoded, struct mime_message *m)
 {
 	const char *p = encoded.p;
 
 	if (encoded.len < HEAD_SIZE || memcmp(p, magic, sizeof(magic)) || get_u32(p + 12) != encoded.len)
 		return false;
-	struct mime_message m = { 0 };
 	uint64_t n[NUMBER_COUNT];
 
+	*m = (struct mime_message){ .encoded = encoded, .delivered_to = SV("") };
 	for (size_t i = 0; i < NUMBER_COUNT; i++)
 		n[i] = get_u64(p + 16 + 8 * i);
-	m.raw_size = n[0];
-	m.wire_size = n[1];
-	m.header_len = n[2];
-	m.bare_lf = n[3];
-	m.bare_cr = n[4];
-	m.nul = n[5];
-	m.eight_bit = n[6];
-	m.longest_line = n[7];
-	m.facts = (uint32_t)n[8];
-	m.from_count = (uint32_t)n[9];
-	m.date_count = (uint32_t)n[10];
-	m.message_id_count = (uint32_t)n[11];
-	m.received_count = (uint32_t)n[12];
-	m.delivered_to_count = (uint32_t)n[13];
-	m.part_count = (uint32_t)n[14];
-	m.date.seconds = (int64_t)n[15];
-	m.date.zone_min = (int32_t)(int64_t)n[16];
-	if (!n[14] || n[14] > MIME_PARTS_MAX || m.header_len > m.wire_size)
+	m->raw_size = n[0];
+	m->wire_size = n[1];
+	m->header_len = n[2];
+	m->bare_lf = n[3];
+	m->bare_cr = n[4];
+	m->nul = n[5];
+	m->eight_bit = n[6];
+	m->longest_line = n[7];
+	m->facts = (uint32_t)n[8];
+	m->from_count = (uint32_t)n[9];
+	m->date_count = (uint32_t)n[10];
+	m->message_id_count = (uint32_t)n[11];
+	m->received_count = (uint32_t)n[12];
+	m->delivered_to_count = (uint32_t)n[13];
+	m->part_count = (uint32_t)n[14];
+	m->date.seconds = (int64_t)n[15];
+	m->date.zone_min = (int32_t)(int64_t)n[16];
+	if (!n[14] || n[14] > MIME_PARTS_MAX || m->header_len > m->wire_size)
 		return false;
-	uint64_t at = HEAD_SIZE, table_len = (uint64_t)ROW_SIZE * m.part_count;
+	uint64_t at = HEAD_SIZE, table_len = (uint64_t)ROW_SIZE * m->part_count;
 
 	if (table_len > encoded.len - at)
 		return false;
-	m.part_table = sv_from(p + at, (size_t)table_len);
+	m->part_table = sv_from(p + at, (size_t)table_len);
 	at += table_len;
 	for (size_t i = 0; i < VIEW_COUNT; i++) {
 		uint32_t len = get_u32(p + 16 + 8 * NUMBER_COUNT + 4 * i);
 		if (len > encoded.len - at)
 			return false;
 		if (i == NAMES_VIEW)    /* the rows and their names are one piece, but for the views between */
-			m.part_names = sv_from(p + at, len);
+			m->part_names = sv_from(p + at, len);
 		else
-			*view_at(&m, i) = sv_from(p + at, len);
+			*view_at(m, i) = sv_from(p + at, len);
 		at += len;
 	}
-	if (at != encoded.len)
-		return false;
-	m.encoded = encoded;
-	m.delivered_to = SV("");
-	*out = m;
-	return true;
+	return at == encoded.len;
 }
 
 /* ---- writing ---- */
@@ -246,12 +248,7 @@ bool mime_encode(const struct mime_message *m, struct buf *out)
 
 bool mime_decode(struct sv encoded, struct mime_message *out)
 {
-	struct mime_message m;
-
-	if (!read_form(encoded, &m) || get_u32(encoded.p + 8) != crc32c(sv_from(encoded.p + 12, encoded.len - 12)))
-		return false;
-	*out = m;
-	return true;
+	return read_form(encoded, out) && get_u32(encoded.p + 8) == crc32c(sv_from(encoded.p + 12, encoded.len - 12));
 }
 
 bool mime_part_at(const struct mime_message *m, uint32_t index, struct mime_part *out)

@@ -93,7 +93,7 @@ struct mime_message *mime_parse(struct sv message);
 /** mime_encode - append the stored form (versioned, CRC32C). False when the buffer's max would be passed. */
 bool mime_encode(const struct mime_message *m, struct buf *out);
 /** mime_decode - views into the stored form, which must outlive *out. False when it is damaged, cut, or of another
- *  version: parse the message again. Checks the CRC and every length once; delivered_to is empty. */
+ *  version: *out means nothing then, parse the message again. Checks the CRC and every length once; delivered_to is empty. */
 bool mime_decode(struct sv encoded, struct mime_message *out);
 
 /** mime_part_at - row index of the table; false when there is none. */

@@ -635,6 +635,14 @@ static enum truth header_key(const struct search_key *key, const struct search_m
 	return truth(search_header(m->parsed->headers, key->name, key->text));
 }
 
+static bool has_email_id(const struct message_row *row, struct sv wanted)
+{
+	char id[EMAIL_ID_SIZE];
+
+	message_email_id(row, id);
+	return sv_eq(wanted, sv_z(id));
+}
+
 static enum truth leaf(const struct search_key *key, const struct search_message *m)
 {
 	const struct message_row *row = m->row;
@@ -668,7 +676,7 @@ static enum truth leaf(const struct search_key *key, const struct search_message
 	case OP_SAVED_KNOWN:
 		return YES;
 	case OP_EMAIL_ID:
-		return truth(sv_eq(key->text, sv_z(row->email_id)));
+		return truth(has_email_id(row, key->text));
 	case OP_THREAD_ID:              /* RFC 8474 §5.2: no message has one */
 		return NO;
 	case OP_SENT_BEFORE:

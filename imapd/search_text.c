@@ -52,6 +52,16 @@ bool search_holds(struct sv text, struct sv needle)
 	return holds;
 }
 
+/* is_plain - one line of ASCII without an encoded-word: it is what it says. */
+static bool is_plain(struct sv value)
+{
+	for (size_t i = 0; i < value.len; i++)
+		if ((unsigned char)value.p[i] >= 0x80 || value.p[i] == '\n' ||
+		    (value.p[i] == '=' && i + 1 < value.len && value.p[i + 1] == '?'))
+			return false;
+	return true;
+}
+
 /* value_holds - a raw field value: unfolded, encoded-words decoded. */
 static bool value_holds(struct sv value, struct sv needle)
 {
@@ -60,8 +70,7 @@ static bool value_holds(struct sv value, struct sv needle)
 
 	if (!needle.len)
 		return true;
-	if (sv_find(value, '\n') == SIZE_MAX && sv_search(value, SV("=?")) == SIZE_MAX &&
-	    !sv_has_8bit(value))
+	if (is_plain(value))
 		return holds_ascii(value, needle);
 	header_unfold(value, &line);
 	charset_decode_words(buf_sv(&line), &text);
@@ -115,7 +124,12 @@ static struct sv take_field(struct sv *rest)
 bool search_header(struct sv block, struct sv name, struct sv needle)
 {
 	while (block.len) {
+		/* Most fields are others, and a search comes past those of all messages. */
+		bool is_other = name.len && ascii_is_alpha(block.p[0]) && ascii_lower(block.p[0]) != ascii_lower(name.p[0]);
 		struct sv field = take_field(&block);
+
+		if (is_other)
+			continue;
 		size_t colon = sv_find(field, ':');
 
 		if (colon == SIZE_MAX || !sv_eq_nocase(sv_trim(sv_sub(field, 0, colon)), name))

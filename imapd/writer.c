@@ -20,24 +20,6 @@ void writer_done(struct writer *w)
 	buf_done(&w->buf);
 }
 
-void writer_put(struct writer *w, struct sv s)
-{
-	if (!buf_append(&w->buf, s))
-		w->is_full = true;
-}
-
-void writer_c(struct writer *w, char c)
-{
-	if (!buf_append_c(&w->buf, c))
-		w->is_full = true;
-}
-
-void writer_u64(struct writer *w, uint64_t n)
-{
-	if (!buf_append_u64(&w->buf, n))
-		w->is_full = true;
-}
-
 void writer_f(struct writer *w, const char *format, ...)
 {
 	va_list ap;

@@ -25,14 +25,26 @@ struct answer {
 void writer_init(struct writer *w, size_t max);
 void writer_done(struct writer *w);
 
-void writer_put(struct writer *w, struct sv s);
+static inline void writer_put(struct writer *w, struct sv s)
+{
+	if (!buf_append(&w->buf, s))
+		w->is_full = true;
+}
 /** writer_z - a literal text of ours. */
 static inline void writer_z(struct writer *w, const char *z)
 {
 	writer_put(w, sv_z(z));
 }
-void writer_c(struct writer *w, char c);
-void writer_u64(struct writer *w, uint64_t n);
+static inline void writer_c(struct writer *w, char c)
+{
+	if (!buf_append_c(&w->buf, c))
+		w->is_full = true;
+}
+static inline void writer_u64(struct writer *w, uint64_t n)
+{
+	if (!buf_append_u64(&w->buf, n))
+		w->is_full = true;
+}
 void writer_f(struct writer *w, const char *format, ...) PRINTF_LIKE(2, 3);
 /** writer_quoted - always "..."; s must have no CR, LF, NUL (they become `?`: our own texts and
  * dates). */

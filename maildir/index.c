@@ -576,7 +576,7 @@ void index_row_public(const struct index_row *row, struct message_row *out)
 	out->size = row->h.size;
 	out->internaldate = row->h.internaldate;
 	out->savedate = row->h.savedate;
-	filename_email_id(row->h.email, out->email_id);
+	memcpy(out->email, row->h.email, sizeof(out->email));
 }
 
 struct fault index_parsed_put(struct kv_txn *kv, uint64_t box, uint32_t uid, struct sv encoded)

@@ -16,6 +16,7 @@
 #include "maildir/files.h"
 #include "maildir/refill_private.h"
 #include "maildir/seen_private.h"
+#include "maildir/walk_private.h"
 
 #include "common/banned.h"
 
@@ -229,48 +230,6 @@ struct fault mailbox_status(struct maildir_user *user, struct sv name, struct ma
 
 /* --- rows -------------------------------------------------------------------------------------------------------------- */
 
-/* A walk along the rows of one mailbox. */
-struct walk {
-	struct kv_cursor *c;
-	uint64_t box;
-	struct sv key, value;
-	uint32_t uid;
-};
-
-static struct fault settle(struct walk *w, struct fault f)
-{
-	struct sv key = w->key;
-	uint32_t owner;
-	uint64_t box;
-
-	if (!f.kind && (!kv_take_u32(&key, &owner) || !kv_take_u64(&key, &box) || !kv_take_u32(&key, &w->uid)))
-		return fault(FAULT_CORRUPT, "index: row key");
-	if (!f.kind && (owner || box != w->box))
-		return fault(FAULT_NOT_FOUND, "end of mailbox");
-	return f;
-}
-
-static struct fault walk_seek(struct walk *w, uint32_t uid)
-{
-	struct kv_key key;
-
-	index_row_key(&key, w->box, uid);
-	return settle(w, kv_cursor_seek(w->c, kv_key_view(&key), &w->key, &w->value));
-}
-
-static struct fault walk_next(struct walk *w)
-{
-	return settle(w, kv_cursor_next(w->c, &w->key, &w->value));
-}
-
-static bool walk_head(const struct walk *w, struct index_row_head *out)
-{
-	if (w->value.len < sizeof(*out))
-		return false;
-	memcpy(out, w->value.p, sizeof(*out));
-	return true;
-}
-
 #define CACHE_MESSAGES 2000     /* smaller mailboxes are walked as quickly as copied */
 #define CACHE_RANGES 4096       /* sets with more holes are not worth their memory */
 #define CACHE_LAG 10000         /* changes to be applied, more than which the index's set is noted anew */
@@ -365,14 +324,14 @@ static void remember_uids(struct mailbox *box, const struct index_box *record, c
 
 static struct fault walk_uids(struct mailbox *box, struct kv_txn *kv, struct uidset *out)
 {
-	struct walk w = { .box = box->id };
-	struct fault f = kv_cursor_open(kv, T_ROWS, &w.c);
+	struct walk w;
+	struct fault f = walk_open(&w, kv, T_ROWS, box->id);
 
 	if (!f.kind)
 		for (f = walk_seek(&w, 0); !f.kind; f = walk_next(&w))
 			if (!uidset_add(out, w.uid, w.uid))
 				break;
-	kv_cursor_close(&w.c);
+	walk_close(&w);
 	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
 }
 
@@ -427,7 +386,7 @@ struct fault mailbox_claim_recent(struct mailbox *box, bool peek, struct uidset 
 {
 	struct kv_txn *kv = NULL;
 	struct index_box record;
-	struct walk w = { .box = box->id };
+	struct walk w = { .c = NULL };
 	uint64_t arg[3] = { box->id, 0, 0 };
 	struct fault f = mailbox_enter(box, false);
 
@@ -449,14 +408,14 @@ struct fault mailbox_claim_recent(struct mailbox *box, bool peek, struct uidset 
 		arg[2] = record.uidnext - 1;
 	}
 	if (!f.kind)
-		f = kv_cursor_open(kv, T_ROWS, &w.c);
+		f = walk_open(&w, kv, T_ROWS, box->id);
 	if (!f.kind) {
 		for (f = walk_seek(&w, (uint32_t)arg[1] + 1); !f.kind && w.uid <= arg[2]; f = walk_next(&w))
 			uidset_add(out, w.uid, w.uid);
 		if (f.kind == FAULT_NOT_FOUND)
 			f = FAULT_OK;
 	}
-	kv_cursor_close(&w.c);
+	walk_close(&w);
 	kv_read_end(&kv);
 	account_leave(box->account);
 	return f;
@@ -484,7 +443,7 @@ struct fault mailbox_first_unseen(struct mailbox *box, uint32_t *uid)
 {
 	struct kv_txn *kv = NULL;
 	struct index_box record;
-	struct walk w = { .box = box->id };
+	struct walk w = { .c = NULL };
 	unsigned passed = 0;
 	struct fault f = mailbox_enter(box, false);
 
@@ -493,7 +452,7 @@ struct fault mailbox_first_unseen(struct mailbox *box, uint32_t *uid)
 		return f;
 	f = mailbox_snapshot(box, &kv, &record);
 	if (!f.kind && (record.unseen || box->reader)) {
-		f = kv_cursor_open(kv, T_ROWS, &w.c);
+		f = walk_open(&w, kv, T_ROWS, box->id);
 		if (!f.kind)
 			f = walk_seek(&w, box->reader ? 0 : record.unseen_hint);
 		for (; !f.kind; f = walk_next(&w), passed++) {
@@ -506,7 +465,7 @@ struct fault mailbox_first_unseen(struct mailbox *box, uint32_t *uid)
 		if (f.kind == FAULT_NOT_FOUND)
 			f = FAULT_OK;
 	}
-	kv_cursor_close(&w.c);
+	walk_close(&w);
 	kv_read_end(&kv);
 	/* A long walk is done once: the next one starts where this one ended. */
 	if (!f.kind && passed > 500 && !box->reader) {
@@ -598,16 +557,12 @@ struct fault mailbox_uidl(struct mailbox *box, uint32_t uid, char out[72])
 
 /* --- scan -------------------------------------------------------------------------------------------------------------- */
 
-static bool get_parsed(struct kv_txn *kv, uint64_t box, uint32_t uid, const struct refill *r, struct mime_message *out)
+static bool get_parsed(struct walk *parsed, uint32_t uid, const struct refill *r, struct mime_message *out)
 {
-	struct kv_key key;
-	struct sv v;
-
 	for (size_t i = 0; i < r->count; i++)
 		if (r->fresh[i].uid == uid)
 			return r->fresh[i].encoded.len && mime_decode(buf_sv(&r->fresh[i].encoded), out);
-	index_parsed_key(&key, box, uid);
-	return !kv_get(kv, T_PARSED, kv_key_view(&key), &v).kind && mime_decode(v, out);
+	return !walk_find(parsed, uid).kind && mime_decode(parsed->value, out);
 }
 
 static void plan_refill(struct kv_txn *kv, struct walk *w, const struct uidset *set, struct refill *r)
@@ -626,12 +581,14 @@ static void plan_refill(struct kv_txn *kv, struct walk *w, const struct uidset *
 static struct fault scan_pass(struct mailbox *box, struct kv_txn *kv, const struct uidset *set, unsigned want,
 			      uint32_t *resume, struct refill *r, message_fn *fn, void *arg)
 {
-	struct walk w = { .box = box->id };
+	struct walk w, forms = { .c = NULL };
 	struct mime_message parsed;
-	struct fault f = kv_cursor_open(kv, T_ROWS, &w.c);
+	struct fault f = walk_open(&w, kv, T_ROWS, box->id);
 	unsigned rows = 0;
 	bool has_plan = r->count > 0, go_on = true;
 
+	if (!f.kind && want & SCAN_PARSED)
+		f = walk_open(&forms, kv, T_PARSED, box->id);
 	if (!f.kind)
 		f = walk_seek(&w, set ? uidset_next(set, *resume) : *resume);
 	while (!f.kind) {
@@ -658,7 +615,7 @@ static struct fault scan_pass(struct mailbox *box, struct kv_txn *kv, const stru
 		}
 		row.uid = w.uid;
 		if (want & SCAN_PARSED) {
-			is_parsed = get_parsed(kv, box->id, w.uid, r, &parsed);
+			is_parsed = get_parsed(&forms, w.uid, r, &parsed);
 			bool tried = false;
 			for (size_t i = 0; has_plan && i < r->count; i++)
 				tried = tried || r->fresh[i].uid == w.uid;
@@ -682,8 +639,14 @@ static struct fault scan_pass(struct mailbox *box, struct kv_txn *kv, const stru
 	} else if (!f.kind && set && !uidset_next(set, w.uid)) {
 		*resume = 0;
 	}
-	kv_cursor_close(&w.c);
+	walk_close(&forms);
+	walk_close(&w);
 	return f;
+}
+
+void message_email_id(const struct message_row *row, char out[EMAIL_ID_SIZE])
+{
+	filename_email_id(row->email, out);
 }
 
 struct fault mailbox_scan(struct mailbox *box, const struct uidset *set, unsigned want, uint32_t *resume,

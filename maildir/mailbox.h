@@ -136,8 +136,12 @@ struct message_row {
 	uint64_t size;                  /* RFC822.SIZE: octets in wire form */
 	int64_t internaldate;           /* seconds since 1970, UTC */
 	int64_t savedate;               /* RFC 8514 */
-	char email_id[24];              /* RFC 8474 EMAILID, NUL-terminated */
+	uint8_t email[16];              /* equal octets below, equal here: message_email_id() */
 };
+
+#define EMAIL_ID_SIZE 24
+/** message_email_id - EMAILID of a message (RFC 8474 §5.1), with its NUL. */
+void message_email_id(const struct message_row *row, char out[EMAIL_ID_SIZE]);
 
 /* What a scan should bring besides the row. */
 enum {

@@ -307,6 +307,16 @@ static void write_change(struct command *c, const struct fetch *x, const struct 
 	}
 }
 
+static void write_email_id(struct writer *w, const struct message_row *row)
+{
+	char id[EMAIL_ID_SIZE];
+
+	message_email_id(row, id);
+	writer_put(w, SV("EMAILID ("));
+	writer_z(w, id);
+	writer_c(w, ')');
+}
+
 static void write_item(struct command *c, enum item_kind kind, const struct message_row *row,
                        const struct mime_message *parsed)
 {
@@ -345,9 +355,7 @@ static void write_item(struct command *c, enum item_kind kind, const struct mess
 		write_modseq(c, row);
 		break;
 	case ITEM_EMAILID:              /* RFC 8474 §5.1 */
-		writer_put(w, SV("EMAILID ("));
-		writer_z(w, row->email_id);
-		writer_c(w, ')');
+		write_email_id(w, row);
 		break;
 	case ITEM_THREADID:             /* §5.2: NIL where threads have no identity of their own */
 		writer_put(w, SV("THREADID NIL"));

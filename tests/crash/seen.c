@@ -160,7 +160,7 @@ static bool note_message(void *arg, const struct message_row *row, const struct 
 	*m = (struct seen_message){ .box = t->box, .uid = row->uid, .flags = row->flags, .size = row->size,
 				    .keywords = keyword_numbers(t->keywords, &row->keywords),
 				    .internaldate = row->internaldate, .savedate = row->savedate };
-	memcpy(m->email_id, row->email_id, sizeof(m->email_id));
+	message_email_id(row, m->email_id);
 	return true;
 }
 

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "common/bytes.h"
+#include "maildir/mailbox.h"
 #include "maildir/store.h"
 
 #define ACCOUNTS 3
@@ -34,7 +35,7 @@ struct seen_message {
 	uint64_t keywords;              /* bit n: keyword kwNN */
 	uint64_t size;
 	int64_t internaldate, savedate;
-	char email_id[24], uidl[72];
+	char email_id[EMAIL_ID_SIZE], uidl[72];
 };
 
 /* A change that mailbox_changes() told of. */

@@ -172,11 +172,14 @@ uint32_t fixture_expunge(struct mailbox *box)
 
 static bool describe(void *arg, const struct message_row *row, const struct mime_message *parsed)
 {
+	char id[EMAIL_ID_SIZE];
+
 	(void)parsed;
+	message_email_id(row, id);
 	if (!buf_appendf(arg, "%u %x %llx.%llx %llu %lld %lld %s\n", row->uid, row->flags,
 			 (unsigned long long)row->keywords.w[1], (unsigned long long)row->keywords.w[0],
 			 (unsigned long long)row->size, (long long)row->internaldate, (long long)row->savedate,
-			 row->email_id))
+			 id))
 		BUG("description is too long");
 	return true;
 }

@@ -1,0 +1,73 @@
+/* maildir/walk.c - see walk_private.h. */
+#include "maildir/walk_private.h"
+
+#include <endian.h>
+#include <string.h>
+
+#include "common/banned.h"
+
+static size_t own_len(const struct walk *w)
+{
+	return w->from.len - sizeof(w->uid);
+}
+
+/* The octets are compared, not taken apart: a FETCH of everything comes here for each message. */
+static struct fault settle(struct walk *w, struct fault f)
+{
+	if (f.kind)
+		return f;
+	if (w->key.len < w->from.len)
+		return fault(FAULT_CORRUPT, "index: row key");
+	if (memcmp(w->key.p, w->from.octets, own_len(w)) != 0)
+		return fault(FAULT_NOT_FOUND, "end of mailbox");
+	memcpy(&w->uid, w->key.p + own_len(w), sizeof(w->uid));
+	w->uid = be32toh(w->uid);
+	return f;
+}
+
+struct fault walk_open(struct walk *w, struct kv_txn *kv, enum index_table table, uint64_t box)
+{
+	*w = (struct walk){ .box = box };
+	if (table == T_PARSED)
+		index_parsed_key(&w->from, box, 0);
+	else
+		index_row_key(&w->from, box, 0);
+	return kv_cursor_open(kv, table, &w->c);
+}
+
+void walk_close(struct walk *w)
+{
+	kv_cursor_close(&w->c);
+}
+
+struct fault walk_seek(struct walk *w, uint32_t uid)
+{
+	const uint32_t octets = htobe32(uid);
+
+	memcpy(w->from.octets + own_len(w), &octets, sizeof(octets));
+	return settle(w, kv_cursor_seek(w->c, kv_key_view(&w->from), &w->key, &w->value));
+}
+
+struct fault walk_next(struct walk *w)
+{
+	return settle(w, kv_cursor_next(w->c, &w->key, &w->value));
+}
+
+struct fault walk_find(struct walk *w, uint32_t uid)
+{
+	struct fault f = FAULT_OK;
+
+	if (w->uid && w->uid < uid)
+		f = walk_next(w);
+	if (f.kind || w->uid != uid)
+		f = walk_seek(w, uid);
+	return f.kind || w->uid == uid ? f : fault(FAULT_NOT_FOUND, "no such UID");
+}
+
+bool walk_head(const struct walk *w, struct index_row_head *out)
+{
+	if (w->value.len < sizeof(*out))
+		return false;
+	memcpy(out, w->value.p, sizeof(*out));
+	return true;
+}
