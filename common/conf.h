@@ -183,7 +183,8 @@ enum conf_milter_failure { CONF_MILTER_DEFER = 0, CONF_MILTER_ACCEPT };
 struct conf_policy {
 	bool dmarc_reports;
 	struct conf_list report_addresses;      /* of ours, to which others send reports */
-	enum conf_action rate, greylist, helo, reverse_dns, dns_list, sender_domain, null_mx, spf, from, dmarc;
+	enum conf_action rate, greylist, helo, reverse_dns, dns_list, sender_domain, null_mx, spf, from, dmarc, attachment;
+	struct conf_list attachment_endings;    /* without dots */
 	struct conf_list dns_lists;             /* "zone=weight" */
 	uint64_t dns_list_weight;
 	struct conf_list dmarc_exceptions;      /* "domain=policy" */

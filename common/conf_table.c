@@ -391,6 +391,13 @@ static const struct conf_option options[] = {
 	  .doc = "The author's domain did not send this, and asks for it to be refused: what is done "
 		 "then. Where it asks for quarantine the mail goes to Junk; with junk, defer or reject "
 		 "here." },
+	{ "check-attachment", "Incoming mail", ACTION(attachment, "off"),
+	  .doc = "The name of an attached file, of whatever part, has one of attachment-endings. Archives are not looked into." },
+	{ "attachment-endings", "Incoming mail", LIST(policy.attachment_endings),
+	  .def = "ade adp apk appx appxbundle bat chm cmd com cpl diagcab dll exe gadget hta img ins iso isp jar jnlp js jse lnk mde msc "
+		 "msi msix msp mst pif ps1 reg scf scr sct settingcontent-ms shb sys vb vbe vbs vhd vhdx wsc wsf wsh xll",
+	  .min = 1, .max = 1000,
+	  .doc = "Endings of names, without dots, for check-attachment: what a double click runs." },
 	{ "dmarc-exceptions", "Incoming mail", LIST(policy.dmarc_exceptions), .def = "none", .min = 1,
 	  .max = 1000,
 	  .doc = "Authors' domains, subdomains included, with the policy that holds here instead of "

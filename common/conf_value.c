@@ -6,6 +6,8 @@
 
 #include "common/banned.h"
 
+#define DEFAULT_WORDS_MAX 128
+
 /* A field of the type that its row says (checked at compile time in conf_table.c). */
 #define FIELD_AT(type, base, option) ((type *)(void *)((char *)(base) + (option)->offset))
 #define CONST_FIELD_AT(type, base, option) \
@@ -374,15 +376,22 @@ bool conf_value_set(const struct conf_option *option, void *base, const struct s
 
 void conf_value_default(const struct conf_option *option, void *base, const char *base_dir)
 {
-	struct sv word = sv_z(option->def);
+	struct sv words[DEFAULT_WORDS_MAX], rest = sv_z(option->def);
+	size_t count = 0;
 	struct buf why;
 
 	if (!option->def)
 		return;
+	/* Only a list has more than one word, as in a file. */
+	if (option->type != CONF_LIST)
+		words[count++] = rest;
+	else
+		while (count < DEFAULT_WORDS_MAX && sv_split(&rest, ' ', &words[count]))
+			count++;
 	buf_init(&why, 1024);
-	if (option->type == CONF_PATH && !word.len)
+	if (option->type == CONF_PATH && !words[0].len)
 		*FIELD_AT(char *, base, option) = xstrdup("");
-	else if (!conf_value_set(option, base, &word, 1, base_dir, &why))
+	else if (!conf_value_set(option, base, words, count, base_dir, &why))
 		BUG("default of %s", option->name);
 	buf_done(&why);
 }

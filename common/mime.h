@@ -81,6 +81,10 @@ struct mime_message {
 
 struct mime_parser;
 struct mime_parser *mime_parser_new(void);
+/** mime_parser_watch - fn sees each Content-... field of each part while it passes, also a second one of its kind, which the result
+ *  leaves out; borrowed for the call. */
+typedef void mime_watch_fn(void *arg, const struct header_field *field);
+void mime_parser_watch(struct mime_parser *p, mime_watch_fn *fn, void *arg);
 void mime_parser_feed(struct mime_parser *p, struct sv in);
 /** mime_parser_finish - the message has ended. Never NULL; the caller owns it, mime_message_free() ends it. The parser
  *  can only be freed afterwards. */

@@ -175,6 +175,8 @@ static void take_field(struct mime_parser *p)
 		mime_keys_field(&p->keys, &p->scratch, f);
 	if (f->is_malformed)
 		return;
+	if (which && p->watch)
+		p->watch(p->watch_arg, f);
 	if (which && !p->content[which - 1].p)
 		p->content[which - 1] = arena_copy(&p->scratch, sv_sub(f->value, 0, MIME_VALUE_MAX));
 	if (node->is_message)
@@ -348,6 +350,12 @@ static void count_octets(struct mime_parser *p, struct sv in)
 		p->cr += sum_lanes(cr);
 		p->nul += sum_lanes(nul);
 	}
+}
+
+void mime_parser_watch(struct mime_parser *p, mime_watch_fn *fn, void *arg)
+{
+	p->watch = fn;
+	p->watch_arg = arg;
 }
 
 void mime_parser_feed(struct mime_parser *p, struct sv in)

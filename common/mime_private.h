@@ -72,6 +72,8 @@ struct mime_parser {
 	struct buf text;
 	struct header_reader header;            /* of the current part */
 	struct arena scratch;                   /* lives as long as one part's header */
+	mime_watch_fn *watch;
+	void *watch_arg;
 	struct sv content[CONTENT_COUNT];       /* first Content-* field of each kind; p NULL: none */
 	struct buf env[ENV_COUNT];              /* members in wire form, lists without their parentheses */
 	struct mime_keys keys;

@@ -34,11 +34,14 @@ void data_init(struct transaction *t)
 	deferred_init(&t->refused, t->server->loop, on_refused);
 	if (t->is_stranger)
 		t->author = author_new(date_now().seconds);
+	if (t->is_stranger && t->conf->policy.attachment != CONF_OFF)
+		t->attachments = attachments_new(&t->conf->policy.attachment_endings);
 }
 
 void data_done(struct transaction *t)
 {
 	deferred_cancel(&t->refused);
+	attachments_free(&t->attachments);
 	buf_done(&t->window);
 	buf_done(&t->chunk);
 	buf_done(&t->date_line);
@@ -380,6 +383,8 @@ static void write_out(struct transaction *t)
 /* data_write - where the header on top says what was found out in the end, the octets lie in a file until then. */
 void data_write(struct transaction *t)
 {
+	if (t->attachments)
+		attachments_feed(t->attachments, buf_sv(&t->chunk));
 	if (!t->failed.kind && t->is_spilling)
 		t->failed = spill_write(&t->spill, instance_path(t->server->worker->instance, INSTANCE_QUEUE),
 					buf_sv(&t->chunk));
@@ -397,6 +402,10 @@ static bool judge_message(struct transaction *t)
 
 	if (t->author)
 		t->author_facts = author_judge(t->author, &t->origin_facts, t->conf);
+	if (t->attachments) {
+		attachments_feed(t->attachments, buf_sv(&t->chunk));
+		t->attachment = attachments_end(t->attachments);
+	}
 	facts = transaction_facts(t);
 	facts.message = &t->facts;
 	facts.size = t->scanner.size;

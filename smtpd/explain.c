@@ -8,6 +8,7 @@
 #include "common/memory.h"
 #include "common/transfer.h"
 #include "common/work.h"
+#include "smtpd/attachment.h"
 #include "smtpd/policy/policy.h"
 #include "smtpd/smtpd.h"
 
@@ -44,6 +45,7 @@ struct explain {
 	struct author *author;
 	const struct author_facts *author_facts;
 	struct message_facts facts;
+	struct attachments *attachments;
 	struct directory_route route;
 	struct fault fault;
 	char detail[256];
@@ -57,6 +59,7 @@ static void end(struct explain *e, struct fault f)
 	origin_free(&e->origin);
 	author_free(&e->author);
 	facts_done(&e->facts);
+	attachments_free(&e->attachments);
 	buf_done(&e->message);
 	conf_unref(&e->conf);
 	control_finish(&e->reply, f);
@@ -285,6 +288,8 @@ static void judge(struct work *w)
 		if (e->has_message)
 			facts.author = e->author_facts =
 				author_judge(e->author, &e->origin_facts, e->conf);
+		if (e->has_message)
+			facts.attachment = attachments_end(e->attachments);
 	}
 	for (size_t i = 0; e->count < ROWS_MAX && policy_row(i, e->conf, &e->rows[e->count].row);
 	     i++)
@@ -328,6 +333,7 @@ static bool to_facts(void *arg, struct sv octets)
 
 	facts_feed(&e->facts, octets);
 	author_feed(e->author, octets);
+	attachments_feed(e->attachments, octets);
 	return true;
 }
 
@@ -397,6 +403,7 @@ void explain_run(void *arg, const struct json *request, struct control_reply *re
 	arena_init(&e->arena, 4u << 20);
 	buf_init(&e->message, EXPLAIN_MESSAGE_MAX);
 	facts_init(&e->facts);
+	e->attachments = attachments_new(&e->conf->policy.attachment_endings);
 	e->author = author_new(date_now().seconds);
 	e->member.close = on_loop_end;
 	loop_join(w->loop, &e->member);

@@ -121,6 +121,7 @@ struct reply {
 	X(REPLY_SPF,              550, "5.7.23", "Sender's domain does not let you send for it", "spf") \
 	X(REPLY_DMARC,            550, "5.7.1", "Author's domain did not send this", "dmarc") \
 	X(REPLY_FROM,             550, "5.6.0", "Message must have one From field with one author", "from") \
+	X(REPLY_ATTACHMENT,       550, "5.7.1", "Files of this kind are not accepted", "attachment") \
 	X(REPLY_FILTER,           550, "5.7.1", "A content filter refuses this message", "milter") \
 	X(REPLY_FILTER_LATER,     451, "4.7.1", "A content filter cannot say yet, try again later", "milter") \
 	X(REPLY_POLICY_LATER,     451, "4.7.1", "Not accepted now, try again later", "policy") \

@@ -151,6 +151,7 @@ struct policy_facts transaction_facts(const struct transaction *t)
 		.origin = t->has_origin ? &t->origin_facts : NULL,
 		.author = t->author_facts,
 		.filter = t->has_filter ? &t->filter : NULL,
+		.attachment = t->attachment,
 		.sender = t->sender.address,
 		.declared_size = t->sender.has_size ? t->sender.size : 0,
 		.rcpt_count = t->plan.rcpt_count,

@@ -3,6 +3,7 @@
 #define SMTPD_TRANSACTION_PRIVATE_H
 
 #include "smtpd/accept.h"
+#include "smtpd/attachment.h"
 #include "smtpd/author.h"
 #include "smtpd/envelope.h"
 #include "smtpd/facts.h"
@@ -90,6 +91,8 @@ struct transaction {
 	struct signer_seal seal;                /* for what is sent on; no authserv_id: nothing to say */
 	struct arena seal_arena;
 	struct buf chunk;
+	struct attachments *attachments;        /* NULL: not looked for */
+	const char *attachment;                 /* the one that is not wanted */
 	struct trace trace;
 	struct spill spill;                     /* all but the last chunk; with filters all */
 	struct outlets outlets;

@@ -50,6 +50,7 @@ static const struct check checks[] = {
 	{ "from",          POLICY_MESSAGE,               LISTENER_MX,     STRANGERS, policy_from,          SET_BY("check-from", from),                          "5322 §3.6.2" },
 	{ "dmarc",         POLICY_MESSAGE,               LISTENER_MX,     STRANGERS, policy_dmarc,         SET_BY("check-dmarc", dmarc),                        "9989 §5.3" },
 	{ "spf",           POLICY_MESSAGE,               LISTENER_MX,     STRANGERS, policy_spf,           SET_BY("check-spf", spf),                            "7208 §8.4" },
+	{ "attachment",    POLICY_MESSAGE,               LISTENER_MX,     STRANGERS, policy_attachment,    SET_BY("check-attachment", attachment),              "2183 §2.3" },
 	{ "milter",        POLICY_MESSAGE,               WITH_FILTERS,    0,         policy_milter,        ALWAYS,                                              "mfapi 6" },
 };
 /* clang-format on */

@@ -59,6 +59,7 @@ struct policy_facts {
 	/* MESSAGE */
 	const struct message_facts *message;
 	const struct author_facts *author;      /* of strangers; else NULL */
+	const char *attachment;                 /* a file's name that is not wanted; NULL: none, or not looked for */
 	const struct screen_verdict *filter;    /* of the filters together; NULL: none was asked */
 	uint64_t size;
 	uint64_t longest_line;                  /* octets without CRLF */
@@ -126,6 +127,7 @@ policy_fn policy_sender_domain; /* domain.c */
 policy_fn policy_null_mx;
 policy_fn policy_from;          /* from.c */
 policy_fn policy_spf;           /* spf.c */
+policy_fn policy_attachment;    /* attachment.c */
 policy_fn policy_milter;        /* milter.c */
 policy_fn policy_dmarc;         /* dmarc.c */
 policy_fn policy_sent;          /* outgoing.c */
