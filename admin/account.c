@@ -36,7 +36,7 @@ static void tell_password(struct cli *cli, const char *password)
 		printf("password of %s: %s\n", cli->args[0], password);
 }
 
-static uint32_t iterations_of(struct cli *cli)
+uint32_t account_iterations(struct cli *cli)
 {
 	struct conf *conf = NULL;
 	uint32_t iterations = 15000;
@@ -84,7 +84,7 @@ static int run_add(struct cli *cli)
 		return EXIT_FAILED;
 	}
 	struct sv secret = sv_z(password);
-	struct fault f = directory_account_add(dir, sv_z(cli->args[0]), &secret, iterations_of(cli), &made);
+	struct fault f = directory_account_add(dir, sv_z(cli->args[0]), &secret, account_iterations(cli), &made);
 
 	if (!f.kind && has_quota) {
 		made.quota_bytes = account.quota_bytes;
@@ -114,7 +114,7 @@ static int run_password(struct cli *cli)
 
 	if (password) {
 		code = cli_fault(cli->args[0],
-				 directory_password_set(dir, sv_z(cli->args[0]), sv_z(password), iterations_of(cli)));
+				 directory_password_set(dir, sv_z(cli->args[0]), sv_z(password), account_iterations(cli)));
 		if (code == EXIT_DONE && is_generated)
 			tell_password(cli, password);
 	} else if (code == EXIT_DONE) {
@@ -321,7 +321,7 @@ static int run_remove(struct cli *cli)
 
 static int run_import(struct cli *cli)
 {
-	return account_import(cli, iterations_of(cli));
+	return account_import(cli, account_iterations(cli));
 }
 
 #define PASSWORD_OPTIONS                                                            \

@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 
-#include "admin/bulk.h"
 #include "admin/csv.h"
 #include "admin/open.h"
 #include "admin/print.h"
@@ -62,7 +61,7 @@ static struct fault look(struct bulk *b, struct sv address, struct sv secret)
 		return fault(FAULT_EXISTS, "there already");
 	if (f.kind == FAULT_NOT_FOUND)
 		f = directory_domain_get(b->dir, sv_sub(address, sv_rfind(address, '@') + 1, address.len), &domain);
-	if (f.kind)
+	if (f.kind && !bulk_is_planned(b, sv_sub(address, sv_rfind(address, '@') + 1, address.len)))
 		return f;
 	return !secret.len || passhash_clear(secret, &password) ? FAULT_OK : passhash_check(secret);
 }
@@ -264,6 +263,11 @@ int account_import(struct cli *cli, uint32_t iterations)
 	if (sv_ends(path, SV(".json")))
 		return bulk_run_json(cli, take_json, &iterations);
 	return bulk_run(cli, false, take, &iterations);
+}
+
+int account_import_from(struct cli *cli, const struct bulk_source *source, uint32_t iterations, struct bulk_counts *counts)
+{
+	return bulk_run_from(cli, source, false, take, &iterations, counts);
 }
 
 /* ---- export ---- */

@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 
-#include "admin/bulk.h"
 #include "common/memory.h"
 
 #include "common/banned.h"
@@ -62,8 +61,8 @@ static struct fault read_targets(const struct bulk *b, struct sv list, struct ta
 
 static struct fault set_catch_all(struct bulk *b, struct sv domain, const struct targets *to)
 {
-	struct directory_domain d;
-	struct fault f = directory_domain_get(b->dir, domain, &d);
+	struct directory_domain d = { .catch_all = "" };
+	struct fault f = bulk_is_planned(b, domain) ? FAULT_OK : directory_domain_get(b->dir, domain, &d);
 
 	if (f.kind)
 		return f;
@@ -109,7 +108,7 @@ static struct fault take(struct bulk *b, struct sv line)
 	struct directory_domain d;
 
 	if (name.len && sv_find(name, '@') == SIZE_MAX && sv_find(name, '.') != SIZE_MAX &&
-	    !directory_domain_get(b->dir, name, &d).kind)
+	    (bulk_is_planned(b, name) || !directory_domain_get(b->dir, name, &d).kind))
 		return fault(FAULT_EXISTS, "there already");
 	struct fault f = read_targets(b, line, to);
 
@@ -125,6 +124,15 @@ int alias_import(struct cli *cli)
 {
 	struct targets *to = xcalloc(1, sizeof(*to));
 	int code = bulk_run(cli, true, take, to);
+
+	free(to);
+	return code;
+}
+
+int alias_import_from(struct cli *cli, const struct bulk_source *source, struct bulk_counts *counts)
+{
+	struct targets *to = xcalloc(1, sizeof(*to));
+	int code = bulk_run_from(cli, source, true, take, to, counts);
 
 	free(to);
 	return code;

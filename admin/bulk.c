@@ -119,42 +119,60 @@ static void read_array(struct reading *r, FILE *file, bulk_json_fn *fn)
 	buf_wipe(&text);
 }
 
-static int run(struct cli *cli, bool continues, bulk_fn *fn, bulk_json_fn *json_fn, void *arg)
+static int run_file(struct cli *cli, const struct bulk_source *source, bool continues, bulk_fn *fn, bulk_json_fn *json_fn, void *arg,
+		    struct bulk_counts *counts)
 {
-	const char *domain = cli_option(cli, "domain");
 	struct reading r = {
-		.bulk = { .cli = cli, .domain = domain ? sv_z(domain) : SV_NONE, .is_dry = cli_option(cli, "dry-run"),
-			  .arg = arg },
+		.bulk = { .cli = cli, .domain = sv_z(source->domain), .is_dry = source->is_dry, .arg = arg, .planned = source->planned,
+			  .planned_count = source->planned_count },
 		.fn = fn,
-		.path = cli->args[0],
+		.path = source->path,
 	};
-	FILE *file = strcmp(r.path, "-") == 0 ? stdin : fopen(r.path, "re");
-
-	if (!file) {
-		complain(NULL, "%s: %s", r.path, strerror(errno));
-		return EXIT_FAILED;
-	}
 	int code = open_directory(cli, &r.bulk.dir);
 
 	if (code == EXIT_DONE) {
 		buf_init(&r.line, BULK_LINE_MAX);
 		if (json_fn)
-			read_array(&r, file, json_fn);
+			read_array(&r, source->file, json_fn);
 		else
-			read_lines(&r, file, continues);
+			read_lines(&r, source->file, continues);
 		buf_wipe(&r.line);
-		tell(&r);
-		if (ferror(file)) {
+		if (counts)
+			*counts = (struct bulk_counts){ r.taken, r.known, r.refused };
+		else
+			tell(&r);
+		if (ferror(source->file)) {
 			complain(NULL, "%s could not be read to its end", r.path);
 			code = EXIT_FAILED;
 		}
 		if (r.refused)
 			code = EXIT_FAILED;
 	}
-	if (file != stdin)
-		fclose(file);
 	directory_close(&r.bulk.dir);
 	return code;
+}
+
+static int run(struct cli *cli, bool continues, bulk_fn *fn, bulk_json_fn *json_fn, void *arg)
+{
+	struct bulk_source source = { .path = cli->args[0], .domain = cli_option(cli, "domain"),
+				      .is_dry = cli_option(cli, "dry-run") != NULL };
+
+	source.file = strcmp(source.path, "-") == 0 ? stdin : fopen(source.path, "re");
+	if (!source.file) {
+		complain(NULL, "%s: %s", source.path, strerror(errno));
+		return EXIT_FAILED;
+	}
+	int code = run_file(cli, &source, continues, fn, json_fn, arg, NULL);
+
+	if (source.file != stdin)
+		fclose(source.file);
+	return code;
+}
+
+int bulk_run_from(struct cli *cli, const struct bulk_source *source, bool continues, bulk_fn *fn, void *arg,
+		  struct bulk_counts *counts)
+{
+	return run_file(cli, source, continues, fn, NULL, arg, counts);
 }
 
 int bulk_run(struct cli *cli, bool continues, bulk_fn *fn, void *arg)
@@ -165,6 +183,14 @@ int bulk_run(struct cli *cli, bool continues, bulk_fn *fn, void *arg)
 int bulk_run_json(struct cli *cli, bulk_json_fn *fn, void *arg)
 {
 	return run(cli, false, NULL, fn, arg);
+}
+
+bool bulk_is_planned(const struct bulk *b, struct sv domain)
+{
+	for (size_t i = 0; b->is_dry && i < b->planned_count; i++)
+		if (sv_eq_nocase(b->planned[i], domain))
+			return true;
+	return false;
 }
 
 struct fault bulk_address(const struct bulk *b, struct sv name, char out[DIRECTORY_ADDRESS_MAX + 1])

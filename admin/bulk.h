@@ -3,6 +3,8 @@
 #ifndef ADMIN_BULK_H
 #define ADMIN_BULK_H
 
+#include <stdio.h>
+
 #include "admin/cli.h"
 #include "common/directory.h"
 
@@ -13,6 +15,8 @@ struct bulk {
 	struct directory *dir;
 	struct sv domain;               /* for names that have none; empty: not given */
 	bool is_dry;                    /* look, change nothing */
+	const struct sv *planned;       /* domains that are not there, and would be when this is no dry run */
+	size_t planned_count;
 	bool is_no_thing;               /* set by the function: the line was a header or the like, and counts as nothing */
 	void *arg;
 };
@@ -29,6 +33,23 @@ typedef struct fault bulk_fn(struct bulk *b, struct sv line);
  *  comments ("#") are left out.
  *  @continues: a line that begins with a space continues the one before */
 int bulk_run(struct cli *cli, bool continues, bulk_fn *fn, void *arg);
+
+/** bulk_is_planned - a domain that is not there yet, and will be when this is done in earnest. */
+bool bulk_is_planned(const struct bulk *b, struct sv domain);
+
+/* For a verb that takes more than one file, or one that is open already. */
+struct bulk_source {
+	const char *path;               /* what errors name */
+	FILE *file;                     /* borrowed */
+	const char *domain;             /* of names that have none; NULL: not given */
+	bool is_dry;
+	const struct sv *planned;
+	size_t planned_count;
+};
+struct bulk_counts { uint64_t taken, known, refused; };
+/** bulk_run_from - as bulk_run(), without options, and with the counts told to the caller only. */
+int bulk_run_from(struct cli *cli, const struct bulk_source *source, bool continues, bulk_fn *fn, void *arg,
+		  struct bulk_counts *counts);
 struct json;
 typedef struct fault bulk_json_fn(struct bulk *b, const struct json *object);
 /** bulk_run_json - the same for a file that is one JSON array: what cannot be taken is told by its place in it, from 1 on. */

@@ -1,8 +1,11 @@
-/* postroom import maildir|mbox|imap */
+/* postroom import maildir|mbox|imap|dovecot */
+#include "admin/import.h"
+
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "admin/import_dovecot.h"
 #include "admin/import_imap.h"
 #include "admin/open.h"
 #include "admin/print.h"
@@ -11,7 +14,6 @@
 #include "common/directory.h"
 #include "common/instance.h"
 #include "common/memory.h"
-#include "maildir/import.h"
 
 #include "common/banned.h"
 
@@ -124,6 +126,22 @@ static int prepare(struct cli *cli, const char *address, struct import_options *
 	return code;
 }
 
+int import_maildir(struct cli *cli, const char *address, struct import_options *options, const struct import_events *events)
+{
+	struct open_user user;
+	char path[PATH_MAX];
+	int code = prepare(cli, address, options, path);
+
+	if (code == EXIT_DONE)
+		code = open_user(cli, address, &user);
+	if (code != EXIT_DONE)
+		return code;
+	struct fault f = maildir_import(user.user, options, events);
+
+	close_user(&user);
+	return explain(options, f);
+}
+
 static int run_maildir(struct cli *cli)
 {
 	char path[PATH_MAX];
@@ -185,6 +203,14 @@ const struct verb import_verbs[] = {
 		       { "account", "ADDRESS", "whose mail it becomes here" },
 		       { "accounts", "FILE.csv", "many accounts: a table with the columns host, user, password or password_file, account" },
 		       { "exclude", "NAMES", "mailboxes to leave out, separated by commas" },
+		       { "dry-run", NULL, "only say what would be done" } } },
+	{ .noun = "import", .verb = "dovecot", .args = "",
+	  .summary = "Take over a whole Dovecot, and Postfix's aliases: domains, accounts with their passwords, mail, Sieve scripts",
+	  .example = "import dovecot --dry-run", .run = import_dovecot,
+	  .options = { { "config", "FILE", "/etc/dovecot/dovecot.conf unless given; or what doveconf -n printed" },
+		       { "postfix", "DIR", "/etc/postfix unless given, if it is there; none: no aliases" },
+		       { "domain", "DOMAIN", "the domain of names that are written without one" },
+		       { "adopt", NULL, "rename the mail's files instead of copying them" },
 		       { "dry-run", NULL, "only say what would be done" } } },
 	{ .noun = NULL },
 };

@@ -57,12 +57,24 @@ def free_ports(count):
     return ports
 
 
+STATIC_AUTH = """
+passdb {{
+  driver = static
+  args = password={password}
+}}
+userdb {{
+  driver = static
+  args = uid={owner} gid={group} home={place}/mail/%n
+}}
+"""
+
+
 class Dovecot:
     kind = "dovecot"
     mailboxes = [*MAILBOXES, "&2D3cjA-"]
     separator_of = {"": ".", "fs": "/"}
 
-    def __init__(self, place, layout="", conf=""):
+    def __init__(self, place, layout="", conf="", auth=None):
         self.program = shutil.which("dovecot") or shutil.which("dovecot", path="/usr/sbin:/usr/local/sbin")
         if not self.program:
             pytest.skip("dovecot is not installed (packages dovecot-imapd, dovecot-pop3d): ./quickstart peers")
@@ -76,6 +88,7 @@ class Dovecot:
             shutil.chown(place / "mail", owner, group)
         self.maildir = place / "mail" / "dora"
         location = f"maildir:{place}/mail/%n" + (f":LAYOUT={layout}" if layout else "")
+        auth = (auth or STATIC_AUTH).format(place=place, owner=owner, group=group, password=PASSWORD)
         (place / "dovecot.conf").write_text(f"""
 base_dir = {place}/run
 state_dir = {place}/state
@@ -90,14 +103,7 @@ default_login_user = {owner}
 default_internal_group = {group}
 first_valid_uid = 1
 first_valid_gid = 1
-passdb {{
-  driver = static
-  args = password={PASSWORD}
-}}
-userdb {{
-  driver = static
-  args = uid={owner} gid={group} home={place}/mail/%n
-}}
+{auth}
 service imap-login {{
   chroot =
   inet_listener imap {{

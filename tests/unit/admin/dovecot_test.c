@@ -1,0 +1,147 @@
+/* Settings of Dovecot and Postfix, read as far as a move needs them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "admin/dovecot.h"
+
+static void is(struct sv value, const char *what)
+{
+	if (!sv_eq(value, sv_z(what)))
+		fail_msg("%.*s is not %s", SV_FMT(value), what);
+}
+
+static void what_doveconf_prints_is_understood(void **state)
+{
+	struct dovecot_settings s;
+	(void)state;
+
+	assert_int_equal(dovecot_read(SV("# 2.3.19.1 (9b53102964): /etc/dovecot/dovecot.conf\n"
+					 "auth_default_realm = example.org\n"
+					 "mail_location = maildir:~/Maildir\n"
+					 "namespace inbox {\n  inbox = yes\n  location = \n  mailbox Drafts {\n    special_use = \\Drafts\n  }\n  prefix = \n}\n"
+					 "passdb {\n  args = scheme=CRYPT username_format=%u /etc/dovecot/users\n  driver = passwd-file\n}\n"
+					 "passdb {\n  driver = pam\n}\n"
+					 "plugin {\n  sieve = file:~/filters;active=~/.active\n}\n"
+					 "protocol pop3 {\n  pop3_uidl_format = %v.%u\n}\n"
+					 "userdb {\n  args = uid=vmail gid=vmail home=/var/vmail/%d/%n mail=maildir:/srv/%u\n  driver = static\n}\n"), &s).kind,
+			 FAULT_NONE);
+	assert_int_equal(s.user_count, 1);
+	is(s.users[0], "/etc/dovecot/users");
+	is(s.other_passdb, "pam");
+	is(s.mail_location, "maildir:~/Maildir");
+	is(s.static_home, "/var/vmail/%d/%n");
+	is(s.static_mail, "maildir:/srv/%u");
+	is(s.realm, "example.org");
+	is(s.uidl_format, "%v.%u");
+	struct sv folder, active;
+
+	dovecot_sieve(&s, &folder, &active);
+	is(folder, "~/filters");
+	is(active, "~/.active");
+	s.sieve = SV("~/.old.sieve");
+	s.sieve_dir = SV("~/scripts");
+	dovecot_sieve(&s, &folder, &active);
+	is(folder, "~/scripts");
+	is(active, "~/.old.sieve");
+}
+
+static void what_is_no_such_text_is_refused(void **state)
+{
+	static const struct sv bad[] = {
+		SV_INIT("!include conf.d/*.conf\n"), SV_INIT("passdb {\n"), SV_INIT("}\n"), SV_INIT("nonsense\n"),
+		SV_INIT("a {\na {\na {\na {\na {\na {\na {\na {\n"),
+	};
+	struct dovecot_settings s;
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		assert_int_equal(dovecot_read(bad[i], &s).kind, FAULT_INVALID);
+}
+
+static void lines_of_users_give_home_and_mail(void **state)
+{
+	struct dovecot_user u;
+	(void)state;
+
+	assert_true(dovecot_read_user(SV("a@x.org:{CRYPT}$6$s$h:5000:5000::/var/vmail/a::userdb_mail=maildir:/srv/a:LAYOUT=fs userdb_quota_rule=*:storage=1G"), &u));
+	is(u.name, "a@x.org");
+	is(u.home, "/var/vmail/a");
+	is(u.mail, "maildir:/srv/a:LAYOUT=fs");
+	assert_true(dovecot_read_user(SV("b:{PLAIN}x"), &u));
+	is(u.home, "");
+	assert_false(dovecot_read_user(SV("# a comment"), &u));
+	assert_false(dovecot_read_user(SV("  "), &u));
+}
+
+static void templates_become_paths(void **state)
+{
+	static const struct { const char *template, *home, *path; } cases[] = {
+		{ "/var/vmail/%d/%n", "", "/var/vmail/Example.org/Alice" },
+		{ "/var/vmail/%Ld/%Ln/x", "", "/var/vmail/example.org/alice/x" },
+		{ "~/Maildir", "/home/a", "/home/a/Maildir" },
+		{ "%h/mail", "/home/a", "/home/a/mail" },
+		{ "/m/%{domain}/%{username}/%u", "", "/m/Example.org/Alice/Alice@Example.org" },
+		{ "/m/%L{user}", "", "/m/alice@example.org" },
+		{ "~/Maildir", "", NULL },
+		{ "%h", "", NULL },
+		{ "/m/%x", "", NULL },
+		{ "/m/%", "", NULL },
+		{ "/m/%{user", "", NULL },
+		{ "", "", NULL },
+	};
+	char out[PATH_MAX];
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		bool is_good = dovecot_expand(sv_z(cases[i].template), SV("Alice@Example.org"), sv_z(cases[i].home), out);
+
+		if (is_good != (cases[i].path != NULL))
+			fail_msg("%s", cases[i].template);
+		if (is_good)
+			assert_string_equal(out, cases[i].path);
+	}
+	struct sv template;
+
+	assert_true(dovecot_maildir(SV("maildir:~/Maildir:LAYOUT=fs"), &template));
+	is(template, "~/Maildir");
+	assert_false(dovecot_maildir(SV("mdbox:~/mdbox"), &template));
+}
+
+static void postfix_settings_go_over_lines(void **state)
+{
+	struct sv main_cf = SV("# c\nvirtual_alias_maps = hash:/etc/postfix/virtual,\n# between\n  regexp:/etc/postfix/re\nmydomain=example.org\n");
+	struct sv path;
+	struct buf out;
+	(void)state;
+
+	buf_init(&out, 1024);
+	assert_true(postfix_value(main_cf, "virtual_alias_maps", &out));
+	is(buf_sv(&out), "hash:/etc/postfix/virtual, regexp:/etc/postfix/re");
+	buf_clear(&out);
+	assert_true(postfix_value(main_cf, "mydomain", &out));
+	is(buf_sv(&out), "example.org");
+	assert_false(postfix_value(main_cf, "alias_maps", &out));
+	assert_true(postfix_map(SV("hash:/etc/postfix/virtual,"), &path));
+	is(path, "/etc/postfix/virtual");
+	assert_false(postfix_map(SV("regexp:/etc/postfix/re"), &path));
+	assert_false(postfix_map(SV("hash:"), &path));
+	buf_done(&out);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_doveconf_prints_is_understood),
+		cmocka_unit_test(what_is_no_such_text_is_refused),
+		cmocka_unit_test(lines_of_users_give_home_and_mail),
+		cmocka_unit_test(templates_become_paths),
+		cmocka_unit_test(postfix_settings_go_over_lines),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
