@@ -52,6 +52,7 @@ void auth_close(struct auth **auth)
 	if (!*auth)
 		return;
 	verifier_free(&(*auth)->verifier);
+	auth_tokens_free(&(*auth)->tokens);
 	throttle_free(&(*auth)->throttle);
 	logins_close(&(*auth)->logins);
 	pthread_mutex_destroy(&(*auth)->lacking.lock);
@@ -122,7 +123,7 @@ void auth_link_of(const struct conf_auth *conf, const struct auth_peer *peer, st
 {
 	struct bindings *b = &out->bindings;
 
-	*out = (struct auth_link){ .may_send_secret = auth_may_send_password(conf, peer) };
+	*out = (struct auth_link){ .has_tls = peer->tls.len, .may_send_secret = auth_may_send_password(conf, peer) };
 	if (!peer->conn)
 		return;
 	if (tls_binding_exporter(peer->conn, b->exporter))
@@ -232,7 +233,7 @@ void auth_start(struct auth_session *s, struct sv name, const struct sv *initial
 	if (!m)
 		auth_fail(s, AUTH_UNKNOWN_MECHANISM, out);
 	else if (!mechanism_is_offered(s->auth, &s->link, m))
-		auth_fail(s, m->flags & MECHANISM_SENDS_SECRET ? AUTH_PLAINTEXT_REFUSED : AUTH_UNKNOWN_MECHANISM, out);
+		auth_fail(s, m->flags & MECHANISM_SENDS_SECRET && !s->link.has_tls ? AUTH_PLAINTEXT_REFUSED : AUTH_UNKNOWN_MECHANISM, out);
 	else if (initial && initial->len > AUTH_INPUT_MAX)
 		auth_fail(s, AUTH_MALFORMED, out);
 	else

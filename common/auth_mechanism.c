@@ -11,6 +11,8 @@ static const struct mechanism mechanisms[] = {
 	{ "SCRAM-SHA-256-PLUS", MECHANISM_PROVES | MECHANISM_BINDS, CRYPT_SHA256, auth_scram_start, auth_scram_step, auth_scram_drop },
 	{ "SCRAM-SHA-1", MECHANISM_PROVES, CRYPT_SHA1, auth_scram_start, auth_scram_step, auth_scram_drop },
 	{ "SCRAM-SHA-1-PLUS", MECHANISM_PROVES | MECHANISM_BINDS, CRYPT_SHA1, auth_scram_start, auth_scram_step, auth_scram_drop },
+	{ "OAUTHBEARER", MECHANISM_SENDS_SECRET | MECHANISM_TOKEN, 0, auth_token_start, auth_token_step, auth_token_drop },
+	{ "XOAUTH2", MECHANISM_SENDS_SECRET | MECHANISM_TOKEN, 0, auth_token_start, auth_token_step, auth_token_drop },
 };
 
 const struct mechanism *mechanism_find(struct sv name)
@@ -24,6 +26,8 @@ const struct mechanism *mechanism_find(struct sv name)
 bool mechanism_is_offered(const struct auth *auth, const struct auth_link *link, const struct mechanism *m)
 {
 	if (m->flags & MECHANISM_SENDS_SECRET && !link->may_send_secret)
+		return false;
+	if (m->flags & MECHANISM_TOKEN && (!auth->tokens || !link->has_tls))
 		return false;
 	if (m->flags & MECHANISM_PROVES && atomic_load_explicit(&auth->scram_is_off[m->hash], memory_order_relaxed))
 		return false;

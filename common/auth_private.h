@@ -5,6 +5,7 @@
  *   auth_sasl.c       libsasl2, which runs PLAIN
  *   auth_login.c      LOGIN
  *   auth_scram.c      SCRAM
+ *   auth_token.c      OAUTHBEARER and XOAUTH2
  *   auth_end.c        how every exchange ends: throttle, audit, events, identity
  *   auth_verify.c     passwords: is it right, and whose; the cache of good ones
  *
@@ -27,6 +28,7 @@ enum mechanism_flag {
 	MECHANISM_SENDS_SECRET = 1,     /* a password or a token that is good again: only where auth_may_send_password() */
 	MECHANISM_BINDS = 2,            /* to the TLS connection: only where a channel binding is to be had */
 	MECHANISM_PROVES = 4,           /* knowledge of a password that it does not show: only while all accounts have verifiers for its hash */
+	MECHANISM_TOKEN = 8,            /* only with an issuer, and only under TLS (RFC 7628 §3) */
 };
 
 struct mechanism {
@@ -45,6 +47,7 @@ const struct mechanism *mechanism_find(struct sv name);
 
 /* What a connection has that a mechanism may need. */
 struct auth_link {
+	bool has_tls;
 	bool may_send_secret;
 	struct bindings {               /* what ties an exchange to its TLS connection */
 		uint8_t exporter[32], end_point[64];
@@ -134,6 +137,7 @@ struct auth {
 		char id[DIRECTORY_HASHES][DIRECTORY_ID_LEN + 1];        /* the account that is in the way */
 	} lacking;
 	atomic_bool scram_is_off[DIRECTORY_HASHES];
+	struct auth_tokens *tokens;     /* NULL: no issuer is configured */
 };
 /** auth_look_for_verifiers - which SCRAM may be offered? Blocks. */
 void auth_look_for_verifiers(struct auth *auth);
@@ -185,5 +189,11 @@ void login_step(struct auth_session *s, struct sv response, struct auth_result *
 void auth_scram_start(struct auth_session *s, const struct sv *initial, struct auth_result *out);
 void auth_scram_step(struct auth_session *s, struct sv message, struct auth_result *out);
 void auth_scram_drop(void *state);
+
+struct auth_tokens;
+void auth_tokens_free(struct auth_tokens **tokens);
+void auth_token_start(struct auth_session *s, const struct sv *initial, struct auth_result *out);
+void auth_token_step(struct auth_session *s, struct sv message, struct auth_result *out);
+void auth_token_drop(void *state);
 
 #endif

@@ -537,6 +537,21 @@ static void check_store(struct parser *p)
 				    store->quota_warnings.items[i]);
 }
 
+static void check_issuer(struct parser *p)
+{
+	const struct conf_auth *auth = &p->conf->auth;
+
+	if (!*auth->oauth_issuer)
+		return;
+	if (!sv_starts(sv_z(auth->oauth_issuer), SV("https://")) || auth->oauth_issuer[8] == '\0')
+		complain_at(p, line_of(p->conf, "oauth-issuer"),
+			    "oauth-issuer: \"%s\" is no such URL; expected one such as https://login.example.org/realms/staff",
+			    auth->oauth_issuer);
+	if (!*auth->oauth_audience)
+		complain_at(p, line_of(p->conf, "oauth-issuer"),
+			    "oauth-issuer needs oauth-audience: the name under which the issuer knows this mail server");
+}
+
 static void check_whole(struct parser *p)
 {
 	struct conf *conf = p->conf;
@@ -560,6 +575,7 @@ static void check_whole(struct parser *p)
 				    host->bind.items[i]);
 	check_pairs(p);
 	check_store(p);
+	check_issuer(p);
 	if (conf->listener_count)
 		conf->private
 			->set_line[conf_option_index(conf_option_find(SV(CONF_BLOCK ".kind")))] = 1;

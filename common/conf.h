@@ -117,6 +117,9 @@ struct conf_auth {
 	uint64_t failures_per_account;
 	uint64_t logins_keep_ms;
 	bool new_device_notice;
+	/* Tokens of an OpenID issuer; "": none are taken. */
+	char *oauth_issuer, *oauth_audience, *oauth_account_claim;
+	uint64_t oauth_refresh_ms, oauth_floor_ms;
 };
 
 /* Connections, whatever protocol. */

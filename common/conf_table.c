@@ -172,6 +172,21 @@ static const struct conf_option options[] = {
 		 "password, a program that says its name, or a protocol from a network from where the "
 		 "account was not used before. Not at the first device of an account." },
 
+	{ "oauth-issuer", "Login", STRING(auth.oauth_issuer), .def = "", .min = 0, .max = 512, .need_restart = true,
+	  .doc = "URL of the OpenID issuer whose tokens prove logins (OAUTHBEARER, XOAUTH2), with https, as its configuration "
+		 "document spells it. Its keys are fetched from there, also from a private address." },
+	{ "oauth-audience", "Login", STRING(auth.oauth_audience), .def = "", .min = 0, .max = 256, .need_restart = true,
+	  .doc = "For whom a token must have been issued (its `aud`). Needed with oauth-issuer: a token for another "
+		 "service is no login here." },
+	{ "oauth-account-claim", "Login", STRING(auth.oauth_account_claim), .def = "email", .min = 1, .max = 64, .need_restart = true,
+	  .doc = "Which claim of a token holds the address of the account. Choose one that people cannot change "
+		 "themselves." },
+	{ "oauth-refresh", "Login", DURATION(auth.oauth_refresh_ms), .def = "1h", .min = 1 * MINUTES, .max = 1 * DAYS,
+	  .need_restart = true, .doc = "How often the issuer's keys are fetched." },
+	{ "oauth-refresh-floor", "Login", DURATION(auth.oauth_floor_ms), .def = "1m", .min = 0, .max = 1 * HOURS,
+	  .need_restart = true,
+	  .doc = "A token by a key that is not known makes the keys be fetched at once, at most so often." },
+
 	/* ---- Connections ---- */
 	{ "strangers", "Connections", NUMBER(limits.prelogin_total), .def = "8192", .min = 16,
 	  .max = 1000000,

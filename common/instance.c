@@ -38,6 +38,7 @@ static const struct {
 	[INSTANCE_TLS]         = { "tls",           true,  false },
 	[INSTANCE_TLS_CERT]    = { "tls/cert.pem",  false, false },
 	[INSTANCE_TLS_KEY]     = { "tls/key.pem",   false, true },
+	[INSTANCE_ISSUER]      = { "issuer",        true,  false },
 	[INSTANCE_RUN]         = { "run",           true,  true },
 };
 
@@ -153,6 +154,19 @@ static struct fault make_folder(const char *path)
 	return fault_errno("make folder", path);
 }
 
+/* make_late_folder - one that came with a newer program, for the owner of the instance whoever runs us first. */
+static struct fault make_late_folder(const struct instance *instance, enum instance_place place)
+{
+	const char *path = instance->paths[place];
+	struct stat st;
+
+	if (stat(instance->paths[INSTANCE_ROOT], &st) != 0)
+		return fault_errno("look at", instance->paths[INSTANCE_ROOT]);
+	if (mkdir(path, 0700) != 0)
+		return errno == EEXIST ? FAULT_OK : fault_errno("make folder", path);
+	return geteuid() != 0 || chown(path, st.st_uid, st.st_gid) == 0 ? FAULT_OK : fault_errno("give away", path);
+}
+
 struct fault instance_open(const char *root, struct instance **out)
 {
 	char *absolute = realpath(root, NULL);
@@ -171,6 +185,8 @@ struct fault instance_open(const char *root, struct instance **out)
 	if (!f.kind)
 		f = make_folder(instance->paths[INSTANCE_RUN]); /* may lie on a file system that a
 								   boot empties */
+	if (!f.kind)
+		f = make_late_folder(instance, INSTANCE_ISSUER);        /* older instances have none */
 	if (f.kind)
 		instance_close(&instance);
 	else

@@ -8,6 +8,7 @@
  *   ROOT/sieve/               mail filters for everybody (doc/sieve.md); may be missing
  *   ROOT/events/              what happened (LMDB with a retention)
  *   ROOT/keys/ ROOT/tls/      DKIM and TLS keys, certificates
+ *   ROOT/issuer/              keys of the OpenID issuer, as they were fetched (common/issuer.h)
  *   ROOT/run/                 control sockets, pid files
  *
  * Everything blocks. An open instance does not change: any thread may read it. */
@@ -34,6 +35,7 @@ enum instance_place {
 	INSTANCE_TLS,
 	INSTANCE_TLS_CERT,
 	INSTANCE_TLS_KEY,
+	INSTANCE_ISSUER,
 	INSTANCE_RUN,
 	INSTANCE_PLACES,
 };

@@ -78,8 +78,7 @@ static bool attribute(struct sv *rest, char name, struct sv *value)
 	return true;
 }
 
-/* saslname (RFC 5802 §7): "=2C" is a comma, "=3D" an equals sign, nothing else begins with "=". */
-static bool unescape(struct sv name, struct buf *out)
+bool scram_unescape(struct sv name, struct buf *out)
 {
 	for (size_t i = 0; i < name.len; i++) {
 		char c = name.p[i];
@@ -149,14 +148,14 @@ struct fault scram_first(struct scram *s, struct sv message, struct buf *user, s
 		return f;
 	if (rest.p[0] == ',')
 		rest = sv_sub(rest, 1, rest.len);
-	else if (!attribute(&rest, 'a', &authzid) || !authzid.len || !unescape(authzid, as))
+	else if (!attribute(&rest, 'a', &authzid) || !authzid.len || !scram_unescape(authzid, as))
 		return broken("bad authorization identity");
 	size_t header_len = (size_t)(rest.p - message.p);
 
 	if (!rest.len || !buf_append(&s->gs2, sv_sub(message, 0, header_len)) || !buf_append(&s->messages, rest))
 		return broken("no message behind the header");
 	/* An "m=" first would be an extension that must be understood: there is none. What follows the nonce is optional. */
-	if (!attribute(&rest, 'n', &name) || !name.len || !unescape(name, user))
+	if (!attribute(&rest, 'n', &name) || !name.len || !scram_unescape(name, user))
 		return broken("no user name");
 	if (!attribute(&rest, 'r', &nonce) || nonce.len > SCRAM_NONCE_MAX || !is_printable(nonce))
 		return broken("no nonce");

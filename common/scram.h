@@ -49,4 +49,8 @@ void scram_challenge(struct scram *s, struct sv salt, uint32_t iterations, struc
 MUST_CHECK struct fault scram_final(struct scram *s, struct sv message, const struct directory_login *login,
 				    size_t *found, struct buf *out);
 
+/** scram_unescape - append what a saslname stands for (RFC 5802 §7): "=2C" is a comma, "=3D" an equals sign, and nothing else begins
+ *  with "=". False: it is none. */
+bool scram_unescape(struct sv name, struct buf *out);
+
 #endif

@@ -108,6 +108,24 @@ bad:
 	return false;
 }
 
+bool base64url_decode(struct sv in, struct buf *out)
+{
+	struct buf text;
+	bool good = true;
+
+	buf_init(&text, in.len + 4);
+	for (size_t i = 0; i < in.len && good; i++) {
+		char c = in.p[i];
+
+		good = c != '+' && c != '/' && c != '=' && buf_append_c(&text, c == '-' ? '+' : c == '_' ? '/' : c);
+	}
+	while (good && text.len % 4)
+		good = buf_append_c(&text, '=');
+	good = good && base64_decode(buf_sv(&text), out);
+	buf_wipe(&text);
+	return good;
+}
+
 /* ---- incremental ---- */
 
 enum qp_state { QP_TEXT = 0, QP_CR, QP_EQUALS, QP_HEX, QP_SOFT, QP_SOFT_CR };

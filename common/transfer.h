@@ -20,6 +20,8 @@ bool base64_encode(struct sv in, struct buf *out);
 /** base64_decode - strict: whole quanta, padding where it belongs, no other octet, unused bits zero. False (and *out
  *  unchanged) for anything else or when the buffer's max would be passed. Source: RFC 4648 §3.5, RFC 4954 §4. */
 bool base64_decode(struct sv in, struct buf *out);
+/** base64url_decode - strict: the URL-safe alphabet without padding (RFC 4648 §5, RFC 7515 §2). Likewise. */
+bool base64url_decode(struct sv in, struct buf *out);
 
 /* Decodes a body as it streams by. */
 struct transfer_decoder {

@@ -256,6 +256,8 @@ static struct fault open_outside(struct worker *w)
 	if (!f.kind)
 		f = auth_open_instance(w->instance, d->directory, &d->auth);
 	d->sessions.roster = d->managesieve.roster = roster_open_instance(w->instance, w->loop);
+	if (!f.kind)
+		auth_open_issuer(d->auth, w->instance, &w->conf->auth);
 	return f;
 }
 
@@ -432,7 +434,7 @@ static const struct daemon_spec imapd_spec = {
 	.doc = "serves mailboxes by IMAP",
 	.kinds = kinds,
 	.kind_count = ARRAY_LEN(kinds),
-	.reads = 1u << INSTANCE_SIEVE,
+	.reads = 1u << INSTANCE_ISSUER | 1u << INSTANCE_SIEVE,
 	.writes = 1u << INSTANCE_MAIL | 1u << INSTANCE_DIRECTORY | 1u << INSTANCE_EVENTS,
 	.connect_ports = imapd_ports,
 	.open = open_outside,

@@ -46,6 +46,8 @@ static struct fault pop3_open(struct worker *w)
 	if (!f.kind)
 		f = auth_open_instance(w->instance, server->directory, &server->auth);
 	server->roster = roster_open_instance(w->instance, w->loop);
+	if (!f.kind)
+		auth_open_issuer(server->auth, w->instance, &w->conf->auth);
 	return f;
 }
 
@@ -156,6 +158,7 @@ static const struct daemon_spec spec = {
 	.doc = "serve mail by POP3",
 	.kinds = kinds,
 	.kind_count = ARRAY_LEN(kinds),
+	.reads = 1u << INSTANCE_ISSUER,
 	.writes = 1u << INSTANCE_MAIL | 1u << INSTANCE_DIRECTORY | 1u << INSTANCE_EVENTS,
 	.open = pop3_open,
 	.start = pop3_start,

@@ -185,6 +185,8 @@ static struct fault smtpd_open(struct worker *w)
 		f = auth_open_instance(w->instance, server->directory, &server->auth);
 	server->roster = roster_open_instance(w->instance, w->loop);
 	if (!f.kind)
+		auth_open_issuer(server->auth, w->instance, &w->conf->auth);
+	if (!f.kind)
 		f = open_local(server);
 	if (!f.kind)
 		f = check_lists(w->conf);
@@ -367,7 +369,7 @@ static const struct daemon_spec spec = {
 	.writes = 1u << INSTANCE_MAIL | 1u << INSTANCE_QUEUE | 1u << INSTANCE_DIRECTORY |
 		  1u << INSTANCE_EVENTS,
 	.connect_ports = smtpd_ports,
-	.reads = 1u << INSTANCE_SIEVE | 1u << INSTANCE_KEYS,
+	.reads = 1u << INSTANCE_ISSUER | 1u << INSTANCE_SIEVE | 1u << INSTANCE_KEYS,
 	.reads_files = smtpd_files,
 	.open = smtpd_open,
 	.start = smtpd_start,

@@ -9,6 +9,7 @@
 #include "common/memory.h"
 #include "common/transfer.h"
 #include "smtpd/fetch.h"
+#include "smtpd/fetch/issuer.h"
 
 #include "common/banned.h"
 
@@ -18,7 +19,8 @@
 struct helper {
 	struct worker *worker;
 	struct dns *dns;
-	struct http *http;
+	struct http *http, *to_issuer;
+	struct issuer_fetch *issuer;
 	struct call *calls;
 	uint64_t asked, failed;
 	uint32_t under_way;
@@ -138,13 +140,21 @@ static struct fault fetch_open(struct worker *w)
 	f = http_new(w->loop, h->dns, &settings, &h->http);
 	if (f.kind)
 		log_error(NULL, "fetch.closed", KV_FAULT("fault", f));
+	/* Where the issuer is says the administrator, not a stranger's DNS. */
+	settings.allow_private = true;
+	if (!f.kind && w->conf->auth.oauth_issuer[0]) {
+		f = http_new(w->loop, h->dns, &settings, &h->to_issuer);
+		if (f.kind)
+			log_error(NULL, "fetch.issuer.closed", KV_FAULT("fault", f));
+	}
 	return FAULT_OK;
 }
 
 static struct fault fetch_start(struct worker *w)
 {
-	(void)w;
-	return FAULT_OK;
+	struct helper *h = w->state;
+
+	return issuer_fetch_new(w->loop, h->to_issuer, w->instance, &w->conf->auth, &h->issuer);
 }
 
 static void fetch_stop(struct worker *w)
@@ -161,6 +171,8 @@ static void fetch_end(struct worker *w)
 	while (h->calls)
 		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): call_free() moves h->calls on */
 		call_free(h->calls);
+	issuer_fetch_free(&h->issuer);
+	http_free(&h->to_issuer);
 	http_free(&h->http);
 	dns_free(&h->dns);
 	free(h);
@@ -173,6 +185,7 @@ static void fetch_status(struct worker *w, struct json_out *j)
 
 	json_out_u64(j, "fetches", h->asked);
 	json_out_u64(j, "fetches_failed", h->failed);
+	issuer_fetch_status(h->issuer, j);
 }
 
 static const struct conf_list *fetch_files(const struct conf *conf)
@@ -189,6 +202,7 @@ const struct daemon_spec fetch_spec = {
 	.name = "fetch",
 	.doc = "speak HTTPS outward, for the others",
 	.may_connect = true,
+	.writes = 1u << INSTANCE_ISSUER,
 	.reads_files = fetch_files,
 	.open = fetch_open,
 	.start = fetch_start,

@@ -40,7 +40,7 @@ def ask_once(instance, url, **more):
         line.settimeout(60)
         try:
             line.connect(str(instance.root / "run" / "smtpd.sock"))
-        except FileNotFoundError:
+        except (FileNotFoundError, ConnectionRefusedError):      # not there yet, or there and not listening
             return "busy", "smtpd is just starting"
         line.sendall(json.dumps({"verb": "fetch", "url": url, **more}).encode() + b"\n")
         text = b""
