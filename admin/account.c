@@ -129,7 +129,7 @@ static int run_password(struct cli *cli)
 
 static const struct column columns[] = {
 	{ "ACCOUNT", "account", COLUMN_TEXT, NULL },
-	{ "ENABLED", "enabled", COLUMN_BOOL, NULL },
+	{ "STATE", "state", COLUMN_TEXT, NULL },
 	{ "QUOTA", "quota_bytes", COLUMN_BYTES, "no limit" },
 	{ "MESSAGES", "quota_messages", COLUMN_NUMBER, "no limit" },
 	{ "SINCE", "created", COLUMN_TIME, NULL },
@@ -171,7 +171,7 @@ static bool add_row(void *arg, const struct directory_account *account)
 	if (l->only_hashed && !account->is_hashed)
 		return true;
 	table_sv(t, sv_z(account->address));
-	table_u64(t, account->is_enabled);
+	table_sv(t, sv_z(directory_state_name(account)));
 	table_u64(t, account->quota_bytes);
 	table_u64(t, account->quota_messages);
 	table_u64(t, (uint64_t)account->created_s);
@@ -199,7 +199,9 @@ static int run_list(struct cli *cli)
 
 static const struct column show_columns[] = {
 	{ "account", "account", COLUMN_TEXT, NULL },
-	{ "enabled", "enabled", COLUMN_BOOL, NULL },
+	{ "state", "state", COLUMN_TEXT, NULL },
+	{ "says at login", "message", COLUMN_TEXT, NULL },
+	{ "its mail goes to", "forward", COLUMN_TEXT, NULL },
 	{ "has another server's hash", "hashed", COLUMN_BOOL, NULL },
 	{ "may use", "protocols", COLUMN_LIST, NULL },
 	{ "stored", "used_bytes", COLUMN_BYTES, NULL },
@@ -238,7 +240,9 @@ static int run_show(struct cli *cli)
 	struct table *t = facts_new(show_columns, ARRAY_LEN(show_columns), cli->json);
 
 	table_sv(t, sv_z(account.address));
-	table_u64(t, account.is_enabled);
+	table_sv(t, sv_z(directory_state_name(&account)));
+	table_sv(t, sv_z(account.message));
+	table_sv(t, sv_z(account.forward));
 	table_u64(t, account.is_hashed);
 	table_sv(t, buf_sv(&words));
 	table_u64(t, usage.bytes);
@@ -268,17 +272,45 @@ static int change_account(struct cli *cli, bool (*change)(struct cli *, struct d
 		code = EXIT_USAGE;
 	if (code == EXIT_DONE)
 		code = cli_fault(cli->args[0], directory_account_set(dir, &account));
+	if (code == EXIT_DONE)
+		code = end_barred_sessions(cli, &account);
 	directory_close(&dir);
 	return code;
 }
 
+static bool parse_message(struct cli *cli, struct directory_account *account)
+{
+	const char *message = cli_option(cli, "message");
+
+	if (!message || directory_message_set(sv_z(message), account))
+		return true;
+	cli_usage(cli, "--message takes a line of at most %d characters of ASCII, without quotes", DIRECTORY_MESSAGE_MAX);
+	return false;
+}
+
+static bool parse_state(struct cli *cli, struct directory_account *account, bool *is_given)
+{
+	const char *state = cli_option(cli, "state"), *forward = cli_option(cli, "forward");
+
+	*is_given = state || forward || cli_option(cli, "message");
+	if (state && !directory_state_parse(sv_z(state), account)) {
+		cli_usage(cli, "--state takes " STATE_WORDS);
+		return false;
+	}
+	if (forward && !directory_forward_set(sv_z(forward), account)) {
+		cli_usage(cli, "--forward takes an address, or none");
+		return false;
+	}
+	return parse_message(cli, account);
+}
+
 static bool set_fields(struct cli *cli, struct directory_account *account)
 {
-	bool has_quota;
+	bool has_quota, has_state;
 
-	if (!parse_quota(cli, account, &has_quota) || !protocols_option(cli, &account->scope))
+	if (!parse_quota(cli, account, &has_quota) || !protocols_option(cli, &account->scope) || !parse_state(cli, account, &has_state))
 		return false;
-	if (!has_quota && !cli_option(cli, "protocols")) {
+	if (!has_quota && !has_state && !cli_option(cli, "protocols")) {
 		cli_usage(cli, "nothing to set");
 		return false;
 	}
@@ -288,7 +320,7 @@ static bool set_fields(struct cli *cli, struct directory_account *account)
 static bool set_enabled(struct cli *cli, struct directory_account *account)
 {
 	account->is_enabled = strcmp(cli->verb->verb, "enable") == 0;
-	return true;
+	return account->is_enabled || parse_message(cli, account);
 }
 
 static int run_set(struct cli *cli)
@@ -331,6 +363,9 @@ static int run_import(struct cli *cli)
 	{ "quota", "SIZE", "storage such as 500M or 10G; none: no limit" },         \
 	{ "quota-messages", "N", "number of messages; none: no limit" }
 
+#define STATE_OPTION { "state", "STATE", STATE_WORDS }
+#define MESSAGE_OPTION { "message", "TEXT", "said to who may not log in, after the right password; none: the usual" }
+
 const struct verb account_verbs[] = {
 	{ .noun = "account", .verb = "add", .args = "ADDRESS", .args_min = 1, .args_max = 1, .needs_root = true,
 	  .summary = "Add an account; it can log in at once",
@@ -347,15 +382,17 @@ const struct verb account_verbs[] = {
 	  .summary = "List the logins of an account, right and wrong ones", .example = "account logins alice@example.org --json",
 	  .run = run_account_logins },
 	{ .noun = "account", .verb = "set", .args = "ADDRESS", .args_min = 1, .args_max = 1, .needs_root = true,
-	  .summary = "Change an account's limits or protocols",
+	  .summary = "Change an account's limits, protocols or state",
 	  .example = "account set alice@example.org --quota 10G --protocols imap,submission", .run = run_set,
-	  .options = { QUOTA_OPTIONS, { "protocols", "LIST", "of " PROTOCOL_WORDS "; none" } } },
+	  .options = { QUOTA_OPTIONS, { "protocols", "LIST", "of " PROTOCOL_WORDS "; none" }, STATE_OPTION, MESSAGE_OPTION,
+		       { "forward", "ADDRESS", "who gets the mail of a send-only account; none: it is refused" } } },
 	{ .noun = "account", .verb = "password", .args = "ADDRESS", .args_min = 1, .args_max = 1, .needs_root = true,
 	  .summary = "Give an account a new password", .example = "account password alice@example.org",
 	  .run = run_password, .options = { PASSWORD_OPTIONS } },
 	{ .noun = "account", .verb = "disable", .args = "ADDRESS", .args_min = 1, .args_max = 1, .needs_root = true,
-	  .summary = "Bar an account from logging in; its mail is still received",
-	  .example = "account disable alice@example.org", .run = run_enable },
+	  .summary = "Bar an account from logging in, and end its sessions; its mail is still received",
+	  .example = "account disable alice@example.org --message 'Call the office, 12-34'", .run = run_enable,
+	  .options = { MESSAGE_OPTION } },
 	{ .noun = "account", .verb = "enable", .args = "ADDRESS", .args_min = 1, .args_max = 1, .needs_root = true,
 	  .summary = "Let a disabled account log in again", .example = "account enable alice@example.org",
 	  .run = run_enable },

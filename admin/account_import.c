@@ -104,9 +104,10 @@ static struct fault take(struct bulk *b, struct sv line)
 
 /* ---- tables: CSV with a header (RFC 4180), or an array of JSON ---- */
 
-enum field { FIELD_ACCOUNT, FIELD_PASSWORD, FIELD_HASH, FIELD_QUOTA, FIELD_MESSAGES, FIELD_PROTOCOLS, FIELD_ENABLED, FIELD_COUNT };
+enum field { FIELD_ACCOUNT, FIELD_PASSWORD, FIELD_HASH, FIELD_QUOTA, FIELD_MESSAGES, FIELD_PROTOCOLS, FIELD_ENABLED,
+	     FIELD_STATE, FIELD_MESSAGE, FIELD_FORWARD, FIELD_COUNT };
 static const char *const field_names[FIELD_COUNT] = {
-	"account", "password", "hash", "quota_bytes", "quota_messages", "protocols", "enabled",
+	"account", "password", "hash", "quota_bytes", "quota_messages", "protocols", "enabled", "state", "message", "forward",
 };
 
 #define COLUMNS_MAX 32
@@ -122,6 +123,19 @@ struct csv {
 struct row {
 	struct sv field[FIELD_COUNT];
 };
+
+static struct fault read_state(const struct row *row, struct directory_account *account)
+{
+	struct sv state = row->field[FIELD_STATE], message = row->field[FIELD_MESSAGE], forward = row->field[FIELD_FORWARD];
+
+	if (state.len && !directory_state_parse(state, account))
+		return fault_detail(FAULT_INVALID, "%.*s: a state is " STATE_WORDS, SV_FMT(state));
+	if (message.len && !directory_message_set(message, account))
+		return fault_detail(FAULT_INVALID, "%.*s: the message is one line of ASCII", SV_FMT(message));
+	if (forward.len && !directory_forward_set(forward, account))
+		return fault_detail(FAULT_INVALID, "%.*s: not an address to forward to", SV_FMT(forward));
+	return FAULT_OK;
+}
 
 static struct fault read_limits(const struct row *row, struct directory_account *account)
 {
@@ -140,7 +154,7 @@ static struct fault read_limits(const struct row *row, struct directory_account 
 		return fault_detail(FAULT_INVALID, "%.*s: enabled is true or false", SV_FMT(enabled));
 	if (enabled.len)
 		account->is_enabled = sv_eq(enabled, SV("true"));
-	return FAULT_OK;
+	return read_state(row, account);
 }
 
 static struct fault take_row(struct bulk *b, const struct row *row, uint32_t iterations)
@@ -165,10 +179,7 @@ static struct fault take_row(struct bulk *b, const struct row *row, uint32_t ite
 			   add(b, sv_z(address), hash, iterations, &made);
 	if (f.kind)
 		return f;
-	made.quota_bytes = account.quota_bytes;
-	made.quota_messages = account.quota_messages;
-	made.is_enabled = account.is_enabled;
-	made.scope = account.scope;
+	directory_account_copy_settings(&made, &account);
 	return directory_account_set(b->dir, &made);
 }
 
@@ -300,18 +311,24 @@ static bool export_one(void *arg, const struct directory_account *a)
 	protocols_append(&words, a->scope);
 	if (e->table) {
 		table_sv(e->table, sv_z(a->address));
-		table_u64(e->table, a->is_enabled);
+		table_sv(e->table, sv_z(directory_state_name(a)));
 		table_u64(e->table, a->quota_bytes);
 		table_u64(e->table, a->quota_messages);
 		table_sv(e->table, buf_sv(&words));
+		table_sv(e->table, sv_z(a->message));
+		table_sv(e->table, sv_z(a->forward));
 	} else {
 		for (size_t i = 0; i < words.len; i++)
 			if (words.p[i] == ' ')
 				words.p[i] = ',';
 		csv_put(sv_z(a->address));
-		printf(",%s,%llu,%llu,", a->is_enabled ? "true" : "false", (unsigned long long)a->quota_bytes,
+		printf(",%s,%llu,%llu,", directory_state_name(a), (unsigned long long)a->quota_bytes,
 		       (unsigned long long)a->quota_messages);
 		csv_put(words.len ? buf_sv(&words) : SV("none"));
+		putchar(',');
+		csv_put(sv_z(a->message));
+		putchar(',');
+		csv_put(sv_z(a->forward));
 		putchar('\n');
 	}
 	buf_done(&words);
@@ -322,10 +339,12 @@ int account_export(struct cli *cli)
 {
 	static const struct column columns[] = {
 		{ "ACCOUNT", "account", COLUMN_TEXT, NULL },
-		{ "ENABLED", "enabled", COLUMN_BOOL, NULL },
+		{ "STATE", "state", COLUMN_TEXT, NULL },
 		{ "QUOTA", "quota_bytes", COLUMN_BYTES, NULL },
 		{ "MESSAGES", "quota_messages", COLUMN_NUMBER, NULL },
 		{ "MAY USE", "protocols", COLUMN_LIST, NULL },
+		{ "SAYS", "message", COLUMN_TEXT, NULL },
+		{ "FORWARD", "forward", COLUMN_TEXT, NULL },
 	};
 	struct exporting e = { NULL };
 	struct directory *dir = NULL;
@@ -336,7 +355,7 @@ int account_export(struct cli *cli)
 	if (cli->json)
 		e.table = table_new(columns, ARRAY_LEN(columns), true);
 	else
-		printf("account,enabled,quota_bytes,quota_messages,protocols\n");
+		printf("account,state,quota_bytes,quota_messages,protocols,message,forward\n");
 	code = cli_fault("accounts", directory_account_list(dir, cli->arg_count ? sv_z(cli->args[0]) : SV_NONE, export_one, &e));
 	if (e.table)
 		table_end(&e.table, NULL);

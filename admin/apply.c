@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "admin/declared.h"
+#include "admin/device.h"
 #include "admin/open.h"
 #include "admin/print.h"
 #include "admin/verbs.h"
@@ -165,11 +166,12 @@ static struct fault do_account(struct doing *d, const struct change *c)
 	if (f.kind)
 		return f;
 	d->without_password += c->kind == CHANGE_ADD && !c->is->hash;
-	account.is_enabled = c->is->account.is_enabled;
-	account.scope = c->is->account.scope;
-	account.quota_bytes = c->is->account.quota_bytes;
-	account.quota_messages = c->is->account.quota_messages;
-	return directory_account_set(d->dir, &account);
+	directory_account_copy_settings(&account, &c->is->account);
+	f = directory_account_set(d->dir, &account);
+	/* Whoever is not there to be asked is told; the account is what it should be all the same. */
+	if (!f.kind && c->kind != CHANGE_ADD)
+		(void)end_barred_sessions(d->cli, &account);
+	return f;
 }
 
 static struct fault do_alias(struct doing *d, const struct change *c)

@@ -79,6 +79,12 @@ static void spell_account(struct declared_thing *t)
 		buf_appendf(&b, " protocols %.*s", words.len ? (int)words.len : 4, words.len ? words.p : "none");
 		buf_done(&words);
 	}
+	if (a->use)
+		buf_appendf(&b, " state %s", directory_use_name(a->use));
+	if (a->forward[0])
+		buf_appendf(&b, " forward %s", a->forward);
+	if (a->message[0])
+		buf_appendf(&b, " message \"%s\"", a->message);
 	if (!a->is_enabled)
 		buf_append(&b, SV(" disabled"));
 	t->text = take_text(&b);
@@ -251,6 +257,12 @@ static bool next_word(struct sv *rest, struct sv *word)
 		return false;
 	size_t len = 0;
 
+	if (rest->p[0] == '"') {
+		len = sv_find(sv_sub(*rest, 1, rest->len), '"');
+		*word = sv_sub(*rest, 1, len);
+		sv_skip(rest, len == SIZE_MAX ? rest->len : len + 2);
+		return true;
+	}
 	while (len < rest->len && rest->p[len] != ' ' && rest->p[len] != '\t')
 		len++;
 	*word = sv_sub(*rest, 0, len);
@@ -359,6 +371,12 @@ static bool read_field(struct directory_account *a, struct declared_thing *t, st
 	}
 	if (sv_eq(word, SV("protocols")))
 		return protocols_parse(value, &a->scope);
+	if (sv_eq(word, SV("state")))
+		return directory_state_parse(value, a);
+	if (sv_eq(word, SV("message")))
+		return directory_message_set(value, a);
+	if (sv_eq(word, SV("forward")))
+		return directory_forward_set(value, a);
 	if (!sv_eq(word, SV("hash")) || passhash_check(value).kind)
 		return false;
 	secret_free(&t->hash);
@@ -380,8 +398,8 @@ static void read_account(struct reading *r, struct sv name, struct sv rest)
 		if (sv_eq(word, SV("disabled")))
 			a.is_enabled = false;
 		else if (!next_word(&rest, &value) || !read_field(&a, t, word, value))
-			refuse(r, "of an account, only \"quota SIZE\", \"messages N\", \"protocols LIST\", \"hash HASH\" and "
-			       "\"disabled\" can be said", word);
+			refuse(r, "of an account, only \"quota SIZE\", \"messages N\", \"protocols LIST\", \"state STATE\", "
+			       "\"forward ADDRESS\", \"message TEXT\", \"hash HASH\" and \"disabled\" can be said", word);
 	}
 	t->account = a;
 	spell_account(t);

@@ -4,6 +4,7 @@
  *   domain example.net alias-of example.org
  *   domain branch.example.org relay listed
  *   account alice@example.org quota 10G messages 100000 protocols imap,submission disabled
+ *   account robot@example.org state send-only forward alice@example.org message "Ask Alice"
  *   account carol@example.org hash {SHA512-CRYPT}$6$...       (looked at only when the account is made)
  *   alias info@example.org alice@example.org someone@example.net
  *   send-as alice@example.org press@example.net

@@ -184,8 +184,7 @@ static bool add_ended(void *arg, const struct json *answer)
 	return true;
 }
 
-/* kick - ask each daemon that runs; who does not run has no sessions. @account: an id; @sid: or one session. */
-static int kick(struct cli *cli, const char *account, const char *sid, const uint32_t *credential, uint64_t *ended)
+int end_sessions(struct cli *cli, const char *account, const char *sid, const uint32_t *credential, uint64_t *ended)
 {
 	struct tally tally = { 0 };
 	struct json_out j;
@@ -214,6 +213,15 @@ static int kick(struct cli *cli, const char *account, const char *sid, const uin
 	return code;
 }
 
+int end_barred_sessions(struct cli *cli, const struct directory_account *account)
+{
+	uint64_t ended;
+
+	if (account->is_enabled && account->use == DIRECTORY_USE_ALL)
+		return EXIT_DONE;
+	return end_sessions(cli, account->id, NULL, NULL, &ended);
+}
+
 static int tell_ended(struct cli *cli, int code, uint64_t ended)
 {
 	if (cli->json)
@@ -231,7 +239,7 @@ static int run_kick(struct cli *cli)
 	int code = EXIT_DONE;
 
 	if (!strchr(cli->args[0], '@')) {
-		code = kick(cli, NULL, cli->args[0], NULL, &ended);
+		code = end_sessions(cli, NULL, cli->args[0], NULL, &ended);
 		if (code == EXIT_DONE && !ended) {
 			complain("postroom sessions names them", "there is no session %s", cli->args[0]);
 			return EXIT_NOT_FOUND;
@@ -242,7 +250,7 @@ static int run_kick(struct cli *cli)
 	if (code == EXIT_DONE)
 		code = cli_fault(cli->args[0], directory_account_get(dir, sv_z(cli->args[0]), &account));
 	if (code == EXIT_DONE) {
-		code = kick(cli, account.id, NULL, NULL, &ended);
+		code = end_sessions(cli, account.id, NULL, NULL, &ended);
 		code = tell_ended(cli, code, ended);
 	}
 	directory_close(&dir);
@@ -295,7 +303,7 @@ static int remove_device(struct cli *cli, struct directory *dir, const struct di
 	if (code == EXIT_DONE && !w.number)
 		code = cli_fault(cli->args[0], logins_forget_name(l, name));
 	if (code == EXIT_DONE)
-		code = kick(cli, account->id, NULL, &w.number, &ended);
+		code = end_sessions(cli, account->id, NULL, &w.number, &ended);
 	code = tell_ended(cli, code, ended);
 	if (code == EXIT_DONE && !w.number && !cli->json)
 		printf("It used the account's own password, with which it can come back: postroom account password %s\n",

@@ -4,10 +4,16 @@
 
 #include "admin/cli.h"
 
+struct directory_account;
 struct logins;
 
 /** open_logins - what is known of logins; *out is NULL when nobody has logged in yet. logins_close() ends it. */
 int open_logins(struct cli *cli, struct logins **out);
+/** end_sessions - by each daemon that runs; who does not run has none. @account: an id, or NULL; @sid: one session, or NULL; @credential: of
+ *  the account only what logged in with it, or NULL. */
+int end_sessions(struct cli *cli, const char *account, const char *sid, const uint32_t *credential, uint64_t *ended);
+/** end_barred_sessions - after an account's state was changed: nobody goes on with what a login may not do any more. */
+int end_barred_sessions(struct cli *cli, const struct directory_account *account);
 /** run_account_logins - `account logins ADDRESS`. */
 int run_account_logins(struct cli *cli);
 

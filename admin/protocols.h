@@ -4,6 +4,7 @@
 
 #include "admin/cli.h"
 
+#define STATE_WORDS "active, nologin, send-only, receive-only or disabled"
 #define PROTOCOL_WORDS "imap, pop3, submission, managesieve"
 
 /** protocols_option - read --protocols into *scope: what it names is set, the other protocols are cleared, other bits stay.

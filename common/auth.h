@@ -124,6 +124,8 @@ struct auth_result {
 	/* AUTH_FAIL: hold the answer back so long, by a timer; 0: at once. Only wrong credentials, and who is throttled, are
 	 * delayed; both count as failures of the session. */
 	uint32_t delay_ms;
+	/* AUTH_DISABLED, AUTH_NOT_HERE: what the client is to read, a line of ASCII; "": the usual. */
+	char text[DIRECTORY_MESSAGE_MAX + 1];
 	struct buf challenge;           /* AUTH_CONTINUE: octets, may be empty; wiped by auth_result_done() */
 	struct auth_identity *identity; /* AUTH_OK: the caller's reference; take it and leave NULL here */
 };

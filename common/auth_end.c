@@ -120,6 +120,8 @@ void auth_fail(struct auth_session *s, enum auth_reason reason, struct auth_resu
 	else
 		event_emit(&s->log, EVENT_LOGIN_FAILED, KV_Z("protocol", auth_service_name(s->service)), KV_Z("user", s->user),
 			   KV_Z("mechanism", mechanism_name(s)), KV_Z("reason", auth_reason_name(reason)), KV_Z("tls", s->tls));
+	if ((reason == AUTH_DISABLED || reason == AUTH_NOT_HERE) && s->verified.refused & auth_service_scope(s->service))
+		memcpy(out->text, s->verified.refusal, sizeof(out->text));
 	if (reason == AUTH_BAD_CREDENTIALS || reason == AUTH_DISABLED || reason == AUTH_NOT_HERE)
 		note(s, auth_reason_name(reason));
 	auth_end_exchange(s);

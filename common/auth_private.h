@@ -72,6 +72,9 @@ struct verified {
 	char address[DIRECTORY_ADDRESS_MAX + 1];
 	char label[DIRECTORY_LABEL_MAX + 1];
 	unsigned scope;                 /* of account and credential together */
+	/* What is said after a right password for these SCOPE_ bits, because of the account's state. */
+	char refusal[DIRECTORY_MESSAGE_MAX + 1];
+	unsigned refused;
 	uint32_t credential;
 	bool is_random;                 /* the credential cannot be guessed: good also while a name or an address is blocked */
 	bool was_cached;                /* no PBKDF2 was needed */

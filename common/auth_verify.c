@@ -186,10 +186,19 @@ void verifier_found(const struct directory_login *l, const struct directory_cred
 	memcpy(out->account, l->account.id, sizeof(out->account));
 	memcpy(out->address, l->account.address, sizeof(out->address));
 	memcpy(out->label, c->label, sizeof(out->label));
-	out->scope = l->account.scope & c->scope;
+	out->scope = directory_account_scope(&l->account) & c->scope;
 	out->credential = c->number;
 	out->is_random = c->number != 0;
 	out->reason = l->account.is_enabled ? AUTH_REASON_NONE : AUTH_DISABLED;
+	out->refused = 0;
+	for (unsigned bit = 1; bit & SCOPE_ALL; bit <<= 1) {
+		const char *text = directory_account_refusal(&l->account, bit);
+
+		if (!text[0])
+			continue;
+		out->refused |= bit;
+		memcpy(out->refusal, text, strlen(text) + 1);
+	}
 }
 
 /* The account, or what looks like one. The fake is made for everybody, so that making it takes no telling time. */

@@ -237,6 +237,7 @@ struct walk {
 	struct directory_target *targets;
 	size_t found, found_cap;
 	size_t lost;
+	bool is_closed;                 /* of the lost: an account that takes no mail */
 	const struct directory_list **lists;    /* reached otherwise than through a list */
 	size_t list_count;
 	bool is_for_sender;             /* nothing but what is the name's own: neither catch-all nor postmaster's */
@@ -292,6 +293,14 @@ static struct directory_target *walk_target(struct walk *w, const struct step *s
 	return t;
 }
 
+static struct fault follow_text(struct walk *w, const char *address, const struct step *s)
+{
+	struct name n;
+	struct fault f = name_from_text(sv_z(address), &n);
+
+	return f.kind ? f : walk_push(w, sv_z(n.local), sv_z(n.domain), s->depth + 1, s->list);
+}
+
 static struct fault add_local(struct walk *w, const struct step *s, const char *id, struct sv tag)
 {
 	struct account_row row;
@@ -305,6 +314,12 @@ static struct fault add_local(struct walk *w, const struct step *s, const char *
 		return fault_detail(FAULT_CORRUPT, "directory: a name without account %s", id);
 	if (f.kind)
 		return f;
+	if (row.pub.use == DIRECTORY_USE_SEND_ONLY && !w->is_for_sender) {
+		if (row.pub.forward[0])
+			return follow_text(w, row.pub.forward, s);
+		w->is_closed = true;
+		return fault(FAULT_NOT_FOUND, "it takes no mail");
+	}
 	struct directory_target *t = walk_target(w, s);
 
 	t->id = arena_copy(w->arena, sv_z(row.pub.id));
@@ -382,14 +397,6 @@ static struct fault follow_alias(struct walk *w, const struct step *s, const str
 	return f;
 }
 
-static struct fault follow_text(struct walk *w, const char *address, const struct step *s)
-{
-	struct name n;
-	struct fault f = name_from_text(sv_z(address), &n);
-
-	return f.kind ? f : walk_push(w, sv_z(n.local), sv_z(n.domain), s->depth + 1, s->list);
-}
-
 /* The oldest account answers for postmaster when nobody else does. */
 static struct fault oldest_account(struct kv_txn *txn, char id[DIRECTORY_ID_LEN + 1])
 {
@@ -407,7 +414,9 @@ static struct fault oldest_account(struct kv_txn *txn, char id[DIRECTORY_ID_LEN 
 		f = account_decode(key, value, &row);
 		if (f.kind)
 			break;
-		if (!id[0] || row.pub.created_s < oldest) {
+		if (row.pub.use == DIRECTORY_USE_SEND_ONLY)
+			;       /* it has no mailbox that anybody reads */
+		else if (!id[0] || row.pub.created_s < oldest) {
 			oldest = row.pub.created_s;
 			memcpy(id, row.pub.id, sizeof(row.pub.id));
 		}
@@ -525,6 +534,8 @@ struct fault directory_resolve(struct directory *dir, struct arena *arena, const
 		f = fault_detail(FAULT_INVALID, "the alias %s@%s leads to nobody but itself", w.steps[0].name.local,
 				 w.steps[0].name.domain);
 	}
+	if (out->answer == DIRECTORY_UNKNOWN && w.is_closed)
+		out->answer = DIRECTORY_CLOSED;
 	out->lost = w.lost;
 	if (!f.kind && w.list_count) {
 		const struct directory_list **lists = arena_array(arena, w.list_count, sizeof(*lists));

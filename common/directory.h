@@ -87,11 +87,25 @@ MUST_CHECK struct fault directory_domain_list(struct directory *dir, directory_d
 
 /* ---- accounts ---- */
 
+#define DIRECTORY_MESSAGE_MAX 160
+
+/* What an account is for. Changing it ends no session: see `postroom kick`. */
+enum directory_use {
+	DIRECTORY_USE_ALL = 0,
+	DIRECTORY_USE_NOLOGIN,          /* takes mail; nobody logs in */
+	DIRECTORY_USE_SEND_ONLY,        /* submission only; mail to it is refused, or goes to `forward` */
+	DIRECTORY_USE_RECEIVE_ONLY,     /* everything but submission */
+};
+#define DIRECTORY_USES 4
+
 struct directory_account {
 	char id[DIRECTORY_ID_LEN + 1];                  /* random, never reused */
 	char address[DIRECTORY_ADDRESS_MAX + 1];        /* canonical */
 	bool is_enabled;                                /* may log in; mail is taken in either way */
-	unsigned scope;                                 /* SCOPE_ bits of identity.h that logins may have */
+	unsigned scope;                                 /* SCOPE_ bits of identity.h that logins may have, as far as `use` lets them */
+	enum directory_use use;
+	char message[DIRECTORY_MESSAGE_MAX + 1];        /* said to whom is_enabled or `use` refuses, after a right password; "": the usual one */
+	char forward[DIRECTORY_ADDRESS_MAX + 1];        /* of a send-only account: who gets its mail; "": it is refused */
 	uint64_t quota_bytes, quota_messages;           /* 0: no limit */
 	int64_t created_s;
 	bool is_hashed;                                 /* has another server's hash still; set by nobody but this module */
@@ -114,9 +128,25 @@ MUST_CHECK struct fault directory_account_add_hashed(struct directory *dir, stru
 MUST_CHECK struct fault directory_account_get(struct directory *dir, struct sv address, struct directory_account *out);
 /** directory_account_by_id - the account that an identity names. */
 MUST_CHECK struct fault directory_account_by_id(struct directory *dir, struct sv id, struct directory_account *out);
-/** directory_account_set - is_enabled, scope and quota as in *account, which was got before; FAULT_BUSY when somebody
- *  changed it meanwhile (by its revision). */
+/** directory_account_set - is_enabled, scope, use, message, forward and quota as in *account, which was got before; FAULT_BUSY when
+ *  somebody changed it meanwhile (by its revision). */
 MUST_CHECK struct fault directory_account_set(struct directory *dir, const struct directory_account *account);
+/** directory_state_name - is_enabled and use in a word: "active", "nologin", "send-only", "receive-only", "disabled". */
+const char *directory_state_name(const struct directory_account *account);
+/** directory_use_name - likewise of `use` alone. */
+const char *directory_use_name(enum directory_use use);
+/** directory_state_parse - set them by that word. "disabled" leaves `use`, for the day when it is enabled again. False: there is no such word. */
+bool directory_state_parse(struct sv name, struct directory_account *account);
+/** directory_account_copy_settings - what directory_account_set() writes, from another account. */
+void directory_account_copy_settings(struct directory_account *to, const struct directory_account *from);
+/** directory_message_set, directory_forward_set - the field from text; "none" empties it. False: it cannot be. */
+bool directory_message_set(struct sv text, struct directory_account *account);
+bool directory_forward_set(struct sv text, struct directory_account *account);
+/** directory_account_scope - what logins may be for. */
+unsigned directory_account_scope(const struct directory_account *account);
+/** directory_account_refusal - what a right password is told that may not be used for a service (a SCOPE_ bit); "": nothing of its own. Borrowed
+ *  from the account. */
+const char *directory_account_refusal(const struct directory_account *account, unsigned service);
 /** directory_account_remove - with credentials and grants. Its mail is not touched. Aliases that name it keep the
  *  name, which then is unknown. */
 MUST_CHECK struct fault directory_account_remove(struct directory *dir, struct sv address);
@@ -270,6 +300,7 @@ MUST_CHECK struct fault directory_owns(struct directory *dir, struct sv id, cons
 enum directory_answer {
 	DIRECTORY_NOT_OURS,     /* the domain is elsewhere (an address literal is, too) */
 	DIRECTORY_UNKNOWN,      /* our domain, no such name */
+	DIRECTORY_CLOSED,       /* an account that takes no mail */
 	DIRECTORY_TARGETS,      /* here is where it goes */
 };
 /* A list through which a recipient's mail goes. */

@@ -429,10 +429,11 @@ static struct fault set_account(struct kv_txn *txn, void *arg)
 		return f;
 	if (row.pub.revision != e->set->revision)
 		return fault_detail(FAULT_BUSY, "the account %s was changed meanwhile", e->set->address);
-	row.pub.is_enabled = e->set->is_enabled;
-	row.pub.scope = e->set->scope & SCOPE_ALL;
-	row.pub.quota_bytes = e->set->quota_bytes;
-	row.pub.quota_messages = e->set->quota_messages;
+	directory_account_copy_settings(&row.pub, e->set);
+	row.pub.scope &= SCOPE_ALL;
+	f = directory_use_check(&row.pub);
+	if (f.kind)
+		return f;
 	return account_write(txn, &row);
 }
 

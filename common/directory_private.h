@@ -99,6 +99,8 @@ MUST_CHECK struct fault credentials_read(struct kv_txn *txn, const char *id, str
 #define CREDENTIAL_MAIN_LABEL "password"
 /** credential_make_keys - the verifiers of a password. Slow. */
 void credential_make_keys(struct directory_credential *c, struct sv password, const uint8_t *salt, uint32_t iterations);
+/** directory_use_check - use, message and forward of an account: FAULT_INVALID with a sentence. */
+MUST_CHECK struct fault directory_use_check(struct directory_account *account);
 /** password_check, iterations_check - FAULT_INVALID with a sentence. */
 MUST_CHECK struct fault password_check(struct sv password);
 MUST_CHECK struct fault iterations_check(uint32_t iterations);

@@ -13,7 +13,7 @@ enum { D_CREATED = 1, D_CATCH_ALL = 2, D_SEPARATOR = 3, D_ALIAS_OF = 4, D_RELAY 
 enum { N_ACCOUNT = 1, N_TARGET = 2, N_EXPIRES = 3, N_OWNER = 4, N_POSTERS = 5, N_NAMED = 6, N_RELAYED = 7 };
 enum {
 	A_ADDRESS = 1, A_DISABLED = 2, A_DENIED_SCOPE = 3, A_QUOTA_BYTES = 4, A_QUOTA_MESSAGES = 5, A_CREATED = 6,
-	A_REVISION = 7, A_SALT = 8, A_ITERATIONS = 9, A_NEXT_NUMBER = 10, A_HASH = 11,
+	A_REVISION = 7, A_SALT = 8, A_ITERATIONS = 9, A_NEXT_NUMBER = 10, A_HASH = 11, A_USE = 14, A_MESSAGE = 15, A_FORWARD = 16,
 };
 enum { C_LABEL = 1, C_SCOPE = 2, C_CREATED = 3, C_STORED = 4, C_SERVER = 5, C_STORED_SHA1 = 6, C_SERVER_SHA1 = 7 };
 
@@ -399,7 +399,7 @@ struct fault account_decode(struct sv id, struct sv value, struct account_row *r
 {
 	struct record_in in;
 	struct fault f = record_open(value, ROW_VERSION, &in);
-	uint64_t disabled = 0, denied = 0, created = 0, iterations = 0, next = 1;
+	uint64_t disabled = 0, denied = 0, use = 0, created = 0, iterations = 0, next = 1;
 	bool ok = true, has_salt = false;
 	struct sv field;
 	uint8_t tag;
@@ -413,6 +413,9 @@ struct fault account_decode(struct sv id, struct sv value, struct account_row *r
 		case A_ADDRESS:         ok &= copy_text(row->pub.address, sizeof(row->pub.address), field); break;
 		case A_DISABLED:        ok &= record_u64(field, &disabled); break;
 		case A_DENIED_SCOPE:    ok &= record_u64(field, &denied); break;
+		case A_USE:             ok &= record_u64(field, &use) && use < DIRECTORY_USES; break;
+		case A_MESSAGE:         ok &= copy_text(row->pub.message, sizeof(row->pub.message), field); break;
+		case A_FORWARD:         ok &= copy_text(row->pub.forward, sizeof(row->pub.forward), field); break;
 		case A_QUOTA_BYTES:     ok &= record_u64(field, &row->pub.quota_bytes); break;
 		case A_QUOTA_MESSAGES:  ok &= record_u64(field, &row->pub.quota_messages); break;
 		case A_CREATED:         ok &= record_u64(field, &created); break;
@@ -428,6 +431,7 @@ struct fault account_decode(struct sv id, struct sv value, struct account_row *r
 		}
 	}
 	row->pub.is_enabled = !disabled;
+	row->pub.use = ok ? (enum directory_use)use : DIRECTORY_USE_NOLOGIN;
 	row->pub.is_hashed = row->hash[0] != '\0';
 	row->pub.scope = SCOPE_ALL & ~(unsigned)denied;
 	row->pub.created_s = (int64_t)created;
@@ -467,6 +471,12 @@ struct fault account_write(struct kv_txn *txn, struct account_row *row)
 	record_put(&r, A_SALT, sv_from((const char *)row->salt, sizeof(row->salt)));
 	record_put_u64(&r, A_ITERATIONS, row->iterations);
 	record_put_u64(&r, A_NEXT_NUMBER, row->next_number);
+	if (a->use)
+		record_put_u64(&r, A_USE, a->use);
+	if (a->message[0])
+		record_put(&r, A_MESSAGE, sv_z(a->message));
+	if (a->forward[0])
+		record_put(&r, A_FORWARD, sv_z(a->forward));
 	if (row->hash[0])
 		record_put(&r, A_HASH, sv_z(row->hash));
 	return write_row(txn, DT_ACCOUNTS, sv_z(a->id), &r);

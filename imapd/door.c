@@ -222,15 +222,20 @@ static const char *refusal_for(enum auth_reason reason)
 	BUG("auth reason %d", (int)reason);
 }
 
-/* refuse - answer the login command; too many wrong passwords end the connection. */
-static void refuse(struct door *d)
+/* refuse_saying - answer the login command; too many wrong passwords end the connection. */
+static void refuse_saying(struct door *d, const char *text)
 {
-	answer(d, d->tag, d->refusal);
+	answer(d, d->tag, text);
 	if (d->failures >= d->conf->auth.failures_per_session) {
 		bye(d, "Too many failed logins", "auth-failures");
 		return;
 	}
 	again(d);
+}
+
+static void refuse(struct door *d)
+{
+	refuse_saying(d, d->refusal);
 }
 
 static void delay_over(struct timer *t)
@@ -246,6 +251,12 @@ static void failed(struct door *d, const struct auth_result *result)
 	if (result->delay_ms) {
 		d->state = DOOR_DELAY;
 		timer_start_ms(&d->delay, result->delay_ms);
+	} else if (result->text[0]) {
+		struct buf text = { .max = OUT_MAX };
+
+		buf_appendf(&text, "NO [AUTHORIZATIONFAILED] %s", result->text);
+		refuse_saying(d, buf_z(&text));
+		buf_done(&text);
 	} else {
 		refuse(d);
 	}

@@ -96,6 +96,8 @@ static enum ms_step take_result(struct ms_session *s, struct auth_result *r)
 		listener_logged_in(s->stream);
 		return ms_room_enter(s);
 	case AUTH_FAIL:
+		if (r->text[0])
+			return ms_no(s, NULL, r->text);
 		if (!r->delay_ms)
 			return answer_failure(s, r->reason);
 		d->reason = r->reason;

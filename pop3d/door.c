@@ -64,6 +64,8 @@ static enum step take_result(struct pop3_session *s, struct auth_result *r)
 		listener_logged_in(s->stream);
 		return room_enter(s);
 	case AUTH_FAIL:
+		if (r->text[0])
+			return session_err(s, "[SYS/PERM] %s", r->text);
 		if (!r->delay_ms)
 			return answer_failure(s, r->reason);
 		/* Nothing is read meanwhile, and only this session waits. */

@@ -193,6 +193,22 @@ static void end_exchange(struct door *d, enum reply_id reply)
 		d->events->on_auth_end(d->user);
 }
 
+/* refuse_saying - the password was right, and the account has words of its own for why that does not help (RFC 4954 §6: 535 is for
+ * credentials that are "invalid or insufficient"). */
+static void refuse_saying(struct door *d, struct sv text)
+{
+	struct buf line;
+
+	log_info(d->log, "smtp.refused", KV_Z("command", "AUTH"), KV_U64("code", 535), KV_Z("reason", "account-state"));
+	buf_init(&line, 1024);
+	d->state = DOOR_OPEN;
+	if (reply_write(&line, 535, "5.7.8", text) && stream_write(d->stream, buf_sv(&line)))
+		d->events->on_auth_end(d->user);
+	else
+		d->events->close(d->user, "output");
+	buf_done(&line);
+}
+
 static void challenge(struct door *d, const struct auth_result *result)
 {
 	struct buf line;
@@ -244,7 +260,10 @@ static void on_result(void *arg, struct auth_result *result)
 		end_exchange(d, REPLY_LOGGED_IN);
 		break;
 	case AUTH_FAIL:
-		end_exchange(d, reply_for_reason(result->reason));
+		if (result->text[0])
+			refuse_saying(d, sv_z(result->text));
+		else
+			end_exchange(d, reply_for_reason(result->reason));
 		break;
 	}
 }

@@ -93,6 +93,7 @@ struct reply {
 	X(REPLY_RELAY_DENIED,     550, "5.7.1", "Relaying denied: log in first", "relay") \
 	X(REPLY_LIST_CLOSED,      550, "5.7.2", "You may not send to this list", "list-closed") \
 	X(REPLY_USER_UNKNOWN,     550, "5.1.1", "No such user here", "unknown-user") \
+	X(REPLY_TAKES_NO_MAIL,    550, "5.2.1", "This address is for sending only", "send-only") \
 	X(REPLY_MAILBOX_FULL,     552, "5.2.2", "Mailbox is full", "quota") \
 	X(REPLY_SOME_MAILBOX_FULL,452, "4.2.2", "A recipient's mailbox is full", "quota") \
 	X(REPLY_TOO_MANY_RCPTS,   452, "4.5.3", "Too many recipients", "too-many-recipients") \

@@ -15,6 +15,9 @@ void policy_relay(const struct policy_facts *facts, struct policy_verdict *verdi
 	case DIRECTORY_UNKNOWN:
 		policy_refuse(verdict, REPLY_USER_UNKNOWN);
 		break;
+	case DIRECTORY_CLOSED:
+		policy_refuse(verdict, REPLY_TAKES_NO_MAIL);
+		break;
 	case DIRECTORY_TARGETS:
 		break;
 	}

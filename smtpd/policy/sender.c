@@ -18,7 +18,7 @@ static struct fault owns_locally(const struct policy_facts *facts, const struct 
 	if (*owns)
 		return FAULT_OK;
 	f = directory_account_get(facts->directory, user, &account);
-	if (f.kind == FAULT_NOT_FOUND || (!f.kind && !account.is_enabled))
+	if (f.kind == FAULT_NOT_FOUND || (!f.kind && (!account.is_enabled || !(directory_account_scope(&account) & SCOPE_SUBMISSION))))
 		return FAULT_OK;
 	return f.kind ? f : directory_owns(facts->directory, sv_z(account.id), a, owns);
 }

@@ -9,6 +9,7 @@ Every instance has a folder and a port offset of its own, so tests may run besid
 POSTROOM_BUILD names the build folder (set by `make check-e2e`).
 """
 
+import base64
 import contextlib
 import errno
 import imaplib
@@ -452,6 +453,11 @@ def wait_for(what, condition, seconds=DEADLINE_S):
         if time.monotonic() > deadline:
             raise AssertionError(f"never happened: {what}")
         time.sleep(0.02)
+
+
+def plain(user, password):
+    """The response of SASL PLAIN (RFC 4616)."""
+    return base64.b64encode(f"\0{user}\0{password}".encode()).decode()
 
 
 def message(subject="Test", body="Hello.\r\n", sender="sender@elsewhere.example", to="alice@example.test", extra=""):

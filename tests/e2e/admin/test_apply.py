@@ -52,7 +52,7 @@ def test_a_file_becomes_what_is_and_a_second_time_nothing_changes(instance):
     assert instance.postroom("apply", "--export") == before
     accounts = {row["account"]: row for row in instance.json("account", "list")}
     assert set(accounts) == {"alice@example.test", "bob@example.test", "carol@example.test", "dora@xn--bcher-kva.example"}
-    assert accounts["alice@example.test"]["quota_bytes"] == 10 << 30 and accounts["carol@example.test"]["enabled"] is False
+    assert accounts["alice@example.test"]["quota_bytes"] == 10 << 30 and accounts["carol@example.test"]["state"] == "disabled"
     assert [row["alias"] for row in instance.json("alias", "list")] == ["info@example.test", "post@xn--bcher-kva.example"]
     assert [row["catch_all"] for row in instance.json("domain", "list")] == ["bob@example.test", ""]
     # What is exported is such a file.
@@ -109,16 +109,16 @@ def test_accounts_go_out_as_csv_and_json_and_come_in_again(instance):
     assert done.returncode == 1 and '"added":2' in done.stdout.replace(" ", ""), done.stdout + done.stderr
     assert "people.csv:5: " in done.stderr and "people.csv:6: lots" in done.stderr
     rows = {row["account"]: row for row in instance.json("account", "export")}
-    assert rows["ann@example.test"] == {"account": "ann@example.test", "enabled": True, "quota_bytes": 2 << 30, "quota_messages": 0,
+    assert rows["ann@example.test"] == {"account": "ann@example.test", "state": "active", "message": "", "forward": "", "quota_bytes": 2 << 30, "quota_messages": 0,
                                         "protocols": ["imap", "submission"]}
-    assert rows["ben@example.test"]["enabled"] is False
+    assert rows["ben@example.test"]["state"] == "disabled"
     instance.start(only="pop3d")
     instance.passwords["alice@example.test"] = instance.password("alice")
     instance.pop3("alice").quit()               # was there, and was left as it is
     instance.stop()
     lines = instance.postroom("account", "export").splitlines()
-    assert lines[0] == "account,enabled,quota_bytes,quota_messages,protocols"
-    assert 'ann@example.test,true,2147483648,0,"imap,submission"' in lines
+    assert lines[0] == "account,state,quota_bytes,quota_messages,protocols,message,forward"
+    assert 'ann@example.test,active,2147483648,0,"imap,submission",,' in lines
     for name, text in (("out.csv", instance.postroom("account", "export")),
                        ("out.json", instance.postroom("account", "export", "--json"))):
         (instance.root / name).write_text(text, encoding="utf-8")

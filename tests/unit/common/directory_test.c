@@ -126,6 +126,73 @@ static void an_account_is_found_by_its_name_in_any_case(void **state)
 	FAILS(directory_account_add(p->dir, SV("y@example.test"), &SV_NONE, ITERATIONS, NULL), FAULT_INVALID);
 }
 
+static struct directory_answer_of { enum directory_answer answer; char to[DIRECTORY_ADDRESS_MAX + 1]; }
+answer_of(struct directory *dir, const char *local)
+{
+	struct directory_answer_of out = { .answer = DIRECTORY_UNKNOWN };
+	struct directory_route route;
+	struct arena arena;
+	struct address to = { .local = sv_z(local), .domain = SV("example.test"), .domain_given = SV("example.test") };
+
+	arena_init(&arena, 1 << 20);
+	OK(directory_resolve(dir, &arena, &to, &route));
+	out.answer = route.answer;
+	if (route.count == 1)
+		memcpy(out.to, route.targets[0].address.p, route.targets[0].address.len);
+	arena_done(&arena);
+	return out;
+}
+
+static void an_account_for_sending_only_takes_no_mail_or_has_it_forwarded(void **state)
+{
+	struct place *p = *state;
+	struct directory_account a = add(p->dir, "robot@example.test"), b;
+	const struct sv targets[] = { SV("robot@example.test"), SV("bob@example.test") };
+
+	add(p->dir, "bob@example.test");
+	OK(directory_alias_add(p->dir, SV("both@example.test"), targets, 2));
+	assert_true(directory_state_parse(SV("send-only"), &a));
+	OK(directory_account_set(p->dir, &a));
+	OK(directory_account_get(p->dir, SV("robot@example.test"), &a));
+	assert_string_equal(directory_state_name(&a), "send-only");
+	assert_int_equal(directory_account_scope(&a), SCOPE_SUBMISSION);
+	assert_int_equal(answer_of(p->dir, "robot").answer, DIRECTORY_CLOSED);
+	assert_string_equal(answer_of(p->dir, "both").to, "bob@example.test");
+	assert_true(owns(p->dir, a.id, "robot", "example.test"));
+	assert_true(directory_forward_set(SV("Bob@Example.test"), &a));
+	OK(directory_account_set(p->dir, &a));
+	assert_string_equal(answer_of(p->dir, "robot").to, "bob@example.test");
+	OK(directory_account_get(p->dir, SV("robot@example.test"), &a));
+	assert_true(directory_forward_set(SV("robot@example.test"), &a));
+	FAILS(directory_account_set(p->dir, &a), FAULT_INVALID);
+	/* Switched off and on again it is what it was. */
+	OK(directory_account_get(p->dir, SV("robot@example.test"), &b));
+	assert_true(directory_state_parse(SV("disabled"), &b));
+	assert_string_equal(directory_state_name(&b), "disabled");
+	b.is_enabled = true;
+	assert_string_equal(directory_state_name(&b), "send-only");
+	assert_false(directory_state_parse(SV("asleep"), &b));
+}
+
+static void what_is_said_at_login_is_one_line_and_only_for_what_the_state_bars(void **state)
+{
+	struct directory_account a = { .is_enabled = true, .scope = SCOPE_ALL };
+
+	(void)state;
+	assert_string_equal(directory_account_refusal(&a, SCOPE_IMAP), "");
+	assert_true(directory_message_set(SV("Moved: call 12-34"), &a));
+	assert_string_equal(directory_account_refusal(&a, SCOPE_IMAP), "");
+	assert_true(directory_state_parse(SV("receive-only"), &a));
+	assert_string_equal(directory_account_refusal(&a, SCOPE_IMAP), "");
+	assert_string_equal(directory_account_refusal(&a, SCOPE_SUBMISSION), "Moved: call 12-34");
+	assert_true(directory_message_set(SV("none"), &a));
+	assert_string_equal(directory_account_refusal(&a, SCOPE_SUBMISSION), "This account is for reading only: it may not send");
+	assert_true(directory_state_parse(SV("nologin"), &a));
+	assert_int_equal(directory_account_scope(&a), 0);
+	assert_false(directory_message_set(SV("two\r\nlines"), &a));
+	assert_false(directory_message_set(SV("\xc3\xa9"), &a));
+}
+
 static void a_change_by_an_old_copy_of_an_account_is_refused(void **state)
 {
 	struct place *p = *state;
@@ -727,6 +794,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(an_account_is_found_by_its_name_in_any_case),
+		CASE(an_account_for_sending_only_takes_no_mail_or_has_it_forwarded),
+		cmocka_unit_test(what_is_said_at_login_is_one_line_and_only_for_what_the_state_bars),
 		CASE(a_change_by_an_old_copy_of_an_account_is_refused),
 		CASE(a_login_brings_the_verifiers),
 		CASE(hashes_of_other_servers_are_in_the_way_until_a_password_takes_their_place),
