@@ -198,6 +198,7 @@ static int run_action(struct cli *cli)
 
 static const struct column destination_columns[] = {
 	{ "DESTINATION", "destination", COLUMN_TEXT, NULL },
+	{ "PROVIDER", "provider", COLUMN_TEXT, NULL },
 	{ "STATE", "state", COLUMN_TEXT, NULL },
 	{ "MESSAGES", "messages", COLUMN_NUMBER, NULL },
 	{ "CONNECTIONS", "connections", COLUMN_NUMBER, NULL },

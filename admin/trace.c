@@ -5,13 +5,16 @@
 #include <string.h>
 #include <time.h>
 
+#include "admin/open.h"
 #include "admin/print.h"
 #include "admin/verbs.h"
+#include "common/conf.h"
 #include "common/date.h"
 #include "common/eventstore.h"
 #include "common/instance.h"
 #include "common/json.h"
 #include "common/memory.h"
+#include "common/provider.h"
 
 #include "common/banned.h"
 
@@ -36,7 +39,7 @@ static int64_t number_of(const struct json *event, const char *name)
 	return n;
 }
 
-static int open_store(struct cli *cli, struct eventstore **out)
+static int open_events(struct cli *cli, struct eventstore **out)
 {
 	struct fault f = eventstore_open(instance_path(cli->instance, INSTANCE_EVENTS), false, out);
 
@@ -176,7 +179,7 @@ static int run_trace(struct cli *cli)
 	struct eventstore *store = NULL;
 	struct tracing *t;
 	struct fault f;
-	int code = open_store(cli, &store);
+	int code = open_events(cli, &store);
 
 	if (code != EXIT_DONE)
 		return code;
@@ -224,6 +227,7 @@ struct stats {
 	size_t reason_count;
 	const char *domain;
 	bool by_provider;
+	const struct conf_list *providers;
 	uint64_t accepted;
 };
 
@@ -241,21 +245,6 @@ static struct group *group_of(struct stats *s, struct sv name)
 	*g = (struct group){ .sent = 0 };
 	snprintf(g->name, sizeof(g->name), "%.*s", SV_FMT(sv_sub(name, 0, 255)));
 	return g;
-}
-
-/* provider_of - the last two labels of the host that answered. */
-static struct sv provider_of(struct sv remote, struct sv domain)
-{
-	struct sv host = SV_NONE;
-	size_t dot;
-
-	if (!sv_split(&remote, ' ', &host) || !host.len || *host.p == '[')
-		return domain;
-	dot = sv_rfind(host, '.');
-	if (dot == SIZE_MAX)
-		return host;
-	dot = sv_rfind(sv_sub(host, 0, dot), '.');
-	return dot == SIZE_MAX ? host : sv_sub(host, dot + 1, SIZE_MAX);
 }
 
 static void note_reason(struct stats *s, struct sv reply, const char *name)
@@ -280,7 +269,7 @@ static bool count_event(void *arg, int64_t at_ms, struct sv text)
 {
 	struct stats *s = arg;
 	struct json *e = NULL;
-	struct sv name, to, domain;
+	struct sv name, to, domain, provider;
 	struct group *g;
 	size_t at;
 
@@ -294,7 +283,8 @@ static bool count_event(void *arg, int64_t at_ms, struct sv text)
 	s->accepted += sv_eq(name, SV("smtp.accept"));
 	if (sv_starts(name, SV("relay.")) && !sv_eq(text_of(e, "remote"), SV("local delivery")) &&
 	    (!s->domain || sv_eq_nocase(domain, sv_z(s->domain)))) {
-		g = group_of(s, s->by_provider ? provider_of(text_of(e, "remote"), domain) : domain);
+		provider = s->by_provider ? provider_of_remote(s->providers, text_of(e, "remote")) : SV_NONE;
+		g = group_of(s, provider.len ? provider : domain);
 		if (sv_eq(name, SV("relay.sent"))) {
 			g->sent++;
 			if (g->age_count == g->age_cap && g->age_cap < AGES_MAX) {
@@ -401,15 +391,21 @@ static int run_stats(struct cli *cli)
 	struct stats s = { .domain = cli_option(cli, "domain"), .by_provider = cli_option(cli, "provider") != NULL };
 	const char *since = cli_option(cli, "since");
 	struct eventstore *store = NULL;
+	struct conf *conf = NULL;
 	uint64_t seconds = 7 * 86400;
 	struct fault f;
 	int code;
 
 	if (since && !print_parse_ago(since, &seconds))
 		return cli_usage(cli, "--since takes a time such as 12h or 30d");
-	code = open_store(cli, &store);
-	if (code != EXIT_DONE)
+	code = open_conf(cli, &conf);
+	if (code == EXIT_DONE)
+		code = open_events(cli, &store);
+	if (code != EXIT_DONE) {
+		conf_unref(&conf);
 		return code;
+	}
+	s.providers = &conf->relay.providers;
 	f = eventstore_since(store, (date_now().seconds - (int64_t)seconds) * 1000, count_event, &s);
 	if (f.kind) {
 		code = cli_fault("events", f);
@@ -423,6 +419,7 @@ static int run_stats(struct cli *cli)
 	free(s.groups);
 	free(s.reasons);
 	eventstore_close(&store);
+	conf_unref(&conf);
 	return code;
 }
 

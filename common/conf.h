@@ -209,6 +209,7 @@ struct conf_relay {
 	bool ipv6;
 	uint64_t connections;                   /* out, in all */
 	uint64_t per_destination;               /* of them, to one */
+	struct conf_list providers;             /* NAME=SUFFIX (common/provider.h), or "none" */
 	uint64_t connect_ms;
 	uint64_t reply_ms;                      /* for most answers */
 	struct conf_list smarthosts;            /* "none", or SELECTOR=HOST:PORT */

@@ -510,6 +510,14 @@ static const struct conf_option options[] = {
 	  .def = "20", .min = 1, .max = 1000, .unit = "connections",
 	  .doc = "Of them, to one domain or smarthost. It begins with 2 and grows while the other "
 		 "side keeps up." },
+	{ "mail-providers", "Sending", LIST(relay.providers), .min = 1, .max = 200,
+	  .def = "google=google.com google=googlemail.com microsoft=protection.outlook.com microsoft=outlook.com microsoft=mx.microsoft "
+		 "yahoo=yahoodns.net apple=icloud.com gmx=gmx.net gmx=web.de ionos=kundenserver.de ionos=ionos.de comcast=comcast.net "
+		 "mailru=mail.ru yandex=yandex.net yandex=yandex.ru qq=qq.com netease=netease.com zoho=zoho.com zoho=zoho.eu "
+		 "proton=protonmail.ch fastmail=messagingengine.com proofpoint=pphosted.com mimecast=mimecast.com "
+		 "broadcom=messagelabs.com barracuda=barracudanetworks.com",
+	  .doc = "Who runs the servers of many domains, as NAME=SUFFIX of the MX hosts' names: all that goes to one of them shares "
+		 "relay-connections-per-destination, and slows down when one of its servers asks for that. none: nobody." },
 	{ "relay-connect-time", "Sending", DURATION(relay.connect_ms), .def = "30s",
 	  .min = 1 * SECONDS, .max = 5 * MINUTES,
 	  .doc = "How long one address may take to answer a connection." },

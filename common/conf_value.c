@@ -6,7 +6,7 @@
 
 #include "common/banned.h"
 
-#define DEFAULT_WORDS_MAX 128
+#define DEFAULT_WORDS_MAX 64
 
 /* A field of the type that its row says (checked at compile time in conf_table.c). */
 #define FIELD_AT(type, base, option) ((type *)(void *)((char *)(base) + (option)->offset))

@@ -2,6 +2,7 @@
  * mean is known to whoever obeys the option. */
 #include "common/conf_private.h"
 #include "common/netaddr.h"
+#include "common/provider.h"
 
 #include "common/banned.h"
 
@@ -56,6 +57,13 @@ static bool is_address(struct sv s)
 	return at != SIZE_MAX && at > 0 && is_domain(sv_sub(s, at + 1, s.len));
 }
 
+static bool is_provider(struct sv s)
+{
+	struct sv name, suffix;
+
+	return provider_parse(s, &name, &suffix);
+}
+
 static const struct {
 	const char *option;
 	bool (*is_good)(struct sv word);
@@ -65,6 +73,7 @@ static const struct {
 	{ "dmarc-exceptions", is_exception, "domains with a policy, such as lists.example.org=none" },
 	{ "milters", is_place, "places such as 127.0.0.1:11332, /run/filter.sock or rspamd:127.0.0.1:11333" },
 	{ "submission-milters", is_place, "places such as 127.0.0.1:11332, /run/filter.sock or rspamd:127.0.0.1:11333" },
+	{ "mail-providers", is_provider, "names with the end of a host, such as google=google.com" },
 	{ "report-addresses", is_address, "addresses such as reports@example.org" },
 };
 

@@ -569,6 +569,7 @@ static void on_answer(struct client *c)
 	}
 	switch (c->state) {
 	case S_GREETING:
+		c->end.is_busy = c->answer.code == 421;
 		if (!answer_is_good(&c->answer))
 			over_by_answer(c, "greeting", "4.3.2");
 		else if (is_ourselves(c)) {

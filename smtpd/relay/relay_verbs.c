@@ -82,7 +82,8 @@ static const char *state_of(const struct message *m)
 			return "sending";
 		if (p->destination->is_paused)
 			state = "paused";
-		else if (p->failures || p->destination->blocked_until_ms)
+		else if (p->failures || p->destination->blocked_until_ms ||
+			 (p->destination->provider && p->destination->provider->blocked_until_ms))
 			state = "deferred";
 	}
 	return state;
@@ -101,6 +102,8 @@ static void copy_known(struct asked *a, const struct message *m)
 
 		if (d->blocked_until_ms > due)
 			due = d->blocked_until_ms;
+		if (d->provider && d->provider->blocked_until_ms > due)
+			due = d->provider->blocked_until_ms;
 		if (due < next)
 			next = due;
 		if (p->failures > k->failures)
@@ -109,6 +112,8 @@ static void copy_known(struct asked *a, const struct message *m)
 			    d->name[0] == '=' ? "(local)" : d->name);
 		if (d->reason[0] && !k->reason[0])
 			snprintf(k->reason, sizeof(k->reason), "%s %.280s", d->status, d->reason);
+		else if (d->provider && d->provider->blocked_until_ms && !k->reason[0])
+			snprintf(k->reason, sizeof(k->reason), "%s %s: %.200s", d->provider->status, d->provider->name, d->provider->reason);
 	}
 	if (next != UINT64_MAX && next > now && !m->is_held)
 		k->next_s = a->now_s + (int64_t)((next - now) / 1000);
@@ -762,23 +767,27 @@ struct listing {
 static bool list_destination(void *arg, struct destination *d)
 {
 	const struct listing *l = arg;
+	const struct provider *p = d->provider;
 	struct json_out *j;
-	uint64_t now = loop_now_ms(l->relay->loop);
+	uint64_t now = loop_now_ms(l->relay->loop), until = d->blocked_until_ms;
+	bool is_slowed = p && p->blocked_until_ms;
 
+	if (is_slowed && p->blocked_until_ms > until)
+		until = p->blocked_until_ms;
 	if (destination_way(d->name) != d->name && !d->part_count && !d->active)
 		return true;            /* paused with the domain, and nothing lies there */
 	j = control_line(l->reply);
 	json_out_z(j, "destination", d->name[0] == '=' ? "(local)" : d->name);
-	json_out_z(j, "state", d->is_paused ? "paused" : d->blocked_until_ms ? "unreachable"
+	json_out_z(j, "provider", p ? p->name : "");
+	json_out_z(j, "state", d->is_paused ? "paused" : d->blocked_until_ms ? "unreachable" : is_slowed ? "slowed"
 				 : d->active ? "sending" : "waiting");
 	json_out_u64(j, "messages", d->part_count);
 	json_out_u64(j, "connections", d->active);
 	json_out_u64(j, "most", d->limit);
 	json_out_u64(j, "failures", d->failures);
-	json_out_i64(j, "next", d->blocked_until_ms > now
-				? relay_now_s(l->relay) + (int64_t)((d->blocked_until_ms - now) / 1000) : 0);
-	json_out_z(j, "status", d->status);
-	json_out_z(j, "reason", d->reason);
+	json_out_i64(j, "next", until > now ? relay_now_s(l->relay) + (int64_t)((until - now) / 1000) : 0);
+	json_out_z(j, "status", d->reason[0] || !p ? d->status : p->status);
+	json_out_z(j, "reason", d->reason[0] || !p ? d->reason : p->reason);
 	return control_line_end(l->reply);
 }
 

@@ -19,6 +19,7 @@ struct schedule {
 	struct part **heap;             /* waiting parts, the next due first; from 1 */
 	size_t heap_count, heap_cap;
 	struct destination *ring, **ring_end;
+	struct provider *providers;     /* as many as the configuration names */
 	unsigned connections;
 	uint64_t now_ms;
 };
@@ -117,7 +118,7 @@ static void ring_leave(struct schedule *s, struct destination *d)
 
 static void ring_join(struct schedule *s, struct destination *d)
 {
-	if (d->ring_at || !d->ready_count || d->blocked_until_ms || d->is_paused)
+	if (d->ring_at || !d->ready_count || d->blocked_until_ms || d->is_paused || (d->provider && d->provider->blocked_until_ms))
 		return;
 	d->ring = NULL;
 	d->ring_at = s->ring_end;
@@ -346,6 +347,10 @@ void schedule_free(struct schedule **s)
 			next = d->next;
 			free(d);
 		}
+	for (struct provider *p = (*s)->providers, *next; p; p = next) {
+		next = p->next;
+		free(p);
+	}
 	free((*s)->messages);
 	free((*s)->destinations);
 	free((*s)->heap);
@@ -469,6 +474,19 @@ static bool unblock_if_due(void *arg, struct destination *d)
 	return true;
 }
 
+static bool rejoin(void *arg, struct destination *d)
+{
+	ring_join(arg, d);
+	return true;
+}
+
+static void unblock_provider(struct schedule *s, struct provider *p)
+{
+	p->blocked_until_ms = 0;
+	p->is_expected = true;
+	schedule_each_destination(s, rejoin, s);
+}
+
 void schedule_tick(struct schedule *s, uint64_t now_ms)
 {
 	s->now_ms = now_ms;
@@ -479,6 +497,9 @@ void schedule_tick(struct schedule *s, uint64_t now_ms)
 		ready_add(s, p, false);
 	}
 	schedule_each_destination(s, unblock_if_due, s);
+	for (struct provider *p = s->providers; p; p = p->next)
+		if (p->blocked_until_ms && p->blocked_until_ms <= now_ms)
+			unblock_provider(s, p);
 }
 
 uint64_t schedule_next_ms(const struct schedule *s)
@@ -489,7 +510,15 @@ uint64_t schedule_next_ms(const struct schedule *s)
 		for (const struct destination *d = s->destinations[i]; d; d = d->next)
 			if (d->blocked_until_ms && d->blocked_until_ms < next)
 				next = d->blocked_until_ms;
+	for (const struct provider *p = s->providers; p; p = p->next)
+		if (p->blocked_until_ms && p->blocked_until_ms < next)
+			next = p->blocked_until_ms;
 	return next;
+}
+
+static unsigned limit_of(const struct provider *p)
+{
+	return p->is_expected ? 1 : p->limit;
 }
 
 struct destination *schedule_pick(struct schedule *s)
@@ -505,8 +534,12 @@ struct destination *schedule_pick(struct schedule *s)
 
 		ring_leave(s, d);
 		ring_join(s, d);        /* behind the others */
+		if (d->provider && d->provider->active >= limit_of(d->provider))
+			continue;
 		if (d->active < limit && d->fresh < d->ready_count) {
 			d->active++;
+			if (d->provider)
+				d->provider->active++;
 			d->fresh++;
 			s->connections++;
 			return d;
@@ -518,6 +551,8 @@ struct destination *schedule_pick(struct schedule *s)
 void schedule_hang_up(struct schedule *s, struct destination *d)
 {
 	d->active--;
+	if (d->provider)
+		d->provider->active--;
 	s->connections--;
 	forget_if_idle(s, d);
 }
@@ -528,7 +563,7 @@ struct part *schedule_take(struct schedule *s, struct destination *d)
 
 	for (size_t i = WISHES_LEVELS; i && !p; i--)
 		p = d->ready[i - 1].first;
-	if (!p || d->blocked_until_ms || d->is_paused)
+	if (!p || d->blocked_until_ms || d->is_paused || (d->provider && d->provider->blocked_until_ms))
 		return NULL;
 	ready_remove(s, p);
 	p->state = PART_ACTIVE;
@@ -543,6 +578,70 @@ void schedule_works(struct schedule *s, struct destination *d)
 	d->status[0] = d->reason[0] = '\0';
 	if (d->limit < s->limits.per_destination)
 		d->limit++;
+	if (!d->provider)
+		return;
+	d->provider->failures = 0;
+	d->provider->is_expected = false;
+	d->provider->status[0] = d->provider->reason[0] = '\0';
+	if (d->provider->limit < s->limits.per_destination)
+		d->provider->limit++;
+}
+
+/* ---- providers ---- */
+
+static struct provider *provider_named(struct schedule *s, struct sv name)
+{
+	struct provider *p = s->providers;
+
+	while (p && !sv_eq(sv_z(p->name), name))
+		p = p->next;
+	if (p || !name.len)
+		return p && name.len ? p : NULL;
+	p = xcalloc(1, sizeof(*p) + name.len + 1);
+	memcpy(p->name, name.p, name.len);
+	p->limit = LIMIT_START < s->limits.per_destination ? LIMIT_START : s->limits.per_destination;
+	p->next = s->providers;
+	s->providers = p;
+	return p;
+}
+
+bool schedule_provide(struct schedule *s, struct destination *d, struct sv name)
+{
+	struct provider *p = provider_named(s, name);
+
+	if (d->provider != p && d->provider)
+		d->provider->active -= d->active;
+	if (d->provider != p && p)
+		p->active += d->active;
+	d->provider = p;
+	if (!p)
+		return true;
+	if (p->blocked_until_ms)
+		ring_leave(s, d);
+	return !p->blocked_until_ms && p->active <= limit_of(p);
+}
+
+static bool leave_blocked(void *arg, struct destination *d)
+{
+	if (d->provider && d->provider->blocked_until_ms)
+		ring_leave(arg, d);
+	return true;
+}
+
+void schedule_slow(struct schedule *s, struct destination *d, uint64_t now_ms, const char *status, const char *reason, bool stops)
+{
+	struct provider *p = d->provider;
+
+	if (!p)
+		return;
+	snprintf(p->status, sizeof(p->status), "%s", status);
+	snprintf(p->reason, sizeof(p->reason), "%s", reason);
+	p->limit = p->limit > 2 ? p->limit / 2 : 1;
+	if (p->blocked_until_ms || !stops)
+		return;
+	p->failures++;
+	p->blocked_until_ms = now_ms + wait_of(s, p->failures) / 5;
+	schedule_each_destination(s, leave_blocked, s);
 }
 
 void schedule_fails(struct schedule *s, struct destination *d, uint64_t now_ms, const char *status,
@@ -560,6 +659,8 @@ void schedule_fails(struct schedule *s, struct destination *d, uint64_t now_ms, 
 
 void schedule_unblock(struct schedule *s, struct destination *d)
 {
+	if (d->provider && d->provider->blocked_until_ms)
+		unblock_provider(s, d->provider);
 	if (!d->blocked_until_ms)
 		return;
 	d->blocked_until_ms = 0;

@@ -4,7 +4,8 @@
  * of its destination and level, and is active while a connection works on it. Destinations take turns, so ten
  * messages to one never wait for ten thousand to another; how many connections a destination gets
  * grows while it keeps up and halves when it fails; one that cannot be reached is blocked as a
- * whole, for longer each time, and costs one try per wait whatever lies behind it.
+ * whole, for longer each time, and costs one try per wait whatever lies behind it. Destinations whose servers one provider runs share
+ * a number of connections that grows and halves likewise.
  *
  * Nothing here does I/O: time comes in, and the caller keeps the truth (the spool files). Loop
  * thread only. */
@@ -60,8 +61,22 @@ struct message {
 	struct spool *spool;            /* while parts are active */
 };
 
+/* Who runs the servers of many destinations (common/provider.h). */
+struct provider {
+	struct provider *next;
+	unsigned active;                /* connections */
+	unsigned limit;
+	unsigned failures;              /* in a row */
+	uint64_t blocked_until_ms;      /* 0: not blocked */
+	bool is_expected;               /* one connection is tried after a block */
+	char status[12];                /* why it was slowed down */
+	char reason[300];
+	char name[];
+};
+
 struct destination {
 	struct destination *next;       /* of the same hash */
+	struct provider *provider;      /* as the last look at its MX records said; NULL: nobody known, or not looked at yet */
 	struct destination *ring, **ring_at;    /* those with something ready, not blocked */
 	struct ready {
 		struct part *first, **end;
@@ -125,6 +140,14 @@ void schedule_works(struct schedule *s, struct destination *d);
 /** schedule_fails - it cannot be reached, or says that it is busy: all that lies there waits. */
 void schedule_fails(struct schedule *s, struct destination *d, uint64_t now_ms, const char *status,
 		    const char *reason);
+/**
+ * schedule_provide - a connection of this destination will go to a provider's server; empty: to nobody's that is known.
+ * False: not now, since so many go there already, or since it wants to be left alone: hang up.
+ */
+MUST_CHECK bool schedule_provide(struct schedule *s, struct destination *d, struct sv provider);
+/** schedule_slow - the destination's provider asked for less: half as many connections from now on. stops: none at all for
+ * a while, a fifth of a destination's wait, since it is for all of its domains. Nothing when it has no provider. */
+void schedule_slow(struct schedule *s, struct destination *d, uint64_t now_ms, const char *status, const char *reason, bool stops);
 void schedule_unblock(struct schedule *s, struct destination *d);
 void schedule_pause(struct schedule *s, struct destination *d, bool is_paused);
 /** schedule_hurry - all parts of a message are due now. */

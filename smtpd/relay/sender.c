@@ -4,6 +4,7 @@
 
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/provider.h"
 #include "smtpd/relay/client.h"
 #include "smtpd/relay/delivery.h"
 #include "smtpd/relay/relay_private.h"
@@ -242,11 +243,41 @@ static void on_body(void *user)
 	delivery_read(s->delivery);
 }
 
+/* throttled_by - the words of a provider that wants less of us (4.7.x: RFC 3463 §3.8); NULL: it does not say so. */
+static const struct client_rcpt *throttled_by(const struct sender *s)
+{
+	const struct client_mail *mail = delivery_mail(s->delivery);
+
+	for (size_t i = 0; i < mail->count && s->destination->provider; i++)
+		if (mail->rcpts[i].verdict == CLIENT_DEFERRED && sv_starts(sv_z(mail->rcpts[i].status), SV("4.7.")))
+			return &mail->rcpts[i];
+	return NULL;
+}
+
+/* slow_down - all that goes to whoever runs this server. */
+static void slow_down(struct sender *s, const char *status, const char *text, bool stops)
+{
+	const struct provider *p = s->destination->provider;
+
+	if (!p)
+		return;
+	schedule_slow(s->relay->schedule, s->destination, loop_now_ms(s->relay->loop), status, text, stops);
+	log_info(NULL, "relay.slowed", KV_Z("provider", p->name), KV_Z("destination", s->destination->name), KV_Z("status", status),
+		 KV_Z("reason", text), KV_U64("most", p->limit));
+}
+
 static void on_done(void *user)
 {
 	struct sender *s = user;
+	const struct client_rcpt *r = throttled_by(s);
+	char text[300];
 
-	schedule_works(s->relay->schedule, s->destination);
+	if (r) {
+		snprintf(text, sizeof(text), "%s: %.200s", client_peer(s->client), r->text);
+		slow_down(s, r->status, text, false);
+	} else {
+		schedule_works(s->relay->schedule, s->destination);
+	}
 	finish(s);
 }
 
@@ -289,6 +320,7 @@ static void connection_lost(struct sender *s, const struct client_end *why)
 	}
 	if (why->is_busy) {
 		/* It wants to be left alone (RFC 5321 §3.8). */
+		slow_down(s, why->status, why->text, true);
 		destination_fails(s, why->status, why->text);
 		return;
 	}
@@ -321,6 +353,12 @@ static void on_end(void *user, const struct client_end *borrowed)
 	note_end(s, is_4yz(why->status) ? why->status : "4.4.1", text);
 	if (s->end_status[0] == '5')
 		s->end_status[0] = '4';
+	/* The others of its provider would say the same. */
+	if (why->is_busy && s->destination->provider) {
+		slow_down(s, s->end_status, s->end_text, true);
+		destination_fails(s, s->end_status, s->end_text);
+		return;
+	}
 	s->is_clear = again;
 	if (!again)
 		s->hop++;
@@ -458,6 +496,15 @@ static void try_hop(struct sender *s)
 	}
 }
 
+/* may_provide - does whoever runs the servers of a domain want another connection? Smarthosts and address literals have no such. */
+static bool may_provide(struct sender *s)
+{
+	bool is_domain = !memchr("=>[", *destination_way(s->destination->name), 3) && s->route.count;
+
+	return schedule_provide(s->relay->schedule, s->destination,
+				is_domain ? provider_of(&s->conf->relay.providers, sv_z(s->route.hops[0].host)) : SV_NONE);
+}
+
 static void on_route(void *arg, const struct route *route)
 {
 	struct sender *s = arg;
@@ -465,7 +512,10 @@ static void on_route(void *arg, const struct route *route)
 	s->route = *route;
 	switch (route->kind) {
 	case ROUTE_HOPS:
-		try_hop(s);
+		if (may_provide(s))
+			try_hop(s);
+		else
+			end(s);
 		return;
 	case ROUTE_DEFER:
 		destination_fails(s, route->status, route->text);

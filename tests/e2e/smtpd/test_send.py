@@ -344,6 +344,39 @@ def test_a_421_leaves_the_destination_alone_for_a_while(world):
     world.wait_empty()
 
 
+def test_what_a_provider_tells_one_domain_holds_for_all_that_it_runs(make_world):
+    world = make_world(more="mail-providers big=big.example", retry="1h", retry_max="2h").start()
+    sink = Sink("127.0.0.10", world.port, name="mx.big.example")
+    world.dns.add("big.example", "A", "127.0.0.10")
+    world.sinks.append(sink)
+    for number in (1, 2):
+        world.dns.add(f"{number}.example", "MX", f"10 mx{number}.big.example")
+        world.dns.add(f"mx{number}.big.example", "A", "127.0.0.10")
+    free = world.domain("free.example")
+    sink.on("MAIL", "421 4.7.28 too many of you")
+    world.send("friend@1.example")
+    world.server.wait_log("event=relay.slowed provider=big destination=1.example status=4.7.28")
+    connections = sink.connections
+    world.send("friend@2.example")
+    world.send("friend@free.example")
+    free.wait(1)
+
+    def states():
+        return {row["destination"]: row for row in world.server.json("queue", "destinations")}
+    wait_for("it is told", lambda: states().get("2.example", {}).get("state") == "slowed")
+    row = states()["2.example"]
+    assert row["provider"] == "big" and "too many of you" in row["reason"]
+    assert sink.connections == connections
+    listed = [r for r in world.server.json("queue", "list") if "friend@2.example" in r["to"]]
+    assert listed[0]["state"] == "deferred" and "big: " in listed[0]["reason"]
+    sink.answers.clear()
+    world.server.postroom("queue", "retry", "--all")
+    sink.wait(2)
+    world.wait_empty()
+    wait_for("it is counted", lambda: any(row["provider"] == "big" and row["sent"] == 2
+                                          for row in world.server.json("stats", "--provider")))
+
+
 def test_a_server_with_7_bits_only_gets_7_bits_only(world):
     sinks = [world.domain("old.example", extensions=()), world.domain("older.example", extensions=("SIZE 1000000", "CHUNKING"))]
     world.send("a@old.example", body="plain\r\n", options=["BODY=8BITMIME"])

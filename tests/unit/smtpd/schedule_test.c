@@ -207,6 +207,94 @@ static void held_and_paused_mail_waits_for_a_word(void **state)
 	schedule_free(&s);
 }
 
+/* connect - as a sender does: it learns whose server it is when it has the way. */
+static bool connect_to(struct schedule *s, struct destination *d, const char *provider)
+{
+	d->fresh--;
+	if (schedule_provide(s, d, sv_z(provider)))
+		return true;
+	schedule_hang_up(s, d);
+	return false;
+}
+
+static unsigned connect_all(struct schedule *s, const char *provider, struct destination **last)
+{
+	struct destination *d;
+	unsigned count = 0;
+
+	while ((d = schedule_pick(s)))
+		if (connect_to(s, d, provider)) {
+			*last = d;
+			count++;
+		}
+	return count;
+}
+
+static void who_runs_many_domains_gets_as_many_connections_as_one_of_them(void **state)
+{
+	struct schedule *s = schedule_new(&limits);
+	struct destination *d = NULL;
+	char name[40];
+
+	(void)state;
+	for (unsigned i = 0; i < 8; i++) {
+		snprintf(name, sizeof(name), "%u.example", i);
+		add(s, i, name);
+	}
+	assert_int_equal(connect_all(s, "big", &d), 2);
+	schedule_works(s, d);
+	assert_int_equal(connect_all(s, "big", &d), 1);
+	for (unsigned i = 0; i < 10; i++)
+		schedule_works(s, d);
+	assert_int_equal(connect_all(s, "big", &d), 1);         /* 4, as for one destination */
+	add(s, 100, "else.example");
+	d = schedule_pick(s);
+	assert_true(d && sv_eq(sv_z(d->name), SV("else.example")));     /* which nobody else waits for */
+	assert_true(connect_to(s, d, ""));
+	schedule_free(&s);
+}
+
+static void what_one_domain_is_told_holds_for_all_of_its_provider(void **state)
+{
+	struct schedule *s = schedule_new(&limits);
+	struct destination *a, *b, *other = NULL;
+	uint64_t next;
+
+	(void)state;
+	add(s, 1, "a.example");
+	add(s, 2, "b.example");
+	a = schedule_pick(s);
+	b = schedule_pick(s);
+	assert_true(connect_to(s, a, "big") && connect_to(s, b, "big"));
+	schedule_slow(s, a, 0, "4.7.28", "not so fast", true);
+	assert_null(schedule_take(s, b));
+	schedule_hang_up(s, a);
+	schedule_hang_up(s, b);
+	add(s, 3, "c.example");
+	add(s, 4, "d.example");
+	assert_int_equal(connect_all(s, "big", &other), 0);     /* those that nobody knew find out when they have the way */
+	next = schedule_next_ms(s);
+	assert_true(next >= MIN * 9 / 10 && next <= MIN * 11 / 10);     /* a fifth of a destination's wait */
+	schedule_tick(s, next);
+	assert_int_equal(connect_all(s, "big", &other), 1);     /* one shows whether it is over */
+	schedule_slow(s, other, next, "4.7.28", "not so fast", true);
+	assert_true(schedule_next_ms(s) >= next + 2 * MIN * 9 / 10);
+	schedule_unblock(s, other);
+	schedule_works(s, other);
+	assert_true(connect_all(s, "big", &other) > 0);
+	/* Half as many, without a pause. */
+	schedule_slow(s, other, next, "4.7.1", "put off", false);
+	assert_int_equal(other->provider->blocked_until_ms, 0);
+	assert_int_equal(other->provider->limit, 1);
+	/* Its servers moved elsewhere. */
+	assert_true(schedule_provide(s, other, SV("small")));
+	assert_int_equal(other->provider->active, other->active);
+	assert_true(schedule_provide(s, other, SV("")));
+	assert_null(other->provider);
+	schedule_slow(s, other, next, "4.7.1", "nobody", true);
+	schedule_free(&s);
+}
+
 static void a_message_costs_less_than_a_kilobyte(void **state)
 {
 	(void)state;
@@ -246,6 +334,8 @@ int main(void)
 		cmocka_unit_test(a_dead_destination_is_tried_once_per_wait),
 		cmocka_unit_test(a_message_put_off_waits_longer_each_time),
 		cmocka_unit_test(held_and_paused_mail_waits_for_a_word),
+		cmocka_unit_test(who_runs_many_domains_gets_as_many_connections_as_one_of_them),
+		cmocka_unit_test(what_one_domain_is_told_holds_for_all_of_its_provider),
 		cmocka_unit_test(a_message_costs_less_than_a_kilobyte),
 		cmocka_unit_test(many_messages_come_and_go),
 	};
