@@ -7,7 +7,6 @@ import hashlib
 import os
 import pathlib
 import re
-import socket
 import tempfile
 import time
 
@@ -15,7 +14,7 @@ import pytest
 
 import postroom
 from dns_server import DnsServer
-from postroom import wait_for
+from postroom import free_port, wait_for
 from smtp_sink import Sink
 from test_disk import small_disk  # noqa: F401
 
@@ -30,13 +29,6 @@ queue-delay-notice {notice}
 queue-lifetime {life}
 queue-lifetime-bounce {life}
 """
-
-
-def free_port():
-    """One that is free on every loopback address."""
-    with socket.socket() as sock:
-        sock.bind(("0.0.0.0", 0))
-        return sock.getsockname()[1]
 
 
 class World:

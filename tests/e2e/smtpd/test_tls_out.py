@@ -3,7 +3,6 @@ answer was kept away (RFC 7672, RFC 8461)."""
 
 import contextlib
 import json
-import socket
 import time
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 import postroom
 from dns_server import DnsServer
 from https_server import Authority, HttpsServer
-from postroom import wait_for
+from postroom import free_port, wait_for  # noqa: F401
 from signed_dns import SignedDns
 from smtp_sink import Sink
 
@@ -22,12 +21,6 @@ CONF = "relay-port {port}\nrelay-ipv6 no\nrelay-connect-time 5s\nqueue-retry 2s\
 def authority():
     with Authority() as made:
         yield made
-
-
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("0.0.0.0", 0))
-        return sock.getsockname()[1]
 
 
 def submit(server, to, extra="", options=()):
