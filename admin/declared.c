@@ -11,7 +11,7 @@
 
 #define TEXT_MAX ((size_t)DIRECTORY_ALIAS_TARGETS_MAX * (DIRECTORY_ADDRESS_MAX + 1))
 
-const char *const relay_words[RELAY_WORDS] = { "no", "listed", "any" };
+const char *const relay_words[RELAY_WORDS] = { "no", "listed", "any", "asked" };
 
 const char *declared_kind_name(enum declared_kind kind)
 {
@@ -354,7 +354,7 @@ static void read_domain(struct reading *r, struct sv name, struct sv rest)
 	while (next_word(&rest, &word))
 		if (!next_word(&rest, &value) || !read_domain_field(r, &d, word, value))
 			refuse(r, "of a domain, only \"separator C\", \"catch-all ADDRESS\", \"alias-of DOMAIN\" and "
-			       "\"relay no|listed|any\" can be said", word);
+			       "\"relay no|listed|any|asked\" can be said", word);
 	t = add(r->out, DECLARED_DOMAIN, d.name);
 	t->line = r->line;
 	t->domain = d;

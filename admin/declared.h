@@ -32,8 +32,8 @@ struct declared_thing {
 	size_t target_count;
 };
 
-/* "no", "listed", "any": enum directory_relay. */
-#define RELAY_WORDS 3
+/* "no", "listed", "any", "asked": enum directory_relay. */
+#define RELAY_WORDS 4
 extern const char *const relay_words[RELAY_WORDS];
 
 struct declared {

@@ -104,7 +104,7 @@ static int run_set(struct cli *cli)
 	while (relay && how < RELAY_WORDS && strcmp(relay, relay_words[how]) != 0)
 		how++;
 	if (how == RELAY_WORDS)
-		return cli_usage(cli, "--relay is no, listed or any");
+		return cli_usage(cli, "--relay is no, listed, any or asked");
 	if (!catch_all && !separator && !alias_of && !relay)
 		return cli_usage(cli, "nothing to set");
 	if (separator && strcmp(separator, "none") != 0 && strlen(separator) != 1)
@@ -158,7 +158,7 @@ const struct verb domain_verbs[] = {
 	  .example = "domain set example.org --catch-all postmaster@example.org", .run = run_set,
 	  .options = { { "catch-all", "ADDRESS", "who gets mail for unknown names; none: nobody" },
 		       { "separator", "CHAR", "what comes before a tag (user+tag@); none: no tags" },
-		       { "relay", "no|listed|any", "its mail goes on to its own host, for listed names or any (see recipient add)" },
+		       { "relay", "no|listed|any|asked", "its mail goes on to its own host: for listed names (see recipient add), any, or those that it knows when asked" },
 		       { "alias-of", "DOMAIN", "names of that domain are good here, too; none: only its own" } } },
 	{ .noun = "domain", .verb = "remove", .args = "DOMAIN", .args_min = 1, .args_max = 1, .needs_root = true,
 	  .summary = "Stop receiving mail for a domain that has no account and no alias",

@@ -240,6 +240,7 @@ struct walk {
 	bool is_closed;                 /* of the lost: an account that takes no mail */
 	const struct directory_list **lists;    /* reached otherwise than through a list */
 	size_t list_count;
+	bool is_asked;
 	bool is_for_sender;             /* nothing but what is the name's own: neither catch-all nor postmaster's */
 };
 
@@ -465,6 +466,10 @@ static struct fault walk_one(struct walk *w, const struct step *s)
 		f = fault(FAULT_NOT_FOUND, "known to somebody else only");
 	if ((!f.kind && row.is_relayed) || (f.kind == FAULT_NOT_FOUND && d.relay == DIRECTORY_RELAY_ANY))
 		return add_remote(w, s);
+	if (f.kind == FAULT_NOT_FOUND && d.relay == DIRECTORY_RELAY_ASKED && !w->is_for_sender) {
+		w->is_asked |= !s->depth;       /* an alias was an administrator's word */
+		return add_remote(w, s);
+	}
 	if (!f.kind)
 		return row.id[0] ? add_local(w, s, row.id, tag) : follow_alias(w, s, &row);
 	if (f.kind == FAULT_NOT_FOUND && d.alias_of[0] && !domain_read(w->txn, sv_z(d.alias_of), &other).kind)
@@ -537,6 +542,7 @@ struct fault directory_resolve(struct directory *dir, struct arena *arena, const
 	if (out->answer == DIRECTORY_UNKNOWN && w.is_closed)
 		out->answer = DIRECTORY_CLOSED;
 	out->lost = w.lost;
+	out->is_asked = w.is_asked;
 	if (!f.kind && w.list_count) {
 		const struct directory_list **lists = arena_array(arena, w.list_count, sizeof(*lists));
 

@@ -70,6 +70,7 @@ enum directory_relay {
 	DIRECTORY_RELAY_NO = 0,
 	DIRECTORY_RELAY_LISTED,         /* for names that directory_relay_add() knows */
 	DIRECTORY_RELAY_ANY,            /* for any name: what its host refuses goes back to the sender */
+	DIRECTORY_RELAY_ASKED,          /* for listed names, and for others when its host says that it knows them */
 };
 /** directory_domain_add - the first domain becomes the default one (bare logins, <postmaster>). */
 MUST_CHECK struct fault directory_domain_add(struct directory *dir, struct sv name);
@@ -322,6 +323,7 @@ struct directory_route {
 	struct directory_target *targets;       /* each once, in the arena */
 	size_t count;
 	size_t lost;                            /* local names in aliases that do not exist; for the log */
+	bool is_asked;                          /* good only if the host of its domain knows the name (DIRECTORY_RELAY_ASKED) */
 	const struct directory_list *const *lists;      /* that the sender must be allowed to send to */
 	size_t list_count;
 };

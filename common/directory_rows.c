@@ -166,7 +166,7 @@ struct fault domain_decode(struct sv name, struct sv value, struct directory_dom
 		} else if (tag == D_ALIAS_OF) {
 			ok &= copy_text(d->alias_of, sizeof(d->alias_of), field);
 		} else if (tag == D_RELAY) {
-			ok &= record_u64(field, &n) && n <= DIRECTORY_RELAY_ANY;
+			ok &= record_u64(field, &n) && n <= DIRECTORY_RELAY_ASKED;
 			d->relay = ok ? (int)n : DIRECTORY_RELAY_NO;
 		}
 	}

@@ -8,8 +8,8 @@
 
 #include "common/banned.h"
 
-enum { TABLE_ADDRESSES, TABLE_RULES, TABLE_SENT, TABLE_KNOWN, TABLES };
-static const char *const tables[TABLES] = { "addresses", "rules", "sent", "known" };
+enum { TABLE_ADDRESSES, TABLE_RULES, TABLE_SENT, TABLE_KNOWN, TABLE_ASKED, TABLES };
+static const char *const tables[TABLES] = { "addresses", "rules", "sent", "known", "asked" };
 
 #define DAY_S 86400
 #define KNOWN_DAYS 180          /* whom an account wrote to is remembered for so long */
@@ -218,6 +218,68 @@ struct fault outbook_addresses(struct outbook *b, uint32_t limit, int64_t now_s,
 	struct address_reader r = { limit, now_s, fn, arg };
 
 	return kv_each(b->env, TABLE_ADDRESSES, SV_NONE, tell_address, &r);
+}
+
+/* ---- names at relay domains ---- */
+
+struct asked {
+	struct kv_key key;
+	bool is_known;
+	int64_t now_s;
+};
+
+/* A row: known u8, when u64. */
+static bool read_asked(struct sv value, bool *is_known, int64_t *at_s)
+{
+	uint8_t known;
+	uint64_t at;
+
+	if (!kv_take_u8(&value, &known) || !kv_take_u64(&value, &at))
+		return false;
+	*is_known = known;
+	*at_s = (int64_t)at;
+	return true;
+}
+
+static struct fault put_asked(struct kv_txn *txn, void *arg)
+{
+	const struct asked *a = arg;
+	struct kv_key v;
+	struct sv value;
+	uint64_t count = 0;
+	struct fault f = kv_get(txn, TABLE_ASKED, kv_key_view(&a->key), &value);
+
+	if (f.kind == FAULT_NOT_FOUND) {
+		f = kv_count(txn, TABLE_ASKED, &count);
+		if (!f.kind && count >= OUTBOOK_ASKED_MAX)
+			f = fault(FAULT_LIMIT, "too many names");
+	}
+	kv_key_init(&v);
+	kv_key_u8(&v, a->is_known);
+	kv_key_u64(&v, (uint64_t)a->now_s);
+	return f.kind ? f : kv_put(txn, TABLE_ASKED, kv_key_view(&a->key), kv_key_view(&v));
+}
+
+struct fault outbook_note_asked(struct outbook *b, struct sv address, bool is_known, int64_t now_s)
+{
+	struct asked a = { .is_known = is_known, .now_s = now_s };
+
+	lower_key(&a.key, 0, address);
+	return kv_update(b->env, put_asked, &a);
+}
+
+bool outbook_asked(struct outbook *b, struct sv address, bool *is_known, int64_t *at_s)
+{
+	struct kv_txn *txn = NULL;
+	struct kv_key key;
+	struct sv value;
+	bool found;
+
+	lower_key(&key, 0, address);
+	found = !kv_read_begin(b->env, &txn).kind && !kv_get(txn, TABLE_ASKED, kv_key_view(&key), &value).kind &&
+		read_asked(value, is_known, at_s);
+	kv_read_end(&txn);
+	return found;
 }
 
 /* ---- what is held back ---- */
@@ -463,9 +525,14 @@ static bool is_forgotten(const struct old *o, struct sv key, struct sv value)
 {
 	struct outbook_address a;
 	uint32_t day;
+	bool is_known;
+	int64_t at_s;
 
 	if (o->table == TABLE_ADDRESSES)
 		return !read_address(key, value, &a) || is_old(&a, o->now_s);
+	if (o->table == TABLE_ASKED)
+		return !read_asked(value, &is_known, &at_s) ||
+		       o->now_s - at_s > (int64_t)(is_known ? OUTBOOK_ASKED_DAYS : 1) * DAY_S;
 	return !kv_take_u32(&value, &day) || (uint64_t)o->now_s / DAY_S > (uint64_t)day + KNOWN_DAYS;
 }
 
@@ -514,6 +581,8 @@ void outbook_tidy(struct outbook *b, int64_t now_s)
 	o->table = TABLE_ADDRESSES;
 	tidy_table(b, o);
 	o->table = TABLE_KNOWN;
+	tidy_table(b, o);
+	o->table = TABLE_ASKED;
 	tidy_table(b, o);
 	free(o);
 }

@@ -12,6 +12,8 @@
 
 #define OUTBOOK_SUPPRESSED_MAX 200000
 #define OUTBOOK_RULES_MAX 1000
+#define OUTBOOK_ASKED_MAX 100000
+#define OUTBOOK_ASKED_DAYS 7            /* for so long a name that its host knew is remembered; one that it did not, for a day */
 #define OUTBOOK_BOUNCE_DAYS 90          /* for so long a bounce counts, and an address that bounced is suppressed */
 #define OUTBOOK_REASON_MAX 300
 
@@ -44,6 +46,13 @@ MUST_CHECK struct fault outbook_allow(struct outbook *b, struct sv address);
 typedef bool outbook_address_fn(void *arg, const struct outbook_address *a);
 /** outbook_addresses - by name, inside a read transaction. False stops. */
 MUST_CHECK struct fault outbook_addresses(struct outbook *b, uint32_t limit, int64_t now_s, outbook_address_fn *fn, void *arg);
+
+/* ---- names at relay domains that their host was asked about ---- */
+
+/** outbook_note_asked - what it said. FAULT_LIMIT: too many are remembered. */
+MUST_CHECK struct fault outbook_note_asked(struct outbook *b, struct sv address, bool is_known, int64_t now_s);
+/** outbook_asked - false: nothing is remembered. */
+bool outbook_asked(struct outbook *b, struct sv address, bool *is_known, int64_t *at_s);
 
 /* ---- what is held back ---- */
 

@@ -241,6 +241,8 @@ static void run_row(struct explain *e, size_t i, const struct policy_facts *fact
 		r->skipped = "filters are not asked dry";
 	else if (!policy_run_row(i, facts, &v))
 		r->skipped = "not a stranger";
+	else if (v.is_to_be_asked)
+		r->skipped = "its host would be asked";
 	e->count++;
 	if (r->skipped)
 		return;
@@ -265,6 +267,7 @@ static void judge(struct work *w)
 		.is_stranger = e->is_stranger,
 		.is_relay_client = e->is_relay_client,
 		.greylist = e->server->greylist,
+		.outbook = e->server->outbook,
 		.now_s = date_now().seconds,
 		.helo = e->helo,
 		.sender = e->sender,

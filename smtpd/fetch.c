@@ -4,43 +4,28 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/connect.h"
-#include "common/control.h"
+#include "common/control_call.h"
 #include "common/memory.h"
 #include "common/transfer.h"
 
 #include "common/banned.h"
 
-#define CONNECT_MS 5000
 #define PATIENCE_MS (FETCH_TIME_MS + 5000)
-#define AGAIN_MS 500            /* the helper is just starting */
 
 struct fetch {
-	struct loop *loop;
 	struct fetch **handle;
 	fetch_fn *fn;
 	void *arg;
-	struct connector *connector;
-	struct control_pipe *pipe;
-	struct timer patience, again;
-	char *socket;
-	struct deferred soon;           /* told in the next turn */
-	struct buf request, body;
-	char type[128], detail[256];
+	struct control_call *call;
+	struct buf body;
+	char type[128];
 	uint32_t status;
-	struct fault fault;
-	bool has_status;
+	bool has_status, is_too_long;
 };
 
 static void fetch_free(struct fetch *f)
 {
-	connect_forget(&f->connector);
-	control_pipe_free(&f->pipe);
-	timer_stop(&f->patience);
-	timer_stop(&f->again);
-	deferred_cancel(&f->soon);
-	free(f->socket);
-	buf_done(&f->request);
+	control_call_forget(&f->call);
 	buf_done(&f->body);
 	if (f->handle)
 		*f->handle = NULL;
@@ -53,115 +38,46 @@ void fetch_forget(struct fetch **fetch)
 		fetch_free(*fetch);
 }
 
-static void on_soon(struct deferred *d)
-{
-	struct fetch *f = CONTAINER_OF(d, struct fetch, soon);
-	struct fetch_result result = { .fault = f->fault, .status = f->status, .type = sv_z(f->type),
-				       .body = buf_sv(&f->body) };
-
-	if (f->handle)
-		*f->handle = NULL;
-	f->handle = NULL;
-	f->fn(f->arg, &result);
-	fetch_free(f);
-}
-
-/* end - told once. */
-static void end(struct fetch *f, enum fault_kind kind, struct sv detail)
-{
-	if (deferred_is_waiting(&f->soon))
-		return;
-	snprintf(f->detail, sizeof(f->detail), "%.*s", SV_FMT(detail));
-	f->fault = kind ? fault(kind, f->detail) : FAULT_OK;
-	timer_stop(&f->patience);
-	timer_stop(&f->again);
-	deferred_call(&f->soon);
-}
-
-static void on_patience(struct timer *t)
-{
-	end(CONTAINER_OF(t, struct fetch, patience), FAULT_UNAVAILABLE, SV("no answer in time"));
-}
-
 /* ---- the answer ---- */
 
-static enum fault_kind kind_from(struct sv name)
+static void on_line(void *arg, const struct json *line)
 {
-	static const enum fault_kind kinds[] = { FAULT_LIMIT, FAULT_DENIED, FAULT_INVALID };
-
-	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
-		if (sv_eq(name, sv_z(fault_name(kinds[i]))))
-			return kinds[i];
-	return FAULT_UNAVAILABLE;
-}
-
-static void take(struct fetch *f, const struct json *line)
-{
-	const struct json *error = json_get(line, "error");
-	struct sv text = SV_NONE, kind = SV_NONE;
+	struct fetch *f = arg;
+	struct sv text = SV_NONE;
 	uint64_t status;
-	bool done;
 
-	if (error) {
-		json_get_sv(error, "kind", &kind);
-		json_get_sv(error, "text", &text);
-		if (sv_eq(kind, sv_z(fault_name(FAULT_BUSY))))
-			timer_start_ms(&f->again, AGAIN_MS);
-		else
-			end(f, kind_from(kind), text);
-	} else if (json_get_bool(line, "done", &done)) {
-		end(f, f->has_status ? FAULT_NONE : FAULT_UNAVAILABLE, SV("the fetch helper said nothing"));
-	} else if (json_get_u64(line, "status", &status)) {
+	if (json_get_u64(line, "status", &status)) {
 		f->has_status = true;
 		f->status = status < 1000 ? (uint32_t)status : 0;
 		json_get_sv(line, "type", &text);
 		snprintf(f->type, sizeof(f->type), "%.*s", SV_FMT(text));
 	} else if (json_get_sv(line, "body", &text) && !base64_decode(text, &f->body)) {
-		end(f, FAULT_LIMIT, SV("the answer is too long"));
+		f->is_too_long = true;
 	}
 }
 
-static void on_line(void *arg, struct sv text)
+/* kind_of - the faults that fetch.h names. */
+static enum fault_kind kind_of(enum fault_kind kind)
 {
-	struct json *line = NULL;
-
-	if (json_parse(text, &line).kind)
-		end(arg, FAULT_UNAVAILABLE, SV("the fetch helper cannot be understood"));
-	else
-		take(arg, line);
-	json_free(&line);
+	return kind == FAULT_LIMIT || kind == FAULT_DENIED || kind == FAULT_INVALID ? kind : FAULT_UNAVAILABLE;
 }
 
-static void on_end(void *arg)
+static void on_end(void *arg, struct fault fault_said)
 {
 	struct fetch *f = arg;
+	struct fetch_result result = { .status = f->status, .type = sv_z(f->type), .body = buf_sv(&f->body) };
 
-	if (timer_is_running(&f->again))
-		return;         /* the answer was: not yet */
-	end(arg, FAULT_UNAVAILABLE, SV("the fetch helper is gone"));
-}
-
-static void on_connected(void *arg, int fd, struct fault fault)
-{
-	static const struct control_pipe_events events = { .line = on_line, .end = on_end };
-	struct fetch *f = arg;
-
-	f->connector = NULL;
-	if (fd < 0) {
-		end(f, FAULT_UNAVAILABLE, sv_z(fault.detail));
-		return;
-	}
-	f->pipe = control_pipe_new(f->loop, fd, &events, f);
-	if (!control_pipe_send(f->pipe, buf_sv(&f->request)))
-		end(f, FAULT_UNAVAILABLE, SV("the fetch helper does not listen"));
-}
-
-static void on_again(struct timer *t)
-{
-	struct fetch *f = CONTAINER_OF(t, struct fetch, again);
-
-	control_pipe_free(&f->pipe);
-	connect_to_path(f->loop, f->socket, CONNECT_MS, on_connected, f, &f->connector);
+	if (fault_said.kind)
+		result.fault = fault(kind_of(fault_said.kind), fault_said.detail);
+	else if (f->is_too_long)
+		result.fault = fault(FAULT_LIMIT, "the answer is too long");
+	else if (!f->has_status)
+		result.fault = fault(FAULT_UNAVAILABLE, "the fetch helper said nothing");
+	if (f->handle)
+		*f->handle = NULL;
+	f->handle = NULL;
+	f->fn(f->arg, &result);
+	fetch_free(f);
 }
 
 /* ---- the question ---- */
@@ -191,22 +107,18 @@ static bool write_request(struct buf *out, const struct fetch_request *r, uint32
 void fetch_ask(struct loop *loop, const char *socket, const struct fetch_request *request, fetch_fn *fn, void *arg,
 	       struct fetch **out)
 {
+	static const struct control_call_events events = { .line = on_line, .end = on_end };
 	struct fetch *f = xcalloc(1, sizeof(*f));
 	uint32_t octets_max = request->octets_max ? request->octets_max : FETCH_OCTETS_MAX;
+	struct buf line;
+	bool fits;
 
-	*f = (struct fetch){ .loop = loop, .handle = out, .fn = fn, .arg = arg };
-	deferred_init(&f->soon, loop, on_soon);
-	timer_init(&f->patience, loop, on_patience);
-	timer_init(&f->again, loop, on_again);
-	f->socket = xstrdup(socket);
-	buf_init(&f->request, 2 * CONTROL_LINE_MAX);
+	*f = (struct fetch){ .handle = out, .fn = fn, .arg = arg };
 	buf_init(&f->body, octets_max);
 	if (out)
 		*out = f;
-	if (request->url.len > FETCH_URL_MAX || !write_request(&f->request, request, octets_max)) {
-		end(f, FAULT_LIMIT, SV("the request is too long"));
-		return;
-	}
-	timer_start_ms(&f->patience, PATIENCE_MS);
-	connect_to_path(loop, socket, CONNECT_MS, on_connected, f, &f->connector);
+	buf_init(&line, 2 * CONTROL_LINE_MAX);
+	fits = request->url.len <= FETCH_URL_MAX && write_request(&line, request, octets_max);
+	control_call(loop, socket, fits ? buf_sv(&line) : SV_NONE, PATIENCE_MS, &events, f, &f->call);
+	buf_done(&line);
 }

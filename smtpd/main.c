@@ -179,6 +179,7 @@ static struct fault smtpd_open(struct worker *w)
 	w->state = server;
 	server->worker = w;
 	server->loop = w->loop;
+	server->control = instance_run_path(w->instance, "smtpd", ".sock");
 	f = directory_open(instance_path(w->instance, INSTANCE_DIRECTORY), false,
 			   &server->directory);
 	if (!f.kind)
@@ -339,6 +340,7 @@ static void smtpd_end(struct worker *w)
 	roster_close(&server->roster);
 	local_free(&server->local);
 	secret_free(&server->rspamd_password);
+	free(server->control);
 	directory_close(&server->directory);
 	free(server);
 	w->state = NULL;

@@ -2,6 +2,7 @@
 
 #include "common/date.h"
 #include "common/log.h"
+#include "common/outbook.h"
 #include "smtpd/greylist.h"
 #include "smtpd/local.h"
 #include "smtpd/srs.h"
@@ -106,6 +107,22 @@ static struct fault resolve(struct policy_facts *facts, struct arena *arena,
 	return f;
 }
 
+/* note_asked - what the host of a relay domain has said is remembered. */
+static void note_asked(const struct policy_facts *facts)
+{
+	struct fault f = FAULT_OK;
+	struct buf address;
+
+	if (!facts->outbook || (facts->asked != ASKING_KNOWN && facts->asked != ASKING_UNKNOWN))
+		return;
+	buf_init(&address, DIRECTORY_ADDRESS_MAX + 1);
+	if (address_append(&address, &facts->recipient, ADDRESS_ASCII_DOMAIN))
+		f = outbook_note_asked(facts->outbook, buf_sv(&address), facts->asked == ASKING_KNOWN, facts->now_s);
+	buf_done(&address);
+	if (f.kind && f.kind != FAULT_LIMIT)
+		log_warn(NULL, "outbook.asked", KV_FAULT("fault", f));
+}
+
 /* note_knock - a suspect is remembered when nothing else was wrong with it. */
 static void note_knock(const struct policy_facts *facts, const struct policy_verdict *v)
 {
@@ -133,6 +150,7 @@ struct policy_verdict recipient_add(struct policy_facts *facts, const struct smt
 	f = resolve(facts, arena, &route);
 	if (f.kind)
 		return refuse_fault(f, "directory");
+	note_asked(facts);
 	v = policy_run(POLICY_RCPT, facts);
 	if (facts->is_stranger && facts->greylist)
 		note_knock(facts, &v);

@@ -94,6 +94,7 @@ struct reply {
 	X(REPLY_LIST_CLOSED,      550, "5.7.2", "You may not send to this list", "list-closed") \
 	X(REPLY_USER_UNKNOWN,     550, "5.1.1", "No such user here", "unknown-user") \
 	X(REPLY_TAKES_NO_MAIL,    550, "5.2.1", "This address is for sending only", "send-only") \
+	X(REPLY_HOST_SILENT,      451, "4.4.1", "The recipient's own server cannot be asked now, try again later", "asked") \
 	X(REPLY_MAILBOX_FULL,     552, "5.2.2", "Mailbox is full", "quota") \
 	X(REPLY_SOME_MAILBOX_FULL,452, "4.2.2", "A recipient's mailbox is full", "quota") \
 	X(REPLY_TOO_MANY_RCPTS,   452, "4.5.3", "Too many recipients", "too-many-recipients") \

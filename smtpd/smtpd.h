@@ -44,6 +44,7 @@ struct smtpd {
 	struct space space;
 	struct outbook *outbook;        /* NULL: it could not be opened */
 	char *rspamd_password;          /* "": none */
+	char *control;                  /* smtpd's control socket, behind which the relay is */
 	struct greylist *greylist;              /* NULL: check-greylist is off */
 	struct rates *messages, *recipients;    /* of strangers */
 	struct chore tidy;

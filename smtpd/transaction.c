@@ -85,6 +85,7 @@ static void release(struct transaction *t)
 {
 	data_done(t);
 	origin_free(&t->origin);
+	asking_forget(&t->asking);
 	author_free(&t->author);
 	screen_free(&t->screen);
 	screen_verdict_done(&t->filter);
@@ -147,6 +148,7 @@ struct policy_facts transaction_facts(const struct transaction *t)
 		.now_s = date_now().seconds,
 		.messages = t->messages,
 		.recipients = t->recipients,
+		.asked = t->asked,
 		.helo = t->mail.facts[ENVELOPE_HELO],
 		.origin = t->has_origin ? &t->origin_facts : NULL,
 		.author = t->author_facts,
@@ -346,6 +348,7 @@ static void judge_recipient(struct transaction *t)
 
 	t->answer = (struct transaction_answer){ .reply = REPLY_RCPT_OK };
 	(void)transaction_judge(t, &v);
+	t->is_to_be_asked = v.is_to_be_asked;
 }
 
 static void report_recipient(struct transaction *t)
@@ -366,6 +369,7 @@ enum transaction_step transaction_recipient(struct transaction *t, struct sv arg
 	enum reply_id r;
 
 	t->check = NULL;
+	t->asked = ASKING_NOT_ASKED;
 	arena_clear(&t->rcpt_arena);
 	copy = arena_copy(&t->rcpt_arena, args);
 	r = copy.p ? smtp_parse_path(&t->rcpt_arena, copy, SMTP_RCPT_TO, t->listener, &t->rcpt)
@@ -413,6 +417,35 @@ static void run(struct work *w)
 	}
 }
 
+/* on_asked - the recipient is judged again, by somebody who knows more. */
+static void on_asked(void *arg, enum asking_answer answer, struct sv text)
+{
+	struct transaction *t = arg;
+	struct buf to;
+
+	t->asking = NULL;
+	t->asked = answer;
+	(void)!text_of(&t->rcpt.address, &to);
+	log_info(&t->log, "smtp.asked", KV_SV("to", buf_sv(&to)), KV_Z("known", asking_word(answer)), KV_SV("answer", text));
+	buf_done(&to);
+	if (!transaction_submit(t, TASK_RECIPIENT)) {
+		t->answer = (struct transaction_answer){ .reply = REPLY_BUSY };
+		t->events->on_answer(t->user, &t->answer);
+	}
+}
+
+static void ask_host(struct transaction *t)
+{
+	struct buf to;
+
+	buf_init(&to, DIRECTORY_ADDRESS_MAX + 1);
+	if (address_append(&to, &t->rcpt.address, ADDRESS_ASCII_DOMAIN))
+		t->asking = asking_start(t->server->loop, t->server->control, buf_sv(&to), on_asked, t);
+	buf_done(&to);
+	if (!t->asking)
+		on_asked(t, ASKING_LATER, SV("too much is asked at this time"));
+}
+
 /* settle - on the loop: what the job found goes to the log, whoever still listens. */
 static void settle(struct transaction *t, enum task task, bool is_cancelled)
 {
@@ -434,6 +467,10 @@ static void done(struct work *w, bool is_cancelled)
 	enum task task = t->task;
 
 	t->task = TASK_NONE;
+	if (task == TASK_RECIPIENT && t->is_to_be_asked && !is_cancelled && !t->is_orphan) {
+		ask_host(t);
+		return;
+	}
 	settle(t, task, is_cancelled);
 	if (t->is_orphan) {
 		t->is_orphan = false;

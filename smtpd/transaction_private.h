@@ -65,6 +65,9 @@ struct transaction {
 	bool has_filter, is_spilled;
 
 	/* envelope and plan: the loop's while no job runs, else the job's */
+	struct asking *asking;                  /* the host of a relay domain, about rcpt: under way */
+	enum asking_answer asked;               /* what it said */
+	bool is_to_be_asked;                    /* of a job */
 	struct envelope mail;
 	struct smtp_path sender, rcpt;
 	struct arena sender_arena, rcpt_arena;

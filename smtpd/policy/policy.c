@@ -44,6 +44,7 @@ static const struct check checks[] = {
 	{ "recipients",    POLICY_RCPT,                  LISTENERS_SMTPD, 0,         policy_recipients,    ALWAYS,                                              "5321 §4.5.3" },
 	{ "null-sender",   POLICY_RCPT,                  LISTENER_MX,     0,         policy_null_sender,   ALWAYS,                                              "5321 §6.1" },
 	{ "greylist",      POLICY_RCPT,                  LISTENER_MX,     STRANGERS | BLOCKS, policy_greylist, SET_BY("check-greylist", greylist),               "6647" },
+	{ "asked",         POLICY_RCPT,                  LISTENERS_SMTPD, BLOCKS,    policy_asked,         ALWAYS,                                              "5321 §3.3" },
 	{ "header",        POLICY_MESSAGE,               ON_SUBMISSION,   0,         policy_header,        ALWAYS,                                              "6409 §6.3" },
 	{ "loop",          POLICY_MESSAGE,               LISTENERS_SMTPD, 0,         policy_loop,          ALWAYS,                                              "5321 §6.3" },
 	{ "author",        POLICY_MESSAGE,               ON_SUBMISSION,   BLOCKS,    policy_author,        ALWAYS,                                              "6409 §6.1" },
@@ -146,6 +147,7 @@ struct policy_verdict policy_run(enum policy_stage stage, const struct policy_fa
 		verdict.action = v.action;
 		verdict.reply = v.reply;
 		verdict.check = v.check;
+		verdict.is_to_be_asked = v.is_to_be_asked;
 		memcpy(verdict.text, v.text, sizeof(verdict.text));
 	}
 	return verdict;

@@ -15,6 +15,7 @@
 #include "common/directory.h"
 #include "common/identity.h"
 #include "common/netaddr.h"
+#include "smtpd/asking.h"
 #include "smtpd/author.h"
 #include "smtpd/facts.h"
 #include "smtpd/origin.h"
@@ -51,6 +52,7 @@ struct policy_facts {
 	/* RCPT */
 	struct address recipient;
 	const struct directory_route *route;
+	enum asking_answer asked;               /* what the host of a relay domain has just said of the recipient */
 	uint32_t rcpt_count;                    /* accepted before this one */
 	struct greylist *greylist;              /* NULL: none is kept */
 	struct outbook *outbook;                /* NULL: it could not be opened */
@@ -86,6 +88,7 @@ struct policy_verdict {
 	char text[640];                 /* instead of the reply's own; "": that */
 	struct policy_finding findings[POLICY_FINDINGS_MAX];
 	size_t finding_count;
+	bool is_to_be_asked;            /* deferred only because nobody has asked the host of a relay domain: asking.h */
 	/* between a check and policy_run() */
 	bool is_suspect, is_at_most_junk, is_only_log;
 };
@@ -140,6 +143,7 @@ policy_fn policy_author;
 policy_fn policy_recipients;    /* recipients.c */
 policy_fn policy_null_sender;
 policy_fn policy_relay;         /* relay.c */
+policy_fn policy_asked;         /* asked.c */
 policy_fn policy_list;          /* list.c */
 policy_fn policy_octets;        /* octets.c */
 policy_fn policy_header;        /* header.c */

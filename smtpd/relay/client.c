@@ -365,7 +365,7 @@ static bool is_chunked(const struct client *c)
 /* How many commands the envelope has: BDAT waits for the recipients' answers. */
 static size_t command_count(const struct client *c)
 {
-	return 1 + c->mail->count + (is_chunked(c) ? 0 : 1);
+	return 1 + c->mail->count + (is_chunked(c) || c->mail->is_question ? 0 : 1);
 }
 
 static void give(struct client *c, struct client_rcpt *r, enum client_verdict verdict)
@@ -477,7 +477,7 @@ static void on_go_ahead(struct client *c)
 /* All of the envelope was answered (without DATA when chunked). */
 static void after_envelope(struct client *c)
 {
-	if (is_chunked(c) && c->taken)
+	if (is_chunked(c) && c->taken && !c->mail->is_question)
 		begin_body(c);
 	else
 		done(c, true);
@@ -489,6 +489,7 @@ static void on_envelope_answer(struct client *c)
 	struct client_rcpt *r = rcpt_of(c, n);
 
 	if (!n && !answer_is_good(&c->answer)) {
+		c->mail->is_sender_refused = true;
 		give_all(c, false);
 		if (c->sent == 1) {
 			done(c, false);
@@ -497,6 +498,8 @@ static void on_envelope_answer(struct client *c)
 	} else if (r && answer_is_good(&c->answer) && r->verdict == CLIENT_OPEN) {
 		r->is_taken = true;
 		c->taken++;
+		if (c->mail->is_question)
+			give(c, r, CLIENT_DELIVERED);
 	} else if (r) {
 		give(c, r, c->answer.code == 452 && c->taken ? CLIENT_TOO_MANY
 			   : answer_is_final(&c->answer) ? CLIENT_REFUSED : CLIENT_DEFERRED);

@@ -84,6 +84,8 @@ struct client_mail {
 	struct sv sender, params;       /* params: " BODY=8BITMIME", or empty */
 	struct client_rcpt *rcpts;
 	size_t count;
+	bool is_question;               /* RSET in place of DATA: who was taken is CLIENT_DELIVERED */
+	bool is_sender_refused;         /* the client's: the verdicts are about MAIL */
 };
 
 /* Why a connection ended. */

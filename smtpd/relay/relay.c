@@ -11,6 +11,7 @@
 #include "common/outbook.h"
 #include "smtpd/dmarcreport.h"
 #include "smtpd/fetch.h"
+#include "smtpd/relay/question.h"
 #include "smtpd/relay/relay_private.h"
 #include "smtpd/relay/watch.h"
 #include "smtpd/tlsreport.h"
@@ -473,6 +474,7 @@ static void on_loop_end(struct loop_member *m)
 
 		sender_free(&s);
 	}
+	questions_free(&r->questions);
 	schedule_each(r->schedule, cancel_late, r);
 	tlspolicy_free(&r->tlspolicy);
 	sts_free(&r->sts);
@@ -508,6 +510,7 @@ static void start_policies(struct relay *r)
 		r->sts = sts_new(r->loop, r->dns, folder, (uint16_t)w->conf->relay.sts_port,
 				 fetch_policy, r);
 	r->tlspolicy = tlspolicy_new(r->loop, r->dns, r->sts);
+	r->questions = questions_new(r);
 }
 
 static void start_reports(struct relay *r)

@@ -20,6 +20,7 @@
 
 #define RELAY_RECENT 64
 
+struct questions;
 struct sender;
 
 struct relay {
@@ -46,6 +47,7 @@ struct relay {
 	struct smarthosts *smarthosts;
 	struct schedule *schedule;
 	struct sender *senders;
+	struct questions *questions;    /* of smtpd's workers, to hosts of relay domains */
 	struct timer tick;
 	struct timer sweep;             /* what is late or too old */
 	struct timer forget;            /* rows of what is gone */

@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "smtpd/relay/explain.h"
+#include "smtpd/relay/question.h"
 #include "smtpd/relay/relay_private.h"
 
 #include "common/banned.h"
@@ -811,6 +812,19 @@ static void do_rules(void *arg, const struct json *request, struct control_reply
 	control_finish(&reply, FAULT_OK);
 }
 
+static void do_ask(void *arg, const struct json *request, struct control_reply *reply)
+{
+	struct relay *r = ((struct worker *)arg)->state;
+	struct sv address;
+
+	if (!json_get_sv(request, "address", &address) || address.len > DIRECTORY_ADDRESS_MAX)
+		control_finish(&reply, fault(FAULT_INVALID, "no address"));
+	else if (!r->questions)
+		control_finish(&reply, fault(FAULT_UNAVAILABLE, "it is ending"));
+	else
+		questions_ask(r->questions, address, reply);
+}
+
 const struct control_verb relay_verbs[] = {
 	{ "queue.list", "messages in the queue", do_list, true },
 	{ "queue.show", "one message in the queue", do_show, true },
@@ -818,6 +832,7 @@ const struct control_verb relay_verbs[] = {
 	{ "queue.pause", "send nothing to a destination", do_pause, true },
 	{ "queue.resume", "send to it again", do_resume, true },
 	{ "queue.rules", "whose mail is held has changed", do_rules, true },
+	{ "recipient.ask", "does the host of a relay domain know a name?", do_ask, true },
 	{ "queue.destinations", "where mail goes, and how that does", do_destinations, true },
 	{ NULL, NULL, NULL, false },
 };

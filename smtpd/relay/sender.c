@@ -9,6 +9,7 @@
 #include "smtpd/relay/delivery.h"
 #include "smtpd/relay/relay_private.h"
 #include "smtpd/relay/route.h"
+#include "smtpd/relay/target.h"
 #include "smtpd/tlspolicy.h"
 #include "smtpd/tlsreport.h"
 
@@ -367,54 +368,6 @@ static void on_end(void *user, const struct client_end *borrowed)
 
 static const struct client_events client_events = { on_ready, on_body, on_done, on_end };
 
-static bool local_target(const struct sender *s, struct client_target *to)
-{
-	const struct conf *conf = s->conf;
-
-	for (size_t i = 0; i < conf->listener_count; i++) {
-		const struct conf_listener *l = &conf->listeners[i];
-
-		if (l->kind != LISTENER_LMTP || !l->path)
-			continue;
-		snprintf(to->path, sizeof(to->path), "%s", l->path);
-		to->is_lmtp = true;
-		return true;
-	}
-	return false;
-}
-
-/* A smarthost with a password gets it over TLS that is proven to be its own. */
-static void smarthost_target(const struct sender *s, struct client_target *to,
-			     const char *const *names)
-{
-	struct sv name = sv_z(destination_way(s->destination->name) + 1);
-	bool has_login;
-
-	name.len = sv_rfind(name, ':');
-	if (to->at.port == 465)
-		to->tls = CLIENT_TLS_DIRECT;
-	has_login = smarthosts_login(s->relay->smarthosts, name, &to->user, &to->password);
-	if (!has_login && s->destination->name[0] != '+')
-		return;
-	if (to->tls != CLIENT_TLS_DIRECT && !netaddr_is_loopback(&to->at))
-		to->tls = CLIENT_TLS_MUST;
-	if (!netaddr_is_loopback(&to->at)) {
-		to->expect.trust = TLS_TRUST_NAMES;
-		to->expect.names = names;
-		to->expect.name_count = 1;
-	}
-}
-
-static struct client_target target_of(const struct sender *s)
-{
-	return (struct client_target){
-		.tls = CLIENT_TLS_MAY,
-		.hostname = s->conf->host.hostname,
-		.connect_ms = (uint32_t)s->conf->relay.connect_ms,
-		.reply_ms = (uint32_t)s->conf->relay.reply_ms,
-	};
-}
-
 static void connect_with(struct sender *s, const struct client_target *to)
 {
 	s->client = client_new(s->relay->loop, s->relay->tls, to, &client_events, s);
@@ -422,20 +375,15 @@ static void connect_with(struct sender *s, const struct client_target *to)
 
 static void connect_to_hop(struct sender *s)
 {
-	const struct route_hop *hop = &s->route.hops[s->hop];
-	struct client_target to = target_of(s);
+	const struct target_way way = {
+		.destination = s->destination->name,
+		.hop = &s->route.hops[s->hop],
+		.policy = s->policy,
+		.is_clear = s->is_clear,
+		.smarthost = &s->smarthost,
+	};
+	struct client_target to = target_of_hop(s->relay, s->conf, &way);
 
-	to.at = hop->at;
-	snprintf(to.host, sizeof(to.host), "%s", hop->host);
-	to.expect.sni = hop->host[0] ? hop->host : NULL;
-	s->smarthost = hop->host;
-	if (s->policy) {
-		to.expect = s->policy->expect;
-		to.tls = s->policy->kind != TLSPOLICY_MAY ? CLIENT_TLS_MUST
-			 : s->is_clear                    ? CLIENT_TLS_OFF : CLIENT_TLS_MAY;
-	} else {
-		smarthost_target(s, &to, &s->smarthost);
-	}
 	connect_with(s, &to);
 }
 
@@ -457,11 +405,11 @@ static void on_policy(void *arg, struct tlspolicy_answer *policy)
 
 static void try_local(struct sender *s)
 {
-	struct client_target to = target_of(s);
+	struct client_target to;
 
 	if (s->hop)
 		destination_fails(s, s->end_status, s->end_text);
-	else if (!local_target(s, &to))
+	else if (!target_of_local(s->conf, &to))
 		destination_fails(s, "4.3.5", "local delivery needs an lmtp listener with a path: "
 					      "smtpd has none");
 	else

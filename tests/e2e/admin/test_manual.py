@@ -136,7 +136,7 @@ def test_bash_offers_settings_words_files_and_folders(scripts, tmp_path):
         f"postroom --root {tmp_path}/f", f"postroom conf check {tmp_path}/f", "postroom account add new@example.org --quota ")
     assert sorted(settings) == sorted(all_settings())
     assert rest == ["messages-per-minute"]
-    assert words == ["no", "listed", "any"]
+    assert words == ["no", "listed", "any", "asked"]
     assert dirs == [f"{tmp_path}/folder"] and sorted(files) == [f"{tmp_path}/file", f"{tmp_path}/folder"]
     assert nothing == []
 

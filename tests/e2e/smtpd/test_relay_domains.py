@@ -20,7 +20,7 @@ def world(tmp_path_factory):
     with dns_server.DnsServer() as dns, Authority() as authority, Sink("127.0.3.7", port) as sink:
         dns.add("good.example", "TXT", "v=spf1 ip4:127.0.0.1 -all").add("good.example", "A", "192.0.2.1")
         conf = CONF + dns.conf() + SENDING.format(port=port, authority=authority.file) + \
-            f"sending yes\nsmarthosts to:branch.test=[127.0.3.7]:{port}\n"
+            f"sending yes\nsmarthosts to:branch.test=[127.0.3.7]:{port} to:asked.test=[127.0.3.7]:{port}\n"
         with postroom.Instance(accounts=("alice",), conf=conf) as server:
             names = tmp_path_factory.mktemp("relay") / "names.txt"
             names.write_text("# branch\njoe@branch.test\n\nAnn@Branch.test\n")
@@ -74,3 +74,88 @@ def test_any_name_is_taken_where_that_is_wanted(world):
     server.postroom("domain", "set", "branch.test", "--relay", "no")
     assert rcpt(server, "nobody@branch.test") == 550
     assert rcpt(server, "joe@branch.test") == 550           # it would come back from the queue, again and again
+
+
+# ---- names that the domain's own host knows ----
+
+@pytest.fixture(scope="module")
+def asked(world):
+    """The branch's host knows sue, and says what it says of others."""
+    server, sink = world
+    server.postroom("domain", "add", "asked.test")
+    server.postroom("domain", "set", "asked.test", "--relay", "asked")
+    server.postroom("recipient", "add", "listed@asked.test")
+
+    def answer(line):
+        name = line[line.index("<") + 1:line.index("@")]
+        return {"sue": "250 2.1.5 ok", "later": "450 4.2.0 not now", "policy": "550 5.7.1 you are not welcome",
+                "listed": "250 2.1.5 ok"}.get(name, "550 5.1.1 no such user")
+    sink.on("RCPT", answer)
+    yield server, sink
+    sink.answers.pop("RCPT")
+
+
+def questions(sink, to):
+    return sum(1 for _, who, line in sink.log if who == "C" and line == f"RCPT TO:<{to}>")
+
+
+def test_a_name_is_good_when_its_host_says_so_and_it_is_asked_once(asked):
+    server, sink = asked
+    before = len(sink.messages)
+    got = [rcpt(server, "sue@asked.test") for _ in range(3)]
+    assert got == [250, 250, 250], server.log()[-3000:]
+    assert questions(sink, "sue@asked.test") == 1
+    assert send(server, "sue@asked.test", "joe@good.example")[0] == 250
+    assert sink.wait(before + 1)[-1].recipients == ["sue@asked.test"]
+    connection = next(number for number, who, line in sink.log if line == "RCPT TO:<sue@asked.test>")
+    wait_for("QUIT", lambda: (connection, "C", "QUIT") in sink.log)
+    talk = [line for number, who, line in sink.log if (number, who) == (connection, "C")]
+    assert talk[1:] == ["MAIL FROM:<>", "RCPT TO:<sue@asked.test>", "RSET", "QUIT"]         # nobody's name, and no message
+
+
+def test_a_name_that_its_host_does_not_know_is_refused_and_asked_for_once(asked):
+    server, sink = asked
+    assert [rcpt(server, "nobody@asked.test") for _ in range(3)] == [550, 550, 550]
+    assert questions(sink, "nobody@asked.test") == 1
+
+
+def test_a_listed_name_needs_no_answer(asked):
+    server, sink = asked
+    assert rcpt(server, "listed@asked.test") == 250
+    assert questions(sink, "listed@asked.test") == 0
+
+
+@pytest.mark.parametrize("name", ["later", "policy"])
+def test_an_answer_that_is_none_about_the_name_is_temporary(asked, name):
+    server, _ = asked
+    assert rcpt(server, f"{name}@asked.test") == 451
+
+
+def test_a_host_that_refuses_our_question_has_said_nothing_about_the_name(asked):
+    server, sink = asked
+    sink.on("MAIL", "550 5.1.8 no null senders here")
+    try:
+        assert rcpt(server, "first@asked.test") == 451
+    finally:
+        sink.answers.pop("MAIL")
+    assert rcpt(server, "first@asked.test") == 550
+
+
+def test_explain_asks_nobody(asked):
+    server, sink = asked
+    text = server.run("explain", "--from", "joe@good.example", "--to", "dry@asked.test", "--ip", "192.0.2.1").stdout
+    assert "its host would be asked" in text, text
+    assert questions(sink, "dry@asked.test") == 0
+
+
+def test_a_host_that_does_not_answer_costs_one_try_and_its_known_names_stay_good(asked):
+    server, sink = asked
+    assert rcpt(server, "sue@asked.test") == 250
+    sink.on("greeting", "drop")
+    before = sink.connections
+    try:
+        assert [rcpt(server, f"new{i}@asked.test") for i in range(3)] == [451, 451, 451]
+        assert rcpt(server, "sue@asked.test") == 250
+    finally:
+        sink.answers.pop("greeting")
+    assert sink.connections == before + 1

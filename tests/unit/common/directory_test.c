@@ -455,6 +455,42 @@ static void postmaster_is_never_unknown(void **state)
 	assert_string_equal(resolve(p->dir, "postmaster", "elsewhere.test"), "elsewhere");
 }
 
+/* asked - does somebody else have to say whether it is good? */
+static bool asked(struct directory *dir, const char *address)
+{
+	struct directory_route route;
+	struct address to;
+	struct arena arena;
+
+	arena_init(&arena, 1u << 16);
+	OK(address_parse(&arena, sv_z(address), &to));
+	OK(directory_resolve(dir, &arena, &to, &route));
+	assert_int_equal(route.answer, DIRECTORY_TARGETS);
+	assert_true(route.targets[0].is_remote);
+	arena_done(&arena);
+	return route.is_asked;
+}
+
+static void only_names_that_nobody_listed_are_asked_for(void **state)
+{
+	struct place *p = *state;
+	struct directory_domain d;
+
+	OK(directory_domain_add(p->dir, SV("branch.test")));
+	OK(directory_domain_get(p->dir, SV("branch.test"), &d));
+	d.relay = DIRECTORY_RELAY_ASKED;
+	OK(directory_domain_set(p->dir, &d));
+	OK(directory_relay_add(p->dir, SV("listed@branch.test")));
+	alias(p->dir, "info@example.test", "other@branch.test", NULL);
+	assert_true(asked(p->dir, "other@branch.test"));
+	assert_false(asked(p->dir, "listed@branch.test"));
+	assert_false(asked(p->dir, "info@example.test"));       /* an administrator's word */
+	assert_false(owns(p->dir, "0123456789abcdef", "other", "branch.test"));
+	d.relay = DIRECTORY_RELAY_ANY;
+	OK(directory_domain_set(p->dir, &d));
+	assert_false(asked(p->dir, "other@branch.test"));
+}
+
 static void an_account_sends_as_what_is_its_own(void **state)
 {
 	struct place *p = *state;
@@ -806,6 +842,7 @@ int main(void)
 		CASE(aliases_are_followed_each_target_once),
 		CASE(aliases_have_a_depth_and_a_size),
 		CASE(postmaster_is_never_unknown),
+		CASE(only_names_that_nobody_listed_are_asked_for),
 		CASE(an_account_sends_as_what_is_its_own),
 		CASE(listings_are_by_domain_and_name),
 		CASE(a_domain_goes_only_when_it_is_empty),

@@ -98,6 +98,27 @@ static void rules_are_for_addresses_and_for_domains(void **state)
 	assert_false(outbook_is_held(book, OUTBOOK_USER, SV("a@x.example")));
 }
 
+static void what_a_host_said_of_a_name_is_remembered_for_a_time(void **state)
+{
+	const int64_t now = 1000 * DAY;
+	bool is_known = false;
+	int64_t at_s = 0;
+
+	(void)state;
+	assert_false(outbook_asked(book, SV("a@x.example"), &is_known, &at_s));
+	assert_int_equal(outbook_note_asked(book, SV("A@x.example"), true, now).kind, FAULT_NONE);
+	assert_int_equal(outbook_note_asked(book, SV("b@x.example"), false, now).kind, FAULT_NONE);
+	assert_true(outbook_asked(book, SV("a@X.example"), &is_known, &at_s) && is_known && at_s == now);
+	assert_true(outbook_asked(book, SV("b@x.example"), &is_known, &at_s) && !is_known);
+	assert_int_equal(outbook_note_asked(book, SV("b@x.example"), true, now + 5).kind, FAULT_NONE);
+	assert_int_equal(outbook_note_asked(book, SV("c@x.example"), false, now).kind, FAULT_NONE);
+	outbook_tidy(book, now + 2 * DAY);
+	assert_true(outbook_asked(book, SV("b@x.example"), &is_known, &at_s) && is_known && at_s == now + 5);
+	assert_false(outbook_asked(book, SV("c@x.example"), &is_known, &at_s));
+	outbook_tidy(book, now + 8 * DAY);
+	assert_false(outbook_asked(book, SV("a@x.example"), &is_known, &at_s));
+}
+
 static void what_an_account_sends_is_counted_by_windows(void **state)
 {
 	static const struct sv first[] = { SV_INIT("a@x.example"), SV_INIT("b@x.example") }, then[] = { SV_INIT("B@x.example") };
@@ -127,6 +148,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(bounces_suppress_until_a_delivery_or_for_ninety_days, begin, end),
 		cmocka_unit_test_setup_teardown(an_administrators_word_stays, begin, end),
 		cmocka_unit_test_setup_teardown(rules_are_for_addresses_and_for_domains, begin, end),
+		cmocka_unit_test_setup_teardown(what_a_host_said_of_a_name_is_remembered_for_a_time, begin, end),
 		cmocka_unit_test_setup_teardown(what_an_account_sends_is_counted_by_windows, begin, end),
 	};
 

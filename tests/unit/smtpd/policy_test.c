@@ -180,6 +180,31 @@ static void strangers_reach_our_people_only(void **state)
 	assert_accepted(POLICY_RCPT, &f);
 }
 
+static void a_name_that_its_host_knows_is_good_only_when_it_says_so(void **state)
+{
+	struct policy_facts f = facts_on(LISTENER_MX);
+	struct policy_verdict v;
+	(void)state;
+
+	route.is_asked = true;
+	v = policy_run(POLICY_RCPT, &f);
+	assert_true(v.is_to_be_asked);
+	assert_refused(POLICY_RCPT, &f, REPLY_HOST_SILENT, "asked");
+	f.asked = ASKING_LATER;
+	assert_refused(POLICY_RCPT, &f, REPLY_HOST_SILENT, "asked");
+	v = policy_run(POLICY_RCPT, &f);
+	assert_false(v.is_to_be_asked);
+	f.asked = ASKING_UNKNOWN;
+	assert_refused(POLICY_RCPT, &f, REPLY_USER_UNKNOWN, "asked");
+	f.asked = ASKING_KNOWN;
+	assert_accepted(POLICY_RCPT, &f);
+	f.rcpt_count = 200;             /* nobody is asked about what is refused anyway */
+	f.asked = ASKING_NOT_ASKED;
+	v = policy_run(POLICY_RCPT, &f);
+	assert_int_equal(v.reply, REPLY_TOO_MANY_RCPTS);
+	assert_false(v.is_to_be_asked);
+}
+
 static void recipients_are_counted_by_who_sends(void **state)
 {
 	struct policy_facts f = facts_on(LISTENER_MX);
@@ -299,6 +324,7 @@ int main(void)
 		TEST(dmarc_decides_before_spf_and_quarantine_is_junk),
 		TEST(only_submission_asks_the_directory_about_senders),
 		TEST(strangers_reach_our_people_only),
+		TEST(a_name_that_its_host_knows_is_good_only_when_it_says_so),
 		TEST(recipients_are_counted_by_who_sends),
 		TEST(a_bounce_has_one_recipient),
 		TEST(size_is_judged_when_declared_and_when_sent),
