@@ -21,7 +21,7 @@
 
 /* A message of ours that no earlier run has brought: the octets that make its id may be on their way once more. */
 struct resident {
-	char email_id[24];
+	uint8_t email[16];
 	uint32_t uid;
 	bool is_met;
 };
@@ -332,10 +332,10 @@ static struct fault compare(struct moving *m, struct box *box)
 
 /* ---- second pass: fetch ---- */
 
-static int by_email_id(const void *a, const void *b)
+static int by_email(const void *a, const void *b)
 {
 	const struct resident *x = a, *y = b;
-	int order = strcmp(x->email_id, y->email_id);
+	int order = memcmp(x->email, y->email, sizeof(x->email));
 
 	return order ? order : x->uid < y->uid ? -1 : x->uid > y->uid;
 }
@@ -360,7 +360,7 @@ static bool take_resident(void *arg, const struct message_row *row, const struct
 	struct resident *to = &m->residents[m->resident_count++];
 
 	*to = (struct resident){ .uid = row->uid };
-	memcpy(to->email_id, row->email_id, sizeof(to->email_id));
+	memcpy(to->email, row->email, sizeof(to->email));
 	return true;
 }
 
@@ -379,24 +379,24 @@ static struct fault find_residents(struct moving *m, struct box *box)
 	} while (!f.kind && resume);
 	uidset_done(&r.brought);
 	if (m->resident_count)
-		qsort(m->residents, m->resident_count, sizeof(*m->residents), by_email_id);
+		qsort(m->residents, m->resident_count, sizeof(*m->residents), by_email);
 	return f;
 }
 
 /* One that has these octets, each once. */
-static const struct resident *meet_resident(struct moving *m, const char *email_id)
+static const struct resident *meet_resident(struct moving *m, const uint8_t email[16])
 {
 	size_t low = 0, high = m->resident_count;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (strcmp(m->residents[middle].email_id, email_id) < 0)
+		if (memcmp(m->residents[middle].email, email, 16) < 0)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	for (; low < m->resident_count && !strcmp(m->residents[low].email_id, email_id); low++)
+	for (; low < m->resident_count && !memcmp(m->residents[low].email, email, 16); low++)
 		if (!m->residents[low].is_met) {
 			m->residents[low].is_met = true;
 			return &m->residents[low];
@@ -506,13 +506,13 @@ static struct fault take_message(struct moving *m, const struct fetched *got)
 {
 	struct append_item *item = &m->items[m->item_count];
 	const struct resident *there;
-	char email_id[24];
+	uint8_t email[16];
 	struct fault f = incoming_finish(m->message);
 
 	if (f.kind)
 		return f;
-	incoming_email_id(m->message, email_id);
-	there = meet_resident(m, email_id);
+	incoming_email(m->message, email);
+	there = meet_resident(m, email);
 	if (there) {
 		m->box->result.present++;
 		return import_book_note(m->book, m->box->book, (struct import_book_entry){ got->uid, there->uid, got->digest });

@@ -143,12 +143,9 @@ uint64_t incoming_size(const struct incoming *in)
 	return in->size;
 }
 
-void incoming_email_id(const struct incoming *in, char out[24])
+void incoming_email(const struct incoming *in, uint8_t out[16])
 {
-	uint8_t digest[16];
-
-	filename_email_digest(sv_z(in->id), digest);
-	filename_email_id(digest, out);
+	filename_email_digest(sv_z(in->id), out);
 }
 
 int incoming_file(const struct incoming *in)

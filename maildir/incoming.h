@@ -30,8 +30,8 @@ MUST_CHECK struct fault incoming_finish(struct incoming *in);
 /** incoming_message - the parsed message; valid after incoming_finish(), borrowed from the incoming. */
 const struct mime_message *incoming_message(const struct incoming *in);
 uint64_t incoming_size(const struct incoming *in);
-/** incoming_email_id - the EMAILID that it will have: it follows from its octets. Valid after incoming_finish(). */
-void incoming_email_id(const struct incoming *in, char out[24]);
+/** incoming_email - what it will have as struct message_row's `email`: it follows from its octets. Valid after incoming_finish(). */
+void incoming_email(const struct incoming *in, uint8_t out[16]);
 /** incoming_file - a descriptor from which the octets can be read back (for a queue copy); borrowed. */
 int incoming_file(const struct incoming *in);
 void incoming_free(struct incoming **in);
