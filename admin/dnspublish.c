@@ -7,6 +7,7 @@
 #include "admin/print.h"
 #include "common/crypt.h"
 #include "common/instance.h"
+#include "common/memory.h"
 #include "common/textfile.h"
 
 #include "common/banned.h"
@@ -17,13 +18,21 @@
 
 enum outcome { WAS_THERE, ADDED, REPLACED, LEFT_ALONE, LEFT_WRONG, OTHER_ZONE };
 
+/* One line of the update. */
+struct dns_change {
+	const struct dnsrecord *record;
+	enum dnsmessage_class class;
+	struct sv rdata;                /* of the record, or of an answer that the lookup keeps */
+};
+
 struct publishing {
 	struct facts *facts;
 	struct netaddr primary;
 	char zone[DNS_NAME_MAX + 1];
 	struct dnsmessage_key key;
 	struct buf message, ledger, new_ledger;
-	size_t changes;
+	struct dns_change *changes;
+	size_t change_count;
 	struct findings findings;
 	enum outcome outcomes[DNSRECORDS_MAX];
 };
@@ -203,11 +212,48 @@ static bool is_rival(const struct dnsrecord *r, struct sv rdata)
 	return is_same;
 }
 
-static bool change(struct publishing *p, const struct dnsrecord *r, enum dnsmessage_class class, struct sv rdata)
+static void change(struct publishing *p, const struct dnsrecord *r, enum dnsmessage_class class, struct sv rdata)
 {
-	p->changes++;
-	return dnsmessage_add(&p->message, DNSMESSAGE_CHANGE, sv_z(r->name), r->type, class,
-			      class == DNSMESSAGE_IN ? DNSRECORDS_TTL_S : 0, rdata);
+	p->changes = xrealloc(p->changes, (p->change_count + 1) * sizeof(*p->changes));
+	p->changes[p->change_count++] = (struct dns_change){ r, class, rdata };
+}
+
+static bool is_changed_before(const struct publishing *p, const struct dns_change *c)
+{
+	for (const struct dns_change *other = p->changes; other < c; other++)
+		if (other->record->type == c->record->type && strcmp(other->record->name, c->record->name) == 0)
+			return true;
+	return false;
+}
+
+/* What was looked at must still be so when the update comes (RFC 2136 §2.4): no such records at that name, or exactly these. Another
+ * program or administrator may be at it, too. */
+static bool require_what_was_seen(struct publishing *p, const struct dnsrecord *r)
+{
+	const struct lookup_answer *a = lookup_ask(p->facts->lookup, r->name, r->type);
+	bool fits = true;
+
+	if (!a->count)
+		return dnsmessage_add(&p->message, DNSMESSAGE_PREREQUISITE, sv_z(r->name), r->type, DNSMESSAGE_NONE, 0, SV_NONE);
+	for (size_t i = 0; fits && i < a->count; i++)
+		fits = dnsmessage_add(&p->message, DNSMESSAGE_PREREQUISITE, sv_z(r->name), r->type, DNSMESSAGE_IN, 0, a->records[i]);
+	return fits;
+}
+
+static bool write_update(struct publishing *p)
+{
+	bool fits = true;
+
+	for (size_t i = 0; fits && i < p->change_count; i++)
+		if (!is_changed_before(p, &p->changes[i]))
+			fits = require_what_was_seen(p, p->changes[i].record);
+	for (size_t i = 0; fits && i < p->change_count; i++) {
+		const struct dns_change *c = &p->changes[i];
+
+		fits = dnsmessage_add(&p->message, DNSMESSAGE_CHANGE, sv_z(c->record->name), c->record->type, c->class,
+				      c->class == DNSMESSAGE_IN ? DNSRECORDS_TTL_S : 0, c->rdata);
+	}
+	return fits;
 }
 
 static bool is_right(struct publishing *p, const struct dnsrecord *r, const struct lookup_answer *a)
@@ -245,12 +291,12 @@ static bool decide(struct publishing *p, const struct dnsrecord *r, enum outcome
 		return true;
 	}
 	for (size_t i = 0; has_old && i < a->count; i++)
-		if (ledger_has(&p->ledger, r->name, r->type, a->records[i]) && is_rival(r, a->records[i]) &&
-		    !change(p, r, DNSMESSAGE_NONE, a->records[i]))
-			return false;
+		if (ledger_has(&p->ledger, r->name, r->type, a->records[i]) && is_rival(r, a->records[i]))
+			change(p, r, DNSMESSAGE_NONE, a->records[i]);
 	*out = has_old ? REPLACED : ADDED;
 	ledger_line(&p->new_ledger, r->name, r->type, r->rdata);
-	return change(p, r, DNSMESSAGE_IN, r->rdata);
+	change(p, r, DNSMESSAGE_IN, r->rdata);
+	return true;
 }
 
 /* Lines of other domains' records, and of ours that are no longer looked at (retired keys), stay. */
@@ -286,7 +332,7 @@ static int send_update(struct publishing *p)
 
 	buf_init(&reply, DNSMESSAGE_MAX);
 	netaddr_text_port(&p->primary, address);
-	if (!dnsmessage_sign(&p->message, &p->key, now_s, mac)) {
+	if (!write_update(p) || !dnsmessage_sign(&p->message, &p->key, now_s, mac)) {
 		complain(NULL, "the records do not fit into one update");
 	} else if (dnsclient_exchange(&p->primary, buf_sv(&p->message), &reply).kind || !dnsmessage_read(r, buf_sv(&reply))) {
 		complain("postroom dns DOMAIN --check tells what it did", "%s does not answer the update", address);
@@ -294,6 +340,10 @@ static int send_update(struct publishing *p)
 	} else if (!dnsmessage_is_signed(buf_sv(&reply), &p->key, now_s, mac, &why)) {
 		complain("the server must know this key, and let it update the zone", "%s: %s, %s", address,
 			 dnsmessage_rcode_name(r->rcode), why);
+	} else if (r->rcode == DNSMESSAGE_NXRRSET || r->rcode == DNSMESSAGE_YXRRSET) {
+		complain("the same command again", "somebody changed the zone %s meanwhile (%s says %s); nothing was changed", p->zone, address,
+			 dnsmessage_rcode_name(r->rcode));
+		code = EXIT_UNAVAILABLE;
 	} else if (r->rcode != DNSMESSAGE_NOERROR) {
 		complain(r->rcode == DNSMESSAGE_REFUSED || r->rcode == DNSMESSAGE_NOTAUTH ? "let the key update the zone at the server" : NULL,
 			 "%s says %s to the update; nothing was changed", address, dnsmessage_rcode_name(r->rcode));
@@ -348,7 +398,7 @@ static int publish(struct publishing *p, const struct dnsrecords *records)
 		return EXIT_UNAVAILABLE;
 	keep_other_lines(p, records);
 
-	int code = p->changes ? send_update(p) : EXIT_DONE;
+	int code = p->change_count ? send_update(p) : EXIT_DONE;
 
 	if (code == EXIT_DONE)
 		code = cli_fault(LEDGER, ledger_write(p));
@@ -384,6 +434,7 @@ int dnspublish(struct facts *facts, const struct dnsrecords *records, const char
 	buf_done(&p->message);
 	buf_done(&p->ledger);
 	buf_done(&p->new_ledger);
+	free(p->changes);
 	free(p);
 	return code;
 }

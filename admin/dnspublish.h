@@ -1,6 +1,6 @@
 /* admin/dnspublish.h - the records of a domain put into its zone by an update (RFC 2136), signed by a key that the zone's primary
  * server knows (TSIG). Only what nobody else has said is added, and only what was added here is ever changed: it is remembered in
- * ROOT/dns-published. Blocks. */
+ * ROOT/dns-published. What was seen is a condition of the update, so that nothing of somebody who is faster is undone. Blocks. */
 #ifndef ADMIN_DNSPUBLISH_H
 #define ADMIN_DNSPUBLISH_H
 

@@ -18,6 +18,7 @@
 #include "admin/rounds.h"
 #include "admin/verbs.h"
 #include "common/conf.h"
+#include "common/control.h"
 #include "common/instance.h"
 #include "common/listener.h"
 #include "common/log.h"
@@ -30,6 +31,7 @@
 #define READY_WAIT_MS 60000
 #define READY_POLL_MS 20
 #define START_MS 10000          /* a daemon that fails so soon has never begun to serve */
+#define RELOAD_MS 20000          /* for each daemon */
 #define STOP_EXTRA_MS 15000     /* beyond what workers may take to finish */
 
 /* ---- the parent ---- */
@@ -413,9 +415,40 @@ static int run_stop(struct cli *cli)
 	return EXIT_FAILED;
 }
 
+static bool no_answer(void *arg, const struct json *answer)
+{
+	(void)arg;
+	(void)answer;
+	return true;
+}
+
+/* For programs that renew certificates: what somebody is just writing into postroom.conf is no matter of theirs. */
+static int reload_certificates(struct cli *cli)
+{
+	size_t told = 0;
+	int code = EXIT_DONE;
+
+	for (size_t i = 0; i < DAEMON_COUNT; i++) {
+		struct fault f = control_ask(cli->instance, daemon_names[i], SV("{\"verb\":\"reload\",\"what\":\"certificates\"}"),
+					     no_answer, NULL, RELOAD_MS);
+
+		told += !f.kind;
+		if (f.kind && f.kind != FAULT_UNAVAILABLE)      /* one that does not run has nothing to forget */
+			code = cli_fault(daemon_names[i], f);
+	}
+	if (told || code != EXIT_DONE)
+		return code;
+	complain("postroom serve --detach", "nothing runs for %s", cli->root);
+	return EXIT_UNAVAILABLE;
+}
+
 static int run_reload(struct cli *cli)
 {
 	struct conf *conf = NULL;
+
+	if (cli_option(cli, "certificates"))
+		return reload_certificates(cli);
+
 	int code = open_conf(cli, &conf);
 	pid_t pid = pidfile_holder(cli->instance, "postroom");
 
@@ -441,7 +474,8 @@ const struct verb serve_verbs[] = {
 	  .run = run_stop },
 	{ .noun = "reload", .args = "", .needs_root = true,
 	  .summary = "Read configuration and certificates anew; no session ends",
-	  .example = "reload", .run = run_reload },
+	  .example = "reload", .run = run_reload,
+	  .options = { { "certificates", NULL, "these alone, for programs that renew them: postroom.conf is not looked at" } } },
 	{ .noun = "status", .args = "", .needs_root = true,
 	  .summary = "Show what runs: processes, listeners, sessions, certificate, sandbox",
 	  .example = "status --json", .run = run_status },

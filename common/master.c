@@ -319,6 +319,13 @@ static void note_difference(void *arg, const char *option, bool need_restart)
 	(void)buf_append(list, sv_z(option));
 }
 
+static void tell_workers(struct master *m, struct sv line)
+{
+	for (size_t i = 0; i < m->seat_count; i++)
+		if (m->seats[i].pipe)
+			(void)control_pipe_send(m->seats[i].pipe, line);
+}
+
 static void tell_workers_to_reload(struct master *m, struct sv conf_text)
 {
 	struct buf line;
@@ -330,9 +337,7 @@ static void tell_workers_to_reload(struct master *m, struct sv conf_text)
 	json_out_z(&j, "do", "reload");
 	json_out_sv(&j, "conf", conf_text);
 	json_out_object_end(&j);
-	for (size_t i = 0; i < m->seat_count; i++)
-		if (m->seats[i].pipe)
-			(void)control_pipe_send(m->seats[i].pipe, buf_sv(&line));
+	tell_workers(m, buf_sv(&line));
 	buf_done(&line);
 }
 
@@ -499,9 +504,20 @@ static void run_reload(void *arg, const struct json *request, struct control_rep
 	struct master *m = arg;
 	struct conf_report report = { NULL, 0, false };
 	struct differences d;
+	struct sv what;
 	struct fault f;
-	(void)request;
 
+	/* Whoever renews a certificate must not bring what somebody is just writing into postroom.conf. */
+	if (json_get_sv(request, "what", &what)) {
+		bool is_known = sv_eq(what, SV("certificates"));
+
+		if (is_known) {
+			tell_workers(m, SV("{\"do\":\"certificates\"}"));
+			event_emit(NULL, EVENT_DAEMON_RELOAD, KV_SV("changed", what), KV_Z("need_restart", ""));
+		}
+		control_finish(&reply, is_known ? FAULT_OK : fault(FAULT_INVALID, "reload of what?"));
+		return;
+	}
 	differences_init(&d);
 	f = reload(m, &report, &d);
 	for (size_t i = 0; i < report.count; i++) {
@@ -553,7 +569,7 @@ static void run_log(void *arg, const struct json *request, struct control_reply 
 
 static const struct control_verb master_verbs[] = {
 	{ VERB_STATUS, "What runs, since when, how confined.", run_status, false },
-	{ VERB_RELOAD, "Take over the configuration anew.", run_reload, false },
+	{ VERB_RELOAD, "Take over the configuration anew; what=certificates: these alone.", run_reload, false },
 	{ VERB_STOP, "End.", run_stop, false },
 	{ VERB_LOG, "Change the log level until the next reload.", run_log, false },
 	{ NULL, NULL, NULL, false },

@@ -7,7 +7,8 @@
 /* Between the two, besides requests and answers (control.h), each a line:
  *   worker to master   {"ready":true}                     it serves
  *   master to worker   {"do":"reload","conf":"..."}       take over this configuration, which the
- * master has checked */
+ * master has checked
+ *                      {"do":"certificates"}             read the certificates again, and nothing else */
 
 /* How a worker is told what it is: options of its command line that no person gives. */
 struct worker_args {

@@ -148,6 +148,15 @@ static struct fault open_tls(struct worker *w)
 	return f;
 }
 
+static void reload_certificates(struct worker *w)
+{
+	struct fault f = open_tls(w);
+
+	if (f.kind)
+		log_error(NULL, "tls.reload_failed", KV_FAULT("error", f));
+	listener_set_tls(w->listeners, w->tls);
+}
+
 static void reload(struct worker_private *p, struct sv text)
 {
 	struct worker *w = &p->worker;
@@ -163,10 +172,7 @@ static void reload(struct worker_private *p, struct sv text)
 	w->conf = is;
 	log_set_level(is->log.level);
 	listener_set_conf(w->listeners, is);
-	f = open_tls(w);
-	if (f.kind)
-		log_error(NULL, "tls.reload_failed", KV_FAULT("error", f));
-	listener_set_tls(w->listeners, w->tls);
+	reload_certificates(w);
 	if (p->spec->reload)
 		p->spec->reload(w, was);
 	conf_unref(&was);
@@ -219,7 +225,7 @@ static void on_master_line(void *arg, struct sv line)
 {
 	struct worker_private *p = arg;
 	struct json *message = NULL;
-	struct sv what, text;
+	struct sv what = SV_NONE, text;
 	struct fault f;
 
 	if (control_serve_line(p->pipe, line, p->verbs, &p->worker, p->worker.number))
@@ -228,6 +234,8 @@ static void on_master_line(void *arg, struct sv line)
 	if (!f.kind && json_get_sv(message, "do", &what) && sv_eq(what, SV("reload")) &&
 	    json_get_sv(message, "conf", &text))
 		reload(p, text);
+	else if (!f.kind && sv_eq(what, SV("certificates")))
+		reload_certificates(&p->worker);
 	else
 		log_warn(NULL, "worker.odd_line", KV_SV("line", line));
 	json_free(&message);

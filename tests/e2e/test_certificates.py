@@ -59,12 +59,24 @@ def test_each_name_has_its_certificate_and_a_reload_takes_new_ones_over():
         server.postroom("reload")
         postroom.wait_for("the new certificate", lambda: subject(server, "mail.example.net") == "renewed")
         assert session.noop()[0] == "OK"
+        # A certificate alone, while postroom.conf is half written: what stands there is for the next reload.
+        conf = server.root / "postroom.conf"
+        before = conf.read_text()
+        conf.write_text(before + "\nmessage-size 1M\nnonsen")
+        make(server, "again", "DNS:mail.example.net", combined=True)
+        (server.root / "tls" / "again.pem").rename(server.root / "tls" / "other.pem")
+        assert server.run("reload").returncode == 1
+        server.postroom("reload", "--certificates")
+        postroom.wait_for("the next certificate", lambda: subject(server, "mail.example.net") == "again")
+        with server.smtp() as smtp:
+            assert int(smtp.esmtp_features["size"]) > 1 << 20
+        conf.write_text(before)
         # A key that others may read is refused, and what was there stays.
         make(server, "open", "DNS:mail.example.net", combined=True)
         (server.root / "tls" / "open.pem").chmod(0o644)
         (server.root / "tls" / "open.pem").rename(server.root / "tls" / "other.pem")
         server.postroom("reload")
         postroom.wait_for("the refusal in the log", lambda: server.log().count("event=tls.reload_failed") >= 3)
-        assert subject(server, "mail.example.net") == "renewed"
+        assert subject(server, "mail.example.net") == "again"
         assert session.noop()[0] == "OK"
         session.logout()

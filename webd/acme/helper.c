@@ -72,7 +72,7 @@ static void reload_run(struct work *work)
 		struct fault f = FAULT_OK;
 
 		if (r->daemons & 1u << i)
-			f = control_ask(r->instance, daemons[i], SV("{\"verb\":\"reload\"}"), NULL, NULL, RELOAD_MS);
+			f = control_ask(r->instance, daemons[i], SV("{\"verb\":\"reload\",\"what\":\"certificates\"}"), NULL, NULL, RELOAD_MS);
 		/* One that does not run reads it when it starts: that, too, is no answer. */
 		if (f.kind && f.kind != FAULT_UNAVAILABLE)
 			log_error(NULL, "acme.reload_failed", KV_Z("daemon", daemons[i]), KV_FAULT("fault", f));
@@ -86,7 +86,7 @@ static void reload_done(struct work *work, bool is_cancelled)
 	struct reload *r = CONTAINER_OF(work, struct reload, work);
 	struct acme *a = r->acme;
 
-	/* Busy, or a mistake in the configuration as it lies there: the old certificate must not be served until it ends. */
+	/* Busy: the old certificate must not be served until it ends. */
 	a->unread = is_cancelled ? r->daemons : r->unread;
 	a->read_again_ms = loop_now_ms(a->worker->loop) + RETRY_MIN_S * 1000;
 	a->reload = NULL;

@@ -1,7 +1,10 @@
 """postroom dns --publish: updates (RFC 2136) that Debian's Knot takes, and what they leave alone."""
 
+import contextlib
 import pathlib
+import socket
 import sys
+import threading
 
 import pytest
 
@@ -89,3 +92,74 @@ def test_a_wrong_key_and_a_silent_server_change_nothing_and_are_named(server, tm
         address = name_server.address
     done = server.run("dns", DOMAIN, "--publish", "--key", key, "--server", address)
     assert done.returncode == 4 and "answers" in done.stderr, done.stderr
+
+
+class Between:
+    """A name server's place: passes everything on, and calls before() ahead of the first update."""
+
+    def __init__(self, port, before):
+        self.to, self.before, self.seen = port, before, 0
+        self.port = postroom.free_port()
+        self.address = f"127.0.0.1@{self.port}"
+        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.udp.bind(("127.0.0.1", self.port))
+        self.tcp = socket.create_server(("127.0.0.1", self.port))
+        for run in (self.run_udp, self.run_tcp):
+            threading.Thread(target=run, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for sock in (self.udp, self.tcp):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+            sock.close()
+
+    def look(self, message):
+        if message[2] >> 3 & 15 == 5:       # UPDATE (RFC 2136 section 1.3)
+            self.seen += 1
+            if self.seen == 1:
+                self.before()
+
+    def run_udp(self):
+        with contextlib.suppress(OSError):
+            while True:
+                message, client = self.udp.recvfrom(65535)
+                if not message:             # the socket was shut down
+                    return
+                self.look(message)
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as far:
+                    far.settimeout(postroom.DEADLINE_S)
+                    far.sendto(message, ("127.0.0.1", self.to))
+                    self.udp.sendto(far.recv(65535), client)
+
+    @staticmethod
+    def read(sock):
+        stream = sock.makefile("rb")
+        head = stream.read(2)
+        return head + stream.read(int.from_bytes(head, "big"))
+
+    def run_tcp(self):
+        with contextlib.suppress(OSError):
+            while True:
+                near = self.tcp.accept()[0]
+                with near, socket.create_connection(("127.0.0.1", self.to), timeout=postroom.DEADLINE_S) as far:
+                    message = self.read(near)
+                    self.look(message[2:])
+                    far.sendall(message)
+                    near.sendall(self.read(far))
+
+
+def test_of_two_administrators_at_once_one_is_told_to_look_again(server):
+    with knot.Knot(DOMAIN) as name_server:
+        other = []
+        with Between(name_server.port, lambda: other.append(publish(server, name_server))) as between:
+            words = ["dns", DOMAIN, "--publish", "--key", name_server.key, "--server", between.address]
+            done = server.run(*words)
+            assert other and other[0][0] == 0 and set(other[0][1].values()) == {"added"}, other
+            assert done.returncode == 4, done
+            assert f"somebody changed the zone {DOMAIN} meanwhile" in done.stderr and "try: the same command again" in done.stderr
+            done = server.run(*words)
+            assert done.returncode == 0 and "was there" in done.stdout and "added" not in done.stdout, done
+        assert wrong(server, name_server) == []

@@ -483,6 +483,12 @@ static void a_reload_reaches_the_workers_and_an_error_changes_nothing(void **sta
 	after = wait_ready();
 	assert_true(after.message_size == 7u << 20);
 	assert_int_equal(after.reloads, 1);
+	put_conf("message-size 9M\n");         /* somebody is writing while a certificate is renewed */
+	assert_int_equal(ask("{\"verb\":\"reload\",\"what\":\"certificates\"}", &after).kind, FAULT_NONE);
+	assert_int_equal(ask("{\"verb\":\"reload\",\"what\":\"nonsense\"}", &after).kind, FAULT_INVALID);
+	after = wait_ready();
+	assert_true(after.message_size == 7u << 20);
+	assert_int_equal(after.reloads, 1);
 	put_conf("message-size much\nnonsense\n");
 	assert_int_equal(ask("{\"verb\":\"reload\"}", &after).kind, FAULT_INVALID);
 	assert_int_equal(after.lines, 2);
