@@ -197,65 +197,6 @@ static int run_list(struct cli *cli)
 	return cli_fault("accounts", f);
 }
 
-static const struct column show_columns[] = {
-	{ "account", "account", COLUMN_TEXT, NULL },
-	{ "state", "state", COLUMN_TEXT, NULL },
-	{ "says at login", "message", COLUMN_TEXT, NULL },
-	{ "its mail goes to", "forward", COLUMN_TEXT, NULL },
-	{ "has another server's hash", "hashed", COLUMN_BOOL, NULL },
-	{ "may use", "protocols", COLUMN_LIST, NULL },
-	{ "stored", "used_bytes", COLUMN_BYTES, NULL },
-	{ "messages", "used_messages", COLUMN_NUMBER, NULL },
-	{ "quota", "quota_bytes", COLUMN_BYTES, "no limit" },
-	{ "quota in messages", "quota_messages", COLUMN_NUMBER, "no limit" },
-	{ "since", "created", COLUMN_TIME, NULL },
-	{ "id", "id", COLUMN_TEXT, NULL },
-};
-
-static int run_show(struct cli *cli)
-{
-	struct directory_account account;
-	struct quota_usage usage = { 0 };
-	struct directory *dir = NULL;
-	struct buf words;
-	int code = open_directory(cli, &dir);
-
-	if (code != EXIT_DONE)
-		return code;
-	code = cli_fault(cli->args[0], directory_account_get(dir, sv_z(cli->args[0]), &account));
-	directory_close(&dir);
-	if (code != EXIT_DONE)
-		return code;
-	struct open_user user;
-
-	code = open_user(cli, cli->args[0], &user);
-	if (code != EXIT_DONE)
-		return code;
-	code = cli_fault(cli->args[0], maildir_user_quota(user.user, &usage));
-	close_user(&user);
-	if (code != EXIT_DONE)
-		return code;
-	buf_init(&words, 256);
-	protocols_append(&words, account.scope);
-	struct table *t = facts_new(show_columns, ARRAY_LEN(show_columns), cli->json);
-
-	table_sv(t, sv_z(account.address));
-	table_sv(t, sv_z(directory_state_name(&account)));
-	table_sv(t, sv_z(account.message));
-	table_sv(t, sv_z(account.forward));
-	table_u64(t, account.is_hashed);
-	table_sv(t, buf_sv(&words));
-	table_u64(t, usage.bytes);
-	table_u64(t, usage.messages);
-	table_u64(t, account.quota_bytes);
-	table_u64(t, account.quota_messages);
-	table_u64(t, (uint64_t)account.created_s);
-	table_sv(t, sv_z(account.id));
-	table_end(&t, NULL);
-	buf_done(&words);
-	return EXIT_DONE;
-}
-
 /* ---- changing ---- */
 
 /* Read the account, let `change` work on it, write it back. */
@@ -376,8 +317,8 @@ const struct verb account_verbs[] = {
 	  .options = { { "no-scram", NULL, "only those whose password is still another server's hash" },
 	               { "no-scram-sha-1", NULL, "only those with a password that an older version took, not used since" } } },
 	{ .noun = "account", .verb = "show", .args = "ADDRESS", .args_min = 1, .args_max = 1, .needs_root = true,
-	  .summary = "Show one account and what it stores", .example = "account show alice@example.org",
-	  .run = run_show },
+	  .summary = "Show one account: addresses, state, storage, limits, passwords, devices, what is blocked", .example = "account show alice@example.org",
+	  .run = run_account_show },
 	{ .noun = "account", .verb = "logins", .args = "ADDRESS", .args_min = 1, .args_max = 1, .needs_root = true,
 	  .summary = "List the logins of an account, right and wrong ones", .example = "account logins alice@example.org --json",
 	  .run = run_account_logins },

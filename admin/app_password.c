@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "admin/device.h"
 #include "admin/open.h"
 #include "admin/print.h"
 #include "admin/protocols.h"
@@ -75,7 +76,7 @@ static void add_row(struct table *t, const struct directory_credential *c)
 	buf_done(&words);
 }
 
-static int run_list(struct cli *cli)
+struct table *app_password_table(const struct directory_login *l, bool as_json)
 {
 	static const struct column columns[] = {
 		{ "NUMBER", "number", COLUMN_NUMBER, NULL },
@@ -83,6 +84,16 @@ static int run_list(struct cli *cli)
 		{ "GOOD FOR", "protocols", COLUMN_LIST, NULL },
 		{ "SINCE", "created", COLUMN_TIME, NULL },
 	};
+	struct table *t = table_new(columns, ARRAY_LEN(columns), as_json);
+
+	for (size_t i = 0; i < l->count; i++)
+		if (l->credentials[i].number)
+			add_row(t, &l->credentials[i]);
+	return t;
+}
+
+static int run_list(struct cli *cli)
+{
 	struct directory_login *l = xcalloc(1, sizeof(*l));
 	struct directory *dir = NULL;
 	int code = open_directory(cli, &dir);
@@ -90,11 +101,8 @@ static int run_list(struct cli *cli)
 	if (code == EXIT_DONE)
 		code = read_login(cli, dir, l);
 	if (code == EXIT_DONE) {
-		struct table *t = table_new(columns, ARRAY_LEN(columns), cli->json);
+		struct table *t = app_password_table(l, cli->json);
 
-		for (size_t i = 0; i < l->count; i++)
-			if (l->credentials[i].number)
-				add_row(t, &l->credentials[i]);
 		table_end(&t, "No app password yet. Make one: postroom app-password add alice@example.org phone");
 	}
 	directory_login_done(l);

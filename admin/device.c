@@ -146,12 +146,7 @@ static bool add_device(void *arg, const struct logins_device *d)
 	return true;
 }
 
-static struct fault read_devices(struct logins *l, struct sv account, struct table *t)
-{
-	return logins_devices(l, account, add_device, t);
-}
-
-static int run_list(struct cli *cli)
+struct fault device_table(struct logins *l, struct sv account, bool as_json, struct table **out)
 {
 	static const struct column columns[] = {
 		{ "ID", "id", COLUMN_TEXT, NULL },
@@ -167,7 +162,25 @@ static int run_list(struct cli *cli)
 		{ "PROGRAM", "client", COLUMN_TEXT, NULL },
 	};
 
-	return print_logins(cli, columns, ARRAY_LEN(columns), read_devices, "No device has logged in yet.");
+	*out = table_new(columns, ARRAY_LEN(columns), as_json);
+	return l ? logins_devices(l, account, add_device, *out) : FAULT_OK;
+}
+
+static int run_list(struct cli *cli)
+{
+	struct directory_account account;
+	struct directory *dir = NULL;
+	struct logins *l = NULL;
+	struct table *t;
+	int code = open_account(cli, &dir, &account, &l);
+
+	if (code == EXIT_DONE) {
+		code = cli_fault(cli->args[0], device_table(l, sv_z(account.id), cli->json, &t));
+		table_end(&t, "No device has logged in yet.");
+	}
+	logins_close(&l);
+	directory_close(&dir);
+	return code;
 }
 
 /* ---- ending ---- */

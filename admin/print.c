@@ -215,22 +215,35 @@ static void write_json(struct json_out *j, const struct column *column, const st
 	}
 }
 
+static void put_members(const struct table *t, struct json_out *j, size_t row)
+{
+	for (size_t c = 0; c < t->column_count; c++)
+		write_json(j, &t->columns[c], &t->cells[row * t->column_count + c]);
+}
+
+static void put_rows(const struct table *t, struct json_out *j, const char *name)
+{
+	json_out_array(j, name);
+	for (size_t r = 0; r < t->count / t->column_count; r++) {
+		json_out_object(j, NULL);
+		put_members(t, j, r);
+		json_out_object_end(j);
+	}
+	json_out_array_end(j);
+}
+
 static void print_json(const struct table *t, struct buf *out)
 {
 	struct json_out j;
-	size_t rows = t->count / t->column_count;
 
 	json_out_init(&j, out);
-	if (!t->is_facts)
-		json_out_array(&j, NULL);
-	for (size_t r = 0; r < rows; r++) {
+	if (t->is_facts) {
 		json_out_object(&j, NULL);
-		for (size_t c = 0; c < t->column_count; c++)
-			write_json(&j, &t->columns[c], &t->cells[r * t->column_count + c]);
+		put_members(t, &j, 0);
 		json_out_object_end(&j);
+	} else {
+		put_rows(t, &j, NULL);
 	}
-	if (!t->is_facts)
-		json_out_array_end(&j);
 	buf_append_c(out, '\n');
 }
 
@@ -320,6 +333,24 @@ static void print_facts(const struct table *t, struct buf *out)
 	}
 }
 
+static void table_free(struct table **t)
+{
+	for (size_t i = 0; i < (*t)->count; i++)
+		free((*t)->cells[i].text);
+	free((*t)->cells);
+	free(*t);
+	*t = NULL;
+}
+
+void table_end_in(struct table **t, struct json_out *j, const char *name)
+{
+	if ((*t)->is_facts)
+		put_members(*t, j, 0);
+	else
+		put_rows(*t, j, name);
+	table_free(t);
+}
+
 void table_end(struct table **t, const char *empty)
 {
 	struct buf out;
@@ -334,11 +365,7 @@ void table_end(struct table **t, const char *empty)
 	if (out.len)
 		fwrite(out.p, 1, out.len, stdout);
 	buf_done(&out);
-	for (size_t i = 0; i < (*t)->count; i++)
-		free((*t)->cells[i].text);
-	free((*t)->cells);
-	free(*t);
-	*t = NULL;
+	table_free(t);
 }
 
 void complain(const char *next_step, const char *format, ...)

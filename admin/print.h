@@ -37,6 +37,10 @@ void table_words(struct table *t, const struct sv *words, size_t count);
 /** table_end - print everything and free the table. @empty: sentence for people when there is no row. */
 void table_end(struct table **t, const char *empty);
 
+struct json_out;
+/** table_end_in - put it into a larger object instead: a member `name` with an array, or, made by facts_new(), its members themselves. */
+void table_end_in(struct table **t, struct json_out *j, const char *name);
+
 /** facts_new - a table for one thing, printed as "title: value" lines or one JSON object: one row only. */
 struct table *facts_new(const struct column *columns, size_t count, bool as_json);
 

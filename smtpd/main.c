@@ -12,6 +12,7 @@
 #include "common/dns.h"
 #include "common/eventstore.h"
 #include "common/memory.h"
+#include "common/send_factor.h"
 #include "common/outbook.h"
 #include "common/textfile.h"
 #include "maildir/filter.h"
@@ -101,7 +102,7 @@ static bool is_factor(const char *item)
 	struct sv who;
 	uint32_t factor;
 
-	return policy_factor_parse(item, &who, &factor);
+	return send_factor_parse(item, &who, &factor);
 }
 
 static bool is_place(const char *item)

@@ -3,31 +3,10 @@
 #include <stdio.h>
 
 #include "common/outbook.h"
+#include "common/send_factor.h"
 #include "smtpd/policy/policy.h"
 
 #include "common/banned.h"
-
-bool policy_factor_parse(const char *item, struct sv *who, uint32_t *factor)
-{
-	struct sv rest = sv_z(item);
-
-	return sv_split(&rest, '=', who) && sv_find(*who, '@') != SIZE_MAX && sv_to_u32(rest, factor) && *factor;
-}
-
-/* factor_of - for how many usual accounts this one counts. */
-static uint64_t factor_of(const struct conf *conf, struct sv account)
-{
-	size_t at = sv_rfind(account, '@');
-	struct sv domain = sv_sub(account, at, SIZE_MAX), who;
-	uint64_t best = 1;
-	uint32_t factor;
-
-	for (size_t i = 0; i < conf->smtp.send_factors.count; i++)
-		if (policy_factor_parse(conf->smtp.send_factors.items[i], &who, &factor) &&
-		    (sv_eq_nocase(who, account) || sv_eq_nocase(who, domain)) && factor > best)
-			best = factor;
-	return best;
-}
 
 static void over(struct policy_verdict *v, const char *what, uint64_t most, const char *time)
 {
@@ -46,7 +25,7 @@ void policy_sent(const struct policy_facts *facts, struct policy_verdict *verdic
 	if (facts->route->answer != DIRECTORY_NOT_OURS || !facts->identity || !facts->outbook || facts->is_local_admin)
 		return;
 	account = identity_address(facts->identity);
-	factor = factor_of(facts->conf, account);
+	factor = send_factor(facts->conf, account);
 	sent = outbook_sent(facts->outbook, account, facts->now_s);
 	if (sent.minute >= factor * limits->sent_per_minute) {
 		policy_refuse(verdict, REPLY_SENT_TOO_MUCH);

@@ -135,8 +135,6 @@ policy_fn policy_milter;        /* milter.c */
 policy_fn policy_dmarc;         /* dmarc.c */
 policy_fn policy_sent;          /* outgoing.c */
 policy_fn policy_suppressed;
-/** policy_factor_parse - "news@example.org=20", "@example.org=3". */
-bool policy_factor_parse(const char *item, struct sv *who, uint32_t *factor);
 policy_fn policy_size;          /* size.c */
 policy_fn policy_sender;        /* sender.c */
 policy_fn policy_author;
