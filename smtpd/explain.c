@@ -148,7 +148,12 @@ static void say_author(struct explain *e)
 
 static void say_route(struct explain *e)
 {
-	static const char *const answers[] = { "not one of ours", "no such name", "" };
+	static const char *const answers[] = {
+		[DIRECTORY_NOT_OURS] = "not one of ours",
+		[DIRECTORY_UNKNOWN] = "no such name",
+		[DIRECTORY_CLOSED] = "an account that takes no mail",
+		[DIRECTORY_TARGETS] = "",
+	};
 	struct buf text;
 
 	buf_init(&text, 2000);

@@ -314,6 +314,7 @@ static void world_open(struct world *w, const char *conf_text)
 	must(directory_open(path, true, &w->server.directory));
 	world_people(w);
 	must(auth_open(w->server.directory, &w->server.auth));
+	must(roster_open(NULL, w->worker.loop, &w->server.roster));
 	world_folder(w, "queue", path);
 	must(queue_open(path, &w->server.queue));
 	for (size_t i = 0; i < ARRAY_LEN(world_kinds); i++)
@@ -341,6 +342,7 @@ static void world_close(struct world *w)
 	listener_set_free(&w->worker.listeners, true);
 	queue_close(&w->server.queue);
 	auth_close(&w->server.auth);
+	roster_close(&w->server.roster);
 	directory_close(&w->server.directory);
 	conf_unref(&w->worker.conf);
 	fake_forget();

@@ -30,7 +30,7 @@ def all_verbs():
     """{verb: its options}, as --help has them."""
     verbs = re.findall(r"(?m)^  ([a-z-]+(?: [a-z-]+)?)  +\S", printed("--help"))
     assert len(verbs) > 80
-    return {verb: re.findall(r"(?m)^  --([a-z-]+)", printed(*verb.split(), "--help")) for verb in verbs}
+    return {verb: re.findall(r"(?m)^  --([a-z0-9-]+)", printed(*verb.split(), "--help")) for verb in verbs}
 
 
 def all_settings():
@@ -49,7 +49,7 @@ def test_the_manual_has_every_verb_with_every_option():
     for verb, options in all_verbs().items():
         entry = re.search(rf"(?ms)^\.TP\npostroom {verb}(?: .*?)?\n(.*?)^\.IP\nExample: postroom ", page)
         assert entry, verb
-        assert set(options) <= set(re.findall(r"(?m)^--([a-z-]+)", entry[1])), verb
+        assert set(options) <= set(re.findall(r"(?m)^--([a-z0-9-]+)", entry[1])), verb
 
 
 def test_the_manual_of_the_configuration_has_every_setting_with_its_range():
