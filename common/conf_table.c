@@ -367,7 +367,7 @@ static const struct conf_option options[] = {
 		 "recipients-per-minute allow." },
 	{ "messages-per-minute", "Incoming mail", NUMBER(policy.messages_per_minute), .def = "100",
 	  .min = 1, .max = 1000000, .unit = "messages",
-	  .doc = "From one IPv4 address or IPv6 /64, counted by each worker process; three times as many "
+	  .doc = "From one IPv4 address or IPv6 /64; three times as many "
 		 "from a /24 or /48." },
 	{ "recipients-per-minute", "Incoming mail", NUMBER(policy.recipients_per_minute), .def = "500",
 	  .min = 1, .max = 1000000, .unit = "recipients",

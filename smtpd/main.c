@@ -186,6 +186,7 @@ static struct fault smtpd_open(struct worker *w)
 	if (!f.kind)
 		f = auth_open_instance(w->instance, server->directory, &server->auth);
 	server->roster = roster_open_instance(w->instance, w->loop);
+	server->rates = rates_open_instance(w->instance);
 	if (!f.kind)
 		auth_open_issuer(server->auth, w->instance, &w->conf->auth);
 	if (!f.kind)
@@ -290,8 +291,6 @@ static struct fault smtpd_start(struct worker *w)
 	if (f.kind)             /* without it nobody is put off, and mail goes on */
 		log_error(NULL, "greylist.unusable", KV_FAULT("fault", f));
 	start_reports(server);
-	server->messages = rates_new();
-	server->recipients = rates_new();
 	space_start(&server->space, w->loop, instance_path(w->instance, INSTANCE_MAIL),
 		    instance_path(w->instance, INSTANCE_QUEUE));
 	server->tidy = (struct chore){ .run = tidy, .arg = server, .every_ms = TIDY_MS };
@@ -329,8 +328,7 @@ static void smtpd_end(struct worker *w)
 	greylist_close(&server->greylist);
 	outbook_close(&server->outbook);
 	daybook_free(&server->dmarc);
-	rates_free(&server->messages);
-	rates_free(&server->recipients);
+	rates_free(&server->rates);
 	dns_free(&server->dns);
 	filters_close(&server->filters);
 	queue_close(&server->queue);

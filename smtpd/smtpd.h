@@ -46,7 +46,7 @@ struct smtpd {
 	char *rspamd_password;          /* "": none */
 	char *control;                  /* smtpd's control socket, behind which the relay is */
 	struct greylist *greylist;              /* NULL: check-greylist is off */
-	struct rates *messages, *recipients;    /* of strangers */
+	struct rates *rates;            /* of strangers, in all workers */
 	struct chore tidy;
 	struct session *sessions;       /* all that are open */
 	uint32_t session_count;

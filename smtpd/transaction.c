@@ -251,16 +251,17 @@ static void report_sender(struct transaction *t)
 }
 
 /* count - one more of these from a stranger. */
-static struct policy_rates count(struct rates *rates, const struct transaction *t)
+static struct policy_rates count(const struct transaction *t, enum rates_kind kind)
 {
 	struct netaddr one = netaddr_cut(&t->peer, 32, 64), around = netaddr_cut(&t->peer, 24, 48);
-	uint64_t now_ms = loop_now_ms(t->server->loop);
+	struct rates *rates = t->server->rates;
+	uint64_t now_ms = rates_now_ms();
 
 	if (!rates)
 		return (struct policy_rates){ 0, 0 };
 	/* A network of one address has rows of its own: its prefix is shorter, the octets may be the same. */
 	around.ip[15] ^= 0xff;
-	return (struct policy_rates){ rates_add(rates, &one, now_ms, 1), rates_add(rates, &around, now_ms, 1) };
+	return (struct policy_rates){ rates_add(rates, kind, &one, now_ms, 1), rates_add(rates, kind, &around, now_ms, 1) };
 }
 
 static void on_origin(void *arg, const struct origin_facts *facts)
@@ -323,7 +324,7 @@ enum transaction_step transaction_sender(struct transaction *t, struct sv args,
 			.helo = t->mail.facts[ENVELOPE_HELO],
 		};
 
-		t->messages = count(t->server->messages, t);
+		t->messages = count(t, RATES_MESSAGES);
 		t->origin = origin_ask(t->server->dns, t->server->loop, &q, on_origin, t);
 		return TRANSACTION_WAIT;
 	}
@@ -379,7 +380,7 @@ enum transaction_step transaction_recipient(struct transaction *t, struct sv arg
 	if (r == REPLY_OK)
 		qualify(t, &t->rcpt.address);
 	if (t->is_stranger)
-		t->recipients = count(t->server->recipients, t);
+		t->recipients = count(t, RATES_RECIPIENTS);
 	if (r == REPLY_OK && transaction_submit(t, TASK_RECIPIENT))
 		return TRANSACTION_WAIT;
 	return refuse(t, "rcpt", args, r == REPLY_OK ? REPLY_BUSY : r, answer);
