@@ -54,6 +54,7 @@ const struct verb *const all_verbs[] = {
 	contacts_verbs,
 	web_verbs,
 	cert_verbs,
+	log_verbs,
 	conf_verbs,
 	manual_verbs, completion_verbs,
 	version_verbs,

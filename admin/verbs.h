@@ -40,6 +40,7 @@ extern const struct verb sieve_verbs[];
 extern const struct verb rule_verbs[];          /* rule, vacation */
 extern const struct verb sieve_account_verbs[]; /* sieve list, put, ... */
 extern const struct verb contacts_verbs[];
+extern const struct verb log_verbs[];
 extern const struct verb conf_verbs[];
 extern const struct verb web_verbs[];
 extern const struct verb cert_verbs[];
