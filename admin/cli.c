@@ -14,6 +14,7 @@
 #include "common/instance.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/sandbox.h"
 
 #include "common/banned.h"
 
@@ -122,14 +123,28 @@ static void make_long_options(const struct verb *v, struct option *out)
 	out[n] = (struct option){ 0 };
 }
 
+/* Where `sendmail` finds the server: only root can make it, and nobody else has where there is no systemd-tmpfiles. One that is there is
+ * somebody's decision. */
+static void make_run_folder(uid_t uid, gid_t gid)
+{
+	if (mkdir(POSTROOM_RUNDIR, 0755) == 0 && (chown(POSTROOM_RUNDIR, uid, gid) != 0 || chmod(POSTROOM_RUNDIR, 0755) != 0))
+		rmdir(POSTROOM_RUNDIR);
+}
+
 /* An instance belongs to the user who runs its daemons. Files that root would make in it, LMDB's lock file first of
  * all, would lock them out, so root works as that user. */
-static bool become_owner(const char *root)
+static bool become_owner(const char *root, bool keeps_ports)
 {
 	struct stat st;
 
+	if (keeps_ports)
+		privilege_share_ports();
 	if (geteuid() != 0 || stat(root, &st) != 0 || st.st_uid == 0)
 		return true;
+	if (keeps_ports) {
+		make_run_folder(st.st_uid, st.st_gid);
+		return cli_fault(root, privilege_become(st.st_uid, st.st_gid)) == EXIT_DONE;
+	}
 	if (setgroups(0, NULL) != 0 || setgid(st.st_gid) != 0 || setuid(st.st_uid) != 0) {
 		complain(NULL, "cannot become the owner of %s (uid %u): %s", root, (unsigned)st.st_uid,
 		     strerrordesc_np(errno));
@@ -138,9 +153,9 @@ static bool become_owner(const char *root)
 	return true;
 }
 
-int cli_open_instance(struct cli *cli)
+static int open_instance(struct cli *cli, bool keeps_ports)
 {
-	if (!become_owner(cli->root))
+	if (!become_owner(cli->root, keeps_ports))
 		return EXIT_FAILED;
 	struct fault f = instance_open(cli->root, &cli->instance);
 
@@ -151,6 +166,16 @@ int cli_open_instance(struct cli *cli)
 	if (f.kind)
 		return cli_fault(cli->root, f);
 	return EXIT_DONE;
+}
+
+int cli_open_instance(struct cli *cli)
+{
+	return open_instance(cli, false);
+}
+
+int cli_open_instance_for_ports(struct cli *cli)
+{
+	return open_instance(cli, true);
 }
 
 static int parse_and_run(const struct verb *v, const char *program, const char *root, bool json, int argc, char **argv)

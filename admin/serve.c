@@ -368,8 +368,10 @@ static int serve_detached(struct cli *cli, const struct conf *conf)
 static int run_serve(struct cli *cli)
 {
 	struct conf *conf = NULL;
-	int code = open_conf(cli, &conf);
+	int code = cli_open_instance_for_ports(cli);
 
+	if (code == EXIT_DONE)
+		code = open_conf(cli, &conf);
 	if (code != EXIT_DONE)
 		return code;
 	log_set_level(conf->log.level);
@@ -467,7 +469,7 @@ static int run_reload(struct cli *cli)
 }
 
 const struct verb serve_verbs[] = {
-	{ .noun = "serve", .args = "", .needs_root = true, .summary = "Run the mail server",
+	{ .noun = "serve", .args = "", .summary = "Run the mail server",
 	  .example = "--root /var/lib/postroom serve --detach", .run = run_serve,
 	  .options = { { "detach", NULL, "return once every listener answers" } } },
 	{ .noun = "stop", .args = "", .needs_root = true, .summary = "Stop the mail server", .example = "stop",

@@ -7,11 +7,22 @@
 #ifndef COMMON_SANDBOX_H
 #define COMMON_SANDBOX_H
 
+#include <sys/types.h>
+
 #include "common/bytes.h"
 #include "common/fault.h"
 #include "common/json.h"
 
 /* ---- privileges ---- */
+
+/**
+ * privilege_become - from root to a user, for good, with one right beyond his: ports below 1024. Programs that are executed have
+ * it, too, until privilege_drop().
+ * Errors: FAULT_DENIED and others: the caller must not go on.
+ */
+MUST_CHECK struct fault privilege_become(uid_t uid, gid_t gid);
+/** privilege_share_ports - have programs that are executed open ports below 1024 if we may (a program file with that capability). */
+void privilege_share_ports(void);
 
 /**
  * privilege_drop - stop being root.

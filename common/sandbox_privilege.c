@@ -93,6 +93,44 @@ static struct fault become(uid_t uid, gid_t gid, const char *name)
 	return FAULT_OK;
 }
 
+/* keep_ports - of what is permitted, ports alone, and so that execve() leaves it (capabilities(7): the ambient set). */
+static bool keep_ports(void)
+{
+	const cap_value_t ports = CAP_NET_BIND_SERVICE;
+	cap_t set = cap_init();
+	bool done = set && cap_set_flag(set, CAP_PERMITTED, 1, &ports, CAP_SET) == 0 &&
+		    cap_set_flag(set, CAP_EFFECTIVE, 1, &ports, CAP_SET) == 0 &&
+		    cap_set_flag(set, CAP_INHERITABLE, 1, &ports, CAP_SET) == 0 && cap_set_proc(set) == 0 &&
+		    cap_set_ambient(CAP_NET_BIND_SERVICE, CAP_SET) == 0;
+
+	cap_free(set);
+	return done;
+}
+
+struct fault privilege_become(uid_t uid, gid_t gid)
+{
+	const struct passwd *pw = getpwuid(uid);
+
+	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0)
+		return fault_errno("keep capabilities as user", pw ? pw->pw_name : NULL);
+	struct fault f = become(uid, gid, pw ? pw->pw_name : NULL);
+
+	/* Where root itself may not open such ports, we need not, either: binding says so if it is wanted. */
+	if (!f.kind && !keep_ports())
+		f = drop_capabilities();
+	return f;
+}
+
+void privilege_share_ports(void)
+{
+	cap_t now = geteuid() == 0 ? NULL : cap_get_proc();
+	cap_flag_value_t may = CAP_CLEAR;
+
+	if (now && cap_get_flag(now, CAP_NET_BIND_SERVICE, CAP_PERMITTED, &may) == 0 && may == CAP_SET)
+		(void)keep_ports();
+	cap_free(now);
+}
+
 struct fault privilege_drop(const char *user, const char *root, const char **how)
 {
 	static char text[128];

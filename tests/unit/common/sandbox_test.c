@@ -10,6 +10,9 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -349,6 +352,35 @@ static void become_nobody(void)
 	NEED(geteuid() == 65534);
 }
 
+static int bind_port(uint16_t port)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(port) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), result = bind(fd, (struct sockaddr *)&at, sizeof(at));
+	int error = errno;
+
+	close(fd);
+	errno = error;
+	return result;
+}
+
+static void become_the_owner_who_opens_ports(void)
+{
+	const char *how = NULL;
+
+	/* A network of our own, where no port is taken and no other rule is set. */
+	if (unshare(CLONE_NEWNET) != 0)
+		return;
+	NEED(privilege_become(65534, 65534).kind == FAULT_NONE);
+	NEED(getuid() == 65534 && geteuid() == 65534 && getgid() == 65534);
+	NEED(setuid(0) == -1);
+	NEED(bind_port(25) == 0);
+	/* Also a program that is executed. */
+	NEED(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, CAP_NET_BIND_SERVICE, 0, 0) == 1);
+	NEED(privilege_drop("", inside, &how).kind == FAULT_NONE);
+	NEED(privilege_has_none());
+	NEED(fails(bind_port(26), EACCES));
+}
+
 static void root_ends_as_the_owner_of_the_instance(void **state)
 {
 	(void)state;
@@ -357,6 +389,7 @@ static void root_ends_as_the_owner_of_the_instance(void **state)
 	run_in_child(stay_user_0);
 	run_in_child(become_the_owner);
 	run_in_child(become_nobody);
+	run_in_child(become_the_owner_who_opens_ports);
 }
 
 static void raise_files(void)
