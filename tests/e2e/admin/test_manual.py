@@ -28,7 +28,7 @@ def needs(program):
 
 def all_verbs():
     """{verb: its options}, as --help has them."""
-    verbs = re.findall(r"(?m)^  ([a-z-]+(?: [a-z-]+)?)  +\S", printed("--help"))
+    verbs = re.findall(r"(?m)^  ([a-z0-9-]+(?: [a-z0-9-]+)?)  +\S", printed("--help"))
     assert len(verbs) > 80
     return {verb: re.findall(r"(?m)^  --([a-z0-9-]+)", printed(*verb.split(), "--help")) for verb in verbs}
 
