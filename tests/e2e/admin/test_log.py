@@ -1,7 +1,6 @@
 """`postroom log`: the lines that somebody asks for, and the whole of what they are part of."""
 
 import json
-import signal
 import subprocess
 
 import pytest
@@ -106,6 +105,6 @@ def test_following_shows_what_comes_also_behind_a_rotation(spoken):
             smtp.sendmail("four@far.example", ["carol@example.test"], MESSAGE.format("four@far.example", "carol@example.test"))
         assert "uid=3" in next_line("deliver.done")
     finally:
-        follower.send_signal(signal.SIGINT)
+        follower.terminate()
         follower.wait(postroom.DEADLINE_S)
         follower.stdout.close()
