@@ -180,6 +180,7 @@ struct conf_dns {
 /* What happens when a check of incoming mail finds something. In the order of their strength. */
 enum conf_action { CONF_OFF = 0, CONF_LOG, CONF_JUNK, CONF_DEFER, CONF_REJECT };
 
+enum conf_rejects { CONF_REJECTS_DROP = 0, CONF_REJECTS_KEEP };
 enum conf_milter_failure { CONF_MILTER_DEFER = 0, CONF_MILTER_ACCEPT };
 
 /* Checks of mail from strangers (smtpd/policy/). */
@@ -201,6 +202,8 @@ struct conf_policy {
 	char *rspamd_password;                  /* file */
 	uint64_t milter_ms;                     /* for each answer */
 	enum conf_milter_failure milter_failure;
+	enum conf_rejects rejects;
+	uint64_t rejects_ms;                    /* how long they are kept */
 };
 
 struct conf_relay {

@@ -37,6 +37,7 @@
 static const char *const log_level_words[] = { "error", "warn", "info", "debug", NULL };
 static const char *const tls_version_words[] = { "1.2", "1.3", NULL };
 static const char *const action_words[] = { "off", "log", "junk", "defer", "reject", NULL };
+static const char *const rejects_words[] = { "drop", "keep", NULL };
 static const char *const milter_failure_words[] = { "defer", "accept", NULL };
 static const char *const bare_newline_words[] = { "normalise", "refuse", NULL };
 static const char *const sts_mode_words[] = { "none", "testing", "enforce", NULL };
@@ -445,6 +446,11 @@ static const struct conf_option options[] = {
 	  .def = "defer",
 	  .doc = "What becomes of a message when a filter cannot be reached, takes too long or breaks the "
 		 "protocol: the sender tries again later, or it is accepted unseen." },
+	{ "rejects", "Incoming mail", CHOICE(policy.rejects, rejects_words), .def = "drop", .need_restart = true,
+	  .doc = "keep: what is refused for its content (by check-from, check-dmarc, check-spf, check-attachment or a filter) is kept for "
+		 "a while in a mailbox Rejects of whom it was meant for, which does not count against the quota. The sender is refused all the same." },
+	{ "rejects-age", "Incoming mail", DURATION(policy.rejects_ms), .def = "7d", .min = 1 * HOURS, .max = 90 * DAYS, .need_restart = true,
+	  .doc = "How long they are kept. At most 500 messages and 100 MiB per account: the oldest make room." },
 
 	{ "relay-networks", "Incoming mail", NETS(policy.relay_networks), .def = "never",
 	  .doc = "Networks whose hosts may send to anybody through mx listeners without login: an old "

@@ -19,7 +19,7 @@ struct check {
 	struct index_box box;
 	store_difference_fn *fn;
 	void *arg;
-	uint64_t messages;
+	uint64_t messages, counted;     /* all, and those that the quota counts */
 	const uint64_t *ids;
 	size_t count;
 };
@@ -159,6 +159,7 @@ static struct fault check_box(struct check *c)
 	    sum.deleted != c->box.deleted)
 		c->fn(c->arg, c->box.name, 0, "counters differ from the messages");
 	c->messages += sum.messages;
+	c->counted += index_is_counted(&c->box) ? sum.messages : 0;
 	box_path(path, c->box.dir, "cur", NULL);
 	f = files_each(c->account->maildir, path, check_file, c);
 	if (f.kind == FAULT_NOT_FOUND) {
@@ -197,11 +198,11 @@ struct fault store_index_check(struct store *store, struct sv address, store_dif
 		f = files_each(c.account->maildir, ".", check_folder, &c);
 	for (size_t i = 0; !f.kind && i < count; i++) {
 		f = index_box_get(c.kv, ids[i], &c.box);
-		bytes += c.box.size;
+		bytes += !f.kind && index_is_counted(&c.box) ? c.box.size : 0;
 		if (!f.kind)
 			f = check_box(&c);
 	}
-	if (!f.kind && (meta.messages != c.messages || meta.bytes != bytes))
+	if (!f.kind && (meta.messages != c.counted || meta.bytes != bytes))
 		fn(arg, "", 0, "quota counters differ from the messages");
 	kv_read_end(&c.kv);
 	account_leave(c.account);

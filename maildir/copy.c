@@ -386,12 +386,15 @@ static struct fault copy_chunk(struct index_txn *t, void *arg)
 		return f;
 	if (from->id == to->id)
 		to = from;
-	for (size_t i = 0; !c->move && i < c->chunk->count; i++) {
+	if (to->special_use & USE_REJECTS && to != from)
+		return fault(FAULT_DENIED, "only the server puts mail there");
+	bool is_more = !c->move || (!index_is_counted(from) && index_is_counted(to));
+	for (size_t i = 0; is_more && i < c->chunk->count; i++) {
 		struct index_row row;
 		if (!index_row_get(t->kv, from->id, c->chunk->uids[i], &row).kind)
 			bytes += row.h.size;
 	}
-	if (!c->move)
+	if (is_more)
 		f = quota_allows(&c->to->quota, &t->meta, bytes, c->chunk->count);
 	if (f.kind)
 		return f;

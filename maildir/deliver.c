@@ -14,6 +14,7 @@
 #include "maildir/files.h"
 #include "maildir/incoming_private.h"
 #include "maildir/quota_private.h"
+#include "maildir/rejects_private.h"
 
 #include "common/banned.h"
 
@@ -44,6 +45,8 @@ static struct fault find_box(struct account *a, struct sv name, uint64_t *id)
 	if (!f.kind)
 		f = index_box_find(kv, name, &box);
 	kv_read_end(&kv);
+	if (!f.kind && box.special_use & USE_REJECTS)
+		return fault(FAULT_NOT_FOUND, "not for what is accepted");
 	if (!f.kind)
 		*id = box.id;
 	return f;
@@ -53,6 +56,11 @@ static struct fault find_box(struct account *a, struct sv name, uint64_t *id)
 static struct fault resolve(struct account *a, struct target *g, struct buf *name)
 {
 	struct fault f = mailbox_name_check(g->want->mailbox.len ? g->want->mailbox : SV("INBOX"), name);
+
+	if (g->want->is_reject) {
+		f = rejects_box(a, &g->box);
+		return f.kind ? f : rejects_make_room(a, g->box, g->place.wire_size);
+	}
 	struct fault found = f.kind ? f : find_box(a, buf_sv(name), &g->box);
 
 	if (found.kind == FAULT_NOT_FOUND && g->want->create) {
@@ -73,13 +81,13 @@ static struct fault prepare(struct group *group, struct account *a, struct targe
 	struct fault f;
 
 	buf_init(&name, MAILBOX_NAME_MAX + 1);
+	incoming_describe(in, &g->place);
+	g->place.flags = want->flags | (want->is_reject ? FLAG_SEEN : 0);
 	f = resolve(a, g, &name);
 	if (!f.kind)
 		f = account_keywords(a, g->box, want->keywords, want->keyword_count, true, &g->place.keywords);
 	if (f.kind == FAULT_LIMIT || f.kind == FAULT_INVALID)
 		f = FAULT_OK;   /* a label more or less: the mail counts */
-	incoming_describe(in, &g->place);
-	g->place.flags = want->flags;
 	if (!f.kind && want->dedup_id.len) {
 		struct buf pair;
 		buf_init(&pair, 8192);
@@ -142,7 +150,8 @@ static struct fault place_one(struct index_txn *t, struct target *g)
 	f = index_box_get(t->kv, g->box, &record);
 	if (f.kind)
 		return f;
-	f = quota_allows(&g->want->drop->quota, &t->meta, g->place.wire_size, 1);
+	if (!g->want->is_reject)
+		f = quota_allows(&g->want->drop->quota, &t->meta, g->place.wire_size, 1);
 	if (f.kind)
 		return f;
 	adopt_check_times(t->account, &record);

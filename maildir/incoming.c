@@ -249,6 +249,8 @@ static struct fault append(struct index_txn *t, void *arg)
 	uint64_t bytes = 0, messages = 0;
 	struct fault f = mailbox_gone(index_box_get(t->kv, ap->box->id, &record));
 
+	if (!f.kind && record.special_use & USE_REJECTS)
+		f = fault(FAULT_DENIED, "only the server puts mail there");
 	for (size_t i = 0; i < ap->count; i++) {
 		uint64_t size = ap->places[i].wire_size, gone = ap->places[i].replaces;
 

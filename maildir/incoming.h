@@ -55,6 +55,8 @@ MUST_CHECK struct fault incoming_append(struct mailbox *box, struct append_item 
 struct delivery {
 	struct maildir_drop *drop;
 	struct incoming *message;       /* finished: another one than the call's, for this place; NULL: the call's */
+	bool is_reject;                 /* it was refused, and is kept in the mailbox for that, whatever `mailbox` says: seen, and without
+					 * counting against the quota. It holds a bounded number; the oldest make room */
 	struct sv mailbox;              /* UTF-8 name; missing ones are made when `create`, else INBOX is taken */
 	bool create;
 	uint32_t flags;

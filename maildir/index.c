@@ -131,6 +131,22 @@ struct fault index_box_rename(struct index_txn *t, struct index_box *box, struct
 	return f.kind ? f : index_box_put(t->kv, box);
 }
 
+void index_count(struct index_txn *t, const struct index_box *box, uint64_t bytes, uint64_t messages)
+{
+	if (!index_is_counted(box))
+		return;
+	t->meta.bytes += bytes;
+	t->meta.messages += messages;
+}
+
+void index_uncount(struct index_txn *t, const struct index_box *box, uint64_t bytes, uint64_t messages)
+{
+	if (!index_is_counted(box))
+		return;
+	t->meta.bytes -= bytes < t->meta.bytes ? bytes : t->meta.bytes;
+	t->meta.messages -= messages < t->meta.messages ? messages : t->meta.messages;
+}
+
 struct fault index_box_drop(struct index_txn *t, const struct index_box *box)
 {
 	struct kv_key key, dead;
@@ -145,8 +161,7 @@ struct fault index_box_drop(struct index_txn *t, const struct index_box *box)
 		f = kv_del(t->kv, T_BOXES, kv_key_view(&key));
 	if (!f.kind)
 		f = kv_put(t->kv, T_META, kv_key_view(&dead), SV("x"));
-	t->meta.bytes -= box->size < t->meta.bytes ? box->size : t->meta.bytes;
-	t->meta.messages -= box->messages < t->meta.messages ? box->messages : t->meta.messages;
+	index_uncount(t, box, box->size, box->messages);
 	t->meta.box_count--;
 	t->meta_changed = true;
 	return f;
@@ -520,8 +535,7 @@ struct fault index_row_add(struct index_txn *t, struct index_box *box, struct in
 	box->messages++;
 	box->recent += row->uid > box->recent_mark;
 	box->size += row->h.size;
-	t->meta.messages++;
-	t->meta.bytes += row->h.size;
+	index_count(t, box, row->h.size, 1);
 	return f;
 }
 
@@ -562,8 +576,7 @@ struct fault index_row_del(struct index_txn *t, struct index_box *box, const str
 	box->messages -= box->messages > 0;
 	box->recent -= box->recent && row->uid > box->recent_mark;
 	box->size -= row->h.size < box->size ? row->h.size : box->size;
-	t->meta.messages -= t->meta.messages > 0;
-	t->meta.bytes -= row->h.size < t->meta.bytes ? row->h.size : t->meta.bytes;
+	index_uncount(t, box, row->h.size, 1);
 	return f;
 }
 

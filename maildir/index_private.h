@@ -114,6 +114,12 @@ struct index_txn {
 MUST_CHECK struct fault index_meta_get(struct kv_txn *kv, struct index_meta *out);
 MUST_CHECK struct fault index_meta_put(struct kv_txn *kv, const struct index_meta *meta);
 
+/** index_is_counted - against the account's quota. */
+static inline bool index_is_counted(const struct index_box *box)
+{
+	return !(box->special_use & USE_REJECTS);
+}
+
 MUST_CHECK struct fault index_box_get(struct kv_txn *kv, uint64_t id, struct index_box *out);
 MUST_CHECK struct fault index_box_find(struct kv_txn *kv, struct sv name, struct index_box *out);
 MUST_CHECK struct fault index_box_put(struct kv_txn *kv, const struct index_box *box);
@@ -121,6 +127,9 @@ MUST_CHECK struct fault index_box_put(struct kv_txn *kv, const struct index_box 
 MUST_CHECK struct fault index_box_add(struct index_txn *t, struct index_box *box);
 /** index_box_rename - under another name and directory; FAULT_EXISTS when the name is taken. */
 MUST_CHECK struct fault index_box_rename(struct index_txn *t, struct index_box *box, struct sv name, struct sv dir);
+/** index_count, index_uncount - so much more or less in this mailbox, for the quota; never below zero. The caller sees to meta_changed. */
+void index_count(struct index_txn *t, const struct index_box *box, uint64_t bytes, uint64_t messages);
+void index_uncount(struct index_txn *t, const struct index_box *box, uint64_t bytes, uint64_t messages);
 /** index_box_drop - the mailbox is gone. Its rows are removed later, by index_purge(). */
 MUST_CHECK struct fault index_box_drop(struct index_txn *t, const struct index_box *box);
 /** index_purge - remove up to `most` rows of dropped mailboxes; *left says whether there are more. */

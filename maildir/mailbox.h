@@ -45,6 +45,7 @@ enum {
 	USE_FLAGGED = 1 << 5,
 	USE_ALL = 1 << 6,
 	USE_IMPORTANT = 1 << 7,
+	USE_REJECTS = 1 << 8,           /* ours, no client knows it: mail that was refused and is kept (incoming.h) */
 };
 
 /* Which of the mailbox's keywords a message has, by number (0..127) in the mailbox's keyword table. */

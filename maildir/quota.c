@@ -98,8 +98,7 @@ static struct fault recount(struct index_txn *t, void *arg)
 		kv_cursor_close(&c);
 		if (f.kind == FAULT_NOT_FOUND)
 			f = FAULT_OK;
-		t->meta.bytes += box.size;
-		t->meta.messages += box.messages;
+		index_count(t, &box, box.size, box.messages);
 		if (!f.kind)
 			f = index_box_put(t->kv, &box);
 	}

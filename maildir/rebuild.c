@@ -400,8 +400,7 @@ static struct fault add_box(struct kv_txn *kv, void *arg)
 	if (!f.kind)
 		f = index_keywords_put(kv, box->id, &r->side.keywords);
 	r->messages = box->messages;
-	t.meta.messages += box->messages;
-	t.meta.bytes += box->size;
+	index_count(&t, box, box->size, box->messages);
 	if (box->uidvalidity >= t.meta.uidvalidity_next)
 		t.meta.uidvalidity_next = box->uidvalidity + 1;
 	if (!f.kind)

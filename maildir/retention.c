@@ -23,8 +23,10 @@
 
 /* --- one account ---------------------------------------------------------------------------------------------------- */
 
-/* The rule that applies to a mailbox: the first that names it. NULL: it is kept. */
-static const struct expiry_rule *rule_for(const struct store_conf *conf, const struct index_box *box)
+#define REJECTS_AGE_S ((int64_t)7 * 86400)
+
+/* After which time mail of a mailbox goes: as the first rule says that names it. 0: it is kept. */
+static int64_t age_for(const struct store_conf *conf, const struct index_box *box)
 {
 	struct sv name = sv_from(box->name, box->name_len);
 
@@ -39,9 +41,11 @@ static const struct expiry_rule *rule_for(const struct store_conf *conf, const s
 		case EXPIRY_PREFIX: is_meant = sv_starts(name, r->name); break;
 		}
 		if (is_meant)
-			return r;
+			return r->age_s;
 	}
-	return NULL;
+	if (box->special_use & USE_REJECTS)
+		return conf->rejects_age_s ? conf->rejects_age_s : REJECTS_AGE_S;
+	return 0;
 }
 
 struct pass {
@@ -141,10 +145,8 @@ static struct fault take_boxes(struct account *a, struct kv_txn *kv, struct boxe
 	for (size_t i = 0; !f.kind && i < count; i++) {
 		struct ruled *box = &out->items[out->count];
 		f = index_box_get(kv, ids[i], &box->record);
-		const struct expiry_rule *rule = f.kind ? NULL : rule_for(account_conf(a), &box->record);
-		if (rule)
-			box->age_s = rule->age_s;
-		out->count += rule != NULL;
+		box->age_s = f.kind ? 0 : age_for(account_conf(a), &box->record);
+		out->count += box->age_s != 0;
 	}
 	free(ids);
 	return f;
@@ -192,7 +194,7 @@ struct fault retention_account(struct store *store, struct sv address, bool is_t
 
 bool retention_has_rules(struct store *store)
 {
-	return store_settings(store)->expire_count > 0;
+	return store_settings(store)->expire_count > 0 || store_settings(store)->keeps_rejects;
 }
 
 /* --- all accounts, a step at a time ------------------------------------------------------------------------------------ */

@@ -1,4 +1,5 @@
-/* maildir/retention.h - messages that have been in a mailbox for too long are removed (option `expire`, common/expiry.h).
+/* maildir/retention.h - messages that have been in a mailbox for too long are removed (option `expire`, common/expiry.h; and what was
+ * refused and kept, `rejects-age`).
  *
  * "Too long" counts from when a message came into this mailbox (SAVEDATE, RFC 8514): moving it to Trash starts the clock. Of mail
  * that another program's Maildir brought it is what the file's name says, mostly when it was delivered there. Removing is

@@ -143,7 +143,10 @@ static struct fault publish_mailbox(struct index_txn *t, void *arg)
 	box.generation = p->side->generation;
 	if (box.uid_ceiling < p->side->uid_ceiling)
 		box.uid_ceiling = p->side->uid_ceiling;
+	index_uncount(t, &box, box.size, box.messages);
 	box.special_use = p->side->special_use;
+	index_count(t, &box, box.size, box.messages);
+	t->meta_changed = true;
 	f = index_box_put(t->kv, &box);
 	return f.kind ? f : index_keywords_put(t->kv, p->box, &p->side->keywords);
 }

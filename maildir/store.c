@@ -550,6 +550,8 @@ struct fault store_open_instance(const struct instance *instance, const struct c
 		.open_accounts_max = (uint32_t)conf->store.open_accounts,
 		.expire = rules,
 		.compress = &conf->store.compress,
+		.keeps_rejects = conf->policy.rejects == CONF_REJECTS_KEEP,
+		.rejects_age_s = (int64_t)(conf->policy.rejects_ms / 1000),
 		.create_special_use = true,
 	};
 

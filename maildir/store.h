@@ -32,6 +32,8 @@ struct store_conf {
 	uint32_t umask_dir, umask_file; /* 0 means 0700 and 0600 */
 	const struct expiry_rule *expire;       /* retention.h; borrowed for the store's life, with what it points to */
 	size_t expire_count;
+	bool keeps_rejects;             /* mail that was refused may be there (incoming.h): retention looks for it */
+	int64_t rejects_age_s;          /* it goes after so long; 0: a week */
 	const struct conf_list *compress;       /* domains whose new mail is packed, or the word "all"; NULL: none; borrowed likewise */
 	uint32_t quota_warnings[QUOTA_WARNINGS_MAX];    /* percent, ascending; a message tells when one is passed */
 	size_t quota_warning_count;

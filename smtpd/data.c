@@ -9,6 +9,7 @@
 #include "smtpd/dmarcreport.h"
 #include "smtpd/feedback.h"
 #include "smtpd/filtering.h"
+#include "smtpd/rejects.h"
 #include "smtpd/transaction_private.h"
 
 #include "common/banned.h"
@@ -526,6 +527,26 @@ static void keep_reports(struct transaction *t)
 	feedback_keep(incoming_file(t->outlets.incoming), incoming_size(t->outlets.incoming), &mail, folder);
 }
 
+/* is_kept - although it is refused: for what it says, and for good. */
+static bool is_kept(const struct transaction *t)
+{
+	return t->conf->policy.rejects == CONF_REJECTS_KEEP && t->is_stranger && t->check && policy_is_of_content(t->check) &&
+	       reply_get(t->answer.reply)->code >= 500 && !t->failed.kind && !transaction_is_too_big(t);
+}
+
+static void keep_refused(struct transaction *t)
+{
+	char why[800];
+	struct rejects_message m = {
+		.plan = &t->plan, .trace = &t->trace, .sender = t->mail.sender, .queue_id = t->mail.facts[ENVELOPE_ID],
+		.extra = buf_sv(&t->extra), .octets = &t->spill, .rest = buf_sv(&t->chunk),
+	};
+
+	snprintf(why, sizeof(why), "%s (%s)", t->check, t->answer.text[0] ? t->answer.text : reply_get(t->answer.reply)->text);
+	m.why = sv_z(why);
+	rejects_keep(&m, &t->log);
+}
+
 void data_finish(struct transaction *t)
 {
 	t->answer = (struct transaction_answer){ .reply = REPLY_OK };
@@ -535,6 +556,9 @@ void data_finish(struct transaction *t)
 		t->outcome = t->failed.kind ? t->failed : deliver(t);
 		if (!t->outcome.kind)
 			keep_reports(t);
+	} else if (is_kept(t)) {
+		tell(t);
+		keep_refused(t);
 	}
 	transaction_clean(t);
 }

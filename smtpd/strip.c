@@ -14,7 +14,7 @@ enum state {
 };
 
 static const struct sv results_name = SV_INIT("Authentication-Results");
-static const struct sv only_ours[] = { SV_INIT("X-Postroom-Junk"), SV_INIT("Return-Path") };
+static const struct sv only_ours[] = { SV_INIT("X-Postroom-Junk"), SV_INIT("X-Postroom-Rejected"), SV_INIT("Return-Path") };
 
 void strip_init(struct strip *s, const char *hostname, byte_sink_fn *sink, void *ctx)
 {

@@ -101,10 +101,10 @@ bool trace_received(struct buf *out, const struct trace *t)
 
 #define LINE_WISHED 100
 
-bool trace_junk(struct buf *out, struct sv why)
+static bool append_reason(struct buf *out, struct sv field, struct sv why)
 {
 	size_t start = out->len, line = out->len;
-	bool ok = buf_append(out, SV("X-Postroom-Junk: "));
+	bool ok = buf_append(out, field);
 
 	for (size_t i = 0; i < why.len && ok; i++) {
 		bool is_good = why.p[i] >= ' ' && why.p[i] <= '~';
@@ -119,6 +119,16 @@ bool trace_junk(struct buf *out, struct sv why)
 		ok = buf_append_c(out, is_good ? why.p[i] : '?');
 	}
 	return end_at(out, start, ok && buf_append(out, SV("\r\n")));
+}
+
+bool trace_junk(struct buf *out, struct sv why)
+{
+	return append_reason(out, SV("X-Postroom-Junk: "), why);
+}
+
+bool trace_rejected(struct buf *out, struct sv why)
+{
+	return append_reason(out, SV("X-Postroom-Rejected: "), why);
 }
 
 bool trace_date(struct buf *out, struct date now)

@@ -36,6 +36,8 @@ MUST_CHECK bool trace_received(struct buf *out, const struct trace *t);
 MUST_CHECK bool trace_list(struct buf *out, struct sv list, struct sv owner);
 /** trace_junk - X-Postroom-Junk: why policy takes it for junk; octets that are not printable ASCII become '?'. */
 MUST_CHECK bool trace_junk(struct buf *out, struct sv why);
+/** trace_rejected - X-Postroom-Rejected: why it was refused; likewise. */
+MUST_CHECK bool trace_rejected(struct buf *out, struct sv why);
 MUST_CHECK bool trace_date(struct buf *out, struct date now);
 /** trace_message_id - a new one: the message's id at our name. */
 MUST_CHECK bool trace_message_id(struct buf *out, struct sv id, const char *hostname);

@@ -10,6 +10,7 @@
 enum check_flag {
 	BLOCKS = 1 << 0,    /* reads the directory: the stage runs in a job */
 	STRANGERS = 1 << 1, /* asked of strangers only */
+	CONTENT = 1 << 2,   /* about what the message says */
 };
 
 struct check {
@@ -48,11 +49,11 @@ static const struct check checks[] = {
 	{ "header",        POLICY_MESSAGE,               ON_SUBMISSION,   0,         policy_header,        ALWAYS,                                              "6409 §6.3" },
 	{ "loop",          POLICY_MESSAGE,               LISTENERS_SMTPD, 0,         policy_loop,          ALWAYS,                                              "5321 §6.3" },
 	{ "author",        POLICY_MESSAGE,               ON_SUBMISSION,   BLOCKS,    policy_author,        ALWAYS,                                              "6409 §6.1" },
-	{ "from",          POLICY_MESSAGE,               LISTENER_MX,     STRANGERS, policy_from,          SET_BY("check-from", from),                          "5322 §3.6.2" },
-	{ "dmarc",         POLICY_MESSAGE,               LISTENER_MX,     STRANGERS, policy_dmarc,         SET_BY("check-dmarc", dmarc),                        "9989 §5.3" },
-	{ "spf",           POLICY_MESSAGE,               LISTENER_MX,     STRANGERS, policy_spf,           SET_BY("check-spf", spf),                            "7208 §8.4" },
-	{ "attachment",    POLICY_MESSAGE,               LISTENER_MX,     STRANGERS, policy_attachment,    SET_BY("check-attachment", attachment),              "2183 §2.3" },
-	{ "milter",        POLICY_MESSAGE,               WITH_FILTERS,    0,         policy_milter,        ALWAYS,                                              "mfapi 6" },
+	{ "from",          POLICY_MESSAGE,               LISTENER_MX,     STRANGERS | CONTENT, policy_from,          SET_BY("check-from", from),                          "5322 §3.6.2" },
+	{ "dmarc",         POLICY_MESSAGE,               LISTENER_MX,     STRANGERS | CONTENT, policy_dmarc,         SET_BY("check-dmarc", dmarc),                        "9989 §5.3" },
+	{ "spf",           POLICY_MESSAGE,               LISTENER_MX,     STRANGERS | CONTENT, policy_spf,           SET_BY("check-spf", spf),                            "7208 §8.4" },
+	{ "attachment",    POLICY_MESSAGE,               LISTENER_MX,     STRANGERS | CONTENT, policy_attachment,    SET_BY("check-attachment", attachment),              "2183 §2.3" },
+	{ "milter",        POLICY_MESSAGE,               WITH_FILTERS,    CONTENT,       policy_milter,        ALWAYS,                                              "mfapi 6" },
 };
 /* clang-format on */
 
@@ -196,6 +197,14 @@ bool policy_row(size_t i, const struct conf *conf, struct policy_row *out)
 		.source = c->source,
 	};
 	return true;
+}
+
+bool policy_is_of_content(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(checks); i++)
+		if (!strcmp(checks[i].name, name))
+			return checks[i].flags & CONTENT;
+	return false;
 }
 
 bool policy_run_row(size_t i, const struct policy_facts *facts, struct policy_verdict *out)

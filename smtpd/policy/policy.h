@@ -116,6 +116,8 @@ struct policy_row {
 };
 /** policy_row - the i-th row that an mx listener asks, in order; false behind the last. */
 bool policy_row(size_t i, const struct conf *conf, struct policy_row *out);
+/** policy_is_of_content - is a row, by its name, about what a message says, so that its refusals may be kept (rejects.h)? */
+bool policy_is_of_content(const char *name);
 /** policy_run_row - what that one row says, whatever the others said. False: it is not asked of these facts. */
 bool policy_run_row(size_t i, const struct policy_facts *facts, struct policy_verdict *out);
 
