@@ -4,6 +4,7 @@
 
 #include "common/auth_private.h"
 #include "common/instance.h"
+#include "common/ldapauth.h"
 #include "common/tls.h"
 #include "common/transfer.h"
 
@@ -53,6 +54,7 @@ void auth_close(struct auth **auth)
 		return;
 	verifier_free(&(*auth)->verifier);
 	auth_tokens_free(&(*auth)->tokens);
+	ldapauth_close(&(*auth)->ldap);
 	throttle_free(&(*auth)->throttle);
 	logins_close(&(*auth)->logins);
 	pthread_mutex_destroy(&(*auth)->lacking.lock);
@@ -88,6 +90,13 @@ struct fault auth_open_instance(const struct instance *instance, struct director
 	buf_done(&logins);
 	free(path);
 	return f;
+}
+
+void auth_open_authorities(struct auth *auth, const struct instance *instance, const struct conf_auth *conf)
+{
+	auth_open_tokens(auth, instance, conf);
+	if (!ldapauth_open(conf, &auth->ldap).kind)
+		verifier_use(auth->verifier, auth->ldap);
 }
 
 void auth_start_logins(struct auth *auth, struct loop *loop, const struct conf_auth *conf,

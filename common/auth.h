@@ -55,9 +55,9 @@ MUST_CHECK struct fault auth_open_instance(const struct instance *instance, stru
  *  configuration wants new devices to be told of. */
 void auth_start_logins(struct auth *auth, struct loop *loop, const struct conf_auth *conf,
 		       void (*on_new)(void *arg, const struct logins_device *device), void *arg);
-/** auth_open_issuer - after auth_open_instance(), before the sandbox closes: tokens of the configured issuer prove logins. With
- *  none, nothing happens; what goes wrong is logged, and OAUTHBEARER is not offered. */
-void auth_open_issuer(struct auth *auth, const struct instance *instance, const struct conf_auth *conf);
+/** auth_open_authorities - after auth_open_instance(), before the sandbox closes: who else may say who somebody is, an issuer of
+ *  tokens and a directory of passwords. With none, nothing happens; what goes wrong is logged. */
+void auth_open_authorities(struct auth *auth, const struct instance *instance, const struct conf_auth *conf);
 /** auth_logins - where logins are written down; NULL: nowhere. Borrowed. */
 struct logins *auth_logins(struct auth *auth);
 /** auth_name_key - under which a login name is counted by throttle and logins: 16 octets, the same in each process. */

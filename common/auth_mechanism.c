@@ -29,6 +29,8 @@ bool mechanism_is_offered(const struct auth *auth, const struct auth_link *link,
 		return false;
 	if (m->flags & MECHANISM_TOKEN && (!auth->tokens || !link->has_tls))
 		return false;
+	if (m->flags & MECHANISM_PROVES && auth->ldap)
+		return false;           /* a directory is shown passwords, and knows no verifiers */
 	if (m->flags & MECHANISM_PROVES && atomic_load_explicit(&auth->scram_is_off[m->hash], memory_order_relaxed))
 		return false;
 	return !(m->flags & MECHANISM_BINDS) || link->bindings.exporter_len || link->bindings.end_point_len;

@@ -64,6 +64,10 @@ struct verifier;
 struct verifier *verifier_new(struct directory *directory);
 void verifier_free(struct verifier **v);
 
+struct ldapauth;
+/** verifier_use - this directory has the passwords of some accounts. Borrowed. */
+void verifier_use(struct verifier *v, struct ldapauth *ldap);
+
 /* Who a check found. */
 struct verified {
 	enum auth_reason reason;        /* AUTH_REASON_NONE: right */
@@ -140,6 +144,7 @@ struct auth {
 		char id[DIRECTORY_HASHES][DIRECTORY_ID_LEN + 1];        /* the account that is in the way */
 	} lacking;
 	atomic_bool scram_is_off[DIRECTORY_HASHES];
+	struct ldapauth *ldap;          /* NULL: no directory knows passwords */
 	struct auth_tokens *tokens;     /* NULL: no issuer is configured */
 };
 /** auth_look_for_verifiers - which SCRAM may be offered? Blocks. */
@@ -194,6 +199,7 @@ void auth_scram_step(struct auth_session *s, struct sv message, struct auth_resu
 void auth_scram_drop(void *state);
 
 struct auth_tokens;
+void auth_open_tokens(struct auth *auth, const struct instance *instance, const struct conf_auth *conf);
 void auth_tokens_free(struct auth_tokens **tokens);
 void auth_token_start(struct auth_session *s, const struct sv *initial, struct auth_result *out);
 void auth_token_step(struct auth_session *s, struct sv message, struct auth_result *out);

@@ -22,7 +22,7 @@ struct refusal {
 	uint32_t delay_ms;
 };
 
-void auth_open_issuer(struct auth *auth, const struct instance *instance, const struct conf_auth *conf)
+void auth_open_tokens(struct auth *auth, const struct instance *instance, const struct conf_auth *conf)
 {
 	struct auth_tokens *t;
 	struct issuer *issuer;

@@ -3,6 +3,7 @@
 
 #include "common/auth_private.h"
 #include "common/crypt.h"
+#include "common/ldapauth.h"
 #include "common/passhash.h"
 #include "common/saslprep.h"
 
@@ -20,6 +21,7 @@ struct remembered {
 
 struct verifier {
 	struct directory *directory;
+	struct ldapauth *ldap;          /* NULL: all passwords are here */
 	uint8_t secret[32];             /* of this process */
 	pthread_mutex_t lock;
 	struct remembered cache[CACHE_SLOTS];
@@ -33,6 +35,11 @@ struct verifier *verifier_new(struct directory *directory)
 	crypt_random(v->secret, sizeof(v->secret));
 	pthread_mutex_init(&v->lock, NULL);
 	return v;
+}
+
+void verifier_use(struct verifier *v, struct ldapauth *ldap)
+{
+	v->ldap = ldap;
 }
 
 void verifier_free(struct verifier **v)
@@ -181,6 +188,43 @@ static const struct directory_credential *by_number(const struct directory_login
 	return NULL;
 }
 
+/* is_elsewhere - is a directory asked for this password? A name that is not known is asked for like one that is. */
+static bool is_elsewhere(const struct verifier *v, const struct directory_login *l, struct sv user, bool is_real,
+			 char name[DIRECTORY_ADDRESS_MAX + 1])
+{
+	if (!v->ldap)
+		return false;
+	if (is_real)
+		memcpy(name, l->account.address, sizeof(l->account.address));
+	else
+		directory_login_canonical(v->directory, user, name);
+	return ldapauth_covers(v->ldap, sv_z(name));
+}
+
+/* check_elsewhere - @found: which credential fits that is kept here: app passwords still count, the account's own password does
+ * not, whoever set it. */
+static const struct directory_credential *check_elsewhere(const struct verifier *v, const struct directory_credential *found,
+							  struct sv name, struct sv password, bool was_right,
+							  enum auth_reason *reason)
+{
+	static const struct directory_credential main = { .label = "password", .scope = SCOPE_ALL };
+
+	if (found && found->number)
+		return found;
+	if (was_right)
+		return &main;
+	switch (ldapauth_check(v->ldap, name, password)) {
+	case LDAPAUTH_RIGHT:
+		return &main;
+	case LDAPAUTH_UNKNOWN:
+		*reason = AUTH_TEMPORARY;
+		break;
+	case LDAPAUTH_WRONG:
+		break;
+	}
+	return NULL;
+}
+
 void verifier_found(const struct directory_login *l, const struct directory_credential *c, struct verified *out)
 {
 	memcpy(out->account, l->account.id, sizeof(out->account));
@@ -262,8 +306,9 @@ void verifier_check(struct verifier *v, struct sv user, struct sv password, uint
 	struct directory_login *l = xcalloc(1, sizeof(*l));
 	const struct directory_credential *c = NULL;
 	uint8_t key[CRYPT_SHA256_LEN];
+	char name[DIRECTORY_ADDRESS_MAX + 1];
 	bool is_real = false;
-	uint32_t number;
+	uint32_t number = 0;
 
 	*out = (struct verified){ .reason = AUTH_BAD_CREDENTIALS };
 	if (!password.len || password.len > DIRECTORY_PASSWORD_MAX || user.len > DIRECTORY_ADDRESS_MAX)
@@ -279,7 +324,9 @@ void verifier_check(struct verifier *v, struct sv user, struct sv password, uint
 	keyed(v, parts, ARRAY_LEN(parts), key);
 	out->was_cached = cache_has(v, key, now_ms, &number);
 	c = out->was_cached ? by_number(l, number) : check_password(l, password);
-	if (!c && is_real)
+	if (is_elsewhere(v, l, user, is_real, name))
+		c = check_elsewhere(v, c, sv_z(name), password, out->was_cached && number == 0, &out->reason);
+	else if (!c && is_real)
 		c = check_hash(v, l, password);
 	else if (c && is_real && !out->was_cached)
 		complete(v, l, c, password);

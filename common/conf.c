@@ -9,6 +9,7 @@
 
 #include "common/conf_private.h"
 #include "common/expiry.h"
+#include "common/ldapauth.h"
 #include "common/memory.h"
 
 #include "common/banned.h"
@@ -552,6 +553,32 @@ static void check_issuer(struct parser *p)
 			    "oauth-issuer needs oauth-audience: the name under which the issuer knows this mail server");
 }
 
+static void check_template(struct parser *p, const char *option, const char *template)
+{
+	struct buf text;
+
+	buf_init(&text, LDAPAUTH_TEXT_MAX);
+	if (*template && !ldapauth_expand(template, SV("a@b"), &text))
+		complain_at(p, line_of(p->conf, option), "%s: \"%s\" has a %% that is none of %%u, %%n, %%d and %%%%", option, template);
+	buf_done(&text);
+}
+
+static void check_ldap(struct parser *p)
+{
+	const struct conf_auth *auth = &p->conf->auth;
+	struct ldapauth_place place;
+
+	check_template(p, "ldap-dn", auth->ldap_dn);
+	check_template(p, "ldap-filter", auth->ldap_filter);
+	if (*auth->ldap_url && !ldapauth_parse(sv_z(auth->ldap_url), &place))
+		complain_at(p, line_of(p->conf, "ldap-url"),
+			    "ldap-url: \"%s\" is no such URL; expected one such as ldaps://ldap.example.org", auth->ldap_url);
+	if (!*auth->ldap_url && !is_none(&auth->ldap_domains))
+		complain_at(p, line_of(p->conf, "ldap-domains"), "ldap-domains needs ldap-url: which directory knows their passwords");
+	if (*auth->ldap_url && !*auth->ldap_dn && !*auth->ldap_base)
+		complain_at(p, line_of(p->conf, "ldap-url"), "ldap-url needs ldap-dn, or ldap-base to search below");
+}
+
 static void check_whole(struct parser *p)
 {
 	struct conf *conf = p->conf;
@@ -576,6 +603,7 @@ static void check_whole(struct parser *p)
 	check_pairs(p);
 	check_store(p);
 	check_issuer(p);
+	check_ldap(p);
 	if (conf->listener_count)
 		conf->private
 			->set_line[conf_option_index(conf_option_find(SV(CONF_BLOCK ".kind")))] = 1;

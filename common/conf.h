@@ -120,6 +120,10 @@ struct conf_auth {
 	/* Tokens of an OpenID issuer; "": none are taken. */
 	char *oauth_issuer, *oauth_audience, *oauth_account_claim;
 	uint64_t oauth_refresh_ms, oauth_floor_ms;
+	/* A directory that knows passwords (common/ldapauth.h); "": none. */
+	char *ldap_url, *ldap_dn, *ldap_base, *ldap_filter, *ldap_search_dn, *ldap_search_password, *ldap_ca_file;
+	struct conf_list ldap_domains;          /* or the word `all` or `none` */
+	uint64_t ldap_timeout_ms;
 };
 
 /* Connections, whatever protocol. */

@@ -188,6 +188,28 @@ static const struct conf_option options[] = {
 	  .need_restart = true,
 	  .doc = "A token by a key that is not known makes the keys be fetched at once, at most so often." },
 
+	{ "ldap-url", "Login", STRING(auth.ldap_url), .def = "", .min = 0, .max = 300, .need_restart = true,
+	  .doc = "Directory that knows passwords: ldaps://HOST, ldap://HOST (which is always secured by StartTLS) or "
+		 "ldapi://%2Fpath%2Fof%2Fsocket. A port may follow." },
+	{ "ldap-domains", "Login", LIST(auth.ldap_domains), .def = "none", .min = 1, .max = 1000, .need_restart = true,
+	  .doc = "Domains whose accounts have their password there; all, none. App passwords stay here. While it is not none, "
+		 "SCRAM is not offered, which cannot ask a directory." },
+	{ "ldap-dn", "Login", STRING(auth.ldap_dn), .def = "", .min = 0, .max = 512, .need_restart = true,
+	  .doc = "Name to bind with, such as uid=%n,ou=people,dc=example,dc=org: %u is the account's address, %n what stands "
+		 "before its @, %d its domain. Empty: it is searched for." },
+	{ "ldap-base", "Login", STRING(auth.ldap_base), .def = "", .min = 0, .max = 512, .need_restart = true,
+	  .doc = "Below which entry it is searched." },
+	{ "ldap-filter", "Login", STRING(auth.ldap_filter), .def = "(mail=%u)", .min = 1, .max = 512, .need_restart = true,
+	  .doc = "Filter that finds the one entry of an account; %u, %n, %d as in ldap-dn." },
+	{ "ldap-search-dn", "Login", STRING(auth.ldap_search_dn), .def = "", .min = 0, .max = 512, .need_restart = true,
+	  .doc = "Who searches; empty: nobody in particular." },
+	{ "ldap-search-password", "Login", PATH(auth.ldap_search_password), .def = "keys/ldap", .min = 1, .max = 1024,
+	  .need_restart = true, .doc = "File with the password of ldap-search-dn." },
+	{ "ldap-ca-file", "Login", PATH(auth.ldap_ca_file), .def = "", .min = 0, .max = 1024, .need_restart = true,
+	  .doc = "Authorities, PEM, that may vouch for the directory. Default: those of the system." },
+	{ "ldap-timeout", "Login", DURATION(auth.ldap_timeout_ms), .def = "5s", .min = 100, .max = 1 * MINUTES, .need_restart = true,
+	  .doc = "How long each step of asking it may take; then the login fails for now." },
+
 	/* ---- Connections ---- */
 	{ "strangers", "Connections", NUMBER(limits.prelogin_total), .def = "8192", .min = 16,
 	  .max = 1000000,

@@ -6,6 +6,7 @@
 #include "common/chore.h"
 #include "common/directory.h"
 #include "common/kick.h"
+#include "common/ldapauth.h"
 #include "common/master.h"
 #include "common/memory.h"
 #include "common/roster.h"
@@ -230,7 +231,7 @@ static size_t imapd_ports(const struct conf *conf, uint16_t ports[DAEMON_PORTS_M
 
 	if (is_set)
 		ports[0] = place.port;
-	return is_set;
+	return ldapauth_ports(&conf->auth, ports, is_set);
 }
 
 static struct fault check_training(const struct conf *conf)
@@ -257,7 +258,7 @@ static struct fault open_outside(struct worker *w)
 		f = auth_open_instance(w->instance, d->directory, &d->auth);
 	d->sessions.roster = d->managesieve.roster = roster_open_instance(w->instance, w->loop);
 	if (!f.kind)
-		auth_open_issuer(d->auth, w->instance, &w->conf->auth);
+		auth_open_authorities(d->auth, w->instance, &w->conf->auth);
 	return f;
 }
 

@@ -4,6 +4,7 @@
 #include "common/auth.h"
 #include "common/directory.h"
 #include "common/kick.h"
+#include "common/ldapauth.h"
 #include "common/master.h"
 #include "common/memory.h"
 #include "common/roster.h"
@@ -47,7 +48,7 @@ static struct fault pop3_open(struct worker *w)
 		f = auth_open_instance(w->instance, server->directory, &server->auth);
 	server->roster = roster_open_instance(w->instance, w->loop);
 	if (!f.kind)
-		auth_open_issuer(server->auth, w->instance, &w->conf->auth);
+		auth_open_authorities(server->auth, w->instance, &w->conf->auth);
 	return f;
 }
 
@@ -153,6 +154,11 @@ static const struct control_verb verbs[] = {
 	{ NULL, NULL, NULL, false },
 };
 
+static size_t pop3_ports(const struct conf *conf, uint16_t ports[DAEMON_PORTS_MAX])
+{
+	return ldapauth_ports(&conf->auth, ports, 0);
+}
+
 static const struct daemon_spec spec = {
 	.name = "pop3d",
 	.doc = "serve mail by POP3",
@@ -160,6 +166,7 @@ static const struct daemon_spec spec = {
 	.kind_count = ARRAY_LEN(kinds),
 	.reads = 1u << INSTANCE_ISSUER,
 	.writes = 1u << INSTANCE_MAIL | 1u << INSTANCE_DIRECTORY | 1u << INSTANCE_EVENTS,
+	.connect_ports = pop3_ports,
 	.open = pop3_open,
 	.start = pop3_start,
 	.reload = pop3_reload,

@@ -11,6 +11,7 @@
 #include "common/daybook.h"
 #include "common/dns.h"
 #include "common/eventstore.h"
+#include "common/ldapauth.h"
 #include "common/memory.h"
 #include "common/send_factor.h"
 #include "common/outbook.h"
@@ -188,7 +189,7 @@ static struct fault smtpd_open(struct worker *w)
 	server->roster = roster_open_instance(w->instance, w->loop);
 	server->rates = rates_open_instance(w->instance);
 	if (!f.kind)
-		auth_open_issuer(server->auth, w->instance, &w->conf->auth);
+		auth_open_authorities(server->auth, w->instance, &w->conf->auth);
 	if (!f.kind)
 		f = open_local(server);
 	if (!f.kind)
@@ -214,7 +215,7 @@ static size_t smtpd_ports(const struct conf *conf, uint16_t ports[DAEMON_PORTS_M
 {
 	size_t count = add_ports(&conf->policy.milters, ports, dns_ports(&conf->dns, ports));
 
-	return add_ports(&conf->policy.submission_milters, ports, count);
+	return ldapauth_ports(&conf->auth, ports, add_ports(&conf->policy.submission_milters, ports, count));
 }
 
 static const struct conf_list *smtpd_files(const struct conf *conf)

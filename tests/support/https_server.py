@@ -44,7 +44,7 @@ class Authority:
         self.openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={names[0]}",
                      "-keyout", key, "-out", request)
         extensions = base.with_name(base.name + ".ext")
-        extensions.write_text("subjectAltName=" + ",".join(f"DNS:{name}" for name in names) + "\n")
+        extensions.write_text("subjectAltName=" + ",".join(f"{'IP' if name[0].isdigit() else 'DNS'}:{name}" for name in names) + "\n")
         self.openssl("x509", "-req", "-in", request, "-CA", self.file, "-CAkey", self.folder / "ca.key", "-CAcreateserial",
                      "-days", days, "-extfile", extensions, "-out", cert)
         chain.write_bytes(cert.read_bytes() + self.file.read_bytes())
