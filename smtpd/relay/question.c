@@ -102,6 +102,7 @@ void questions_free(struct questions **pqs)
 		return;
 	*pqs = NULL;
 	while (qs->first)
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): question_free() moves qs->first on */
 		end(qs->first, ASKING_LATER);
 	for (size_t i = 0; i < QUESTIONS_PAUSED_MAX; i++)
 		free(qs->paused[i].destination);
