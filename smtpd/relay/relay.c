@@ -23,6 +23,7 @@
 #define RESCAN_MS 60000
 #define AGAIN_MS 50             /* the row of jobs was full */
 #define PAUSED_NOTE "paused"
+#define BRAKE_NOTE "brake"
 
 int64_t relay_now_s(const struct relay *r)
 {
@@ -379,11 +380,14 @@ static bool sweep_one(void *arg, struct message *m)
 	return r->jobs < 500;
 }
 
+static void keep_brake(struct relay *r);
+
 static void on_sweep(struct timer *t)
 {
 	struct relay *r = CONTAINER_OF(t, struct relay, sweep);
 	uint64_t every = r->worker->conf->queue.retry_min_ms / 2;
 
+	keep_brake(r);
 	if (may_send(r))
 		schedule_each(r->schedule, sweep_one, r);
 	timer_start_ms(&r->sweep, every < SWEEP_MAX_MS ? every : SWEEP_MAX_MS);
@@ -394,13 +398,14 @@ static void on_sweep(struct timer *t)
 struct note {
 	struct work work;
 	struct relay *relay;
+	const char *name;
 	struct buf names;
 };
 
 static void note_run(struct work *w)
 {
 	struct note *n = CONTAINER_OF(w, struct note, work);
-	struct fault f = queue_put_note(n->relay->queue, PAUSED_NOTE, buf_sv(&n->names));
+	struct fault f = queue_put_note(n->relay->queue, n->name, buf_sv(&n->names));
 
 	if (f.kind)
 		log_error(NULL, "relay.note", KV_FAULT("fault", f));
@@ -416,6 +421,24 @@ static void note_done(struct work *w, bool is_cancelled)
 	free(n);
 }
 
+static struct note *new_note(struct relay *r, const char *name, size_t max)
+{
+	struct note *n = xcalloc(1, sizeof(*n));
+
+	n->relay = r;
+	n->name = name;
+	buf_init(&n->names, max);
+	return n;
+}
+
+static void keep_note(struct note *n)
+{
+	n->work = (struct work){ .run = note_run, .done = note_done };
+	n->relay->jobs++;
+	if (work_submit(n->relay->loop, WORK_MAIL, &n->work).kind)
+		note_done(&n->work, true);
+}
+
 static bool add_paused(void *arg, struct destination *d)
 {
 	struct note *n = arg;
@@ -425,15 +448,10 @@ static bool add_paused(void *arg, struct destination *d)
 
 void relay_keep_paused(struct relay *r)
 {
-	struct note *n = xcalloc(1, sizeof(*n));
+	struct note *n = new_note(r, PAUSED_NOTE, 16000);
 
-	n->relay = r;
-	buf_init(&n->names, 16000);
 	schedule_each_destination(r->schedule, add_paused, n);
-	n->work = (struct work){ .run = note_run, .done = note_done };
-	r->jobs++;
-	if (work_submit(r->loop, WORK_MAIL, &n->work).kind)
-		note_done(&n->work, true);
+	keep_note(n);
 }
 
 static void remember_paused(struct relay *r)
@@ -448,6 +466,29 @@ static void remember_paused(struct relay *r)
 		if (name.len)
 			schedule_pause(r->schedule, schedule_destination(r->schedule, name), true);
 	buf_done(&names);
+}
+
+/* keep_brake - a stolen account must not begin anew because we did. What a crash takes is the last minute. */
+static void keep_brake(struct relay *r)
+{
+	struct note *n = new_note(r, BRAKE_NOTE, BRAKE_NOTE_MAX);
+
+	if (brake_write(r->brake, &n->names)) {
+		keep_note(n);
+		return;
+	}
+	buf_done(&n->names);
+	free(n);
+}
+
+static void remember_brake(struct relay *r)
+{
+	struct buf text;
+
+	buf_init(&text, BRAKE_NOTE_MAX);
+	if (queue_note(r->queue, BRAKE_NOTE, &text))
+		brake_read(r->brake, buf_sv(&text));
+	buf_done(&text);
 }
 
 /* ---- life ---- */
@@ -613,6 +654,7 @@ static struct fault relay_start(struct worker *w)
 	r->mono_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 	r->schedule = schedule_new(&limits);
 	remember_paused(r);
+	remember_brake(r);
 	r->member.close = on_loop_end;
 	loop_join(r->loop, &r->member);
 	timer_init(&r->tick, r->loop, on_tick);
@@ -650,6 +692,7 @@ static void relay_stop(struct worker *w)
 	timer_stop(&r->sweep);
 	timer_stop(&r->rescan);
 	forget_rows(r);
+	keep_brake(r);
 	for (struct sender *s = r->senders, *after; s; s = after) {
 		after = sender_next_of(s);
 		sender_stop(s);
