@@ -118,17 +118,26 @@ static int run_list(struct cli *cli)
 
 /* ---- suppression ---- */
 
+/* change_pair - what one sender may not send to an address. */
+static struct fault change_pair(struct outbook *b, const char *sender, struct sv address, bool is_new)
+{
+	return is_new ? outbook_refuse(b, sv_z(sender), address, OUTBOOK_NO_BY_HAND, time(NULL)) : outbook_welcome(b, sv_z(sender), address);
+}
+
 static int change_address(struct cli *cli, bool is_new)
 {
-	const char *reason = is_new ? cli_option(cli, "reason") : NULL;
+	const char *reason = is_new ? cli_option(cli, "reason") : NULL, *sender = cli_option(cli, "sender");
 	struct outbook *b = NULL;
 	int code;
 
 	if (!strchr(cli->args[0], '@'))
 		return cli_usage(cli, "\"%s\" is no address", cli->args[0]);
+	if (sender && (!strchr(sender, '@') || reason))
+		return cli_usage(cli, "--sender takes an address or @DOMAIN, and no --reason");
 	code = open_book(cli, &b);
 	if (code == EXIT_DONE)
-		code = cli_fault(cli->args[0], is_new ? outbook_suppress(b, sv_z(cli->args[0]),
+		code = cli_fault(cli->args[0], sender ? change_pair(b, sender, sv_z(cli->args[0]), is_new)
+					       : is_new ? outbook_suppress(b, sv_z(cli->args[0]),
 									 sv_z(reason ? reason : "by the administrator"), time(NULL))
 						      : outbook_allow(b, sv_z(cli->args[0])));
 	outbook_close(&b);
@@ -163,6 +172,31 @@ static bool add_address(void *arg, const struct outbook_address *a)
 	return true;
 }
 
+static const struct column pair_columns[] = {
+	{ "ADDRESS", "address", COLUMN_TEXT, NULL },
+	{ "SENDER", "sender", COLUMN_TEXT, NULL },
+	{ "SINCE", "since", COLUMN_TIME, "" },
+	{ "WHY", "why", COLUMN_TEXT, NULL },
+};
+
+static bool add_pair(void *arg, const struct outbook_refusal *r)
+{
+	table_sv(arg, r->address);
+	table_sv(arg, r->sender);
+	table_u64(arg, (uint64_t)r->since_s);
+	table_sv(arg, sv_z(outbook_no_name(r->no)));
+	return true;
+}
+
+static int list_pairs(struct cli *cli, struct outbook *b)
+{
+	struct table *t = table_new(pair_columns, ARRAY_LEN(pair_columns), cli->json);
+	struct fault f = outbook_refusals(b, add_pair, t);
+
+	table_end(&t, "Nobody has unsubscribed from a sender, or complained of one.");
+	return cli_fault("outbook", f);
+}
+
 static int run_addresses(struct cli *cli)
 {
 	struct outbook *b = NULL;
@@ -171,7 +205,9 @@ static int run_addresses(struct cli *cli)
 
 	if (code == EXIT_DONE)
 		code = open_book(cli, &b);
-	if (code == EXIT_DONE) {
+	if (code == EXIT_DONE && cli_option(cli, "senders")) {
+		code = list_pairs(cli, b);
+	} else if (code == EXIT_DONE) {
 		struct table *t = table_new(address_columns, ARRAY_LEN(address_columns), cli->json);
 		struct fault f = outbook_addresses(b, (uint32_t)conf->smtp.suppress_after, time(NULL), add_address, t);
 
@@ -199,12 +235,14 @@ const struct verb hold_verbs[] = {
 	  .example = "hold remove --user alice@example.org", .run = run_unhold, .options = { WHOSE } },
 	{ .noun = "suppression", .verb = "list", .args = "", .needs_root = true,
 	  .summary = "List addresses that refused mail for good, and those that get none any more",
-	  .example = "suppression list --json", .run = run_addresses },
+	  .example = "suppression list --senders", .run = run_addresses,
+	  .options = { { "senders", NULL, "instead who unsubscribed from one sender of ours, or complained of one" } } },
 	{ .noun = "suppression", .verb = "add", .args = "ADDRESS", .args_min = 1, .args_max = 1, .needs_root = true,
 	  .summary = "Send nothing to an address", .example = "suppression add gone@example.net --reason \"left the company\"",
-	  .run = run_suppress, .options = { { "reason", "TEXT", "what senders are told" } } },
+	  .run = run_suppress, .options = { { "reason", "TEXT", "what senders are told" },
+						{ "sender", "ADDRESS", "only what this account sends, or @DOMAIN" } } },
 	{ .noun = "suppression", .verb = "remove", .args = "ADDRESS", .args_min = 1, .args_max = 1, .needs_root = true,
 	  .summary = "Send to an address again, and forget what it refused", .example = "suppression remove gone@example.net",
-	  .run = run_allow },
+	  .run = run_allow, .options = { { "sender", "ADDRESS", "what this account sends, or @DOMAIN" } } },
 	{ .noun = NULL },
 };

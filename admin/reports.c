@@ -212,8 +212,8 @@ static int run_reports(struct cli *cli)
 
 	if (since && !print_parse_ago(since, &seconds))
 		return cli_usage(cli, "--since takes a time such as 12h or 30d");
-	if (s.kind && strcmp(s.kind, "dmarc") != 0 && strcmp(s.kind, "tls") != 0)
-		return cli_usage(cli, "--kind takes dmarc or tls");
+	if (s.kind && strcmp(s.kind, "dmarc") != 0 && strcmp(s.kind, "tls") != 0 && strcmp(s.kind, "complaint") != 0)
+		return cli_usage(cli, "--kind takes dmarc, tls or complaint");
 	s.seen = xcalloc(SEEN_SLOTS, sizeof(*s.seen));
 	s.failures = s.wants_failures ? xcalloc(FAILURES_MAX, sizeof(*s.failures)) : NULL;
 	s.table = s.wants_failures || s.as_json ? NULL : table_new(columns, ARRAY_LEN(columns), false);
@@ -240,11 +240,11 @@ static int run_reports(struct cli *cli)
 
 const struct verb reports_verbs[] = {
 	{ .noun = "reports", .args = "", .needs_root = true,
-	  .summary = "Show what others report about mail in your name and TLS with your servers",
+	  .summary = "Show what others report about mail in your name and TLS with your servers, and who complained",
 	  .example = "reports --domain example.org --since 30d --failures", .run = run_reports,
 	  .options = { { "domain", "NAME", "only reports about that domain" },
 		       { "since", "TIME", "as 12h or 30d; without it 30d" },
-		       { "kind", "dmarc|tls", "only reports of that kind" },
+		       { "kind", "dmarc|tls|complaint", "only reports of that kind" },
 		       { "failures", NULL, "what failed, from all reports together, most first" } } },
 	{ .noun = NULL },
 };

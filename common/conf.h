@@ -170,6 +170,8 @@ struct conf_smtp {
 	enum conf_bare_newline submission_bare_newline;
 	uint64_t sent_per_minute, sent_per_hour;        /* messages of an account to others */
 	uint64_t sent_rcpts_per_day, sent_new_per_day;
+	struct conf_list bulk_senders;          /* WHO=add|check|off (common/unsubscribe.h), or "none" */
+	char *unsubscribe_url;                  /* "": webd's */
 	struct conf_list send_factors;          /* "ADDRESS=N", or the word `none` */
 	uint64_t suppress_after;                /* hard bounces */
 	struct conf_list local_senders;         /* "USER=ADDRESS", or the word `none` */
@@ -190,6 +192,7 @@ enum conf_milter_failure { CONF_MILTER_DEFER = 0, CONF_MILTER_ACCEPT };
 /* Checks of mail from strangers (smtpd/policy/). */
 struct conf_policy {
 	bool dmarc_reports;
+	struct conf_list complaint_reporters;   /* domains, or "none" */
 	struct conf_list report_addresses;      /* of ours, to which others send reports */
 	enum conf_action rate, greylist, helo, reverse_dns, dns_list, sender_domain, null_mx, spf, from, dmarc, attachment;
 	struct conf_list attachment_endings;    /* without dots */

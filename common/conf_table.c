@@ -359,6 +359,13 @@ static const struct conf_option options[] = {
 	{ "send-factors", "SMTP", LIST(smtp.send_factors), .def = "none", .min = 1, .max = 256,
 	  .doc = "Accounts that may send more: news@example.org=20 counts as 20 usual ones, @example.org=3 each of "
 		 "a domain. none: nobody may." },
+	{ "bulk-senders", "SMTP", LIST(smtp.bulk_senders), .def = "none", .min = 1, .max = 256,
+	  .doc = "Accounts (news@example.org=add) and domains (@example.org=check) that write to many, as newsletters: their messages to "
+		 "elsewhere carry List-Unsubscribe and List-Unsubscribe-Post (RFC 8058). add writes both where they are missing, check refuses a "
+		 "message without them, off is for one account of a domain." },
+	{ "unsubscribe-url", "SMTP", STRING(smtp.unsubscribe_url), .def = "", .min = 0, .max = 300,
+	  .doc = "Where the links of bulk-senders lead, such as https://example.org/unsubscribe/, when another web server passes such requests on "
+		 "to webd. Without it https://HOSTNAME/unsubscribe/." },
 	{ "suppress-after", "SMTP", NUMBER(smtp.suppress_after), .def = "3", .min = 1, .max = 1000,
 	  .doc = "An address elsewhere that was refused so many times for good (no such address, 5.1.x), without a "
 		 "delivery between, is sent nothing for 90 days. See postroom suppression." },
@@ -483,8 +490,13 @@ static const struct conf_option options[] = {
 		 "HELO). From others it is refused." },
 	{ "dmarc-reports", "Incoming mail", YES_NO(policy.dmarc_reports), .def = "yes", .need_restart = true,
 	  .doc = "Once a day tell domains that ask for it from where mail in their name came, and what became of it. RFC 9990." },
+	{ "complaint-reporters", "Incoming mail", LIST(policy.complaint_reporters), .min = 1, .max = 200,
+	  .def = "hotmail.com outlook.com microsoft.com yahoo.com yahooinc.com aol.com comcast.net fastmail.com validity.com returnpath.net mail.ru "
+		 "yandex.ru laposte.net orange.fr signal-spam.fr zoho.com rackspace.com cloudmark.com united-internet.de gmx.net web.de",
+	  .doc = "Domains whose complaints (ARF, RFC 5965), when DMARC proves them, are believed without an unsubscribe link of ours in the mail that "
+		 "they are about. none: nobody's." },
 	{ "report-addresses", "Incoming mail", LIST(policy.report_addresses), .def = "none", .min = 1, .max = 16,
-	  .doc = "Addresses of ours to which others send DMARC and TLS reports (rua=): these are read when they come, and shown by "
+	  .doc = "Addresses of ours to which others send DMARC and TLS reports (rua=) and complaints (feedback loops): these are read when they come, and shown by "
 		 "`postroom reports` for as long as events-keep says." },
 	{ "srs", "Incoming mail", YES_NO(policy.srs), .def = "yes",
 	  .doc = "Mail that an alias or a filter sends on gets a sender of ours (Sender Rewriting Scheme), "

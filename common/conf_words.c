@@ -3,6 +3,7 @@
 #include "common/conf_private.h"
 #include "common/netaddr.h"
 #include "common/provider.h"
+#include "common/unsubscribe.h"
 
 #include "common/banned.h"
 
@@ -64,6 +65,14 @@ static bool is_provider(struct sv s)
 	return provider_parse(s, &name, &suffix);
 }
 
+static bool is_bulk_sender(struct sv s)
+{
+	enum unsubscribe_mode mode;
+	struct sv who;
+
+	return unsubscribe_parse(s, &who, &mode);
+}
+
 static const struct {
 	const char *option;
 	bool (*is_good)(struct sv word);
@@ -73,6 +82,8 @@ static const struct {
 	{ "dmarc-exceptions", is_exception, "domains with a policy, such as lists.example.org=none" },
 	{ "milters", is_place, "places such as 127.0.0.1:11332, /run/filter.sock or rspamd:127.0.0.1:11333" },
 	{ "submission-milters", is_place, "places such as 127.0.0.1:11332, /run/filter.sock or rspamd:127.0.0.1:11333" },
+	{ "bulk-senders", is_bulk_sender, "senders such as news@example.org=add or @example.org=check" },
+	{ "complaint-reporters", is_domain, "domains such as example.net" },
 	{ "mail-providers", is_provider, "names with the end of a host, such as google=google.com" },
 	{ "report-addresses", is_address, "addresses such as reports@example.org" },
 };

@@ -50,7 +50,7 @@ struct discovery_service discovery_service(const struct conf *conf, enum discove
 /* ---- XML ---- */
 
 /* What XML 1.0 §2.2 does not know at all is left out. */
-static bool add_xml(struct buf *out, struct sv text)
+bool discovery_escape(struct buf *out, struct sv text)
 {
 	bool is_utf8 = sv_is_utf8(text);
 
@@ -75,7 +75,7 @@ static bool add_xml(struct buf *out, struct sv text)
 
 static bool add_element(struct buf *out, const char *name, struct sv text)
 {
-	return buf_appendf(out, "<%s>", name) && add_xml(out, text) && buf_appendf(out, "</%s>\n", name);
+	return buf_appendf(out, "<%s>", name) && discovery_escape(out, text) && buf_appendf(out, "</%s>\n", name);
 }
 
 /* ---- Thunderbird ---- */
@@ -99,7 +99,7 @@ bool discovery_autoconfig(const struct conf *conf, struct sv domain, struct buf 
 {
 	return buf_append(out, SV("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<clientConfig version=\"1.1\">\n"
 				  "  <emailProvider id=\"")) &&
-	       add_xml(out, domain) && buf_append(out, SV("\">\n    ")) && add_element(out, "domain", domain) &&
+	       discovery_escape(out, domain) && buf_append(out, SV("\">\n    ")) && add_element(out, "domain", domain) &&
 	       buf_append(out, SV("    ")) && add_element(out, "displayName", domain) && buf_append(out, SV("    ")) &&
 	       add_element(out, "displayShortName", domain) && add_autoconfig_server(conf, DISCOVERY_IMAP, out) &&
 	       add_autoconfig_server(conf, DISCOVERY_POP3, out) && add_autoconfig_server(conf, DISCOVERY_SMTP, out) &&

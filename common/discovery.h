@@ -48,4 +48,7 @@ bool discovery_sts_policy(const struct conf *conf, struct buf *out);
 /** discovery_sts_id - the id of that policy for the TXT record at _mta-sts (RFC 8461 §3.1): changes when the policy does. */
 void discovery_sts_id(const struct conf *conf, char out[DISCOVERY_STS_ID_LEN + 1]);
 
+/** discovery_escape - a text of somebody else's into XML or HTML. */
+bool discovery_escape(struct buf *out, struct sv text);
+
 #endif

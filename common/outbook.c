@@ -8,8 +8,8 @@
 
 #include "common/banned.h"
 
-enum { TABLE_ADDRESSES, TABLE_RULES, TABLE_SENT, TABLE_KNOWN, TABLE_ASKED, TABLES };
-static const char *const tables[TABLES] = { "addresses", "rules", "sent", "known", "asked" };
+enum { TABLE_ADDRESSES, TABLE_RULES, TABLE_SENT, TABLE_KNOWN, TABLE_ASKED, TABLE_REFUSALS, TABLES };
+static const char *const tables[TABLES] = { "addresses", "rules", "sent", "known", "asked", "refusals" };
 
 #define DAY_S 86400
 #define KNOWN_DAYS 180          /* whom an account wrote to is remembered for so long */
@@ -280,6 +280,125 @@ bool outbook_asked(struct outbook *b, struct sv address, bool *is_known, int64_t
 		read_asked(value, is_known, at_s);
 	kv_read_end(&txn);
 	return found;
+}
+
+/* ---- who wants nothing more of one sender ---- */
+
+const char *outbook_no_name(enum outbook_no no)
+{
+	static const char *const names[] = { "", "complaint", "unsubscribed", "administrator" };
+
+	return (size_t)no < ARRAY_LEN(names) ? names[no] : "";
+}
+
+/* pair_key - sender, NUL, address: neither has one. */
+static void pair_key(struct kv_key *k, struct sv sender, struct sv address)
+{
+	lower_key(k, 0, sender);
+	kv_key_u8(k, 0);
+	for (size_t i = 0; i < address.len; i++)
+		kv_key_u8(k, (uint8_t)ascii_lower(address.p[i]));
+}
+
+struct refusal {
+	struct kv_key key;
+	enum outbook_no no;
+	int64_t now_s;
+};
+
+/* A row: why u8, since u64. */
+static struct fault put_refusal(struct kv_txn *txn, void *arg)
+{
+	const struct refusal *n = arg;
+	struct kv_key v;
+	uint64_t count;
+	struct sv value;
+	struct fault f = kv_get(txn, TABLE_REFUSALS, kv_key_view(&n->key), &value);
+
+	if (!f.kind || f.kind != FAULT_NOT_FOUND)
+		return f;
+	f = kv_count(txn, TABLE_REFUSALS, &count);
+	if (!f.kind && count >= OUTBOOK_SUPPRESSED_MAX)
+		f = fault(FAULT_LIMIT, "too many addresses");
+	kv_key_init(&v);
+	kv_key_u8(&v, (uint8_t)n->no);
+	kv_key_u64(&v, (uint64_t)n->now_s);
+	return f.kind ? f : kv_put(txn, TABLE_REFUSALS, kv_key_view(&n->key), kv_key_view(&v));
+}
+
+struct fault outbook_refuse(struct outbook *b, struct sv sender, struct sv address, enum outbook_no no, int64_t now_s)
+{
+	struct refusal n = { .no = no, .now_s = now_s };
+
+	pair_key(&n.key, sender, address);
+	return kv_update(b->env, put_refusal, &n);
+}
+
+static struct fault remove_refusal(struct kv_txn *txn, void *arg)
+{
+	return kv_del(txn, TABLE_REFUSALS, kv_key_view(arg));
+}
+
+struct fault outbook_welcome(struct outbook *b, struct sv sender, struct sv address)
+{
+	struct kv_key key;
+
+	pair_key(&key, sender, address);
+	return kv_update(b->env, remove_refusal, &key);
+}
+
+static bool read_refusal(struct sv value, struct outbook_refusal *out)
+{
+	uint64_t since;
+	uint8_t no;
+
+	if (!kv_take_u8(&value, &no) || !kv_take_u64(&value, &since))
+		return false;
+	out->no = (enum outbook_no)no;
+	out->since_s = (int64_t)since;
+	return true;
+}
+
+static bool find_refusal(struct kv_txn *txn, struct sv sender, struct sv address, struct outbook_refusal *out)
+{
+	struct kv_key key;
+	struct sv value;
+
+	pair_key(&key, sender, address);
+	return sender.len && !kv_get(txn, TABLE_REFUSALS, kv_key_view(&key), &value).kind && read_refusal(value, out);
+}
+
+bool outbook_is_refused(struct outbook *b, struct sv sender, struct sv address, struct outbook_refusal *out)
+{
+	struct kv_txn *txn = NULL;
+	size_t at = sv_rfind(sender, '@');
+	bool found;
+
+	*out = (struct outbook_refusal){ .no = 0 };
+	found = !kv_read_begin(b->env, &txn).kind &&
+		(find_refusal(txn, sender, address, out) || (at != SIZE_MAX && find_refusal(txn, sv_sub(sender, at, SIZE_MAX), address, out)));
+	kv_read_end(&txn);
+	return found;
+}
+
+struct refusal_reader {
+	outbook_refusal_fn *fn;
+	void *arg;
+};
+
+static bool tell_refusal(void *arg, struct sv key, struct sv value)
+{
+	const struct refusal_reader *r = arg;
+	struct outbook_refusal row = { .address = key };
+
+	return !sv_split(&row.address, '\0', &row.sender) || !read_refusal(value, &row) || r->fn(r->arg, &row);
+}
+
+struct fault outbook_refusals(struct outbook *b, outbook_refusal_fn *fn, void *arg)
+{
+	struct refusal_reader r = { fn, arg };
+
+	return kv_each(b->env, TABLE_REFUSALS, SV_NONE, tell_refusal, &r);
 }
 
 /* ---- what is held back ---- */

@@ -54,6 +54,27 @@ MUST_CHECK struct fault outbook_note_asked(struct outbook *b, struct sv address,
 /** outbook_asked - false: nothing is remembered. */
 bool outbook_asked(struct outbook *b, struct sv address, bool *is_known, int64_t *at_s);
 
+/* ---- who wants nothing more of one sender ---- */
+
+enum outbook_no { OUTBOOK_COMPLAINED = 1, OUTBOOK_UNSUBSCRIBED, OUTBOOK_NO_BY_HAND };
+/** outbook_no_name - "complaint", "unsubscribed", "administrator". */
+const char *outbook_no_name(enum outbook_no no);
+
+struct outbook_refusal {
+	struct sv sender, address;      /* lower case; borrowed for the call */
+	enum outbook_no no;
+	int64_t since_s;
+};
+/** outbook_refuse - this address gets nothing more from the account, or "@domain". Again keeps the first time. FAULT_LIMIT. */
+MUST_CHECK struct fault outbook_refuse(struct outbook *b, struct sv sender, struct sv address, enum outbook_no no, int64_t now_s);
+/** outbook_welcome - it does again. FAULT_NOT_FOUND. */
+MUST_CHECK struct fault outbook_welcome(struct outbook *b, struct sv sender, struct sv address);
+/** outbook_is_refused - to the sender, or to all of its domain. @out: no, since_s. */
+bool outbook_is_refused(struct outbook *b, struct sv sender, struct sv address, struct outbook_refusal *out);
+typedef bool outbook_refusal_fn(void *arg, const struct outbook_refusal *r);
+/** outbook_refusals - by sender. False stops. */
+MUST_CHECK struct fault outbook_refusals(struct outbook *b, outbook_refusal_fn *fn, void *arg);
+
 /* ---- what is held back ---- */
 
 enum outbook_who { OUTBOOK_USER = 1, OUTBOOK_FROM, OUTBOOK_TO };

@@ -5,6 +5,7 @@
 #include "common/daybook.h"
 #include "common/events.h"
 #include "common/outbook.h"
+#include "common/unsubscribe.h"
 #include "smtpd/authres.h"
 #include "smtpd/dmarcreport.h"
 #include "smtpd/feedback.h"
@@ -30,6 +31,7 @@ void data_init(struct transaction *t)
 	buf_init(&t->chunk, WINDOW_MAX);
 	buf_init(&t->date_line, 128);
 	buf_init(&t->id_line, 512);
+	buf_init(&t->unsubscribe_lines, 2048);
 	facts_init(&t->facts);
 	arena_init(&t->seal_arena, 2 * AUTHRES_MAX);
 	deferred_init(&t->refused, t->server->loop, on_refused);
@@ -47,6 +49,7 @@ void data_done(struct transaction *t)
 	buf_done(&t->chunk);
 	buf_done(&t->date_line);
 	buf_done(&t->id_line);
+	buf_done(&t->unsubscribe_lines);
 	facts_done(&t->facts);
 	arena_done(&t->seal_arena);
 }
@@ -107,6 +110,16 @@ static void prepare_trace(struct transaction *t)
 	};
 }
 
+/* prepare_unsubscribe - the link of a bulk sender's message: who gets it must be one alone. */
+static void prepare_unsubscribe(struct transaction *t)
+{
+	struct sv account = identity_address(t->identity);
+
+	if (t->plan.rcpt_count == 1 && unsubscribe_mode(t->conf, account) == UNSUBSCRIBE_ADD &&
+	    unsubscribe_write(t->conf, t->server->directory, account, t->plan.rcpts->address, &t->unsubscribe_lines))
+		t->fixup.unsubscribe = buf_sv(&t->unsubscribe_lines);
+}
+
 void transaction_begin(struct transaction *t, bool is_bdat)
 {
 	bool is_submission = t->identity != NULL;
@@ -128,6 +141,8 @@ void transaction_begin(struct transaction *t, bool is_bdat)
 		fixup_init(&t->fixup, buf_sv(&t->date_line), buf_sv(&t->id_line), to_window, t);
 	else
 		t->is_fixing = false;
+	if (t->is_fixing)
+		prepare_unsubscribe(t);
 }
 
 bool transaction_has_begun(const struct transaction *t)
@@ -510,11 +525,56 @@ static bool is_for_reports(const struct transaction *t)
 	return false;
 }
 
+/* is_reporter - does a proven domain, or one above it, stand in complaint-reporters? */
+static bool is_reporter(const struct transaction *t, struct sv domain)
+{
+	const struct conf_list *list = &t->conf->policy.complaint_reporters;
+
+	for (size_t i = 0; i < list->count; i++) {
+		struct sv name = sv_z(list->items[i]), end = domain.len >= name.len ? sv_sub(domain, domain.len - name.len, SIZE_MAX) : SV_NONE;
+
+		if (end.len && sv_eq_nocase(end, name) && (end.len == domain.len || domain.p[domain.len - end.len - 1] == '.'))
+			return true;
+	}
+	return false;
+}
+
+/* heed - who complained gets no more of that sender. Anybody can write such a report: it counts when it quotes our own link, or when
+ * a provider that is known for it has proven to be its author. */
+static void heed(struct transaction *t, const struct complaint *c, const struct feedback_mail *mail)
+{
+	struct sv sender = sv_z(c->sender), recipient = sv_z(c->recipient);
+	struct buf account, address;
+	bool is_ours = false, is_believed;
+	struct fault f = FAULT_OK;
+
+	if (!complaint_is_about_spam(c) || !t->server->outbook)
+		return;
+	buf_init(&account, DIRECTORY_ADDRESS_MAX);
+	buf_init(&address, DIRECTORY_ADDRESS_MAX);
+	is_believed = c->token[0] && unsubscribe_read(t->server->directory, sv_z(c->token), &account, &address);
+	if (is_believed) {
+		sender = buf_sv(&account);
+		recipient = buf_sv(&address);
+	} else {
+		is_believed = mail->is_proven && is_reporter(t, mail->sender) && recipient.len &&
+			      !directory_is_local_domain(t->server->directory, sv_sub(sender, sv_rfind(sender, '@') + 1, SIZE_MAX), &is_ours).kind &&
+			      is_ours;
+	}
+	if (is_believed)
+		f = outbook_refuse(t->server->outbook, sender, recipient, OUTBOOK_COMPLAINED, mail->at_s);
+	log_info(&t->log, "smtp.complaint", KV_SV("of", recipient), KV_SV("about", sender), KV_Z("type", c->type),
+		 KV_Z("believed", is_believed ? "yes" : "no"), KV_FAULT("fault", f));
+	buf_done(&account);
+	buf_done(&address);
+}
+
 /* keep_reports - of a message that was delivered, as any other is. */
 static void keep_reports(struct transaction *t)
 {
 	const struct author_facts *author = t->author_facts;
 	struct feedback_mail mail = { .at_s = date_now().seconds };
+	struct complaint complaint = { .type = "" };
 	char folder[4096];
 
 	if (!t->outlets.incoming || !is_for_reports(t))
@@ -524,7 +584,9 @@ static void keep_reports(struct transaction *t)
 		mail.is_proven = author->dmarc.result == DMARC_PASS;
 	}
 	snprintf(folder, sizeof(folder), "%s/" FEEDBACK_FOLDER, instance_path(t->server->worker->instance, INSTANCE_QUEUE));
-	feedback_keep(incoming_file(t->outlets.incoming), incoming_size(t->outlets.incoming), &mail, folder);
+	feedback_keep(incoming_file(t->outlets.incoming), incoming_size(t->outlets.incoming), &mail, folder, &complaint);
+	if (complaint.type[0])
+		heed(t, &complaint, &mail);
 }
 
 /* is_kept - although it is refused: for what it says, and for good. */

@@ -90,7 +90,16 @@ static void take_field(struct message_facts *f, const struct header_field *field
 	case HEADER_DELIVERED_TO:
 		add_delivered_to(f, field->value);
 		break;
+	case HEADER_LIST_UNSUBSCRIBE:
+		f->has_any_unsubscribe = true;
+		for (size_t i = 0; i < field->value.len && !f->has_unsubscribe; i++)
+			f->has_unsubscribe = sv_starts_nocase(sv_sub(field->value, i, SIZE_MAX), SV("<https://"));
+		break;
 	default:
+		if (sv_eq_nocase(field->name, SV("List-Unsubscribe-Post"))) {
+			f->has_any_unsubscribe = true;
+			f->has_one_click |= sv_eq_nocase(sv_trim(field->value), SV("List-Unsubscribe=One-Click"));
+		}
 		if (sv_eq_nocase(field->name, SV("TLS-Required")))
 			f->is_tls_optional |= sv_eq_nocase(sv_trim(field->value), SV("No"));
 		break;

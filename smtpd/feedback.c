@@ -386,12 +386,42 @@ static bool take_part(struct sv message, const struct mime_part *p, const struct
 	return !f.kind;
 }
 
-size_t feedback_take(struct sv message, const struct feedback_mail *mail, struct buf *lines)
+/* put_complaint - in the shape of the others: one failure. */
+static bool put_complaint(const struct complaint *c, const struct feedback_mail *mail, struct buf *lines)
+{
+	struct sv sender = sv_z(c->sender);
+	size_t at = sv_rfind(sender, '@'), before = lines->len;
+	struct failure failure;
+	struct report r = { .kind = "complaint", .failed = 1, .failures = &failure, .count = 1 };
+	struct buf line;
+	bool fits;
+
+	memset(&failure, 0, sizeof(failure));
+	failure.count = 1;
+	set(&failure.ip, sv_z(c->ip));
+	set(&failure.what, sv_z(c->type));
+	set(&failure.domain, sender);
+	set(&failure.host, sv_z(c->recipient));
+	set(&r.by, sv_z(c->by));
+	set(&r.id, sv_z(c->message_id));
+	set(&r.policy, sv_z(c->type));
+	set(&r.domain, at == SIZE_MAX ? sender : sv_sub(sender, at + 1, SIZE_MAX));
+	buf_init(&line, DAYBOOK_LINE_MAX);
+	fits = !put_line(&r, mail, &line).kind && buf_append(lines, buf_sv(&line)) && buf_append_c(lines, '\n');
+	if (!fits)
+		lines->len = before;
+	buf_done(&line);
+	return fits;
+}
+
+size_t feedback_take(struct sv message, const struct feedback_mail *mail, struct buf *lines, struct complaint *complaint)
 {
 	struct mime_message *m = mime_parse(message);
 	struct mime_part part;
 	size_t count = 0, looked_at = 0;
 
+	if (complaint_read(message, m, complaint))
+		count += put_complaint(complaint, mail, lines);
 	for (uint32_t i = 0; looked_at < FEEDBACK_PARTS_MAX && mime_part_at(m, i, &part); i++) {
 		if (!is_candidate(&part))
 			continue;
@@ -416,7 +446,7 @@ static bool read_all(int fd, uint64_t size, struct buf *out)
 	return true;
 }
 
-void feedback_keep(int fd, uint64_t size, const struct feedback_mail *mail, const char *folder)
+void feedback_keep(int fd, uint64_t size, const struct feedback_mail *mail, const char *folder, struct complaint *complaint)
 {
 	struct buf message, lines;
 	struct fault f = FAULT_OK;
@@ -425,7 +455,7 @@ void feedback_keep(int fd, uint64_t size, const struct feedback_mail *mail, cons
 	buf_init(&message, FEEDBACK_MAIL_MAX);
 	buf_init(&lines, FEEDBACK_PARTS_MAX * (DAYBOOK_LINE_MAX + 1));
 	if (read_all(fd, size, &message))
-		count = feedback_take(buf_sv(&message), mail, &lines);
+		count = feedback_take(buf_sv(&message), mail, &lines, complaint);
 	else
 		f = fault(FAULT_LIMIT, "feedback: too large a message, or it cannot be read");
 	if (count)

@@ -1,5 +1,5 @@
-/* smtpd/feedback.h - reports that others send us about our domains: DMARC aggregate reports (RFC 9990, and those of RFC 7489) and
- * TLS reports (RFC 8460), taken out of messages to `report-addresses` and kept as lines for `postroom reports`.
+/* smtpd/feedback.h - reports that others send us about our domains: DMARC aggregate reports (RFC 9990, and those of RFC 7489), TLS
+ * reports (RFC 8460) and complaints (smtpd/complaint.h), taken out of messages to `report-addresses` and kept as lines for `postroom reports`.
  *
  *   ROOT/queue/reports/2026-11-21   a line of JSON for each report that came on that day (common/daybook.h)
  *
@@ -10,6 +10,7 @@
 
 #include "common/bytes.h"
 #include "common/fault.h"
+#include "smtpd/complaint.h"
 
 #define FEEDBACK_FOLDER "reports"
 #define FEEDBACK_MAIL_MAX (4u << 20)            /* octets of a message that is looked at */
@@ -31,9 +32,11 @@ struct feedback_mail {
  * FAULT_INVALID: it is no report; FAULT_LIMIT: it is larger than we read. Pure.
  */
 MUST_CHECK struct fault feedback_parse(struct sv octets, const struct feedback_mail *mail, struct buf *line);
-/** feedback_take - all reports in a message, as lines with their ends. Returns how many. Pure. */
-size_t feedback_take(struct sv message, const struct feedback_mail *mail, struct buf *lines);
+/** feedback_take - all reports in a message, as lines with their ends. Returns how many. Pure. @complaint: its `type` is set when the
+ * message was one. */
+size_t feedback_take(struct sv message, const struct feedback_mail *mail, struct buf *lines, struct complaint *complaint);
 /** feedback_keep - the reports of the message that a descriptor holds go into the folder's book. Faults are logged. */
-void feedback_keep(int fd, uint64_t size, const struct feedback_mail *mail, const char *folder);
+void feedback_keep(int fd, uint64_t size, const struct feedback_mail *mail, const char *folder,
+		   struct complaint *complaint);
 
 #endif

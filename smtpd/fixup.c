@@ -31,6 +31,8 @@ static bool decide(struct fixup *f)
 			 sv_eq_nocase(name, SV("Return-Path"));
 	f->has_date |= sv_eq_nocase(name, SV("Date"));
 	f->has_message_id |= sv_eq_nocase(name, SV("Message-ID"));
+	/* Half of it is the sender's to mend. */
+	f->has_unsubscribe |= sv_eq_nocase(name, SV("List-Unsubscribe")) || sv_eq_nocase(name, SV("List-Unsubscribe-Post"));
 	return put(f, sv_from(f->name, f->name_len));
 }
 
@@ -44,7 +46,8 @@ static bool undecided(struct fixup *f)
 static bool add_missing(struct fixup *f)
 {
 	f->is_dropping = false;
-	return (f->has_date || put(f, f->date)) && (f->has_message_id || put(f, f->message_id));
+	return (f->has_date || put(f, f->date)) && (f->has_message_id || put(f, f->message_id)) &&
+	       (f->has_unsubscribe || put(f, f->unsubscribe));
 }
 
 /* name_octet - one more octet of a line's beginning. */

@@ -1,5 +1,5 @@
 /* smtpd/fixup.h - what submission mends in a header while it passes (RFC 6409 §8, RFC 5321 §6.4):
- * Date and Message-ID are added when they are missing, Bcc and a client's Return-Path are taken
+ * Date and Message-ID are added when they are missing, of bulk senders also List-Unsubscribe; Bcc and a client's Return-Path are taken
  * out. Nothing else is touched, and nothing is kept but the beginning of a field's name: a header
  * of any size passes in constant memory.
  *
@@ -11,13 +11,14 @@
 #include "common/bytes.h"
 #include "common/lines.h"
 
-#define FIXUP_NAME_MAX 16       /* longer than any name that we look for */
+#define FIXUP_NAME_MAX 24       /* longer than any name that we look for */
 
 struct fixup {
 	byte_sink_fn *sink;
 	void *ctx;
 	struct sv date, message_id;     /* whole header lines to add when missing; borrowed */
-	bool has_date, has_message_id;
+	struct sv unsubscribe;          /* likewise (RFC 8058); may be empty */
+	bool has_date, has_message_id, has_unsubscribe;
 	unsigned state;                 /* private from here */
 	char name[FIXUP_NAME_MAX];
 	size_t name_len;

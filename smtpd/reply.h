@@ -113,6 +113,7 @@ struct reply {
 	  "Message has no From field, or more than one", "from-missing") \
 	X(REPLY_SENT_TOO_MUCH,    451, "4.7.1", "This account sends too much: try again later", "send-limit") \
 	X(REPLY_SUPPRESSED,       550, "5.7.1", "No mail is sent to this address any more", "suppressed") \
+	X(REPLY_NO_UNSUBSCRIBE,   550, "5.7.1", "Mail to many needs a way to unsubscribe", "unsubscribe") \
 	X(REPLY_TOO_MANY_PER_MINUTE, 550, "5.7.1", "Too much mail from your address", "rate") \
 	X(REPLY_GREYLISTED,       550, "5.7.1", "Not known here", "greylist") \
 	X(REPLY_LISTED,           550, "5.7.1", "Your address stands in a block list", "dns-list") \

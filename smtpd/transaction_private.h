@@ -84,7 +84,7 @@ struct transaction {
 	struct strip strip;
 	struct message_facts facts;
 	struct buf window;                      /* gathers */
-	struct buf date_line, id_line;          /* for the fix-up */
+	struct buf date_line, id_line, unsubscribe_lines;       /* for the fix-up */
 	bool is_tls_optional;                   /* as far as the job's octets say */
 	bool has_begun, is_bdat, is_fixing, is_stripping, is_finishing;
 	bool is_spilling;                       /* what stands on top is known last: the octets wait in a file */

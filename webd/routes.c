@@ -3,12 +3,15 @@
 #include <stdlib.h>
 
 #include "common/date.h"
+#include "common/control.h"
 #include "common/directory.h"
 #include "common/discovery.h"
 #include "common/instance.h"
+#include "common/json.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/textfile.h"
+#include "common/unsubscribe.h"
 #include "webd/metrics.h"
 
 #include "common/banned.h"
@@ -241,6 +244,69 @@ static void do_challenge(const struct route_context *ctx, const struct request *
 	buf_done(&path);
 }
 
+/* ---- unsubscribing ---- */
+
+#define UNSUBSCRIBE_MS 10000
+
+static bool add_page(struct response *out, struct sv account, struct sv recipient, bool is_done)
+{
+	struct buf *b = &out->body;
+
+	out->type = "text/html; charset=utf-8";
+	return buf_append(b, SV("<!DOCTYPE html>\n<html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">"
+				"<meta name=\"robots\" content=\"noindex\"><title>Unsubscribe</title>\n<p>")) &&
+	       discovery_escape(b, recipient) &&
+	       buf_append(b, is_done ? SV(" gets no more mail from ") : SV(" gets mail from ")) && discovery_escape(b, account) &&
+	       buf_append(b, is_done ? SV(".</p></html>\n")
+				     : SV(".</p>\n<form method=\"post\"><input type=\"hidden\" name=\"List-Unsubscribe\" value=\"One-Click\">"
+					  "<button>Send me no more of it</button></form></html>\n"));
+}
+
+static struct fault tell_smtpd(const struct route_context *ctx, struct sv account, struct sv recipient)
+{
+	struct json_out j;
+	struct buf request;
+	struct fault f;
+
+	buf_init(&request, 4096);
+	json_out_init(&j, &request);
+	json_out_object(&j, NULL);
+	json_out_z(&j, "verb", "unsubscribe");
+	json_out_sv(&j, "sender", account);
+	json_out_sv(&j, "address", recipient);
+	json_out_object_end(&j);
+	f = j.overflow ? fault(FAULT_LIMIT, "addresses too long")
+		       : control_ask(ctx->instance, "smtpd", buf_sv(&request), NULL, NULL, UNSUBSCRIBE_MS);
+	buf_done(&request);
+	return f;
+}
+
+/* Looking at a page changes nothing: programs that check mail follow every link (RFC 8058 §3.2). What the form of a POST says does not
+ * matter, since the link says all. */
+static void do_unsubscribe(const struct route_context *ctx, const struct request *q, struct response *out)
+{
+	struct sv token = sv_sub(q->path, sizeof(UNSUBSCRIBE_PATH) - 1, SIZE_MAX);
+	struct buf account, recipient;
+	struct fault f = FAULT_OK;
+
+	buf_init(&account, DIRECTORY_ADDRESS_MAX);
+	buf_init(&recipient, DIRECTORY_ADDRESS_MAX);
+	if (!unsubscribe_read(ctx->directory, token, &account, &recipient)) {
+		response_text(out, 404, "This link is not whole, or not of this server. Take it from the message once more.");
+	} else {
+		if (q->method == REQUEST_POST)
+			f = tell_smtpd(ctx, buf_sv(&account), buf_sv(&recipient));
+		if (f.kind) {
+			log_error(NULL, "web.unsubscribe", KV_FAULT("fault", f));
+			response_text(out, 503, "Not now; try again soon.");
+		} else if (!add_page(out, buf_sv(&account), buf_sv(&recipient), q->method == REQUEST_POST)) {
+			response_text(out, 500, "The answer is too long.");
+		}
+	}
+	buf_done(&account);
+	buf_done(&recipient);
+}
+
 /* ---- for those who watch ---- */
 
 static void do_live(const struct route_context *ctx, const struct request *q, struct response *out)
@@ -286,6 +352,7 @@ static const struct route {
 	{ SV_INIT("/mail/apple.mobileconfig"), 0, REQUEST_GET, do_mobileconfig, "Apple configuration profile" },
 	{ SV_INIT("/.well-known/mta-sts.txt"), ONLY_TLS, REQUEST_GET, do_sts, "RFC 8461 §3.3" },
 	{ SV_INIT("/.well-known/acme-challenge/"), BEGINS, REQUEST_GET, do_challenge, "RFC 8555 §8.3" },
+	{ SV_INIT(UNSUBSCRIBE_PATH), BEGINS | ONLY_TLS, REQUEST_GET | REQUEST_POST, do_unsubscribe, "RFC 8058 §3" },
 	{ SV_INIT("/healthz/live"), 0, REQUEST_GET, do_live, "" },
 	{ SV_INIT("/healthz/ready"), ONLY_WATCHERS, REQUEST_GET, do_ready, "" },
 	{ SV_INIT("/metrics"), ONLY_WATCHERS, REQUEST_GET, do_metrics, "OpenMetrics 1.0" },

@@ -42,8 +42,30 @@ void policy_sent(const struct policy_facts *facts, struct policy_verdict *verdic
 	}
 }
 
+/* refused_by - has the recipient said no to this sender? */
+static bool refused_by(const struct policy_facts *facts, struct sv recipient, struct buf *sender, struct outbook_refusal *r)
+{
+	struct sv account = identity_address(facts->identity);
+
+	buf_clear(sender);
+	if (buf_append(sender, account) && outbook_is_refused(facts->outbook, account, recipient, r))
+		return true;
+	buf_clear(sender);
+	return !facts->sender.is_null && address_append(sender, &facts->sender, ADDRESS_ASCII_DOMAIN) &&
+	       outbook_is_refused(facts->outbook, buf_sv(sender), recipient, r);
+}
+
+static void no_more(struct policy_verdict *v, const struct outbook_refusal *r, struct sv sender, struct sv address)
+{
+	policy_refuse(v, REPLY_SUPPRESSED);
+	snprintf(v->text, sizeof(v->text),
+		 "The recipient wants no more mail from this sender (%s)\nAn administrator can change that: postroom suppression remove %.*s --sender %.*s",
+		 outbook_no_name(r->no), SV_FMT(address), SV_FMT(sender));
+}
+
 void policy_suppressed(const struct policy_facts *facts, struct policy_verdict *verdict)
 {
+	struct outbook_refusal refusal;
 	struct buf address, why;
 
 	if (facts->route->answer != DIRECTORY_NOT_OURS || !facts->identity || !facts->outbook)
@@ -57,6 +79,9 @@ void policy_suppressed(const struct policy_facts *facts, struct policy_verdict *
 			 "No mail is sent to this address any more: %.*s\nAn administrator can change that: postroom suppression remove %.*s",
 			 SV_FMT(buf_sv(&why)), SV_FMT(buf_sv(&address)));
 	}
+	buf_clear(&why);
+	if (!verdict->action && address.len && refused_by(facts, buf_sv(&address), &why, &refusal))
+		no_more(verdict, &refusal, buf_sv(&why), buf_sv(&address));
 	buf_done(&address);
 	buf_done(&why);
 }

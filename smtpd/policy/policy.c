@@ -49,6 +49,7 @@ static const struct check checks[] = {
 	{ "header",        POLICY_MESSAGE,               ON_SUBMISSION,   0,         policy_header,        ALWAYS,                                              "6409 §6.3" },
 	{ "loop",          POLICY_MESSAGE,               LISTENERS_SMTPD, 0,         policy_loop,          ALWAYS,                                              "5321 §6.3" },
 	{ "author",        POLICY_MESSAGE,               ON_SUBMISSION,   BLOCKS,    policy_author,        ALWAYS,                                              "6409 §6.1" },
+	{ "unsubscribe",   POLICY_MESSAGE,               ON_SUBMISSION,   0,         policy_unsubscribe,   ALWAYS,                                              "8058 §3.1" },
 	{ "from",          POLICY_MESSAGE,               LISTENER_MX,     STRANGERS | CONTENT, policy_from,          SET_BY("check-from", from),                          "5322 §3.6.2" },
 	{ "dmarc",         POLICY_MESSAGE,               LISTENER_MX,     STRANGERS | CONTENT, policy_dmarc,         SET_BY("check-dmarc", dmarc),                        "9989 §5.3" },
 	{ "spf",           POLICY_MESSAGE,               LISTENER_MX,     STRANGERS | CONTENT, policy_spf,           SET_BY("check-spf", spf),                            "7208 §8.4" },

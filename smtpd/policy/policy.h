@@ -137,6 +137,7 @@ policy_fn policy_milter;        /* milter.c */
 policy_fn policy_dmarc;         /* dmarc.c */
 policy_fn policy_sent;          /* outgoing.c */
 policy_fn policy_suppressed;
+policy_fn policy_unsubscribe;   /* unsubscribe.c */
 policy_fn policy_size;          /* size.c */
 policy_fn policy_sender;        /* sender.c */
 policy_fn policy_author;

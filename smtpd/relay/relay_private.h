@@ -164,6 +164,10 @@ void sender_wake(struct sender *s);
 void sender_free(struct sender **s);
 struct sender *sender_next_of(const struct sender *s);
 
+/* refusals.c: the verb "unsubscribe". */
+struct control_reply;
+void relay_do_unsubscribe(void *arg, const struct json *request, struct control_reply *reply);
+
 extern const struct control_verb relay_verbs[];
 
 #endif

@@ -6,6 +6,7 @@
  *   queue.do      {"action":A, "id":ID or filters}   retry, hold, release, remove, bounce; a line with counts
  *   queue.pause, queue.resume {"destination":NAME}
  *   queue.destinations                     a line per destination
+ *   unsubscribe {sender, address}          webd's: a link of ours was followed
  *   queue.rules                            whose mail is held (common/outbook.h) has changed
  * Filters: "user" (who was logged in), "from" and "to" (an address, or @domain), "domain" (where it goes), "older" (seconds), "reason" (part of it), "state". */
 #include <stdio.h>
@@ -834,5 +835,6 @@ const struct control_verb relay_verbs[] = {
 	{ "queue.rules", "whose mail is held has changed", do_rules, true },
 	{ "recipient.ask", "does the host of a relay domain know a name?", do_ask, true },
 	{ "queue.destinations", "where mail goes, and how that does", do_destinations, true },
+	{ "unsubscribe", "somebody wants no more mail of an account", relay_do_unsubscribe, true },
 	{ NULL, NULL, NULL, false },
 };

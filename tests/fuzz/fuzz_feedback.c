@@ -22,6 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct feedback_mail mail = { 1, SV_INIT("a.test"), false };
 	struct sv octets = sv_from((const char *)data, size), rest, line;
+	struct complaint complaint;
 	struct buf out;
 	size_t count = 0;
 
@@ -32,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	else if (out.len)
 		abort();
 	buf_clear(&out);
-	size = feedback_take(octets, &mail, &out);
+	size = feedback_take(octets, &mail, &out, &complaint);
 	rest = buf_sv(&out);
 	while (sv_split(&rest, '\n', &line) && line.len) {
 		check(line);

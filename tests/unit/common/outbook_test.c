@@ -142,10 +142,42 @@ static void what_an_account_sends_is_counted_by_windows(void **state)
 	assert_int_equal(outbook_sent(book, SV("me@z.example"), now + 200 * DAY).fresh, 1);
 }
 
+static bool count_refusal(void *arg, const struct outbook_refusal *r)
+{
+	(*(int *)arg)++;
+	assert_true(sv_eq(r->address, SV("friend@x.example")));
+	return true;
+}
+
+static void who_said_no_to_one_sender_gets_mail_of_others(void **state)
+{
+	struct outbook_refusal r;
+	int count = 0;
+
+	(void)state;
+	assert_int_equal(outbook_refuse(book, SV("News@example.org"), SV("Friend@x.example"), OUTBOOK_UNSUBSCRIBED, 1000).kind, FAULT_NONE);
+	assert_int_equal(outbook_refuse(book, SV("news@example.org"), SV("friend@x.example"), OUTBOOK_COMPLAINED, 2000).kind, FAULT_NONE);
+	assert_true(outbook_is_refused(book, SV("news@EXAMPLE.org"), SV("friend@X.example"), &r));
+	assert_int_equal(r.no, OUTBOOK_UNSUBSCRIBED);
+	assert_int_equal(r.since_s, 1000);
+	assert_false(outbook_is_refused(book, SV("alice@example.org"), SV("friend@x.example"), &r));
+	assert_false(outbook_is_refused(book, SV("news@example.org"), SV("friends@x.example"), &r));
+	assert_false(outbook_is_refused(book, SV(""), SV("friend@x.example"), &r));
+	assert_int_equal(outbook_refuse(book, SV("@example.org"), SV("friend@x.example"), OUTBOOK_NO_BY_HAND, 3000).kind, FAULT_NONE);
+	assert_true(outbook_is_refused(book, SV("alice@example.org"), SV("friend@x.example"), &r));
+	assert_int_equal(outbook_refusals(book, count_refusal, &count).kind, FAULT_NONE);
+	assert_int_equal(count, 2);
+	assert_int_equal(outbook_welcome(book, SV("@example.org"), SV("friend@x.example")).kind, FAULT_NONE);
+	assert_int_equal(outbook_welcome(book, SV("news@example.org"), SV("friend@x.example")).kind, FAULT_NONE);
+	assert_int_equal(outbook_welcome(book, SV("news@example.org"), SV("friend@x.example")).kind, FAULT_NOT_FOUND);
+	assert_false(outbook_is_refused(book, SV("news@example.org"), SV("friend@x.example"), &r));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(bounces_suppress_until_a_delivery_or_for_ninety_days, begin, end),
+		cmocka_unit_test_setup_teardown(who_said_no_to_one_sender_gets_mail_of_others, begin, end),
 		cmocka_unit_test_setup_teardown(an_administrators_word_stays, begin, end),
 		cmocka_unit_test_setup_teardown(rules_are_for_addresses_and_for_domains, begin, end),
 		cmocka_unit_test_setup_teardown(what_a_host_said_of_a_name_is_remembered_for_a_time, begin, end),

@@ -10,6 +10,7 @@
 
 #include "common/daybook.h"
 #include "common/deflate.h"
+#include "common/memory.h"
 #include "common/transfer.h"
 #include "smtpd/feedback.h"
 
@@ -185,6 +186,7 @@ static void numbers_and_rows_of_strangers_are_bounded(void **state)
 
 static void messages_bring_reports_as_attachments(void **state)
 {
+	struct complaint complaint;
 	struct buf packed, text, lines;
 	(void)state;
 
@@ -198,21 +200,67 @@ static void messages_bring_reports_as_attachments(void **state)
 	assert_true(base64_encode(buf_sv(&packed), &text));
 	assert_true(buf_append(&text, SV("\r\n--b\r\nContent-Type: application/tlsrpt+json\r\n\r\n" TLS_REPORT
 					 "\r\n--b\r\nContent-Type: application/zip\r\n\r\nPK\r\n--b--\r\n")));
-	assert_int_equal(feedback_take(buf_sv(&text), &mail, &lines), 2);
+	assert_int_equal(feedback_take(buf_sv(&text), &mail, &lines, &complaint), 2);
 	assert_string_equal(buf_z(&lines), XML_LINE "\n" TLS_LINE "\n");
 	buf_clear(&lines);
-	assert_int_equal(feedback_take(SV("Subject: x\r\n\r\nhello\r\n"), &mail, &lines), 0);
+	assert_int_equal(feedback_take(SV("Subject: x\r\n\r\nhello\r\n"), &mail, &lines, &complaint), 0);
 	buf_clear(&text);
 	assert_true(buf_append(&text, SV("Content-Type: text/xml\r\n\r\n" XML_REPORT)));
-	assert_int_equal(feedback_take(buf_sv(&text), &mail, &lines), 1);
+	assert_int_equal(feedback_take(buf_sv(&text), &mail, &lines, &complaint), 1);
 	buf_done(&packed);
 	buf_done(&text);
+	buf_done(&lines);
+}
+
+#define ARF(type, fields, header) \
+	"From: <fbl@big.test>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=feedback-report; boundary=b\r\n\r\n" \
+	"--b\r\nContent-Type: text/plain\r\n\r\nSomebody complained.\r\n--b\r\nContent-Type: message/feedback-report\r\n\r\n" \
+	"Feedback-Type: " type "\r\nUser-Agent: Big/1\r\nVersion: 1\r\nSource-IP: 192.0.2.5\r\n" fields \
+	"\r\n--b\r\nContent-Type: message/rfc822\r\n\r\nFrom: News <news@example.org>\r\nMessage-ID: <1@example.org>\r\n" header \
+	"\r\nBuy!\r\n--b--\r\n"
+
+static void complaints_are_read_and_what_is_none_is_not(void **state)
+{
+	struct sv text = SV(ARF("Abuse", "Original-Rcpt-To: <Friend@big.test>\r\nOriginal-Mail-From: <bounce@example.org>\r\n",
+				"List-Unsubscribe: <https://mail.example.org/unsubscribe/ab_-9>\r\n"));
+	struct complaint c;
+	struct buf lines;
+	(void)state;
+
+	buf_init(&lines, DAYBOOK_LINE_MAX + 1);
+	assert_int_equal(feedback_take(text, &mail, &lines, &c), 1);
+	assert_string_equal(buf_z(&lines), "{\"at\":5,\"kind\":\"complaint\",\"domain\":\"example.org\",\"by\":\"Big/1\",\"sender\":\"big.test\","
+					   "\"proven\":true,\"id\":\"<1@example.org>\",\"begin\":0,\"end\":0,\"policy\":\"abuse\",\"passed\":0,\"failed\":1,"
+					   "\"failures\":[{\"ip\":\"192.0.2.5\",\"count\":1,\"what\":\"abuse\",\"domain\":\"news@example.org\","
+					   "\"host\":\"Friend@big.test\"}]}\n");
+	assert_string_equal(c.recipient, "Friend@big.test");
+	assert_string_equal(c.sender, "news@example.org");
+	assert_string_equal(c.token, "ab_-9");
+	assert_true(complaint_is_about_spam(&c));
+	buf_clear(&lines);
+	/* The recipient's name was taken out, but for a field of Outlook's. */
+	assert_int_equal(feedback_take(SV(ARF("fraud", "Original-Rcpt-To: [redacted]\r\n", "X-HmXmrOriginalRecipient: a@big.test\r\n")), &mail, &lines,
+				       &c), 1);
+	assert_string_equal(c.recipient, "a@big.test");
+	buf_clear(&lines);
+	assert_int_equal(feedback_take(SV(ARF("not-spam", "", "")), &mail, &lines, &c), 1);
+	assert_false(complaint_is_about_spam(&c));
+	buf_clear(&lines);
+	for (size_t cut = 0; cut < text.len; cut++) {   /* cut off anywhere: nothing is believed that was not there */
+		char *copy = sv_copy_z(sv_sub(text, 0, cut));
+
+		buf_clear(&lines);
+		(void)feedback_take(sv_from(copy, cut), &mail, &lines, &c);
+		assert_true(!c.type[0] || sv_starts(SV("abuse"), sv_z(c.type)));
+		free(copy);
+	}
 	buf_done(&lines);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(complaints_are_read_and_what_is_none_is_not),
 		cmocka_unit_test(reports_are_read_packed_or_not),
 		cmocka_unit_test(what_is_no_report_leaves_no_line),
 		cmocka_unit_test(every_cut_of_a_packed_report_is_refused),
