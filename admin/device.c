@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "admin/daemons.h"
 #include "admin/open.h"
@@ -18,6 +19,8 @@
 
 #include "common/banned.h"
 
+#define BUSY_MS 10000           /* how long a daemon that has just been started is asked again */
+#define BUSY_PAUSE_MS 50
 #define SHORT_KEY 8             /* as many digits of a device's key are shown, and enough to name it */
 
 int open_logins(struct cli *cli, struct logins **out)
@@ -216,8 +219,15 @@ int end_sessions(struct cli *cli, const char *account, const char *sid, const ui
 		json_out_u64(&j, "credential", *credential);
 	json_out_object_end(&j);
 	for (size_t i = 0; i < DAEMON_COUNT; i++) {
-		struct fault f = control_ask(cli->instance, daemon_names[i], buf_sv(&request), add_ended, &tally, 10000);
+		struct fault f;
 
+		/* A daemon that has just been started has nobody inside yet, and somebody may come in at any moment. */
+		for (unsigned waited = 0;; waited += BUSY_PAUSE_MS) {
+			f = control_ask(cli->instance, daemon_names[i], buf_sv(&request), add_ended, &tally, 10000);
+			if (f.kind != FAULT_BUSY || waited >= BUSY_MS)
+				break;
+			nanosleep(&(struct timespec){ .tv_nsec = BUSY_PAUSE_MS * 1000000L }, NULL);
+		}
 		if (f.kind && !(f.kind == FAULT_UNAVAILABLE && !pidfile_holder(cli->instance, daemon_names[i])))
 			code = cli_fault(daemon_names[i], f);
 	}

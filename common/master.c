@@ -597,8 +597,7 @@ static void on_other_verb(void *arg, struct sv verb, struct sv line, struct cont
 		control_finish(&reply, fault_detail(FAULT_UNSUPPORTED, "%s has no verb %.*s",
 						    m->spec->name, SV_FMT(sv_sub(verb, 0, 40))));
 	else if (!m->is_ready)
-		control_finish(&reply, fault(helper ? FAULT_BUSY : FAULT_UNAVAILABLE,
-					     "no worker is ready yet"));
+		control_finish(&reply, fault(FAULT_BUSY, "no worker is ready yet"));
 	else if (helper || v->is_of_all)
 		pass_on_to_one(m, helper, &reply, line);
 	else
