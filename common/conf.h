@@ -28,6 +28,7 @@
 #define CONF_ERRORS_MAX 100
 
 enum conf_tls_mode { CONF_TLS_NONE = 0, CONF_TLS_STARTTLS, CONF_TLS_IMPLICIT };
+enum conf_tickets { CONF_TICKETS_USUAL = 0, CONF_TICKETS_YES, CONF_TICKETS_NO };
 enum conf_tls_version { CONF_TLS_1_2 = 0, CONF_TLS_1_3 };
 enum conf_bare_newline { CONF_BARE_NEWLINE_NORMALISE = 0, CONF_BARE_NEWLINE_REFUSE };
 
@@ -62,6 +63,7 @@ struct conf_listener {
 	uint64_t port;          /* as bound: the offset is in it already */
 	char *path;             /* absolute, for a unix socket; else NULL */
 	enum conf_tls_mode tls;
+	enum conf_tickets tickets;
 };
 
 struct conf_list {
@@ -413,5 +415,7 @@ void conf_describe(const struct conf_option *option, struct buf *out);
 const char *conf_listener_kind_name(enum conf_listener_kind kind);
 /** conf_tls_mode_name - "none", "starttls", "implicit". */
 const char *conf_tls_mode_name(enum conf_tls_mode mode);
+/** conf_tickets_name - "usual", "yes", "no". */
+const char *conf_tickets_name(enum conf_tickets tickets);
 
 #endif

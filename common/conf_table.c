@@ -41,6 +41,7 @@ static const char *const rejects_words[] = { "drop", "keep", NULL };
 static const char *const milter_failure_words[] = { "defer", "accept", NULL };
 static const char *const bare_newline_words[] = { "normalise", "refuse", NULL };
 static const char *const sts_mode_words[] = { "none", "testing", "enforce", NULL };
+static const char *const ticket_words[] = { "usual", "yes", "no", NULL };
 static const char *const tls_mode_words[] = { "none", "starttls", "implicit", NULL };
 static const char *const kind_words[] = {
 	"mx", "submission", "submissions", "lmtp", "imap", "imaps", "pop3", "pop3s",
@@ -124,7 +125,7 @@ static const struct conf_option options[] = {
 	  .doc = "Oldest version of TLS that is spoken. RFC 8996." },
 	{ "tls-tickets", "TLS", YES_NO(tls.tickets), .def = "yes", .need_restart = true,
 	  .doc = "Let clients resume TLS sessions by tickets, which are worth nothing on listeners of "
-		 "another kind, and for nobody after a day. Never on mx listeners." },
+		 "another kind, and for nobody after a day. On mx listeners only where one says tickets yes." },
 	{ "tls-kernel", "TLS", YES_NO(tls.ktls), .def = "no", .need_restart = true,
 	  .doc = "Let the kernel encrypt, where it can." },
 	{ "tls-handshake-time", "TLS", DURATION(tls.handshake_ms), .def = "30s", .min = 1 * SECONDS,
@@ -746,6 +747,11 @@ static const struct conf_option options[] = {
 	  .words = tls_mode_words, .need_restart = true,
 	  .doc = "none, starttls or implicit. Default: implicit for submissions, imaps and "
 		 "pop3s and https, none for lmtp and http, starttls for the others." },
+	{ "listener.tickets", CONF_BLOCK, .type = CONF_ENUM,
+	  .offset = ENUM_FIELD(struct conf_listener, tickets),
+	  .words = ticket_words, .need_restart = true,
+	  .doc = "yes or no: let clients of this listener resume TLS sessions by tickets, or not. Default: usual, which is no for mx,"
+		 " yes for the others. tls-tickets no ends them everywhere. A ticket is worth nothing on a listener of another kind." },
 };
 
 const struct conf_kind conf_kinds[] = {
@@ -843,6 +849,11 @@ const char *conf_listener_kind_name(enum conf_listener_kind kind)
 		if (conf_kinds[i].kind == kind)
 			return conf_kinds[i].name;
 	return "none";
+}
+
+const char *conf_tickets_name(enum conf_tickets tickets)
+{
+	return ticket_words[tickets];
 }
 
 const char *conf_tls_mode_name(enum conf_tls_mode mode)

@@ -500,7 +500,10 @@ static void show_listener(const struct conf_listener *row, struct buf *out)
 		(void)buf_appendf(out, "\taddress %s\n\tport %llu\n", row->address,
 				  (unsigned long long)row->port);
 	}
-	(void)buf_appendf(out, "\ttls %s\n}\n", conf_tls_mode_name(row->tls));
+	(void)buf_appendf(out, "\ttls %s\n", conf_tls_mode_name(row->tls));
+	if (row->tickets)
+		(void)buf_appendf(out, "\ttickets %s\n", conf_tickets_name(row->tickets));
+	(void)buf_append(out, SV("}\n"));
 }
 
 void conf_show(const struct conf *conf, bool everything, struct buf *out)

@@ -59,10 +59,13 @@ struct listener_set *listener_set_new(struct conf *conf, const struct listener_k
 		row->name = xstrdup(from->name);
 		row->path = from->path ? xstrdup(from->path) : NULL;
 		row->listener = (struct listener){ .kind = kind,
+						   .role = kind->role,
 						   .name = row->name,
 						   .path = row->path,
 						   .tls = from->tls,
 						   .fd = -1 };
+		if (from->tickets)
+			row->listener.role.has_no_tickets = from->tickets == CONF_TICKETS_NO;
 		if (from->path) {
 			row->listener.at.family = NET_UNIX;
 			continue;
@@ -244,7 +247,7 @@ static void let_in(struct row *row, int fd, const struct netaddr *peer)
 	s->peer = *peer;        /* a proxy's connection is its client's */
 	stream_on_gone(s, on_visitor_gone, v);
 	if (row->listener.tls == CONF_TLS_IMPLICIT) {
-		f = stream_start_tls(s, set->tls, &row->listener.kind->role);
+		f = stream_start_tls(s, set->tls, &row->listener.role);
 		if (f.kind) {
 			log_error(NULL, "listener.tls_failed", KV_Z("listener", row->name),
 			          KV_FAULT("fault", f));

@@ -35,6 +35,7 @@ struct listener_kind {
 /* A listener as it runs. */
 struct listener {
 	const struct listener_kind *kind;
+	struct tls_role role;           /* the kind's, with or without tickets as the row says; for stream_start_tls() */
 	const char *name;               /* of the row, for logs, status, socket activation */
 	enum conf_tls_mode tls;
 	struct netaddr at;              /* where it listens, with the real port once bound */

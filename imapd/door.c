@@ -35,6 +35,7 @@ enum next { NEXT = 0, HOLD };
 struct door {
 	struct door_house *house;
 	struct door *next, **at;
+	const struct tls_role *role;    /* of its listener */
 	struct stream *stream;
 	struct conf *conf;
 	struct grammar grammar;
@@ -430,8 +431,6 @@ static enum next do_logout(struct door *d, struct args *args)
 
 static enum next do_starttls(struct door *d, struct args *args)
 {
-	static const struct tls_role role = { .name = "imap", .alpn = "imap" };
-
 	if (!args_end(args) || d->is_tls)
 		return bad(d, d->is_tls ? "TLS is on already" : "STARTTLS takes no arguments");
 	if (!d->house->tls) {
@@ -447,7 +446,7 @@ static enum next do_starttls(struct door *d, struct args *args)
 		return HOLD;
 	}
 	answer(d, grammar_tag(&d->grammar), "OK Begin TLS now");
-	struct fault f = stream_start_tls(d->stream, d->house->tls, &role);
+	struct fault f = stream_start_tls(d->stream, d->house->tls, d->role);
 
 	if (f.kind) {
 		log_warn(&d->log, "imap.starttls.failed", KV_FAULT("fault", f));
@@ -722,6 +721,7 @@ void door_open(struct door_house *house, struct stream *stream, const struct lis
 	log_ctx_set_peer(&d->log, netaddr_text(stream_peer(stream), text));
 	event_emit(&d->log, EVENT_SESSION_OPEN, KV_Z("listener", listener->name),
 		   KV_Z("protocol", "imap"), KV_BOOL("tls", listener->tls == CONF_TLS_IMPLICIT));
+	d->role = &listener->role;
 	if (listener->tls == CONF_TLS_IMPLICIT) {
 		d->state = DOOR_HANDSHAKE;      /* greeted once it is done */
 		return;
@@ -731,8 +731,11 @@ void door_open(struct door_house *house, struct stream *stream, const struct lis
 
 void door_reopen(struct door_house *house, struct stream *stream, const struct log_ctx *log)
 {
+	/* Which listener it came from is not known any more, nor whether that one gives tickets. */
+	static const struct tls_role role = { .name = "imap", .alpn = "imap", .has_no_tickets = true };
 	struct door *d = door_new(house, stream);
 
+	d->role = &role;
 	d->log = *log;
 	d->is_tls = stream_is_tls(stream);
 	d->commands = 1;                /* it is known to speak IMAP */

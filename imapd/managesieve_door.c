@@ -227,7 +227,7 @@ enum ms_step ms_do_starttls(struct ms_session *s)
 	/* RFC 3207 §4.2 in spirit: what was learned in clear is forgotten. */
 	ms_door_close(s);
 	ms_door_open(s);
-	f = stream_start_tls(s->stream, s->house->tls, &s->listener->kind->role);
+	f = stream_start_tls(s->stream, s->house->tls, &s->listener->role);
 	if (!f.kind)
 		return MS_WAIT;
 	log_warn(&s->log, "managesieve.starttls-refused", KV_FAULT("fault", f));

@@ -298,7 +298,7 @@ enum step door_stls(struct pop3_session *s, struct sv args)
 	/* RFC 2595 §4: what was learned in clear is forgotten. */
 	door_close(s);
 	door_open(s);
-	struct fault f = stream_start_tls(s->stream, s->server->tls, &s->listener->kind->role);
+	struct fault f = stream_start_tls(s->stream, s->server->tls, &s->listener->role);
 
 	if (f.kind) {
 		log_warn(&s->log, "pop3.stls_refused", KV_FAULT("fault", f));

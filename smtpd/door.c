@@ -138,7 +138,7 @@ void door_start_tls(struct door *d)
 		timer_start_ms(&d->deadline, d->conf->limits.login_ms);
 	d->events->say(d->user, REPLY_START_TLS);
 	d->state = DOOR_TLS;
-	f = stream_start_tls(d->stream, d->tls, &d->listener->kind->role);
+	f = stream_start_tls(d->stream, d->tls, &d->listener->role);
 	if (f.kind) {
 		log_warn(d->log, "smtp.starttls.failed", KV_FAULT("fault", f));
 		d->events->close(d->user, "starttls");

@@ -38,6 +38,43 @@ def subject(server, host, ciphers=None, port="imaps"):
                           check=True, capture_output=True).stdout.rsplit("=", 1)[1].strip()
 
 
+TICKETS = "workers 1\n" + "".join(f"listener {kind} {{\n\tkind {kind}\n{more}}}\n" for kind, more in (
+    ("imap", ""), ("imaps", "\ttickets yes\n"), ("pop3", ""), ("pop3s", "\ttickets no\n")))
+
+
+def tls_session(server, port, session=None, command=None):
+    """Connect, by STARTTLS with a command; (was the session taken up, the session to offer next time)."""
+    if not hasattr(server, "tickets_context"):      # a session belongs to its context
+        server.tickets_context = server.tls_context()
+        server.tickets_context.maximum_version = ssl.TLSVersion.TLSv1_2    # there it is known once the handshake is over
+    context = server.tickets_context
+    with server.raw(port) if command else socket.create_connection(("127.0.0.1", server.port(port))) as plain:
+        sock = plain
+        if command:
+            plain.line()
+            plain.send(command + "\r\n")
+            plain.line()
+            sock = plain.sock
+        with context.wrap_socket(sock, server_hostname="localhost", session=session) as tls:
+            return tls.session_reused, tls.session
+
+
+def test_each_listener_gives_tickets_or_not_and_takes_none_of_another_kind():
+    with postroom.Instance(conf=TICKETS) as server:
+        server.start(wait=False)
+        server.wait_ready(["imap", "imaps", "pop3", "pop3s"])
+        reused, session = tls_session(server, "imaps")
+        assert not reused and session.has_ticket
+        assert tls_session(server, "imaps", session)[0]
+        # The same process with the same key, and another kind of listener.
+        assert not tls_session(server, "imap", session, "a STARTTLS")[0]
+        reused, other = tls_session(server, "imap", command="a STARTTLS")
+        assert not reused and tls_session(server, "imap", other, "a STARTTLS")[0]
+        reused, none = tls_session(server, "pop3s")
+        assert not reused and not none.has_ticket and not tls_session(server, "pop3s", none)[0]
+        assert "tickets no" in server.postroom("conf", "show")
+
+
 CONF = "workers 1\ntls-tickets no\ntls-more-certificates tls/rsa.pem=tls/rsa.key tls/other.pem tls/wild.pem=tls/wild.key\n"
 
 
