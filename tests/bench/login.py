@@ -1,0 +1,149 @@
+"""What a login costs the server, and what a spray of wrong passwords does to those who are logged in.
+
+    make bench-login [BENCH_FLAGS="--logins 500 --rate 5000 --seconds 3"]
+
+Processor time is that of all processes of the daemon, by the kernel's count of each thread in nanoseconds
+(/proc/PID/task/*/schedstat), so it does not depend on what else the machine does; times of answers do.
+"""
+
+import argparse
+import contextlib
+import os
+import pathlib
+import selectors
+import socket
+import statistics
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+import postroom     # noqa: E402
+
+WARM_TARGET_US = 500
+
+
+def cpu_ns(pids):
+    total = 0
+    for pid in pids:
+        for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(OSError):
+                total += int((task / "schedstat").read_text().split()[0])
+    return total
+
+
+def talk(line, *steps):
+    """Send each command and read lines up to the one that begins with what is expected."""
+    for command, expected in steps:
+        if command:
+            line.send(command + "\r\n")
+        while not (text := line.line()).startswith(expected):
+            if not text:
+                raise RuntimeError(f"{command!r} was not answered")
+
+
+def imap(server, user, password):
+    with server.raw("imap") as line:
+        talk(line, (None, b"* OK"), (f'a LOGIN {user} "{password}"', b"a OK"), ("b LOGOUT", b"b OK"))
+
+
+def pop3(server, user, password):
+    with server.raw("pop3") as line:
+        talk(line, (None, b"+OK"), (f"USER {user}", b"+OK"), (f"PASS {password}", b"+OK"), ("QUIT", b"+OK"))
+
+
+def submission(server, user, password):
+    with server.raw("submission") as line:
+        talk(line, (None, b"220"), ("EHLO bench", b"250 "), (f"AUTH PLAIN {postroom.plain(user, password)}", b"235"), ("QUIT", b"221"))
+
+
+def one_login(server, daemon, login, count):
+    user, password = server.address("alice"), server.password("alice")
+    before = cpu_ns(server.pids(daemon))
+    login(server, user, password)
+    cold = cpu_ns(server.pids(daemon)) - before
+    for _ in range(20):
+        login(server, user, password)           # every worker knows it now
+    before = cpu_ns(server.pids(daemon))
+    for _ in range(count):
+        login(server, user, password)
+    warm = (cpu_ns(server.pids(daemon)) - before) / count
+    return cold / 1000, warm / 1000
+
+
+def spray(port, rate, seconds):
+    """As many attempts as asked for, each on a connection of its own from another address; nobody waits for answers."""
+    waiting = selectors.DefaultSelector()
+    begun = time.monotonic()
+    sent = asked = 0
+    opened = []
+    while (now := time.monotonic() - begun) < seconds:
+        while asked < now * rate:
+            asked += 1
+            sock = socket.socket()
+            sock.setblocking(False)
+            try:
+                sock.bind((f"127.{1 + asked % 200}.{asked // 200 % 200}.{2 + asked % 250}", 0))
+                sock.connect_ex(("127.0.0.1", port))
+            except OSError:
+                sock.close()
+                continue
+            waiting.register(sock, selectors.EVENT_WRITE)
+        for key, _ in waiting.select(0.001):
+            waiting.unregister(key.fileobj)
+            with contextlib.suppress(OSError):
+                key.fileobj.send(b"a LOGIN user%d@example.test wrong%d\r\n" % (sent % 1000, sent))
+                sent += 1
+            opened.append((now, key.fileobj))
+        while opened and opened[0][0] < now - 0.2:
+            opened.pop(0)[1].close()
+    print(sent / seconds)
+
+
+def noops(line, seconds):
+    times = []
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        begun = time.monotonic()
+        talk(line, ("n NOOP", b"n OK"))
+        times.append((time.monotonic() - begun) * 1e6)
+        time.sleep(0.002)
+    return statistics.median(times), statistics.quantiles(times, n=100)[98]
+
+
+def under_spray(server, rate, seconds):
+    with server.raw("imap") as line:
+        talk(line, (None, b"* OK"), (f'a LOGIN {server.address("alice")} "{server.password("alice")}"', b"a OK"))
+        quiet = noops(line, seconds)
+        child = subprocess.Popen([sys.executable, __file__, "--spray", str(server.port("imap")), "--rate", str(rate), "--seconds",
+                                  str(seconds)], stdout=subprocess.PIPE, text=True)
+        loud = noops(line, seconds)
+        reached = float(child.communicate()[0])
+        return quiet, loud, reached
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--logins", type=int, default=500)
+    parser.add_argument("--rate", type=int, default=5000)
+    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--spray", type=int)
+    args = parser.parse_args()
+    if args.spray:
+        spray(args.spray, args.rate, args.seconds)
+        return
+    with postroom.Instance(accounts=("alice",), conf="connections-per-minute 1000000\n") as server:
+        server.start()
+        print(f"load of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
+        print("LOGIN, plain on loopback, connect to logout   FIRST us   WARM us   TARGET us")
+        for daemon, login in (("imapd", imap), ("pop3d", pop3), ("smtpd", submission)):
+            cold, warm = one_login(server, daemon, login, args.logins)
+            print(f"{login.__name__:<44}  {cold:>8.0f}  {warm:>8.0f}  {WARM_TARGET_US:>10}")
+        quiet, loud, reached = under_spray(server, args.rate, args.seconds)
+        print(f"\nSPRAY of {args.rate} attempts/s asked, {reached:.0f}/s reached        p50 us    p99 us")
+        print(f"{'NOOP of a session that is logged in, quiet':<44}  {quiet[0]:>8.0f}  {quiet[1]:>8.0f}")
+        print(f"{'the same under the spray':<44}  {loud[0]:>8.0f}  {loud[1]:>8.0f}   {loud[1] / quiet[1]:.1f} times")
+
+
+if __name__ == "__main__":
+    main()
