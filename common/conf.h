@@ -283,8 +283,11 @@ struct conf_web {
 	struct ipnets metrics_networks;         /* who may read figures and readiness */
 };
 
+enum conf_acme_challenge { CONF_ACME_HTTP = 0, CONF_ACME_TLS_ALPN };
+
 /* Certificates from an authority (RFC 8555). */
 struct conf_acme {
+	enum conf_acme_challenge challenge;
 	char *directory;                        /* URL; "": none are asked for */
 	char *contact;                          /* address of a person, or "" */
 	struct conf_list names;                 /* for the certificate; "hostname" stands for ours */

@@ -19,6 +19,7 @@
 #include "common/memory.h"
 #include "common/netaddr.h"
 #include "common/tls_private.h"
+#include "common/tls_proof.h"
 
 #include "common/banned.h"
 
@@ -59,6 +60,7 @@ struct tls_server {
 	struct tls_settings settings;
 	struct sites *sites;
 	struct ticket_key keys[2];      /* this one and the one before */
+	char *proofs;                   /* folder; NULL: there are none */
 };
 
 const char *tls_reason(void)
@@ -142,6 +144,8 @@ static int on_server_name(SSL *ssl, int *alert, void *arg)
 
 	(void)alert;
 	(void)arg;
+	if (c->is_proof)
+		return SSL_TLSEXT_ERR_OK;
 	if (len && name[len - 1] == '.')        /* RFC 6066 §3 has none; clients do */
 		len--;
 	if (!len)
@@ -160,11 +164,37 @@ static int on_server_name(SSL *ssl, int *alert, void *arg)
 	return SSL_TLSEXT_ERR_NOACK;
 }
 
+/* The name of a server_name extension (RFC 6066 §3): one entry, of a host. */
+static struct sv name_of(const unsigned char *ext, size_t len)
+{
+	if (len < 5 || (size_t)(ext[0] << 8 | ext[1]) != len - 2 || ext[2] != 0 || (size_t)(ext[3] << 8 | ext[4]) != len - 5)
+		return SV_NONE;
+	return sv_from((const char *)ext + 5, len - 5);
+}
+
+/* Before certificates are chosen: RFC 8737 §3, the one protocol that is offered, and the name. */
+static int on_client_hello(SSL *ssl, int *alert, void *arg)
+{
+	static const char only[] = "\0\013\012" TLS_PROOF_ALPN;
+	struct tls_conn *c = SSL_get_app_data(ssl);
+	const unsigned char *alpn, *name;
+	size_t alpn_len, name_len;
+
+	(void)alert;
+	(void)arg;
+	if (c->server->proofs &&
+	    SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation, &alpn, &alpn_len) &&
+	    sv_eq(sv_from((const char *)alpn, alpn_len), sv_from(only, sizeof(only) - 1)) &&
+	    SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &name, &name_len))
+		c->is_proof = tls_proof_use(ssl, c->server->proofs, name_of(name, name_len));
+	return SSL_CLIENT_HELLO_SUCCESS;        /* without a proof: on_alpn() refuses */
+}
+
 static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
 		   const unsigned char *in, unsigned in_len, void *arg)
 {
 	struct tls_conn *c = SSL_get_app_data(ssl);
-	struct sv wanted = sv_z(c->role->alpn);
+	struct sv wanted = c->is_proof ? SV(TLS_PROOF_ALPN) : sv_z(c->role->alpn);
 
 	(void)arg;
 	if (!wanted.len)
@@ -211,6 +241,7 @@ static SSL_CTX *new_context(const struct tls_settings *settings)
 	SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket);
 	SSL_CTX_set_tlsext_servername_callback(ctx, on_server_name);
 	SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
+	SSL_CTX_set_client_hello_cb(ctx, on_client_hello, NULL);
 	return ctx;
 }
 
@@ -316,6 +347,7 @@ static void server_unref(struct tls_server *server)
 	free((struct tls_pair *)server->settings.pairs);
 	sites_unref(&server->sites);
 	secret_wipe(server->keys, sizeof(server->keys));
+	free(server->proofs);
 	free(server);
 }
 
@@ -341,6 +373,12 @@ struct fault tls_server_new(const struct tls_settings *settings, struct tls_serv
 	new_ticket_key(&server->keys[1]);
 	*out = server;
 	return FAULT_OK;
+}
+
+void tls_server_set_proofs(struct tls_server *server, const char *folder)
+{
+	free(server->proofs);
+	server->proofs = folder ? xstrdup(folder) : NULL;
 }
 
 void tls_server_free(struct tls_server **server)
@@ -505,7 +543,7 @@ struct tls_facts tls_facts(const struct tls_conn *c)
 		.cipher = SSL_get_cipher_name(c->ssl),
 		.bits = SSL_get_cipher_bits(c->ssl, NULL),
 		.sni = SSL_get_servername(c->ssl, TLSEXT_NAMETYPE_host_name),
-		.alpn = len && c->role ? c->role->alpn : NULL,  /* we choose no other */
+		.alpn = c->is_proof ? TLS_PROOF_ALPN : len && c->role ? c->role->alpn : NULL,  /* we choose no other */
 		.is_resumed = SSL_session_reused(c->ssl),
 	};
 }

@@ -60,6 +60,10 @@ void tls_server_free(struct tls_server **server);
 /** tls_server_reload - read the same files again. On an error the old certificates stay in use.
  *  Connections that are open keep what they began with. */
 MUST_CHECK struct fault tls_server_reload(struct tls_server *server);
+/** tls_server_set_proofs - from now on, who asks for nothing but "acme-tls/1" gets the proof for that name, if one lies in this folder
+ *  (tls_proof.h); tls_facts() then has that protocol, and there is nothing to be said on such a connection. The file is read in the
+ *  handshake: one lies there for the seconds that an authority needs. NULL: nobody. */
+void tls_server_set_proofs(struct tls_server *server, const char *folder);
 /** tls_server_cert - facts of pair i; false when there is no such pair. */
 bool tls_server_cert(const struct tls_server *server, size_t i, struct tls_cert_facts *out);
 /** tls_cert_read - facts of the first certificate in a PEM file. */

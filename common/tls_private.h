@@ -13,12 +13,15 @@ struct tls_conn {
 	struct sites *sites;
 	const struct tls_role *role;
 	char *error;
+	bool is_proof;                  /* it asked for a certificate authority's proof, and gets it (tls_proof.h) */
 };
 
 /** tls_load_chain - all certificates of a PEM file, the server's own first; at least one. */
 MUST_CHECK struct fault tls_load_chain(const char *path, STACK_OF(X509) **out);
 /** tls_load_key - a private key that nobody else may read. */
 MUST_CHECK struct fault tls_load_key(const char *path, EVP_PKEY **out);
+/** tls_proof_use - show the proof for this name, if one lies in the folder. */
+bool tls_proof_use(SSL *ssl, const char *folder, struct sv name);
 void tls_cert_describe(X509 *cert, struct tls_cert_facts *out);
 /** tls_verify_text - why the other side's certificate was not believed; NULL when it was. */
 const char *tls_verify_text(const SSL *ssl);

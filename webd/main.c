@@ -1,5 +1,6 @@
 /* webd: the web front, one worker behind its master (common/master.h is the rest of the program). It sees the account directory
  * and no mail. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/directory.h"
@@ -29,8 +30,19 @@ static struct fault web_open(struct worker *w)
 	return directory_open(instance_path(w->instance, INSTANCE_DIRECTORY), false, &server->directory);
 }
 
+/* Proofs for certificate authorities that ask for them by TLS, where the helper `acme` leaves them. */
+static void show_proofs(struct worker *w)
+{
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/acme", instance_path(w->instance, INSTANCE_TLS));
+	if (w->tls)
+		tls_server_set_proofs(w->tls, path);
+}
+
 static struct fault web_start(struct worker *w)
 {
+	show_proofs(w);
 	return listener_accept(w->listeners, w->loop, w->tls, session_start, w->state);
 }
 
@@ -38,6 +50,7 @@ static void web_reload(struct worker *w, const struct conf *was)
 {
 	(void)was;
 	((struct web_server *)w->state)->conf = w->conf;
+	show_proofs(w);
 }
 
 static void web_stop(struct worker *w)

@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "common/master.h"
 #include "common/memory.h"
+#include "common/tls_proof.h"
 #include "common/work.h"
 #include "webd/request.h"
 #include "webd/response.h"
@@ -209,9 +210,12 @@ static void on_deadline(struct timer *t)
 static void on_tls(struct stream *stream, void *user)
 {
 	struct session *s = user;
+	const char *alpn = tls_facts(stream_tls(stream)).alpn;
 
-	(void)stream;
 	s->is_tls = true;
+	/* RFC 8737 §3: the handshake was the answer. */
+	if (alpn && strcmp(alpn, TLS_PROOF_ALPN) == 0)
+		session_end(s);
 }
 
 static void on_end(struct stream *stream, enum stream_end why, void *user)

@@ -4,11 +4,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/crypt.h"
 #include "common/http.h"
 #include "common/json.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/textfile.h"
+#include "common/tls_proof.h"
 #include "common/tls_request.h"
 #include "webd/acme/jws.h"
 
@@ -224,16 +226,26 @@ static void take_order(struct acme_order *o, const struct http_response *r, cons
 	ask(o, STEP_AUTHORIZATION);
 }
 
+/* RFC 8737 §3: a certificate that holds the digest of what http-01 would answer. */
+static bool to_certificate(struct acme_order *o, struct sv name, struct buf *text)
+{
+	uint8_t digest[CRYPT_HASH_MAX];
+
+	crypt_digest(CRYPT_SHA256, buf_sv(text), digest);
+	buf_clear(text);
+	return tls_proof_path(o->settings.proofs, name, o->proof, sizeof(o->proof)) && !tls_proof_make(name, digest, text).kind;
+}
+
 /* RFC 8555 §8.1, §8.3: the file says that whoever has the account's key also has this name's web front. */
-static bool write_proof(struct acme_order *o, struct sv token)
+static bool write_proof(struct acme_order *o, struct sv name, struct sv token)
 {
 	struct buf text;
 	int n = snprintf(o->proof, sizeof(o->proof), "%s/%.*s", o->settings.proofs, SV_FMT(token));
 	bool good;
 
-	buf_init(&text, 512);
+	buf_init(&text, 8192);
 	good = n > 0 && (size_t)n < sizeof(o->proof) && buf_append(&text, token) && buf_append_c(&text, '.') &&
-	       jws_thumbprint(o->settings.account, &text);
+	       jws_thumbprint(o->settings.account, &text) && (!o->settings.is_tls_alpn || to_certificate(o, name, &text));
 	if (!good) {
 		o->proof[0] = '\0';
 		strange(o);
@@ -252,7 +264,8 @@ static bool write_proof(struct acme_order *o, struct sv token)
 static void take_authorization(struct acme_order *o, const struct json *body)
 {
 	const struct json *list = json_get(body, "challenges");
-	struct sv status = text_of(body, "status");
+	struct sv status = text_of(body, "status"), name = text_of(json_get(body, "identifier"), "value");
+	const char *type = o->settings.is_tls_alpn ? "tls-alpn-01" : "http-01";
 
 	if (sv_eq(status, SV("valid"))) {       /* proven not long ago */
 		next_authorization(o);
@@ -262,16 +275,15 @@ static void take_authorization(struct acme_order *o, const struct json *body)
 		const struct json *c = json_at(list, i);
 		struct sv token = text_of(c, "token");
 
-		if (!sv_eq(text_of(c, "type"), SV("http-01")))
+		if (!sv_eq(text_of(c, "type"), sv_z(type)))
 			continue;
 		if (!jws_is_base64url(token) || token.len > TOKEN_MAX || !take_url(c, "url", o->challenge))
 			strange(o);
-		else if (write_proof(o, token))
+		else if (write_proof(o, name, token))
 			ask(o, STEP_CHALLENGE);
 		return;
 	}
-	fail(o, FAULT_UNSUPPORTED, "the certificate authority offers no proof by http-01 for %.*s",
-	     SV_FMT(sv_sub(text_of(json_get(body, "identifier"), "value"), 0, 200)));
+	fail(o, FAULT_UNSUPPORTED, "the certificate authority offers no proof by %s for %.*s", type, SV_FMT(sv_sub(name, 0, 200)));
 }
 
 static void watch_authorization(struct acme_order *o, const struct http_response *r, const struct json *body)
@@ -286,8 +298,9 @@ static void watch_authorization(struct acme_order *o, const struct http_response
 	} else {
 		for (size_t i = 0; i < json_count(list) && !why.len; i++)
 			why = text_of(json_get(json_at(list, i), "error"), "detail");
-		fail(o, FAULT_DENIED, "the certificate authority could not see our proof for %.*s on port 80: %.*s",
-		     SV_FMT(sv_sub(text_of(json_get(body, "identifier"), "value"), 0, 100)), SV_FMT(sv_sub(why, 0, 220)));
+		fail(o, FAULT_DENIED, "the certificate authority could not see our proof for %.*s on port %s: %.*s",
+		     SV_FMT(sv_sub(text_of(json_get(body, "identifier"), "value"), 0, 100)), o->settings.is_tls_alpn ? "443" : "80",
+		     SV_FMT(sv_sub(why, 0, 220)));
 	}
 }
 

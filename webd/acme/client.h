@@ -1,4 +1,4 @@
-/* webd/acme/client.h - one certificate from an authority (RFC 8555): account, order, proof by http-01 for each name, certificate.
+/* webd/acme/client.h - one certificate from an authority (RFC 8555): account, order, proof by http-01 or tls-alpn-01 for each name, certificate.
  * It speaks through common/http and writes the proofs as files, which the web front answers with; both may be refused at
  * any step, and the whole has ORDER_MS. Small files are read and written on the loop: this process serves nobody else. */
 #ifndef WEBD_ACME_CLIENT_H
@@ -22,6 +22,7 @@ struct acme_settings {
 	const struct es256_key *account;        /* borrowed until the end */
 	const char *key_path;           /* the server's key */
 	const char *proofs;             /* folder for the proofs; must be there */
+	bool is_tls_alpn;               /* prove names in a TLS handshake (RFC 8737), not by HTTP */
 };
 
 struct acme_result {

@@ -352,6 +352,7 @@ static void begin(struct acme *a)
 			   .account = a->account,
 			   .key_path = conf->tls.key,
 			   .proofs = a->proofs,
+			   .is_tls_alpn = conf->acme.challenge == CONF_ACME_TLS_ALPN,
 		   },
 		   on_order, a, &a->order);
 }

@@ -24,9 +24,9 @@ NAMES = ("mail.example.test", "autoconfig.example.test", "mta-sts.example.test")
 
 
 class Pebble:
-    """The authority; `http_port` is where it looks for proofs."""
+    """The authority; `http_port` and `tls_port` are where it looks for proofs."""
 
-    def __init__(self, folder, authority, dns, http_port, port=None):
+    def __init__(self, folder, authority, dns, http_port, port=None, tls_port=1):
         self.port = port or postroom.free_port()
         self.management = postroom.free_port()
         self.url = f"https://acme.example:{self.port}/dir"
@@ -34,7 +34,7 @@ class Pebble:
         config = folder / "pebble.json"
         config.write_text(json.dumps({"pebble": {
             "listenAddress": f"127.0.0.1:{self.port}", "managementListenAddress": f"127.0.0.1:{self.management}", "certificate": str(chain),
-            "privateKey": str(key), "httpPort": http_port, "tlsPort": 1, "ocspResponderURL": "", "externalAccountBindingRequired": False}}))
+            "privateKey": str(key), "httpPort": http_port, "tlsPort": tls_port, "ocspResponderURL": "", "externalAccountBindingRequired": False}}))
         self.log_path = folder / "pebble.log"
         env = {"PATH": "/usr/bin:/bin", "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "20", "PEBBLE_AUTHZREUSE": "0"}
         with open(self.log_path, "ab") as log:
@@ -56,21 +56,28 @@ class Pebble:
         self.process.wait(postroom.DEADLINE_S)
 
 
-@pytest.fixture
-def world(tmp_path):
-    """(instance, pebble, start): the instance's web front and imapd run, and its helper knows the authority."""
+@contextlib.contextmanager
+def make_world(tmp_path, by_tls=False):
     with https_server.Authority() as authority, dns_server.DnsServer() as dns, postroom.Instance(web=True, accounts=("alice",)) as instance:
         for name in NAMES + ("acme.example",):
             dns.add(name, "A", "127.0.0.1")
-        pebble = Pebble(tmp_path, authority, dns, instance.port("http"))
+        pebble = Pebble(tmp_path, authority, dns, 1 if by_tls else instance.port("http"), tls_port=instance.port("https") if by_tls else 1)
         with open(instance.root / "postroom.conf", "a", encoding="utf-8") as conf:
             conf.write(dns.conf() + f"fetch-private-addresses yes\nrelay-ca-file {authority.file}\nacme-directory {pebble.url}\n"
-                       "acme-contact postmaster@example.test\nacme-names hostname autoconfig.example.test mta-sts.example.test\n")
+                       "acme-contact postmaster@example.test\nacme-names hostname autoconfig.example.test mta-sts.example.test\n"
+                       + ("acme-challenge tls-alpn-01\n" if by_tls else ""))
         instance.pebble, instance.folder, instance.authority, instance.dns = pebble, tmp_path, authority, dns
         try:
             yield instance
         finally:
             instance.pebble.stop()
+
+
+@pytest.fixture
+def world(tmp_path):
+    """(instance, pebble, start): the instance's web front and imapd run, and its helper knows the authority."""
+    with make_world(tmp_path) as instance:
+        yield instance
 
 
 def served(instance, listener="https"):
@@ -188,3 +195,37 @@ def test_a_certificate_comes_by_itself_and_sessions_live_on(world):
     assert gone.returncode == 1 and "cannot be reached" in gone.stderr
     assert cert(world)["fingerprint"] == now
     assert json.loads(world.run("cert", "show", "--json").stdout)["days_left"] > 30
+
+
+def ask_for_proof(instance, name, protocols):
+    """The protocol that was agreed on, and whether the server then ends the connection."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(protocols)
+    with socket.create_connection(("127.0.0.1", instance.port("https")), timeout=postroom.DEADLINE_S) as sock:
+        with context.wrap_socket(sock, server_hostname=name) as tls:
+            agreed = tls.selected_alpn_protocol()
+            return agreed, tls.getpeercert(binary_form=True), tls.recv(1) == b"" if agreed == "acme-tls/1" else False
+
+
+def test_names_are_proven_by_tls_where_port_80_is_shut(tmp_path):
+    """RFC 8737: the authority looks at port 443 only, and what it is shown is shown to nobody who asks for anything else."""
+    with make_world(tmp_path, by_tls=True) as world:
+        world.start()
+        wait(world, "a certificate", lambda: not cert(world)["self_signed"])
+        assert sorted(cert(world)["names"]) == sorted(NAMES)
+        wait(world, "https serves it", lambda: served(world) == on_disk(world))
+        proofs = world.root / "tls" / "acme"
+        assert list(proofs.iterdir()) == []                             # proofs do not stay
+        # A proof that lies there is for this protocol and name alone.
+        openssl = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=proof", "-days", "1"]
+        made = subprocess.run([*openssl, "-keyout", "-", "-out", "-"], capture_output=True, check=True).stdout
+        (proofs / "alpn-mail.example.test.pem").write_bytes(made)
+        agreed, shown, ended = ask_for_proof(world, "mail.example.test", ["acme-tls/1"])
+        assert agreed == "acme-tls/1" and ended and shown != on_disk(world)
+        assert ask_for_proof(world, "mail.example.test", ["http/1.1"])[:2] == ("http/1.1", on_disk(world))
+        assert ask_for_proof(world, "mail.example.test", ["acme-tls/1", "http/1.1"])[:2] == ("http/1.1", on_disk(world))
+        for name in ("mta-sts.example.test", "other.example"):
+            with pytest.raises(ssl.SSLError):
+                ask_for_proof(world, name, ["acme-tls/1"])
+        (proofs / "alpn-mail.example.test.pem").unlink()
