@@ -2,6 +2,8 @@
 
 import base64
 import json
+import pathlib
+import re
 
 import pytest
 
@@ -171,3 +173,55 @@ def test_one_message_in_is_one_message_out(dns, make_server, capsys):
         with capsys.disabled():
             print(f"\nI16 items={len(FAKE_ENDS)} accepted={accepted} extra={extra} bare={bare}")
         assert accepted >= 10 and extra == 0 and bare == 0
+
+
+# What costs a server of mail time, behind EHLO or behind DATA: each is sent as far as it is taken, and then its sender is silent.
+COMMANDS = [b"VRFY " + b"x" * 300000, b"NOOP\r\n" * 3000, b"RSET " * 5000, b"MAIL FROM:<joe@good.example>\r\n" + b"RCPT TO:<alice@example.test>\r\n" * 2000,
+            b"MAIL FROM:<joe@good.example>\r\nRCPT TO:<alice@example.test>\r\nBDAT 1000000\r\nFrom: <joe@good.example>\r\n\r\n" + b"\n\r" * 100000]
+FROM = b"From: <joe@good.example>\r\n"
+DATA = [b"", b"From: " + b"a@b.example, " * 30000, b"Received: x\r\n" * 40000, FROM + b"Subject: " + b"(" * 200000, FROM + b"\r\n" + b".\r" * 200000,
+        b"DKIM-Signature: v=1; a=rsa-sha256; d=good.example; s=s; h=" + b"from:" * 15000 + b"; bh=AAAA; b=x\r\n" + b"X: y\r\n" * 20000,
+        FROM + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + b"--b\r\nContent-Type: a/b; name=x\r\n\r\n" * 20000]
+
+
+def loop_ms(pid):
+    """Milliseconds of the processor that the loop of a worker has had: it is the main thread."""
+    return int(pathlib.Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[0]) / 1e6
+
+
+def worker_of(server):
+    """The one that has connections: it writes into the log."""
+    return int(re.findall(r"pid=(\d+) sid=\S+ peer=127\.0\.0\.1 event=session\.open listener=mx", server.log())[-1])
+
+
+def test_no_input_holds_the_loop_for_long(dns, make_server, capsys):
+    """I15: one client that stalls in the middle of something costly never blocks others. Between two answers to somebody else the loop
+    has worked for less than 100 ms; counted is the time that it had the processor, so a busy machine changes nothing."""
+    server = make_server(CONF + dns.conf() + "workers 1\ncheck-attachment reject\nsmtp-useless-commands 10000\nsmtp-bad-commands 1000\nsmtp-bad-commands-max 1000\n"
+                         "messages-per-minute 100000\nrecipients-per-minute 100000\n")
+    worst, bombs = 0, []
+    with talk(server) as probe:
+        worker = worker_of(server)
+        for is_data, bomb in [(False, bomb) for bomb in COMMANDS] + [(True, bomb) for bomb in DATA]:
+            line = postroom.Line(server.port("mx"))
+            bombs.append(line)
+            line.reply()
+            assert line.smtp("EHLO x.example") == 250
+            if is_data:
+                envelope(line, server, "alice", "joe@good.example")
+                assert line.smtp("DATA") == 354
+            line.sock.settimeout(1)
+            last = loop_ms(worker)
+            try:
+                line.send(bomb)
+            except OSError:
+                pass            # a server that stops reading has done right
+            for _ in range(20):
+                assert probe.smtp("VRFY x") == 252
+                now = loop_ms(worker)
+                worst, last = max(worst, now - last), now
+    for line in bombs:
+        line.close()
+    with capsys.disabled():
+        print(f"\nI15 max_stall_ms={worst:.0f}")
+    assert worst < (500 if b"__asan_init" in (postroom.BIN / "smtpd").read_bytes() else 100)
