@@ -321,7 +321,9 @@ static bool unpack(struct sv octets, struct buf *out, struct sv *text)
 	return true;
 }
 
-struct fault feedback_parse(struct sv octets, const struct feedback_mail *mail, struct buf *line)
+/* parse - @budget: octets that may still be unpacked and read; less afterwards. What cannot be unpacked uses all of it up: nobody knows
+ * how much work it was. */
+static struct fault parse(struct sv octets, const struct feedback_mail *mail, struct buf *line, size_t *budget)
 {
 	struct report *r = xcalloc(1, sizeof(*r));
 	struct fault f = FAULT_OK;
@@ -329,12 +331,15 @@ struct fault feedback_parse(struct sv octets, const struct feedback_mail *mail, 
 	struct sv text;
 
 	r->failures = xcalloc(FEEDBACK_ROWS_MAX, sizeof(*r->failures));
-	buf_init(&unpacked, FEEDBACK_DOCUMENT_MAX);
-	if (!unpack(octets, &unpacked, &text))
+	buf_init(&unpacked, *budget);
+	if (!*budget || !unpack(octets, &unpacked, &text) || text.len > *budget) {
+		text.len = *budget;
 		f = fault(FAULT_LIMIT, "feedback: cannot be unpacked, or is too large");
-	else if (sv_starts(sv_trim(text), SV("{")))
+	}
+	*budget -= text.len;
+	if (!f.kind && sv_starts(sv_trim(text), SV("{")))
 		f = parse_tls(text, r);
-	else
+	else if (!f.kind)
 		f = parse_dmarc(text, r);
 	if (!f.kind)
 		f = put_line(r, mail, line);
@@ -342,6 +347,13 @@ struct fault feedback_parse(struct sv octets, const struct feedback_mail *mail, 
 	free(r->failures);
 	free(r);
 	return f;
+}
+
+struct fault feedback_parse(struct sv octets, const struct feedback_mail *mail, struct buf *line)
+{
+	size_t budget = FEEDBACK_DOCUMENT_MAX;
+
+	return parse(octets, mail, line, &budget);
 }
 
 /* ---- messages ---- */
@@ -360,7 +372,7 @@ static bool is_candidate(const struct mime_part *p)
 	return false;
 }
 
-static bool take_part(struct sv message, const struct mime_part *p, const struct feedback_mail *mail, struct buf *lines)
+static bool take_part(struct sv message, const struct mime_part *p, const struct feedback_mail *mail, struct buf *lines, size_t *budget)
 {
 	struct transfer_decoder decoder;
 	size_t before = lines->len;
@@ -374,7 +386,7 @@ static bool take_part(struct sv message, const struct mime_part *p, const struct
 	    !transfer_decoder_finish(&decoder, &octets))
 		f = fault(FAULT_LIMIT, "feedback: too large");
 	else
-		f = feedback_parse(buf_sv(&octets), mail, &line);
+		f = parse(buf_sv(&octets), mail, &line, budget);
 	if (!f.kind && (!buf_append(lines, buf_sv(&line)) || !buf_append_c(lines, '\n'))) {
 		f = fault(FAULT_LIMIT, "feedback: too many reports in a message");
 		lines->len = before;
@@ -418,15 +430,15 @@ size_t feedback_take(struct sv message, const struct feedback_mail *mail, struct
 {
 	struct mime_message *m = mime_parse(message);
 	struct mime_part part;
-	size_t count = 0, looked_at = 0;
+	size_t count = 0, looked_at = 0, budget = FEEDBACK_DOCUMENT_MAX;
 
 	if (complaint_read(message, m, complaint))
 		count += put_complaint(complaint, mail, lines);
-	for (uint32_t i = 0; looked_at < FEEDBACK_PARTS_MAX && mime_part_at(m, i, &part); i++) {
+	for (uint32_t i = 0; looked_at < FEEDBACK_PARTS_MAX && budget && mime_part_at(m, i, &part); i++) {
 		if (!is_candidate(&part))
 			continue;
 		looked_at++;
-		count += take_part(message, &part, mail, lines);
+		count += take_part(message, &part, mail, lines, &budget);
 	}
 	mime_message_free(&m);
 	return count;

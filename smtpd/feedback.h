@@ -14,7 +14,7 @@
 
 #define FEEDBACK_FOLDER "reports"
 #define FEEDBACK_MAIL_MAX (4u << 20)            /* octets of a message that is looked at */
-#define FEEDBACK_DOCUMENT_MAX (16u << 20)       /* of a report, unpacked */
+#define FEEDBACK_DOCUMENT_MAX (16u << 20)       /* of a report, unpacked; of all reports in a message together, too */
 #define FEEDBACK_VALUES_MAX 100000              /* of a report in JSON, counted by what stands between them */
 #define FEEDBACK_ROWS_MAX 100                   /* failures that are kept of one report */
 #define FEEDBACK_PARTS_MAX 20                   /* parts of a message that are looked at */

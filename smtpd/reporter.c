@@ -18,12 +18,13 @@
 #define SPREAD_S (4 * 3600)     /* reports leave some time after midnight, not everybody's at once (RFC 8460 §4.1) */
 #define LOOK_MS 600000
 #define FIRST_LOOK_MS 2000
+#define LATER_MS 5000           /* a job that found no room is tried again */
 #define READ_MAX (DAYBOOK_DAY_MAX + (1u << 20))
 #define PACKED_MAX (16u << 20)  /* zlib wants room for what cannot be packed */
 #define MAIL_MAX (2u << 20)
 
 /* What a job does. */
-enum task { TASK_READ, TASK_MAIL, TASK_DROP };
+enum task { TASK_READ, TASK_PACK, TASK_MAIL, TASK_DROP };
 
 struct reporter {
 	struct loop *loop;
@@ -36,7 +37,7 @@ struct reporter {
 	/* one job at a time */
 	struct work work;
 	enum task task;
-	bool has_job;
+	bool has_job, is_late;          /* late: the task waits for room */
 
 	/* the reports of one day */
 	void *day;                      /* NULL: none are being sent */
@@ -51,6 +52,7 @@ struct reporter {
 	char id[QUEUE_ID_LEN + 1];
 	char organisation[256];
 	struct buf packed;              /* the report of this domain, gzip */
+	bool is_packed;
 	size_t sent;
 };
 
@@ -96,19 +98,17 @@ static void day_text(int64_t day_s, char out[16])
 }
 
 /* pack - the report of the domain at hand. */
-static bool pack(struct reporter *r)
+static void pack(struct reporter *r)
 {
 	char contact[300];
 	const struct report_facts facts = { r->organisation, contact, r->id, r->day_s, r->hostname };
 	struct buf text;
-	bool fits;
 
 	snprintf(contact, sizeof(contact), "postmaster@%s", r->organisation);
 	buf_init(&text, r->kind->octets_max);
 	buf_clear(&r->packed);
-	fits = r->kind->write(r->day, r->at, &facts, &text) && gzip_pack(buf_sv(&text), &r->packed);
+	r->is_packed = r->kind->write(r->day, r->at, &facts, &text) && gzip_pack(buf_sv(&text), &r->packed);
 	buf_done(&text);
-	return fits;
 }
 
 static bool append_folded(struct buf *out, struct sv octets)
@@ -207,6 +207,9 @@ static void run(struct work *w)
 	case TASK_READ:
 		read_day(r);
 		break;
+	case TASK_PACK:
+		pack(r);
+		break;
 	case TASK_MAIL:
 		send_mail(r);
 		break;
@@ -237,6 +240,15 @@ static void go_on(struct reporter *r, bool is_cancelled)
 		r->at = 0;
 		if (r->day)
 			next_domain(r);
+		break;
+	case TASK_PACK:
+		if (is_cancelled)
+			break;
+		if (!r->is_packed) {
+			log_warn(NULL, "report.too-long", KV_Z("kind", r->kind->name), KV_Z("domain", domain_of(r)));
+			r->uri_at = r->uri_count;
+		}
+		next_uri(r);
 		break;
 	case TASK_MAIL:
 		r->uri_at++;
@@ -271,6 +283,14 @@ static bool submit(struct reporter *r, enum task task)
 	return r->has_job;
 }
 
+/* start - now, or when there is room: a day that was begun goes on where it is, since who has his report shall not get it twice. */
+static void start(struct reporter *r, enum task task)
+{
+	r->is_late = !submit(r, task);
+	if (r->is_late)
+		timer_start_ms(&r->look, LATER_MS);
+}
+
 /* ---- a day's reports, one domain after another ---- */
 
 static void drop_uris(struct reporter *r)
@@ -278,13 +298,6 @@ static void drop_uris(struct reporter *r)
 	for (size_t i = 0; i < r->uri_count; i++)
 		free(r->uris[i]);
 	r->uri_count = r->uri_at = 0;
-}
-
-static void give_up_for_now(struct reporter *r)
-{
-	drop_uris(r);
-	r->kind->day_free(&r->day);     /* the file is there: all of it again later */
-	timer_start_ms(&r->look, LOOK_MS);
 }
 
 static void on_posted(void *arg, const struct fetch_result *result)
@@ -304,8 +317,7 @@ static void on_posted(void *arg, const struct fetch_result *result)
 static void send_there(struct reporter *r)
 {
 	if (sv_starts_nocase(sv_z(r->to), SV("mailto:"))) {
-		if (!submit(r, TASK_MAIL))
-			give_up_for_now(r);
+		start(r, TASK_MAIL);
 	} else {
 		const struct fetch_request request = { .url = sv_z(r->to), .body = buf_sv(&r->packed),
 						       .type = sv_z(r->kind->type), .octets_max = 4096 };
@@ -369,11 +381,10 @@ static void on_txt(void *arg, const struct dns_answer *answer)
 	}
 	buf_done(&text);
 	queue_new_id(r->id);
-	if (r->uri_count && !pack(r)) {
-		log_warn(NULL, "report.too-long", KV_Z("kind", r->kind->name), KV_Z("domain", domain_of(r)));
-		r->uri_at = r->uri_count;
-	}
-	next_uri(r);
+	if (r->uri_count)
+		start(r, TASK_PACK);
+	else
+		next_uri(r);
 }
 
 static void next_domain(struct reporter *r)
@@ -382,8 +393,7 @@ static void next_domain(struct reporter *r)
 
 	buf_done(&r->packed);
 	if (r->at == r->kind->day_count(r->day)) {
-		if (!submit(r, TASK_DROP))
-			give_up_for_now(r);
+		start(r, TASK_DROP);
 		return;
 	}
 	snprintf(name, sizeof(name), "%s.%s", r->kind->record, domain_of(r));
@@ -392,11 +402,13 @@ static void next_domain(struct reporter *r)
 
 static void look(struct reporter *r)
 {
-	if (!r->day && !r->has_job) {
+	timer_start_ms(&r->look, LOOK_MS);
+	if (r->is_late) {
+		start(r, r->task);
+	} else if (!r->day && !r->has_job) {
 		r->sent = 0;
 		(void)submit(r, TASK_READ);
 	}
-	timer_start_ms(&r->look, LOOK_MS);
 }
 
 static void on_look(struct timer *t)

@@ -257,6 +257,44 @@ static void complaints_are_read_and_what_is_none_is_not(void **state)
 	buf_done(&lines);
 }
 
+/* reports_behind - how many of ten reports are read, with n parts of 6 MiB unpacked in front of them. */
+static size_t reports_behind(unsigned n)
+{
+	struct buf spaces, packed, text, lines;
+	struct complaint complaint;
+	size_t count;
+
+	buf_init(&spaces, 6u << 20);
+	buf_init(&packed, 16u << 20);        /* zlib wants room for what cannot be packed */
+	buf_init(&text, 4u << 20);
+	buf_init(&lines, 100000);
+	assert_true(buf_reserve(&spaces, 6u << 20));
+	memset(spaces.p, ' ', 6u << 20);
+	spaces.len = 6u << 20;
+	assert_true(gzip_pack(buf_sv(&spaces), &packed));
+	assert_true(buf_append(&text, SV("Content-Type: multipart/mixed; boundary=b\r\n")));
+	for (unsigned i = 0; i < n; i++) {
+		assert_true(buf_append(&text, SV("\r\n--b\r\nContent-Type: application/gzip\r\nContent-Transfer-Encoding: base64\r\n\r\n")));
+		assert_true(base64_encode(buf_sv(&packed), &text));
+	}
+	for (unsigned i = 0; i < 10; i++)
+		assert_true(buf_append(&text, SV("\r\n--b\r\nContent-Type: application/tlsrpt+json\r\n\r\n" TLS_REPORT)));
+	assert_true(buf_append(&text, SV("\r\n--b--\r\n")));
+	count = feedback_take(buf_sv(&text), &mail, &lines, &complaint);
+	buf_done(&spaces);
+	buf_done(&packed);
+	buf_done(&text);
+	buf_done(&lines);
+	return count;
+}
+
+static void all_reports_of_a_message_together_have_one_limit(void **state)
+{
+	(void)state;
+	assert_int_equal(reports_behind(2), 10);        /* 12 of 16 MiB */
+	assert_int_equal(reports_behind(3), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -268,6 +306,7 @@ int main(void)
 		cmocka_unit_test(values_that_grow_in_memory_are_counted_first),
 		cmocka_unit_test(numbers_and_rows_of_strangers_are_bounded),
 		cmocka_unit_test(messages_bring_reports_as_attachments),
+		cmocka_unit_test(all_reports_of_a_message_together_have_one_limit),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
