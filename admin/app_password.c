@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "admin/credential.h"
 #include "admin/device.h"
 #include "admin/open.h"
 #include "admin/print.h"
@@ -54,88 +55,19 @@ static int run_add(struct cli *cli)
 	return code;
 }
 
-/* The account with its credentials, checked to be an account. */
-static int read_login(struct cli *cli, struct directory *dir, struct directory_login *out)
-{
-	struct directory_account account;
-	int code = cli_fault(cli->args[0], directory_account_get(dir, sv_z(cli->args[0]), &account));
-
-	return code != EXIT_DONE ? code : cli_fault(cli->args[0], directory_login(dir, sv_z(account.address), out));
-}
-
-static void add_row(struct table *t, const struct directory_credential *c)
-{
-	struct buf words;
-
-	buf_init(&words, 256);
-	protocols_append(&words, c->scope);
-	table_u64(t, c->number);
-	table_sv(t, sv_z(c->label));
-	table_sv(t, buf_sv(&words));
-	table_u64(t, (uint64_t)c->created_s);
-	buf_done(&words);
-}
-
 struct table *app_password_table(const struct directory_login *l, bool as_json)
 {
-	static const struct column columns[] = {
-		{ "NUMBER", "number", COLUMN_NUMBER, NULL },
-		{ "LABEL", "label", COLUMN_TEXT, NULL },
-		{ "GOOD FOR", "protocols", COLUMN_LIST, NULL },
-		{ "SINCE", "created", COLUMN_TIME, NULL },
-	};
-	struct table *t = table_new(columns, ARRAY_LEN(columns), as_json);
-
-	for (size_t i = 0; i < l->count; i++)
-		if (l->credentials[i].number)
-			add_row(t, &l->credentials[i]);
-	return t;
+	return credential_table(l, false, as_json);
 }
 
 static int run_list(struct cli *cli)
 {
-	struct directory_login *l = xcalloc(1, sizeof(*l));
-	struct directory *dir = NULL;
-	int code = open_directory(cli, &dir);
-
-	if (code == EXIT_DONE)
-		code = read_login(cli, dir, l);
-	if (code == EXIT_DONE) {
-		struct table *t = app_password_table(l, cli->json);
-
-		table_end(&t, "No app password yet. Make one: postroom app-password add alice@example.org phone");
-	}
-	directory_login_done(l);
-	free(l);
-	directory_close(&dir);
-	return code;
+	return credential_list(cli, false);
 }
 
 static int run_revoke(struct cli *cli)
 {
-	struct directory_login *l = xcalloc(1, sizeof(*l));
-	struct directory *dir = NULL;
-	uint32_t number = 0;
-	int code = open_directory(cli, &dir);
-
-	if (code == EXIT_DONE)
-		code = read_login(cli, dir, l);
-	if (code == EXIT_DONE) {
-		for (size_t i = 0; i < l->count; i++)
-			if (l->credentials[i].number && strcmp(l->credentials[i].label, cli->args[1]) == 0)
-				number = l->credentials[i].number;
-		if (number) {
-			code = cli_fault(cli->args[0], directory_credential_remove(dir, sv_z(cli->args[0]), number));
-		} else {
-			complain("postroom app-password list ADDRESS names them", "%s has no app password \"%s\"",
-				 cli->args[0], cli->args[1]);
-			code = EXIT_NOT_FOUND;
-		}
-	}
-	directory_login_done(l);
-	free(l);
-	directory_close(&dir);
-	return code;
+	return credential_revoke(cli, false);
 }
 
 const struct verb app_password_verbs[] = {

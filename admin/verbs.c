@@ -27,6 +27,7 @@ const struct verb *const all_verbs[] = {
 	dkim_verbs, dns_verbs, doctor_verbs,
 	account_verbs,
 	app_password_verbs,
+	client_cert_verbs,
 	device_verbs,
 	auth_verbs,
 	apply_verbs,

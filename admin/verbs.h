@@ -13,6 +13,7 @@ extern const struct verb doctor_verbs[];
 extern const struct verb domain_verbs[];
 extern const struct verb account_verbs[];
 extern const struct verb app_password_verbs[];
+extern const struct verb client_cert_verbs[];
 extern const struct verb device_verbs[];
 extern const struct verb apply_verbs[];
 extern const struct verb auth_verbs[];         /* auth blocked, unblock */

@@ -10,27 +10,6 @@
 
 #include "common/banned.h"
 
-void auth_look_for_verifiers(struct auth *auth)
-{
-	struct lacking *l = &auth->lacking;
-	uint64_t revision = directory_revision(auth->directory);
-
-	pthread_mutex_lock(&l->lock);
-	if (!l->has_looked || l->revision != revision) {
-		l->has_looked = true;
-		l->revision = revision;
-		for (size_t hash = 0; hash < DIRECTORY_HASHES; hash++) {
-			bool lacks = true;
-			struct fault f = directory_lacks_verifier(auth->directory, (enum crypt_hash)hash, l->id[hash], &lacks);
-
-			if (f.kind)
-				log_error(NULL, "auth.directory.failed", KV_FAULT("fault", f));
-			atomic_store_explicit(&auth->scram_is_off[hash], lacks, memory_order_relaxed);
-		}
-	}
-	pthread_mutex_unlock(&l->lock);
-}
-
 struct fault auth_open(struct directory *directory, struct auth **out)
 {
 	struct fault f = sasl_open();
@@ -42,8 +21,7 @@ struct fault auth_open(struct directory *directory, struct auth **out)
 	auth->directory = directory;
 	auth->verifier = verifier_new(directory);
 	auth->throttle = throttle_new();
-	pthread_mutex_init(&auth->lacking.lock, NULL);
-	auth_look_for_verifiers(auth);
+	auth->offer = offer_new(directory);
 	*out = auth;
 	return FAULT_OK;
 }
@@ -57,7 +35,7 @@ void auth_close(struct auth **auth)
 	ldapauth_close(&(*auth)->ldap);
 	throttle_free(&(*auth)->throttle);
 	logins_close(&(*auth)->logins);
-	pthread_mutex_destroy(&(*auth)->lacking.lock);
+	offer_free(&(*auth)->offer);
 	free(*auth);
 	*auth = NULL;
 }
@@ -138,6 +116,7 @@ void auth_link_of(const struct conf_auth *conf, const struct auth_peer *peer, st
 	if (tls_binding_exporter(peer->conn, b->exporter))
 		b->exporter_len = sizeof(b->exporter);
 	b->end_point_len = tls_binding_end_point(peer->conn, b->end_point);
+	out->has_key = tls_peer_key(peer->conn, out->key);
 }
 
 static const struct {

@@ -176,7 +176,7 @@ void auth_check_password(struct auth_session *s, struct sv user, struct sv passw
 		s->verified = (struct verified){ .reason = AUTH_THROTTLED };
 	else
 		verifier_check(s->auth->verifier, user, password, s->iterations, now_ms(), &s->verified);
-	auth_look_for_verifiers(s->auth);
+	offer_look(s->auth->offer);
 	auth_decide(s);
 }
 

@@ -13,6 +13,7 @@ static const struct mechanism mechanisms[] = {
 	{ "SCRAM-SHA-1-PLUS", MECHANISM_PROVES | MECHANISM_BINDS, CRYPT_SHA1, auth_scram_start, auth_scram_step, auth_scram_drop },
 	{ "OAUTHBEARER", MECHANISM_SENDS_SECRET | MECHANISM_TOKEN, 0, auth_token_start, auth_token_step, auth_token_drop },
 	{ "XOAUTH2", MECHANISM_SENDS_SECRET | MECHANISM_TOKEN, 0, auth_token_start, auth_token_step, auth_token_drop },
+	{ "EXTERNAL", MECHANISM_HAS_KEY, 0, external_start, external_step, NULL },
 };
 
 const struct mechanism *mechanism_find(struct sv name)
@@ -31,7 +32,9 @@ bool mechanism_is_offered(const struct auth *auth, const struct auth_link *link,
 		return false;
 	if (m->flags & MECHANISM_PROVES && auth->ldap)
 		return false;           /* a directory is shown passwords, and knows no verifiers */
-	if (m->flags & MECHANISM_PROVES && atomic_load_explicit(&auth->scram_is_off[m->hash], memory_order_relaxed))
+	if (m->flags & MECHANISM_PROVES && !offer_has_scram(auth->offer, m->hash))
+		return false;
+	if (m->flags & MECHANISM_HAS_KEY && !(link->has_key && offer_has_key(auth->offer, link->key)))
 		return false;
 	return !(m->flags & MECHANISM_BINDS) || link->bindings.exporter_len || link->bindings.end_point_len;
 }

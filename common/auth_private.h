@@ -6,6 +6,8 @@
  *   auth_login.c      LOGIN
  *   auth_scram.c      SCRAM
  *   auth_token.c      OAUTHBEARER and XOAUTH2
+ *   auth_external.c   EXTERNAL, by a client's certificate
+ *   auth_offer.c      what the directory says of mechanisms
  *   auth_end.c        how every exchange ends: throttle, audit, events, identity
  *   auth_verify.c     passwords: is it right, and whose; the cache of good ones
  *
@@ -14,7 +16,6 @@
 #ifndef COMMON_AUTH_PRIVATE_H
 #define COMMON_AUTH_PRIVATE_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 #include "common/auth.h"
@@ -29,6 +30,7 @@ enum mechanism_flag {
 	MECHANISM_BINDS = 2,            /* to the TLS connection: only where a channel binding is to be had */
 	MECHANISM_PROVES = 4,           /* knowledge of a password that it does not show: only while all accounts have verifiers for its hash */
 	MECHANISM_TOKEN = 8,            /* only with an issuer, and only under TLS (RFC 7628 §3) */
+	MECHANISM_HAS_KEY = 16,         /* of a certificate that the client showed: only where that is registered */
 };
 
 struct mechanism {
@@ -53,10 +55,27 @@ struct auth_link {
 		uint8_t exporter[32], end_point[64];
 		size_t exporter_len, end_point_len;
 	} bindings;
+	bool has_key;                   /* the client showed a certificate with this key (tls_peer_key()) */
+	uint8_t key[CRYPT_SHA256_LEN];
 };
 void auth_link_of(const struct conf_auth *conf, const struct auth_peer *peer, struct auth_link *out);
 /** mechanism_is_offered - on this connection. */
 bool mechanism_is_offered(const struct auth *auth, const struct auth_link *link, const struct mechanism *m);
+
+/* ---- auth_offer.c: what the directory says of mechanisms, remembered until it changes ---- */
+
+struct offer;
+/** offer_new - looks at once. @directory: borrowed. */
+struct offer *offer_new(struct directory *directory);
+void offer_free(struct offer **o);
+/** offer_look - again, when the directory was changed. Blocks: in every job that reads an account. */
+void offer_look(struct offer *o);
+/** offer_has_scram - have all passwords that may log in a verifier for this hash? Else a client that picks it would fail with the
+ *  right password. As of the last look. */
+bool offer_has_scram(const struct offer *o, enum crypt_hash hash);
+/** offer_has_key - is this key that of a registered certificate? Also said when nobody knows, since the directory was changed and
+ *  no job has looked yet: the login itself will find out. */
+bool offer_has_key(const struct offer *o, const uint8_t key[CRYPT_SHA256_LEN]);
 
 /* ---- auth_verify.c: passwords ---- */
 
@@ -135,20 +154,10 @@ struct auth {
 	struct verifier *verifier;
 	struct throttle *throttle;
 	struct logins *logins;          /* NULL: nobody is known, nothing is written down */
-	/* Who has no verifier for SCRAM with a hash; a client that is offered it would fail with the right password. Looked at in
-	 * every job that reads an account, once per change of the directory. */
-	struct lacking {
-		pthread_mutex_t lock;
-		bool has_looked;
-		uint64_t revision;              /* of the directory, when looked at */
-		char id[DIRECTORY_HASHES][DIRECTORY_ID_LEN + 1];        /* the account that is in the way */
-	} lacking;
-	atomic_bool scram_is_off[DIRECTORY_HASHES];
 	struct ldapauth *ldap;          /* NULL: no directory knows passwords */
 	struct auth_tokens *tokens;     /* NULL: no issuer is configured */
+	struct offer *offer;
 };
-/** auth_look_for_verifiers - which SCRAM may be offered? Blocks. */
-void auth_look_for_verifiers(struct auth *auth);
 /** auth_service_name - as libsasl2 and the log call it. */
 const char *auth_service_name(enum auth_service service);
 /** auth_service_scope - the SCOPE_ bit of identity.h that a login there needs. */
@@ -204,5 +213,8 @@ void auth_tokens_free(struct auth_tokens **tokens);
 void auth_token_start(struct auth_session *s, const struct sv *initial, struct auth_result *out);
 void auth_token_step(struct auth_session *s, struct sv message, struct auth_result *out);
 void auth_token_drop(void *state);
+
+void external_start(struct auth_session *s, const struct sv *initial, struct auth_result *out);
+void external_step(struct auth_session *s, struct sv response, struct auth_result *out);
 
 #endif

@@ -52,7 +52,7 @@ static enum auth_reason scram_end(struct auth_session *s, struct sv message, str
 	bool is_real = false;
 	size_t found;
 
-	auth_look_for_verifiers(s->auth);
+	offer_look(s->auth->offer);
 	auth_look(s, sv_z(s->user));
 	if (verifier_login(s->auth->verifier, sv_z(s->user), s->iterations, l, &is_real).kind)
 		return AUTH_TEMPORARY;

@@ -128,7 +128,8 @@ static const struct directory_credential *fitting(const struct directory_login *
 	struct scram_keys keys = crypt_scram_keys(CRYPT_SHA256, password, octets(l->salt, sizeof(l->salt)), l->iterations);
 
 	for (size_t i = 0; i < l->count; i++)
-		if (crypt_eq(octets(keys.stored, CRYPT_SHA256_LEN),
+		if (!l->credentials[i].is_certificate &&
+		    crypt_eq(octets(keys.stored, CRYPT_SHA256_LEN),
 			     octets(l->credentials[i].verifiers[CRYPT_SHA256].stored, CRYPT_SHA256_LEN)))
 			found = &l->credentials[i];
 	secret_wipe(&keys, sizeof(keys));

@@ -101,6 +101,7 @@ struct conf_tls {
 	enum conf_tls_version minimum;
 	bool ktls;
 	bool tickets;
+	struct conf_list client_certificates;   /* kinds of listeners that ask for one; or `none` */
 	uint64_t handshake_ms;
 };
 

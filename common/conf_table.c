@@ -129,6 +129,11 @@ static const struct conf_option options[] = {
 		 "another kind, and for nobody after a day. On mx listeners only where one says tickets yes." },
 	{ "tls-kernel", "TLS", YES_NO(tls.ktls), .def = "no", .need_restart = true,
 	  .doc = "Let the kernel encrypt, where it can." },
+	{ "tls-client-certificates", "TLS", LIST(tls.client_certificates), .def = "none", .min = 1, .max = 7, .need_restart = true,
+	  .doc = "Kinds of listeners (imap imaps pop3 pop3s submission submissions managesieve) that ask for a certificate of the "
+		 "client, which then can log in by EXTERNAL when its key is registered for an account: `postroom client-cert add`. "
+		 "Nobody has to show one. Not asked by default, since some mail programs bother people with a choice as soon as they "
+		 "are asked." },
 	{ "tls-handshake-time", "TLS", DURATION(tls.handshake_ms), .def = "30s", .min = 1 * SECONDS,
 	  .max = 10 * MINUTES,
 	  .doc = "How long a TLS handshake may take." },

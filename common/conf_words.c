@@ -73,6 +73,15 @@ static bool is_bulk_sender(struct sv s)
 	return unsubscribe_parse(s, &who, &mode);
 }
 
+/* is_asking - a kind of listener where somebody logs in, over TLS. */
+static bool is_asking(struct sv s)
+{
+	for (size_t i = 0; i < conf_kind_count; i++)
+		if (sv_eq(s, sv_z(conf_kinds[i].name)))
+			return conf_kinds[i].kind & (LISTENERS_IMAPD | LISTENERS_POP3D | LISTENER_SUBMISSION | LISTENER_SUBMISSIONS);
+	return false;
+}
+
 static const struct {
 	const char *option;
 	bool (*is_good)(struct sv word);
@@ -85,6 +94,7 @@ static const struct {
 	{ "bulk-senders", is_bulk_sender, "senders such as news@example.org=add or @example.org=check" },
 	{ "complaint-reporters", is_domain, "domains such as example.net" },
 	{ "mail-providers", is_provider, "names with the end of a host, such as google=google.com" },
+	{ "tls-client-certificates", is_asking, "kinds of listeners where people log in, such as imaps submissions" },
 	{ "report-addresses", is_address, "addresses such as reports@example.org" },
 };
 

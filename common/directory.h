@@ -28,7 +28,7 @@ struct directory;
 #define DIRECTORY_ADDRESS_MAX 400               /* octets; quoting of the local part included */
 #define DIRECTORY_LABEL_MAX 64
 #define DIRECTORY_PASSWORD_MAX 1024             /* octets */
-#define DIRECTORY_CREDENTIALS_MAX 33            /* of an account: its password and 32 app passwords */
+#define DIRECTORY_CREDENTIALS_MAX 33            /* of an account: its password and 32 app passwords and certificates */
 #define DIRECTORY_ALIAS_TARGETS_MAX 1000
 #define DIRECTORY_ALIAS_DEPTH_MAX 10
 #define DIRECTORY_RECIPIENTS_MAX 1000           /* one address expands to at most so many */
@@ -226,7 +226,11 @@ struct directory_credential {
 	char label[DIRECTORY_LABEL_MAX + 1];            /* "password", or an app password's label */
 	unsigned scope;                                 /* SCOPE_ bits */
 	int64_t created_s;
-	struct directory_verifier verifiers[DIRECTORY_HASHES];  /* by enum crypt_hash; SHA-256's is always there */
+	bool is_certificate;                            /* a client's: by its key, else by a password */
+	union {
+		struct directory_verifier verifiers[DIRECTORY_HASHES];  /* by enum crypt_hash; SHA-256's is always there */
+		uint8_t key[CRYPT_SHA256_LEN];          /* SHA-256 of a SubjectPublicKeyInfo */
+	};
 };
 /** directory_password_set - the account's password. Slow (PBKDF2). The salt stays the account's for life; `iterations`
  *  is taken over only while the account has no app password, since all its credentials share one count. */
@@ -236,6 +240,17 @@ MUST_CHECK struct fault directory_password_set(struct directory *dir, struct sv 
 MUST_CHECK struct fault directory_credential_add(struct directory *dir, struct sv address, struct sv label,
 						 unsigned scope, struct sv password, uint32_t *number);
 MUST_CHECK struct fault directory_credential_remove(struct directory *dir, struct sv address, uint32_t number);
+
+/** directory_certificate_add - the key of a client's certificate, which logs in without any password. FAULT_LIMIT: too many;
+ *  FAULT_EXISTS: the label is used, or the account has this key. directory_credential_remove() takes it back. */
+MUST_CHECK struct fault directory_certificate_add(struct directory *dir, struct sv address, struct sv label, unsigned scope,
+						  const uint8_t key[CRYPT_SHA256_LEN], uint32_t *number);
+/** directory_certificate_owner - whose key is it? @out: an address. FAULT_NOT_FOUND: nobody's, or that of several. */
+MUST_CHECK struct fault directory_certificate_owner(struct directory *dir, const uint8_t key[CRYPT_SHA256_LEN],
+						    char out[DIRECTORY_ADDRESS_MAX + 1]);
+/** directory_certificate_keys - the keys of all accounts, in order, CRYPT_SHA256_LEN octets each; appended to out. FAULT_LIMIT: more
+ *  than it may hold. */
+MUST_CHECK struct fault directory_certificate_keys(struct directory *dir, struct buf *out);
 
 /* All that checking a login needs, copied. Wipe it with directory_login_done(). */
 struct directory_login {

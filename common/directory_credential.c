@@ -68,7 +68,10 @@ static struct fault account_with_credentials(struct kv_txn *txn, const struct na
 
 static bool has_app_password(const struct directory_credential *all, size_t count)
 {
-	return count && all[count - 1].number != 0;     /* in the order of numbers */
+	for (size_t i = 0; i < count; i++)
+		if (all[i].number && !all[i].is_certificate)
+			return true;
+	return false;
 }
 
 /* The salt and count that the keys have to be made with; hashing is done outside of the transaction. */
@@ -94,39 +97,45 @@ static struct fault prepare_credential(struct directory *dir, struct credential_
 	return f;
 }
 
-static struct fault put_credential(struct kv_txn *txn, struct credential_edit *e, bool is_new)
+struct fault label_check(struct sv label, char out[DIRECTORY_LABEL_MAX + 1])
+{
+	if (label.len && sv_is_utf8(label) && copy_text(out, DIRECTORY_LABEL_MAX + 1, label))
+		return FAULT_OK;
+	return fault_detail(FAULT_INVALID, "a label is 1 to %d octets of text", DIRECTORY_LABEL_MAX);
+}
+
+struct fault credential_insert(struct kv_txn *txn, struct account_row *row, struct directory_credential *c)
 {
 	struct directory_credential *all = xcalloc(DIRECTORY_CREDENTIALS_MAX, sizeof(*all));
-	struct directory_credential c = e->credential;
-	struct account_row row;
 	size_t count = 0;
-	struct fault f = account_with_credentials(txn, &e->name, &row, all, &count);
+	struct fault f = credentials_read(txn, row->pub.id, all, &count);
+	size_t others = count - (count && all[0].number == 0);
 
-	if (!f.kind && (memcmp(row.salt, e->salt, sizeof(row.salt)) != 0 ||
-			(e->may_set_iterations ? has_app_password(all, count) : row.iterations != e->iterations)))
-		f = fault_detail(FAULT_BUSY, "the account %s was changed meanwhile", row.pub.address);
-	if (!f.kind && is_new) {
-		size_t apps = count - (count && all[0].number == 0);
+	if (!f.kind && others >= DIRECTORY_CREDENTIALS_MAX - 1)
+		f = fault_detail(FAULT_LIMIT, "the account has %zu app passwords and certificates already", others);
+	for (size_t i = 0; i < count && !f.kind; i++)
+		if (strcmp(all[i].label, c->label) == 0)
+			f = fault_detail(FAULT_EXISTS, "there is a credential called %s already", c->label);
+	secret_wipe(all, DIRECTORY_CREDENTIALS_MAX * sizeof(*all));
+	free(all);
+	if (f.kind)
+		return f;
+	c->number = row->next_number++;
+	f = account_write(txn, row);
+	return f.kind ? f : credential_write(txn, row->pub.id, c);
+}
 
-		if (apps >= DIRECTORY_CREDENTIALS_MAX - 1)
-			f = fault_detail(FAULT_LIMIT, "the account has %zu app passwords already", apps);
-		for (size_t i = 0; i < count && !f.kind; i++)
-			if (strcmp(all[i].label, c.label) == 0)
-				f = fault_detail(FAULT_EXISTS, "there is a credential called %s already", c.label);
-		c.number = row.next_number;
-	}
-	if (!f.kind && !is_new && e->at_revision && row.pub.revision != e->at_revision)
-		f = fault_detail(FAULT_BUSY, "the account %s was changed meanwhile", row.pub.address);
-	if (!is_new)
-		row.hash[0] = '\0';             /* a password of our own takes its place */
-	if (!f.kind) {
-		if (is_new)
-			row.next_number++;
-		row.iterations = e->iterations;
-		f = account_write(txn, &row);
-	}
-	if (!f.kind)
-		f = credential_write(txn, row.pub.id, &c);
+/* The account, when its salt and count are those that the keys were made with. */
+static struct fault find_unchanged(struct kv_txn *txn, const struct credential_edit *e, struct account_row *row)
+{
+	struct directory_credential *all = xcalloc(DIRECTORY_CREDENTIALS_MAX, sizeof(*all));
+	size_t count = 0;
+	struct fault f = account_with_credentials(txn, &e->name, row, all, &count);
+
+	if (!f.kind && (memcmp(row->salt, e->salt, sizeof(row->salt)) != 0 ||
+			(e->may_set_iterations ? has_app_password(all, count) : row->iterations != e->iterations) ||
+			(e->at_revision && row->pub.revision != e->at_revision)))
+		f = fault_detail(FAULT_BUSY, "the account %s was changed meanwhile", row->pub.address);
 	secret_wipe(all, DIRECTORY_CREDENTIALS_MAX * sizeof(*all));
 	free(all);
 	return f;
@@ -134,7 +143,16 @@ static struct fault put_credential(struct kv_txn *txn, struct credential_edit *e
 
 static struct fault set_password(struct kv_txn *txn, void *arg)
 {
-	return put_credential(txn, arg, false);
+	const struct credential_edit *e = arg;
+	struct account_row row;
+	struct fault f = find_unchanged(txn, e, &row);
+
+	if (f.kind)
+		return f;
+	row.hash[0] = '\0';             /* a password of our own takes its place */
+	row.iterations = e->iterations;
+	f = account_write(txn, &row);
+	return f.kind ? f : credential_write(txn, row.pub.id, &e->credential);
 }
 
 struct fault directory_password_set(struct directory *dir, struct sv address, struct sv password, uint32_t iterations)
@@ -209,58 +227,59 @@ struct fault directory_verifiers_complete(struct directory *dir, const struct di
 	return f;
 }
 
-struct app_edit {
-	struct credential_edit e;
-	uint32_t number;
-};
-
 static struct fault add_credential(struct kv_txn *txn, void *arg)
 {
-	struct app_edit *app = arg;
+	struct credential_edit *e = arg;
 	struct account_row row;
-	struct fault f = account_find(txn, &app->e.name, &row);
+	struct fault f = find_unchanged(txn, e, &row);
 
-	app->number = f.kind ? 0 : row.next_number;
-	return f.kind ? f : put_credential(txn, &app->e, true);
+	return f.kind ? f : credential_insert(txn, &row, &e->credential);
 }
 
 struct fault directory_credential_add(struct directory *dir, struct sv address, struct sv label, unsigned scope,
 				      struct sv password, uint32_t *number)
 {
 	/* Not 0, which is the password's number; the real one is taken inside the transaction. */
-	struct app_edit app = { .e.credential = { .number = 1, .scope = scope & SCOPE_ALL, .created_s = (int64_t)time(NULL) } };
-	struct fault f = name_from_text(address, &app.e.name);
+	struct credential_edit e = { .credential = { .number = 1, .scope = scope & SCOPE_ALL, .created_s = (int64_t)time(NULL) } };
+	struct fault f = name_from_text(address, &e.name);
 
-	if (!f.kind && (!label.len || !sv_is_utf8(label) ||
-			!copy_text(app.e.credential.label, sizeof(app.e.credential.label), label)))
-		f = fault_detail(FAULT_INVALID, "a label is 1 to %d octets of text", DIRECTORY_LABEL_MAX);
-	if (!f.kind && !app.e.credential.scope)
+	if (!f.kind)
+		f = label_check(label, e.credential.label);
+	if (!f.kind && !e.credential.scope)
 		f = fault(FAULT_INVALID, "an app password without any protocol is of no use");
 	if (!f.kind)
 		f = password_check(password);
 	if (!f.kind)
-		f = prepare_credential(dir, &app.e, 0);
+		f = prepare_credential(dir, &e, 0);
 	if (!f.kind) {
-		credential_make_keys(&app.e.credential, password, app.e.salt, app.e.iterations);
-		f = kv_update(dir->env, add_credential, &app);
+		credential_make_keys(&e.credential, password, e.salt, e.iterations);
+		f = kv_update(dir->env, add_credential, &e);
 	}
 	if (!f.kind && number)
-		*number = app.number;
-	secret_wipe(&app, sizeof(app));
+		*number = e.credential.number;
+	secret_wipe(&e, sizeof(e));
 	return f;
 }
 
 static struct fault remove_credential(struct kv_txn *txn, void *arg)
 {
 	const struct credential_edit *e = arg;
+	struct directory_credential was;
 	struct account_row row;
 	struct kv_key key;
+	struct sv value;
 	struct fault f = account_find(txn, &e->name, &row);
 
 	if (f.kind)
 		return f;
 	credential_key(row.pub.id, e->credential.number, &key);
-	f = kv_del(txn, DT_CREDENTIALS, kv_key_view(&key));
+	f = kv_get(txn, DT_CREDENTIALS, kv_key_view(&key), &value);
+	if (!f.kind)
+		f = credential_decode(kv_key_view(&key), value, &was);
+	if (!f.kind)
+		f = certificate_forget(txn, row.pub.id, &was);
+	if (!f.kind)
+		f = kv_del(txn, DT_CREDENTIALS, kv_key_view(&key));
 	if (f.kind == FAULT_NOT_FOUND)
 		return fault_detail(FAULT_NOT_FOUND, "%s has no credential %u", row.pub.address, e->credential.number);
 	return f.kind ? f : account_write(txn, &row);

@@ -455,6 +455,19 @@ static struct fault remove_prefixed(struct kv_txn *txn, unsigned table, const ch
 	return kv_del_range(txn, table, kv_key_view(&from), kv_key_view(&to), UINT64_MAX, NULL);
 }
 
+static struct fault forget_certificates(struct kv_txn *txn, const char *id)
+{
+	struct directory_credential *all = xcalloc(DIRECTORY_CREDENTIALS_MAX, sizeof(*all));
+	size_t count = 0;
+	struct fault f = credentials_read(txn, id, all, &count);
+
+	for (size_t i = 0; i < count && !f.kind; i++)
+		f = certificate_forget(txn, id, &all[i]);
+	secret_wipe(all, DIRECTORY_CREDENTIALS_MAX * sizeof(*all));
+	free(all);
+	return f;
+}
+
 static struct fault remove_account(struct kv_txn *txn, void *arg)
 {
 	const struct account_edit *e = arg;
@@ -467,6 +480,8 @@ static struct fault remove_account(struct kv_txn *txn, void *arg)
 		f = kv_del(txn, DT_NAMES, kv_key_view(&key));
 	if (!f.kind)
 		f = kv_del(txn, DT_ACCOUNTS, sv_z(row.pub.id));
+	if (!f.kind)
+		f = forget_certificates(txn, row.pub.id);
 	if (!f.kind)
 		f = remove_prefixed(txn, DT_CREDENTIALS, row.pub.id);
 	if (!f.kind)

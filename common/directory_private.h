@@ -5,6 +5,7 @@
  *   names        domain NUL local part           an account's id, or an alias's targets
  *   accounts     id                              row
  *   credentials  id, number u32                  row
+ *   certificates key digest, id                  number u32, of the credential
  *   grants       id, address or @domain          empty
  */
 #ifndef COMMON_DIRECTORY_PRIVATE_H
@@ -16,7 +17,7 @@
 
 #define DIRECTORY_FORMAT 1
 
-enum { DT_META, DT_DOMAINS, DT_NAMES, DT_ACCOUNTS, DT_CREDENTIALS, DT_GRANTS, DT_COUNT };
+enum { DT_META, DT_DOMAINS, DT_NAMES, DT_ACCOUNTS, DT_CREDENTIALS, DT_GRANTS, DT_CERTIFICATES, DT_COUNT };
 
 struct directory {
 	struct kv_env *env;
@@ -97,6 +98,13 @@ MUST_CHECK struct fault credential_write(struct kv_txn *txn, const char *id, con
 MUST_CHECK struct fault credentials_read(struct kv_txn *txn, const char *id, struct directory_credential *out, size_t *count);
 
 #define CREDENTIAL_MAIN_LABEL "password"
+/** credential_insert - a new one of the account: it gets the account's next number, in *c. FAULT_LIMIT: too many; FAULT_EXISTS: the
+ *  label is used. The account's row is written. */
+MUST_CHECK struct fault credential_insert(struct kv_txn *txn, struct account_row *row, struct directory_credential *c);
+/** label_check - of a credential. FAULT_INVALID with a sentence. */
+MUST_CHECK struct fault label_check(struct sv label, char out[DIRECTORY_LABEL_MAX + 1]);
+/** certificate_forget - take one out of the table of certificates; with those that are none, nothing happens. */
+MUST_CHECK struct fault certificate_forget(struct kv_txn *txn, const char *id, const struct directory_credential *c);
 /** credential_make_keys - the verifiers of a password. Slow. */
 void credential_make_keys(struct directory_credential *c, struct sv password, const uint8_t *salt, uint32_t iterations);
 /** directory_use_check - use, message and forward of an account: FAULT_INVALID with a sentence. */

@@ -15,7 +15,7 @@ enum {
 	A_ADDRESS = 1, A_DISABLED = 2, A_DENIED_SCOPE = 3, A_QUOTA_BYTES = 4, A_QUOTA_MESSAGES = 5, A_CREATED = 6,
 	A_REVISION = 7, A_SALT = 8, A_ITERATIONS = 9, A_NEXT_NUMBER = 10, A_HASH = 11, A_USE = 14, A_MESSAGE = 15, A_FORWARD = 16,
 };
-enum { C_LABEL = 1, C_SCOPE = 2, C_CREATED = 3, C_STORED = 4, C_SERVER = 5, C_STORED_SHA1 = 6, C_SERVER_SHA1 = 7 };
+enum { C_LABEL = 1, C_SCOPE = 2, C_CREATED = 3, C_STORED = 4, C_SERVER = 5, C_STORED_SHA1 = 6, C_SERVER_SHA1 = 7, C_KEY = 8 };
 
 bool copy_text(char *out, size_t size, struct sv text)
 {
@@ -513,24 +513,21 @@ void credential_key(const char *id, uint32_t number, struct kv_key *key)
 	kv_key_u32(key, number);
 }
 
-/* Both keys of a hash, or neither. */
-static bool take_key(struct sv field, enum crypt_hash hash, uint8_t *key, int *count)
+static bool take_octets(struct sv field, size_t len, uint8_t *out, bool *is_there)
 {
-	bool ok = field.len == crypt_hash_len(hash);
-
-	if (ok)
-		memcpy(key, field.p, field.len);
-	++*count;
-	return ok;
+	*is_there = field.len == len;
+	if (*is_there)
+		memcpy(out, field.p, len);
+	return *is_there;
 }
 
 struct fault credential_decode(struct sv key, struct sv value, struct directory_credential *c)
 {
 	struct record_in in;
 	struct fault f = record_open(value, ROW_VERSION, &in);
-	struct directory_verifier *sha1 = &c->verifiers[CRYPT_SHA1], *sha256 = &c->verifiers[CRYPT_SHA256];
-	bool ok = key.len == DIRECTORY_ID_LEN + 4;
-	int keys_sha1 = 0, keys_sha256 = 0;
+	struct directory_verifier sha1 = { .is_there = false }, sha256 = sha1;
+	bool ok = key.len == DIRECTORY_ID_LEN + 4, has_stored = false, has_server = false, has_stored1 = false, has_server1 = false;
+	uint8_t certificate[CRYPT_SHA256_LEN];
 	struct sv field, number = sv_sub(key, DIRECTORY_ID_LEN, 4);
 	uint64_t scope = 0, created = 0;
 	uint8_t tag;
@@ -545,18 +542,27 @@ struct fault credential_decode(struct sv key, struct sv value, struct directory_
 		case C_LABEL:   ok &= copy_text(c->label, sizeof(c->label), field); break;
 		case C_SCOPE:   ok &= record_u64(field, &scope); break;
 		case C_CREATED: ok &= record_u64(field, &created); break;
-		case C_STORED:  ok &= take_key(field, CRYPT_SHA256, sha256->stored, &keys_sha256); break;
-		case C_SERVER:  ok &= take_key(field, CRYPT_SHA256, sha256->server, &keys_sha256); break;
-		case C_STORED_SHA1: ok &= take_key(field, CRYPT_SHA1, sha1->stored, &keys_sha1); break;
-		case C_SERVER_SHA1: ok &= take_key(field, CRYPT_SHA1, sha1->server, &keys_sha1); break;
+		case C_STORED:  ok &= take_octets(field, CRYPT_SHA256_LEN, sha256.stored, &has_stored); break;
+		case C_SERVER:  ok &= take_octets(field, CRYPT_SHA256_LEN, sha256.server, &has_server); break;
+		case C_STORED_SHA1: ok &= take_octets(field, CRYPT_SHA1_LEN, sha1.stored, &has_stored1); break;
+		case C_SERVER_SHA1: ok &= take_octets(field, CRYPT_SHA1_LEN, sha1.server, &has_server1); break;
+		case C_KEY:     ok &= take_octets(field, sizeof(certificate), certificate, &c->is_certificate); break;
 		}
 	}
 	/* The password itself is good for whatever the account may do, also in later versions. */
 	c->scope = c->number == 0 ? SCOPE_ALL : SCOPE_ALL & (unsigned)scope;
 	c->created_s = (int64_t)created;
-	sha256->is_there = keys_sha256 == 2;
-	sha1->is_there = keys_sha1 == 2;
-	return finish("credential of", key, &in, ok && sha256->is_there && (sha1->is_there || !keys_sha1));
+	sha256.is_there = has_stored && has_server;
+	sha1.is_there = has_stored1 && has_server1;
+	if (c->is_certificate) {
+		memcpy(c->key, certificate, sizeof(c->key));
+		ok &= c->number != 0;
+	} else {
+		c->verifiers[CRYPT_SHA256] = sha256;
+		c->verifiers[CRYPT_SHA1] = sha1;
+		ok &= sha256.is_there && has_stored1 == has_server1;
+	}
+	return finish("credential of", key, &in, ok);
 }
 
 static void put_verifier(struct record_out *r, const struct directory_verifier *v, enum crypt_hash hash, uint8_t stored, uint8_t server)
@@ -577,8 +583,12 @@ struct fault credential_write(struct kv_txn *txn, const char *id, const struct d
 	record_put(&r, C_LABEL, sv_z(c->label));
 	record_put_u64(&r, C_SCOPE, c->scope);
 	record_put_u64(&r, C_CREATED, (uint64_t)c->created_s);
-	put_verifier(&r, &c->verifiers[CRYPT_SHA256], CRYPT_SHA256, C_STORED, C_SERVER);
-	put_verifier(&r, &c->verifiers[CRYPT_SHA1], CRYPT_SHA1, C_STORED_SHA1, C_SERVER_SHA1);
+	if (c->is_certificate) {
+		record_put(&r, C_KEY, sv_from((const char *)c->key, sizeof(c->key)));
+	} else {
+		put_verifier(&r, &c->verifiers[CRYPT_SHA256], CRYPT_SHA256, C_STORED, C_SERVER);
+		put_verifier(&r, &c->verifiers[CRYPT_SHA1], CRYPT_SHA1, C_STORED_SHA1, C_SERVER_SHA1);
+	}
 	return write_row(txn, DT_CREDENTIALS, kv_key_view(&key), &r);
 }
 

@@ -21,7 +21,7 @@ static struct fault lacks_verifier(struct kv_txn *txn, const struct account_row 
 	all = xcalloc(DIRECTORY_CREDENTIALS_MAX, sizeof(*all));
 	f = credentials_read(txn, row->pub.id, all, &count);
 	for (size_t i = 0; i < count && !f.kind; i++)
-		*lacks |= !all[i].verifiers[hash].is_there;
+		*lacks |= !all[i].is_certificate && !all[i].verifiers[hash].is_there;
 	secret_wipe(all, DIRECTORY_CREDENTIALS_MAX * sizeof(*all));
 	free(all);
 	return f;

@@ -222,7 +222,8 @@ static size_t fitting(enum crypt_hash hash, const struct directory_login *login,
 	size_t found = SIZE_MAX;
 
 	for (size_t i = 0; i < login->count; i++)
-		if (proves(hash, &login->credentials[i].verifiers[hash], auth_message, proof))
+		if (!login->credentials[i].is_certificate &&
+		    proves(hash, &login->credentials[i].verifiers[hash], auth_message, proof))
 			found = i;
 	return found;
 }

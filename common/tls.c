@@ -31,6 +31,8 @@
 	"ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:" \
 	"ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 #define GROUPS "X25519:P-256:P-384"
+/* Octets of the certificates that a client may show, all together. */
+#define CLIENT_CERTS_MAX (16 << 10)
 
 /* A key makes tickets for so long, and reads them for twice as long. */
 #define TICKET_KEY_S (12 * 3600)
@@ -212,6 +214,22 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
 
 /* --- contexts --- */
 
+/* Any certificate will do. That the client has its key the handshake has shown (RFC 8446 §4.4.3); who that is, the directory says. */
+static int on_client_cert(X509_STORE_CTX *store, void *arg)
+{
+	(void)arg;
+	X509_STORE_CTX_set_error(store, X509_V_OK);
+	return 1;
+}
+
+static bool is_asking(const struct tls_settings *settings, const struct tls_role *role)
+{
+	for (size_t i = 0; i < settings->asking_count; i++)
+		if (strcmp(settings->asking[i], role->name) == 0)
+			return true;
+	return false;
+}
+
 static SSL_CTX *new_context(const struct tls_settings *settings)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
@@ -242,6 +260,8 @@ static SSL_CTX *new_context(const struct tls_settings *settings)
 	SSL_CTX_set_tlsext_servername_callback(ctx, on_server_name);
 	SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
 	SSL_CTX_set_client_hello_cb(ctx, on_client_hello, NULL);
+	SSL_CTX_set_cert_verify_callback(ctx, on_client_cert, NULL);
+	SSL_CTX_set_max_cert_list(ctx, CLIENT_CERTS_MAX);
 	return ctx;
 }
 
@@ -345,6 +365,9 @@ static void server_unref(struct tls_server *server)
 		free((char *)server->settings.pairs[i].key_path);
 	}
 	free((struct tls_pair *)server->settings.pairs);
+	for (size_t i = 0; i < server->settings.asking_count; i++)
+		free((char *)server->settings.asking[i]);
+	free((char **)server->settings.asking);
 	sites_unref(&server->sites);
 	secret_wipe(server->keys, sizeof(server->keys));
 	free(server->proofs);
@@ -368,6 +391,11 @@ struct fault tls_server_new(const struct tls_settings *settings, struct tls_serv
 	server->refs = 1;
 	server->settings = *settings;
 	server->settings.pairs = pairs;
+	const char **asking = xcalloc(settings->asking_count + 1, sizeof(*asking));
+
+	for (size_t i = 0; i < settings->asking_count; i++)
+		asking[i] = xstrdup(settings->asking[i]);
+	server->settings.asking = asking;
 	server->sites = sites;
 	new_ticket_key(&server->keys[0]);
 	new_ticket_key(&server->keys[1]);
@@ -437,6 +465,8 @@ struct fault tls_conn_new(struct tls_server *server, const struct tls_role *role
 		SSL_set_options(ssl, SSL_OP_NO_TICKET);
 		SSL_set_num_tickets(ssl, 0);
 	}
+	if (is_asking(&server->settings, role))
+		SSL_set_verify(ssl, SSL_VERIFY_PEER, NULL);
 	*out = c;
 	return FAULT_OK;
 }

@@ -33,6 +33,7 @@ struct tls_cert_facts {
 	char subject[256];
 	char fingerprint[65];   /* SHA-256, lower-case hex */
 	char key_digest[65];    /* SHA-256 of its public key: the data of a TLSA record 3 1 1 (RFC 6698 §2.1) */
+	uint8_t key[32];        /* the same in octets: tls_peer_key() */
 	int64_t not_before_s, not_after_s;      /* Unix time */
 	char key_type[16];      /* "EC P-256", "RSA 2048" */
 	bool is_self_signed;
@@ -46,6 +47,10 @@ struct tls_settings {
 	bool is_tls13_only;
 	bool has_no_tickets;            /* for no role */
 	bool has_ktls;                  /* let the kernel encrypt, where it can */
+	/* Names of the roles that ask for the client's certificate, which none has to show. Whose it is nobody vouches for: it
+	 * proves that the client has its key (tls_peer_key()), no more. */
+	const char *const *asking;
+	size_t asking_count;
 };
 
 /**
@@ -123,6 +128,9 @@ enum tls_doubt {
 const char *tls_peer_doubt(const struct tls_conn *c);
 /** tls_peer_cert - facts of the certificate that the other side showed; false when it showed none. */
 bool tls_peer_cert(const struct tls_conn *c, struct tls_cert_facts *out);
+/** tls_peer_key - SHA-256 of the public key (SubjectPublicKeyInfo) of the certificate that the other side showed; false when it
+ *  showed none. A resumed session has the one that it began with. */
+bool tls_peer_key(const struct tls_conn *c, uint8_t out[32]);
 /** tls_doubt_from - from what tls_error() or stream_end_detail() said. */
 enum tls_doubt tls_doubt_from(struct sv error);
 

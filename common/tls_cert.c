@@ -196,6 +196,20 @@ static void describe_key(EVP_PKEY *key, char *out, size_t size)
 	}
 }
 
+bool tls_cert_key_digest(X509 *cert, uint8_t out[32])
+{
+	uint8_t digest[CRYPT_HASH_MAX];
+	unsigned char *key = NULL;
+	int key_len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &key);
+
+	if (key_len > 0) {
+		crypt_digest(CRYPT_SHA256, sv_from((const char *)key, (size_t)key_len), digest);
+		memcpy(out, digest, CRYPT_SHA256_LEN);
+	}
+	OPENSSL_free(key);
+	return key_len > 0;
+}
+
 void tls_cert_describe(X509 *cert, struct tls_cert_facts *out)
 {
 	uint8_t digest[EVP_MAX_MD_SIZE];
@@ -211,14 +225,8 @@ void tls_cert_describe(X509 *cert, struct tls_cert_facts *out)
 	BIO_free(bio);
 	if (X509_digest(cert, EVP_sha256(), digest, &len) && len == 32)
 		crypt_hex(digest, 32, out->fingerprint);
-	unsigned char *key = NULL;
-	int key_len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &key);
-
-	if (key_len > 0) {
-		crypt_digest(CRYPT_SHA256, sv_from((const char *)key, (size_t)key_len), digest);
-		crypt_hex(digest, 32, out->key_digest);
-	}
-	OPENSSL_free(key);
+	if (tls_cert_key_digest(cert, out->key))
+		crypt_hex(out->key, 32, out->key_digest);
 	list_names(cert, out->names, sizeof(out->names));
 	describe_key(X509_get0_pubkey(cert), out->key_type, sizeof(out->key_type));
 	out->is_self_signed = X509_self_signed(cert, 0) == 1;

@@ -209,6 +209,13 @@ bool tls_peer_cert(const struct tls_conn *c, struct tls_cert_facts *out)
 	return cert != NULL;
 }
 
+bool tls_peer_key(const struct tls_conn *c, uint8_t out[32])
+{
+	X509 *cert = SSL_get0_peer_certificate(c->ssl);
+
+	return cert && tls_cert_key_digest(cert, out);
+}
+
 enum tls_doubt tls_doubt_from(struct sv error)
 {
 	for (size_t i = 0; i < ARRAY_LEN(doubts); i++)

@@ -22,6 +22,8 @@ MUST_CHECK struct fault tls_load_chain(const char *path, STACK_OF(X509) **out);
 MUST_CHECK struct fault tls_load_key(const char *path, EVP_PKEY **out);
 /** tls_proof_use - show the proof for this name, if one lies in the folder. */
 bool tls_proof_use(SSL *ssl, const char *folder, struct sv name);
+/** tls_cert_key_digest - SHA-256 of its SubjectPublicKeyInfo. */
+bool tls_cert_key_digest(X509 *cert, uint8_t out[32]);
 void tls_cert_describe(X509 *cert, struct tls_cert_facts *out);
 /** tls_verify_text - why the other side's certificate was not believed; NULL when it was. */
 const char *tls_verify_text(const SSL *ssl);

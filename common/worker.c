@@ -143,6 +143,8 @@ static struct fault open_tls(struct worker *w)
 		.is_tls13_only = conf->minimum == CONF_TLS_1_3,
 		.has_ktls = conf->ktls,
 		.has_no_tickets = !conf->tickets,
+		.asking = (const char *const *)conf->client_certificates.items,
+		.asking_count = conf->client_certificates.count,
 	}, &w->tls);
 	certificates_done(&certificates);
 	return f;

@@ -561,6 +561,87 @@ static void scram_of_an_older_hash_comes_back_with_the_passwords(void **state)
 	free(l);
 }
 
+/* As if the client had shown a certificate with this key. */
+static struct auth_session *session_with_key(struct place *p, const uint8_t key[32])
+{
+	struct auth_session *s = session(p);
+
+	s->link.has_key = true;
+	memcpy(s->link.key, key, sizeof(s->link.key));
+	return s;
+}
+
+static void external_lets_in_who_has_the_key_of_a_registered_certificate(void **state)
+{
+	static const uint8_t key[32] = "alice's laptop", shared[32] = "a key of two", unknown[32] = "a stranger's";
+	static const struct { const uint8_t *key; struct sv as; enum auth_reason reason; const char *who; } cases[] = {
+		{ key, SV_INIT(""), AUTH_REASON_NONE, ALICE },
+		{ key, SV_INIT("Alice@Example.test"), AUTH_REASON_NONE, ALICE },
+		{ key, SV_INIT("nopassword@example.test"), AUTH_BAD_CREDENTIALS, NULL },
+		{ key, SV_INIT("nobody@example.test"), AUTH_BAD_CREDENTIALS, NULL },
+		{ key, SV_INIT("alice@example.test\0"), AUTH_MALFORMED, NULL },
+		{ key, SV_INIT("\xff"), AUTH_MALFORMED, NULL },
+		{ shared, SV_INIT(""), AUTH_BAD_CREDENTIALS, NULL },    /* which of the two? */
+		{ shared, SV_INIT(ALICE), AUTH_REASON_NONE, ALICE },
+		{ shared, SV_INIT("nopassword@example.test"), AUTH_REASON_NONE, "nopassword@example.test" },
+		{ unknown, SV_INIT(""), AUTH_UNKNOWN_MECHANISM, NULL },
+		{ unknown, SV_INIT(ALICE), AUTH_UNKNOWN_MECHANISM, NULL },
+	};
+	struct place *p = *state;
+	uint32_t number = 0;
+	struct auth_result r;
+	struct auth_session *s;
+
+	OK(directory_certificate_add(p->dir, SV(ALICE), SV("laptop"), SCOPE_IMAP, key, &number));
+	OK(directory_certificate_add(p->dir, SV(ALICE), SV("both"), SCOPE_IMAP, shared, NULL));
+	OK(directory_certificate_add(p->dir, SV("nopassword@example.test"), SV("both"), SCOPE_IMAP, shared, NULL));
+	/* Nobody has looked since: offered to every key, and refused to a wrong one. */
+	s = session_with_key(p, unknown);
+	start(s, "EXTERNAL", &SV_NONE, &r);
+	assert_fails(&r, AUTH_BAD_CREDENTIALS);
+	auth_session_unref(&s);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		s = session_with_key(p, cases[i].key);
+		start(s, "EXTERNAL", &cases[i].as, &r);
+		if (r.reason != cases[i].reason)
+			fail_msg("case %zu: %s", i, auth_reason_name(r.reason));
+		if (cases[i].who)
+			assert_string_equal(identity_address(r.identity).p, cases[i].who);
+		auth_result_done(&r);
+		auth_session_unref(&s);
+	}
+	/* Without an initial response; another protocol; taken back. */
+	s = session_with_key(p, key);
+	start(s, "EXTERNAL", NULL, &r);
+	assert_int_equal(r.outcome, AUTH_CONTINUE);
+	assert_int_equal(r.challenge.len, 0);
+	step(s, SV_NONE, &r);
+	assert_int_equal(r.outcome, AUTH_OK);
+	assert_string_equal(identity_label(r.identity).p, "laptop");
+	assert_int_equal(identity_credential(r.identity), number);
+	assert_int_equal(identity_scope(r.identity), SCOPE_IMAP);
+	auth_result_done(&r);
+	auth_session_unref(&s);
+	p->peer.service = AUTH_POP3;
+	s = session_with_key(p, key);
+	start(s, "EXTERNAL", &SV_NONE, &r);
+	assert_fails(&r, AUTH_NOT_HERE);
+	auth_session_unref(&s);
+	p->peer.service = AUTH_IMAP;
+	OK(directory_credential_remove(p->dir, SV(ALICE), number));
+	s = session_with_key(p, key);
+	start(s, "EXTERNAL", &SV_NONE, &r);
+	assert_fails(&r, AUTH_BAD_CREDENTIALS);
+	start(s, "EXTERNAL", &SV_NONE, &r);
+	assert_fails(&r, AUTH_UNKNOWN_MECHANISM);
+	auth_session_unref(&s);
+	/* A password of the account is not asked for, and proves nothing more. */
+	s = session(p);
+	start(s, "EXTERNAL", &SV_NONE, &r);
+	assert_fails(&r, AUTH_UNKNOWN_MECHANISM);
+	auth_session_unref(&s);
+}
+
 static void a_right_password_may_still_not_be_enough(void **state)
 {
 	struct place *p = *state;
@@ -848,6 +929,7 @@ int main(void)
 		CASE(broken_scram_messages_end_the_exchange),
 		CASE(a_mechanism_is_offered_by_the_state_of_the_connection),
 		CASE(another_servers_hash_is_good_once_and_then_our_own),
+		CASE(external_lets_in_who_has_the_key_of_a_registered_certificate),
 		CASE(scram_of_an_older_hash_comes_back_with_the_passwords),
 		CASE(a_right_password_may_still_not_be_enough),
 		CASE(a_damaged_directory_is_a_temporary_failure),

@@ -826,6 +826,59 @@ static void a_verifier_that_an_older_version_did_not_make_is_made_of_the_passwor
 	free(l);
 }
 
+static void a_certificates_key_stands_for_one_account_until_it_is_taken_back(void **state)
+{
+	static const uint8_t key[32] = "key of a laptop", other[32] = "key of a phone";
+	struct place *p = *state;
+	struct directory_login *l = xcalloc(1, sizeof(*l));
+	struct directory *dir = p->dir;
+	char owner[DIRECTORY_ADDRESS_MAX + 1], id[DIRECTORY_ID_LEN + 1] = "";
+	uint32_t number = 0, app = 0;
+	struct buf keys;
+
+	buf_init(&keys, 64);
+	add(p->dir, "a@example.test");
+	add(p->dir, "b@example.test");
+	FAILS(directory_certificate_owner(dir, key, owner), FAULT_NOT_FOUND);
+	FAILS(directory_certificate_add(dir, SV("a@example.test"), SV(""), SCOPE_IMAP, key, NULL), FAULT_INVALID);
+	FAILS(directory_certificate_add(dir, SV("a@example.test"), SV("laptop"), 0, key, NULL), FAULT_INVALID);
+	FAILS(directory_certificate_add(dir, SV("nobody@example.test"), SV("laptop"), SCOPE_IMAP, key, NULL), FAULT_NOT_FOUND);
+	OK(directory_certificate_add(dir, SV("a@example.test"), SV("laptop"), SCOPE_IMAP, key, &number));
+	FAILS(directory_certificate_add(dir, SV("a@example.test"), SV("again"), SCOPE_IMAP, key, NULL), FAULT_EXISTS);
+	FAILS(directory_certificate_add(dir, SV("a@example.test"), SV("laptop"), SCOPE_IMAP, other, NULL), FAULT_EXISTS);
+	OK(directory_certificate_owner(dir, key, owner));
+	assert_string_equal(owner, "a@example.test");
+	/* It is no password: what is said of those does not hold for it. */
+	assert_false(lacks(p, CRYPT_SHA1, id));
+	OK(directory_password_set(dir, SV("a@example.test"), SV("main"), ITERATIONS + 7));
+	OK(directory_credential_add(dir, SV("a@example.test"), SV("phone"), SCOPE_IMAP, SV("app"), &app));
+	OK(directory_login(dir, SV("a@example.test"), l));
+	assert_int_equal(l->iterations, ITERATIONS + 7);
+	assert_int_equal(l->count, 3);
+	assert_true(l->credentials[1].is_certificate);
+	assert_int_equal(l->credentials[1].number, number);
+	assert_int_equal(l->credentials[1].scope, SCOPE_IMAP);
+	assert_memory_equal(l->credentials[1].key, key, sizeof(key));
+	assert_false(l->credentials[2].is_certificate);
+	assert_true(fits(l, &l->credentials[2], SV("app")));
+	/* With two accounts nobody can say which one is meant. */
+	OK(directory_certificate_add(dir, SV("b@example.test"), SV("laptop"), SCOPE_ALL, key, NULL));
+	FAILS(directory_certificate_owner(dir, key, owner), FAULT_NOT_FOUND);
+	OK(directory_certificate_keys(dir, &keys));
+	assert_int_equal(keys.len, 64);
+	OK(directory_credential_remove(dir, SV("a@example.test"), number));
+	OK(directory_certificate_owner(dir, key, owner));
+	assert_string_equal(owner, "b@example.test");
+	OK(directory_account_remove(dir, SV("b@example.test")));
+	FAILS(directory_certificate_owner(dir, key, owner), FAULT_NOT_FOUND);
+	buf_clear(&keys);
+	OK(directory_certificate_keys(dir, &keys));
+	assert_int_equal(keys.len, 0);
+	buf_done(&keys);
+	directory_login_done(l);
+	free(l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -835,6 +888,7 @@ int main(void)
 		CASE(a_change_by_an_old_copy_of_an_account_is_refused),
 		CASE(a_login_brings_the_verifiers),
 		CASE(hashes_of_other_servers_are_in_the_way_until_a_password_takes_their_place),
+		CASE(a_certificates_key_stands_for_one_account_until_it_is_taken_back),
 		CASE(a_verifier_that_an_older_version_did_not_make_is_made_of_the_password),
 		CASE(there_are_at_most_so_many_app_passwords),
 		CASE(a_fake_login_is_the_same_each_time_and_differs_by_name),

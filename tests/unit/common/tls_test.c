@@ -612,10 +612,53 @@ static void the_end_is_told_apart_from_a_cut_and_a_breach(void **state)
 	tls_server_free(&server);
 }
 
+static SSL_CTX *client_with(const struct test_cert *cert)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+
+	assert_int_equal(SSL_CTX_use_certificate_file(ctx, cert->cert, SSL_FILETYPE_PEM), 1);
+	assert_int_equal(SSL_CTX_use_PrivateKey_file(ctx, cert->key, SSL_FILETYPE_PEM), 1);
+	return ctx;
+}
+
+static void a_client_is_known_by_the_key_of_its_certificate_where_it_is_asked(void **state)
+{
+	static const char *const asking[] = { "imap", "pop3" };
+	const struct tls_pair pair = { first.cert, first.key };
+	struct tls_settings settings = { .pairs = &pair, .count = 1, .asking = asking, .asking_count = 2 };
+	SSL_CTX *ctx = client_with(&second);
+	struct tls_server *server;
+	uint8_t key[32];
+
+	(void)state;
+	assert_int_equal(tls_server_new(&settings, &server).kind, FAULT_NONE);
+	for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+		struct pair p;
+
+		SSL_CTX_set_max_proto_version(ctx, version);
+		pair_init(&p, server, &imap, ctx, NULL, NULL);
+		assert_true(shake(&p));
+		assert_true(tls_peer_key(p.conn, key));         /* nobody vouches for it, and none has to */
+		assert_memory_equal(key, second_facts.key, sizeof(key));
+		pair_done(&p);
+		pair_init(&p, server, &submission, ctx, NULL, NULL);
+		assert_true(shake(&p));
+		assert_false(tls_peer_key(p.conn, key));        /* not asked */
+		pair_done(&p);
+		pair_init(&p, server, &imap, NULL, NULL, NULL);
+		assert_true(shake(&p));
+		assert_false(tls_peer_key(p.conn, key));        /* nobody has to show one */
+		pair_done(&p);
+	}
+	SSL_CTX_free(ctx);
+	tls_server_free(&server);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_self_signed_certificate_says_what_it_was_made_for),
+		cmocka_unit_test(a_client_is_known_by_the_key_of_its_certificate_where_it_is_asked),
 		cmocka_unit_test(nothing_is_overwritten_and_nothing_half_done_stays),
 		cmocka_unit_test(what_is_wrong_with_files_is_said),
 		cmocka_unit_test(the_name_chooses_the_certificate_and_the_first_is_the_default),

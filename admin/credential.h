@@ -1,0 +1,16 @@
+/* admin/credential.h - what an account has beside its password: app passwords and clients' certificates, listed and taken back alike. */
+#ifndef ADMIN_CREDENTIAL_H
+#define ADMIN_CREDENTIAL_H
+
+#include "admin/cli.h"
+#include "admin/print.h"
+#include "common/directory.h"
+
+/** credential_table - those of one kind; end it with table_end(). */
+struct table *credential_table(const struct directory_login *l, bool is_certificate, bool as_json);
+/** credential_list - of the account of the first argument, those of one kind. */
+int credential_list(struct cli *cli, bool is_certificate);
+/** credential_revoke - the one of that kind whose label is the second argument. */
+int credential_revoke(struct cli *cli, bool is_certificate);
+
+#endif
