@@ -10,6 +10,8 @@
 
 #include "common/banned.h"
 
+#define LOOK_MS 1000                    /* until a worker where nobody logs in offers something else */
+
 struct fault auth_open(struct directory *directory, struct auth **out)
 {
 	struct fault f = sasl_open();
@@ -77,9 +79,21 @@ void auth_open_authorities(struct auth *auth, const struct instance *instance, c
 		verifier_use(auth->verifier, auth->ldap);
 }
 
+static bool look_is_due(void *arg)
+{
+	return offer_is_old(arg);
+}
+
+static void look(void *arg)
+{
+	offer_look(arg);
+}
+
 void auth_start_logins(struct auth *auth, struct loop *loop, const struct conf_auth *conf,
 		       void (*on_new)(void *arg, const struct logins_device *device), void *arg)
 {
+	auth->look = (struct chore){ .run = look, .is_due = look_is_due, .arg = auth->offer, .every_ms = LOOK_MS };
+	chore_start(&auth->look, loop, LOOK_MS);
 	if (auth->logins)
 		logins_start(auth->logins, loop, conf->logins_keep_ms, conf->new_device_notice ? on_new : NULL, arg);
 }
@@ -218,6 +232,8 @@ void auth_start(struct auth_session *s, struct sv name, const struct sv *initial
 
 	auth_end_exchange(s);
 	s->mechanism = m;
+	/* What was offered may have become wrong: a proof that must fail is not asked for, nor counted as a wrong password. */
+	offer_look(s->auth->offer);
 	if (!m)
 		auth_fail(s, AUTH_UNKNOWN_MECHANISM, out);
 	else if (!mechanism_is_offered(s->auth, &s->link, m))

@@ -51,8 +51,8 @@ struct loop;
  * who logged in is written down (common/logins.h). What of that cannot be had is logged, and done without.
  */
 MUST_CHECK struct fault auth_open_instance(const struct instance *instance, struct directory *directory, struct auth **out);
-/** auth_start_logins - write them down, on this worker's loop; with none, nothing happens. @on_new: a logins_new_fn, called when the
- *  configuration wants new devices to be told of. */
+/** auth_start_logins - write them down, on this worker's loop, and learn within a second of changes of the directory that change what
+ *  may be offered. @on_new: a logins_new_fn, called when the configuration wants new devices to be told of. */
 void auth_start_logins(struct auth *auth, struct loop *loop, const struct conf_auth *conf,
 		       void (*on_new)(void *arg, const struct logins_device *device), void *arg);
 /** auth_open_authorities - after auth_open_instance(), before the sandbox closes: who else may say who somebody is, an issuer of

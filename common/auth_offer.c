@@ -90,6 +90,11 @@ void offer_look(struct offer *o)
 	pthread_mutex_unlock(&o->lock);
 }
 
+bool offer_is_old(const struct offer *o)
+{
+	return atomic_load(&o->revision) != directory_revision(o->directory);
+}
+
 bool offer_has_scram(const struct offer *o, enum crypt_hash hash)
 {
 	return atomic_load_explicit(&o->has_scram[hash], memory_order_relaxed);
@@ -104,7 +109,7 @@ bool offer_has_key(const struct offer *offer, const uint8_t key[CRYPT_SHA256_LEN
 {
 	struct offer *o = (struct offer *)offer;        /* its lock is no part of what it says */
 
-	if (atomic_load(&o->revision) != directory_revision(o->directory))
+	if (offer_is_old(o))
 		return true;
 	pthread_mutex_lock(&o->keys_lock);
 	bool has = !o->has_all_keys || (o->keys.len && bsearch(key, o->keys.p, o->keys.len / CRYPT_SHA256_LEN, CRYPT_SHA256_LEN, compare_keys));

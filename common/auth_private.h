@@ -19,6 +19,7 @@
 #include <stdatomic.h>
 
 #include "common/auth.h"
+#include "common/chore.h"
 #include "common/logins.h"
 #include "common/throttle.h"
 
@@ -70,6 +71,8 @@ struct offer *offer_new(struct directory *directory);
 void offer_free(struct offer **o);
 /** offer_look - again, when the directory was changed. Blocks: in every job that reads an account. */
 void offer_look(struct offer *o);
+/** offer_is_old - was the directory changed since the last look? */
+bool offer_is_old(const struct offer *o);
 /** offer_has_scram - have all passwords that may log in a verifier for this hash? Else a client that picks it would fail with the
  *  right password. As of the last look. */
 bool offer_has_scram(const struct offer *o, enum crypt_hash hash);
@@ -157,6 +160,7 @@ struct auth {
 	struct ldapauth *ldap;          /* NULL: no directory knows passwords */
 	struct auth_tokens *tokens;     /* NULL: no issuer is configured */
 	struct offer *offer;
+	struct chore look;              /* for the offer of a worker where nobody logs in */
 };
 /** auth_service_name - as libsasl2 and the log call it. */
 const char *auth_service_name(enum auth_service service);

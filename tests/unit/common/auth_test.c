@@ -561,6 +561,37 @@ static void scram_of_an_older_hash_comes_back_with_the_passwords(void **state)
 	free(l);
 }
 
+static void an_offer_that_became_wrong_is_taken_back(void **state)
+{
+	struct place *p = *state;
+	struct auth_session *s = session(p);
+	struct auth_result r;
+
+	OK(directory_account_add_hashed(p->dir, SV("moved@example.test"), SV("{SSHA}9Q2rb8lDGUvFJHkLywEnEdJklddALSuH"), ITERATIONS, NULL));
+	/* This process was not told of it, and nobody has logged in. */
+	what_may_be_offered_is(p, "PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-1");
+	start(s, "SCRAM-SHA-256", NULL, &r);
+	assert_fails(&r, AUTH_UNKNOWN_MECHANISM);
+	what_may_be_offered_is(p, "PLAIN LOGIN");
+	auth_session_unref(&s);
+}
+
+static void changes_of_the_directory_are_seen_where_nobody_logs_in(void **state)
+{
+	struct place *p = *state;
+	struct loop *loop;
+
+	OK(loop_new(&loop));
+	OK(directory_account_add_hashed(p->dir, SV("moved@example.test"), SV("{SSHA}9Q2rb8lDGUvFJHkLywEnEdJklddALSuH"), ITERATIONS, NULL));
+	auth_start_logins(p->auth, loop, &p->conf, NULL, NULL);
+	loop_skip_ms(loop, 1000);
+	while (offer_is_old(p->auth->offer))
+		loop_run_once(loop, 100);
+	what_may_be_offered_is(p, "PLAIN LOGIN");
+	chore_stop(&p->auth->look);
+	loop_free(&loop);
+}
+
 /* As if the client had shown a certificate with this key. */
 static struct auth_session *session_with_key(struct place *p, const uint8_t key[32])
 {
@@ -930,6 +961,8 @@ int main(void)
 		CASE(a_mechanism_is_offered_by_the_state_of_the_connection),
 		CASE(another_servers_hash_is_good_once_and_then_our_own),
 		CASE(external_lets_in_who_has_the_key_of_a_registered_certificate),
+		CASE(an_offer_that_became_wrong_is_taken_back),
+		CASE(changes_of_the_directory_are_seen_where_nobody_logs_in),
 		CASE(scram_of_an_older_hash_comes_back_with_the_passwords),
 		CASE(a_right_password_may_still_not_be_enough),
 		CASE(a_damaged_directory_is_a_temporary_failure),
