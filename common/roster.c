@@ -15,6 +15,7 @@
 #define SLOTS 32768
 #define PROCESSES 256
 #define KEY_LEN 16
+#define OPEN_WAIT_MS 2000               /* for the lock, before anybody is served */
 #define LOOK_MS 500                     /* until a session of another process has made place */
 #define EVICTIONS_MAX 16                /* by one login: more only after a limit was made smaller */
 
@@ -120,24 +121,25 @@ static struct fault be_process(struct roster *r)
 			continue;
 		r->process = p;
 		/* What whoever had the number before has left. */
-		if (shared_take(&r->memory->head, ROSTER_WAIT_MS)) {
+		if (shared_take(&r->memory->head, OPEN_WAIT_MS)) {
 			forget_process(r->memory, p);
 			shared_give(&r->memory->head);
 		}
 		r->heeded = r->memory->calls[p];
 		return FAULT_OK;
 	}
+	r->process = PROCESSES;         /* none: nobody's sessions are ours to forget */
 	return fault(FAULT_LIMIT, "more processes than the roster has room for");
 }
 
-static void heed(struct roster *r);
+static void heed(struct roster *r, uint32_t calls, const struct roster_guest *newcomer);
 
 static void on_look(struct timer *t)
 {
 	struct roster *r = CONTAINER_OF(t, struct roster, look);
 
 	timer_start_ms(&r->look, LOOK_MS);
-	heed(r);
+	heed(r, r->memory->calls[r->process], NULL);
 }
 
 struct fault roster_open(const char *path, struct loop *loop, struct roster **out)
@@ -316,8 +318,11 @@ bool roster_put(struct roster *r, struct roster_guest *guest, struct sv account,
 	}
 	if (may && sums.place != SLOTS)
 		join(r, guest, sums.place, key, cut.ip);
+	/* Whoever calls the guest from now on is heeded later: our caller is still letting it in. */
+	uint32_t calls = m->calls[r->process];
+
 	shared_give(&m->head);
-	heed(r);
+	heed(r, calls, guest);
 	return may;
 }
 
@@ -339,18 +344,17 @@ void roster_leave(struct roster_guest *guest)
 		timer_stop(&r->look);
 }
 
-/* heed - those of this process who must make place do so. Each may end others, too. */
-static void heed(struct roster *r)
+/* heed - those of this process who must make place do so, after so many calls. Each may end others, too. */
+static void heed(struct roster *r, uint32_t calls, const struct roster_guest *newcomer)
 {
 	struct memory *m = r->memory;
-	uint32_t calls = m->calls[r->process];
 	struct roster_guest *g;
 
 	if (calls == r->heeded)
 		return;
 	r->heeded = calls;
 	do {
-		for (g = r->guests; g && !m->slots[g->slot].must_go; g = g->next)
+		for (g = r->guests; g && (g == newcomer || !m->slots[g->slot].must_go); g = g->next)
 			continue;
 		if (g) {
 			void (*evict)(void *) = g->evict;

@@ -211,6 +211,85 @@ static void a_session_of_another_process_is_called_and_one_of_a_killed_process_f
 	assert_int_equal(system(name), 0);
 }
 
+static void in_a_folder(void (*test)(const char *path))
+{
+	char folder[] = "/tmp/postroom-roster-XXXXXX", path[128], name[160];
+
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/roster", folder);
+	test(path);
+	snprintf(name, sizeof(name), "rm -r %s", folder);
+	assert_int_equal(system(name), 0);
+}
+
+/* An evict() during which somebody else logs in at another process. */
+struct meanwhile {
+	struct house *other;
+	struct netaddr from;
+	bool is_done;
+};
+
+static void evict_and_meanwhile(void *arg)
+{
+	const struct roster_limits one = { 1, 1, 0 };
+	struct meanwhile *m = arg;
+
+	m->is_done = true;
+	loop_skip_ms(m->other->loop, 1000);
+	assert_true(roster_put(m->other->roster, &m->other->v[0].guest, ALICE, &m->from, &one));
+}
+
+static void let_one_in_that_is_called_at_once(const char *path)
+{
+	const struct roster_limits one = { 1, 1, 0 };
+	struct house *mine = house_new(path), *other = house_new(path);
+	struct meanwhile m = { .other = other };
+
+	assert_true(netaddr_parse(SV("192.0.2.1"), &m.from));
+	mine->v[0].guest = (struct roster_guest){ .evict = evict_and_meanwhile, .arg = &m };
+	assert_true(roster_put(mine->roster, &mine->v[0].guest, ALICE, &m.from, &one));
+	assert_true(roster_put(mine->roster, &mine->v[1].guest, ALICE, &m.from, &one));
+	assert_true(m.is_done);
+	assert_false(mine->v[1].is_evicted);
+	assert_non_null(mine->v[1].guest.roster);
+	loop_skip_ms(mine->loop, 1000);
+	loop_run_once(mine->loop, 0);
+	assert_true(mine->v[1].is_evicted);
+	assert_int_equal(roster_count(other->roster, ALICE), 1);
+	house_free(&mine);
+	house_free(&other);
+}
+
+static void who_is_called_while_being_let_in_goes_a_little_later(void **state)
+{
+	(void)state;
+	in_a_folder(let_one_in_that_is_called_at_once);
+}
+
+static void open_too_many(const char *path)
+{
+	struct roster *others[256], *none;
+	struct house *mine = house_new(path);
+	size_t count = 0;
+
+	assert_true(put(mine, 0, ALICE, "192.0.2.1"));
+	while (!roster_open(path, mine->loop, &others[count]).kind)
+		count++;
+	none = others[count];
+	assert_int_equal(count, 255);
+	assert_null(none);
+	assert_int_equal(roster_count(mine->roster, ALICE), 1);
+	while (count)
+		roster_close(&others[--count]);
+	house_free(&mine);
+}
+
+static void a_process_too_many_leaves_the_sessions_of_the_others_alone(void **state)
+{
+	(void)state;
+	in_a_folder(open_too_many);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -220,6 +299,8 @@ int main(void)
 		cmocka_unit_test(who_leaves_makes_place_without_anybody_being_told),
 		cmocka_unit_test(a_smaller_limit_ends_as_many_as_there_are_too_many),
 		cmocka_unit_test(a_session_of_another_process_is_called_and_one_of_a_killed_process_forgotten),
+		cmocka_unit_test(who_is_called_while_being_let_in_goes_a_little_later),
+		cmocka_unit_test(a_process_too_many_leaves_the_sessions_of_the_others_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
