@@ -140,6 +140,10 @@ static enum imap_reply_event between(struct imap_reply *r, char c)
 {
 	bool is_good = true;
 
+	if (c != ' ' && c != '\r' && c != '\n' && is_before_text(r)) {
+		r->state = AT_TEXT;
+		return add_token(r, IMAP_REPLY_TEXT) && add_octet(r, c) ? IMAP_REPLY_MORE : bad(r, "more in one response than we take");
+	}
 	switch (c) {
 	case ' ':
 		break;
@@ -166,8 +170,8 @@ static enum imap_reply_event between(struct imap_reply *r, char c)
 	case '\n':              /* some servers end lines so; there is nothing to be smuggled past a client */
 		return end_line(r);
 	default:
-		is_good = add_token(r, is_before_text(r) ? IMAP_REPLY_TEXT : IMAP_REPLY_ATOM) && add_octet(r, c);
-		r->state = last(r)->kind == IMAP_REPLY_TEXT ? AT_TEXT : AT_ATOM;
+		is_good = add_token(r, IMAP_REPLY_ATOM) && add_octet(r, c);
+		r->state = AT_ATOM;
 		break;
 	}
 	return is_good ? IMAP_REPLY_MORE : bad(r, "more in one response than we take");

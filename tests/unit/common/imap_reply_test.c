@@ -58,6 +58,8 @@ static void read_all(struct sv all, size_t cut, struct buf *out)
 static const struct { struct sv in; const char *told; } cases[] = {
 	{ SV_INIT("* OK [UIDVALIDITY 7] hello \"(\r\n"), "a* aOK t[UIDVALIDITY 7] hello \"( \n" },
 	{ SV_INIT("t1 NO\r\n+ \r\n+ go {3}\r\n"), "at1 aNO \na+ \na+ tgo {3} \n" },
+	/* Whatever the text begins with. */
+	{ SV_INIT("t1 NO (full\r\n* OK \"x\r\n* BAD {9}\r\n+ )\r\n"), "at1 aNO t(full \na* aOK t\"x \na* aBAD t{9} \na+ t) \n" },
 	{ SV_INIT("* LIST (\\Sent \\X) \"/\" \"a\\\"b\\\\c\"\r\n"), "a* aLIST ( a\\Sent a\\X ) q/ qa\"b\\c \n" },
 	{ SV_INIT("* LIST () NIL {3}\r\na\"(\r\n"), "a* aLIST ( ) aNIL la\"( \n" },
 	{ SV_INIT("* 1 FETCH (BODY[] {5}\r\nhello UID 7)\r\n"), "hello|a* a1 aFETCH ( aBODY[] l* aUID a7 ) \n" },
