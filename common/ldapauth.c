@@ -427,6 +427,24 @@ static enum ldapauth_answer answer_for(int rc)
 	}
 }
 
+/* is_away - is the directory gone, or too slow? What it says about one name, a locked account or a name that cannot be asked for, is
+ * nobody else's matter: or whoever asks for such a name would keep everybody out. */
+static bool is_away(int rc)
+{
+	switch (rc) {
+	case LDAP_SERVER_DOWN:
+	case LDAP_LOCAL_ERROR:
+	case LDAP_DECODING_ERROR:
+	case LDAP_TIMEOUT:
+	case LDAP_CONNECT_ERROR:
+	case LDAP_BUSY:
+	case LDAP_UNAVAILABLE:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* ask_session - who it is, then whether it is the password. */
 static int ask_session(const struct ldapauth *l, LDAP *ld, struct sv address, struct sv password, const char **what)
 {
@@ -466,7 +484,8 @@ static enum ldapauth_answer ask(struct ldapauth *l, struct sv address, struct sv
 
 	if (answer == LDAPAUTH_UNKNOWN) {
 		log_warn(NULL, "auth.ldap.unknown", KV_Z("url", l->url), KV_Z("step", what), KV_Z("text", lib.err2string(rc)));
-		atomic_store(&l->silent_until_ms, now_ms() + LDAPAUTH_PAUSE_MS);
+		if (is_away(rc))
+			atomic_store(&l->silent_until_ms, now_ms() + LDAPAUTH_PAUSE_MS);
 	}
 	if (ld)
 		lib.unbind_ext_s(ld, NULL, NULL);       /* closes the descriptor, too */

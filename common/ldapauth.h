@@ -3,7 +3,7 @@
  *
  * Always confidential: ldaps, ldap with StartTLS (RFC 4513 §3; no answer is believed before it), or ldapi, a socket of this host.
  * Each question is a connection of its own, bounded in time, and says right, wrong, or that nobody knows: a directory that is away,
- * slow, or answers oddly never makes a password wrong. After such an answer nobody is asked for LDAPAUTH_PAUSE_MS, so that logins
+ * slow, or answers oddly never makes a password wrong. After it was away or slow nobody is asked for LDAPAUTH_PAUSE_MS, so that logins
  * do not queue up behind a directory that is dead. */
 #ifndef COMMON_LDAPAUTH_H
 #define COMMON_LDAPAUTH_H

@@ -128,9 +128,9 @@ static void neither_silence_nor_garbage_is_an_answer(void **state)
 
 	snprintf(at.sun_path, sizeof(at.sun_path), "/tmp/postroom-ldapauth-%d", (int)getpid());
 	snprintf(url, sizeof(url), "ldapi://%%2Ftmp%%2Fpostroom-ldapauth-%d", (int)getpid());
-	const struct conf_auth conf = {
+	struct conf_auth conf = {
 		.ldap_url = url, .ldap_dn = dn, .ldap_base = none, .ldap_filter = none, .ldap_search_dn = none,
-		.ldap_search_password = none, .ldap_ca_file = none, .ldap_domains = { domains, 1 }, .ldap_timeout_ms = 100,
+		.ldap_search_password = none, .ldap_ca_file = none, .ldap_domains = { domains, 1 },
 	};
 
 	signal(SIGPIPE, SIG_IGN);       /* as in a daemon */
@@ -140,6 +140,7 @@ static void neither_silence_nor_garbage_is_an_answer(void **state)
 		struct ldapauth *l = NULL;
 		pthread_t thread;
 
+		conf.ldap_timeout_ms = peer.is_silent ? 100 : 60000;
 		peer.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 		assert_int_equal(bind(peer.fd, (struct sockaddr *)&at, sizeof(at)), 0);
 		assert_int_equal(listen(peer.fd, 1), 0);
@@ -158,11 +159,64 @@ static void neither_silence_nor_garbage_is_an_answer(void **state)
 	}
 }
 
+/* serve_two - one after the other. */
+static void *serve_two(void *arg)
+{
+	struct peer *peers = arg;
+
+	serve(&peers[0]);
+	serve(&peers[1]);
+	return NULL;
+}
+
+static void what_is_said_of_one_name_keeps_nobody_else_out(void **state)
+{
+	/* constraintViolation: an account that was locked; unwillingToPerform: one that was switched off */
+	static const struct sv refusals[] = {
+		SV_INIT("\x30\x0c\x02\x01\x01\x61\x07\x0a\x01\x13\x04\x00\x04\x00"),
+		SV_INIT("\x30\x0c\x02\x01\x01\x61\x07\x0a\x01\x35\x04\x00\x04\x00"),
+	};
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	char url[128], everything[] = "all", *domains[] = { everything }, none[] = "", dn[] = "uid=%n";
+	struct ldapauth *l = NULL;
+	(void)state;
+
+	snprintf(at.sun_path, sizeof(at.sun_path), "/tmp/postroom-ldapauth-%d", (int)getpid());
+	snprintf(url, sizeof(url), "ldapi://%%2Ftmp%%2Fpostroom-ldapauth-%d", (int)getpid());
+	const struct conf_auth conf = {
+		.ldap_url = url, .ldap_dn = dn, .ldap_base = none, .ldap_filter = none, .ldap_search_dn = none,
+		.ldap_search_password = none, .ldap_ca_file = none, .ldap_domains = { domains, 1 }, .ldap_timeout_ms = 60000,
+	};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	signal(SIGPIPE, SIG_IGN);
+	unlink(at.sun_path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(listen(fd, 5), 0);
+	assert_int_equal(ldapauth_open(&conf, &l).kind, FAULT_NONE);
+	for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
+		struct peer peers[2] = {
+			{ .fd = fd, .answer = refusals[i] },
+			{ .fd = fd, .answer = SV_INIT("\x30\x0c\x02\x01\x01\x61\x07\x0a\x01\x00\x04\x00\x04\x00") },
+		};
+		pthread_t thread;
+
+		assert_int_equal(pthread_create(&thread, NULL, serve_two, peers), 0);
+		assert_int_equal(ldapauth_check(l, SV("locked@example.org"), SV("secret")), LDAPAUTH_UNKNOWN);
+		assert_int_equal(ldapauth_check(l, SV("a@example.org"), SV("secret")), LDAPAUTH_RIGHT);
+		pthread_join(thread, NULL);
+	}
+	ldapauth_close(&l);
+	close(fd);
+	unlink(at.sun_path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(urls_name_a_server_and_nothing_else),
 		cmocka_unit_test(no_name_changes_what_is_asked),
+		cmocka_unit_test(what_is_said_of_one_name_keeps_nobody_else_out),
 		cmocka_unit_test(neither_silence_nor_garbage_is_an_answer),
 	};
 
