@@ -99,8 +99,11 @@ def test_who_connects_while_the_service_is_down_is_greeted_when_it_is_back(manag
             inodes = {row.split()[9] for table in ("tcp", "tcp6") if pathlib.Path(f"/proc/net/{table}").exists()
                       for row in pathlib.Path(f"/proc/net/{table}").read_text().splitlines()[1:]
                       if wanted in row.split()[1] + " " and row.split()[3] == "0A"}
-            held = {str(fd.readlink()) for pid in managed.instance.pids(daemon)
-                    for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir() if fd.is_symlink()}
+            held = set()
+            for pid in managed.instance.pids(daemon):
+                for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+                    with contextlib.suppress(FileNotFoundError):        # files come and go meanwhile
+                        held.add(str(fd.readlink()))
             assert bool(held & {f"socket:[{inode}]" for inode in inodes}) == (name == listener), (daemon, name)
 
 
