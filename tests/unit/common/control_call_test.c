@@ -71,7 +71,7 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	static const char *const names[] = { "directory", "mail", "queue", "events", "keys", "tls", "run", "sieve" };
+	static const char *const names[] = { "directory", "mail", "queue", "events", "keys", "tls", "issuer", "run", "sieve" };
 	char name[256];
 
 	(void)state;

@@ -268,7 +268,7 @@ static int tear_down(void **state)
 {
 	char *path = instance_run_path(instance, "testd", ".sock");
 	static const char *const names[] = { "directory", "mail", "queue", "events",
-					     "keys",      "tls",  "run",   "sieve" };
+					     "keys", "tls", "issuer", "run", "sieve" };
 	char name[256];
 	(void)state;
 
