@@ -498,10 +498,10 @@ static const struct conf_option options[] = {
 	{ "dmarc-reports", "Incoming mail", YES_NO(policy.dmarc_reports), .def = "yes", .need_restart = true,
 	  .doc = "Once a day tell domains that ask for it from where mail in their name came, and what became of it. RFC 9990." },
 	{ "complaint-reporters", "Incoming mail", LIST(policy.complaint_reporters), .min = 1, .max = 200,
-	  .def = "hotmail.com outlook.com microsoft.com yahoo.com yahooinc.com aol.com comcast.net fastmail.com validity.com returnpath.net mail.ru "
-		 "yandex.ru laposte.net orange.fr signal-spam.fr zoho.com rackspace.com cloudmark.com united-internet.de gmx.net web.de",
-	  .doc = "Domains whose complaints (ARF, RFC 5965), when DMARC proves them, are believed without an unsubscribe link of ours in the mail that "
-		 "they are about. none: nobody's." },
+	  .def = "staff@hotmail.com feedback@arf.mail.yahoo.com yahooinc.com microsoft.com senderscore.net validity.com returnpath.net "
+		 "cloudmark.com signal-spam.fr rackspace.com united-internet.de",
+	  .doc = "Addresses, and domains where nobody but the provider has one, whose complaints (ARF, RFC 5965), when DMARC proves them, are believed "
+		 "without an unsubscribe link of ours in the mail that they are about. none: nobody's." },
 	{ "report-addresses", "Incoming mail", LIST(policy.report_addresses), .def = "none", .min = 1, .max = 16,
 	  .doc = "Addresses of ours to which others send DMARC and TLS reports (rua=) and complaints (feedback loops): these are read when they come, and shown by "
 		 "`postroom reports` for as long as events-keep says." },

@@ -58,6 +58,11 @@ static bool is_address(struct sv s)
 	return at != SIZE_MAX && at > 0 && is_domain(sv_sub(s, at + 1, s.len));
 }
 
+static bool is_reporter(struct sv s)
+{
+	return is_domain(s) || is_address(s);
+}
+
 static bool is_provider(struct sv s)
 {
 	struct sv name, suffix;
@@ -92,7 +97,7 @@ static const struct {
 	{ "milters", is_place, "places such as 127.0.0.1:11332, /run/filter.sock or rspamd:127.0.0.1:11333" },
 	{ "submission-milters", is_place, "places such as 127.0.0.1:11332, /run/filter.sock or rspamd:127.0.0.1:11333" },
 	{ "bulk-senders", is_bulk_sender, "senders such as news@example.org=add or @example.org=check" },
-	{ "complaint-reporters", is_domain, "domains such as example.net" },
+	{ "complaint-reporters", is_reporter, "addresses such as fbl@example.net, or domains" },
 	{ "mail-providers", is_provider, "names with the end of a host, such as google=google.com" },
 	{ "tls-client-certificates", is_asking, "kinds of listeners where people log in, such as imaps submissions" },
 	{ "report-addresses", is_address, "addresses such as reports@example.org" },

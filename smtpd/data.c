@@ -525,14 +525,17 @@ static bool is_for_reports(const struct transaction *t)
 	return false;
 }
 
-/* is_reporter - does a proven domain, or one above it, stand in complaint-reporters? */
+/* is_reporter - does a proven domain, one above it, or its one author, stand in complaint-reporters? */
 static bool is_reporter(const struct transaction *t, struct sv domain)
 {
 	const struct conf_list *list = &t->conf->policy.complaint_reporters;
+	bool is_one = t->facts.from_count == 1 && t->facts.from_address_count == 1 && !t->facts.is_from_capped;
 
 	for (size_t i = 0; i < list->count; i++) {
 		struct sv name = sv_z(list->items[i]), end = domain.len >= name.len ? sv_sub(domain, domain.len - name.len, SIZE_MAX) : SV_NONE;
 
+		if (sv_find(name, '@') != SIZE_MAX && is_one && sv_eq_nocase(t->facts.from[0], name))
+			return true;
 		if (end.len && sv_eq_nocase(end, name) && (end.len == domain.len || domain.p[domain.len - end.len - 1] == '.'))
 			return true;
 	}

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+import dns_server
 import postroom
 from dialogue import data, submit, talk
 from postroom import wait_for
@@ -112,20 +113,20 @@ def test_who_writes_his_own_link_keeps_it(server):
     assert queued(server, "own@far.example")[0].count(b"\r\nList-Unsubscribe:") == 1
 
 
-def complaint(recipient, path):
+def complaint(recipient, path, reporter="fbl@big.example"):
     field = f"List-Unsubscribe: <https://mail.example.test{path}>\r\n" if path else ""
-    return ("From: <fbl@big.example>\r\nSubject: complaint\r\nDate: Sat, 21 Nov 2026 10:00:00 +0000\r\nMIME-Version: 1.0\r\n"
+    return (f"From: <{reporter}>\r\nSubject: complaint\r\nDate: Sat, 21 Nov 2026 10:00:00 +0000\r\nMIME-Version: 1.0\r\n"
             "Content-Type: multipart/report; report-type=feedback-report; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nSee.\r\n"
             "--b\r\nContent-Type: message/feedback-report\r\n\r\nFeedback-Type: abuse\r\nUser-Agent: Big/1\r\nVersion: 1\r\n"
             f"Original-Rcpt-To: {recipient}\r\n\r\n--b\r\nContent-Type: message/rfc822\r\n\r\nFrom: news@example.test\r\n"
             f"Message-ID: <{recipient}>\r\n{field}\r\nBuy!\r\n--b--\r\n").encode()
 
 
-def complain(server, recipient, path=""):
+def complain(server, recipient, path="", reporter="fbl@big.example"):
     with talk(server) as line:
-        assert line.smtp("MAIL FROM:<fbl@big.example>") == 250
+        assert line.smtp(f"MAIL FROM:<{reporter}>") == 250
         assert line.smtp("RCPT TO:<abuse@example.test>") == 250
-        assert data(line, complaint(recipient, path)) == 250
+        assert data(line, complaint(recipient, path, reporter)) == 250
 
 
 def test_a_complaint_about_our_own_mail_is_heeded_and_a_story_is_only_shown(server):
@@ -139,3 +140,17 @@ def test_a_complaint_about_our_own_mail_is_heeded_and_a_story_is_only_shown(serv
     shown = [row for row in server.json("reports", "--kind", "complaint") if row["failures"][0]["what"] == "abuse"]
     assert {row["failures"][0]["host"] for row in shown} == {"angry@big.example", "victim@big.example"}
     assert all(row["domain"] == "example.test" and row["by"] == "Big/1" and not row["proven"] for row in shown)
+
+
+def test_a_customer_of_a_reporter_is_no_reporter():
+    conf = CONF + "report-addresses abuse@example.test\ncomplaint-reporters fbl@big.example desk.example\n"
+    with dns_server.DnsServer() as dns:
+        for domain in ("big.example", "desk.example", "notdesk.example"):
+            dns.add(domain, "A", "192.0.2.1").add(domain, "TXT", "v=spf1 ip4:127.0.0.1 -all").add(f"_dmarc.{domain}", "TXT", "v=DMARC1; p=none")
+        with postroom.Instance(accounts=("news", "abuse"), conf=conf + dns.conf()) as instance:
+            instance.start(only="smtpd")
+            for reporter in ("fbl@big.example", "customer@big.example", "any@desk.example", "any@notdesk.example"):
+                complain(instance, f"of-{reporter.partition('@')[0]}@{reporter.partition('@')[2]}", reporter=reporter)
+            assert {address for address, sender in refusals(instance)} == {"of-fbl@big.example", "of-any@desk.example"}
+            described = instance.postroom("conf", "describe", "complaint-reporters").split()
+            assert not {"outlook.com", "yahoo.com", "aol.com", "gmx.net", "fastmail.com"} & set(described)
