@@ -5,20 +5,26 @@
 
 #include "common/banned.h"
 
+static bool has(const struct accept_place *const *taken, size_t count, struct sv account)
+{
+	for (size_t i = 0; i < count; i++)
+		if (sv_eq(taken[i]->account, account))
+			return true;
+	return false;
+}
+
 /* collect - each account once. */
 static size_t collect(const struct accept_plan *plan, struct delivery places[REJECTS_ACCOUNTS_MAX])
 {
+	const struct accept_place *taken[REJECTS_ACCOUNTS_MAX];
 	size_t count = 0;
 
 	for (const struct accept_rcpt *r = plan->rcpts; r; r = r->next)
 		for (const struct accept_place *p = r->places; p && count < REJECTS_ACCOUNTS_MAX; p = p->next) {
-			bool is_new = p->kind == ACCEPT_MAILBOX && p->drop;
-
-			for (const struct accept_rcpt *s = plan->rcpts; s && is_new; s = s->next)
-				for (const struct accept_place *q = s->places; q && q != p && is_new; q = q->next)
-					is_new = q->kind != ACCEPT_MAILBOX || !sv_eq(q->account, p->account);
-			if (is_new)
-				places[count++] = (struct delivery){ .drop = p->drop, .is_reject = true };
+			if (p->kind != ACCEPT_MAILBOX || !p->drop || has(taken, count, p->account))
+				continue;
+			taken[count] = p;
+			places[count++] = (struct delivery){ .drop = p->drop, .is_reject = true };
 		}
 	return count;
 }

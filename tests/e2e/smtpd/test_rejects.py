@@ -5,7 +5,7 @@ import pytest
 import dns_server
 import postroom
 from rspamd_server import RspamdServer
-from strangers import CONF, message, send
+from strangers import CONF, message, send, stranger
 
 SENDER = "joe@good.example"
 PROGRAM = "Content-Disposition: attachment; filename=a.exe\r\n"
@@ -58,3 +58,16 @@ def test_what_is_accepted_does_not_hide_there_from_the_quota(mx, tmp_path):
     mx.postroom("sieve", "put", mx.address("bob"), str(script), "--activate")
     assert send(mx, "bob", SENDER)[0] == 250
     assert len(mx.files("bob", "Rejects")) == 1 and len(mx.files("bob")) == 2
+
+
+def test_one_that_was_meant_for_two_addresses_of_an_account_is_kept_once(mx):
+    mx.rspamd.says = {"action": "no action"}
+    before = len(mx.files("alice", "Rejects"))
+    with stranger(mx) as line:
+        assert line.smtp(f"MAIL FROM:<{SENDER}>") == 250
+        for to in ("alice", "alice+shop", "alice"):
+            assert line.smtp(f"RCPT TO:<{mx.address(to)}>") == 250
+        assert line.smtp("DATA") == 354
+        line.send(message(SENDER, PROGRAM) + b".\r\n")
+        assert line.reply()[0] == 550
+    assert len(mx.files("alice", "Rejects")) == before + 1
