@@ -118,6 +118,7 @@ void transaction_free(struct transaction **pt)
 		return;
 	t->is_orphan = true;
 	screen_free(&t->screen);        /* before a job closes what it reads */
+	asking_forget(&t->asking);      /* its answer would begin a job beside that one */
 	if (t->task != TASK_NONE)
 		return;         /* the job's end comes back here */
 	/* Without a thread to do it (the process is ending) the loop removes its few files itself.
