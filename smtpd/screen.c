@@ -159,10 +159,11 @@ static void on_end(struct deferred *d)
 	s->fn(s->arg, &s->all);
 }
 
-/* add - the strongest of several verdicts holds, and all that they change. */
+/* add - the strongest of several verdicts holds, and all that they change. That one has failed takes nothing from the others. */
 static void add(struct screen_verdict *all, const struct screen_verdict *v)
 {
-	if (v->action > all->action) {
+	all->has_failed |= v->action == SCREEN_FAILED;
+	if (v->action > all->action && v->action != SCREEN_FAILED) {
 		all->action = v->action;
 		memcpy(all->text, v->text, sizeof(v->text));
 	}

@@ -50,6 +50,7 @@ struct screen_verdict {
 	enum screen_action action;
 	char text[SCREEN_TEXT_MAX];     /* of a refusal: printable, for the peer; of SCREEN_FAILED: for the log; may be "" */
 	char quarantine[200];           /* its reason; "": not asked for */
+	bool has_failed;                /* of several: one of them has; the others were asked all the same */
 	bool is_spam;                   /* it says so, or added X-Spam: Yes, or X-Spam-Flag: YES */
 	struct buf headers;             /* whole lines, ending in CRLF */
 	struct screen_removed { char names[SCREEN_REMOVED_MAX][SCREEN_NAME_MAX + 1]; size_t count; } removed;

@@ -32,6 +32,10 @@ void policy_milter(const struct policy_facts *facts, struct policy_verdict *verd
 
 	if (!f)
 		return;
+	if (f->has_failed && f->action < SCREEN_DEFER && facts->conf->policy.milter_failure == CONF_MILTER_DEFER) {
+		policy_refuse(verdict, REPLY_FILTER_LATER);
+		return;
+	}
 	switch (f->action) {
 	case SCREEN_REJECT:
 		refuse(f, REPLY_FILTER, verdict);
@@ -39,13 +43,10 @@ void policy_milter(const struct policy_facts *facts, struct policy_verdict *verd
 	case SCREEN_DEFER:
 		refuse(f, REPLY_FILTER_LATER, verdict);
 		break;
-	case SCREEN_FAILED:
-		if (facts->conf->policy.milter_failure == CONF_MILTER_DEFER)
-			policy_refuse(verdict, REPLY_FILTER_LATER);
-		break;
 	case SCREEN_DISCARD:
 		junk(facts, verdict, "discard");
 		break;
+	case SCREEN_FAILED:             /* of one; of all it is has_failed */
 	case SCREEN_ACCEPT:
 		if (f->quarantine[0])
 			junk(facts, verdict, f->quarantine);

@@ -119,6 +119,19 @@ def test_several_filters_are_asked_in_turn_until_one_refuses(dns, make_server):
         assert len(second.seen) == 1
 
 
+def test_one_that_is_away_takes_nothing_from_what_the_others_say(dns, make_server):
+    with MilterServer() as gone:
+        port = gone.port
+    with MilterServer() as first, MilterServer() as last:
+        places = f"milters 127.0.0.1:{first.port} 127.0.0.1:{port} 127.0.0.1:{last.port}\n"
+        server = make_server(CONF + dns.conf() + places + "milter-failure accept\n")
+        first.at["E"] = [MilterServer.add_header("X-Spam", "Yes"), b"c"]
+        assert send(server, "alice", SENDER)[0] == 250
+        assert len(server.files("alice", "Junk")) == 1 and len(last.seen) == 1
+        last.at["E"] = [b"r"]
+        assert send(server, "alice", SENDER)[0] == 550
+
+
 def test_a_client_who_leaves_ends_the_conversation(mx, milter):
     milter.at["E"] = ["hang"]
     with postroom.Line(mx.port("mx")) as line:
