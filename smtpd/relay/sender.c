@@ -244,12 +244,29 @@ static void on_body(void *user)
 	delivery_read(s->delivery);
 }
 
+/* hop_provider - who runs the server at hand. Smarthosts and address literals have no such. */
+static struct sv hop_provider(const struct sender *s)
+{
+	bool is_domain = !memchr("=>[", *destination_way(s->destination->name), 3) && s->hop < s->route.count;
+
+	return is_domain ? provider_of(&s->conf->relay.providers, sv_z(s->route.hops[s->hop].host)) : SV_NONE;
+}
+
+/* is_of_provider - does the one speak who runs them all? A domain may name somebody else's server beside its own, so that what its own
+ * says would be laid at his door. */
+static bool is_of_provider(const struct sender *s)
+{
+	const struct provider *p = s->destination->provider;
+
+	return p && sv_eq(hop_provider(s), sv_z(p->name));
+}
+
 /* throttled_by - the words of a provider that wants less of us (4.7.x: RFC 3463 §3.8); NULL: it does not say so. */
 static const struct client_rcpt *throttled_by(const struct sender *s)
 {
 	const struct client_mail *mail = delivery_mail(s->delivery);
 
-	for (size_t i = 0; i < mail->count && s->destination->provider; i++)
+	for (size_t i = 0; i < mail->count && is_of_provider(s); i++)
 		if (mail->rcpts[i].verdict == CLIENT_DEFERRED && sv_starts(sv_z(mail->rcpts[i].status), SV("4.7.")))
 			return &mail->rcpts[i];
 	return NULL;
@@ -260,7 +277,7 @@ static void slow_down(struct sender *s, const char *status, const char *text, bo
 {
 	const struct provider *p = s->destination->provider;
 
-	if (!p)
+	if (!is_of_provider(s))
 		return;
 	schedule_slow(s->relay->schedule, s->destination, loop_now_ms(s->relay->loop), status, text, stops);
 	log_info(NULL, "relay.slowed", KV_Z("provider", p->name), KV_Z("destination", s->destination->name), KV_Z("status", status),
@@ -355,7 +372,7 @@ static void on_end(void *user, const struct client_end *borrowed)
 	if (s->end_status[0] == '5')
 		s->end_status[0] = '4';
 	/* The others of its provider would say the same. */
-	if (why->is_busy && s->destination->provider) {
+	if (why->is_busy && is_of_provider(s)) {
 		slow_down(s, s->end_status, s->end_text, true);
 		destination_fails(s, s->end_status, s->end_text);
 		return;
@@ -416,6 +433,12 @@ static void try_local(struct sender *s)
 		connect_with(s, &to);
 }
 
+/* may_provide - does whoever runs this server want another connection? */
+static bool may_provide(struct sender *s)
+{
+	return s->is_clear || schedule_provide(s->relay->schedule, s->destination, hop_provider(s));
+}
+
 static void try_hop(struct sender *s)
 {
 	const struct route_hop *hop = &s->route.hops[s->hop];
@@ -430,6 +453,8 @@ static void try_hop(struct sender *s)
 		destination_fails(s, s->end_status, s->end_text);
 	} else if (route_is_ourselves(s->conf, &hop->at)) {
 		refuse_all(s, "5.4.6", "the DNS leads to this server, which does not have that domain");
+	} else if (!may_provide(s)) {
+		end(s);
 	} else if (*name == '>') {
 		connect_to_hop(s);
 	} else {
@@ -444,15 +469,6 @@ static void try_hop(struct sender *s)
 	}
 }
 
-/* may_provide - does whoever runs the servers of a domain want another connection? Smarthosts and address literals have no such. */
-static bool may_provide(struct sender *s)
-{
-	bool is_domain = !memchr("=>[", *destination_way(s->destination->name), 3) && s->route.count;
-
-	return schedule_provide(s->relay->schedule, s->destination,
-				is_domain ? provider_of(&s->conf->relay.providers, sv_z(s->route.hops[0].host)) : SV_NONE);
-}
-
 static void on_route(void *arg, const struct route *route)
 {
 	struct sender *s = arg;
@@ -460,10 +476,7 @@ static void on_route(void *arg, const struct route *route)
 	s->route = *route;
 	switch (route->kind) {
 	case ROUTE_HOPS:
-		if (may_provide(s))
-			try_hop(s);
-		else
-			end(s);
+		try_hop(s);
 		return;
 	case ROUTE_DEFER:
 		destination_fails(s, route->status, route->text);

@@ -369,6 +369,16 @@ def test_what_a_provider_tells_one_domain_holds_for_all_that_it_runs(make_world)
                                           for row in world.server.json("stats", "--provider")))
 
 
+def test_a_provider_does_not_answer_for_a_domains_other_servers(make_world):
+    world = make_world(more="mail-providers big=big.example", retry="1h", retry_max="2h").start()
+    own = world.domain("friend.example")
+    world.dns.add("friend.example", "MX", "5 away.big.example").add("away.big.example", "A", "127.0.0.99")
+    own.on("MAIL", "421 4.7.28 too many of you")
+    world.send("friend@friend.example")
+    world.server.wait_log("event=relay.unreachable destination=friend.example")
+    assert "event=relay.slowed" not in world.server.log()
+
+
 def test_a_server_with_7_bits_only_gets_7_bits_only(world):
     sinks = [world.domain("old.example", extensions=()), world.domain("older.example", extensions=("SIZE 1000000", "CHUNKING"))]
     world.send("a@old.example", body="plain\r\n", options=["BODY=8BITMIME"])
