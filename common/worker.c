@@ -159,6 +159,16 @@ static void reload_certificates(struct worker *w)
 	listener_set_tls(w->listeners, w->tls);
 }
 
+/* Daemons take TLS over with the configuration: when there was none yet, they have to be told. */
+static void reload_certificates_alone(struct worker_private *p)
+{
+	bool had_tls = p->worker.tls;
+
+	reload_certificates(&p->worker);
+	if (!had_tls && p->worker.tls && p->spec->reload)
+		p->spec->reload(&p->worker, p->worker.conf);
+}
+
 static void reload(struct worker_private *p, struct sv text)
 {
 	struct worker *w = &p->worker;
@@ -237,7 +247,7 @@ static void on_master_line(void *arg, struct sv line)
 	    json_get_sv(message, "conf", &text))
 		reload(p, text);
 	else if (!f.kind && sv_eq(what, SV("certificates")))
-		reload_certificates(&p->worker);
+		reload_certificates_alone(p);
 	else
 		log_warn(NULL, "worker.odd_line", KV_SV("line", line));
 	json_free(&message);

@@ -117,3 +117,22 @@ def test_each_name_has_its_certificate_and_a_reload_takes_new_ones_over():
         assert subject(server, "mail.example.net") == "again"
         assert session.noop()[0] == "OK"
         session.logout()
+
+
+def starttls(server):
+    with server.raw("imap") as line:
+        line.line()
+        line.send("a STARTTLS\r\n")
+        return line.line().startswith(b"a OK")
+
+
+def test_a_certificate_that_comes_after_the_start_is_good_for_starttls_as_well():
+    with postroom.Instance(conf="workers 1\n") as server:
+        cert = server.root / "tls" / "cert.pem"
+        cert.rename(server.root / "tls" / "away")
+        server.start(only="imapd", wait=False)
+        server.wait_ready(["imap"])
+        assert not starttls(server)
+        (server.root / "tls" / "away").rename(cert)
+        server.postroom("reload", "--certificates")
+        postroom.wait_for("STARTTLS", lambda: starttls(server))
