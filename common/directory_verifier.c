@@ -13,7 +13,7 @@ static struct fault lacks_verifier(struct kv_txn *txn, const struct account_row 
 	size_t count = 0;
 
 	*lacks = false;
-	if (!row->pub.is_enabled || !row->pub.scope)
+	if (!row->pub.is_enabled || !directory_account_scope(&row->pub))
 		return FAULT_OK;
 	*lacks = row->hash[0] != '\0';
 	if (*lacks)

@@ -747,6 +747,9 @@ static void hashes_of_other_servers_are_in_the_way_until_a_password_takes_their_
 	OK(directory_account_add_hashed(p->dir, SV("d@example.test"), hash, ITERATIONS, &account));
 	account.is_enabled = false;             /* cannot log in, so is in nobody's way */
 	OK(directory_account_set(p->dir, &account));
+	OK(directory_account_add_hashed(p->dir, SV("e@example.test"), hash, ITERATIONS, &account));
+	account.use = DIRECTORY_USE_NOLOGIN;    /* nor can this one */
+	OK(directory_account_set(p->dir, &account));
 	assert_true(lacks(p, CRYPT_SHA256, id));
 	OK(directory_password_set(p->dir, SV("a@example.test"), SV("new"), ITERATIONS));
 	OK(directory_account_remove(p->dir, SV("b@example.test")));
