@@ -346,6 +346,9 @@ static bool note_mailbox(void *arg, const struct mailbox_info *info)
 
 	if (!info->exists || (r->mailbox && !sv_eq(info->name, sv_z(r->mailbox))))
 		return true;
+	/* Nobody but the server puts anything there, and it does not stay for long. */
+	if (!r->mailbox && info->special_use & USE_REJECTS)
+		return true;
 	r->mailboxes = xrealloc(r->mailboxes, (r->mailbox_count + 1) * sizeof(*r->mailboxes));
 	r->mailboxes[r->mailbox_count] = arena_copy(&r->names, info->name);
 	return r->mailboxes[r->mailbox_count++].p != NULL;

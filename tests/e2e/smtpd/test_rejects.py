@@ -71,3 +71,15 @@ def test_one_that_was_meant_for_two_addresses_of_an_account_is_kept_once(mx):
         line.send(message(SENDER, PROGRAM) + b".\r\n")
         assert line.reply()[0] == 550
     assert len(mx.files("alice", "Rejects")) == before + 1
+
+
+def test_a_backup_comes_back_without_them(mx, tmp_path):
+    mx.rspamd.says = {"action": "no action"}
+    assert send(mx, "alice", SENDER)[0] == 250 and send(mx, "alice", SENDER, octets=message(SENDER, PROGRAM))[0] == 550
+    mx.postroom("backup", str(tmp_path / "backup"))
+    for mailbox in ("INBOX", "Rejects"):
+        for file in mx.files("alice", *([] if mailbox == "INBOX" else [mailbox])):
+            file.unlink()
+    mx.postroom("index", "rebuild", mx.address("alice"))
+    mx.postroom("restore", str(tmp_path / "backup"), "--account", mx.address("alice"))
+    assert len(mx.files("alice")) == 1 and mx.files("alice", "Rejects") == []
