@@ -160,8 +160,8 @@ struct fault ldapauth_open(const struct conf_auth *conf, struct ldapauth **out)
 	struct ldapauth *l;
 	struct fault f;
 
-	if (!conf->ldap_url[0])
-		return fault(FAULT_NOT_FOUND, "no ldap-url");
+	if (!conf->ldap_url[0] || (conf->ldap_domains.count == 1 && strcmp(conf->ldap_domains.items[0], "none") == 0))
+		return fault(FAULT_NOT_FOUND, "no ldap-url, or no domain that it is for");
 	l = xcalloc(1, sizeof(*l));
 	l->url = xstrdup(conf->ldap_url);
 	l->dn = xstrdup(conf->ldap_dn);

@@ -39,7 +39,7 @@ MUST_CHECK bool ldapauth_expand(const char *template, struct sv address, struct 
 struct ldapauth;
 
 /** ldapauth_open - before the sandbox closes: loads libldap and the authorities of its TLS, and looks up the host's addresses once.
- *  FAULT_NOT_FOUND: no directory is configured. Else *out is made whatever happens: what failed is logged, and nothing is known. */
+ *  FAULT_NOT_FOUND: no directory is configured, or for no domain. Else *out is made whatever happens: what failed is logged, and nothing is known. */
 MUST_CHECK struct fault ldapauth_open(const struct conf_auth *conf, struct ldapauth **out);
 /** ldapauth_close - NULL is fine. */
 void ldapauth_close(struct ldapauth **ldap);

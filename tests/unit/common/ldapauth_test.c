@@ -211,11 +211,26 @@ static void what_is_said_of_one_name_keeps_nobody_else_out(void **state)
 	unlink(at.sun_path);
 }
 
+static void a_directory_that_is_for_nobody_is_none(void **state)
+{
+	char url[] = "ldapi://%2Fnowhere", word[] = "none", *domains[] = { word }, none[] = "";
+	const struct conf_auth conf = {
+		.ldap_url = url, .ldap_dn = none, .ldap_base = none, .ldap_filter = none, .ldap_search_dn = none,
+		.ldap_search_password = none, .ldap_ca_file = none, .ldap_domains = { domains, 1 }, .ldap_timeout_ms = 100,
+	};
+	struct ldapauth *l = NULL;
+	(void)state;
+
+	assert_int_equal(ldapauth_open(&conf, &l).kind, FAULT_NOT_FOUND);       /* so SCRAM is offered: conf describe ldap-domains */
+	assert_null(l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(urls_name_a_server_and_nothing_else),
 		cmocka_unit_test(no_name_changes_what_is_asked),
+		cmocka_unit_test(a_directory_that_is_for_nobody_is_none),
 		cmocka_unit_test(what_is_said_of_one_name_keeps_nobody_else_out),
 		cmocka_unit_test(neither_silence_nor_garbage_is_an_answer),
 	};
