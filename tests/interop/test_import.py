@@ -50,11 +50,7 @@ def letter(n, name):
 
 
 def free_ports(count):
-    socks = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [sock.getsockname()[1] for sock in socks]
-    for sock in socks:
-        sock.close()
-    return ports
+    return [postroom.free_port() for _ in range(count)]
 
 
 STATIC_AUTH = """
