@@ -166,6 +166,7 @@ const char *attachments_end(struct attachments *a)
 	if (m->facts & MIME_PARTS_CAPPED && !a->found[0])
 		note(a, SV("a name hidden behind too many parts"));
 	mime_message_free(&m);
+	mime_parser_free(&a->parser);
 	return a->found[0] ? a->found : NULL;
 }
 

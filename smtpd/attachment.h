@@ -1,4 +1,4 @@
-/* smtpd/attachment.h - what files a message says that it brings: their names, looked at while it streams by.
+/* smtpd/attachment.h - what files a message says that it brings: their names, fed in any pieces.
  *
  * A name is what Content-Disposition (filename) or Content-Type (name) of any part says, also of parts of a message/rfc822, in every
  * spelling that mail programs read: RFC 2231 with its charsets and continuations, RFC 2047, raw octets. Dots and spaces behind it, and

@@ -37,8 +37,6 @@ void data_init(struct transaction *t)
 	deferred_init(&t->refused, t->server->loop, on_refused);
 	if (t->is_stranger)
 		t->author = author_new(date_now().seconds);
-	if (t->is_stranger && t->conf->policy.attachment != CONF_OFF)
-		t->attachments = attachments_new(&t->conf->policy.attachment_endings);
 }
 
 void data_done(struct transaction *t)
@@ -399,14 +397,30 @@ static void write_out(struct transaction *t)
 /* data_write - where the header on top says what was found out in the end, the octets lie in a file until then. */
 void data_write(struct transaction *t)
 {
-	if (t->attachments)
-		attachments_feed(t->attachments, buf_sv(&t->chunk));
 	if (!t->failed.kind && t->is_spilling)
 		t->failed = spill_write(&t->spill, instance_path(t->server->worker->instance, INSTANCE_QUEUE),
 					buf_sv(&t->chunk));
 	else
 		write_out(t);
 	buf_clear(&t->chunk);
+}
+
+static struct fault to_attachments(void *arg, struct sv octets)
+{
+	attachments_feed(arg, octets);
+	return FAULT_OK;
+}
+
+/* look_at_attachments - now, and not while the message streams by: what a hostile one makes a parser keep (common/mime.h) is then
+ * a job's and not each session's, for as long as it likes to say nothing. */
+static void look_at_attachments(struct transaction *t)
+{
+	if (!t->is_stranger || t->conf->policy.attachment == CONF_OFF || t->failed.kind)
+		return;
+	t->attachments = attachments_new(&t->conf->policy.attachment_endings);
+	t->failed = spill_read(&t->spill, to_attachments, t->attachments);
+	attachments_feed(t->attachments, buf_sv(&t->chunk));
+	t->attachment = attachments_end(t->attachments);
 }
 
 /* judge_message - the last word of policy, before anything is delivered. */
@@ -418,10 +432,7 @@ static bool judge_message(struct transaction *t)
 
 	if (t->author)
 		t->author_facts = author_judge(t->author, &t->origin_facts, t->conf);
-	if (t->attachments) {
-		attachments_feed(t->attachments, buf_sv(&t->chunk));
-		t->attachment = attachments_end(t->attachments);
-	}
+	look_at_attachments(t);
 	facts = transaction_facts(t);
 	facts.message = &t->facts;
 	facts.size = t->scanner.size;
