@@ -247,11 +247,14 @@ static bool parse_state(struct cli *cli, struct directory_account *account, bool
 
 static bool set_fields(struct cli *cli, struct directory_account *account)
 {
+	unsigned password = SCOPE_ALL & ~account->password_denied;
 	bool has_quota, has_state;
 
-	if (!parse_quota(cli, account, &has_quota) || !protocols_option(cli, &account->scope) || !parse_state(cli, account, &has_state))
+	if (!parse_quota(cli, account, &has_quota) || !protocols_option(cli, "protocols", &account->scope) ||
+	    !protocols_option(cli, "password-protocols", &password) || !parse_state(cli, account, &has_state))
 		return false;
-	if (!has_quota && !has_state && !cli_option(cli, "protocols")) {
+	account->password_denied = SCOPE_ALL & ~password;
+	if (!has_quota && !has_state && !cli_option(cli, "protocols") && !cli_option(cli, "password-protocols")) {
 		cli_usage(cli, "nothing to set");
 		return false;
 	}
@@ -325,7 +328,8 @@ const struct verb account_verbs[] = {
 	{ .noun = "account", .verb = "set", .args = "ADDRESS", .args_min = 1, .args_max = 1, .needs_root = true,
 	  .summary = "Change an account's limits, protocols or state",
 	  .example = "account set alice@example.org --quota 10G --protocols imap,submission", .run = run_set,
-	  .options = { QUOTA_OPTIONS, { "protocols", "LIST", "of " PROTOCOL_WORDS "; none" }, STATE_OPTION, MESSAGE_OPTION,
+	  .options = { QUOTA_OPTIONS, { "protocols", "LIST", "of " PROTOCOL_WORDS "; none" },
+		       { "password-protocols", "LIST", "what its own password is good for; none: only app passwords" }, STATE_OPTION, MESSAGE_OPTION,
 		       { "forward", "ADDRESS", "who gets the mail of a send-only account; none: it is refused" } } },
 	{ .noun = "account", .verb = "password", .args = "ADDRESS", .args_min = 1, .args_max = 1, .needs_root = true,
 	  .summary = "Give an account a new password", .example = "account password alice@example.org",

@@ -104,10 +104,10 @@ static struct fault take(struct bulk *b, struct sv line)
 
 /* ---- tables: CSV with a header (RFC 4180), or an array of JSON ---- */
 
-enum field { FIELD_ACCOUNT, FIELD_PASSWORD, FIELD_HASH, FIELD_QUOTA, FIELD_MESSAGES, FIELD_PROTOCOLS, FIELD_ENABLED,
+enum field { FIELD_ACCOUNT, FIELD_PASSWORD, FIELD_HASH, FIELD_QUOTA, FIELD_MESSAGES, FIELD_PROTOCOLS, FIELD_PASSWORD_PROTOCOLS, FIELD_ENABLED,
 	     FIELD_STATE, FIELD_MESSAGE, FIELD_FORWARD, FIELD_COUNT };
 static const char *const field_names[FIELD_COUNT] = {
-	"account", "password", "hash", "quota_bytes", "quota_messages", "protocols", "enabled", "state", "message", "forward",
+	"account", "password", "hash", "quota_bytes", "quota_messages", "protocols", "password_protocols", "enabled", "state", "message", "forward",
 };
 
 #define COLUMNS_MAX 32
@@ -137,9 +137,20 @@ static struct fault read_state(const struct row *row, struct directory_account *
 	return FAULT_OK;
 }
 
+static bool read_protocols(struct sv words, unsigned *scope)
+{
+	return !words.len || protocols_parse(words, scope);
+}
+
+static struct fault no_protocols(struct sv words)
+{
+	return fault_detail(FAULT_INVALID, "%.*s: protocols are " PROTOCOL_WORDS ", separated by commas", SV_FMT(words));
+}
+
 static struct fault read_limits(const struct row *row, struct directory_account *account)
 {
 	struct sv quota = row->field[FIELD_QUOTA], messages = row->field[FIELD_MESSAGES], enabled = row->field[FIELD_ENABLED];
+	unsigned password = SCOPE_ALL & ~account->password_denied;
 
 	if (quota.len && !print_parse_bytes(quota, &account->quota_bytes))
 		return fault_detail(FAULT_INVALID, "%.*s is no size such as 500M or 10G", SV_FMT(quota));
@@ -147,9 +158,11 @@ static struct fault read_limits(const struct row *row, struct directory_account 
 		account->quota_messages = 0;
 	else if (messages.len && !sv_to_u64(messages, &account->quota_messages))
 		return fault_detail(FAULT_INVALID, "%.*s is no number of messages", SV_FMT(messages));
-	if (row->field[FIELD_PROTOCOLS].len && !protocols_parse(row->field[FIELD_PROTOCOLS], &account->scope))
-		return fault_detail(FAULT_INVALID, "%.*s: protocols are " PROTOCOL_WORDS ", separated by commas",
-				    SV_FMT(row->field[FIELD_PROTOCOLS]));
+	if (!read_protocols(row->field[FIELD_PROTOCOLS], &account->scope))
+		return no_protocols(row->field[FIELD_PROTOCOLS]);
+	if (!read_protocols(row->field[FIELD_PASSWORD_PROTOCOLS], &password))
+		return no_protocols(row->field[FIELD_PASSWORD_PROTOCOLS]);
+	account->password_denied = SCOPE_ALL & ~password;
 	if (enabled.len && !sv_eq(enabled, SV("true")) && !sv_eq(enabled, SV("false")))
 		return fault_detail(FAULT_INVALID, "%.*s: enabled is true or false", SV_FMT(enabled));
 	if (enabled.len)
@@ -223,44 +236,50 @@ static struct fault take_csv(struct bulk *b, struct sv line)
 	return f;
 }
 
+/* take_list - a list of words as --protocols has them. */
+static struct sv take_list(const struct json *list, struct buf *words)
+{
+	buf_init(words, 256);
+	for (size_t i = 0; i < json_count(list); i++) {
+		struct sv word = SV_NONE;
+
+		json_to_sv(json_at(list, i), &word);
+		buf_appendf(words, "%s%.*s", i ? "," : "", SV_FMT(word));
+	}
+	return words->len ? buf_sv(words) : SV("none");
+}
+
 /* As `account export --json` writes it. */
 static struct fault take_json(struct bulk *b, const struct json *object)
 {
 	const uint32_t *iterations = b->arg;
 	struct row row = { 0 };
-	struct buf numbers[2], words;
+	struct buf numbers[2], words[2];
 	bool enabled;
 	uint64_t n;
 
 	if (!json_value_is_object(object))
 		return fault(FAULT_INVALID, "not an object");
-	buf_init(&words, 256);
 	for (enum field i = 0; i < FIELD_COUNT; i++)
 		(void)json_get_sv(object, field_names[i], &row.field[i]);
 	for (size_t i = 0; i < 2; i++) {
-		enum field field = i ? FIELD_MESSAGES : FIELD_QUOTA;
+		enum field field = i ? FIELD_MESSAGES : FIELD_QUOTA, list = i ? FIELD_PASSWORD_PROTOCOLS : FIELD_PROTOCOLS;
+		struct sv text = take_list(json_get(object, field_names[list]), &words[i]);
 
+		if (json_value_is_array(json_get(object, field_names[list])))
+			row.field[list] = text;
 		buf_init(&numbers[i], 32);
 		if (json_get_u64(object, field_names[field], &n) && buf_append_u64(&numbers[i], n))
 			row.field[field] = buf_sv(&numbers[i]);
 	}
 	if (json_get_bool(object, "enabled", &enabled))
 		row.field[FIELD_ENABLED] = enabled ? SV("true") : SV("false");
-	const struct json *list = json_get(object, "protocols");
-
-	for (size_t i = 0; i < json_count(list); i++) {
-		struct sv word = SV_NONE;
-
-		json_to_sv(json_at(list, i), &word);
-		buf_appendf(&words, "%s%.*s", i ? "," : "", SV_FMT(word));
-	}
-	if (json_value_is_array(list))
-		row.field[FIELD_PROTOCOLS] = words.len ? buf_sv(&words) : SV("none");
 	struct fault f = take_row(b, &row, *iterations);
 
-	buf_done(&numbers[0]);
-	buf_done(&numbers[1]);
-	buf_done(&words);
+	for (size_t i = 0; i < 2; i++) {
+		buf_done(&numbers[i]);
+		buf_done(&words[i]);
+	}
 	return f;
 }
 
@@ -302,36 +321,51 @@ struct exporting {
 	struct table *table;            /* NULL: CSV */
 };
 
+/* As one field of CSV: words separated by commas. */
+static void put_protocols(struct sv words)
+{
+	struct buf list;
+
+	buf_init(&list, 256);
+	for (size_t i = 0; i < words.len; i++)
+		buf_append_c(&list, words.p[i] == ' ' ? ',' : words.p[i]);
+	csv_put(list.len ? buf_sv(&list) : SV("none"));
+	buf_done(&list);
+}
+
 static bool export_one(void *arg, const struct directory_account *a)
 {
 	const struct exporting *e = arg;
-	struct buf words;
+	struct buf words[2];
 
-	buf_init(&words, 256);
-	protocols_append(&words, a->scope);
+	for (size_t i = 0; i < 2; i++) {
+		buf_init(&words[i], 256);
+		protocols_append(&words[i], i ? ~a->password_denied : a->scope);
+	}
 	if (e->table) {
 		table_sv(e->table, sv_z(a->address));
 		table_sv(e->table, sv_z(directory_state_name(a)));
 		table_u64(e->table, a->quota_bytes);
 		table_u64(e->table, a->quota_messages);
-		table_sv(e->table, buf_sv(&words));
+		table_sv(e->table, buf_sv(&words[0]));
+		table_sv(e->table, buf_sv(&words[1]));
 		table_sv(e->table, sv_z(a->message));
 		table_sv(e->table, sv_z(a->forward));
 	} else {
-		for (size_t i = 0; i < words.len; i++)
-			if (words.p[i] == ' ')
-				words.p[i] = ',';
 		csv_put(sv_z(a->address));
 		printf(",%s,%llu,%llu,", directory_state_name(a), (unsigned long long)a->quota_bytes,
 		       (unsigned long long)a->quota_messages);
-		csv_put(words.len ? buf_sv(&words) : SV("none"));
-		putchar(',');
+		for (size_t i = 0; i < 2; i++) {
+			put_protocols(buf_sv(&words[i]));
+			putchar(',');
+		}
 		csv_put(sv_z(a->message));
 		putchar(',');
 		csv_put(sv_z(a->forward));
 		putchar('\n');
 	}
-	buf_done(&words);
+	buf_done(&words[0]);
+	buf_done(&words[1]);
 	return true;
 }
 
@@ -343,6 +377,7 @@ int account_export(struct cli *cli)
 		{ "QUOTA", "quota_bytes", COLUMN_BYTES, NULL },
 		{ "MESSAGES", "quota_messages", COLUMN_NUMBER, NULL },
 		{ "MAY USE", "protocols", COLUMN_LIST, NULL },
+		{ "BY PASSWORD", "password_protocols", COLUMN_LIST, NULL },
 		{ "SAYS", "message", COLUMN_TEXT, NULL },
 		{ "FORWARD", "forward", COLUMN_TEXT, NULL },
 	};
@@ -355,7 +390,7 @@ int account_export(struct cli *cli)
 	if (cli->json)
 		e.table = table_new(columns, ARRAY_LEN(columns), true);
 	else
-		printf("account,state,quota_bytes,quota_messages,protocols,message,forward\n");
+		printf("account,state,quota_bytes,quota_messages,protocols,password_protocols,message,forward\n");
 	code = cli_fault("accounts", directory_account_list(dir, cli->arg_count ? sv_z(cli->args[0]) : SV_NONE, export_one, &e));
 	if (e.table)
 		table_end(&e.table, NULL);

@@ -173,6 +173,7 @@ static struct table *facts_of(const struct showing *s)
 		{ "addresses", "addresses", COLUMN_LIST, NULL },
 		{ "may send as", "may_send_as", COLUMN_LIST, NULL },
 		{ "may use", "protocols", COLUMN_LIST, NULL },
+		{ "its password may use", "password_protocols", COLUMN_LIST, NULL },
 		{ "has a password", "has_password", COLUMN_BOOL, NULL },
 		{ "has another server's hash", "hashed", COLUMN_BOOL, NULL },
 		{ "stored", "used_bytes", COLUMN_BYTES, NULL },
@@ -191,10 +192,12 @@ static struct table *facts_of(const struct showing *s)
 	const struct directory_account *a = &s->account;
 	uint64_t factor = send_factor(s->conf, sv_z(a->address));
 	struct table *t = facts_new(columns, ARRAY_LEN(columns), s->cli->json);
-	struct buf words;
+	struct buf words, by_password;
 
 	buf_init(&words, 256);
+	buf_init(&by_password, 256);
 	protocols_append(&words, directory_account_scope(a));
+	protocols_append(&by_password, directory_account_scope(a) & ~a->password_denied);
 	table_sv(t, sv_z(a->address));
 	table_sv(t, sv_z(directory_state_name(a)));
 	table_sv(t, sv_z(a->message));
@@ -202,6 +205,7 @@ static struct table *facts_of(const struct showing *s)
 	table_sv(t, buf_sv(&s->addresses));
 	table_sv(t, buf_sv(&s->may_send_as));
 	table_sv(t, buf_sv(&words));
+	table_sv(t, buf_sv(&by_password));
 	table_u64(t, a->is_hashed || (s->login->count && !s->login->credentials[0].number));
 	table_u64(t, a->is_hashed);
 	table_u64(t, s->usage.bytes);
@@ -216,6 +220,7 @@ static struct table *facts_of(const struct showing *s)
 	table_u64(t, factor * s->conf->smtp.sent_rcpts_per_day);
 	table_u64(t, (uint64_t)a->created_s);
 	table_sv(t, sv_z(a->id));
+	buf_done(&by_password);
 	buf_done(&words);
 	return t;
 }

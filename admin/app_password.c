@@ -38,7 +38,7 @@ static int run_add(struct cli *cli)
 	unsigned scope = SCOPE_IMAP | SCOPE_POP3 | SCOPE_SUBMISSION | SCOPE_MANAGESIEVE;
 	struct directory *dir = NULL;
 
-	if (!protocols_option(cli, &scope))
+	if (!protocols_option(cli, "protocols", &scope))
 		return EXIT_USAGE;
 	int code = open_directory(cli, &dir);
 

@@ -66,7 +66,7 @@ static int run_add(struct cli *cli)
 	struct tls_cert_facts facts;
 	uint32_t number = 0;
 
-	if (!protocols_option(cli, &scope))
+	if (!protocols_option(cli, "protocols", &scope))
 		return EXIT_USAGE;
 	int code = cli_fault(cli->args[2], tls_cert_read(cli->args[2], &facts));
 

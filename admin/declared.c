@@ -62,23 +62,31 @@ static void spell_domain(struct declared_thing *t)
 	t->text = take_text(&b);
 }
 
+static void append_protocols(struct buf *b, const char *word, unsigned scope)
+{
+	struct buf words;
+
+	if ((scope & SCOPE_ALL) == SCOPE_ALL)
+		return;
+	buf_init(&words, 256);
+	protocols_append(&words, scope);
+	for (size_t i = 0; i < words.len; i++)
+		if (words.p[i] == ' ')
+			words.p[i] = ',';
+	buf_appendf(b, " %s %.*s", word, words.len ? (int)words.len : 4, words.len ? words.p : "none");
+	buf_done(&words);
+}
+
 static void spell_account(struct declared_thing *t)
 {
 	const struct directory_account *a = &t->account;
-	struct buf b, words;
+	struct buf b;
 
 	buf_init(&b, TEXT_MAX);
 	append_size(&b, "quota", a->quota_bytes, true);
 	append_size(&b, "messages", a->quota_messages, false);
-	if ((a->scope & SCOPE_ALL) != SCOPE_ALL) {
-		buf_init(&words, 256);
-		protocols_append(&words, a->scope);
-		for (size_t i = 0; i < words.len; i++)
-			if (words.p[i] == ' ')
-				words.p[i] = ',';
-		buf_appendf(&b, " protocols %.*s", words.len ? (int)words.len : 4, words.len ? words.p : "none");
-		buf_done(&words);
-	}
+	append_protocols(&b, "protocols", a->scope);
+	append_protocols(&b, "password-protocols", ~a->password_denied);
 	if (a->use)
 		buf_appendf(&b, " state %s", directory_use_name(a->use));
 	if (a->forward[0])
@@ -371,6 +379,13 @@ static bool read_field(struct directory_account *a, struct declared_thing *t, st
 	}
 	if (sv_eq(word, SV("protocols")))
 		return protocols_parse(value, &a->scope);
+	if (sv_eq(word, SV("password-protocols"))) {
+		unsigned scope = SCOPE_ALL;
+		bool is_known = protocols_parse(value, &scope);
+
+		a->password_denied = SCOPE_ALL & ~scope;
+		return is_known;
+	}
 	if (sv_eq(word, SV("state")))
 		return directory_state_parse(value, a);
 	if (sv_eq(word, SV("message")))
@@ -398,8 +413,8 @@ static void read_account(struct reading *r, struct sv name, struct sv rest)
 		if (sv_eq(word, SV("disabled")))
 			a.is_enabled = false;
 		else if (!next_word(&rest, &value) || !read_field(&a, t, word, value))
-			refuse(r, "of an account, only \"quota SIZE\", \"messages N\", \"protocols LIST\", \"state STATE\", "
-			       "\"forward ADDRESS\", \"message TEXT\", \"hash HASH\" and \"disabled\" can be said", word);
+			refuse(r, "of an account, only \"quota SIZE\", \"messages N\", \"protocols LIST\", \"password-protocols LIST\", "
+			       "\"state STATE\", \"forward ADDRESS\", \"message TEXT\", \"hash HASH\" and \"disabled\" can be said", word);
 	}
 	t->account = a;
 	spell_account(t);

@@ -35,13 +35,13 @@ bool protocols_parse(struct sv text, unsigned *scope)
 	return true;
 }
 
-bool protocols_option(struct cli *cli, unsigned *scope)
+bool protocols_option(struct cli *cli, const char *option, unsigned *scope)
 {
-	const char *text = cli_option(cli, "protocols");
+	const char *text = cli_option(cli, option);
 
 	if (!text || protocols_parse(sv_z(text), scope))
 		return true;
-	cli_usage(cli, "--protocols takes " PROTOCOL_WORDS ", separated by commas, or none");
+	cli_usage(cli, "--%s takes " PROTOCOL_WORDS ", separated by commas, or none", option);
 	return false;
 }
 

@@ -119,6 +119,8 @@ MUST_CHECK struct fault verifier_login(struct verifier *v, struct sv user, uint3
 				       struct directory_login *out, bool *is_real);
 /** verifier_found - who it is, after one of the login's credentials was proven. */
 void verifier_found(const struct directory_login *l, const struct directory_credential *c, struct verified *out);
+/** verifier_password_found - the same of a password: the account's own is no good where account.password_denied says so. */
+void verifier_password_found(const struct directory_login *l, const struct directory_credential *c, struct verified *out);
 /** verifier_vouched - who it is, after something else than a password proved that it is this account: a token, a certificate.
  *  @scope: what that is good for. A name that is unknown gives AUTH_BAD_CREDENTIALS. */
 void verifier_vouched(struct verifier *v, struct sv user, struct sv label, unsigned scope, struct verified *out);

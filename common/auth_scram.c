@@ -64,7 +64,7 @@ static enum auth_reason scram_end(struct auth_session *s, struct sv message, str
 		return AUTH_MALFORMED;
 	s->verified.reason = AUTH_BAD_CREDENTIALS;
 	if (!f.kind && is_real && found != SIZE_MAX)
-		verifier_found(l, &l->credentials[found], &s->verified);
+		verifier_password_found(l, &l->credentials[found], &s->verified);
 	auth_decide(s);
 	return s->verified.reason;
 }

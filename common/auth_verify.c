@@ -246,6 +246,20 @@ void verifier_found(const struct directory_login *l, const struct directory_cred
 	}
 }
 
+void verifier_password_found(const struct directory_login *l, const struct directory_credential *c, struct verified *out)
+{
+	static const char text[] = "This password is not for mail programs, take an app password";
+	unsigned denied = c->number ? 0 : l->account.password_denied;
+
+	verifier_found(l, c, out);
+	out->scope &= ~denied;
+	/* The state's words come first. */
+	if (!out->refused && denied) {
+		out->refused = denied;
+		memcpy(out->refusal, text, sizeof(text));
+	}
+}
+
 /* The account, or what looks like one. The fake is made for everybody, so that making it takes no telling time. */
 struct fault verifier_login(struct verifier *v, struct sv user, uint32_t fake_iterations, struct directory_login *out,
 			    bool *is_real)
@@ -334,7 +348,7 @@ void verifier_check(struct verifier *v, struct sv user, struct sv password, uint
 	if (is_real)
 		memcpy(out->target, l->account.id, sizeof(out->target));
 	if (c && is_real) {
-		verifier_found(l, c, out);
+		verifier_password_found(l, c, out);
 		if (!out->was_cached)
 			cache_put(v, key, now_ms, c->number);
 	}

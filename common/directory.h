@@ -104,6 +104,7 @@ struct directory_account {
 	char address[DIRECTORY_ADDRESS_MAX + 1];        /* canonical */
 	bool is_enabled;                                /* may log in; mail is taken in either way */
 	unsigned scope;                                 /* SCOPE_ bits of identity.h that logins may have, as far as `use` lets them */
+	unsigned password_denied;                       /* SCOPE_ bits for which the account's own password is no good; 0: none */
 	enum directory_use use;
 	char message[DIRECTORY_MESSAGE_MAX + 1];        /* said to whom is_enabled or `use` refuses, after a right password; "": the usual one */
 	char forward[DIRECTORY_ADDRESS_MAX + 1];        /* of a send-only account: who gets its mail; "": it is refused */
@@ -129,7 +130,7 @@ MUST_CHECK struct fault directory_account_add_hashed(struct directory *dir, stru
 MUST_CHECK struct fault directory_account_get(struct directory *dir, struct sv address, struct directory_account *out);
 /** directory_account_by_id - the account that an identity names. */
 MUST_CHECK struct fault directory_account_by_id(struct directory *dir, struct sv id, struct directory_account *out);
-/** directory_account_set - is_enabled, scope, use, message, forward and quota as in *account, which was got before; FAULT_BUSY when
+/** directory_account_set - is_enabled, scope, password_denied, use, message, forward and quota as in *account, which was got before; FAULT_BUSY when
  *  somebody changed it meanwhile (by its revision). */
 MUST_CHECK struct fault directory_account_set(struct directory *dir, const struct directory_account *account);
 /** directory_state_name - is_enabled and use in a word: "active", "nologin", "send-only", "receive-only", "disabled". */

@@ -431,6 +431,7 @@ static struct fault set_account(struct kv_txn *txn, void *arg)
 		return fault_detail(FAULT_BUSY, "the account %s was changed meanwhile", e->set->address);
 	directory_account_copy_settings(&row.pub, e->set);
 	row.pub.scope &= SCOPE_ALL;
+	row.pub.password_denied &= SCOPE_ALL;
 	f = directory_use_check(&row.pub);
 	if (f.kind)
 		return f;

@@ -14,6 +14,7 @@ enum { N_ACCOUNT = 1, N_TARGET = 2, N_EXPIRES = 3, N_OWNER = 4, N_POSTERS = 5, N
 enum {
 	A_ADDRESS = 1, A_DISABLED = 2, A_DENIED_SCOPE = 3, A_QUOTA_BYTES = 4, A_QUOTA_MESSAGES = 5, A_CREATED = 6,
 	A_REVISION = 7, A_SALT = 8, A_ITERATIONS = 9, A_NEXT_NUMBER = 10, A_HASH = 11, A_USE = 14, A_MESSAGE = 15, A_FORWARD = 16,
+	A_PASSWORD_DENIED = 17,
 };
 enum { C_LABEL = 1, C_SCOPE = 2, C_CREATED = 3, C_STORED = 4, C_SERVER = 5, C_STORED_SHA1 = 6, C_SERVER_SHA1 = 7, C_KEY = 8 };
 
@@ -399,7 +400,7 @@ struct fault account_decode(struct sv id, struct sv value, struct account_row *r
 {
 	struct record_in in;
 	struct fault f = record_open(value, ROW_VERSION, &in);
-	uint64_t disabled = 0, denied = 0, use = 0, created = 0, iterations = 0, next = 1;
+	uint64_t disabled = 0, denied = 0, password_denied = 0, use = 0, created = 0, iterations = 0, next = 1;
 	bool ok = true, has_salt = false;
 	struct sv field;
 	uint8_t tag;
@@ -413,6 +414,7 @@ struct fault account_decode(struct sv id, struct sv value, struct account_row *r
 		case A_ADDRESS:         ok &= copy_text(row->pub.address, sizeof(row->pub.address), field); break;
 		case A_DISABLED:        ok &= record_u64(field, &disabled); break;
 		case A_DENIED_SCOPE:    ok &= record_u64(field, &denied); break;
+		case A_PASSWORD_DENIED: ok &= record_u64(field, &password_denied); break;
 		case A_USE:             ok &= record_u64(field, &use) && use < DIRECTORY_USES; break;
 		case A_MESSAGE:         ok &= copy_text(row->pub.message, sizeof(row->pub.message), field); break;
 		case A_FORWARD:         ok &= copy_text(row->pub.forward, sizeof(row->pub.forward), field); break;
@@ -434,6 +436,7 @@ struct fault account_decode(struct sv id, struct sv value, struct account_row *r
 	row->pub.use = ok ? (enum directory_use)use : DIRECTORY_USE_NOLOGIN;
 	row->pub.is_hashed = row->hash[0] != '\0';
 	row->pub.scope = SCOPE_ALL & ~(unsigned)denied;
+	row->pub.password_denied = SCOPE_ALL & (unsigned)password_denied;
 	row->pub.created_s = (int64_t)created;
 	row->iterations = (uint32_t)iterations;
 	row->next_number = (uint32_t)next;
@@ -471,6 +474,8 @@ struct fault account_write(struct kv_txn *txn, struct account_row *row)
 	record_put(&r, A_SALT, sv_from((const char *)row->salt, sizeof(row->salt)));
 	record_put_u64(&r, A_ITERATIONS, row->iterations);
 	record_put_u64(&r, A_NEXT_NUMBER, row->next_number);
+	if (a->password_denied)
+		record_put_u64(&r, A_PASSWORD_DENIED, a->password_denied);
 	if (a->use)
 		record_put_u64(&r, A_USE, a->use);
 	if (a->message[0])

@@ -46,6 +46,7 @@ void directory_account_copy_settings(struct directory_account *to, const struct 
 {
 	to->is_enabled = from->is_enabled;
 	to->scope = from->scope;
+	to->password_denied = from->password_denied;
 	to->use = from->use;
 	memcpy(to->message, from->message, sizeof(to->message));
 	memcpy(to->forward, from->forward, sizeof(to->forward));

@@ -110,10 +110,34 @@ def test_nologin_takes_mail_and_lets_nobody_in(server):
     set_state(server, "robot", "--state", "active")
 
 
+def test_a_password_may_be_barred_from_mail_programs_which_take_app_passwords_then(server):
+    set_state(server, "bob", "--password-protocols", "pop3")
+    text = "This password is not for mail programs, take an app password"
+    refused_by_imap(server, "bob", text)
+    refused_by_submission(server, "bob", text)
+    refused_by_managesieve(server, "bob", text)
+    server.pop3("bob").quit()
+    bob, another = server.address("bob"), "another password of bob"
+    server.postroom("account", "password", bob, "--password-stdin", input=another + "\n")
+    for password, refusal in ((server.json("app-password", "add", bob, "phone")["password"], None),
+                              ("wrong", r"\[AUTHENTICATIONFAILED\]"),
+                              (another, text)):      # barred as the one before
+        server.passwords[bob] = password
+        if refusal:
+            with pytest.raises(imaplib.IMAP4.error, match=refusal):
+                server.imap("bob")
+        else:
+            server.imap("bob").logout()
+    assert server.json("account", "show", server.address("bob"))["password_protocols"] == ["pop3"]
+    set_state(server, "bob", "--password-protocols", "imap,pop3,submission,managesieve")
+    server.imap("bob").logout()
+
+
 def test_states_go_out_and_come_in_by_every_way(server):
     set_state(server, "robot", "--state", "send-only", "--forward", "box@elsewhere.example", "--message", "Send only, please")
-    set_state(server, "bob", "--state", "nologin")
+    set_state(server, "bob", "--state", "nologin", "--password-protocols", "none")
     text = server.postroom("apply", "--export")
+    assert "account bob@example.test password-protocols none state nologin" in text.splitlines()
     assert ("account robot@example.test state send-only forward box@elsewhere.example message \"Send only, please\""
             in text.splitlines())
     exports = {".apply": text, ".csv": server.postroom("account", "export"), ".json": server.postroom("account", "export", "--json")}
@@ -126,4 +150,4 @@ def test_states_go_out_and_come_in_by_every_way(server):
     for options in (("--state", "asleep"), ("--forward", "nobody"), ("--message", "two\nlines")):
         assert server.run("account", "set", server.address("bob"), *options).returncode == 2
     set_state(server, "robot", "--state", "active", "--forward", "none", "--message", "none")
-    set_state(server, "bob", "--state", "active")
+    set_state(server, "bob", "--state", "active", "--password-protocols", "imap,pop3,submission,managesieve")

@@ -133,6 +133,12 @@ def test_an_app_password_is_good_for_its_protocols_until_it_is_revoked(server, u
     with talk(server, "submission") as line:
         assert line.smtp(f"AUTH PLAIN {b64(chr(0) + address + chr(0) + reader)}") == 535
         assert scram_login(line, scram.Client(address, reader)) == 535
+    # A password that is barred is so by its proof, too.
+    server.postroom("account", "set", address, "--password-protocols", "none")
+    for secret, code in ((server.password(user), 535), (phone, 235)):
+        with talk(server, "submission") as line:
+            assert scram_login(line, scram.Client(address, secret)) == code
+    server.postroom("account", "set", address, "--password-protocols", "imap,pop3,submission,managesieve")
     server.postroom("app-password", "revoke", address, "phone")
     server.postroom("app-password", "revoke", address, "reader")
     assert server.run("app-password", "revoke", address, "reader").returncode == 3
