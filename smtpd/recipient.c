@@ -116,7 +116,7 @@ static void note_asked(const struct policy_facts *facts)
 	if (!facts->outbook || (facts->asked != ASKING_KNOWN && facts->asked != ASKING_UNKNOWN))
 		return;
 	buf_init(&address, DIRECTORY_ADDRESS_MAX + 1);
-	if (address_append(&address, &facts->recipient, ADDRESS_ASCII_DOMAIN))
+	if (policy_asked_address(facts, &address))
 		f = outbook_note_asked(facts->outbook, buf_sv(&address), facts->asked == ASKING_KNOWN, facts->now_s);
 	buf_done(&address);
 	if (f.kind && f.kind != FAULT_LIMIT)

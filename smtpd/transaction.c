@@ -351,6 +351,7 @@ static void judge_recipient(struct transaction *t)
 	t->answer = (struct transaction_answer){ .reply = REPLY_RCPT_OK };
 	(void)transaction_judge(t, &v);
 	t->is_to_be_asked = v.is_to_be_asked;
+	memcpy(t->asked_for, v.asked_for, sizeof(t->asked_for));
 }
 
 static void report_recipient(struct transaction *t)
@@ -423,13 +424,10 @@ static void run(struct work *w)
 static void on_asked(void *arg, enum asking_answer answer, struct sv text)
 {
 	struct transaction *t = arg;
-	struct buf to;
 
 	t->asking = NULL;
 	t->asked = answer;
-	(void)!text_of(&t->rcpt.address, &to);
-	log_info(&t->log, "smtp.asked", KV_SV("to", buf_sv(&to)), KV_Z("known", asking_word(answer)), KV_SV("answer", text));
-	buf_done(&to);
+	log_info(&t->log, "smtp.asked", KV_Z("to", t->asked_for), KV_Z("known", asking_word(answer)), KV_SV("answer", text));
 	if (!transaction_submit(t, TASK_RECIPIENT)) {
 		t->answer = (struct transaction_answer){ .reply = REPLY_BUSY };
 		t->events->on_answer(t->user, &t->answer);
@@ -438,12 +436,7 @@ static void on_asked(void *arg, enum asking_answer answer, struct sv text)
 
 static void ask_host(struct transaction *t)
 {
-	struct buf to;
-
-	buf_init(&to, DIRECTORY_ADDRESS_MAX + 1);
-	if (address_append(&to, &t->rcpt.address, ADDRESS_ASCII_DOMAIN))
-		t->asking = asking_start(t->server->loop, t->server->control, buf_sv(&to), on_asked, t);
-	buf_done(&to);
+	t->asking = asking_start(t->server->loop, t->server->control, sv_z(t->asked_for), on_asked, t);
 	if (!t->asking)
 		on_asked(t, ASKING_LATER, SV("too much is asked at this time"));
 }

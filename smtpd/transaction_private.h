@@ -67,7 +67,8 @@ struct transaction {
 	/* envelope and plan: the loop's while no job runs, else the job's */
 	struct asking *asking;                  /* the host of a relay domain, about rcpt: under way */
 	enum asking_answer asked;               /* what it said */
-	bool is_to_be_asked;                    /* of a job */
+	bool is_to_be_asked;                    /* of a job ... */
+	char asked_for[DIRECTORY_ADDRESS_MAX + 1];      /* ... about this address */
 	struct envelope mail;
 	struct smtp_path sender, rcpt;
 	struct arena sender_arena, rcpt_arena;

@@ -1,6 +1,8 @@
 /* A name at a relay domain whose host knows them (`domain set --relay asked`): the last row of RCPT, so that nobody is asked about mail
  * that is refused anyway. What the host said holds for a day, a no for a quarter of an hour; while it cannot be reached an old yes
  * is good for a week, since waiting for it is what a relay is for. Nothing known is a temporary answer. */
+#include <stdio.h>
+
 #include "common/outbook.h"
 #include "smtpd/policy/policy.h"
 
@@ -28,6 +30,15 @@ static enum asking_answer decide(const struct policy_facts *facts, struct sv add
 	return facts->asked == ASKING_LATER && was_known ? ASKING_KNOWN : ASKING_LATER;
 }
 
+/* As mail would go there: of another domain than the recipient's when that is an alias of it. */
+bool policy_asked_address(const struct policy_facts *facts, struct buf *out)
+{
+	const struct directory_route *route = facts->route;
+
+	return route->is_asked && route->count == 1 && route->targets[0].is_remote &&
+	       address_append(out, &route->targets[0].remote, ADDRESS_ASCII_DOMAIN);
+}
+
 void policy_asked(const struct policy_facts *facts, struct policy_verdict *verdict)
 {
 	enum asking_answer answer = ASKING_LATER;
@@ -36,8 +47,10 @@ void policy_asked(const struct policy_facts *facts, struct policy_verdict *verdi
 	if (!facts->route->is_asked)
 		return;
 	buf_init(&address, DIRECTORY_ADDRESS_MAX + 1);
-	if (address_append(&address, &facts->recipient, ADDRESS_ASCII_DOMAIN))
+	if (policy_asked_address(facts, &address))
 		answer = decide(facts, buf_sv(&address), &verdict->is_to_be_asked);
+	if (verdict->is_to_be_asked)
+		snprintf(verdict->asked_for, sizeof(verdict->asked_for), "%.*s", SV_FMT(buf_sv(&address)));
 	buf_done(&address);
 	if (answer == ASKING_UNKNOWN)
 		policy_refuse(verdict, REPLY_USER_UNKNOWN);

@@ -150,6 +150,7 @@ struct policy_verdict policy_run(enum policy_stage stage, const struct policy_fa
 		verdict.reply = v.reply;
 		verdict.check = v.check;
 		verdict.is_to_be_asked = v.is_to_be_asked;
+		memcpy(verdict.asked_for, v.asked_for, sizeof(verdict.asked_for));
 		memcpy(verdict.text, v.text, sizeof(verdict.text));
 	}
 	return verdict;

@@ -88,7 +88,8 @@ struct policy_verdict {
 	char text[640];                 /* instead of the reply's own; "": that */
 	struct policy_finding findings[POLICY_FINDINGS_MAX];
 	size_t finding_count;
-	bool is_to_be_asked;            /* deferred only because nobody has asked the host of a relay domain: asking.h */
+	bool is_to_be_asked;            /* deferred only because nobody has asked the host of a relay domain: asking.h ... */
+	char asked_for[DIRECTORY_ADDRESS_MAX + 1];      /* ... about this address */
 	/* between a check and policy_run() */
 	bool is_suspect, is_at_most_junk, is_only_log;
 };
@@ -145,6 +146,8 @@ policy_fn policy_recipients;    /* recipients.c */
 policy_fn policy_null_sender;
 policy_fn policy_relay;         /* relay.c */
 policy_fn policy_asked;         /* asked.c */
+/** policy_asked_address - whom the host of a relay domain is asked about, once the route is known; appended. False: nobody. */
+bool policy_asked_address(const struct policy_facts *facts, struct buf *out);
 policy_fn policy_list;          /* list.c */
 policy_fn policy_octets;        /* octets.c */
 policy_fn policy_header;        /* header.c */

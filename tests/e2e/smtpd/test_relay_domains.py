@@ -119,6 +119,15 @@ def test_a_name_that_its_host_does_not_know_is_refused_and_asked_for_once(asked)
     assert questions(sink, "nobody@asked.test") == 1
 
 
+def test_a_name_at_an_alias_of_the_domain_is_asked_for_as_mail_would_go_there(asked):
+    server, sink = asked
+    server.postroom("domain", "add", "other.test")
+    server.postroom("domain", "set", "other.test", "--alias-of", "asked.test")
+    assert [rcpt(server, "sue@other.test"), rcpt(server, "stranger@other.test")] == [250, 550], server.log()[-3000:]
+    assert questions(sink, "stranger@asked.test") == 1
+    assert questions(sink, "sue@other.test") == questions(sink, "stranger@other.test") == 0
+
+
 def test_a_listed_name_needs_no_answer(asked):
     server, sink = asked
     assert rcpt(server, "listed@asked.test") == 250

@@ -182,13 +182,15 @@ static void strangers_reach_our_people_only(void **state)
 
 static void a_name_that_its_host_knows_is_good_only_when_it_says_so(void **state)
 {
+	struct directory_target there = { .is_remote = true, .remote = { .local = SV_INIT("joe"), .domain = SV_INIT("asked.test") } };
 	struct policy_facts f = facts_on(LISTENER_MX);
 	struct policy_verdict v;
 	(void)state;
 
-	route.is_asked = true;
+	route = (struct directory_route){ .answer = DIRECTORY_TARGETS, .targets = &there, .count = 1, .is_asked = true };
 	v = policy_run(POLICY_RCPT, &f);
 	assert_true(v.is_to_be_asked);
+	assert_string_equal(v.asked_for, "joe@asked.test");
 	assert_refused(POLICY_RCPT, &f, REPLY_HOST_SILENT, "asked");
 	f.asked = ASKING_LATER;
 	assert_refused(POLICY_RCPT, &f, REPLY_HOST_SILENT, "asked");
