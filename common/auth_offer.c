@@ -1,5 +1,6 @@
 #include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "common/auth_private.h"
 
@@ -8,12 +9,20 @@
 /* More keys than this are not remembered: then every key may be one. */
 #define KEYS_MAX 4096
 
+/* A look reads all accounts. One that cost more than this is not done again for so many times as long, however often the directory is
+ * changed meanwhile: on the day after an upgrade each login may change it. */
+#define REST_COST_US 5000
+#define REST_TIMES 20
+#define REST_MAX_MS 60000
+
 struct offer {
 	struct directory *directory;
 	pthread_mutex_t lock;           /* of looking; one at a time */
 	char lacking[DIRECTORY_HASHES][DIRECTORY_ID_LEN + 1];   /* the account that is in the way of a hash */
 	atomic_bool has_scram[DIRECTORY_HASHES];
 	atomic_uint_fast64_t revision;  /* of the directory, when looked at; 0: never */
+	atomic_uint_fast64_t rest_until_ms;
+	uint64_t cost_us;               /* of the last look, with the lock */
 	pthread_mutex_t keys_lock;      /* held for no longer than a search */
 	struct buf keys;                /* sorted, CRYPT_SHA256_LEN octets each */
 	bool has_all_keys;
@@ -77,15 +86,38 @@ static void look_for_keys(struct offer *o)
 	buf_done(&was);
 }
 
+static uint64_t clock_us(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+void offer_rest(struct offer *o, uint64_t cost_us)
+{
+	uint64_t rest_ms = cost_us < REST_COST_US ? 0 : cost_us * REST_TIMES / 1000;
+
+	rest_ms = rest_ms > REST_MAX_MS ? REST_MAX_MS : rest_ms;
+	atomic_store(&o->rest_until_ms, rest_ms ? clock_us(CLOCK_MONOTONIC) / 1000 + rest_ms : 0);
+}
+
 void offer_look(struct offer *o)
 {
+	if (!offer_is_old(o) || clock_us(CLOCK_MONOTONIC) / 1000 < atomic_load(&o->rest_until_ms))
+		return;
+	pthread_mutex_lock(&o->lock);
 	uint64_t revision = directory_revision(o->directory);
 
-	pthread_mutex_lock(&o->lock);
 	if (atomic_load(&o->revision) != revision) {
+		uint64_t began_us = clock_us(CLOCK_THREAD_CPUTIME_ID);
+
+		offer_rest(o, o->cost_us);      /* nobody need wait for us if it takes long again */
 		look_for_verifiers(o);
 		look_for_keys(o);
 		atomic_store(&o->revision, revision);
+		o->cost_us = clock_us(CLOCK_THREAD_CPUTIME_ID) - began_us;
+		offer_rest(o, o->cost_us);
 	}
 	pthread_mutex_unlock(&o->lock);
 }

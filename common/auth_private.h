@@ -69,8 +69,11 @@ struct offer;
 /** offer_new - looks at once. @directory: borrowed. */
 struct offer *offer_new(struct directory *directory);
 void offer_free(struct offer **o);
-/** offer_look - again, when the directory was changed. Blocks: in every job that reads an account. */
+/** offer_look - again, when the directory was changed. Blocks: in every job that reads an account. With thousands of accounts a look
+ *  costs tens of milliseconds, and is put off for a second or so after the last one. */
 void offer_look(struct offer *o);
+/** offer_rest - after a look that took so much processor time. */
+void offer_rest(struct offer *o, uint64_t cost_us);
 /** offer_is_old - was the directory changed since the last look? */
 bool offer_is_old(const struct offer *o);
 /** offer_has_scram - have all passwords that may log in a verifier for this hash? Else a client that picks it would fail with the

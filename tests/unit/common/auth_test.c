@@ -576,6 +576,21 @@ static void an_offer_that_became_wrong_is_taken_back(void **state)
 	auth_session_unref(&s);
 }
 
+static void a_costly_look_is_put_off_however_often_the_directory_changes(void **state)
+{
+	struct place *p = *state;
+
+	offer_rest(p->auth->offer, UINT64_C(3600) * 1000000);
+	OK(directory_account_add_hashed(p->dir, SV("moved@example.test"), SV("{SSHA}9Q2rb8lDGUvFJHkLywEnEdJklddALSuH"), ITERATIONS, NULL));
+	offer_look(p->auth->offer);
+	assert_true(offer_is_old(p->auth->offer));
+	what_may_be_offered_is(p, "PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-1");
+	offer_rest(p->auth->offer, 100);                /* a small directory's */
+	offer_look(p->auth->offer);
+	assert_false(offer_is_old(p->auth->offer));
+	what_may_be_offered_is(p, "PLAIN LOGIN");
+}
+
 static void changes_of_the_directory_are_seen_where_nobody_logs_in(void **state)
 {
 	struct place *p = *state;
@@ -960,6 +975,7 @@ int main(void)
 		CASE(another_servers_hash_is_good_once_and_then_our_own),
 		CASE(external_lets_in_who_has_the_key_of_a_registered_certificate),
 		CASE(an_offer_that_became_wrong_is_taken_back),
+		CASE(a_costly_look_is_put_off_however_often_the_directory_changes),
 		CASE(changes_of_the_directory_are_seen_where_nobody_logs_in),
 		CASE(scram_of_an_older_hash_comes_back_with_the_passwords),
 		CASE(a_right_password_may_still_not_be_enough),
