@@ -436,7 +436,11 @@ static void try_local(struct sender *s)
 /* may_provide - does whoever runs this server want another connection? */
 static bool may_provide(struct sender *s)
 {
-	return s->is_clear || schedule_provide(s->relay->schedule, s->destination, hop_provider(s));
+	bool has_room = s->is_clear || schedule_provide(s->relay->schedule, s->destination, hop_provider(s));
+	const struct provider *p = s->destination->provider;
+
+	/* Behind a dead server nobody has a place to wait in: where others always come first, he would never get there. */
+	return has_room || (s->hop && p && !p->blocked_until_ms);
 }
 
 static void try_hop(struct sender *s)
