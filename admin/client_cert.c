@@ -78,7 +78,10 @@ static int run_add(struct cli *cli)
 			 facts.key_type);
 		return EXIT_FAILED;
 	}
-	code = open_directory(cli, &dir);
+	/* The file is whoever's who called; the instance is its owner's. */
+	code = cli_open_instance(cli);
+	if (code == EXIT_DONE)
+		code = open_directory(cli, &dir);
 	if (code == EXIT_DONE)
 		code = cli_fault(cli->args[0], directory_certificate_add(dir, sv_z(cli->args[0]), sv_z(cli->args[1]), scope,
 									 facts.key, &number));
@@ -99,7 +102,7 @@ static int run_revoke(struct cli *cli)
 }
 
 const struct verb client_cert_verbs[] = {
-	{ .noun = "client-cert", .verb = "add", .args = "ADDRESS LABEL FILE", .args_min = 3, .args_max = 3, .needs_root = true,
+	{ .noun = "client-cert", .verb = "add", .args = "ADDRESS LABEL FILE", .args_min = 3, .args_max = 3,
 	  .summary = "Let whoever has the key of a certificate (PEM) log in as an account, without a password",
 	  .example = "client-cert add alice@example.org laptop laptop.pem", .run = run_add,
 	  .options = { { "protocols", "LIST", "what it is good for, of " PROTOCOL_WORDS "; else all" } } },

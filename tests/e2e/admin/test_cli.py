@@ -1,6 +1,7 @@
 """The command line as a person or a script meets it."""
 
 import json
+import os
 import pathlib
 import re
 import socket
@@ -249,3 +250,14 @@ def test_json_listings_are_one_document(instance):
     for words in (("domain", "list"), ("account", "list"), ("alias", "list"), ("quota", "show"),
                   ("mailbox", "list", "alice@example.test")):
         assert isinstance(json.loads(instance.postroom(*words, "--json")), list)
+
+
+def test_a_certificate_is_read_as_whoever_calls_and_registered_as_the_instances_owner(tmp_path):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "7", "-subj",
+                    "/CN=laptop", "-keyout", tmp_path / "key", "-out", tmp_path / "cert.pem"], check=True, capture_output=True)
+    (tmp_path / "cert.pem").chmod(0o600)
+    with postroom.Instance(accounts=("alice",)) as instance:
+        if os.geteuid() == 0:           # who calls is somebody else then
+            subprocess.run(["chown", "-R", "nobody", instance.root], check=True)
+        instance.postroom("client-cert", "add", "alice@example.test", "laptop", tmp_path / "cert.pem")
+        assert [row["label"] for row in instance.json("client-cert", "list", "alice@example.test")] == ["laptop"]
