@@ -240,7 +240,7 @@ static void start_journalctl(struct place *place, const struct reader *r, bool f
 	int fds[2];
 
 	snprintf(since, sizeof(since), "@%lld", (long long)r->since);
-	const char *const argv[] = { "journalctl", "--quiet", "--no-pager", "--utc", "--no-hostname", "--output=short-iso-precise", "--unit=" UNIT,
+	const char *const argv[] = { "journalctl", "--quiet", "--no-pager", "--utc", "--no-hostname", "--output=short-iso-precise", "--unit", UNIT,
 				     "--since", since, follow ? "--follow" : NULL, NULL };
 
 	if (pipe2(fds, O_CLOEXEC) != 0)
