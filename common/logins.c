@@ -208,16 +208,51 @@ static void device_name(const struct note *n, struct buf *out)
 	}
 }
 
+/* is_of_place - was a device last seen where this login comes from? */
+static bool is_of_place(struct sv row, const struct note *n)
+{
+	struct netaddr was, here = netaddr_cut(&n->address, 32, 64);
+	struct json *object = NULL;
+	bool is = false;
+
+	if (!json_parse(row, &object).kind && netaddr_parse(text_of(object, "address"), &was)) {
+		was = netaddr_cut(&was, 32, 64);
+		is = was.family == here.family && memcmp(was.ip, here.ip, sizeof(was.ip)) == 0;
+	}
+	json_free(&object);
+	return is;
+}
+
+/* is_stranger - has the account devices, and none that this one may belong to? A program that says nothing of itself is known by
+ * its address, and its IMAP and its POP3 may come together, before the address counts as known. */
+static struct fault is_stranger(struct kv_txn *txn, const struct note *n, bool *is)
+{
+	bool is_nameless = !n->number && !n->program[0];
+	struct kv_cursor *c = NULL;
+	struct sv key, value;
+	struct fault f = kv_cursor_open(txn, TABLE_DEVICES, &c);
+
+	*is = false;
+	if (!f.kind)
+		f = kv_cursor_seek(c, sv_z(n->account), &key, &value);
+	while (!f.kind && sv_starts(key, sv_z(n->account))) {
+		*is = !is_nameless || !is_of_place(value, n);
+		if (!*is || !is_nameless)
+			break;
+		f = kv_cursor_next(c, &key, &value);
+	}
+	kv_cursor_close(&c);
+	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
+}
+
 /* put_device - @is_new: the account had others, and not this one. */
 static struct fault put_device(struct kv_txn *txn, const struct note *n, bool *is_new)
 {
 	char device[2 * LOGINS_KEY_LEN + 1];
-	struct kv_cursor *c = NULL;
 	struct json *old = NULL;
 	struct json_out j;
 	struct buf text, name;
 	struct kv_key k;
-	struct sv key;
 	struct fault f;
 
 	*is_new = false;
@@ -226,10 +261,8 @@ static struct fault put_device(struct kv_txn *txn, const struct note *n, bool *i
 	f = get_row(txn, TABLE_DEVICES, kv_key_view(&k), &old);
 	if (n->is_sync && !old)
 		return f;       /* removed meanwhile */
-	if (!f.kind && !old && !(f = kv_cursor_open(txn, TABLE_DEVICES, &c)).kind) {
-		*is_new = !kv_cursor_seek(c, sv_z(n->account), &key, NULL).kind && sv_starts(key, sv_z(n->account));
-		kv_cursor_close(&c);
-	}
+	if (!f.kind && !old)
+		f = is_stranger(txn, n, is_new);
 	buf_init(&text, TEXT_MAX);
 	buf_init(&name, LOGINS_CLIENT_MAX + 64);
 	device_name(n, &name);

@@ -252,6 +252,28 @@ static void a_new_device_is_told_of_once_but_never_the_first(void **state)
 	loop_free(&loop);
 }
 
+static void imap_and_pop3_of_one_nameless_program_are_nobody_new(void **state)
+{
+	struct place *p = *state;
+	struct login imap = login_of("2001:db8:1:2::1", ""), pop3 = login_of("2001:db8:1:2::2", ""), far = login_of("192.0.2.1", "");
+	struct loop *loop = NULL;
+	unsigned told = 0;
+
+	OK(loop_new(&loop));
+	logins_start(p->l, loop, 86400000, count_new, &told);
+	pop3.protocol = SV("pop3");
+	far.protocol = SV("submission");
+	logins_note(p->l, &imap);
+	logins_note(p->l, &pop3);
+	logins_flush(p->l, true);
+	assert_int_equal(told, 0);
+	assert_int_equal(devices(p, ALICE).count, 2);
+	logins_note(p->l, &far);
+	logins_flush(p->l, true);
+	assert_int_equal(told, 1);
+	loop_free(&loop);
+}
+
 static void what_is_old_goes(void **state)
 {
 	struct place *p = *state;
@@ -299,6 +321,7 @@ int main(void)
 		CASE(a_device_is_an_app_password_a_program_or_a_protocol_in_a_network),
 		CASE(a_session_tells_how_far_it_has_seen),
 		CASE(a_new_device_is_told_of_once_but_never_the_first),
+		CASE(imap_and_pop3_of_one_nameless_program_are_nobody_new),
 		CASE(what_is_old_goes),
 		CASE(all_that_is_old_goes_however_much_it_is),
 	};
