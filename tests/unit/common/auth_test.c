@@ -641,10 +641,10 @@ static void external_lets_in_who_has_the_key_of_a_registered_certificate(void **
 	OK(directory_certificate_add(p->dir, SV(ALICE), SV("laptop"), SCOPE_IMAP, key, &number));
 	OK(directory_certificate_add(p->dir, SV(ALICE), SV("both"), SCOPE_IMAP, shared, NULL));
 	OK(directory_certificate_add(p->dir, SV("nopassword@example.test"), SV("both"), SCOPE_IMAP, shared, NULL));
-	/* Nobody has looked since: who begins is judged by what is so now. */
+	/* Nobody has looked since: offered to every key, and refused to a wrong one. */
 	s = session_with_key(p, unknown);
 	start(s, "EXTERNAL", &SV_NONE, &r);
-	assert_fails(&r, AUTH_UNKNOWN_MECHANISM);
+	assert_fails(&r, AUTH_BAD_CREDENTIALS);
 	auth_session_unref(&s);
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		s = session_with_key(p, cases[i].key);
@@ -676,6 +676,8 @@ static void external_lets_in_who_has_the_key_of_a_registered_certificate(void **
 	p->peer.service = AUTH_IMAP;
 	OK(directory_credential_remove(p->dir, SV(ALICE), number));
 	s = session_with_key(p, key);
+	start(s, "EXTERNAL", &SV_NONE, &r);
+	assert_fails(&r, AUTH_BAD_CREDENTIALS);
 	start(s, "EXTERNAL", &SV_NONE, &r);
 	assert_fails(&r, AUTH_UNKNOWN_MECHANISM);
 	auth_session_unref(&s);
