@@ -233,7 +233,8 @@ void auth_start(struct auth_session *s, struct sv name, const struct sv *initial
 	auth_end_exchange(s);
 	s->mechanism = m;
 	/* What was offered may have become wrong: a proof that must fail is not asked for, nor counted as a wrong password. */
-	offer_look(s->auth->offer);
+	if (m && m->flags & MECHANISM_PROVES)
+		offer_look(s->auth->offer);
 	if (!m)
 		auth_fail(s, AUTH_UNKNOWN_MECHANISM, out);
 	else if (!mechanism_is_offered(s->auth, &s->link, m))
