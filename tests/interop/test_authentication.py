@@ -153,6 +153,7 @@ class Exchange:
         if cert:
             context.load_cert_chain(server.keys / f"{cert}.pem", server.keys / f"{cert}.key")
         self.protocol = protocol
+        self.has_maildrop = False
         self.line = postroom.Line(server.port(LISTENERS[protocol][1]), context)
         self.certificate = self.line.sock.getpeercert(binary_form=True)
         if protocol == "imap":
@@ -172,7 +173,10 @@ class Exchange:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
+        if self.has_maildrop and not kind:      # it is given back before QUIT is answered, so the next one finds it free
+            self.line.send("QUIT\r\n")
+            self.line.line()
         self.line.close()
 
     def text(self):
@@ -210,6 +214,7 @@ class Exchange:
             if self.protocol == "pop3":
                 if line.startswith("+ ") or line == "+":
                     return "ask", base64.b64decode(line[1:].strip())
+                self.has_maildrop |= line.startswith("+OK")
                 return ("ok" if line.startswith("+OK") else "no"), line
             if line[:3] == "334":
                 return "ask", base64.b64decode(line[4:])
