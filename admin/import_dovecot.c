@@ -178,7 +178,7 @@ static void add_domains(struct server *s, const char *setting)
 	if (postfix_value(buf_sv(&s->postfix), setting, &value)) {
 		rest = buf_sv(&value);
 		while (sv_split(&rest, ' ', &word)) {
-			struct list list = { NULL };
+			struct list list = { .path = NULL };
 
 			if (word.len && word.p[word.len - 1] == ',')
 				word.len--;
