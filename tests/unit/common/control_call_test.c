@@ -11,6 +11,7 @@
 
 #include "common/control_call.h"
 #include "common/memory.h"
+#include "tests/unit/common/instance_folder.h"
 
 #include "common/banned.h"
 
@@ -71,21 +72,12 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	static const char *const names[] = { "directory", "mail", "queue", "events", "keys", "tls", "issuer", "run", "sieve" };
-	char name[256];
-
 	(void)state;
 	control_server_free(&server);
 	loop_free(&loop);
 	unlink(path);
 	free(path);
-	unlink(instance_path(instance, INSTANCE_FORMAT_FILE));
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		snprintf(name, sizeof(name), "%s/%s", root, names[i]);
-		rmdir(name);
-	}
-	instance_close(&instance);
-	return rmdir(root);
+	return instance_folder_remove(&instance, root);
 }
 
 /* ---- one call ---- */

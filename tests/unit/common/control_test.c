@@ -18,6 +18,7 @@
 
 #include "common/control.h"
 #include "common/memory.h"
+#include "tests/unit/common/instance_folder.h"
 
 #include "common/banned.h"
 
@@ -267,9 +268,6 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	char *path = instance_run_path(instance, "testd", ".sock");
-	static const char *const names[] = { "directory", "mail", "queue", "events",
-					     "keys", "tls", "issuer", "run", "sieve" };
-	char name[256];
 	(void)state;
 
 	control_server_free(&server);
@@ -280,13 +278,7 @@ static int tear_down(void **state)
 	loop_free(&loop);
 	unlink(path);
 	free(path);
-	unlink(instance_path(instance, INSTANCE_FORMAT_FILE));
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		snprintf(name, sizeof(name), "%s/%s", root, names[i]);
-		rmdir(name);
-	}
-	instance_close(&instance);
-	return rmdir(root);
+	return instance_folder_remove(&instance, root);
 }
 
 static void a_verb_is_answered_with_lines_and_an_end(void **state)
