@@ -8,42 +8,17 @@ at: by the letter of a command (C H M R T L N B E) the packets that answer it, b
 "raw:..." (octets as they are) misbehave. What came is in `seen`, a list of conversations, each a list of (letter, data).
 """
 
-import socketserver
 import struct
-import threading
 import time
 
+from filter_server import FilterServer
 
-class MilterServer:
+
+class MilterServer(FilterServer):
     def __init__(self, protocol=0):
         self.at = {}
         self.protocol = protocol
-        self.seen = []
-        self.stopping = threading.Event()
-        owner = self
-
-        class Handler(socketserver.StreamRequestHandler):
-            def handle(self):
-                owner.serve(self.rfile, self.wfile)
-
-        class Server(socketserver.ThreadingTCPServer):
-            daemon_threads = True
-            allow_reuse_address = True
-
-            def handle_error(self, request, client_address):
-                pass
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.stopping.set()
-        self.server.shutdown()
-        self.server.server_close()
+        super().__init__()
 
     @staticmethod
     def add_header(name, value):

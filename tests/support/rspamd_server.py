@@ -9,39 +9,14 @@ says: a dict (JSON with status 200), octets as they are, or a word: "hang" (read
 in `seen`: a list of (request line, [(field, value)], body)."""
 
 import json
-import socketserver
-import threading
+
+from filter_server import FilterServer
 
 
-class RspamdServer:
+class RspamdServer(FilterServer):
     def __init__(self):
         self.says = {"action": "no action", "score": 0.0, "required_score": 15.0}
-        self.seen = []
-        self.stopping = threading.Event()
-        owner = self
-
-        class Handler(socketserver.StreamRequestHandler):
-            def handle(self):
-                owner.serve(self.rfile, self.wfile)
-
-        class Server(socketserver.ThreadingTCPServer):
-            daemon_threads = True
-            allow_reuse_address = True
-
-            def handle_error(self, request, client_address):
-                pass
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.stopping.set()
-        self.server.shutdown()
-        self.server.server_close()
+        super().__init__()
 
     def serve(self, rfile, wfile):
         request = rfile.readline().decode().rstrip("\r\n")
