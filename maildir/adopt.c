@@ -19,6 +19,7 @@
 #include "common/memory.h"
 #include "maildir/files.h"
 #include "maildir/store_private.h"
+#include "maildir/walk_private.h"
 
 #include "common/banned.h"
 
@@ -100,6 +101,27 @@ static int by_uid(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/* The rows whose files were not seen. */
+static struct fault find_missing(struct look *l, struct uidset *missing)
+{
+	struct walk w;
+	size_t at = 0;
+	struct fault f = walk_open(&w, l->kv, T_ROWS, l->box->id);
+
+	if (l->seen_count)
+		qsort(l->seen, l->seen_count, sizeof(*l->seen), by_uid);
+	if (!f.kind)
+		f = walk_seek(&w, 0);
+	for (; !f.kind; f = walk_next(&w)) {
+		while (at < l->seen_count && l->seen[at] < w.uid)
+			at++;
+		if (at == l->seen_count || l->seen[at] != w.uid)
+			uidset_add(missing, w.uid, w.uid);
+	}
+	walk_close(&w);
+	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
+}
+
 /* Read the folders; *missing gets the rows whose files were not where they should be (only when cur/ was read). */
 static struct fault look(struct look *l, bool cur, struct uidset *missing)
 {
@@ -119,37 +141,10 @@ static struct fault look(struct look *l, bool cur, struct uidset *missing)
 		f = files_each(l->account->maildir, path, look_at, l);
 	}
 	if (!f.kind)
-		f = l->fault;
+		f = account_judge(l->account, l->fault);
 	if (l->count)
 		qsort(l->found, l->count, sizeof(*l->found), by_arrival);
-	if (f.kind || !cur)
-		return f;
-
-	struct kv_cursor *c = NULL;
-	struct kv_key key;
-	struct sv k;
-	size_t at = 0;
-
-	if (l->seen_count)
-		qsort(l->seen, l->seen_count, sizeof(*l->seen), by_uid);
-	index_row_key(&key, l->box->id, 0);
-	f = kv_cursor_open(l->kv, T_ROWS, &c);
-	if (!f.kind)
-		f = kv_cursor_seek(c, kv_key_view(&key), &k, NULL);
-	while (!f.kind) {
-		uint32_t owner, uid;
-		uint64_t box;
-		if (!kv_take_u32(&k, &owner) || !kv_take_u64(&k, &box) || !kv_take_u32(&k, &uid) || owner ||
-		    box != l->box->id)
-			break;
-		while (at < l->seen_count && l->seen[at] < uid)
-			at++;
-		if (at == l->seen_count || l->seen[at] != uid)
-			uidset_add(missing, uid, uid);
-		f = kv_cursor_next(c, &k, NULL);
-	}
-	kv_cursor_close(&c);
-	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
+	return f.kind || !cur ? f : account_judge(l->account, find_missing(l, missing));
 }
 
 /* --- what a file is ---------------------------------------------------------------------------------------------- */

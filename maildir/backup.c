@@ -15,6 +15,7 @@
 #include "maildir/files.h"
 #include "maildir/store_private.h"
 #include "maildir/scripts_private.h"
+#include "maildir/walk_private.h"
 
 #include "common/banned.h"
 
@@ -63,22 +64,15 @@ struct backup {
 
 static struct fault list_box(struct backup *b, struct kv_txn *kv, uint64_t id, uint32_t box_index)
 {
-	struct kv_cursor *cursor = NULL;
-	struct kv_key key;
-	struct sv k, v;
-	struct fault f = kv_cursor_open(kv, T_ROWS, &cursor);
+	struct walk w;
+	struct fault f = walk_open(&w, kv, T_ROWS, id);
 
-	index_row_key(&key, id, 0);
 	if (!f.kind)
-		f = kv_cursor_seek(cursor, kv_key_view(&key), &k, &v);
+		f = walk_seek(&w, 0);
 	while (!f.kind) {
 		struct index_row row;
-		uint64_t box;
-		if (!index_row_decode(k, v, &box, &row)) {
-			f = fault(FAULT_CORRUPT, "index: message row");
-			break;
-		}
-		if (box != id)
+		f = walk_row(&w, &row);
+		if (f.kind)
 			break;
 		struct entry e = { .box = id, .box_index = box_index, .uid = row.uid, .flags = row.h.flags,
 				   .name_len = row.h.name_len, .in_new = row.h.in_new, .keywords = row.h.keywords,
@@ -89,9 +83,9 @@ static struct fault list_box(struct backup *b, struct kv_txn *kv, uint64_t id, u
 			break;
 		}
 		b->total++;
-		f = kv_cursor_next(cursor, &k, &v);
+		f = walk_next(&w);
 	}
-	kv_cursor_close(&cursor);
+	walk_close(&w);
 	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
 }
 
@@ -114,6 +108,7 @@ static struct fault list_all(struct backup *b)
 		if (!f.kind)
 			f = list_box(b, kv, ids[i], (uint32_t)i);
 	}
+	f = account_judge(b->account, f);
 	b->dir_count = count;
 	kv_read_end(&kv);
 	free(ids);
@@ -390,43 +385,60 @@ static struct fault take_all(struct backup *b)
 	return f;
 }
 
+/* Is what lies here now one of the lost? Then it is taken. */
+static bool take_lost(struct backup *b, const struct index_box *box, const struct index_row *row)
+{
+	for (size_t i = 0; i < b->lost_count; i++) {
+		char from[BOX_PATH_MAX], to[BOX_PATH_MAX];
+		if (memcmp(row->h.email, b->lost[i].email, sizeof(row->h.email)) != 0)
+			continue;
+		box_path(from, box->dir, row->h.in_new ? "new" : "cur", row->name);
+		box_path(to, b->dirs[b->lost[i].box_index], "cur", b->lost_names[i]);
+		if (take_file(b, &b->lost[i], from, to, b->lost_names[i]).kind)
+			continue;
+		count_message(b, &b->lost[i]);
+		b->lost[i] = b->lost[--b->lost_count];
+		memcpy(b->lost_names[i], b->lost_names[b->lost_count], sizeof(b->lost_names[i]));
+		return true;
+	}
+	return false;
+}
+
+static struct fault find_lost_in(struct backup *b, struct kv_txn *kv, uint64_t id, bool *found_any)
+{
+	struct index_box box;
+	struct walk w = { .c = NULL };
+	struct fault f = index_box_get(kv, id, &box);
+
+	if (!f.kind)
+		f = walk_open(&w, kv, T_ROWS, id);
+	if (!f.kind)
+		f = walk_seek(&w, 0);
+	while (!f.kind && b->lost_count) {
+		struct index_row row;
+		f = walk_row(&w, &row);
+		if (f.kind)
+			break;
+		if (take_lost(b, &box, &row))
+			*found_any = true;
+		f = walk_next(&w);
+	}
+	walk_close(&w);
+	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
+}
+
 /* Renamed by a flag change, or moved: its digest is in a row elsewhere. */
 static struct fault find_lost(struct backup *b, struct kv_txn *kv, bool *found_any)
 {
-	struct kv_cursor *cursor = NULL;
-	struct sv k, v;
-	struct fault f = kv_cursor_open(kv, T_ROWS, &cursor);
+	uint64_t *ids = NULL;
+	size_t count = 0;
+	struct fault f = adopt_box_ids(kv, &ids, &count);
 
 	*found_any = false;
-	if (!f.kind)
-		f = kv_cursor_seek(cursor, SV_NONE, &k, &v);
-	while (!f.kind && b->lost_count) {
-		struct index_row row;
-		struct index_box box;
-		uint64_t id;
-		if (!index_row_decode(k, v, &id, &row)) {
-			f = fault(FAULT_CORRUPT, "index: message row");
-			break;
-		}
-		for (size_t i = 0; i < b->lost_count; i++) {
-			char from[BOX_PATH_MAX], to[BOX_PATH_MAX];
-			if (memcmp(row.h.email, b->lost[i].email, sizeof(row.h.email)) != 0 ||
-			    index_box_get(kv, id, &box).kind)
-				continue;
-			box_path(from, box.dir, row.h.in_new ? "new" : "cur", row.name);
-			box_path(to, b->dirs[b->lost[i].box_index], "cur", b->lost_names[i]);
-			if (take_file(b, &b->lost[i], from, to, b->lost_names[i]).kind)
-				continue;
-			count_message(b, &b->lost[i]);
-			b->lost[i] = b->lost[--b->lost_count];
-			memcpy(b->lost_names[i], b->lost_names[b->lost_count], sizeof(b->lost_names[i]));
-			*found_any = true;
-			break;
-		}
-		f = kv_cursor_next(cursor, &k, &v);
-	}
-	kv_cursor_close(&cursor);
-	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
+	for (size_t i = 0; !f.kind && b->lost_count && i < count; i++)
+		f = find_lost_in(b, kv, ids[i], found_any);
+	free(ids);
+	return f;
 }
 
 static struct fault look_again(struct backup *b, bool *found_any)
@@ -436,7 +448,7 @@ static struct fault look_again(struct backup *b, bool *found_any)
 
 	if (f.kind)
 		return f;
-	f = find_lost(b, kv, found_any);
+	f = account_judge(b->account, find_lost(b, kv, found_any));
 	kv_read_end(&kv);
 	return f;
 }

@@ -10,6 +10,7 @@
 #include "maildir/adopt_private.h"
 #include "maildir/files.h"
 #include "maildir/store_private.h"
+#include "maildir/walk_private.h"
 
 #include "common/banned.h"
 
@@ -131,28 +132,21 @@ static bool check_folder(void *arg, const char *name, unsigned char type)
 static struct fault check_box(struct check *c)
 {
 	struct index_box sum = { 0 };
-	struct kv_cursor *cursor = NULL;
-	struct kv_key key;
-	struct sv k, v;
+	struct walk w;
 	char path[BOX_PATH_MAX];
-	struct fault f = kv_cursor_open(c->kv, T_ROWS, &cursor);
+	struct fault f = walk_open(&w, c->kv, T_ROWS, c->box.id);
 
-	index_row_key(&key, c->box.id, 0);
 	if (!f.kind)
-		f = kv_cursor_seek(cursor, kv_key_view(&key), &k, &v);
+		f = walk_seek(&w, 0);
 	while (!f.kind) {
 		struct index_row row;
-		uint64_t id;
-		if (!index_row_decode(k, v, &id, &row)) {
-			f = fault(FAULT_CORRUPT, "index: message row");
-			break;
-		}
-		if (id != c->box.id)
+		f = walk_row(&w, &row);
+		if (f.kind)
 			break;
 		check_row(c, &row, &sum);
-		f = kv_cursor_next(cursor, &k, &v);
+		f = walk_next(&w);
 	}
-	kv_cursor_close(&cursor);
+	walk_close(&w);
 	if (f.kind && f.kind != FAULT_NOT_FOUND)
 		return f;
 	if (sum.messages != c->box.messages || sum.size != c->box.size || sum.unseen != c->box.unseen ||

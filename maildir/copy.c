@@ -14,6 +14,7 @@
 #include "maildir/files.h"
 #include "maildir/mailbox_private.h"
 #include "maildir/quota_private.h"
+#include "maildir/walk_private.h"
 
 #include "common/banned.h"
 
@@ -39,9 +40,7 @@ static struct fault choose(struct mailbox *box, const struct uidset *set, uint32
 			   struct chunk *out)
 {
 	struct kv_txn *kv = NULL;
-	struct kv_cursor *c = NULL;
-	struct kv_key key;
-	struct sv k, v;
+	struct walk w = { .c = NULL };
 	struct index_box record;
 	uint32_t start = set ? uidset_next(set, from) : from;
 	struct fault f = mailbox_snapshot(box, &kv, &record);
@@ -52,40 +51,30 @@ static struct fault choose(struct mailbox *box, const struct uidset *set, uint32
 		return FAULT_OK;
 	}
 	if (!f.kind)
-		f = kv_cursor_open(kv, T_ROWS, &c);
-	index_row_key(&key, box->id, start);
+		f = walk_open(&w, kv, T_ROWS, box->id);
 	if (!f.kind)
-		f = kv_cursor_seek(c, kv_key_view(&key), &k, &v);
+		f = walk_seek(&w, start);
 	while (!f.kind) {
 		struct index_row_head h;
-		uint32_t owner, uid;
-		uint64_t id;
-		if (!kv_take_u32(&k, &owner) || !kv_take_u64(&k, &id) || !kv_take_u32(&k, &uid) || owner ||
-		    id != box->id || v.len < sizeof(h))
+		f = walk_into(&w, set);
+		if (!f.kind)
+			f = walk_head(&w, &h);
+		if (f.kind)
 			break;
-		if (set && !uidset_has(set, uid)) {
-			uint32_t next = uidset_next(set, uid);
-			if (!next)
-				break;
-			index_row_key(&key, box->id, next);
-			f = kv_cursor_seek(c, kv_key_view(&key), &k, &v);
-			continue;
-		}
-		memcpy(&h, v.p, sizeof(h));
 		if (passes(filter, &h)) {
 			if (out->count == CHUNK_MAX) {
-				out->next = uid;
+				out->next = w.uid;
 				break;
 			}
-			out->uids[out->count++] = uid;
+			out->uids[out->count++] = w.uid;
 			out->keywords.w[0] |= h.keywords.w[0];
 			out->keywords.w[1] |= h.keywords.w[1];
 		}
-		f = kv_cursor_next(c, &k, &v);
+		f = walk_next(&w);
 	}
-	kv_cursor_close(&c);
+	walk_close(&w);
 	kv_read_end(&kv);
-	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
+	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : account_judge(box->account, f);
 }
 
 /* --- removing ------------------------------------------------------------------------------------------------------------ */

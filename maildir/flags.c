@@ -12,6 +12,7 @@
 #include "maildir/files.h"
 #include "maildir/mailbox_private.h"
 #include "maildir/seen_private.h"
+#include "maildir/walk_private.h"
 
 #include "common/banned.h"
 
@@ -137,15 +138,38 @@ static struct fault change_row(struct index_txn *t, struct index_box *box, struc
 	return f;
 }
 
+/* The next messages of the set, from `start` on; s->next: there are more. */
+static struct fault read_chunk(struct index_txn *t, struct change_set *s, uint64_t box, uint32_t start, struct index_row *rows,
+			       size_t *count)
+{
+	struct walk w;
+	struct fault f = walk_open(&w, t->kv, T_ROWS, box);
+
+	if (!f.kind)
+		f = walk_seek(&w, start);
+	while (!f.kind) {
+		f = walk_into(&w, s->set);
+		if (!f.kind && *count == STORE_ROWS) {
+			s->next = w.uid;
+			break;
+		}
+		if (!f.kind)
+			f = walk_row(&w, &rows[*count]);
+		if (f.kind)
+			break;
+		++*count;
+		f = walk_next(&w);
+	}
+	walk_close(&w);
+	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
+}
+
 static struct fault change_chunk(struct index_txn *t, void *arg)
 {
 	struct change_set *s = arg;
 	struct index_box box;
 	struct index_row *rows;
 	struct log_groups *log;
-	struct kv_cursor *c = NULL;
-	struct kv_key key;
-	struct sv k, v;
 	size_t count = 0;
 	uint32_t start = s->set ? uidset_next(s->set, s->from) : s->from;
 	struct fault f = mailbox_gone(index_box_get(t->kv, s->box->id, &box));
@@ -158,44 +182,9 @@ static struct fault change_chunk(struct index_txn *t, void *arg)
 	if (f.kind || (s->set && !start))
 		return f;
 	memcpy(s->dir, box.dir, sizeof(s->dir));
-	/* Rows are read first: a cursor does not outlive the changes of its table. */
+	/* Rows are read first: a walk does not outlive the changes of its table. */
 	rows = xmalloc(STORE_ROWS * sizeof(*rows));
-	f = kv_cursor_open(t->kv, T_ROWS, &c);
-	index_row_key(&key, box.id, start);
-	if (!f.kind)
-		f = kv_cursor_seek(c, kv_key_view(&key), &k, &v);
-	while (!f.kind) {
-		uint64_t id;
-		struct index_row *row = &rows[count < STORE_ROWS ? count : STORE_ROWS - 1];
-		struct sv peek = k;
-		uint32_t owner, uid;
-
-		if (!kv_take_u32(&peek, &owner) || !kv_take_u64(&peek, &id) || !kv_take_u32(&peek, &uid) || owner ||
-		    id != box.id)
-			break;
-		if (s->set && !uidset_has(s->set, uid)) {
-			uint32_t next = uidset_next(s->set, uid);
-			if (!next)
-				break;
-			index_row_key(&key, box.id, next);
-			f = kv_cursor_seek(c, kv_key_view(&key), &k, &v);
-			continue;
-		}
-		if (count == STORE_ROWS) {
-			s->next = uid;
-			break;
-		}
-		if (!index_row_decode(k, v, &id, row)) {
-			f = fault(FAULT_CORRUPT, "index: message row");
-			break;
-		}
-		count++;
-		f = kv_cursor_next(c, &k, &v);
-	}
-	kv_cursor_close(&c);
-	if (f.kind == FAULT_NOT_FOUND)
-		f = FAULT_OK;
-
+	f = read_chunk(t, s, box.id, start, rows, &count);
 	log = xcalloc(1, sizeof(*log));
 	buf_init(&log->lines, (size_t)1 << 20);
 	for (size_t i = 0; !f.kind && i < count; i++)

@@ -13,6 +13,7 @@
 #include "maildir/import_lists.h"
 #include "maildir/import_private.h"
 #include "maildir/mailbox_private.h"
+#include "maildir/walk_private.h"
 
 #include "common/banned.h"
 
@@ -98,9 +99,7 @@ struct fault stage_present(struct import *im, const char *name, struct id_map *m
 {
 	struct account *a = im->account;
 	struct kv_txn *kv = NULL;
-	struct kv_cursor *c = NULL;
-	struct kv_key key;
-	struct sv k, v;
+	struct walk w = { .c = NULL };
 	struct index_box box;
 	struct mailbox *open = NULL;
 	struct fault f = mailbox_open(im->user, sv_z(name), &open);
@@ -114,21 +113,21 @@ struct fault stage_present(struct import *im, const char *name, struct id_map *m
 	}
 	f = mailbox_snapshot(open, &kv, &box);
 	if (!f.kind)
-		f = kv_cursor_open(kv, T_ROWS, &c);
-	if (!f.kind) {
-		index_row_key(&key, box.id, 0);
-		f = kv_cursor_seek(c, kv_key_view(&key), &k, &v);
-	}
+		f = walk_open(&w, kv, T_ROWS, box.id);
+	if (!f.kind)
+		f = walk_seek(&w, 0);
 	while (!f.kind) {
-		struct index_row row;
-		uint64_t id;
-		if (!index_row_decode(k, v, &id, &row) || id != box.id)
+		struct index_row_head h;
+		f = walk_head(&w, &h);
+		if (f.kind)
 			break;
-		id_map_add(map, row.h.email, row.uid);
-		f = kv_cursor_next(c, &k, &v);
+		id_map_add(map, h.email, w.uid);
+		f = walk_next(&w);
 	}
-	kv_cursor_close(&c);
+	walk_close(&w);
 	kv_read_end(&kv);
+	/* What is not known to be present would be imported a second time. */
+	f = account_judge(a, f);
 	account_leave(a);
 	mailbox_close(&open);
 	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;

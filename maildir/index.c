@@ -364,7 +364,7 @@ void index_parsed_key(struct kv_key *key, uint64_t box, uint32_t uid)
 	kv_key_u32(key, uid);
 }
 
-static bool decode_value(struct sv value, struct index_row *out)
+bool index_row_decode(struct sv value, struct index_row *out)
 {
 	if (value.len < sizeof(out->h))
 		return false;
@@ -376,14 +376,6 @@ static bool decode_value(struct sv value, struct index_row *out)
 	return true;
 }
 
-bool index_row_decode(struct sv key, struct sv value, uint64_t *box, struct index_row *out)
-{
-	uint32_t owner;
-
-	return kv_take_u32(&key, &owner) && kv_take_u64(&key, box) && kv_take_u32(&key, &out->uid) && !key.len &&
-	       decode_value(value, out);
-}
-
 struct fault index_row_get(struct kv_txn *kv, uint64_t box, uint32_t uid, struct index_row *out)
 {
 	struct kv_key key;
@@ -393,36 +385,9 @@ struct fault index_row_get(struct kv_txn *kv, uint64_t box, uint32_t uid, struct
 	struct fault f = kv_get(kv, T_ROWS, kv_key_view(&key), &v);
 
 	out->uid = uid;
-	if (!f.kind && !decode_value(v, out))
+	if (!f.kind && !index_row_decode(v, out))
 		f = fault(FAULT_CORRUPT, "index: message row");
 	return f;
-}
-
-struct fault index_rows_get(struct kv_txn *kv, uint64_t box, uint32_t from, struct index_row *rows, size_t most,
-			    size_t *count)
-{
-	struct kv_cursor *c = NULL;
-	struct kv_key key;
-	struct sv k, v;
-	struct fault f = kv_cursor_open(kv, T_ROWS, &c);
-
-	*count = 0;
-	index_row_key(&key, box, from);
-	if (!f.kind)
-		f = kv_cursor_seek(c, kv_key_view(&key), &k, &v);
-	while (!f.kind && *count < most) {
-		uint64_t owner;
-		if (!index_row_decode(k, v, &owner, &rows[*count])) {
-			f = fault(FAULT_CORRUPT, "index: message row");
-			break;
-		}
-		if (owner != box)
-			break;
-		++*count;
-		f = kv_cursor_next(c, &k, &v);
-	}
-	kv_cursor_close(&c);
-	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
 }
 
 struct fault index_row_put(struct kv_txn *kv, uint64_t box, const struct index_row *row)

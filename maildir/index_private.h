@@ -149,13 +149,10 @@ enum { NOTE_METADATA = 'm', NOTE_SUBSCRIPTIONS = 's' };
 MUST_CHECK struct fault index_note_put(struct index_txn *t, char kind, uint64_t box, uint64_t generation);
 uint64_t index_note_get(struct kv_txn *kv, char kind, uint64_t box);
 
-/** index_row_decode - key and value of T_ROWS; false when they make no sense. */
-bool index_row_decode(struct sv key, struct sv value, uint64_t *box, struct index_row *out);
+/** index_row_decode - a value of T_ROWS, all but the UID; false when it makes no sense. */
+bool index_row_decode(struct sv value, struct index_row *out);
 void index_row_key(struct kv_key *key, uint64_t box, uint32_t uid);
 MUST_CHECK struct fault index_row_get(struct kv_txn *kv, uint64_t box, uint32_t uid, struct index_row *out);
-/** index_rows_get - the next messages of a mailbox, from UID `from` on; fewer than `most` means that these are the last. */
-MUST_CHECK struct fault index_rows_get(struct kv_txn *kv, uint64_t box, uint32_t from, struct index_row *rows, size_t most,
-				       size_t *count);
 /** index_row_put - the row as it is; counters and changes are the caller's business. */
 MUST_CHECK struct fault index_row_put(struct kv_txn *kv, uint64_t box, const struct index_row *row);
 /** index_row_add - a new message with the UID it has: counters, quota, change, MODSEQ. box is changed, not put. */

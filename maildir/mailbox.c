@@ -412,8 +412,7 @@ struct fault mailbox_claim_recent(struct mailbox *box, bool peek, struct uidset 
 	if (!f.kind) {
 		for (f = walk_seek(&w, (uint32_t)arg[1] + 1); !f.kind && w.uid <= arg[2]; f = walk_next(&w))
 			uidset_add(out, w.uid, w.uid);
-		if (f.kind == FAULT_NOT_FOUND)
-			f = FAULT_OK;
+		f = f.kind == FAULT_NOT_FOUND ? FAULT_OK : account_judge(box->account, f);
 	}
 	walk_close(&w);
 	kv_read_end(&kv);
@@ -457,13 +456,15 @@ struct fault mailbox_first_unseen(struct mailbox *box, uint32_t *uid)
 			f = walk_seek(&w, box->reader ? 0 : record.unseen_hint);
 		for (; !f.kind; f = walk_next(&w), passed++) {
 			struct index_row_head h;
-			if (walk_head(&w, &h) && !(mailbox_flags(box, w.uid, h.flags) & FLAG_SEEN)) {
+			f = walk_head(&w, &h);
+			if (f.kind)
+				break;
+			if (!(mailbox_flags(box, w.uid, h.flags) & FLAG_SEEN)) {
 				*uid = w.uid;
 				break;
 			}
 		}
-		if (f.kind == FAULT_NOT_FOUND)
-			f = FAULT_OK;
+		f = f.kind == FAULT_NOT_FOUND ? FAULT_OK : account_judge(box->account, f);
 	}
 	walk_close(&w);
 	kv_read_end(&kv);
@@ -596,23 +597,16 @@ static struct fault scan_pass(struct mailbox *box, struct kv_txn *kv, const stru
 		struct message_row shown;
 		bool is_parsed = false;
 
-		if (set) {
-			uint32_t next = uidset_next(set, w.uid);
-			if (!next)
-				break;
-			if (next != w.uid) {
-				f = walk_seek(&w, next);
-				continue;
-			}
-		}
+		f = walk_into(&w, set);
+		if (f.kind)
+			break;
 		if (!go_on || ++rows > SCAN_ROWS) {
 			*resume = w.uid;
 			break;
 		}
-		if (!walk_head(&w, &row.h)) {
-			f = fault(FAULT_CORRUPT, "index: message row");
+		f = walk_head(&w, &row.h);
+		if (f.kind)
 			break;
-		}
 		row.uid = w.uid;
 		if (want & SCAN_PARSED) {
 			is_parsed = get_parsed(&forms, w.uid, r, &parsed);
@@ -635,8 +629,6 @@ static struct fault scan_pass(struct mailbox *box, struct kv_txn *kv, const stru
 	/* The end of the mailbox, or of the set. */
 	if (f.kind == FAULT_NOT_FOUND) {
 		f = FAULT_OK;
-		*resume = 0;
-	} else if (!f.kind && set && !uidset_next(set, w.uid)) {
 		*resume = 0;
 	}
 	walk_close(&forms);

@@ -16,6 +16,7 @@
 #include "maildir/files.h"
 #include "maildir/pack_private.h"
 #include "maildir/store_private.h"
+#include "maildir/walk_private.h"
 
 #include "common/banned.h"
 
@@ -232,7 +233,7 @@ static struct fault take_rows(struct packing *p, uint32_t from)
 	if (!f.kind)
 		f = index_box_get(kv, p->box.id, &p->box);
 	if (!f.kind)
-		f = index_rows_get(kv, p->box.id, from, p->rows, ROWS_AT_ONCE, &p->count);
+		f = account_judge(p->account, walk_rows(kv, p->box.id, from, p->rows, ROWS_AT_ONCE, &p->count));
 	kv_read_end(&kv);
 	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;        /* a mailbox that was deleted meanwhile */
 }

@@ -12,6 +12,7 @@
 #include "maildir/files.h"
 #include "maildir/incoming.h"
 #include "maildir/quota_private.h"
+#include "maildir/walk_private.h"
 
 #include "common/banned.h"
 
@@ -62,6 +63,30 @@ struct fault maildir_drop_fits(struct maildir_drop *drop, uint64_t bytes)
 
 /* --- counting anew ---------------------------------------------------------------------------------------------------- */
 
+static struct fault recount_box(struct kv_txn *kv, struct index_box *box)
+{
+	struct walk w;
+	struct fault f = walk_open(&w, kv, T_ROWS, box->id);
+
+	box->size = box->messages = box->unseen = box->deleted = box->recent = 0;
+	if (!f.kind)
+		f = walk_seek(&w, 0);
+	while (!f.kind) {
+		struct index_row_head h;
+		f = walk_head(&w, &h);
+		if (f.kind)
+			break;
+		box->messages++;
+		box->size += h.size;
+		box->unseen += !(h.flags & FLAG_SEEN);
+		box->deleted += (h.flags & FLAG_DELETED) != 0;
+		box->recent += w.uid > box->recent_mark;
+		f = walk_next(&w);
+	}
+	walk_close(&w);
+	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
+}
+
 static struct fault recount(struct index_txn *t, void *arg)
 {
 	struct index_meta *was = arg;
@@ -73,34 +98,14 @@ static struct fault recount(struct index_txn *t, void *arg)
 	t->meta.bytes = t->meta.messages = 0;
 	for (size_t i = 0; !f.kind && i < count; i++) {
 		struct index_box box;
-		struct kv_cursor *c = NULL;
-		struct kv_key key;
-		struct sv k, v;
-		struct index_row row;
-		uint64_t owner;
 
 		f = index_box_get(t->kv, ids[i], &box);
+		if (!f.kind)
+			f = recount_box(t->kv, &box);
 		if (f.kind)
 			break;
-		box.size = box.messages = box.unseen = box.deleted = box.recent = 0;
-		index_row_key(&key, box.id, 0);
-		f = kv_cursor_open(t->kv, T_ROWS, &c);
-		if (!f.kind)
-			f = kv_cursor_seek(c, kv_key_view(&key), &k, &v);
-		while (!f.kind && index_row_decode(k, v, &owner, &row) && owner == box.id) {
-			box.messages++;
-			box.size += row.h.size;
-			box.unseen += !(row.h.flags & FLAG_SEEN);
-			box.deleted += (row.h.flags & FLAG_DELETED) != 0;
-			box.recent += row.uid > box.recent_mark;
-			f = kv_cursor_next(c, &k, &v);
-		}
-		kv_cursor_close(&c);
-		if (f.kind == FAULT_NOT_FOUND)
-			f = FAULT_OK;
 		index_count(t, &box, box.size, box.messages);
-		if (!f.kind)
-			f = index_box_put(t->kv, &box);
+		f = index_box_put(t->kv, &box);
 	}
 	free(ids);
 	t->meta_changed = true;

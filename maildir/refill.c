@@ -125,7 +125,7 @@ static struct fault find_unparsed(struct account *a, struct place *at, struct re
 	for (; !f.kind; f = kv_cursor_next(c, &k, NULL), looked++) {
 		uint32_t owner, uid;
 		uint64_t box;
-		if (!kv_take_u32(&k, &owner) || !kv_take_u64(&k, &box) || !kv_take_u32(&k, &uid)) {
+		if (!kv_take_u32(&k, &owner) || !kv_take_u64(&k, &box) || !kv_take_u32(&k, &uid) || k.len) {
 			f = fault(FAULT_CORRUPT, "index: row key");
 			break;
 		}

@@ -4,6 +4,7 @@
 
 #include "maildir/adopt_private.h"
 #include "maildir/copy_private.h"
+#include "maildir/walk_private.h"
 
 #include "common/banned.h"
 
@@ -62,24 +63,23 @@ static struct fault oldest(struct kv_txn *kv, const struct index_box *box, uint6
 {
 	uint64_t most = REJECTS_SIZE_MAX - REJECTS_SIZE_MAX / 10, left = box->size;
 	uint32_t messages = box->messages;
-	struct kv_cursor *c = NULL;
-	struct kv_key key;
-	struct sv k, v;
-	struct index_row row;
-	uint64_t owner;
-	struct fault f = kv_cursor_open(kv, T_ROWS, &c);
+	struct walk w;
+	struct fault f = walk_open(&w, kv, T_ROWS, box->id);
 
 	most = size < most ? most - size : 0;
-	index_row_key(&key, box->id, 0);
 	if (!f.kind)
-		f = kv_cursor_seek(c, kv_key_view(&key), &k, &v);
-	while (!f.kind && (left > most || messages > REJECTS_MESSAGES_MAX * 9 / 10) && index_row_decode(k, v, &owner, &row) && owner == box->id) {
-		uidset_add(out, row.uid, row.uid);
-		left -= row.h.size < left ? row.h.size : left;
+		f = walk_seek(&w, 0);
+	while (!f.kind && (left > most || messages > REJECTS_MESSAGES_MAX * 9 / 10)) {
+		struct index_row_head h;
+		f = walk_head(&w, &h);
+		if (f.kind)
+			break;
+		uidset_add(out, w.uid, w.uid);
+		left -= h.size < left ? h.size : left;
 		messages -= messages > 0;
-		f = kv_cursor_next(c, &k, &v);
+		f = walk_next(&w);
 	}
-	kv_cursor_close(&c);
+	walk_close(&w);
 	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
 }
 
@@ -93,7 +93,7 @@ struct fault rejects_make_room(struct account *a, uint64_t id, uint64_t size)
 	if (!f.kind)
 		f = index_box_get(kv, id, &box);
 	if (!f.kind && (box.messages >= REJECTS_MESSAGES_MAX || box.size > REJECTS_SIZE_MAX - size))
-		f = oldest(kv, &box, size, &gone);
+		f = account_judge(a, oldest(kv, &box, size, &gone));
 	kv_read_end(&kv);
 	if (!f.kind && gone.count)
 		copy_remove(a, id, &gone);

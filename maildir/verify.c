@@ -11,6 +11,7 @@
 #include "maildir/adopt_private.h"
 #include "maildir/files.h"
 #include "maildir/store_private.h"
+#include "maildir/walk_private.h"
 
 #include "common/banned.h"
 
@@ -39,7 +40,7 @@ static struct fault take_rows(struct verify *v, uint32_t from)
 
 	v->count = 0;
 	if (!f.kind)
-		f = index_rows_get(kv, v->box.id, from, v->rows, ROWS_AT_ONCE, &v->count);
+		f = walk_rows(kv, v->box.id, from, v->rows, ROWS_AT_ONCE, &v->count);
 	kv_read_end(&kv);
 	return f;
 }

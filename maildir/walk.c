@@ -16,7 +16,7 @@ static struct fault settle(struct walk *w, struct fault f)
 {
 	if (f.kind)
 		return f;
-	if (w->key.len < w->from.len)
+	if (w->key.len != w->from.len)
 		return fault(FAULT_CORRUPT, "index: row key");
 	if (memcmp(w->key.p, w->from.octets, own_len(w)) != 0)
 		return fault(FAULT_NOT_FOUND, "end of mailbox");
@@ -64,10 +64,45 @@ struct fault walk_find(struct walk *w, uint32_t uid)
 	return f.kind || w->uid == uid ? f : fault(FAULT_NOT_FOUND, "no such UID");
 }
 
-bool walk_head(const struct walk *w, struct index_row_head *out)
+struct fault walk_into(struct walk *w, const struct uidset *set)
+{
+	struct fault f = FAULT_OK;
+	uint32_t next;
+
+	while (set && !f.kind && (next = uidset_next(set, w->uid)) != w->uid)
+		f = next ? walk_seek(w, next) : fault(FAULT_NOT_FOUND, "end of the set");
+	return f;
+}
+
+struct fault walk_head(const struct walk *w, struct index_row_head *out)
 {
 	if (w->value.len < sizeof(*out))
-		return false;
+		return fault(FAULT_CORRUPT, "index: message row");
 	memcpy(out, w->value.p, sizeof(*out));
-	return true;
+	return FAULT_OK;
+}
+
+struct fault walk_row(const struct walk *w, struct index_row *out)
+{
+	out->uid = w->uid;
+	return index_row_decode(w->value, out) ? FAULT_OK : fault(FAULT_CORRUPT, "index: message row");
+}
+
+struct fault walk_rows(struct kv_txn *kv, uint64_t box, uint32_t from, struct index_row *rows, size_t most, size_t *count)
+{
+	struct walk w;
+	struct fault f = walk_open(&w, kv, T_ROWS, box);
+
+	*count = 0;
+	if (!f.kind)
+		f = walk_seek(&w, from);
+	while (!f.kind && *count < most) {
+		f = walk_row(&w, &rows[*count]);
+		if (!f.kind) {
+			++*count;
+			f = walk_next(&w);
+		}
+	}
+	walk_close(&w);
+	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
 }
