@@ -59,6 +59,9 @@ struct relay {
 	char recent[RELAY_RECENT][QUEUE_ID_LEN + 1];    /* gone just now: their last events come yet */
 	size_t recent_at;
 	uint64_t scans_left;            /* of the look at start */
+	struct look *looks;             /* jobs that read what has come, in no order */
+	uint64_t look_count;            /* begun so far: the number of the last one */
+	struct asker *askers;           /* who waits for some of them, first come first */
 	int64_t wall_ms;                /* at start, with mono_ms: jumps of the clock do nothing */
 	uint64_t mono_ms;
 	uint64_t mending;               /* messages a crash left in the middle */
@@ -97,6 +100,21 @@ struct op {
 void relay_op(struct relay *r, struct message *m, struct op *op);
 /** relay_op_take - in a job: see that message->spool is there. */
 MUST_CHECK struct fault relay_op_take(struct op *op);
+
+struct look {
+	struct look *next;
+	uint64_t number;
+};
+
+/* Somebody who asks about the queue. */
+struct asker {
+	struct asker *next;
+	uint64_t number;                /* of the last look that he waits for */
+	void (*go)(struct asker *asker);
+};
+/** relay_when_known - call asker->go when all that had come into the queue at this moment is in the schedule: now, or when the jobs
+ * that read it are back. Who was told 250 finds his message in the answer. Loop thread. */
+void relay_when_known(struct relay *r, struct asker *asker);
 
 /** relay_found - there is a message of this id: read it and put it into the schedule. */
 void relay_found(struct relay *r, const char *id, bool may_be_known);

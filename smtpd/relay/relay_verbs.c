@@ -46,6 +46,7 @@ struct known {
 
 struct asked {
 	struct work work;
+	struct asker asker;
 	struct relay *relay;
 	struct control_reply *reply;
 	enum action action;
@@ -656,12 +657,36 @@ static char *text_of(const struct json *request, const char *name)
 	return json_get_sv(request, name, &value) && value.len ? sv_copy_z(value) : NULL;
 }
 
+/* ask_now - all that was accepted before the question is known. */
+static void ask_now(struct asker *asker)
+{
+	struct asked *a = CONTAINER_OF(asker, struct asked, asker);
+	struct relay *r = a->relay;
+	const struct message *m;
+	struct fault f;
+
+	a->messages = xcalloc(schedule_count(r->schedule) + 1, sizeof(*a->messages));
+	m = a->id ? schedule_find(r->schedule, sv_z(a->id)) : NULL;
+	if (m && !m->is_leaving)
+		copy_known(a, m);
+	else if (a->id && a->action == ACTION_SHOW)
+		a->messages[0].state = "waiting";
+	else if (!a->id)
+		schedule_each(r->schedule, copy_one, a);
+	qsort(a->messages, a->count, sizeof(*a->messages), by_id);
+	a->work = (struct work){ .run = asked_run, .done = asked_done };
+	r->jobs++;
+	f = work_submit(r->loop, WORK_MAIL, &a->work);
+	if (f.kind) {
+		a->fault = f;
+		asked_done(&a->work, false);
+	}
+}
+
 static void ask(struct worker *w, const struct json *request, struct control_reply *reply, enum action action)
 {
 	struct relay *r = w->state;
 	struct asked *a = xcalloc(1, sizeof(*a));
-	const struct message *m;
-	struct fault f;
 
 	a->relay = r;
 	a->reply = reply;
@@ -677,22 +702,8 @@ static void ask(struct worker *w, const struct json *request, struct control_rep
 	a->state = text_of(request, "state");
 	(void)json_get_u64(request, "older", &a->older_s);
 	buf_init(&a->lines, CONTROL_ANSWER_MAX);
-	a->messages = xcalloc(schedule_count(r->schedule) + 1, sizeof(*a->messages));
-	m = a->id ? schedule_find(r->schedule, sv_z(a->id)) : NULL;
-	if (m && !m->is_leaving)
-		copy_known(a, m);
-	else if (a->id && action == ACTION_SHOW)
-		a->messages[0].state = "waiting";
-	else if (!a->id)
-		schedule_each(r->schedule, copy_one, a);
-	qsort(a->messages, a->count, sizeof(*a->messages), by_id);
-	a->work = (struct work){ .run = asked_run, .done = asked_done };
-	r->jobs++;
-	f = work_submit(r->loop, WORK_MAIL, &a->work);
-	if (f.kind) {
-		a->fault = f;
-		asked_done(&a->work, false);
-	}
+	a->asker.go = ask_now;
+	relay_when_known(r, &a->asker);
 }
 
 static void do_list(void *arg, const struct json *request, struct control_reply *reply)
@@ -762,6 +773,7 @@ static void do_resume(void *arg, const struct json *request, struct control_repl
 }
 
 struct listing {
+	struct asker asker;
 	struct relay *relay;
 	struct control_reply *reply;
 };
@@ -793,14 +805,24 @@ static bool list_destination(void *arg, struct destination *d)
 	return control_line_end(l->reply);
 }
 
+static void list_now(struct asker *asker)
+{
+	struct listing *l = CONTAINER_OF(asker, struct listing, asker);
+
+	schedule_each_destination(l->relay->schedule, list_destination, l);
+	control_finish(&l->reply, FAULT_OK);
+	free(l);
+}
+
 static void do_destinations(void *arg, const struct json *request, struct control_reply *reply)
 {
-	struct relay *r = ((struct worker *)arg)->state;
-	struct listing l = { r, reply };
+	struct listing *l = xcalloc(1, sizeof(*l));
 
 	(void)request;
-	schedule_each_destination(r->schedule, list_destination, &l);
-	control_finish(&reply, FAULT_OK);
+	l->relay = ((struct worker *)arg)->state;
+	l->reply = reply;
+	l->asker.go = list_now;
+	relay_when_known(l->relay, &l->asker);
 }
 
 static void do_rules(void *arg, const struct json *request, struct control_reply *reply)

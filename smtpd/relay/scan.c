@@ -11,6 +11,58 @@
 
 #define SCAN_CHUNK 500          /* files read in one job */
 
+/* ---- who waits until all is known ---- */
+
+static void look_begin(struct relay *r, struct look *look, uint64_t number)
+{
+	look->number = number;
+	look->next = r->looks;
+	r->looks = look;
+}
+
+/* oldest_look - UINT64_MAX: none is under way. */
+static uint64_t oldest_look(const struct relay *r)
+{
+	uint64_t oldest = UINT64_MAX;
+
+	for (const struct look *look = r->looks; look; look = look->next)
+		if (look->number < oldest)
+			oldest = look->number;
+	return oldest;
+}
+
+static void look_end(struct relay *r, const struct look *look)
+{
+	struct look **at = &r->looks;
+	struct asker *asker;
+
+	while (*at != look)
+		at = &(*at)->next;
+	*at = look->next;
+	if (!r->askers)
+		return;
+	for (uint64_t oldest = oldest_look(r); (asker = r->askers) && asker->number < oldest;) {
+		r->askers = asker->next;
+		asker->go(asker);
+	}
+}
+
+void relay_when_known(struct relay *r, struct asker *asker)
+{
+	struct asker **end = &r->askers;
+
+	if (r->watch)
+		watch_look(r->watch);
+	while (*end)
+		end = &(*end)->next;
+	asker->number = r->look_count;
+	asker->next = NULL;
+	if (!r->askers && oldest_look(r) > asker->number)
+		asker->go(asker);
+	else
+		*end = asker;
+}
+
 /* ---- what a message is: read from its file ---- */
 
 struct found_part {
@@ -30,6 +82,7 @@ struct found {
 
 struct scan {
 	struct work work;
+	struct look look;
 	struct relay *relay;
 	struct conf *conf;
 	struct found *items;
@@ -212,15 +265,17 @@ static void scan_done(struct work *w, bool is_cancelled)
 		log_info(NULL, "relay.scanned", KV_U64("messages", schedule_count(r->schedule)),
 			 KV_U64("mending", r->mending));
 	}
+	look_end(r, &scan->look);
 	free(scan->items);
 	conf_unref(&scan->conf);
 	free(scan);
 	relay_turn(r);
 }
 
-static void scan_submit(struct relay *r, struct scan *scan)
+static void scan_submit(struct relay *r, struct scan *scan, uint64_t number)
 {
 	scan->relay = r;
+	look_begin(r, &scan->look, number);
 	scan->conf = conf_ref(r->worker->conf);
 	scan->work = (struct work){ .run = scan_run, .done = scan_done };
 	r->jobs++;
@@ -246,7 +301,7 @@ void relay_found(struct relay *r, const char *id, bool may_be_known)
 	scan->items = xcalloc(1, sizeof(*scan->items));
 	scan->count = 1;
 	snprintf(scan->items[0].id, sizeof(scan->items[0].id), "%s", id);
-	scan_submit(r, scan);
+	scan_submit(r, scan, ++r->look_count);
 }
 
 static void on_file(void *arg, const char *name)
@@ -258,6 +313,7 @@ static void on_file(void *arg, const char *name)
 
 struct listing {
 	struct work work;
+	struct look look;
 	struct relay *relay;
 	char (*ids)[QUEUE_ID_LEN + 1];
 	size_t count, cap;
@@ -307,7 +363,7 @@ static void listing_done(struct work *w, bool is_cancelled)
 				memcpy(scan->items[scan->count++].id, l->ids[at],
 				       QUEUE_ID_LEN + 1);
 		r->scans_left += l->is_start;
-		scan_submit(r, scan);
+		scan_submit(r, scan, l->look.number);   /* part of the same look */
 	}
 	if (l->is_start && !is_cancelled && !l->fault.kind && !--r->scans_left) {
 		r->has_scanned = true;
@@ -315,6 +371,7 @@ static void listing_done(struct work *w, bool is_cancelled)
 	} else if (l->is_start && (is_cancelled || l->fault.kind)) {
 		r->scans_left--;
 	}
+	look_end(r, &l->look);
 	free(l->ids);
 	free(l);
 	relay_turn(r);
@@ -330,6 +387,7 @@ void relay_look(struct relay *r)
 	l = xcalloc(1, sizeof(*l));
 	l->relay = r;
 	l->is_start = !r->has_scanned;
+	look_begin(r, &l->look, ++r->look_count);
 	l->work = (struct work){ .run = listing_run, .done = listing_done };
 	r->jobs++;
 	if (work_submit(r->loop, WORK_MAIL, &l->work).kind)

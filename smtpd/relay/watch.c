@@ -10,6 +10,8 @@
 
 #include "common/banned.h"
 
+#define LOOKS_MOST 128          /* of some 200 events each: more than the kernel keeps (fs.inotify.max_queued_events) */
+
 struct watch {
 	uv_poll_t poll;
 	struct loop_member member;
@@ -27,14 +29,12 @@ static void on_closed(uv_handle_t *h)
 	free(w);
 }
 
-static void on_readable(uv_poll_t *poll, int status, int what)
+/* read_some - false: nothing is there any more. */
+static bool read_some(struct watch *w)
 {
-	struct watch *w = CONTAINER_OF(poll, struct watch, poll);
 	char octets[16384] __attribute__((aligned(__alignof__(struct inotify_event))));
 	ssize_t n = read(w->fd, octets, sizeof(octets));
 
-	(void)status;
-	(void)what;
 	for (ssize_t at = 0; at + (ssize_t)sizeof(struct inotify_event) <= n;) {
 		const struct inotify_event *e = (const void *)(octets + at);
 
@@ -44,6 +44,21 @@ static void on_readable(uv_poll_t *poll, int status, int what)
 			w->events->on_file(w->arg, e->name);
 		at += (ssize_t)sizeof(*e) + (ssize_t)e->len;
 	}
+	return n > 0;
+}
+
+static void on_readable(uv_poll_t *poll, int status, int what)
+{
+	(void)status;
+	(void)what;
+	(void)read_some(CONTAINER_OF(poll, struct watch, poll));
+}
+
+void watch_look(struct watch *w)
+{
+	/* Files may come faster than they are told of: the kernel's row of events has an end, and so has this. */
+	for (unsigned i = 0; i < LOOKS_MOST && read_some(w); i++)
+		continue;
 }
 
 static void on_loop_end(struct loop_member *m)

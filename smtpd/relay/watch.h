@@ -13,6 +13,8 @@ struct watch_events {
 };
 MUST_CHECK struct fault watch_new(struct loop *loop, const char *folder,
 				  const struct watch_events *events, void *arg, struct watch **out);
+/** watch_look - tell of all that has come until now, without waiting for a turn of the loop. */
+void watch_look(struct watch *w);
 void watch_free(struct watch **w);
 
 #endif

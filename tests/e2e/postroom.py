@@ -258,8 +258,12 @@ class Instance:
                               capture_output=True, timeout=300, env=env, check=False)
 
     def postroom(self, *args, input=None):
-        """Run a verb that must succeed; its standard output."""
+        """Run a verb that must succeed; its standard output. The queue's daemon may still be starting, or a message be on its way:
+        4 is "try again"."""
         done = self.run(*args, input=input)
+        if done.returncode == 4 and args[0] == "queue":
+            done = wait_for(f"an answer to {' '.join(args)}: {done.stderr}", lambda: (
+                lambda again: again if again.returncode != 4 else None)(self.run(*args, input=input)))
         if done.returncode != 0:
             raise CommandFailed(args, done)
         return done.stdout

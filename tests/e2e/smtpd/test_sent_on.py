@@ -1,6 +1,5 @@
 """Who may send where without login, for whom a host in front speaks, and mail that is sent on."""
 
-import json
 import re
 
 import pytest
@@ -18,13 +17,6 @@ def dns():
         server.add("mail.good.example", "A", "192.0.2.1").add_reverse("192.0.2.1", "mail.good.example")
         server.add_reverse("192.0.2.9", "mail.good.example")
         yield server
-
-
-def queued(server):
-    """The queue, once the relay answers."""
-    done = postroom.wait_for("the queue is listed", lambda: (
-        lambda d: d if d.returncode == 0 else None)(server.run("queue", "list", "--json")))
-    return json.loads(done.stdout)
 
 
 def test_only_relay_networks_may_send_elsewhere_and_they_are_no_strangers(dns, make_server):
@@ -50,7 +42,7 @@ def test_no_trick_of_an_address_relays(dns, make_server, trick):
     with talk(server) as line:
         assert line.smtp("MAIL FROM:<joe@good.example>") == 250
         assert line.smtp(f"RCPT TO:<{trick}>") in (501, 550)
-    assert not queued(server)
+    assert not server.json("queue", "list")
 
 
 def test_a_host_in_front_says_whose_mail_it_is(dns, make_server):
@@ -95,14 +87,14 @@ def test_mail_that_is_sent_on_has_a_sender_of_ours_and_bounces_go_back(dns, make
     server = make_server(CONF + dns.conf())
     server.postroom("alias", "add", "away@example.test", "alice@example.test", "other@elsewhere.example")
     assert send(server, "away", "joe@good.example")[0] == 250
-    entry, = queued(server)
+    entry, = server.json("queue", "list")
     assert re.fullmatch(r"SRS0=[a-z2-7]{5}=[a-z2-7]{2}=good\.example=joe@example\.test", entry["from"])
     assert entry["to"] == ["other@elsewhere.example"]
     assert only_file(server, "alice").startswith(b"Return-Path: <joe@good.example>\r\n")
     # The bounce: from the null sender to that address, in another case.
     local, domain = entry["from"].split("@")
     assert send(server, f"{local.upper()}@{domain}", "", "mailer-daemon@good.example", helo="mail.good.example")[0] == 250
-    bounce, = [e for e in queued(server) if e["id"] != entry["id"]]
+    bounce, = [e for e in server.json("queue", "list") if e["id"] != entry["id"]]
     assert bounce["to"][0].lower() == "joe@good.example"
     assert bounce["from"] == ""
 
@@ -112,7 +104,7 @@ def test_who_never_wrote_is_told_nothing_of_what_is_sent_on_in_his_name(dns, mak
     server.postroom("alias", "add", "away@example.test", "other@elsewhere.example")
     for source, parameters in (("127.0.0.1", []), ("127.0.0.7", ["NOTIFY=NEVER"])):     # SPF: pass, fail
         assert send(server, "away", "joe@good.example", source=source)[0] == 250
-        entry, = queued(server)
+        entry, = server.json("queue", "list")
         assert server.json("queue", "show", entry["id"])["recipients"][0]["parameters"] == parameters
         server.postroom("queue", "remove", entry["id"])
 
@@ -126,7 +118,7 @@ def test_our_own_peoples_senders_stay(dns, make_server):
         assert line.smtp("DATA") == 354
         line.send(message("bob@example.test") + b".\r\n")
         assert line.reply()[0] == 250
-    entry, = queued(server)
+    entry, = server.json("queue", "list")
     assert entry["from"] == "bob@example.test"
 
 
