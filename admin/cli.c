@@ -427,21 +427,8 @@ char *cli_ask_secret(const char *prompt)
 
 char *cli_generate_secret(void)
 {
-	/* Without letters that look alike; 20 of 31 signs are 99 bits. */
-	static const char signs[] = "abcdefghjkmnpqrstuvwxyz23456789";
-	char *secret = xmalloc(24);
-	size_t n = 0;
+	char *secret = xmalloc(CRYPT_SECRET_LEN + 1);
 
-	while (n < 23) {
-		unsigned char r;
-		if (n % 6 == 5) {
-			secret[n++] = '-';
-			continue;
-		}
-		crypt_random(&r, 1);
-		if (r < 256 / (sizeof(signs) - 1) * (sizeof(signs) - 1))
-			secret[n++] = signs[r % (sizeof(signs) - 1)];
-	}
-	secret[23] = '\0';
+	crypt_secret_text(secret);
 	return secret;
 }

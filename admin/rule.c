@@ -4,63 +4,24 @@
 
 #include "admin/input.h"
 #include "admin/print.h"
-#include "admin/rules.h"
 #include "admin/sieve.h"
 #include "admin/verbs.h"
+#include "maildir/rulebook.h"
 
 #include "common/banned.h"
 
 /* ---- reading and writing the script ---- */
 
-/* The account's rules; of an account without them, empty ones around the script that is active. */
-static struct fault load(struct open_scripts *s, struct rules *r)
-{
-	struct buf active, text;
-	struct fault f;
-
-	buf_init(&active, SCRIPT_NAME_MAX);
-	buf_init(&text, RULES_TEXT_MAX);
-	f = scripts_active_name(s->scripts, &active);
-	if (!f.kind)
-		f = scripts_get(s->scripts, SV(RULES_SCRIPT), &text);
-	if (!f.kind)
-		f = rules_read(r, buf_sv(&text));
-	else if (f.kind == FAULT_NOT_FOUND)
-		f = FAULT_OK;
-	if (!f.kind && active.len && !sv_eq(buf_sv(&active), SV(RULES_SCRIPT)))
-		r->include = arena_copy(&r->arena, buf_sv(&active));
-	buf_done(&active);
-	buf_done(&text);
-	return f;
-}
-
-/* Without rules and vacation the script goes, and the one it included is active again. */
 static int store(struct cli *cli, struct open_scripts *s, const struct rules *r)
 {
-	bool is_empty = !r->count && !r->vacation.is_set;
-	struct buf text;
-	int code;
+	struct sieve_errors errors;
+	struct fault f = rulebook_write(s->scripts, s->filters, r, &s->quota, &errors);
 
-	if (is_empty) {
-		struct fault f = scripts_activate(s->scripts, r->include);
-
-		if (f.kind == FAULT_NOT_FOUND)  /* it is not there any more */
-			f = scripts_activate(s->scripts, SV(""));
-		if (!f.kind)
-			f = scripts_remove(s->scripts, SV(RULES_SCRIPT));
-		return cli_fault(cli->args[0], f.kind == FAULT_NOT_FOUND ? FAULT_OK : f);
+	if (f.kind == FAULT_INVALID) {
+		tell_sieve_errors(cli, RULES_SCRIPT, &errors);
+		return EXIT_FAILED;
 	}
-	buf_init(&text, RULES_TEXT_MAX);
-	if (!rules_write(r, &text)) {
-		complain(NULL, "there are too many rules");
-		code = EXIT_FAILED;
-	} else {
-		code = put_script(cli, s, RULES_SCRIPT, SV(RULES_SCRIPT), buf_sv(&text));
-	}
-	buf_done(&text);
-	if (code == EXIT_DONE)
-		code = cli_fault(cli->args[0], scripts_activate(s->scripts, SV(RULES_SCRIPT)));
-	return code;
+	return put_script_fault(cli, RULES_SCRIPT, f);
 }
 
 /* Open the account, let fn change or show its rules, and write them back if it says so. */
@@ -75,7 +36,7 @@ static int with_rules(struct cli *cli, int (*fn)(struct cli *cli, struct rules *
 		return code;
 	r = xcalloc(1, sizeof(*r));
 	rules_init(r);
-	struct fault f = load(&s, r);
+	struct fault f = rulebook_read(s.scripts, r);
 
 	if (f.kind == FAULT_INVALID) {
 		complain("postroom sieve get, put and activate it under another name, then postroom sieve remove ACCOUNT " RULES_SCRIPT,

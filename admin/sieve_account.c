@@ -44,6 +44,19 @@ void close_scripts(struct open_scripts *s)
 	close_user(&s->user);
 }
 
+int put_script_fault(struct cli *cli, const char *file, struct fault f)
+{
+	if (f.kind == FAULT_QUOTA) {
+		complain("postroom sieve remove, or a higher sieve-scripts in postroom.conf", "%s has too many scripts", cli->args[0]);
+		return EXIT_FAILED;
+	}
+	if (f.kind == FAULT_LIMIT) {
+		complain("a higher sieve-script-size in postroom.conf", "%s is too large", file);
+		return EXIT_FAILED;
+	}
+	return cli_fault(cli->args[0], f);
+}
+
 int put_script(struct cli *cli, struct open_scripts *s, const char *file, struct sv name, struct sv text)
 {
 	struct sieve_errors errors;
@@ -56,16 +69,7 @@ int put_script(struct cli *cli, struct open_scripts *s, const char *file, struct
 		tell_sieve_errors(cli, file, &errors);
 		return EXIT_FAILED;
 	}
-	f = scripts_put(s->scripts, name, text, &s->quota);
-	if (f.kind == FAULT_QUOTA) {
-		complain("postroom sieve remove, or a higher sieve-scripts in postroom.conf", "%s has too many scripts", cli->args[0]);
-		return EXIT_FAILED;
-	}
-	if (f.kind == FAULT_LIMIT) {
-		complain("a higher sieve-script-size in postroom.conf", "%s is too large", file);
-		return EXIT_FAILED;
-	}
-	return cli_fault(cli->args[0], f);
+	return put_script_fault(cli, file, scripts_put(s->scripts, name, text, &s->quota));
 }
 
 /* ---- the verbs ---- */

@@ -141,6 +141,7 @@ static const struct {
 	[AUTH_POP3] = { "pop3", SCOPE_POP3 },
 	[AUTH_SMTP] = { "smtp", SCOPE_SUBMISSION },
 	[AUTH_MANAGESIEVE] = { "managesieve", SCOPE_MANAGESIEVE },
+	[AUTH_WEB] = { "web", SCOPE_WEB },
 };
 
 const char *auth_service_name(enum auth_service service)

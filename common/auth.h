@@ -68,6 +68,7 @@ enum auth_service {
 	AUTH_POP3,
 	AUTH_SMTP,
 	AUTH_MANAGESIEVE,
+	AUTH_WEB,                       /* the account page */
 };
 
 /* What is known of the connection. Borrowed for the call. */

@@ -158,6 +158,26 @@ void crypt_random_text(char *out, size_t n)
 	out[n] = '\0';
 }
 
+void crypt_secret_text(char out[CRYPT_SECRET_LEN + 1])
+{
+	/* Without letters that look alike; 20 of 31 signs are 99 bits. */
+	static const char signs[] = "abcdefghjkmnpqrstuvwxyz23456789";
+	size_t n = 0;
+
+	while (n < CRYPT_SECRET_LEN) {
+		unsigned char r;
+
+		if (n % 6 == 5) {
+			out[n++] = '-';
+			continue;
+		}
+		crypt_random(&r, 1);
+		if (r < 256 / (sizeof(signs) - 1) * (sizeof(signs) - 1))
+			out[n++] = signs[r % (sizeof(signs) - 1)];
+	}
+	out[n] = '\0';
+}
+
 bool crypt_eq(struct sv a, struct sv b)
 {
 	return a.len == b.len && (!a.len || CRYPTO_memcmp(a.p, b.p, a.len) == 0);

@@ -57,6 +57,9 @@ void crypt_random(void *out, size_t n);
 /** crypt_random_text - n characters out of 32 ("a-z2-7", 5 bits each) and a NUL: ids, tokens, app
  *  passwords. */
 void crypt_random_text(char *out, size_t n);
+#define CRYPT_SECRET_LEN 23
+/** crypt_secret_text - a password that can be read out and typed: 4 groups of 5 letters and digits, 99 bits. */
+void crypt_secret_text(char out[CRYPT_SECRET_LEN + 1]);
 /** crypt_eq - equal length and octets, in a time that depends on the length only. */
 bool crypt_eq(struct sv a, struct sv b);
 

@@ -52,6 +52,17 @@ struct auth_identity *identity_for_admin(struct sv address, struct sv account)
 	return id;
 }
 
+struct auth_identity *identity_for_web(struct sv address, struct sv account)
+{
+	return identity_new(&(struct identity_facts){
+		.address = address,
+		.account = account,
+		.label = SV("web"),
+		.mechanism = SV("web"),
+		.scope = SCOPE_WEB,
+	});
+}
+
 struct auth_identity *identity_for_local(struct sv address)
 {
 	return identity_new(&(struct identity_facts){

@@ -1,6 +1,6 @@
 /* common/identity.h - who somebody proved to be. Only an identity opens a mailbox (maildir/store.h) or sends mail as
- * an account; only authentication (common/auth.c) makes one, and identity_for_admin() for the person who owns the
- * instance's files. There is no other way to get one: the struct is opaque.
+ * an account; only authentication (common/auth.c) makes one, identity_for_admin() for the person who owns the
+ * instance's files, and the two beside it. There is no other way to get one: the struct is opaque.
  * An identity never changes. It is shared by reference and may be used from any thread. */
 #ifndef COMMON_IDENTITY_H
 #define COMMON_IDENTITY_H
@@ -49,6 +49,9 @@ bool identity_is_admin(const struct auth_identity *id);
 /** identity_for_admin - for `postroom` commands: whoever may read the instance's files acts for any of its accounts.
  *  Never call it in a daemon. @account may be empty. */
 struct auth_identity *identity_for_admin(struct sv address, struct sv account);
+/** identity_for_web - for imapd's control verbs by which the web front, where somebody has proved who they are, does what the account page
+ *  is for (imapd/settings.h): quota and scripts, no message. */
+struct auth_identity *identity_for_web(struct sv address, struct sv account);
 /** identity_for_local - for a program of this host, of whose user the kernel says who he is: he may send mail, and has no
  *  account. */
 struct auth_identity *identity_for_local(struct sv address);

@@ -13,6 +13,7 @@
 #include "imapd/door.h"
 #include "imapd/managesieve.h"
 #include "imapd/session.h"
+#include "imapd/settings.h"
 #include "imapd/training.h"
 #include "imapd/workaround.h"
 #include "maildir/device_notice.h"
@@ -424,7 +425,30 @@ static void do_kick(void *arg, const struct json *request, struct control_reply 
 					    ms_kick(&d->managesieve, &kick));
 }
 
+static struct settings_house settings_of(const struct worker *w)
+{
+	const struct imapd *d = w->state;
+
+	return (struct settings_house){ w->loop, d->directory, d->store, d->filters, &w->conf->sieve };
+}
+
+static void do_account_settings(void *arg, const struct json *request, struct control_reply *reply)
+{
+	struct settings_house house = settings_of(arg);
+
+	settings_show(&house, request, reply);
+}
+
+static void do_account_vacation(void *arg, const struct json *request, struct control_reply *reply)
+{
+	struct settings_house house = settings_of(arg);
+
+	settings_vacation(&house, request, reply);
+}
+
 static const struct control_verb verbs[] = {
+	{ "account-settings", "quota and out-of-office answer of an account", do_account_settings, true },
+	{ "account-vacation", "set the out-of-office answer of an account, or end it", do_account_vacation, true },
 	{ "kick", "end the sessions of an account or of an id", do_kick, false },
 	{ "sessions", "the connections that are open", do_sessions, false },
 	{ NULL, NULL, NULL, false },

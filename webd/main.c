@@ -1,15 +1,20 @@
-/* webd: the web front, one worker behind its master (common/master.h is the rest of the program). It sees the account directory
- * and no mail. */
+/* webd: the web front, one worker behind its master (common/master.h is the rest of the program). It sees the account directory,
+ * the list of logins and no mail. */
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/auth.h"
 #include "common/directory.h"
+#include "common/kick.h"
+#include "common/ldapauth.h"
 #include "common/listener.h"
 #include "common/master.h"
 #include "common/memory.h"
+#include "common/throttle.h"
 #include "webd/acme/helper.h"
 #include "webd/server.h"
 #include "webd/session.h"
+#include "webd/visits.h"
 
 #include "common/banned.h"
 
@@ -27,7 +32,14 @@ static struct fault web_open(struct worker *w)
 	server->loop = w->loop;
 	server->conf = w->conf;
 	server->instance = w->instance;
-	return directory_open(instance_path(w->instance, INSTANCE_DIRECTORY), false, &server->directory);
+	server->visits = visits_new();
+	struct fault f = directory_open(instance_path(w->instance, INSTANCE_DIRECTORY), false, &server->directory);
+
+	if (!f.kind)
+		f = auth_open_instance(w->instance, server->directory, &server->auth);
+	if (!f.kind)
+		auth_open_authorities(server->auth, w->instance, &w->conf->auth);
+	return f;
 }
 
 /* Proofs for certificate authorities that ask for them by TLS, where the helper `acme` leaves them. */
@@ -42,7 +54,10 @@ static void show_proofs(struct worker *w)
 
 static struct fault web_start(struct worker *w)
 {
+	struct web_server *server = w->state;
+
 	show_proofs(w);
+	auth_start_logins(server->auth, w->loop, &w->conf->auth, NULL, NULL);
 	return listener_accept(w->listeners, w->loop, w->tls, session_start, w->state);
 }
 
@@ -69,6 +84,8 @@ static void web_end(struct worker *w)
 
 	if (!server)
 		return;
+	visits_free(&server->visits);
+	auth_close(&server->auth);
 	directory_close(&server->directory);
 	free(server);
 	w->state = NULL;
@@ -81,15 +98,36 @@ static void web_status(struct worker *w, struct json_out *j)
 	json_out_u64(j, "sessions", server->session_count);
 	json_out_u64(j, "requests", server->requests);
 	json_out_u64(j, "errors", server->errors);
+	json_out_u64(j, "visits", visits_count(server->visits, throttle_now_ms()));
 }
 
-/* No TCP at all; what it asks the other daemons goes by their control sockets. */
+/* No TCP but to a directory of passwords; what it asks the other daemons goes by their control sockets. */
 static size_t connect_ports(const struct conf *conf, uint16_t ports[DAEMON_PORTS_MAX])
 {
-	(void)conf;
-	ports[0] = 0;
-	return 1;
+	size_t count = ldapauth_ports(&conf->auth, ports, 0);
+
+	if (!count)
+		ports[count++] = 0;
+	return count;
 }
+
+/* Somebody is signed in at the account page with the account's own password: credential 0. */
+static void do_kick(void *arg, const struct json *request, struct control_reply *reply)
+{
+	const struct worker *w = arg;
+	struct web_server *server = w->state;
+	struct kick kick;
+
+	if (!kick_parse(request, &reply, &kick))
+		return;
+	kick_answer(&reply, kick.account.len && !kick.sid.len && (!kick.has_credential || !kick.credential) ?
+				    visits_end_account(server->visits, kick.account) : 0);
+}
+
+static const struct control_verb verbs[] = {
+	{ "kick", "end the visits of an account to its page", do_kick, false },
+	{ NULL, NULL, NULL, false },
+};
 
 static const struct daemon_spec *const helpers[] = { &acme_spec, NULL };
 
@@ -98,8 +136,8 @@ static const struct daemon_spec spec = {
 	.doc = "answer what mail programs, certificate authorities and monitoring ask by HTTP",
 	.kinds = kinds,
 	.kind_count = ARRAY_LEN(kinds),
-	.writes = 1u << INSTANCE_DIRECTORY,
-	.reads = 1u << INSTANCE_TLS,
+	.writes = 1u << INSTANCE_DIRECTORY | 1u << INSTANCE_EVENTS,
+	.reads = 1u << INSTANCE_TLS | 1u << INSTANCE_ISSUER,
 	.connect_ports = connect_ports,
 	.is_one_worker = true,
 	.helpers = helpers,
@@ -109,6 +147,7 @@ static const struct daemon_spec spec = {
 	.stop = web_stop,
 	.end = web_end,
 	.status = web_status,
+	.verbs = verbs,
 };
 
 int main(int argc, char **argv)

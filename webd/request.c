@@ -254,6 +254,9 @@ static enum request_feed finish(struct request_reader *r)
 	r->request.path = buf_sv(&r->path);
 	r->request.host = buf_sv(&r->host);
 	r->request.body = buf_sv(&r->body);
+	r->request.cookie = request_field(r, "Cookie");
+	r->request.origin = request_field(r, "Origin");
+	r->request.site = request_field(r, "Sec-Fetch-Site");
 	return REQUEST_DONE;
 }
 
@@ -378,6 +381,21 @@ bool request_parameter(struct sv text, const char *name, bool is_form, struct bu
 
 		if (sv_eq_nocase(sv_sub(pair, 0, equals), sv_z(name)))
 			return decode(equals == SIZE_MAX ? SV_NONE : sv_sub(pair, equals + 1, SIZE_MAX), is_form, out);
+	}
+	return false;
+}
+
+bool request_cookie(const struct request *q, struct sv name, struct sv *out)
+{
+	struct sv rest = q->cookie, pair;
+
+	while (rest.len && sv_split(&rest, ';', &pair)) {
+		size_t equals = sv_find(pair, '=');
+
+		if (equals == SIZE_MAX || !sv_eq(sv_trim(sv_sub(pair, 0, equals)), name))
+			continue;
+		*out = sv_trim(sv_sub(pair, equals + 1, SIZE_MAX));
+		return true;
 	}
 	return false;
 }

@@ -20,6 +20,7 @@ struct request {
 	struct sv query;        /* behind the '?', as it came */
 	struct sv host;         /* lower case, without port; "" only in HTTP/1.0 */
 	struct sv body;
+	struct sv cookie, origin, site;         /* the fields Cookie, Origin and Sec-Fetch-Site; "": none, or several */
 	bool keeps;             /* the client wants to ask more on this connection */
 };
 
@@ -49,5 +50,7 @@ void request_reader_next(struct request_reader *reader);
 /** request_parameter - append a parameter of a query or a form, decoded (%XX; is_form: also '+' for a space, which in a query
  *  would spoil an address). The name is compared in any case. False: there is none, it is malformed, or out's max. */
 bool request_parameter(struct sv text, const char *name, bool is_form, struct buf *out);
+/** request_cookie - a cookie's value (RFC 6265 §5.4); the first of that name counts. False: there is none. */
+bool request_cookie(const struct request *request, struct sv name, struct sv *out);
 
 #endif

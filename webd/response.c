@@ -9,7 +9,7 @@ static const struct {
 	unsigned status;
 	const char *reason;
 } reasons[] = {
-	{ 200, "OK" }, { 302, "Found" }, { 308, "Permanent Redirect" }, { 400, "Bad Request" }, { 403, "Forbidden" }, { 404, "Not Found" },
+	{ 200, "OK" }, { 302, "Found" }, { 303, "See Other" }, { 308, "Permanent Redirect" }, { 400, "Bad Request" }, { 403, "Forbidden" }, { 404, "Not Found" },
 	{ 405, "Method Not Allowed" }, { 408, "Request Timeout" }, { 413, "Content Too Large" }, { 414, "URI Too Long" },
 	{ 431, "Request Header Fields Too Large" }, { 500, "Internal Server Error" }, { 503, "Service Unavailable" },
 	{ 505, "HTTP Version Not Supported" },
@@ -32,7 +32,7 @@ void response_init(struct response *r)
 
 void response_done(struct response *r)
 {
-	buf_done(&r->fields);
+	buf_wipe(&r->fields);   /* a cookie is a secret */
 	buf_wipe(&r->body);
 }
 
@@ -41,7 +41,7 @@ void response_text(struct response *r, unsigned status, const char *text)
 	buf_clear(&r->body);
 	r->status = status;
 	r->type = "text/plain; charset=utf-8";
-	r->cache = NULL;
+	r->cache = r->policy = NULL;
 	(void)buf_appendf(&r->body, "%s\n", text);
 }
 
@@ -62,8 +62,9 @@ bool response_write(struct response *r, bool head_only, bool keeps, struct buf *
 {
 	return buf_appendf(out, "HTTP/1.1 %u %s\r\n", r->status, reason_of(r->status)) && add_date(out) &&
 	       buf_appendf(out, "Content-Type: %s\r\nContent-Length: %zu\r\nCache-Control: %s\r\nX-Content-Type-Options: nosniff\r\n"
-				"Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\nReferrer-Policy: no-referrer\r\n%s",
-			   r->type, r->body.len, r->cache ? r->cache : "no-store", keeps ? "" : "Connection: close\r\n") &&
+				"Content-Security-Policy: %s\r\nReferrer-Policy: no-referrer\r\n%s",
+			   r->type, r->body.len, r->cache ? r->cache : "no-store",
+			   r->policy ? r->policy : "default-src 'none'; frame-ancestors 'none'", keeps ? "" : "Connection: close\r\n") &&
 	       buf_append(out, buf_sv(&r->fields)) && buf_append(out, SV("\r\n")) &&
 	       (head_only || buf_append(out, buf_sv(&r->body)));
 }

@@ -11,6 +11,8 @@ struct response {
 	unsigned status;                /* 200 unless set */
 	const char *type;               /* Content-Type, a literal */
 	const char *cache;              /* Cache-Control; NULL: "no-store" */
+	const char *policy;             /* Content-Security-Policy, a literal; NULL: nothing is allowed */
+	uint32_t delay_ms;              /* hold it back for so long (a wrong password) */
 	struct buf fields;              /* more header fields, each with its CRLF; never of the client's octets unchecked */
 	struct buf body;
 };

@@ -12,7 +12,9 @@
 #include "common/memory.h"
 #include "common/textfile.h"
 #include "common/unsubscribe.h"
+#include "webd/account.h"
 #include "webd/metrics.h"
+#include "webd/page.h"
 
 #include "common/banned.h"
 
@@ -335,6 +337,7 @@ enum {
 	BEGINS = 2,             /* more may follow */
 	ONLY_TLS = 4,           /* in clear: sent on to HTTPS */
 	ONLY_WATCHERS = 8,      /* metrics-networks */
+	HASHES = 16,            /* passwords: POST is a job of that class */
 };
 
 static const struct route {
@@ -353,6 +356,14 @@ static const struct route {
 	{ SV_INIT("/.well-known/mta-sts.txt"), ONLY_TLS, REQUEST_GET, do_sts, "RFC 8461 §3.3" },
 	{ SV_INIT("/.well-known/acme-challenge/"), BEGINS, REQUEST_GET, do_challenge, "RFC 8555 §8.3" },
 	{ SV_INIT(UNSUBSCRIBE_PATH), BEGINS | ONLY_TLS, REQUEST_GET | REQUEST_POST, do_unsubscribe, "RFC 8058 §3" },
+	{ SV_INIT("/account"), ONLY_TLS, REQUEST_GET, account_show, "" },
+	{ SV_INIT("/account/sign-in"), ONLY_TLS | HASHES, REQUEST_POST, account_sign_in, "" },
+	{ SV_INIT("/account/sign-out"), ONLY_TLS, REQUEST_POST, account_sign_out, "" },
+	{ SV_INIT("/account/app-password"), ONLY_TLS | HASHES, REQUEST_POST, account_app_password, "" },
+	{ SV_INIT("/account/revoke"), ONLY_TLS, REQUEST_POST, account_revoke, "" },
+	{ SV_INIT("/account/device"), ONLY_TLS, REQUEST_POST, account_device, "" },
+	{ SV_INIT("/account/vacation"), ONLY_TLS, REQUEST_POST, account_vacation, "" },
+	{ SV_INIT(PAGE_STYLE_PATH), 0, REQUEST_GET, page_style, "" },
 	{ SV_INIT("/healthz/live"), 0, REQUEST_GET, do_live, "" },
 	{ SV_INIT("/healthz/ready"), ONLY_WATCHERS, REQUEST_GET, do_ready, "" },
 	{ SV_INIT("/metrics"), ONLY_WATCHERS, REQUEST_GET, do_metrics, "OpenMetrics 1.0" },
@@ -384,6 +395,13 @@ static void send_to_https(const struct route_context *ctx, const struct request 
 	buf_done(&field);
 }
 
+enum work_class route_class(const struct request *q)
+{
+	const struct route *r = find_route(q->path);
+
+	return r && r->flags & HASHES ? WORK_AUTH : WORK_MAIL;
+}
+
 void route_request(const struct route_context *ctx, const struct request *q, struct response *out)
 {
 	const struct route *r = find_route(q->path);
@@ -394,7 +412,8 @@ void route_request(const struct route_context *ctx, const struct request *q, str
 		response_text(out, 404, "There is nothing here.");
 	} else if (!(r->methods & method)) {
 		response_text(out, 405, "Not by this method.");
-		(void)buf_appendf(&out->fields, "Allow: GET, HEAD%s\r\n", (r->methods & REQUEST_POST) ? ", POST" : "");
+		(void)buf_appendf(&out->fields, "Allow: %s%s%s\r\n", (r->methods & REQUEST_GET) ? "GET, HEAD" : "",
+				  r->methods == (REQUEST_GET | REQUEST_POST) ? ", " : "", (r->methods & REQUEST_POST) ? "POST" : "");
 	} else if ((r->flags & ONLY_TLS) && !ctx->is_tls) {
 		send_to_https(ctx, q, out);
 	} else {

@@ -4,11 +4,15 @@
 
 #include "common/conf.h"
 #include "common/netaddr.h"
+#include "common/work.h"
 #include "webd/request.h"
 #include "webd/response.h"
 
+struct auth;
 struct directory;
 struct instance;
+struct log_ctx;
+struct visits;
 
 /* What a handler may look at. */
 struct route_context {
@@ -17,8 +21,14 @@ struct route_context {
 	struct directory *directory;
 	struct netaddr peer;
 	bool is_tls;
+	struct sv tls;                  /* the TLS version; empty: none */
+	struct auth *auth;
+	struct visits *visits;
+	const struct log_ctx *log;
 };
 
+/** route_class - what kind of job answering will be. */
+enum work_class route_class(const struct request *request);
 /** route_request - answer a whole request. */
 void route_request(const struct route_context *ctx, const struct request *request, struct response *out);
 

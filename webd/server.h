@@ -6,10 +6,12 @@
 #include "common/fault.h"
 #include "common/netaddr.h"
 
+struct auth;
 struct directory;
 struct instance;
 struct loop;
 struct session;
+struct visits;
 struct worker;
 
 struct web_server {
@@ -17,6 +19,8 @@ struct web_server {
 	struct conf *conf;              /* replaced by a reload; a job takes a reference */
 	const struct instance *instance;
 	struct directory *directory;
+	struct auth *auth;
+	struct visits *visits;          /* who is signed in at the account page */
 	struct worker *worker;
 	struct session *sessions;       /* with a connection */
 	uint32_t session_count;

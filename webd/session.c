@@ -1,5 +1,6 @@
 #include "webd/session.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/conf.h"
@@ -20,6 +21,8 @@
 #define REQUESTS_MAX 100        /* on one connection */
 #define OUTPUT_MAX (RESPONSE_BODY_MAX + (16u << 10))
 
+struct answer;
+
 struct session {
 	struct web_server *server;
 	struct stream *stream;          /* NULL: it has ended */
@@ -28,6 +31,9 @@ struct session {
 	struct timer deadline;          /* for the request that is coming in */
 	uint32_t requests;
 	bool is_tls, is_job_running;
+	struct timer hold;              /* runs while an answer is held back */
+	struct answer *held;
+	char tls[16];
 	struct session *next, **at;
 };
 
@@ -53,11 +59,22 @@ static void free_session(struct session *s)
 		worker_stopped(server->worker);
 }
 
+static void free_answer(struct answer *a)
+{
+	response_done(&a->response);
+	conf_unref(&a->conf);
+	free(a);
+}
+
 static void session_end(struct session *s)
 {
 	if (!s->stream)
 		return;
 	timer_stop(&s->deadline);
+	timer_stop(&s->hold);
+	if (s->held)
+		free_answer(s->held);
+	s->held = NULL;
 	stream_close(&s->stream, true);
 	*s->at = s->next;
 	if (s->next)
@@ -114,16 +131,12 @@ static void next_request(struct session *s)
 	stream_resume(s->stream);
 }
 
-static void answer_done(struct work *work, bool is_cancelled)
+/* Frees both the answer and, when nobody is there any more, the session. */
+static void give_answer(struct answer *a)
 {
-	struct answer *a = CONTAINER_OF(work, struct answer, work);
 	struct session *s = a->session;
 	const struct request *q = request_reader_get(s->reader);
 
-	if (is_cancelled)
-		response_text(&a->response, 503, "The server is stopping.");
-	s->is_job_running = false;
-	s->server->requests++;
 	/* Neither the query, which names people, nor what stands behind a known path. */
 	log_info(&s->log, "web.request", KV_SV("path", sv_sub(q->path, 0, 128)), KV_SV("host", q->host), KV_BOOL("tls", s->is_tls),
 		 KV_U64("status", a->response.status), KV_U64("octets", a->response.body.len),
@@ -138,9 +151,34 @@ static void answer_done(struct work *work, bool is_cancelled)
 	} else {
 		free_session(s);
 	}
-	response_done(&a->response);
-	conf_unref(&a->conf);
-	free(a);
+	free_answer(a);
+}
+
+static void on_hold_over(struct timer *t)
+{
+	struct session *s = CONTAINER_OF(t, struct session, hold);
+	struct answer *a = s->held;
+
+	s->held = NULL;
+	give_answer(a);
+}
+
+static void answer_done(struct work *work, bool is_cancelled)
+{
+	struct answer *a = CONTAINER_OF(work, struct answer, work);
+	struct session *s = a->session;
+
+	if (is_cancelled)
+		response_text(&a->response, 503, "The server is stopping.");
+	s->is_job_running = false;
+	s->server->requests++;
+	if (!s->stream || !a->response.delay_ms || s->server->is_stopping) {
+		give_answer(a);
+		return;
+	}
+	s->held = a;
+	stream_set_idle_ms(s->stream, SILENCE_MS + a->response.delay_ms);
+	timer_start_ms(&s->hold, a->response.delay_ms);
 }
 
 static void begin_answer(struct session *s)
@@ -156,21 +194,23 @@ static void begin_answer(struct session *s)
 		.directory = s->server->directory,
 		.peer = *stream_peer(s->stream),
 		.is_tls = s->is_tls,
+		.tls = sv_z(s->tls),
+		.auth = s->server->auth,
+		.visits = s->server->visits,
+		.log = &s->log,
 	};
 	response_init(&a->response);
 	a->began_ms = loop_now_ms(s->server->loop);
 	a->work.run = answer_run;
 	a->work.done = answer_done;
 	s->requests++;
-	f = work_submit(s->server->loop, WORK_MAIL, &a->work);
+	f = work_submit(s->server->loop, route_class(request_reader_get(s->reader)), &a->work);
 	if (!f.kind) {
 		s->is_job_running = true;
 		stream_pause(s->stream);
 		return;
 	}
-	response_done(&a->response);
-	conf_unref(&a->conf);
-	free(a);
+	free_answer(a);
 	refuse(s, 503);
 }
 
@@ -210,9 +250,11 @@ static void on_deadline(struct timer *t)
 static void on_tls(struct stream *stream, void *user)
 {
 	struct session *s = user;
-	const char *alpn = tls_facts(stream_tls(stream)).alpn;
+	struct tls_facts facts = tls_facts(stream_tls(stream));
+	const char *alpn = facts.alpn;
 
 	s->is_tls = true;
+	snprintf(s->tls, sizeof(s->tls), "%s", facts.version);
 	/* RFC 8737 §3: the handshake was the answer. */
 	if (alpn && strcmp(alpn, TLS_PROOF_ALPN) == 0)
 		session_end(s);
@@ -245,6 +287,7 @@ void session_start(struct stream *stream, const struct listener *listener, void 
 	log_ctx_set_peer(&s->log, netaddr_text(stream_peer(stream), peer));
 	s->reader = request_reader_new();
 	timer_init(&s->deadline, s->server->loop, on_deadline);
+	timer_init(&s->hold, s->server->loop, on_hold_over);
 	s->next = s->server->sessions;
 	s->at = &s->server->sessions;
 	if (s->next)

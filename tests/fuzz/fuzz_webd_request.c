@@ -18,6 +18,7 @@ static enum request_feed feed(struct request_reader *r, struct sv text, size_t c
 
 static void check(const struct request *q)
 {
+	struct sv cookie = SV_NONE;
 	struct buf out;
 	bool other;
 
@@ -34,6 +35,8 @@ static void check(const struct request *q)
 	buf_clear(&out);
 	(void)request_parameter(q->body, "emailaddress", true, &out);
 	buf_clear(&out);
+	if (request_cookie(q, SV("__Host-postroom"), &cookie) && cookie.len && (cookie.p < q->cookie.p || cookie.p + cookie.len > q->cookie.p + q->cookie.len))
+		abort();
 	(void)discovery_autodiscover_address(q->body, &out, &other);
 	buf_done(&out);
 }

@@ -1,4 +1,4 @@
-#include "admin/rules.h"
+#include "maildir/rules.h"
 
 #include "common/date.h"
 #include "common/json.h"

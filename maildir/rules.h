@@ -1,8 +1,8 @@
-/* admin/rules.h - simple rules and an out-of-office answer as one readable Sieve script, which `postroom rule` and `postroom vacation`
+/* maildir/rules.h - simple rules and an out-of-office answer as one readable Sieve script, which `postroom rule` and `postroom vacation`
  * write. The script's third line holds what it was made from; the rest follows from that, so a script that was edited by
  * hand is noticed. Pure; one thread. */
-#ifndef ADMIN_RULES_H
-#define ADMIN_RULES_H
+#ifndef MAILDIR_RULES_H
+#define MAILDIR_RULES_H
 
 #include "common/fault.h"
 #include "common/memory.h"

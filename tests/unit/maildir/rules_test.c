@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "admin/rules.h"
+#include "maildir/rules.h"
 #include "common/sieve/sieve.h"
 
 static struct rules made;
