@@ -877,6 +877,7 @@ int daemon_main(const struct daemon_spec *spec, int argc, char **argv)
 	bool is_supervised = false, fine = true;
 	int number = -1, option;
 
+	memory_setup();
 	/* Descriptors 0 to 2 must be taken, or a connection would become standard error. */
 	while ((option = open("/dev/null", O_RDWR)) >= 0 && option <= STDERR_FILENO)
 		continue;

@@ -1,10 +1,22 @@
 #include "common/memory.h"
 
+#include <malloc.h>
 #include <stdalign.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "common/banned.h"
+
+#define TRIM_AT (2 * MEMORY_LARGE)      /* octets free at the end of a heap, from which on they go back to the kernel */
+
+void memory_setup(void)
+{
+	/* Either call ends the learning. Where they are not obeyed (a sanitizer's allocator), nothing learns. */
+#ifdef __GLIBC__
+	(void)mallopt(M_MMAP_THRESHOLD, MEMORY_LARGE);
+	(void)mallopt(M_TRIM_THRESHOLD, TRIM_AT);
+#endif
+}
 
 static __attribute__((noreturn)) void out_of_memory(size_t n)
 {

@@ -6,6 +6,15 @@
 
 #include "common/bytes.h"
 
+/**
+ * memory_setup - how the C library's allocator is to behave in a daemon; first thing in main().
+ * What is as large as MEMORY_LARGE is always a mapping of its own. The allocator would otherwise learn from the first such piece
+ * that is freed to take the next ones from its heaps; those that LMDB keeps for each environment (3 MiB, of which it hardly ever touches
+ * one page) would then cost real memory, because calloc() has to clear what was used before.
+ */
+#define MEMORY_LARGE (512u << 10)
+void memory_setup(void);
+
 /** xmalloc, xcalloc, xrealloc, xstrdup - never NULL; abort when the host has no memory. free() them. */
 void *xmalloc(size_t n) __attribute__((malloc, returns_nonnull));
 void *xcalloc(size_t count, size_t size) __attribute__((malloc, returns_nonnull));

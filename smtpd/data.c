@@ -208,6 +208,9 @@ static void ask_filter(struct transaction *t)
 		}
 		return;
 	}
+	/* It may take its time, and all octets are in the file. */
+	buf_done(&t->window);
+	buf_done(&t->chunk);
 	rcpts = arena_array(&t->sender_arena, t->plan.rcpt_count, sizeof(*rcpts));
 	for (const struct accept_rcpt *r = t->plan.rcpts; rcpts && r; r = r->next)
 		rcpts[message.rcpt_count++] = r->address;
@@ -625,6 +628,7 @@ static void keep_refused(struct transaction *t)
 
 void data_finish(struct transaction *t)
 {
+	buf_done(&t->window);   /* nothing gathers any more, and reading the file again wants as much */
 	t->answer = (struct transaction_answer){ .reply = REPLY_OK };
 	if (judge_message(t)) {
 		tell(t);

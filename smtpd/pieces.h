@@ -6,7 +6,7 @@
 #include "common/loop.h"
 #include "smtpd/spill.h"
 
-#define PIECES_SIZE (32u << 10)         /* octets of one at most */
+#define PIECES_SIZE (16u << 10)         /* octets of one at most */
 
 struct pieces;
 /** Called in a later turn. @octets: until the next one is asked for, empty behind the end; @is_last: nothing comes behind them. */

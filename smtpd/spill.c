@@ -8,7 +8,7 @@
 
 #include "common/banned.h"
 
-#define PIECE (64u << 10)
+#define PIECE (32u << 10)
 
 /* open_file - where the file system has no nameless files, one that loses its name at once. */
 static struct fault open_file(struct spill *s, const char *folder)

@@ -22,7 +22,7 @@
 #include "smtpd/reply.h"
 #include "smtpd/smtpd.h"
 
-#define TRANSACTION_CHUNK (48u << 10)
+#define TRANSACTION_CHUNK (24u << 10)
 
 struct transaction;
 

@@ -16,7 +16,7 @@
 #include "smtpd/strip.h"
 #include "smtpd/transaction.h"
 
-#define FEED_AT_ONCE (16u << 10)
+#define FEED_AT_ONCE (8u << 10)
 /* A feed may double (LF to CRLF), and a fix-up adds its lines. */
 #define WINDOW_MAX (TRANSACTION_CHUNK + 2 * FEED_AT_ONCE + TRACE_MAX + STRIP_HOLD)
 #define JUNK_MAX 2048           /* octets of the reasons for which a message goes to Junk */

@@ -15,7 +15,7 @@
 
 #include "common/banned.h"
 
-#define MESSAGE_MAX (8u << 20)
+#define MESSAGE_MAX (64u << 20)
 
 static int die(const char *what)
 {

@@ -1,6 +1,5 @@
 """rspamd asked by HTTP: what it is told, and that what it answers is obeyed, also when it breaks down; and filters on submission."""
 
-import pathlib
 import re
 import socket
 import threading
@@ -153,22 +152,6 @@ def test_it_is_reached_by_a_unix_socket_and_with_a_password(dns, make_server, tm
     assert "open sesame" not in server.log()
     listener.close()
     assert send(server, "alice", SENDER)[0] == 451
-
-
-def test_a_large_message_takes_little_memory(mx, rspamd):
-    """Sixteen megabytes on their way to it, through it and to the mailbox: the worker's memory knows nothing of that."""
-    def peak():
-        return max(int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text()).group(1)) for pid in mx.pids("smtpd"))
-    for _ in range(8):          # each worker, and each thread that reads for it, has had what it keeps
-        assert send(mx, "bob", SENDER, octets=message(SENDER, body="0123456789abcdef\r\n" * 6000))[0] == 250
-    before = peak()
-    octets = message(SENDER, body="0123456789abcdef\r\n" * (16 << 20 >> 4))
-    assert send(mx, mx.user, SENDER, octets=octets)[0] == 250
-    assert rspamd.seen[-1][2] == octets
-    # Address sanitizer keeps what is freed.
-    if b"__asan_init" not in (postroom.BIN / "smtpd").read_bytes():
-        assert peak() - before < 2 << 10, (before, peak())
-    added(only_file(mx, mx.user), octets)
 
 
 def submitted(server):
