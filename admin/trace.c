@@ -105,14 +105,16 @@ static void age(int64_t s, char out[32])
 
 static void say_relay(const struct json *e, struct sv name)
 {
-	struct sv remote = text_of(e, "remote"), tls = text_of(e, "tls"), reply = text_of(e, "reply"), version = SV_NONE;
+	struct sv remote = text_of(e, "remote"), proof = text_of(e, "tls"), reply = text_of(e, "reply"), version = SV_NONE, cipher;
 	char after[32];
 
 	age(number_of(e, "age_s"), after);
-	(void)sv_split(&tls, ' ', &version);
+	/* "TLSv1.3 CIPHER verified by DANE" */
+	(void)sv_split(&proof, ' ', &version);
+	(void)sv_split(&proof, ' ', &cipher);
 	if (sv_eq(name, SV("relay.sent")))
-		printf("<%.*s> sent after %s to %.*s, %s%.*s: %.*s\n", SV_FMT(text_of(e, "to")), after, SV_FMT(remote),
-		       version.len ? "by " : "in clear", SV_FMT(version), SV_FMT(reply));
+		printf("<%.*s> sent after %s to %.*s, %s%.*s%s%.*s: %.*s\n", SV_FMT(text_of(e, "to")), after, SV_FMT(remote),
+		       version.len ? "by " : "in clear", SV_FMT(version), proof.len ? ", " : "", SV_FMT(proof), SV_FMT(reply));
 	else
 		printf("<%.*s> %s after %s%s%.*s: %.*s\n", SV_FMT(text_of(e, "to")),
 		       sv_eq(name, SV("relay.failed")) ? "failed for good" : "put off", after, remote.len ? " by " : "",
@@ -138,6 +140,9 @@ static void say_event(int64_t at_ms, const struct json *e)
 		       SV_FMT(text_of(e, "mailbox")));
 	} else if (sv_eq(name, SV("deliver.failed"))) {
 		printf("<%.*s> could not be put into the mailbox: %.*s\n", SV_FMT(text_of(e, "to")), SV_FMT(text_of(e, "reason")));
+	} else if (sv_eq(name, SV("smtp.complaint"))) {
+		printf("<%.*s> complained of mail of %.*s (%.*s%s)\n", SV_FMT(text_of(e, "of")), SV_FMT(text_of(e, "about")),
+		       SV_FMT(text_of(e, "type")), sv_eq(text_of(e, "believed"), SV("yes")) ? "" : ", not proven");
 	} else if (sv_starts(name, SV("relay."))) {
 		say_relay(e, name);
 	} else if (sv_eq(name, SV("queue.notice"))) {

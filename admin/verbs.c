@@ -46,7 +46,7 @@ const struct verb *const all_verbs[] = {
 	restore_verbs,
 	store_verbs,
 	sessions_verbs,
-	queue_verbs, hold_verbs, trace_verbs,
+	queue_verbs, hold_verbs, trace_verbs, webhook_verbs,
 	reports_verbs,
 	explain_verbs,
 	sieve_account_verbs,

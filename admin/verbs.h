@@ -37,6 +37,7 @@ extern const struct verb hold_verbs[];          /* hold, suppression */
 extern const struct verb recipient_verbs[];
 extern const struct verb reports_verbs[];
 extern const struct verb trace_verbs[];         /* trace, stats */
+extern const struct verb webhook_verbs[];
 extern const struct verb sieve_verbs[];
 extern const struct verb rule_verbs[];          /* rule, vacation */
 extern const struct verb sieve_account_verbs[]; /* sieve list, put, ... */

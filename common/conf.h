@@ -231,6 +231,9 @@ struct conf_relay {
 	bool sts, reports;
 	uint64_t sts_port;                      /* where policies of MTA-STS are fetched */
 	bool fetch_private;
+	char *webhook_url;                      /* "": none */
+	char *webhook_key;                      /* file */
+	struct conf_list webhook_events;        /* names of events */
 };
 
 struct conf_queue {

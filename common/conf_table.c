@@ -591,6 +591,13 @@ static const struct conf_option options[] = {
 	  .doc = "Port at which their policies are fetched. Another than 443 is for networks of one's own." },
 	{ "fetch-private-addresses", "Sending", YES_NO(relay.fetch_private), .def = "no", .need_restart = true,
 	  .doc = "Fetch by HTTPS also from addresses that are not of the internet." },
+	{ "webhook-url", "Sending", STRING(relay.webhook_url), .def = "", .min = 0, .max = 1000, .need_restart = true,
+	  .doc = "Where to POST what happens to messages, with https; it may have a private address. doc/sending.md, \"Webhooks\"." },
+	{ "webhook-key", "Sending", PATH(relay.webhook_key), .def = "keys/webhook", .min = 1, .max = 1024, .need_restart = true,
+	  .doc = "File with the key that signs each POST, as whsec_ and base64; `postroom webhook key` makes it." },
+	{ "webhook-events", "Sending", LIST(relay.webhook_events), .min = 1, .max = 20, .need_restart = true,
+	  .def = "queue.add relay.sent relay.deferred relay.failed smtp.complaint",
+	  .doc = "Which events are told: those, and smtp.accept deliver.done deliver.failed queue.remove queue.notice." },
 
 	/* ---- Messages ---- */
 	{ "header-size", "Messages", OCTETS(mime.header_block), .def = "1M", .min = 16 * KB,

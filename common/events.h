@@ -33,6 +33,9 @@
 	  "stage from to reason code listener user")                                               \
 	X(EVENT_SMTP_DEFER, "smtp.defer", "A message or a recipient was refused for now.",         \
 	  "stage from to reason code listener user")                                               \
+	X(EVENT_SMTP_COMPLAINT, "smtp.complaint",                                                  \
+	  "A recipient elsewhere complained of mail of ours (ARF, RFC 5965).",                     \
+	  "of about type believed message_id fault")                                               \
 	X(EVENT_DELIVER_DONE, "deliver.done", "A message is durably in a mailbox.",                \
 	  "queue_id message_id to account mailbox uid size")                                       \
 	X(EVENT_DELIVER_FAILED, "deliver.failed", "A message could not be put into a mailbox.",    \

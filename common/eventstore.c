@@ -38,6 +38,7 @@ static bool is_kept(enum event e)
 {
 	switch (e) {
 	case EVENT_SMTP_ACCEPT:
+	case EVENT_SMTP_COMPLAINT:
 	case EVENT_DELIVER_DONE:
 	case EVENT_DELIVER_FAILED:
 	case EVENT_QUEUE_ADD:

@@ -73,6 +73,7 @@ struct http_call {
 	size_t address_count;
 	struct buf request, body;
 	char *type;                     /* of what is sent */
+	struct buf fields;              /* lines behind it */
 	uint32_t time_ms;
 	struct fault fault;
 	char detail[CURL_ERROR_SIZE];
@@ -227,6 +228,7 @@ static void call_free(struct http_call *c)
 		*c->handle = NULL;
 	buf_done(&c->request);
 	buf_done(&c->body);
+	buf_done(&c->fields);
 	free(c->type);
 	free(c->url);
 	free(c);
@@ -445,6 +447,20 @@ static struct curl_slist *one_line(struct buf *line)
 	return l;
 }
 
+/* add_fields - what cannot be added leaves the request without any: it is refused there. */
+static void add_fields(struct http_call *c)
+{
+	struct sv rest = buf_sv(&c->fields), line;
+
+	while (c->headers && sv_split(&rest, '\n', &line)) {
+		char *text = sv_copy_z(line);
+		struct curl_slist *l = line.len ? lib.slist_append(c->headers, text) : c->headers;
+
+		c->headers = l ? l : c->headers;
+		free(text);
+	}
+}
+
 static void start(struct http_call *c)
 {
 	struct buf line;
@@ -457,6 +473,7 @@ static void start(struct http_call *c)
 	buf_init(&line, 1024);
 	buf_appendf(&line, "Content-Type: %s", c->type);
 	c->headers = one_line(&line);
+	add_fields(c);
 	c->easy = lib.easy_init();
 	if (!c->easy || !set_options(c) || lib.multi_add_handle(c->http->multi, c->easy) != CURLM_OK)
 		fail(c, FAULT_INTERNAL, "libcurl takes no request");
@@ -576,6 +593,8 @@ void http_ask(struct http *h, const struct http_request *request, http_fn *fn, v
 	buf_init(&c->body, request->octets_max);
 	buf_init(&c->request, request->body.len);
 	buf_append(&c->request, request->body);
+	buf_init(&c->fields, request->fields.len);
+	buf_append(&c->fields, request->fields);
 	if (!read_url(c, request->url)) {
 		fail(c, FAULT_INVALID, "not a URL of the kind https://host/path");
 		return;

@@ -31,6 +31,7 @@ void http_free(struct http **http);
 struct http_request {
 	struct sv url;                  /* "https://host[:port]/path"; the host is a name */
 	struct sv body, type;           /* POST this; empty: GET */
+	struct sv fields;               /* more header fields of a POST, "Name: value" and a newline each */
 	uint32_t octets_max;            /* of the answer's body */
 	uint32_t time_ms;               /* for all of it */
 };

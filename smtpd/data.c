@@ -580,8 +580,8 @@ static void heed(struct transaction *t, const struct complaint *c, const struct 
 	}
 	if (is_believed)
 		f = outbook_refuse(t->server->outbook, sender, recipient, OUTBOOK_COMPLAINED, mail->at_s);
-	log_info(&t->log, "smtp.complaint", KV_SV("of", recipient), KV_SV("about", sender), KV_Z("type", c->type),
-		 KV_Z("believed", is_believed ? "yes" : "no"), KV_FAULT("fault", f));
+	event_emit(&t->log, EVENT_SMTP_COMPLAINT, KV_SV("of", recipient), KV_SV("about", sender), KV_Z("type", c->type),
+		   KV_Z("believed", is_believed ? "yes" : "no"), KV_Z("message_id", c->message_id), KV_FAULT("fault", f));
 	buf_done(&account);
 	buf_done(&address);
 }

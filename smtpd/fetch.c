@@ -98,6 +98,8 @@ static bool write_request(struct buf *out, const struct fetch_request *r, uint32
 	if (r->body.len) {
 		json_out_sv(&j, "type", r->type);
 		json_out_sv(&j, "body", buf_sv(&body));
+		if (r->fields.len)
+			json_out_sv(&j, "fields", r->fields);
 	}
 	json_out_object_end(&j);
 	buf_done(&body);

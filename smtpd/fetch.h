@@ -18,6 +18,9 @@ struct fetch_request {
 	struct sv url;                  /* https://...; borrowed for the call */
 	uint32_t octets_max;            /* 0: FETCH_OCTETS_MAX */
 	struct sv body, type;           /* POST this; empty: GET */
+	/* More header fields of a POST, "Name: value" and a newline each: only to the place that `webhook-url` names, which
+	 * may have a private address. */
+	struct sv fields;
 };
 
 struct fetch_result {

@@ -560,14 +560,16 @@ bool queue_talk(struct queue *queue, const char *id, struct buf *out)
 
 struct fault queue_put_note(struct queue *queue, const char *name, struct sv text)
 {
-	int fd = openat(queue->talk, "note.new", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
-			0600);
 	struct fault f = FAULT_OK;
+	char temporary[64];             /* of this note: others are written beside it */
+	int fd;
 
+	snprintf(temporary, sizeof(temporary), "%s.new", name);
+	fd = openat(queue->talk, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return fault_errno("queue note", name);
 	if (write(fd, text.p, text.len) != (ssize_t)text.len || fsync(fd) ||
-	    renameat(queue->talk, "note.new", queue->talk, name) || fsync(queue->talk))
+	    renameat(queue->talk, temporary, queue->talk, name) || fsync(queue->talk))
 		f = fault_errno("queue note", name);
 	close(fd);
 	return f;

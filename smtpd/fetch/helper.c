@@ -19,7 +19,7 @@
 struct helper {
 	struct worker *worker;
 	struct dns *dns;
-	struct http *http, *to_issuer;
+	struct http *http, *to_issuer;  /* the second one to where the configuration says */
 	struct issuer_fetch *issuer;
 	struct call *calls;
 	uint64_t asked, failed;
@@ -86,10 +86,12 @@ static void do_fetch(void *arg, const struct json *request, struct control_reply
 {
 	struct helper *h = ((struct worker *)arg)->state;
 	struct http_request r = { .octets_max = FETCH_OCTETS_MAX, .time_ms = FETCH_TIME_MS };
+	const char *webhook = h->worker->conf->relay.webhook_url;
 	struct call *c;
 	struct buf body;
 	struct sv text;
 	uint64_t max;
+	bool is_chosen;
 
 	buf_init(&body, FETCH_BODY_MAX);
 	if (!json_get_sv(request, "url", &r.url) || r.url.len > FETCH_URL_MAX ||
@@ -107,6 +109,9 @@ static void do_fetch(void *arg, const struct json *request, struct control_reply
 	if (json_get_u64(request, "octets_max", &max) && max < r.octets_max)
 		r.octets_max = (uint32_t)max;
 	json_get_sv(request, "type", &r.type);
+	is_chosen = *webhook && sv_eq(r.url, sv_z(webhook));
+	if (is_chosen)
+		json_get_sv(request, "fields", &r.fields);
 	r.body = buf_sv(&body);
 	c = xcalloc(1, sizeof(*c));
 	*c = (struct call){ .helper = h, .next = h->calls, .at = &h->calls, .reply = reply, .url = sv_copy_z(r.url) };
@@ -115,7 +120,7 @@ static void do_fetch(void *arg, const struct json *request, struct control_reply
 	h->calls = c;
 	h->asked++;
 	h->under_way++;
-	http_ask(h->http, &r, on_response, c, &c->http);
+	http_ask(is_chosen && h->to_issuer ? h->to_issuer : h->http, &r, on_response, c, &c->http);
 	buf_done(&body);
 }
 
@@ -140,9 +145,9 @@ static struct fault fetch_open(struct worker *w)
 	f = http_new(w->loop, h->dns, &settings, &h->http);
 	if (f.kind)
 		log_error(NULL, "fetch.closed", KV_FAULT("fault", f));
-	/* Where the issuer is says the administrator, not a stranger's DNS. */
+	/* Where the issuer and the webhook are says the administrator, not a stranger's DNS. */
 	settings.allow_private = true;
-	if (!f.kind && w->conf->auth.oauth_issuer[0]) {
+	if (!f.kind && (w->conf->auth.oauth_issuer[0] || w->conf->relay.webhook_url[0])) {
 		f = http_new(w->loop, h->dns, &settings, &h->to_issuer);
 		if (f.kind)
 			log_error(NULL, "fetch.issuer.closed", KV_FAULT("fault", f));

@@ -15,6 +15,7 @@
 #include "smtpd/relay/relay_private.h"
 #include "smtpd/relay/watch.h"
 #include "smtpd/tlsreport.h"
+#include "smtpd/webhook.h"
 
 #include "common/banned.h"
 
@@ -521,6 +522,7 @@ static void on_loop_end(struct loop_member *m)
 	sts_free(&r->sts);
 	tlsreport_free(&r->report);
 	reporter_free(&r->dmarc);
+	webhook_free(&r->webhook);
 	free(r->control);
 	deferred_cancel(&r->turn);
 	timer_stop(&r->tick);
@@ -569,6 +571,8 @@ static void start_reports(struct relay *r)
 	snprintf(folder, sizeof(folder), "%s/" DMARCREPORT_FOLDER, instance_path(r->worker->instance, INSTANCE_QUEUE));
 	if (r->worker->conf->policy.dmarc_reports)
 		r->dmarc = reporter_new(r->loop, &dmarcreport_kind, &settings);
+	if (r->events && r->worker->conf->relay.webhook_url[0])
+		r->webhook = webhook_new(r->loop, r->worker->conf, r->events, r->queue, r->control);
 }
 
 static struct fault relay_open(struct worker *w)
@@ -583,6 +587,8 @@ static struct fault relay_open(struct worker *w)
 	r->hostname = xstrdup(w->conf->host.hostname);
 	f = bad ? fault_detail(FAULT_INVALID, "smarthosts: \"%s\" is not SELECTOR=HOST:PORT", bad)
 		: FAULT_OK;
+	if (!f.kind && webhook_check(w->conf))
+		f = fault(FAULT_INVALID, webhook_check(w->conf));
 	if (!f.kind)
 		f = smarthosts_load(w->conf->relay.passwords, &r->smarthosts);
 	if (!f.kind)

@@ -32,6 +32,7 @@ struct relay {
 	struct tls_client *tls;
 	struct tlsreport *report;       /* NULL: switched off */
 	struct reporter *dmarc;         /* tells what smtpd's workers noted; NULL: switched off */
+	struct webhook *webhook;        /* NULL: nobody is told */
 	struct sts *sts;                /* policies of other domains; NULL: switched off */
 	char *control;                  /* smtpd's control socket, behind which the fetch helper is */
 	struct tlspolicy *tlspolicy;

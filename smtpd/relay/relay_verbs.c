@@ -7,6 +7,7 @@
  *   queue.pause, queue.resume {"destination":NAME}
  *   queue.destinations                     a line per destination
  *   unsubscribe {sender, address}          webd's: a link of ours was followed
+ *   webhook.status                         one line (smtpd/webhook.h)
  *   queue.rules                            whose mail is held (common/outbook.h) has changed
  * Filters: "user" (who was logged in), "from" and "to" (an address, or @domain), "domain" (where it goes), "older" (seconds), "reason" (part of it), "state". */
 #include <stdio.h>
@@ -18,6 +19,7 @@
 #include "smtpd/relay/explain.h"
 #include "smtpd/relay/question.h"
 #include "smtpd/relay/relay_private.h"
+#include "smtpd/webhook.h"
 
 #include "common/banned.h"
 
@@ -848,6 +850,16 @@ static void do_ask(void *arg, const struct json *request, struct control_reply *
 		questions_ask(r->questions, address, reply);
 }
 
+static void do_webhook(void *arg, const struct json *request, struct control_reply *reply)
+{
+	const struct relay *r = ((struct worker *)arg)->state;
+
+	(void)request;
+	webhook_status(r->webhook, control_line(reply));
+	(void)control_line_end(reply);
+	control_finish(&reply, FAULT_OK);
+}
+
 const struct control_verb relay_verbs[] = {
 	{ "queue.list", "messages in the queue", do_list, true },
 	{ "queue.show", "one message in the queue", do_show, true },
@@ -857,6 +869,7 @@ const struct control_verb relay_verbs[] = {
 	{ "queue.rules", "whose mail is held has changed", do_rules, true },
 	{ "recipient.ask", "does the host of a relay domain know a name?", do_ask, true },
 	{ "queue.destinations", "where mail goes, and how that does", do_destinations, true },
+	{ "webhook.status", "is the program told that wants to know what happens?", do_webhook, true },
 	{ "unsubscribe", "somebody wants no more mail of an account", relay_do_unsubscribe, true },
 	{ NULL, NULL, NULL, false },
 };

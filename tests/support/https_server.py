@@ -3,7 +3,7 @@
     with Authority() as authority, HttpsServer(authority, ["mta-sts.example"]) as web:
         web.pages["mta-sts.example", "/x"] = (200, "text/plain", b"text")
         Instance(conf=f"relay-ca-file {authority.file}")
-        web.posts                # [(host, path, type, body)]
+        web.posts, web.fields    # [(host, path, type, body)], and the header of each
 """
 
 import http.server
@@ -60,7 +60,7 @@ class Authority:
 
 class HttpsServer:
     def __init__(self, authority, names, address=("127.0.0.1", 0)):
-        self.pages, self.posts, self.asked, self.delay_s = {}, [], [], 0
+        self.pages, self.posts, self.fields, self.asked, self.delay_s = {}, [], [], [], 0
         chain, key = authority.certificate(*names)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(chain, key)
@@ -84,6 +84,7 @@ class HttpsServer:
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                owner.fields.append(self.headers)
                 owner.posts.append((self.headers["Host"].split(":")[0], self.path, self.headers["Content-Type"], body))
                 self.say()
 

@@ -92,6 +92,8 @@ def test_dane_lets_mail_pass(dane, name):
         wait_for("the event", lambda: any("relay.delivered" in line or "verified by DANE" in line
                                           for line in server.log().splitlines() if f"bob@{name}.dane" in line))
         assert any("verified by DANE" in line for line in server.log().splitlines() if f"bob@{name}.dane" in line)
+    if name == "right":
+        wait_for("trace tells it", lambda: ", by TLSv1.3, verified by DANE: 250" in server.run("trace", f"bob@{name}.dane.example").stdout)
 
 
 @pytest.mark.parametrize("name,words", [
@@ -184,6 +186,8 @@ def test_sts_lets_mail_pass(sts, name):
     server, sinks, _, _ = sts
     submit(server, f"bob@{name}.example")
     assert sinks[name].wait(1, seconds=40)[0].is_tls
+    if name == "right":
+        wait_for("trace tells it", lambda: ", by TLSv1.3, verified for MTA-STS: 250" in server.run("trace", f"bob@{name}.example").stdout)
 
 
 def test_a_policy_that_is_tested_is_reported(sts):
