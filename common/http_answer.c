@@ -19,9 +19,13 @@ void http_answer_done(struct http_answer *a)
 static bool take_status(struct http_answer *a, struct sv line)
 {
 	struct sv code = sv_sub(line, 9, 3);
+	uint32_t status;
+	bool ok = sv_starts(line, SV("HTTP/1.")) && line.len >= 12 && ascii_is_digit(line.p[7]) && line.p[8] == ' ' &&
+		  (line.len == 12 || line.p[12] == ' ') && sv_to_u32(code, &status) && status >= 200;
 
-	return sv_starts(line, SV("HTTP/1.")) && line.len >= 12 && ascii_is_digit(line.p[7]) && line.p[8] == ' ' &&
-	       (line.len == 12 || line.p[12] == ' ') && sv_to_u32(code, &a->status) && a->status >= 200;
+	if (ok)
+		a->status = status;
+	return ok;
 }
 
 /* RFC 9112 §6.3: two lengths that differ, or one beside an encoding, are how answers are smuggled. */

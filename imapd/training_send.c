@@ -3,54 +3,53 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "common/memory.h"
+#include "common/file_pieces.h"
 
 #include "common/banned.h"
 
 #define STEP_S 10               /* for connecting, and for each read and write */
-#define PIECE ((size_t)64 << 10)
 #define HEADER_MAX 1024
 
 /* ---- the answer ---- */
 
-bool training_parse_answer(struct sv octets, struct training_answer *out)
+bool training_take(const struct http_answer *a, struct training_answer *out)
 {
-	static const struct sv version = SV_INIT("HTTP/1.");
-	struct sv code = sv_sub(octets, version.len + 2, 3);
-	size_t end = sv_search(octets, SV("\r\n\r\n")), n = 0;
-	struct sv text = end == SIZE_MAX ? SV_NONE : sv_sub(octets, end + 4, SIZE_MAX);
+	size_t n = 0;
 
-	*out = (struct training_answer){ 0 };
-	if (!sv_starts(octets, version) || sv_find(octets, '\n') == SIZE_MAX || octets.p[version.len + 1] != ' ' || code.len != 3 ||
-	    !sv_to_u32(code, &out->status) || out->status < 100)
-		return false;
-	for (size_t i = 0; i < text.len && n + 1 < sizeof(out->text); i++)
-		if (text.p[i] >= ' ' && text.p[i] <= '~')
-			out->text[n++] = text.p[i];
-	return true;
+	*out = (struct training_answer){ .status = a->status };
+	for (size_t i = 0; i < a->body.len && n + 1 < sizeof(out->text); i++)
+		if (a->body.p[i] >= ' ' && a->body.p[i] <= '~')
+			out->text[n++] = a->body.p[i];
+	return out->status != 0;
 }
 
 static struct fault read_answer(int sock, struct training_answer *out)
 {
 	char octets[TRAINING_ANSWER_MAX];
-	size_t len = 0;
+	struct http_answer answer;
+	enum feed feed = FEED_MORE;
+	size_t left = TRAINING_ANSWER_MAX;
 
-	while (len < sizeof(octets)) {
-		ssize_t n = recv(sock, octets + len, sizeof(octets) - len, 0);
+	http_answer_init(&answer, TRAINING_ANSWER_MAX);
+	while (feed == FEED_MORE && left) {
+		ssize_t n = recv(sock, octets, left, 0);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)             /* the end, or no more in time */
 			break;
-		len += (size_t)n;
+		feed = http_answer_feed(&answer, sv_from(octets, (size_t)n));
+		left -= (size_t)n;
 	}
-	return training_parse_answer(sv_from(octets, len), out) ? FAULT_OK : fault(FAULT_UNAVAILABLE, "the spam filter gave no answer");
+	bool ok = training_take(&answer, out);
+
+	http_answer_done(&answer);
+	return ok ? FAULT_OK : fault(FAULT_UNAVAILABLE, "the spam filter gave no answer");
 }
 
 /* ---- asking ---- */
@@ -91,24 +90,9 @@ static struct fault send_all(int sock, struct sv octets)
 	return FAULT_OK;
 }
 
-static struct fault send_file(int sock, int fd, uint64_t from, uint64_t size)
+static struct fault send_piece(void *sock, struct sv octets)
 {
-	char *piece = xmalloc(PIECE);
-	struct fault f = FAULT_OK;
-
-	while (!f.kind && from < size) {
-		ssize_t n = pread(fd, piece, PIECE, (off_t)from);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			f = n ? fault_errno("read", "lesson") : fault(FAULT_INTERNAL, "lesson is cut");
-		else
-			f = send_all(sock, sv_from(piece, (size_t)n));
-		from += n > 0 ? (uint64_t)n : 0;
-	}
-	free(piece);
-	return f;
+	return send_all(*(int *)sock, octets);
 }
 
 static void append_printable(struct buf *out, struct sv text)
@@ -133,13 +117,13 @@ struct fault training_post(const struct netaddr *place, bool is_spam, struct sv 
 	if (f.kind)
 		return f;
 	buf_init(&header, HEADER_MAX);
-	(void)buf_appendf(&header, "POST /%s HTTP/1.1\r\nHost: %.*s\r\nUser-Agent: Postroom\r\nConnection: close\r\nContent-Length: %llu\r\nRcpt: ",
+	(void)buf_appendf(&header, "POST /%s HTTP/1.0\r\nHost: %.*s\r\nUser-Agent: Postroom\r\nContent-Length: %llu\r\nRcpt: ",
 			  is_spam ? "learnspam" : "learnham", SV_FMT(netaddr_text_port(place, name)),
 			  (unsigned long long)((uint64_t)st.st_size - from));
 	append_printable(&header, account);
 	f = buf_append(&header, SV("\r\n\r\n")) ? send_all(sock, buf_sv(&header)) : fault(FAULT_INTERNAL, "header too long");
 	if (!f.kind)
-		f = send_file(sock, fd, from, (uint64_t)st.st_size);
+		f = file_pieces_each(fd, from, (uint64_t)st.st_size, send_piece, &sock);
 	/* Who refuses may answer before all was sent. */
 	if (!f.kind || f.kind == FAULT_UNAVAILABLE) {
 		struct fault answer = read_answer(sock, out);

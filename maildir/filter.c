@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/crypt.h"
+#include "common/file_pieces.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "maildir/files.h"
@@ -18,7 +19,6 @@
 #include "common/banned.h"
 
 #define KEPT_MEMORY ((size_t)256 << 10)
-#define BODY_PIECE 65536
 
 enum stage { BEFORE = 0, OWN, AFTER, STAGES = FILTER_SCRIPTS_MAX };
 
@@ -173,25 +173,9 @@ static void note_unreadable(struct filter_result *out, enum stage stage, struct 
 
 /* ---- edited headers ---- */
 
-static struct fault copy_body(struct incoming *to, const struct incoming *from)
+static struct fault write_body(void *to, struct sv octets)
 {
-	uint64_t at = incoming_message(from)->header_len, end = incoming_size(from);
-	char *piece = xmalloc(BODY_PIECE);
-	struct fault f = FAULT_OK;
-
-	while (!f.kind && at < end) {
-		ssize_t n = pread(incoming_file(from), piece, BODY_PIECE, (off_t)at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			f = n ? fault_errno("read", "message") : fault(FAULT_INTERNAL, "message is cut");
-		else
-			f = incoming_write(to, sv_from(piece, (size_t)n));
-		at += n > 0 ? (uint64_t)n : 0;
-	}
-	free(piece);
-	return f;
+	return incoming_write(to, octets);
 }
 
 /* The message with this header, made once; *out NULL: as it came. */
@@ -217,7 +201,8 @@ static struct fault with_header(struct filter_private *p, struct sv header, stru
 	e->header = header;
 	f = incoming_write(e->message, header);
 	if (!f.kind)
-		f = copy_body(e->message, p->view);
+		f = file_pieces_each(incoming_file(p->view), incoming_message(p->view)->header_len, incoming_size(p->view), write_body,
+				     e->message);
 	if (!f.kind)
 		f = incoming_finish(e->message);
 	*out = e->message;

@@ -1,16 +1,14 @@
 #include "smtpd/outlet.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "common/events.h"
+#include "common/file_pieces.h"
 #include "smtpd/receipt.h"
 #include "smtpd/srs.h"
 
 #include "common/banned.h"
 
-#define COPY_PIECE 65536
 
 /* ---- opening ---- */
 
@@ -289,32 +287,28 @@ struct fault outlets_parse(struct outlets *o)
 	return o->incoming ? incoming_finish(o->incoming) : FAULT_OK;
 }
 
-/* copy_message - everything behind the Return-Path that stands on top of what is filed here: the
- * next server writes its own (RFC 5321 §4.4). */
+struct forwarding {
+	struct queue_entry *to;
+	bool is_begun;
+};
+
+/* Everything behind the Return-Path that stands on top of what is filed here: the next server writes its own
+ * (RFC 5321 §4.4). */
+static struct fault forward_octets(void *arg, struct sv octets)
+{
+	struct forwarding *f = arg;
+
+	if (!f->is_begun && sv_starts_nocase(octets, SV("Return-Path:")))
+		sv_skip(&octets, sv_find(octets, '\n') + 1);
+	f->is_begun = true;
+	return queue_write(f->to, octets);
+}
+
 static struct fault copy_message(struct queue_entry *to, struct incoming *from)
 {
-	char *piece = xmalloc(COPY_PIECE);
-	uint64_t at = 0, size = incoming_size(from);
-	struct fault f = FAULT_OK;
+	struct forwarding forwarding = { .to = to };
 
-	while (!f.kind && at < size) {
-		ssize_t n = pread(incoming_file(from), piece, COPY_PIECE, (off_t)at);
-		struct sv octets = sv_from(piece, n > 0 ? (size_t)n : 0);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			f = n ? fault_errno("read", "message") :
-				fault(FAULT_INTERNAL, "message is cut");
-			break;
-		}
-		if (!at && sv_starts_nocase(octets, SV("Return-Path:")))
-			sv_skip(&octets, sv_find(octets, '\n') + 1);
-		f = queue_write(to, octets);
-		at += (uint64_t)n;
-	}
-	free(piece);
-	return f;
+	return file_pieces_each(incoming_file(from), 0, incoming_size(from), forward_octets, &forwarding);
 }
 
 struct fault outlets_forward(struct outlets *o, const struct outlet_source *source, struct sv via,

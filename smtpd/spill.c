@@ -8,8 +8,6 @@
 
 #include "common/banned.h"
 
-#define PIECE (32u << 10)
-
 /* open_file - where the file system has no nameless files, one that loses its name at once. */
 static struct fault open_file(struct spill *s, const char *folder)
 {
@@ -44,29 +42,9 @@ struct fault spill_write(struct spill *s, const char *folder, struct sv octets)
 	return f;
 }
 
-struct fault spill_read(const struct spill *s, spill_fn *fn, void *arg)
+struct fault spill_read(const struct spill *s, file_pieces_fn *fn, void *arg)
 {
-	char *piece = s->fd < 0 ? NULL : malloc(PIECE);
-	struct fault f = FAULT_OK;
-	uint64_t at = 0;
-
-	if (s->fd >= 0 && !piece)
-		return fault(FAULT_UNAVAILABLE, "spill: no memory");
-	while (!f.kind && at < s->size) {
-		ssize_t n = pread(s->fd, piece, PIECE, (off_t)at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			f = n < 0 ? fault_errno("read", "spill")
-				  : fault(FAULT_CORRUPT, "spill: the file has become shorter");
-			break;
-		}
-		at += (uint64_t)n;
-		f = fn(arg, sv_from(piece, (size_t)n));
-	}
-	free(piece);
-	return f;
+	return file_pieces_each(s->fd, 0, s->size, fn, arg);
 }
 
 void spill_close(struct spill *s)

@@ -4,8 +4,7 @@
 #ifndef SMTPD_SPILL_H
 #define SMTPD_SPILL_H
 
-#include "common/bytes.h"
-#include "common/fault.h"
+#include "common/file_pieces.h"
 
 struct spill {
 	int fd; /* -1: not open */
@@ -16,9 +15,8 @@ struct spill {
 /** spill_write - append; the first one makes the file in folder. Errors: FAULT_NO_SPACE,
  * FAULT_INTERNAL. */
 MUST_CHECK struct fault spill_write(struct spill *s, const char *folder, struct sv octets);
-/** spill_read - all of it from the beginning, in pieces. Stops at the sink's fault. */
-typedef struct fault spill_fn(void *arg, struct sv octets);
-MUST_CHECK struct fault spill_read(const struct spill *s, spill_fn *fn, void *arg);
+/** spill_read - all of it from the beginning, in pieces (file_pieces_each()). */
+MUST_CHECK struct fault spill_read(const struct spill *s, file_pieces_fn *fn, void *arg);
 void spill_close(struct spill *s);
 
 #endif

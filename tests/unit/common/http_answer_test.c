@@ -50,7 +50,7 @@ static const struct {
 	{ SV_INIT("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n"), FEED_BAD, FEED_BAD, 200, "" },
 	{ SV_INIT("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n"), FEED_BAD, FEED_BAD, 200, "" },
 	{ SV_INIT("HTTP/1.1 200 OK\r\nno colon\r\n\r\n"), FEED_BAD, FEED_BAD, 200, "" },
-	{ SV_INIT("HTTP/1.1 100 Continue\r\n\r\n"), FEED_BAD, FEED_BAD, 100, "" },
+	{ SV_INIT("HTTP/1.1 100 Continue\r\n\r\n"), FEED_BAD, FEED_BAD, 0, "" },
 	{ SV_INIT("HTTP/1.1 20 OK\r\n\r\n"), FEED_BAD, FEED_BAD, 0, "" },
 	{ SV_INIT("HTTP/2 200 OK\r\n\r\n"), FEED_BAD, FEED_BAD, 0, "" },
 	{ SV_INIT("220 mail ESMTP\r\n"), FEED_BAD, FEED_BAD, 0, "" },
