@@ -14,6 +14,7 @@
 static const char *const table_names[DT_COUNT] = {
 	[DT_META] = "meta", [DT_DOMAINS] = "domains", [DT_NAMES] = "names", [DT_ACCOUNTS] = "accounts",
 	[DT_CREDENTIALS] = "credentials", [DT_GRANTS] = "grants", [DT_CERTIFICATES] = "certificates",
+	[DT_DELEGATES] = "delegates",
 };
 
 /* --- opening --- */

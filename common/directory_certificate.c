@@ -42,7 +42,7 @@ struct fault directory_certificate_add(struct directory *dir, struct sv address,
 	struct certificate_edit e = {
 		.credential = { .is_certificate = true, .scope = scope & SCOPE_ALL, .created_s = (int64_t)time(NULL) },
 	};
-	struct fault f = name_from_text(address, &e.name);
+	struct fault f = name_seen(dir, address, &e.name);
 
 	if (!f.kind)
 		f = label_check(label, e.credential.label);

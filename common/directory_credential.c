@@ -158,7 +158,7 @@ static struct fault set_password(struct kv_txn *txn, void *arg)
 struct fault directory_password_set(struct directory *dir, struct sv address, struct sv password, uint32_t iterations)
 {
 	struct credential_edit e = { .credential = { .label = CREDENTIAL_MAIN_LABEL, .scope = SCOPE_ALL, .created_s = (int64_t)time(NULL) } };
-	struct fault f = name_from_text(address, &e.name);
+	struct fault f = name_seen(dir, address, &e.name);
 
 	if (!f.kind)
 		f = password_check(password);
@@ -241,7 +241,7 @@ struct fault directory_credential_add(struct directory *dir, struct sv address, 
 {
 	/* Not 0, which is the password's number; the real one is taken inside the transaction. */
 	struct credential_edit e = { .credential = { .number = 1, .scope = scope & SCOPE_ALL, .created_s = (int64_t)time(NULL) } };
-	struct fault f = name_from_text(address, &e.name);
+	struct fault f = name_seen(dir, address, &e.name);
 
 	if (!f.kind)
 		f = label_check(label, e.credential.label);
@@ -288,7 +288,7 @@ static struct fault remove_credential(struct kv_txn *txn, void *arg)
 struct fault directory_credential_remove(struct directory *dir, struct sv address, uint32_t number)
 {
 	struct credential_edit e = { .credential.number = number };
-	struct fault f = name_from_text(address, &e.name);
+	struct fault f = name_seen(dir, address, &e.name);
 
 	return f.kind ? f : kv_update(dir->env, remove_credential, &e);
 }

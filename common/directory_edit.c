@@ -44,7 +44,7 @@ static struct fault add_domain(struct kv_txn *txn, void *arg)
 struct fault directory_domain_add(struct directory *dir, struct sv name)
 {
 	struct domain_edit e = { .set = NULL };
-	struct fault f = domain_from_text(name, e.name);
+	struct fault f = domain_seen(dir, name, e.name);
 
 	if (!f.kind && e.name[0] == '[')
 		f = fault(FAULT_INVALID, "an address literal is not a domain name");
@@ -60,7 +60,7 @@ struct fault directory_domain_get(struct directory *dir, struct sv name, struct 
 {
 	char canonical[ADDRESS_DOMAIN_MAX + 1];
 	struct kv_txn *txn = NULL;
-	struct fault f = domain_from_text(name, canonical);
+	struct fault f = domain_seen(dir, name, canonical);
 
 	if (!f.kind)
 		f = kv_read_begin(dir->env, &txn);
@@ -114,7 +114,7 @@ static struct fault set_domain(struct kv_txn *txn, void *arg)
 struct fault directory_domain_set(struct directory *dir, const struct directory_domain *domain)
 {
 	struct domain_edit e = { .set = domain };
-	struct fault f = domain_from_text(sv_z(domain->name), e.name);
+	struct fault f = domain_seen(dir, sv_z(domain->name), e.name);
 
 	if (f.kind)
 		return f;
@@ -181,6 +181,8 @@ static struct fault remove_domain(struct kv_txn *txn, void *arg)
 		f = fault_detail(FAULT_DENIED, "the domain %s still has accounts or aliases", e->name);
 	if (!f.kind)
 		f = kv_del(txn, DT_DOMAINS, sv_z(e->name));
+	if (!f.kind)
+		f = delegates_forget_domain(txn, e->name);
 	if (f.kind)
 		return f;
 	f = domain_default(txn, &d);
@@ -196,7 +198,7 @@ static struct fault remove_domain(struct kv_txn *txn, void *arg)
 struct fault directory_domain_remove(struct directory *dir, struct sv name)
 {
 	struct domain_edit e = { .set = NULL };
-	struct fault f = domain_from_text(name, e.name);
+	struct fault f = domain_seen(dir, name, e.name);
 
 	return f.kind ? f : kv_update(dir->env, remove_domain, &e);
 }
@@ -221,6 +223,7 @@ struct listing {
 	struct kv_cursor *cursor;
 	struct sv key, value;
 	bool is_begun;
+	size_t at;                              /* of a narrowed directory: its domain that is being listed */
 };
 
 static struct fault listing_begin(struct listing *l, struct directory *dir, unsigned table)
@@ -232,7 +235,7 @@ static struct fault listing_begin(struct listing *l, struct directory *dir, unsi
 }
 
 /* The next pair whose key begins with prefix; FAULT_NOT_FOUND at the end. */
-static struct fault listing_next(struct listing *l, struct sv prefix)
+static struct fault next_with(struct listing *l, struct sv prefix)
 {
 	struct fault f = l->is_begun ? kv_cursor_next(l->cursor, &l->key, &l->value) :
 				       kv_cursor_seek(l->cursor, prefix, &l->key, &l->value);
@@ -240,6 +243,32 @@ static struct fault listing_next(struct listing *l, struct sv prefix)
 	l->is_begun = true;
 	if (!f.kind && !sv_starts(l->key, prefix))
 		f = fault(FAULT_NOT_FOUND, "end");
+	return f;
+}
+
+static void domain_prefix(struct sv domain, struct kv_key *key)
+{
+	kv_key_init(key);
+	kv_key_sv(key, domain);
+	kv_key_u8(key, 0);
+}
+
+/* A narrowed directory that is asked for all names has those of its domains, one after the other. */
+static struct fault listing_next(struct listing *l, struct sv prefix)
+{
+	const struct directory_delegate *only = l->dir->only;
+	struct fault f = fault(FAULT_NOT_FOUND, "end");
+
+	if (prefix.len || !only)
+		return next_with(l, prefix);
+	for (; l->at < only->domain_count; l->at++, l->is_begun = false) {
+		struct kv_key names;
+
+		domain_prefix(sv_z(only->domains[l->at]), &names);
+		f = next_with(l, kv_key_view(&names));
+		if (f.kind != FAULT_NOT_FOUND)
+			break;
+	}
 	return f;
 }
 
@@ -261,7 +290,9 @@ struct fault directory_domain_list(struct directory *dir, directory_domain_fn *f
 	struct directory_domain d;
 	struct fault f = listing_begin(&l, dir, DT_DOMAINS);
 
-	while (!f.kind && !(f = listing_next(&l, SV_NONE)).kind) {
+	while (!f.kind && !(f = next_with(&l, SV_NONE)).kind) {
+		if (!directory_sees(dir, l.key))
+			continue;
 		f = domain_decode(l.key, l.value, &d);
 		if (!f.kind && !fn(arg, &d))
 			break;
@@ -270,17 +301,16 @@ struct fault directory_domain_list(struct directory *dir, directory_domain_fn *f
 }
 
 /* The names of one domain, or of all: their keys begin with "domain NUL". */
-static struct fault names_prefix(struct sv domain, struct kv_key *key)
+static struct fault names_prefix(const struct directory *dir, struct sv domain, struct kv_key *key)
 {
 	char canonical[ADDRESS_DOMAIN_MAX + 1];
 
 	kv_key_init(key);
 	if (!domain.len)
 		return FAULT_OK;
-	struct fault f = domain_from_text(domain, canonical);
+	struct fault f = domain_seen(dir, domain, canonical);
 
-	kv_key_sv(key, sv_z(canonical));
-	kv_key_u8(key, 0);
+	domain_prefix(sv_z(canonical), key);
 	return f;
 }
 
@@ -338,7 +368,7 @@ static struct fault new_account(struct directory *dir, struct sv address, const 
 				uint32_t iterations, struct directory_account *out)
 {
 	struct account_edit e = { .has_credential = password != NULL };
-	struct fault f = name_from_text(address, &e.name);
+	struct fault f = name_seen(dir, address, &e.name);
 
 	if (!f.kind)
 		f = iterations_check(iterations);
@@ -389,7 +419,7 @@ struct fault directory_account_get(struct directory *dir, struct sv address, str
 	struct kv_txn *txn = NULL;
 	struct account_row row;
 	struct name n;
-	struct fault f = name_from_text(address, &n);
+	struct fault f = name_seen(dir, address, &n);
 
 	if (!f.kind)
 		f = kv_read_begin(dir->env, &txn);
@@ -493,7 +523,7 @@ static struct fault remove_account(struct kv_txn *txn, void *arg)
 struct fault directory_account_remove(struct directory *dir, struct sv address)
 {
 	struct account_edit e = { .set = NULL };
-	struct fault f = name_from_text(address, &e.name);
+	struct fault f = name_seen(dir, address, &e.name);
 
 	return f.kind ? f : kv_update(dir->env, remove_account, &e);
 }
@@ -502,7 +532,7 @@ struct fault directory_account_list(struct directory *dir, struct sv domain, dir
 {
 	struct listing l;
 	struct kv_key prefix;
-	struct fault f = names_prefix(domain, &prefix);
+	struct fault f = names_prefix(dir, domain, &prefix);
 
 	if (f.kind)
 		return f;
@@ -610,7 +640,7 @@ struct fault directory_alias_put(struct directory *dir, const struct directory_a
 {
 	struct alias_edit e = { .may_replace = may_replace, .alias = *alias };
 	struct arena a;
-	struct fault f = name_from_text(alias->address, &e.name);
+	struct fault f = name_seen(dir, alias->address, &e.name);
 
 	if (f.kind)
 		return f;
@@ -673,23 +703,24 @@ static struct fault remove_alias(struct kv_txn *txn, void *arg)
 struct fault directory_alias_remove(struct directory *dir, struct sv address)
 {
 	struct alias_edit e = { .may_replace = false };
-	struct fault f = name_from_text(address, &e.name);
+	struct fault f = name_seen(dir, address, &e.name);
 
 	return f.kind ? f : kv_update(dir->env, remove_alias, &e);
 }
 
 struct fault directory_alias_list(struct directory *dir, struct sv domain, directory_alias_fn *fn, void *arg)
 {
-	struct sv *targets = xcalloc(DIRECTORY_ALIAS_TARGETS_MAX + DIRECTORY_NAMED_MAX, sizeof(*targets));
 	struct listing l;
 	struct kv_key prefix;
+	struct sv *targets;
 	struct arena a;
-	struct fault f = names_prefix(domain, &prefix);
+	struct fault f = names_prefix(dir, domain, &prefix);
 
+	if (f.kind)
+		return f;
+	targets = xcalloc(DIRECTORY_ALIAS_TARGETS_MAX + DIRECTORY_NAMED_MAX, sizeof(*targets));
 	arena_init(&a, 8 << 20);
-	l = (struct listing){ .dir = dir };
-	if (!f.kind)
-		f = listing_begin(&l, dir, DT_NAMES);
+	f = listing_begin(&l, dir, DT_NAMES);
 	while (!f.kind && !(f = listing_next(&l, kv_key_view(&prefix))).kind) {
 		struct directory_alias alias;
 		struct name_row row;
@@ -733,7 +764,7 @@ static struct fault put_relayed(struct kv_txn *txn, void *arg)
 struct fault directory_relay_add(struct directory *dir, struct sv address)
 {
 	struct name n;
-	struct fault f = name_from_text(address, &n);
+	struct fault f = name_seen(dir, address, &n);
 
 	return f.kind ? f : kv_update(dir->env, put_relayed, &n);
 }
@@ -754,7 +785,7 @@ static struct fault remove_relayed(struct kv_txn *txn, void *arg)
 struct fault directory_relay_remove(struct directory *dir, struct sv address)
 {
 	struct name n;
-	struct fault f = name_from_text(address, &n);
+	struct fault f = name_seen(dir, address, &n);
 
 	return f.kind ? f : kv_update(dir->env, remove_relayed, &n);
 }
@@ -762,14 +793,15 @@ struct fault directory_relay_remove(struct directory *dir, struct sv address)
 struct fault directory_relay_list(struct directory *dir, struct sv domain, directory_relay_fn *fn, void *arg)
 {
 	char text[DIRECTORY_ADDRESS_MAX + 1];
-	struct listing l = { .dir = dir };
 	struct name_row row;
+	struct listing l;
 	struct kv_key prefix;
 	struct name n;
-	struct fault f = names_prefix(domain, &prefix);
+	struct fault f = names_prefix(dir, domain, &prefix);
 
-	if (!f.kind)
-		f = listing_begin(&l, dir, DT_NAMES);
+	if (f.kind)
+		return f;
+	f = listing_begin(&l, dir, DT_NAMES);
 	while (!f.kind && !(f = listing_next(&l, kv_key_view(&prefix))).kind) {
 		f = name_decode(l.value, &row);
 		if (!f.kind)
@@ -818,18 +850,18 @@ static struct fault grant_change(struct directory *dir, struct sv account, struc
 	struct grant_edit e = { .is_removal = is_removal };
 	char domain[ADDRESS_DOMAIN_MAX + 1];
 	struct name n;
-	struct fault f = name_from_text(account, &e.account);
+	struct fault f = name_seen(dir, account, &e.account);
 
 	if (f.kind)
 		return f;
 	if (sv_starts(address, SV("@"))) {
-		f = domain_from_text(sv_sub(address, 1, address.len), domain);
+		f = domain_seen(dir, sv_sub(address, 1, address.len), domain);
 		if (f.kind)
 			return f;
 		e.address[0] = '@';
 		memcpy(e.address + 1, domain, sizeof(domain));
 	} else {
-		f = name_from_text(address, &n);
+		f = name_seen(dir, address, &n);
 		if (f.kind)
 			return f;
 		name_text(&n, e.address);
@@ -847,16 +879,22 @@ struct fault directory_grant_remove(struct directory *dir, struct sv account, st
 	return grant_change(dir, account, address, true);
 }
 
+static struct sv domain_of(struct sv address)
+{
+	return sv_sub(address, sv_rfind(address, '@') + 1, SIZE_MAX);
+}
+
 struct fault directory_grant_list(struct directory *dir, struct sv account, directory_grant_fn *fn, void *arg)
 {
 	char id[DIRECTORY_ID_LEN + 1] = "";
 	struct account_row row;
 	struct listing l = { .dir = dir };
 	struct name n;
-	struct fault f = account.len ? name_from_text(account, &n) : FAULT_OK;
+	struct fault f = account.len ? name_seen(dir, account, &n) : FAULT_OK;
 
-	if (!f.kind)
-		f = listing_begin(&l, dir, DT_GRANTS);
+	if (f.kind)
+		return f;
+	f = listing_begin(&l, dir, DT_GRANTS);
 	if (!f.kind && account.len) {
 		f = account_find(l.txn, &n, &row);
 		if (f.kind) {
@@ -865,13 +903,17 @@ struct fault directory_grant_list(struct directory *dir, struct sv account, dire
 		}
 		memcpy(id, row.pub.id, sizeof(id));
 	}
-	while (!f.kind && !(f = listing_next(&l, sv_z(id))).kind) {
+	while (!f.kind && !(f = next_with(&l, sv_z(id))).kind) {
+		struct sv address = sv_sub(l.key, DIRECTORY_ID_LEN, l.key.len);
+
 		if (l.key.len <= DIRECTORY_ID_LEN) {
 			f = fault(FAULT_CORRUPT, "directory: bad grant");
 			break;
 		}
 		f = account_row_read(l.txn, sv_sub(l.key, 0, DIRECTORY_ID_LEN), &row);
-		if (!f.kind && !fn(arg, sv_z(row.pub.address), sv_sub(l.key, DIRECTORY_ID_LEN, l.key.len)))
+		if (!f.kind && (!directory_sees(dir, domain_of(sv_z(row.pub.address))) || !directory_sees(dir, domain_of(address))))
+			continue;
+		if (!f.kind && !fn(arg, sv_z(row.pub.address), address))
 			break;
 	}
 	return listing_end(&l, f);

@@ -20,8 +20,10 @@ struct fault directory_alias_get(struct directory *dir, struct arena *arena, str
 	struct kv_txn *txn = NULL;
 	struct name_row row;
 	struct name n;
-	struct fault f = targets ? kv_read_begin(dir->env, &txn) : fault(FAULT_LIMIT, "alias: the arena is full");
+	struct fault f = targets ? name_seen(dir, address, &n) : fault(FAULT_LIMIT, "alias: the arena is full");
 
+	if (!f.kind)
+		f = kv_read_begin(dir->env, &txn);
 	if (f.kind)
 		return f;
 	f = find_alias(txn, address, &n, &row);

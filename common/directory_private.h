@@ -7,21 +7,24 @@
  *   credentials  id, number u32                  row
  *   certificates key digest, id                  number u32, of the credential
  *   grants       id, address or @domain          empty
+ *   delegates    token digest                    row
  */
 #ifndef COMMON_DIRECTORY_PRIVATE_H
 #define COMMON_DIRECTORY_PRIVATE_H
 
 #include "common/directory.h"
+#include "common/directory_delegate.h"
 #include "common/kv.h"
 #include "common/record.h"
 
 #define DIRECTORY_FORMAT 1
 
-enum { DT_META, DT_DOMAINS, DT_NAMES, DT_ACCOUNTS, DT_CREDENTIALS, DT_GRANTS, DT_CERTIFICATES, DT_COUNT };
+enum { DT_META, DT_DOMAINS, DT_NAMES, DT_ACCOUNTS, DT_CREDENTIALS, DT_GRANTS, DT_CERTIFICATES, DT_DELEGATES, DT_COUNT };
 
 struct directory {
 	struct kv_env *env;
 	uint8_t secret[32];
+	const struct directory_delegate *only;  /* NULL: every domain is seen */
 };
 
 /* A canonical address. */
@@ -58,6 +61,15 @@ void name_key(const struct name *n, struct kv_key *key);
 void name_text(const struct name *n, char out[DIRECTORY_ADDRESS_MAX + 1]);
 /** domain_from_text - canonical domain name with a NUL. FAULT_INVALID with a sentence. */
 MUST_CHECK struct fault domain_from_text(struct sv text, char out[ADDRESS_DOMAIN_MAX + 1]);
+
+/** directory_sees - is this domain, in canonical form, one that the handle shows? */
+bool directory_sees(const struct directory *dir, struct sv domain);
+/** name_seen, domain_seen - name_from_text(), domain_from_text() of what a call is about: FAULT_NOT_FOUND for what the handle does not
+ *  show, without a look at whether it is there. */
+MUST_CHECK struct fault name_seen(const struct directory *dir, struct sv text, struct name *n);
+MUST_CHECK struct fault domain_seen(const struct directory *dir, struct sv text, char out[ADDRESS_DOMAIN_MAX + 1]);
+/** delegates_forget_domain - nobody administers it any more; tokens that were for nothing else go. */
+MUST_CHECK struct fault delegates_forget_domain(struct kv_txn *txn, const char *domain);
 
 /* Rows. Reading: FAULT_NOT_FOUND, or FAULT_CORRUPT with what was corrupt. */
 MUST_CHECK struct fault domain_read(struct kv_txn *txn, struct sv name, struct directory_domain *out);
@@ -115,5 +127,16 @@ MUST_CHECK struct fault iterations_check(uint32_t iterations);
 
 /** copy_text - with a NUL; false (out is "") when it does not fit or holds one. */
 bool copy_text(char *out, size_t size, struct sv text);
+
+#define ROW_VERSION 1
+/** row_corrupt - what is said of a row that cannot be read; one of a newer program stays FAULT_UNSUPPORTED. */
+struct fault row_corrupt(const char *what, struct sv key, struct fault f);
+/** row_finish - all fields were read: was the row whole, and had it what it must have? */
+MUST_CHECK struct fault row_finish(const char *what, struct sv key, const struct record_in *in, bool is_good);
+/** row_write - also after this the record is done. Fields of the row that is there whose tags are above `last`, the last one that
+ *  this program knows, are a newer program's, and stay. */
+MUST_CHECK struct fault row_write(struct kv_txn *txn, unsigned table, struct sv key, struct record_out *r, uint8_t last);
+/** row_newer - of a value that a newer program gave a meaning. */
+struct fault row_newer(const char *what, struct sv key);
 
 #endif

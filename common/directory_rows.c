@@ -6,17 +6,16 @@
 
 #include "common/banned.h"
 
-#define ROW_VERSION 1
-
 /* Tags. A number once used is never given another meaning. */
-enum { D_CREATED = 1, D_CATCH_ALL = 2, D_SEPARATOR = 3, D_ALIAS_OF = 4, D_RELAY = 5 };
-enum { N_ACCOUNT = 1, N_TARGET = 2, N_EXPIRES = 3, N_OWNER = 4, N_POSTERS = 5, N_NAMED = 6, N_RELAYED = 7 };
+enum { D_CREATED = 1, D_CATCH_ALL = 2, D_SEPARATOR = 3, D_ALIAS_OF = 4, D_RELAY = 5, D_LAST = D_RELAY };
+enum { N_ACCOUNT = 1, N_TARGET = 2, N_EXPIRES = 3, N_OWNER = 4, N_POSTERS = 5, N_NAMED = 6, N_RELAYED = 7, N_LAST = N_RELAYED };
 enum {
 	A_ADDRESS = 1, A_DISABLED = 2, A_DENIED_SCOPE = 3, A_QUOTA_BYTES = 4, A_QUOTA_MESSAGES = 5, A_CREATED = 6,
 	A_REVISION = 7, A_SALT = 8, A_ITERATIONS = 9, A_NEXT_NUMBER = 10, A_HASH = 11, A_USE = 14, A_MESSAGE = 15, A_FORWARD = 16,
-	A_PASSWORD_DENIED = 17,
+	A_PASSWORD_DENIED = 17, A_LAST = A_PASSWORD_DENIED,
 };
-enum { C_LABEL = 1, C_SCOPE = 2, C_CREATED = 3, C_STORED = 4, C_SERVER = 5, C_STORED_SHA1 = 6, C_SERVER_SHA1 = 7, C_KEY = 8 };
+enum { C_LABEL = 1, C_SCOPE = 2, C_CREATED = 3, C_STORED = 4, C_SERVER = 5, C_STORED_SHA1 = 6, C_SERVER_SHA1 = 7, C_KEY = 8,
+       C_LAST = C_KEY };
 
 bool copy_text(char *out, size_t size, struct sv text)
 {
@@ -114,25 +113,50 @@ struct fault domain_from_text(struct sv text, char out[ADDRESS_DOMAIN_MAX + 1])
 
 /* --- rows in general --- */
 
-static struct fault corrupt(const char *what, struct sv key, struct fault f)
+struct fault row_corrupt(const char *what, struct sv key, struct fault f)
 {
 	if (f.kind == FAULT_UNSUPPORTED)
 		return f;
 	return fault_detail(FAULT_CORRUPT, "directory: %s %.*s: %s", what, SV_FMT(key), f.detail ? f.detail : "bad field");
 }
 
-/* All fields were read: was the row whole, and had it what it must have? */
-static struct fault finish(const char *what, struct sv key, const struct record_in *in, bool is_good)
+struct fault row_finish(const char *what, struct sv key, const struct record_in *in, bool is_good)
 {
 	if (is_good && !in->is_bad)
 		return FAULT_OK;
-	return corrupt(what, key, fault(FAULT_CORRUPT, NULL));
+	return row_corrupt(what, key, fault(FAULT_CORRUPT, NULL));
 }
 
-static struct fault write_row(struct kv_txn *txn, unsigned table, struct sv key, struct record_out *r)
+struct fault row_newer(const char *what, struct sv key)
+{
+	return fault_detail(FAULT_UNSUPPORTED, "directory: %s %.*s was made by a newer program: use that", what, SV_FMT(key));
+}
+
+/* keep_newer - into the record what a newer program said of the same thing. */
+static struct fault keep_newer(struct kv_txn *txn, unsigned table, struct sv key, struct record_out *r, uint8_t last)
+{
+	struct record_in in;
+	struct sv value, field;
+	uint8_t tag;
+	struct fault f = kv_get(txn, table, key, &value);
+
+	if (!f.kind)
+		f = record_open(value, ROW_VERSION, &in);
+	if (f.kind)
+		return f.kind == FAULT_UNSUPPORTED ? f : FAULT_OK;      /* a damaged row is replaced */
+	while (record_next(&in, &tag, &field))
+		if (tag > last)
+			record_put(r, tag, field);
+	return FAULT_OK;
+}
+
+struct fault row_write(struct kv_txn *txn, unsigned table, struct sv key, struct record_out *r, uint8_t last)
 {
 	struct sv value;
-	struct fault f = record_end(r, &value);
+	struct fault f = keep_newer(txn, table, key, r, last);
+
+	if (!f.kind)
+		f = record_end(r, &value);
 
 	if (!f.kind)
 		f = kv_put(txn, table, key, value);
@@ -149,10 +173,10 @@ struct fault domain_decode(struct sv name, struct sv value, struct directory_dom
 	struct sv field;
 	uint8_t tag;
 	uint64_t n;
-	bool ok = true;
+	bool ok = true, is_newer = false;
 
 	if (f.kind)
-		return corrupt("domain", name, f);
+		return row_corrupt("domain", name, f);
 	*d = (struct directory_domain){ .name = "" };
 	ok = copy_text(d->name, sizeof(d->name), name);
 	while (record_next(&in, &tag, &field)) {
@@ -167,11 +191,12 @@ struct fault domain_decode(struct sv name, struct sv value, struct directory_dom
 		} else if (tag == D_ALIAS_OF) {
 			ok &= copy_text(d->alias_of, sizeof(d->alias_of), field);
 		} else if (tag == D_RELAY) {
-			ok &= record_u64(field, &n) && n <= DIRECTORY_RELAY_ASKED;
-			d->relay = ok ? (int)n : DIRECTORY_RELAY_NO;
+			ok &= record_u64(field, &n);
+			is_newer |= ok && n > DIRECTORY_RELAY_ASKED;
+			d->relay = ok && !is_newer ? (int)n : DIRECTORY_RELAY_NO;
 		}
 	}
-	return finish("domain", name, &in, ok);
+	return is_newer ? row_newer("domain", name) : row_finish("domain", name, &in, ok);
 }
 
 struct fault domain_read(struct kv_txn *txn, struct sv name, struct directory_domain *d)
@@ -199,7 +224,7 @@ struct fault domain_write(struct kv_txn *txn, const struct directory_domain *d)
 		record_put(&r, D_ALIAS_OF, sv_z(d->alias_of));
 	if (d->relay)
 		record_put_u64(&r, D_RELAY, (uint64_t)d->relay);
-	return write_row(txn, DT_DOMAINS, sv_z(d->name), &r);
+	return row_write(txn, DT_DOMAINS, sv_z(d->name), &r, D_LAST);
 }
 
 struct fault domain_default(struct kv_txn *txn, struct directory_domain *d)
@@ -219,12 +244,14 @@ struct fault name_decode(struct sv value, struct name_row *row)
 	struct sv field;
 	uint8_t tag;
 	uint64_t n;
-	bool ok = true;
+	bool ok = true, is_known = false, is_newer = false;
 
 	if (f.kind)
-		return corrupt("name", SV_NONE, f);
+		return row_corrupt("name", SV_NONE, f);
 	*row = (struct name_row){ .targets = in };
 	while (record_next(&in, &tag, &field)) {
+		is_known |= tag == N_ACCOUNT || tag == N_RELAYED || tag == N_TARGET;
+		is_newer |= tag > N_LAST;
 		if (tag == N_ACCOUNT) {
 			ok &= copy_text(row->id, sizeof(row->id), field) && field.len == DIRECTORY_ID_LEN;
 		} else if (tag == N_RELAYED) {
@@ -236,11 +263,14 @@ struct fault name_decode(struct sv value, struct name_row *row)
 			row->is_list = true;
 			row->owner = field;
 		} else if (tag == N_POSTERS) {
-			ok &= record_u64(field, &n) && n <= DIRECTORY_POST_NAMED;
-			row->posters = ok ? (enum directory_posters)n : DIRECTORY_POST_NAMED;
+			ok &= record_u64(field, &n);
+			row->posters = ok && n <= DIRECTORY_POST_NAMED ? (enum directory_posters)n : DIRECTORY_POST_NAMED;
 		}
 	}
-	return finish("name", SV_NONE, &in, ok);
+	/* Something that is neither an account nor an alias must not be taken for an alias that leads nowhere. */
+	if (ok && !in.is_bad && !is_known && is_newer)
+		return row_newer("a name", SV_NONE);
+	return row_finish("name", SV_NONE, &in, ok);
 }
 
 struct fault name_read(struct kv_txn *txn, const struct name *n, struct name_row *row)
@@ -261,7 +291,7 @@ struct fault name_write_account(struct kv_txn *txn, const struct name *n, const 
 	name_key(n, &key);
 	record_begin(&r, ROW_VERSION);
 	record_put(&r, N_ACCOUNT, sv_z(id));
-	return write_row(txn, DT_NAMES, kv_key_view(&key), &r);
+	return row_write(txn, DT_NAMES, kv_key_view(&key), &r, N_LAST);
 }
 
 struct fault name_write_relayed(struct kv_txn *txn, const struct name *n)
@@ -272,7 +302,7 @@ struct fault name_write_relayed(struct kv_txn *txn, const struct name *n)
 	name_key(n, &key);
 	record_begin(&r, ROW_VERSION);
 	record_put_u64(&r, N_RELAYED, 1);
-	return write_row(txn, DT_NAMES, kv_key_view(&key), &r);
+	return row_write(txn, DT_NAMES, kv_key_view(&key), &r, N_LAST);
 }
 
 struct fault name_write_alias(struct kv_txn *txn, const struct name *n, const struct directory_alias *alias)
@@ -292,7 +322,7 @@ struct fault name_write_alias(struct kv_txn *txn, const struct name *n, const st
 	}
 	for (size_t i = 0; i < alias->named_count; i++)
 		record_put(&r, N_NAMED, alias->named[i]);
-	return write_row(txn, DT_NAMES, kv_key_view(&key), &r);
+	return row_write(txn, DT_NAMES, kv_key_view(&key), &r, N_LAST);
 }
 
 /* A remote local part keeps its case: only its own host may fold it (RFC 5321 §2.4). */
@@ -337,11 +367,11 @@ static bool next_with(struct record_in *fields, uint8_t wanted, struct sv *local
 			continue;
 		if (split_target(field, local, domain))
 			return true;
-		*f = corrupt("alias", SV_NONE, FAULT_OK);
+		*f = row_corrupt("alias", SV_NONE, FAULT_OK);
 		return false;
 	}
 	if (fields->is_bad)
-		*f = corrupt("alias", SV_NONE, FAULT_OK);
+		*f = row_corrupt("alias", SV_NONE, FAULT_OK);
 	return false;
 }
 
@@ -391,7 +421,7 @@ struct fault alias_read(struct arena *a, const struct name *n, const struct name
 	}
 	if (row->is_list && split_target(row->owner, &local, &domain))
 		return target_text(a, local, domain, &out->owner);
-	return row->is_list ? corrupt("list", out->address, FAULT_OK) : FAULT_OK;
+	return row->is_list ? row_corrupt("list", out->address, FAULT_OK) : FAULT_OK;
 }
 
 /* --- accounts --- */
@@ -406,7 +436,7 @@ struct fault account_decode(struct sv id, struct sv value, struct account_row *r
 	uint8_t tag;
 
 	if (f.kind)
-		return corrupt("account", id, f);
+		return row_corrupt("account", id, f);
 	*row = (struct account_row){ .iterations = 0 };
 	ok = copy_text(row->pub.id, sizeof(row->pub.id), id) && id.len == DIRECTORY_ID_LEN;
 	while (record_next(&in, &tag, &field)) {
@@ -415,7 +445,7 @@ struct fault account_decode(struct sv id, struct sv value, struct account_row *r
 		case A_DISABLED:        ok &= record_u64(field, &disabled); break;
 		case A_DENIED_SCOPE:    ok &= record_u64(field, &denied); break;
 		case A_PASSWORD_DENIED: ok &= record_u64(field, &password_denied); break;
-		case A_USE:             ok &= record_u64(field, &use) && use < DIRECTORY_USES; break;
+		case A_USE:             ok &= record_u64(field, &use); break;
 		case A_MESSAGE:         ok &= copy_text(row->pub.message, sizeof(row->pub.message), field); break;
 		case A_FORWARD:         ok &= copy_text(row->pub.forward, sizeof(row->pub.forward), field); break;
 		case A_QUOTA_BYTES:     ok &= record_u64(field, &row->pub.quota_bytes); break;
@@ -433,6 +463,8 @@ struct fault account_decode(struct sv id, struct sv value, struct account_row *r
 		}
 	}
 	row->pub.is_enabled = !disabled;
+	if (ok && use >= DIRECTORY_USES)
+		return row_newer("account", id);
 	row->pub.use = ok ? (enum directory_use)use : DIRECTORY_USE_NOLOGIN;
 	row->pub.is_hashed = row->hash[0] != '\0';
 	row->pub.scope = SCOPE_ALL & ~(unsigned)denied;
@@ -442,7 +474,7 @@ struct fault account_decode(struct sv id, struct sv value, struct account_row *r
 	row->next_number = (uint32_t)next;
 	ok &= has_salt && row->pub.address[0] && iterations >= DIRECTORY_ITERATIONS_MIN &&
 	      iterations <= DIRECTORY_ITERATIONS_MAX && next >= 1 && next <= UINT32_MAX;
-	return finish("account", id, &in, ok);
+	return row_finish("account", id, &in, ok);
 }
 
 struct fault account_row_read(struct kv_txn *txn, struct sv id, struct account_row *row)
@@ -484,7 +516,7 @@ struct fault account_write(struct kv_txn *txn, struct account_row *row)
 		record_put(&r, A_FORWARD, sv_z(a->forward));
 	if (row->hash[0])
 		record_put(&r, A_HASH, sv_z(row->hash));
-	return write_row(txn, DT_ACCOUNTS, sv_z(a->id), &r);
+	return row_write(txn, DT_ACCOUNTS, sv_z(a->id), &r, A_LAST);
 }
 
 struct fault account_find(struct kv_txn *txn, const struct name *n, struct account_row *row)
@@ -505,7 +537,7 @@ struct fault account_find(struct kv_txn *txn, const struct name *n, struct accou
 	}
 	f = account_row_read(txn, sv_z(name.id), row);
 	if (f.kind == FAULT_NOT_FOUND)
-		return corrupt("name without account", sv_z(name.id), FAULT_OK);
+		return row_corrupt("name without account", sv_z(name.id), FAULT_OK);
 	return f;
 }
 
@@ -535,14 +567,16 @@ struct fault credential_decode(struct sv key, struct sv value, struct directory_
 	uint8_t certificate[CRYPT_SHA256_LEN];
 	struct sv field, number = sv_sub(key, DIRECTORY_ID_LEN, 4);
 	uint64_t scope = 0, created = 0;
+	bool is_newer = false;
 	uint8_t tag;
 
 	key.len = ok ? DIRECTORY_ID_LEN : 0;
 	if (f.kind)
-		return corrupt("credential of", key, f);
+		return row_corrupt("credential of", key, f);
 	*c = (struct directory_credential){ .number = 0 };
 	ok &= kv_take_u32(&number, &c->number);
 	while (record_next(&in, &tag, &field)) {
+		is_newer |= tag > C_LAST;
 		switch (tag) {
 		case C_LABEL:   ok &= copy_text(c->label, sizeof(c->label), field); break;
 		case C_SCOPE:   ok &= record_u64(field, &scope); break;
@@ -559,6 +593,8 @@ struct fault credential_decode(struct sv key, struct sv value, struct directory_
 	c->created_s = (int64_t)created;
 	sha256.is_there = has_stored && has_server;
 	sha1.is_there = has_stored1 && has_server1;
+	if (ok && !in.is_bad && is_newer && !c->is_certificate && !has_stored)
+		return row_newer("a credential of", key);
 	if (c->is_certificate) {
 		memcpy(c->key, certificate, sizeof(c->key));
 		ok &= c->number != 0;
@@ -567,7 +603,7 @@ struct fault credential_decode(struct sv key, struct sv value, struct directory_
 		c->verifiers[CRYPT_SHA1] = sha1;
 		ok &= sha256.is_there && has_stored1 == has_server1;
 	}
-	return finish("credential of", key, &in, ok);
+	return row_finish("credential of", key, &in, ok);
 }
 
 static void put_verifier(struct record_out *r, const struct directory_verifier *v, enum crypt_hash hash, uint8_t stored, uint8_t server)
@@ -594,7 +630,8 @@ struct fault credential_write(struct kv_txn *txn, const char *id, const struct d
 		put_verifier(&r, &c->verifiers[CRYPT_SHA256], CRYPT_SHA256, C_STORED, C_SERVER);
 		put_verifier(&r, &c->verifiers[CRYPT_SHA1], CRYPT_SHA1, C_STORED_SHA1, C_SERVER_SHA1);
 	}
-	return write_row(txn, DT_CREDENTIALS, kv_key_view(&key), &r);
+	/* Nothing is kept: a verifier of a kind that we do not know would be that of the password before. */
+	return row_write(txn, DT_CREDENTIALS, kv_key_view(&key), &r, UINT8_MAX);
 }
 
 struct fault credentials_read(struct kv_txn *txn, const char *id, struct directory_credential *out, size_t *count)
@@ -610,9 +647,10 @@ struct fault credentials_read(struct kv_txn *txn, const char *id, struct directo
 		f = kv_cursor_seek(c, kv_key_view(&from), &key, &value);
 	while (!f.kind && sv_starts(key, sv_z(id)) && *count < DIRECTORY_CREDENTIALS_MAX) {
 		f = credential_decode(key, value, &out[*count]);
-		if (f.kind)
+		/* One of a kind that only a newer program knows opens nothing here, and is in nobody's way. */
+		if (f.kind && f.kind != FAULT_UNSUPPORTED)
 			break;
-		++*count;
+		*count += !f.kind;
 		f = kv_cursor_next(c, &key, &value);
 	}
 	kv_cursor_close(&c);

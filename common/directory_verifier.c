@@ -78,7 +78,7 @@ struct fault directory_account_lacks_verifier(struct directory *dir, struct sv a
 	struct kv_txn *txn = NULL;
 	struct account_row row;
 	struct name n;
-	struct fault f = name_from_text(address, &n);
+	struct fault f = name_seen(dir, address, &n);
 
 	if (!f.kind)
 		f = kv_read_begin(dir->env, &txn);

@@ -1,0 +1,225 @@
+/* A directory that a newer program wrote into: what this one does not know stays, and is never taken for something else. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/directory_private.h"
+#include "common/identity.h"
+#include "common/memory.h"
+
+#define OK(expr) assert_int_equal((expr).kind, FAULT_NONE)
+#define FAILS(expr, what) assert_int_equal((expr).kind, (what))
+#define NEW_TAG 200
+#define A_USE 14
+
+struct place {
+	char path[64];
+	struct directory *dir;
+	struct directory_account alice;
+};
+
+static int setup(void **state)
+{
+	struct place *p = xcalloc(1, sizeof(*p));
+	struct sv password = SV("secret"), target = SV("alice@a.test");
+
+	snprintf(p->path, sizeof(p->path), "/tmp/directory-newer-XXXXXX");
+	if (!mkdtemp(p->path))
+		return -1;
+	OK(directory_open(p->path, true, &p->dir));
+	OK(directory_domain_add(p->dir, SV("a.test")));
+	OK(directory_account_add(p->dir, SV("alice@a.test"), &password, DIRECTORY_ITERATIONS_MIN, &p->alice));
+	OK(directory_credential_add(p->dir, SV("alice@a.test"), SV("phone"), SCOPE_IMAP, SV("phone's"), NULL));
+	OK(directory_alias_add(p->dir, SV("info@a.test"), &target, 1));
+	*state = p;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct place *p = *state;
+	char name[100];
+	int rc;
+
+	directory_close(&p->dir);
+	snprintf(name, sizeof(name), "%s/data.mdb", p->path);
+	unlink(name);
+	snprintf(name, sizeof(name), "%s/lock.mdb", p->path);
+	unlink(name);
+	rc = rmdir(p->path);
+	free(p);
+	return rc;
+}
+
+/* What a newer program would write: the row that is there with one more field, or with only this and the version given. */
+struct writing {
+	unsigned table;
+	struct sv key;
+	uint8_t version, tag;
+	uint64_t value;
+	bool is_alone;
+};
+
+static struct fault write_newer(struct kv_txn *txn, void *arg)
+{
+	const struct writing *w = arg;
+	struct record_out out;
+	struct record_in in;
+	struct sv value, field;
+	uint8_t tag;
+	struct fault f;
+
+	record_begin(&out, w->version);
+	if (!w->is_alone) {
+		OK(kv_get(txn, w->table, w->key, &value));
+		OK(record_open(value, ROW_VERSION, &in));
+		while (record_next(&in, &tag, &field))
+			record_put(&out, tag, field);
+	}
+	record_put_u64(&out, w->tag, w->value);
+	OK(record_end(&out, &value));
+	f = kv_put(txn, w->table, w->key, value);
+	record_done(&out);
+	return f;
+}
+
+static void add_field(struct place *p, unsigned table, struct sv key)
+{
+	struct writing w = { table, key, ROW_VERSION, NEW_TAG, 7, false };
+
+	OK(kv_update(p->dir->env, write_newer, &w));
+}
+
+static bool has_field(struct place *p, unsigned table, struct sv key)
+{
+	struct kv_txn *txn = NULL;
+	struct record_in in;
+	struct sv value, field;
+	uint8_t tag;
+	size_t found = 0;
+
+	OK(kv_read_begin(p->dir->env, &txn));
+	OK(kv_get(txn, table, key, &value));
+	OK(record_open(value, ROW_VERSION, &in));
+	while (record_next(&in, &tag, &field))
+		found += tag == NEW_TAG;
+	kv_read_end(&txn);
+	assert_true(found <= 1);
+	return found;
+}
+
+static void fields_of_a_newer_program_survive_our_changes(void **state)
+{
+	struct place *p = *state;
+	struct directory_domain domain;
+	struct directory_account account;
+	struct kv_key name, password;
+	struct name n;
+	struct sv target = SV("bob@elsewhere.test");
+
+	OK(name_from_text(SV("info@a.test"), &n));
+	name_key(&n, &name);
+	credential_key(p->alice.id, 0, &password);
+	add_field(p, DT_DOMAINS, SV("a.test"));
+	add_field(p, DT_ACCOUNTS, sv_z(p->alice.id));
+	add_field(p, DT_NAMES, kv_key_view(&name));
+	add_field(p, DT_CREDENTIALS, kv_key_view(&password));
+	OK(directory_domain_get(p->dir, SV("a.test"), &domain));
+	domain.separator = '-';
+	OK(directory_domain_set(p->dir, &domain));
+	OK(directory_account_get(p->dir, SV("alice@a.test"), &account));
+	account.quota_bytes = 1000;
+	OK(directory_account_set(p->dir, &account));
+	OK(directory_alias_set(p->dir, SV("info@a.test"), &target, 1));
+	OK(directory_password_set(p->dir, SV("alice@a.test"), SV("another"), DIRECTORY_ITERATIONS_MIN));
+	assert_true(has_field(p, DT_DOMAINS, SV("a.test")));
+	assert_true(has_field(p, DT_ACCOUNTS, sv_z(p->alice.id)));
+	assert_true(has_field(p, DT_NAMES, kv_key_view(&name)));
+	assert_false(has_field(p, DT_CREDENTIALS, kv_key_view(&password)));      /* it may have been a verifier of the old one */
+}
+
+static void rows_of_a_newer_version_are_refused_and_left_alone(void **state)
+{
+	struct place *p = *state;
+	struct writing w = { DT_ACCOUNTS, sv_z(p->alice.id), ROW_VERSION + 1, NEW_TAG, 7, true };
+	struct directory_account account = p->alice;
+
+	OK(kv_update(p->dir->env, write_newer, &w));
+	FAILS(directory_account_get(p->dir, SV("alice@a.test"), &account), FAULT_UNSUPPORTED);
+	FAILS(directory_account_set(p->dir, &p->alice), FAULT_UNSUPPORTED);
+	w = (struct writing){ DT_DOMAINS, SV("a.test"), ROW_VERSION + 1, NEW_TAG, 7, true };
+	OK(kv_update(p->dir->env, write_newer, &w));
+	FAILS(directory_domain_add(p->dir, SV("a.test")), FAULT_UNSUPPORTED);
+}
+
+static void a_state_that_only_a_newer_program_knows_lets_nobody_in(void **state)
+{
+	struct place *p = *state;
+	struct writing w = { DT_ACCOUNTS, sv_z(p->alice.id), ROW_VERSION, A_USE, DIRECTORY_USES, false };
+	struct directory_login login;
+
+	OK(kv_update(p->dir->env, write_newer, &w));
+	FAILS(directory_login(p->dir, SV("alice@a.test"), &login), FAULT_UNSUPPORTED);
+}
+
+static void a_name_of_a_newer_kind_is_no_alias(void **state)
+{
+	struct place *p = *state;
+	struct sv target = SV("alice@a.test");
+	struct directory_route route;
+	struct address to;
+	struct kv_key key;
+	struct arena a;
+	struct name n;
+
+	arena_init(&a, 1 << 20);
+	OK(name_from_text(SV("thing@a.test"), &n));
+	name_key(&n, &key);
+	struct writing w = { DT_NAMES, kv_key_view(&key), ROW_VERSION, NEW_TAG, 7, true };
+
+	OK(kv_update(p->dir->env, write_newer, &w));
+	OK(address_parse(&a, SV("thing@a.test"), &to));
+	FAILS(directory_resolve(p->dir, &a, &to, &route), FAULT_UNSUPPORTED);  /* a temporary answer, not "unknown" */
+	FAILS(directory_alias_remove(p->dir, SV("thing@a.test")), FAULT_UNSUPPORTED);
+	FAILS(directory_alias_set(p->dir, SV("thing@a.test"), &target, 1), FAULT_UNSUPPORTED);
+	FAILS(directory_account_add(p->dir, SV("thing@a.test"), NULL, DIRECTORY_ITERATIONS_MIN, NULL), FAULT_UNSUPPORTED);
+	arena_done(&a);
+}
+
+static void a_credential_of_a_newer_kind_opens_nothing_and_bars_no_other(void **state)
+{
+	struct place *p = *state;
+	struct directory_login *login = xcalloc(1, sizeof(*login));
+	struct kv_key key;
+
+	credential_key(p->alice.id, 17, &key);
+	struct writing w = { DT_CREDENTIALS, kv_key_view(&key), ROW_VERSION, NEW_TAG, 7, true };
+
+	OK(kv_update(p->dir->env, write_newer, &w));
+	OK(directory_login(p->dir, SV("alice@a.test"), login));
+	assert_int_equal(login->count, 2);
+	directory_login_done(login);
+	free(login);
+	OK(directory_account_remove(p->dir, SV("alice@a.test")));
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(fields_of_a_newer_program_survive_our_changes),
+		TEST(rows_of_a_newer_version_are_refused_and_left_alone),
+		TEST(a_state_that_only_a_newer_program_knows_lets_nobody_in),
+		TEST(a_name_of_a_newer_kind_is_no_alias),
+		TEST(a_credential_of_a_newer_kind_opens_nothing_and_bars_no_other),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
