@@ -105,9 +105,10 @@ static struct fault take(struct bulk *b, struct sv line)
 /* ---- tables: CSV with a header (RFC 4180), or an array of JSON ---- */
 
 enum field { FIELD_ACCOUNT, FIELD_PASSWORD, FIELD_HASH, FIELD_QUOTA, FIELD_MESSAGES, FIELD_PROTOCOLS, FIELD_PASSWORD_PROTOCOLS, FIELD_ENABLED,
-	     FIELD_STATE, FIELD_MESSAGE, FIELD_FORWARD, FIELD_COUNT };
+	     FIELD_STATE, FIELD_MESSAGE, FIELD_FORWARD, FIELD_WHEN_ENABLED, FIELD_COUNT };
 static const char *const field_names[FIELD_COUNT] = {
 	"account", "password", "hash", "quota_bytes", "quota_messages", "protocols", "password_protocols", "enabled", "state", "message", "forward",
+	"when_enabled",
 };
 
 #define COLUMNS_MAX 32
@@ -127,9 +128,15 @@ struct row {
 static struct fault read_state(const struct row *row, struct directory_account *account)
 {
 	struct sv state = row->field[FIELD_STATE], message = row->field[FIELD_MESSAGE], forward = row->field[FIELD_FORWARD];
+	struct sv later = row->field[FIELD_WHEN_ENABLED];
+	struct directory_account enabled = { .is_enabled = false };
 
 	if (state.len && !directory_state_parse(state, account))
 		return fault_detail(FAULT_INVALID, "%.*s: a state is " STATE_WORDS, SV_FMT(state));
+	if (later.len && (!directory_state_parse(later, &enabled) || !enabled.is_enabled))
+		return fault_detail(FAULT_INVALID, "%.*s: when_enabled is one of the states but disabled", SV_FMT(later));
+	if (later.len && !account->is_enabled)
+		account->use = enabled.use;
 	if (message.len && !directory_message_set(message, account))
 		return fault_detail(FAULT_INVALID, "%.*s: the message is one line of ASCII", SV_FMT(message));
 	if (forward.len && !directory_forward_set(forward, account))
@@ -351,6 +358,7 @@ static bool export_one(void *arg, const struct directory_account *a)
 		table_sv(e->table, buf_sv(&words[1]));
 		table_sv(e->table, sv_z(a->message));
 		table_sv(e->table, sv_z(a->forward));
+		table_sv(e->table, sv_z(directory_use_name(a->use)));
 	} else {
 		csv_put(sv_z(a->address));
 		printf(",%s,%llu,%llu,", directory_state_name(a), (unsigned long long)a->quota_bytes,
@@ -362,7 +370,7 @@ static bool export_one(void *arg, const struct directory_account *a)
 		csv_put(sv_z(a->message));
 		putchar(',');
 		csv_put(sv_z(a->forward));
-		putchar('\n');
+		printf(",%s\n", directory_use_name(a->use));
 	}
 	buf_done(&words[0]);
 	buf_done(&words[1]);
@@ -380,6 +388,7 @@ int account_export(struct cli *cli)
 		{ "BY PASSWORD", "password_protocols", COLUMN_LIST, NULL },
 		{ "SAYS", "message", COLUMN_TEXT, NULL },
 		{ "FORWARD", "forward", COLUMN_TEXT, NULL },
+		{ "WHEN ENABLED", "when_enabled", COLUMN_TEXT, NULL },
 	};
 	struct exporting e = { NULL };
 	struct directory *dir = NULL;
@@ -390,7 +399,7 @@ int account_export(struct cli *cli)
 	if (cli->json)
 		e.table = table_new(columns, ARRAY_LEN(columns), true);
 	else
-		printf("account,state,quota_bytes,quota_messages,protocols,password_protocols,message,forward\n");
+		printf("account,state,quota_bytes,quota_messages,protocols,password_protocols,message,forward,when_enabled\n");
 	code = cli_fault("accounts", directory_account_list(dir, cli->arg_count ? sv_z(cli->args[0]) : SV_NONE, export_one, &e));
 	if (e.table)
 		table_end(&e.table, NULL);

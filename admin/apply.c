@@ -1,5 +1,4 @@
 /* postroom apply: domains, accounts, aliases and grants as a file says. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -275,17 +274,8 @@ static int export_all(struct cli *cli, struct directory *dir)
 
 static int read_file(struct cli *cli, struct directory *dir, struct declared *out)
 {
-	bool is_stdin = strcmp(cli->args[0], "-") == 0;
-	FILE *file = is_stdin ? stdin : fopen(cli->args[0], "re");
+	bool is_good = declared_read(dir, cli->file, cli->file == stdin ? "standard input" : cli->args[0], out);
 
-	if (!file) {
-		complain(NULL, "%s: %s", cli->args[0], strerror(errno));
-		return errno == ENOENT ? EXIT_NOT_FOUND : EXIT_FAILED;
-	}
-	bool is_good = declared_read(dir, file, is_stdin ? "standard input" : cli->args[0], out);
-
-	if (!is_stdin)
-		fclose(file);
 	if (!is_good)
 		complain(NULL, "nothing was changed");
 	return is_good ? EXIT_DONE : EXIT_USAGE;
@@ -344,7 +334,7 @@ static int run_apply(struct cli *cli)
 }
 
 const struct verb apply_verbs[] = {
-	{ .noun = "apply", .args = "[FILE]", .args_max = 1, .needs_root = true,
+	{ .noun = "apply", .args = "[FILE]", .args_max = 1, .needs_root = true, .reads_file = true,
 	  .summary = "Make domains, accounts, aliases and grants what a file says; the differences are shown first",
 	  .example = "apply /etc/postroom/accounts --dry-run", .run = run_apply,
 	  .options = { { "yes", NULL, "do not ask" },

@@ -1,6 +1,5 @@
 #include "admin/bulk.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -155,18 +154,9 @@ static int run_file(struct cli *cli, const struct bulk_source *source, bool cont
 static int run(struct cli *cli, bool continues, bulk_fn *fn, bulk_json_fn *json_fn, void *arg)
 {
 	struct bulk_source source = { .path = cli->args[0], .domain = cli_option(cli, "domain"),
-				      .is_dry = cli_option(cli, "dry-run") != NULL };
+				      .is_dry = cli_option(cli, "dry-run") != NULL, .file = cli->file };
 
-	source.file = strcmp(source.path, "-") == 0 ? stdin : fopen(source.path, "re");
-	if (!source.file) {
-		complain(NULL, "%s: %s", source.path, strerror(errno));
-		return EXIT_FAILED;
-	}
-	int code = run_file(cli, &source, continues, fn, json_fn, arg, NULL);
-
-	if (source.file != stdin)
-		fclose(source.file);
-	return code;
+	return run_file(cli, &source, continues, fn, json_fn, arg, NULL);
 }
 
 int bulk_run_from(struct cli *cli, const struct bulk_source *source, bool continues, bulk_fn *fn, void *arg,

@@ -9,8 +9,11 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "admin/delegate.h"
+#include "admin/input.h"
 #include "admin/print.h"
 #include "common/crypt.h"
+#include "common/directory_delegate.h"
 #include "common/instance.h"
 #include "common/log.h"
 #include "common/memory.h"
@@ -21,6 +24,9 @@
 #define DEFAULT_ROOT "/var/lib/postroom"
 #define SECRET_MAX 1024
 
+/* A verb runs for the holder of a token: paths and the like are no business of his. */
+static bool is_delegated;
+
 /* ---- help ---- */
 
 static void print_verb_name(FILE *to, const struct verb *v)
@@ -30,7 +36,8 @@ static void print_verb_name(FILE *to, const struct verb *v)
 
 static void help_all(const struct verb *const *groups)
 {
-	printf("Usage: postroom [--root DIR] VERB [options]\n\n"
+	printf("Usage: postroom [--root DIR] VERB [options]\n"
+	       "       postroom --token FILE VERB [options]       as the holder of a token (postroom delegate --help)\n\n"
 	       "A mail server for one organisation. DIR holds the instance (default %s).\n\n", DEFAULT_ROOT);
 	for (; *groups; groups++) {
 		for (const struct verb *v = *groups; v->noun; v++) {
@@ -104,20 +111,42 @@ static const struct verb *find_verb(const struct verb *const *groups, const char
 	return NULL;
 }
 
-enum { OPT_ROOT = 256, OPT_JSON, OPT_HELP, OPT_VERSION, OPT_FIRST };
+const struct verb *cli_find_verb(const struct verb *const *groups, int argc, char *const *argv)
+{
+	bool noun_known;
+
+	return argc ? find_verb(groups, argv[0], argc > 1 ? argv[1] : NULL, &noun_known) : NULL;
+}
+
+bool cli_is_option_open(const struct verb *v, const char *name)
+{
+	struct sv rest = sv_z(v->delegated.options), word;
+
+	while (sv_split(&rest, ' ', &word))
+		if (sv_eq(word, sv_z(name)))
+			return true;
+	return false;
+}
+
+enum { OPT_ROOT = 256, OPT_JSON, OPT_HELP, OPT_VERSION, OPT_TOKEN, OPT_SOCKET, OPT_FIRST };
 
 /* Options of the verb, after those that every verb has. */
-static void make_long_options(const struct verb *v, struct option *out)
+static void make_long_options(const struct verb *v, bool for_delegate, struct option *out)
 {
 	size_t n = 0;
 
-	out[n++] = (struct option){ "root", required_argument, NULL, OPT_ROOT };
+	if (!for_delegate)
+		out[n++] = (struct option){ "root", required_argument, NULL, OPT_ROOT };
 	out[n++] = (struct option){ "json", no_argument, NULL, OPT_JSON };
 	out[n++] = (struct option){ "help", no_argument, NULL, OPT_HELP };
-	if (!v)
+	if (!v) {
 		out[n++] = (struct option){ "version", no_argument, NULL, OPT_VERSION };
+		out[n++] = (struct option){ "token", required_argument, NULL, OPT_TOKEN };
+		out[n++] = (struct option){ "socket", required_argument, NULL, OPT_SOCKET };
+	}
 	for (size_t i = 0; v && v->options[i].name; i++)
-		out[n++] = (struct option){ v->options[i].name,
+		if (!for_delegate || cli_is_option_open(v, v->options[i].name))
+			out[n++] = (struct option){ v->options[i].name,
 					    v->options[i].value ? required_argument : no_argument, NULL,
 					    OPT_FIRST + (int)i };
 	out[n] = (struct option){ 0 };
@@ -178,37 +207,129 @@ int cli_open_instance_for_ports(struct cli *cli)
 	return open_instance(cli, true);
 }
 
-static int parse_and_run(const struct verb *v, const char *program, const char *root, bool json, int argc, char **argv)
+/* parse - the words behind the verb, into *cli. @helped: it was asked for, and given */
+static int parse(struct cli *cli, int argc, char **argv, bool *helped)
 {
-	struct cli cli = { .verb = v, .program = program, .json = json };
-	struct option longs[CLI_OPTIONS_MAX + 4];
+	struct option longs[CLI_OPTIONS_MAX + 6];
+	const struct verb *v = cli->verb;
 	int c, at;
 
-	make_long_options(v, longs);
+	*helped = false;
+	make_long_options(v, cli->delegate != NULL, longs);
 	optind = 0;             /* anew: the options before the verb were read in another order */
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, ":", longs, &at)) != -1) {
 		if (c == ':')
-			return cli_usage(&cli, "%s needs a value", argv[optind - 1]);
+			return cli_usage(cli, "%s needs a value", argv[optind - 1]);
 		if (c == '?')
-			return cli_usage(&cli, "unknown option %s", argv[optind - 1]);
+			return cli_usage(cli, "unknown option %s", argv[optind - 1]);
 		if (c == OPT_ROOT)
-			root = optarg;
+			cli->root = optarg;
 		else if (c == OPT_JSON)
-			cli.json = true;
+			cli->json = true;
 		else if (c == OPT_HELP) {
 			help_verb(v);
+			*helped = true;
 			return EXIT_DONE;
 		} else {
-			cli.option[c - OPT_FIRST] = optarg ? optarg : "";
+			cli->option[c - OPT_FIRST] = optarg ? optarg : "";
 		}
 	}
 	if ((size_t)(argc - optind) < v->args_min)
-		return cli_usage(&cli, "expected %s", v->args);
+		return cli_usage(cli, "expected %s", v->args);
 	if ((size_t)(argc - optind) > v->args_max)
-		return cli_usage(&cli, "unexpected word \"%s\"", argv[(size_t)optind + v->args_max]);
+		return cli_usage(cli, "unexpected word \"%s\"", argv[(size_t)optind + v->args_max]);
 	while (optind < argc)
-		cli.args[cli.arg_count++] = argv[optind++];
+		cli->args[cli->arg_count++] = argv[optind++];
+	return EXIT_DONE;
+}
+
+/* run_verb - opens what it needs, and lets it run. */
+static int run_verb(struct cli *cli)
+{
+	bool has_file = cli->verb->reads_file && cli->arg_count;
+	int code = EXIT_DONE;
+
+	if (has_file)
+		cli->file = strcmp(cli->args[0], "-") == 0 ? stdin : fopen(cli->args[0], "re");
+	if (has_file && !cli->file)
+		code = tell_unreadable(cli->args[0]);
+	if (code == EXIT_DONE && cli->verb->needs_root)
+		code = cli_open_instance(cli);
+	if (code == EXIT_DONE)
+		code = cli->verb->run(cli);
+	instance_close(&cli->instance);
+	if (cli->file && cli->file != stdin)
+		fclose(cli->file);
+	if (fflush(stdout) != 0 && code == EXIT_DONE) {
+		complain(NULL, "standard output: %s", strerrordesc_np(errno));
+		code = EXIT_FAILED;
+	}
+	return code;
+}
+
+/* check_delegated - the one place where it is decided what the holder of a token may do to whom. */
+static int check_delegated(struct cli *cli)
+{
+	const struct delegated *allowed = &cli->verb->delegated;
+	const char *letter = allowed->args ? allowed->args : "";
+
+	if (allowed->right == DELEGATED_CHANGE && !cli->delegate->may_change) {
+		complain(NULL, "this token may look and change nothing");
+		return EXIT_FAILED;
+	}
+	for (size_t i = 0; i < cli->arg_count; i++) {
+		struct sv arg = sv_z(cli->args[i]);
+		struct fault f = fault(FAULT_DENIED, NULL);
+
+		if (*letter == 't')
+			f = FAULT_OK;
+		else if (*letter == 'a' || (*letter == 'g' && !sv_starts(arg, SV("@"))))
+			f = directory_delegate_check_address(cli->delegate, arg);
+		else if (*letter == 'd' || *letter == 'g')
+			f = directory_delegate_check_domain(cli->delegate, sv_sub(arg, *letter == 'g', SIZE_MAX));
+		if (f.kind)
+			return cli_fault(cli->args[i], f);
+		letter += letter[0] && letter[1];
+	}
+	return EXIT_DONE;
+}
+
+int cli_run_delegated(const struct verb *const *groups, const char *program, const char *root, const struct directory_delegate *delegate,
+		      const struct log_ctx *ctx, int argc, char **argv)
+{
+	struct cli cli = { .verb = cli_find_verb(groups, argc, argv), .program = program, .root = root, .delegate = delegate };
+	int words = cli.verb && cli.verb->verb ? 1 : 0, code;
+	bool helped = false;
+
+	is_delegated = true;
+	if (!cli.verb || !cli.verb->delegated.right) {
+		complain("postroom --token FILE delegate verbs", "a token is not good for \"%s%s%s\"", argc ? argv[0] : "",
+			 argc > 1 && argv[1][0] != '-' ? " " : "", argc > 1 && argv[1][0] != '-' ? argv[1] : "");
+		log_info(ctx, "delegate.refused", KV_Z("name", delegate->name), KV_Z("verb", argc ? argv[0] : ""));
+		return EXIT_FAILED;
+	}
+	code = parse(&cli, argc - words, argv + words, &helped);
+	if (code == EXIT_DONE && !helped) {
+		code = check_delegated(&cli);
+		if (code == EXIT_DONE)
+			code = run_verb(&cli);
+		log_info(ctx, "delegate.verb", KV_Z("name", delegate->name), KV_Z("noun", cli.verb->noun),
+			 KV_Z("verb", cli.verb->verb ? cli.verb->verb : ""), KV_Z("about", cli.arg_count ? cli.args[0] : ""),
+			 KV_I64("exit", code));
+	}
+	return code;
+}
+
+static int parse_and_run(const struct verb *v, const char *program, const char *root, bool json, int argc, char **argv)
+{
+	struct cli cli = { .verb = v, .program = program, .root = root, .json = json };
+	bool helped;
+	int code = parse(&cli, argc, argv, &helped);
+
+	if (code != EXIT_DONE || helped)
+		return code;
+	root = cli.root;
 
 	char *absolute = realpath(root, NULL);
 
@@ -222,33 +343,27 @@ static int parse_and_run(const struct verb *v, const char *program, const char *
 		free(cwd);
 	}
 	cli.root = absolute ? absolute : root;
-	int code = v->needs_root ? cli_open_instance(&cli) : EXIT_DONE;
-
-	if (code == EXIT_DONE)
-		code = v->run(&cli);
-	instance_close(&cli.instance);
+	code = run_verb(&cli);
 	free(absolute);
-	if (fflush(stdout) != 0 && code == EXIT_DONE) {
-		complain(NULL, "standard output: %s", strerrordesc_np(errno));
-		code = EXIT_FAILED;
-	}
 	return code;
 }
 
 int cli_main(const struct verb *const *groups, int argc, char **argv)
 {
-	struct option longs[CLI_OPTIONS_MAX + 4];
-	const char *root = DEFAULT_ROOT;
+	struct option longs[CLI_OPTIONS_MAX + 6];
+	const char *root = DEFAULT_ROOT, *token = NULL, *socket = NULL;
 	bool json = false, help = false;
 	int c;
 
-	make_long_options(NULL, longs);
+	make_long_options(NULL, false, longs);
 	opterr = 0;
 	/* "+": stop at the verb, whose options are its own. */
 	while ((c = getopt_long(argc, argv, "+:h", longs, NULL)) != -1) {
 		switch (c) {
 		case OPT_ROOT: root = optarg; break;
 		case OPT_JSON: json = true; break;
+		case OPT_TOKEN: token = optarg; break;
+		case OPT_SOCKET: socket = optarg; break;
 		case 'h':
 		case OPT_HELP: help = true; break;
 		case OPT_VERSION:
@@ -270,6 +385,8 @@ int cli_main(const struct verb *const *groups, int argc, char **argv)
 	 * the configuration says. */
 	log_start("postroom");
 	log_set_level(LOG_LEVEL_WARN);
+	if (token && !help)
+		return delegate_ask(groups, token, socket, json, argc - optind, argv + optind);
 	bool noun_known;
 	const char *noun = argv[optind], *word = optind + 1 < argc ? argv[optind + 1] : NULL;
 	const struct verb *v = find_verb(groups, noun, word, &noun_known);
@@ -337,8 +454,11 @@ int cli_fault(const char *what, struct fault f)
 	case FAULT_INTERNAL:
 		break;
 	}
-	complain(NULL, "%s: %s%s%s%s", what, sentence, f.detail ? " (" : "", f.detail ? f.detail : "",
-	     f.detail ? ")" : "");
+	/* These are sentences about what was asked for; details of the others name paths and programs. */
+	bool is_told = f.detail && (!is_delegated || f.kind == FAULT_NOT_FOUND || f.kind == FAULT_EXISTS || f.kind == FAULT_INVALID ||
+				    f.kind == FAULT_LIMIT || f.kind == FAULT_DENIED);
+
+	complain(NULL, "%s: %s%s%s%s", what, sentence, is_told ? " (" : "", is_told ? f.detail : "", is_told ? ")" : "");
 	return code;
 }
 

@@ -3,6 +3,8 @@
 #ifndef ADMIN_CLI_H
 #define ADMIN_CLI_H
 
+#include <stdio.h>
+
 #include "common/bytes.h"
 #include "common/fault.h"
 
@@ -25,6 +27,17 @@ struct cli_option {
 };
 
 struct cli;
+struct directory_delegate;
+
+/* What the holder of a token may do with a verb (admin/delegate.h): nothing, unless it is said. */
+enum delegated_right { DELEGATED_NO = 0, DELEGATED_LOOK, DELEGATED_CHANGE };
+struct delegated {
+	enum delegated_right right;
+	/* Each argument by a letter, the last one for all that follow: 'a' an address, 'd' a domain, 'g' an address or @DOMAIN, all
+	 * of theirs only; 't' any text. */
+	const char *args;
+	const char *options;    /* those that may be given, separated by a space; their values are any text. NULL: none */
+};
 
 struct verb {
 	const char *noun;       /* "account"; for a verb without one the verb itself: "serve". NULL ends a group */
@@ -35,6 +48,9 @@ struct verb {
 	const char *example;    /* a whole command line, without "postroom" */
 	int (*run)(struct cli *cli);
 	bool needs_root;        /* works on an instance: --root is looked up and checked first */
+	/* the first argument is a file, or "-": opened before root becomes the instance's owner, who may not be able to read it */
+	bool reads_file;
+	struct delegated delegated;
 	struct cli_option options[CLI_OPTIONS_MAX];
 };
 
@@ -48,10 +64,25 @@ struct cli {
 	const char *args[CLI_ARGS_MAX + 1];
 	size_t arg_count;
 	struct instance *instance;      /* opened when needs_root */
+	FILE *file;                     /* the first argument's, when the verb reads_file; not to be closed */
+	const struct directory_delegate *delegate;      /* for whom, in the place of the owner; NULL: for him */
 };
 
 /** cli_main - parse argv against the verbs (NULL-terminated list of groups), run one, return the exit code. */
 int cli_main(const struct verb *const *groups, int argc, char **argv);
+struct log_ctx;
+/**
+ * cli_run_delegated - run one verb for the holder of a token, in a process that does nothing else: what he may not see or change is refused
+ * here, before the verb runs, and errors keep to themselves what is not his business. Logs what was done.
+ * @argv: the verb, its options and arguments, as for cli_main(); ends with NULL
+ * Returns the exit code.
+ */
+int cli_run_delegated(const struct verb *const *groups, const char *program, const char *root, const struct directory_delegate *delegate,
+		      const struct log_ctx *ctx, int argc, char **argv);
+/** cli_is_option_open - may the holder of a token give it? */
+bool cli_is_option_open(const struct verb *v, const char *name);
+/** cli_find_verb - by the first one or two words of argv; NULL: there is none. */
+const struct verb *cli_find_verb(const struct verb *const *groups, int argc, char *const *argv);
 /** cli_open_instance - what needs_root does before run(), for a verb that needs one only sometimes. Tells its error. */
 int cli_open_instance(struct cli *cli);
 /** cli_open_instance_for_ports - the same, and programs that are started then may open ports below 1024 if we may now. */

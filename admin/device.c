@@ -351,12 +351,15 @@ static int run_remove(struct cli *cli)
 const struct verb device_verbs[] = {
 	{ .noun = "device", .verb = "remove", .args = "ACCOUNT DEVICE", .args_min = 2, .args_max = 2, .needs_root = true,
 	  .summary = "End a device's sessions and take its app password back", .example = "device remove alice@example.org phone",
-	  .run = run_remove },
+	  .run = run_remove,
+	  .delegated = { .right = DELEGATED_CHANGE, .args = "at" } },
 	{ .noun = "kick", .args = "ACCOUNT|SESSION", .args_min = 1, .args_max = 1, .needs_root = true,
 	  .summary = "End the sessions of an account, or one session, at once", .example = "kick alice@example.org",
-	  .run = run_kick },
+	  .run = run_kick,
+	  .delegated = { .right = DELEGATED_CHANGE, .args = "a" } },
 	{ .noun = "device", .verb = "list", .args = "ACCOUNT", .args_min = 1, .args_max = 1, .needs_root = true,
 	  .summary = "List the devices and programs that log in as an account, with their last use",
-	  .example = "device list alice@example.org", .run = run_list },
+	  .example = "device list alice@example.org", .run = run_list,
+	  .delegated = { .right = DELEGATED_LOOK, .args = "a" } },
 	{ .noun = NULL },
 };

@@ -7,7 +7,7 @@
 #include "admin/print.h"
 #include "common/conf.h"
 #include "common/control.h"
-#include "common/directory.h"
+#include "common/directory_delegate.h"
 #include "common/identity.h"
 #include "common/instance.h"
 #include "common/memory.h"
@@ -53,6 +53,8 @@ int open_directory(struct cli *cli, struct directory **out)
 {
 	struct fault f = directory_open(instance_path(cli->instance, INSTANCE_DIRECTORY), false, out);
 
+	if (!f.kind && cli->delegate)
+		directory_narrow(*out, cli->delegate);
 	return f.kind ? cli_fault("account directory", f) : EXIT_DONE;
 }
 

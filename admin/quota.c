@@ -107,12 +107,15 @@ static int run_recount(struct cli *cli)
 
 const struct verb quota_verbs[] = {
 	{ .noun = "quota", .verb = "show", .args = "[ACCOUNT]", .args_max = 1, .needs_root = true,
-	  .summary = "Show what accounts store and may store", .example = "quota show", .run = run_show },
+	  .summary = "Show what accounts store and may store", .example = "quota show", .run = run_show,
+	  .delegated = { .right = DELEGATED_LOOK, .args = "a" } },
 	{ .noun = "quota", .verb = "set", .args = "ACCOUNT SIZE [MESSAGES]", .args_min = 2, .args_max = 3,
 	  .needs_root = true, .summary = "Limit what an account may store; none: no limit",
-	  .example = "quota set alice@example.org 10G", .run = run_set },
+	  .example = "quota set alice@example.org 10G", .run = run_set,
+	  .delegated = { .right = DELEGATED_CHANGE, .args = "at" } },
 	{ .noun = "quota", .verb = "recount", .args = "ACCOUNT", .args_min = 1, .args_max = 1, .needs_root = true,
 	  .summary = "Count anew what an account stores", .example = "quota recount alice@example.org",
-	  .run = run_recount },
+	  .run = run_recount,
+	  .delegated = { .right = DELEGATED_CHANGE, .args = "a" } },
 	{ .noun = NULL },
 };

@@ -1,5 +1,4 @@
 /* postroom recipient add|import|list|remove: who is known at the domains that mail is relayed to. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -64,18 +63,11 @@ static int import(struct directory *dir, FILE *file, const char *name)
 static int run_import(struct cli *cli)
 {
 	struct directory *dir = NULL;
-	FILE *file = fopen(cli->args[0], "re");
-	int code;
+	int code = open_directory(cli, &dir);
 
-	if (!file) {
-		complain(NULL, "%s: %s", cli->args[0], strerror(errno));
-		return EXIT_FAILED;
-	}
-	code = open_directory(cli, &dir);
 	if (code == EXIT_DONE)
-		code = import(dir, file, cli->args[0]);
+		code = import(dir, cli->file, cli->args[0]);
 	directory_close(&dir);
-	fclose(file);
 	return code;
 }
 
@@ -105,7 +97,7 @@ static int run_list(struct cli *cli)
 const struct verb recipient_verbs[] = {
 	{ .noun = "recipient", .verb = "add", .args = "ADDRESS...", .args_min = 1, .args_max = CLI_ARGS_MAX, .needs_root = true,
 	  .summary = "Take in mail for a name at a relay domain", .example = "recipient add user@branch.example.org", .run = run_add },
-	{ .noun = "recipient", .verb = "import", .args = "FILE", .args_min = 1, .args_max = 1, .needs_root = true,
+	{ .noun = "recipient", .verb = "import", .args = "FILE", .args_min = 1, .args_max = 1, .needs_root = true, .reads_file = true,
 	  .summary = "The same for each line of a file", .example = "recipient import branch.txt", .run = run_import },
 	{ .noun = "recipient", .verb = "list", .args = "[DOMAIN]", .args_max = 1, .needs_root = true,
 	  .summary = "List the names that are known at relay domains", .example = "recipient list branch.example.org", .run = run_list },

@@ -61,11 +61,14 @@ static int run_list(struct cli *cli)
 const struct verb send_as_verbs[] = {
 	{ .noun = "send-as", .verb = "add", .args = "ACCOUNT ADDRESS", .args_min = 2, .args_max = 2, .needs_root = true,
 	  .summary = "Let an account send as an address, or as any of @DOMAIN",
-	  .example = "send-as add alice@example.org press@example.org", .run = run_add },
+	  .example = "send-as add alice@example.org press@example.org", .run = run_add,
+	  .delegated = { .right = DELEGATED_CHANGE, .args = "ag" } },
 	{ .noun = "send-as", .verb = "list", .args = "[ACCOUNT]", .args_max = 1, .needs_root = true,
-	  .summary = "List who may send as whom", .example = "send-as list", .run = run_list },
+	  .summary = "List who may send as whom", .example = "send-as list", .run = run_list,
+	  .delegated = { .right = DELEGATED_LOOK, .args = "a" } },
 	{ .noun = "send-as", .verb = "remove", .args = "ACCOUNT ADDRESS", .args_min = 2, .args_max = 2, .needs_root = true,
 	  .summary = "Take such a grant back", .example = "send-as remove alice@example.org press@example.org",
-	  .run = run_remove },
+	  .run = run_remove,
+	  .delegated = { .right = DELEGATED_CHANGE, .args = "ag" } },
 	{ .noun = NULL },
 };

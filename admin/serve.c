@@ -13,6 +13,7 @@
 #include <uv.h>
 
 #include "admin/daemons.h"
+#include "admin/delegate.h"
 #include "admin/open.h"
 #include "admin/print.h"
 #include "admin/rounds.h"
@@ -57,6 +58,8 @@ struct parent {
 	struct loop *loop;
 	struct supervisor *supervisor;
 	struct daemon_child daemons[DAEMON_COUNT];
+	struct child *delegates;        /* answers holders of tokens; NULL: nobody is to */
+	const char *delegates_argv[6];
 	uv_signal_t signals[3];
 	uint64_t grace_ms;
 	size_t passed_count;            /* listening sockets of the service manager, from LISTENERS_PASSED_FIRST on */
@@ -136,6 +139,8 @@ static void stop_all(struct parent *p)
 	for (size_t i = 0; i < DAEMON_COUNT; i++)
 		if (p->daemons[i].child)
 			child_stop(p->daemons[i].child, p->grace_ms);
+	if (p->delegates)
+		child_stop(p->delegates, p->grace_ms);
 	if (!supervisor_running(p->supervisor))
 		loop_stop(p->loop);
 }
@@ -191,6 +196,55 @@ static const struct child_events child_events = {
 	.started = on_started,
 	.ended = on_ended,
 };
+
+/* ---- who answers holders of tokens ---- */
+
+static struct fault delegates_prepare(void *arg, const char *const **argv, const int **keep, size_t *keep_count)
+{
+	const struct parent *p = arg;
+
+	*argv = p->delegates_argv;
+	*keep = NULL;
+	*keep_count = 0;
+	return FAULT_OK;
+}
+
+static void delegates_started(void *arg, pid_t pid)
+{
+	(void)arg;
+	log_info(NULL, "serve.delegates.start", KV_U64("child", (uint64_t)pid));
+}
+
+/* Mail goes on without it; what was wrong stands in the log, and it is tried again. */
+static void delegates_ended(void *arg, int status, uint64_t restart_ms)
+{
+	struct parent *p = arg;
+
+	log_info(NULL, "serve.delegates.end", KV_I64("status", WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status)),
+		 KV_BOOL("again", !p->is_stopping && restart_ms != UINT64_MAX));
+	if (p->is_stopping && !supervisor_running(p->supervisor))
+		loop_stop(p->loop);
+}
+
+static const struct child_events delegates_events = {
+	.prepare = delegates_prepare,
+	.started = delegates_started,
+	.ended = delegates_ended,
+};
+
+static void add_delegates(struct parent *p, struct cli *cli, const struct conf *conf)
+{
+	char path[DELEGATE_SOCKET_MAX];
+
+	if (!delegate_socket(conf, cli->root, path))
+		return;
+	p->delegates_argv[0] = "postroom";
+	p->delegates_argv[1] = "--root";
+	p->delegates_argv[2] = cli->root;
+	p->delegates_argv[3] = "delegate";
+	p->delegates_argv[4] = "serve";
+	p->delegates = child_add(p->supervisor, NULL, &delegates_events, p);
+}
 
 static void on_signal(uv_signal_t *handle, int number)
 {
@@ -250,6 +304,9 @@ static int run_parent(struct cli *cli, const struct conf *conf)
 		for (size_t i = 0; i < DAEMON_COUNT; i++)
 			if (p.daemons[i].child)
 				child_start(p.daemons[i].child);
+		add_delegates(&p, cli, conf);
+		if (p.delegates)
+			child_start(p.delegates);
 		rounds = rounds_start(p.loop, cli->root);
 		loop_run(p.loop);
 		rounds_stop(&rounds);

@@ -11,6 +11,7 @@ extern const struct verb dkim_verbs[];
 extern const struct verb dns_verbs[];
 extern const struct verb doctor_verbs[];
 extern const struct verb domain_verbs[];
+extern const struct verb delegate_verbs[];
 extern const struct verb account_verbs[];
 extern const struct verb app_password_verbs[];
 extern const struct verb client_cert_verbs[];

@@ -76,6 +76,7 @@ struct conf_host {
 	/* to run as when started as root; "" decides by the owner of the instance */
 	char *user;
 	struct conf_list bind;
+	char *delegate_socket;  /* "": the usual place, which conf_delegate_socket() knows */
 	uint64_t port_offset;
 	uint64_t workers;       /* processes per daemon; 0: one per core */
 	uint64_t threads;       /* per worker, for files and passwords */

@@ -67,6 +67,10 @@ static const struct conf_option options[] = {
 	  .doc = "System user to run as when started by root. Default: the owner of the "
 		 "instance's folder; when that is root, the server stays user 0 with every "
 		 "capability dropped." },
+	{ "delegate-socket", "Host", STRING(host.delegate_socket), .def = "", .min = 0, .max = 107, .need_restart = true,
+	  .doc = "Where holders of a token ask, who administer some domains only (`postroom delegate add`): the absolute path of"
+		 " a socket, in a folder that they can enter; or none. Default: /run/postroom/delegate.sock for the instance"
+		 " of the host, /var/lib/postroom; none for others." },
 	{ "workers", "Host", NUMBER(host.workers), .def = "0", .min = 0, .max = 64,
 	  .unit = "processes",
 	  .need_restart = true,

@@ -115,5 +115,10 @@ MUST_CHECK struct fault control_ask(const struct instance *instance, const char 
 				    struct sv request,
 				    bool (*on_line)(void *arg, const struct json *line), void *arg,
 				    uint32_t wait_ms);
+/** control_ask_at - the same at a socket's path, of something that speaks like a daemon; `daemon` is
+ * what errors call it. */
+MUST_CHECK struct fault control_ask_at(const char *path, const char *daemon, struct sv request,
+				       bool (*on_line)(void *arg, const struct json *line), void *arg,
+				       uint32_t wait_ms);
 
 #endif

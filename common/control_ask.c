@@ -42,9 +42,8 @@ static struct fault wait_for(struct asking *a, short events)
 	}
 }
 
-static struct fault connect_to(struct asking *a, const struct instance *instance)
+static struct fault connect_to(struct asking *a, const char *path)
 {
-	char *path = instance_run_path(instance, a->daemon, ".sock");
 	struct sockaddr_un at;
 	int dir_fd = -1;
 	struct fault f = control_address(path, &at, &dir_fd);
@@ -64,7 +63,6 @@ static struct fault connect_to(struct asking *a, const struct instance *instance
 	}
 	if (dir_fd >= 0)
 		close(dir_fd);
-	free(path);
 	return f;
 }
 
@@ -146,12 +144,12 @@ static struct fault read_answer(struct asking *a,
 	}
 }
 
-struct fault control_ask(const struct instance *instance, const char *daemon, struct sv request,
-			 bool (*on_line)(void *arg, const struct json *line), void *arg,
-			 uint32_t wait_ms)
+struct fault control_ask_at(const char *path, const char *daemon, struct sv request,
+			    bool (*on_line)(void *arg, const struct json *line), void *arg,
+			    uint32_t wait_ms)
 {
 	struct asking a = { .daemon = daemon, .fd = -1, .deadline_ms = now_ms() + wait_ms };
-	struct fault f = connect_to(&a, instance);
+	struct fault f = connect_to(&a, path);
 
 	buf_init(&a.in, CONTROL_LINE_MAX + CONTROL_WRAP_MAX);
 	if (!f.kind)
@@ -163,5 +161,16 @@ struct fault control_ask(const struct instance *instance, const char *daemon, st
 	if (a.fd >= 0)
 		close(a.fd);
 	buf_done(&a.in);
+	return f;
+}
+
+struct fault control_ask(const struct instance *instance, const char *daemon, struct sv request,
+			 bool (*on_line)(void *arg, const struct json *line), void *arg,
+			 uint32_t wait_ms)
+{
+	char *path = instance_run_path(instance, daemon, ".sock");
+	struct fault f = control_ask_at(path, daemon, request, on_line, arg, wait_ms);
+
+	free(path);
 	return f;
 }

@@ -17,6 +17,7 @@
 static _Atomic int level_now = LOG_LEVEL_INFO;
 static const char *daemon_name = "postroom";
 static bool under_journald;     /* set before threads start */
+static int log_fd = STDERR_FILENO;
 
 /* The names of the levels and their syslog priorities (RFC 5424 §6.2.1), which journald reads as
  * "<3>". */
@@ -281,7 +282,7 @@ void log_write(enum log_level level, const struct log_ctx *ctx, const char *even
 	put_number(&line, (uint64_t)process_id(), 1);
 	put_fields(&line, ctx, event, fields);
 	/* A log that cannot be written must not stop the mail; there is nobody left to tell. */
-	while (write(STDERR_FILENO, line.text, line.len) < 0 && errno == EINTR)
+	while (write(log_fd, line.text, line.len) < 0 && errno == EINTR)
 		;
 	errno = saved_errno;
 }
@@ -311,6 +312,11 @@ void log_set_level(enum log_level level)
 enum log_level log_get_level(void)
 {
 	return (enum log_level)atomic_load(&level_now);
+}
+
+void log_set_fd(int fd)
+{
+	log_fd = fd;
 }
 
 struct fault log_set_file(const char *path)

@@ -88,6 +88,9 @@ enum log_level log_get_level(void);
  * processes we start: they need not open it. NULL or "" changes nothing. On a fault everything
  * stays as it was. */
 MUST_CHECK struct fault log_set_file(const char *path);
+/** log_set_fd - for a process whose standard error is read by a stranger: lines go to this descriptor
+ * instead, which stays open. Before there are threads. */
+void log_set_fd(int fd);
 /** log_ctx_init - a new random session id, no peer. */
 void log_ctx_init(struct log_ctx *ctx);
 /** log_ctx_set_peer - note the peer's numeric address (cut to what fits). */

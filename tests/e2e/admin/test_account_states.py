@@ -147,6 +147,17 @@ def test_states_go_out_and_come_in_by_every_way(server):
             path.write_text(content, encoding="utf-8")
             other.postroom(*(("apply", path, "--yes") if name == ".apply" else ("account", "import", path)))
             assert other.postroom("apply", "--export") == text, name
+    # What a disabled account is for when it is enabled again is not lost on the way.
+    server.postroom("account", "disable", server.address("bob"))
+    for name in (".csv", ".json"):
+        with postroom.Instance() as other:
+            path = other.root / f"out{name}"
+            path.write_text(server.postroom("account", "export", *(["--json"] if name == ".json" else [])), encoding="utf-8")
+            other.postroom("account", "import", path)
+            assert other.json("account", "show", server.address("bob"))["state"] == "disabled"
+            other.postroom("account", "enable", server.address("bob"))
+            assert other.json("account", "show", server.address("bob"))["state"] == "nologin", name
+    server.postroom("account", "enable", server.address("bob"))
     for options in (("--state", "asleep"), ("--forward", "nobody"), ("--message", "two\nlines")):
         assert server.run("account", "set", server.address("bob"), *options).returncode == 2
     set_state(server, "robot", "--state", "active", "--forward", "none", "--message", "none")

@@ -109,7 +109,8 @@ def test_accounts_go_out_as_csv_and_json_and_come_in_again(instance):
     assert done.returncode == 1 and '"added":2' in done.stdout.replace(" ", ""), done.stdout + done.stderr
     assert "people.csv:5: " in done.stderr and "people.csv:6: lots" in done.stderr
     rows = {row["account"]: row for row in instance.json("account", "export")}
-    assert rows["ann@example.test"] == {"account": "ann@example.test", "state": "active", "message": "", "forward": "", "quota_bytes": 2 << 30, "quota_messages": 0,
+    assert rows["ann@example.test"] == {"account": "ann@example.test", "state": "active", "message": "", "forward": "",
+                                        "when_enabled": "active", "quota_bytes": 2 << 30, "quota_messages": 0,
                                         "protocols": ["imap", "submission"],
                                         "password_protocols": ["imap", "pop3", "submission", "managesieve"]}
     assert rows["ben@example.test"]["state"] == "disabled"
@@ -118,8 +119,8 @@ def test_accounts_go_out_as_csv_and_json_and_come_in_again(instance):
     instance.pop3("alice").quit()               # was there, and was left as it is
     instance.stop()
     lines = instance.postroom("account", "export").splitlines()
-    assert lines[0] == "account,state,quota_bytes,quota_messages,protocols,password_protocols,message,forward"
-    assert 'ann@example.test,active,2147483648,0,"imap,submission","imap,pop3,submission,managesieve",,' in lines
+    assert lines[0] == "account,state,quota_bytes,quota_messages,protocols,password_protocols,message,forward,when_enabled"
+    assert 'ann@example.test,active,2147483648,0,"imap,submission","imap,pop3,submission,managesieve",,,active' in lines
     for name, text in (("out.csv", instance.postroom("account", "export")),
                        ("out.json", instance.postroom("account", "export", "--json"))):
         (instance.root / name).write_text(text, encoding="utf-8")
