@@ -1,4 +1,4 @@
-/* maildir/adopt_private.h - what adopt.c, folders on disk and rebuild.c share. */
+/* maildir/adopt_private.h - what adopt.c, adopt_folders.c, load.c and rebuild.c share. */
 #ifndef MAILDIR_ADOPT_PRIVATE_H
 #define MAILDIR_ADOPT_PRIVATE_H
 
@@ -25,24 +25,43 @@ MUST_CHECK struct fault adopt_box_ids(struct kv_txn *kv, uint64_t **ids, size_t 
  *  sidecar are left out. */
 MUST_CHECK struct fault adopt_sync_folders(struct index_txn *t);
 
-/* How a mailbox is loaded from names. */
-struct load {
-	struct account *account;
-	struct kv_txn *kv;
-	struct index_box box;           /* identity, name, dir set; counters are filled in */
-	uint32_t keyword_count;
-	uint64_t modseq;                /* of every row */
-	store_progress_fn *progress;    /* NULL: nobody asks */
-	void *arg;
-	uint64_t before;                /* messages of the mailboxes before this one */
-	uint32_t skip;                  /* UIDs left out beyond the ceiling, when it may be too old */
-};
-/** load_box - rows of all files whose names carry a UID of this mailbox; the record itself is not put. */
-MUST_CHECK struct fault load_box(struct load *l);
+/* --- load.c ------------------------------------------------------------------------------------------------------ */
+
+#define UNKNOWN_SKIP 100000     /* UIDs left out when the sidecars may be older than the lost index */
+
+/** load_is_mailbox - is this folder (of the Maildir) a mailbox? It has cur/, and is no link. */
+bool load_is_mailbox(struct account *a, const char *dir);
 /** load_sidecar - read a mailbox's sidecar, or make one for a folder that has none (durable). */
 MUST_CHECK struct fault load_sidecar(struct account *a, const char *dir, uint32_t *uidvalidity_next,
 				     struct sidecar_mailbox *out);
-/** load_is_mailbox - is this folder (of the Maildir) a mailbox? It has cur/, and is no link. */
-bool load_is_mailbox(struct account *a, const char *dir);
+/** load_write_sidecar - in the place of the one that is there; durable on return. */
+MUST_CHECK struct fault load_write_sidecar(struct account *a, const char *dir, const struct sidecar_mailbox *s);
+
+/* Folders that are mailboxes, but for INBOX; at most MAILBOX_COUNT_MAX. */
+struct folder_list {
+	struct account *account;
+	char **dirs;
+	size_t count, cap;
+};
+MUST_CHECK struct fault folder_list_read(struct folder_list *l);
+void folder_list_add(struct folder_list *l, const char *dir);
+void folder_list_done(struct folder_list *l);
+
+/* A folder on its way into an index. */
+struct load_folder {
+	struct account *account;
+	const char *dir;
+	struct sidecar_mailbox side;    /* its own; the ceiling may be raised */
+	struct index_meta meta;         /* of the index, as it was before */
+	uint32_t skip;                  /* UIDs left out beyond the ceiling, when it may be too old */
+	uint64_t messages;              /* out: in it */
+	uint64_t before;                /* in those before it */
+	store_progress_fn *progress;    /* NULL: nobody asks */
+	void *arg;
+};
+/** load_folder - a kv_update_fn: its rows, its keywords, its record and the counters; a folder whose name or id cannot be is left out. */
+MUST_CHECK struct fault load_folder(struct kv_txn *kv, void *folder);
+/** load_flag_log - flags that names have not followed yet, onto the rows; a kv_update_fn, too. */
+MUST_CHECK struct fault load_flag_log(struct kv_txn *kv, void *account);
 
 #endif

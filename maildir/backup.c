@@ -521,20 +521,6 @@ struct fault store_backup_account(struct store *store, struct sv address, int to
 
 /* --- after a restore ---------------------------------------------------------------------------------------------- */
 
-static struct fault replace(int maildir, const char *path, struct sv text)
-{
-	char temp[FILES_TEMP_LEN];
-	struct fault f;
-
-	files_temp_name("restored", temp);
-	f = files_write_new(maildir, temp, text, 0600);
-	if (!f.kind && renameat(maildir, temp, maildir, path))
-		f = fault_errno("rename", path);
-	if (f.kind)
-		unlinkat(maildir, temp, 0);
-	return f;
-}
-
 static struct fault raise_mailbox(int maildir, const char *dir)
 {
 	char path[BOX_PATH_MAX];
@@ -554,7 +540,7 @@ static struct fault raise_mailbox(int maildir, const char *dir)
 		buf_clear(&text);
 		f = sidecar_mailbox_write(&s, &text);
 		if (!f.kind)
-			f = replace(maildir, path, buf_sv(&text));
+			f = files_replace(maildir, path, buf_sv(&text), 0600);
 		sidecar_mailbox_done(&s);
 	}
 	buf_done(&text);
@@ -593,7 +579,7 @@ static struct fault raise_account(int maildir)
 		buf_clear(&text);
 		f = sidecar_account_write(&s, &text);
 		if (!f.kind)
-			f = replace(maildir, LAYOUT_ACCOUNT_FILE, buf_sv(&text));
+			f = files_replace(maildir, LAYOUT_ACCOUNT_FILE, buf_sv(&text), 0600);
 		sidecar_account_done(&s);
 	}
 	buf_done(&text);

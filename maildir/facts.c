@@ -197,21 +197,15 @@ struct fault box_facts_read(int dir, const char *path, struct box_facts *out)
 
 struct fault box_facts_replace(int dir, const char *path, const struct box_facts *facts)
 {
-	char file[BOX_PATH_MAX], temp[BOX_PATH_MAX], unique[FILES_TEMP_LEN];
+	char file[BOX_PATH_MAX];
 	struct buf text;
 	struct fault f;
 
-	files_temp_name("postroom-new", unique);
-	box_path(temp, path, unique, NULL);
 	box_path(file, path, FACTS_FILE, NULL);
 	buf_init(&text, FACTS_MAX);
 	f = box_facts_write(facts, &text);
 	if (!f.kind)
-		f = files_write_new(dir, temp, buf_sv(&text), 0600);
-	if (!f.kind && renameat(dir, temp, dir, file)) {
-		f = fault_errno("replace", file);
-		unlinkat(dir, temp, 0);
-	}
+		f = files_replace(dir, file, buf_sv(&text), 0600);
 	buf_done(&text);
 	return f.kind ? f : files_sync_dir(dir, path);
 }

@@ -4,10 +4,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -185,6 +187,25 @@ struct fault files_write_new(int dir, const char *path, struct sv content, mode_
 struct fault files_write_unflushed(int dir, const char *path, struct sv content, mode_t mode)
 {
 	return write_new(dir, path, content, mode, false);
+}
+
+struct fault files_replace(int dir, const char *path, struct sv content, mode_t mode)
+{
+	const char *slash = strrchr(path, '/');
+	size_t folder = slash ? (size_t)(slash + 1 - path) : 0;
+	char temp[PATH_MAX];
+
+	if (folder >= sizeof(temp) - FILES_TEMP_LEN)
+		return fault(FAULT_LIMIT, "path too long");
+	memcpy(temp, path, folder);
+	files_temp_name("postroom-new", temp + folder);
+	struct fault f = files_write_new(dir, temp, content, mode);
+
+	if (!f.kind && renameat(dir, temp, dir, path)) {
+		f = fault_errno("replace", path);
+		unlinkat(dir, temp, 0);
+	}
+	return f;
 }
 
 struct fault files_sync_file(int dir, const char *path)

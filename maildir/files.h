@@ -29,6 +29,9 @@ MUST_CHECK struct fault files_read(int dir, const char *path, struct buf *out);
 void files_temp_name(const char *prefix, char out[FILES_TEMP_LEN]);
 /** files_write_new - write and flush a new file (mode `mode`). On a fault it is removed. */
 MUST_CHECK struct fault files_write_new(int dir, const char *path, struct sv content, mode_t mode);
+/** files_replace - the same, and only then in the place of what is there (nothing, too): at every moment the file is the old one or the
+ *  new one. The name is durable after files_sync_dir(). */
+MUST_CHECK struct fault files_replace(int dir, const char *path, struct sv content, mode_t mode);
 /** files_write_unflushed - likewise, to be flushed by files_sync_file() later: many new files then share a journal commit. */
 MUST_CHECK struct fault files_write_unflushed(int dir, const char *path, struct sv content, mode_t mode);
 /** files_sync_file - flush a file's octets and its existence. */

@@ -106,13 +106,8 @@ static struct fault open_staging(struct import *im)
 	buf_init(&was, PATH_MAX + 1);
 	if (!f.kind) {
 		f = files_read(dir, IMPORT_NOTE, &was);
-		if (f.kind == FAULT_NOT_FOUND) {
-			char temp[FILES_TEMP_LEN];
-			files_temp_name("postroom-new", temp);
-			f = files_write_new(dir, temp, sv_z(real), 0600);
-			if (!f.kind && renameat(dir, temp, dir, IMPORT_NOTE))
-				f = fault_errno("rename", IMPORT_NOTE);
-		}
+		if (f.kind == FAULT_NOT_FOUND)
+			f = files_replace(dir, IMPORT_NOTE, sv_z(real), 0600);
 		else if (!f.kind && !sv_eq(buf_sv(&was), sv_z(real)))
 			f = fault_detail(FAULT_BUSY, "an import of %.*s was not finished: run that one again first", SV_FMT(buf_sv(&was)));
 	}

@@ -302,7 +302,7 @@ static bool is_taken(struct joining *j, struct sv uidl)
 
 static struct fault note_chunk(struct joining *j)
 {
-	char temp[BOX_PATH_MAX], path[BOX_PATH_MAX], unique[FILES_TEMP_LEN];
+	char path[BOX_PATH_MAX];
 	struct buf text;
 	struct fault f;
 
@@ -314,12 +314,8 @@ static struct fault note_chunk(struct joining *j)
 		if (filename_parse(sv_z(j->chunk[i].name), &n))
 			buf_appendf(&text, "%u %.*s\n", j->chunk[i].final, SV_FMT(n.id));
 	}
-	files_temp_name("postroom-new", unique);
-	box_path(temp, j->dir, unique, NULL);
 	box_path(path, j->dir, CHUNK_FILE, NULL);
-	f = files_write_new(j->im->staging, temp, buf_sv(&text), 0600);
-	if (!f.kind && renameat(j->im->staging, temp, j->im->staging, path))
-		f = fault_errno("replace", path);
+	f = files_replace(j->im->staging, path, buf_sv(&text), 0600);
 	buf_done(&text);
 	return f;
 }

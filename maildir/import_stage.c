@@ -177,21 +177,15 @@ struct fault stage_find_sidecar(int at, const char *dir, struct sidecar_mailbox 
 
 struct fault stage_write_sidecar(int at, const char *dir, const struct sidecar_mailbox *side)
 {
-	char temp[BOX_PATH_MAX], path[BOX_PATH_MAX], unique[FILES_TEMP_LEN];
+	char path[BOX_PATH_MAX];
 	struct buf text;
 	struct fault f;
 
-	files_temp_name("postroom-new", unique);
-	box_path(temp, dir, unique, NULL);
 	box_path(path, dir, LAYOUT_MAILBOX_FILE, NULL);
 	buf_init(&text, SIDECAR_MAX);
 	f = sidecar_mailbox_write(side, &text);
 	if (!f.kind)
-		f = files_write_new(at, temp, buf_sv(&text), 0600);
-	if (!f.kind && renameat(at, temp, at, path)) {
-		f = fault_errno("replace", path);
-		unlinkat(at, temp, 0);
-	}
+		f = files_replace(at, path, buf_sv(&text), 0600);
 	buf_done(&text);
 	return f;
 }

@@ -251,7 +251,7 @@ static struct fault list_boxes(struct account *a, uint64_t **ids, size_t *count,
 		f = index_meta_get(kv, &meta);
 	if (!f.kind) {
 		*messages = meta.messages;
-		f = adopt_box_ids(kv, ids, count);
+		f = account_judge(a, adopt_box_ids(kv, ids, count));
 	}
 	kv_read_end(&kv);
 	account_leave(a);

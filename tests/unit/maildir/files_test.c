@@ -95,6 +95,34 @@ static void a_rename_never_replaces(void **state)
 	buf_done(&out);
 }
 
+static bool count_name(void *arg, const char *name, unsigned char type)
+{
+	(void)name;
+	(void)type;
+	++*(unsigned *)arg;
+	return true;
+}
+
+static void a_file_is_replaced_whole_or_not_at_all_and_nothing_is_left_beside_it(void **state)
+{
+	struct buf out;
+	unsigned names = 0;
+
+	(void)state;
+	buf_init(&out, 100);
+	assert_int_equal(files_mkdir(dir, "in", 0700, NULL).kind, FAULT_NONE);
+	assert_int_equal(files_replace(dir, "in/file", SV("one"), 0600).kind, FAULT_NONE);
+	assert_int_equal(files_replace(dir, "in/file", SV("another"), 0600).kind, FAULT_NONE);
+	assert_int_equal(files_read(dir, "in/file", &out).kind, FAULT_NONE);
+	assert_true(sv_eq(buf_sv(&out), SV("another")));
+	assert_int_equal(files_mkdir(dir, "in/folder", 0700, NULL).kind, FAULT_NONE);
+	assert_int_not_equal(files_replace(dir, "in/folder", SV("x"), 0600).kind, FAULT_NONE);
+	assert_int_equal(files_each(dir, "in", count_name, &names).kind, FAULT_NONE);
+	assert_int_equal(names, 2);
+	assert_int_not_equal(files_replace(dir, "missing/file", SV("x"), 0600).kind, FAULT_NONE);
+	buf_done(&out);
+}
+
 static void an_intent_outlives_its_killed_maker(void **state)
 {
 	struct intent_map *map;
@@ -193,6 +221,7 @@ int main(void)
 		TEST(links_are_never_followed),
 		TEST(a_tree_is_removed_without_what_its_links_point_to),
 		TEST(a_rename_never_replaces),
+		TEST(a_file_is_replaced_whole_or_not_at_all_and_nothing_is_left_beside_it),
 		TEST(an_intent_outlives_its_killed_maker),
 		TEST(a_mark_of_another_boot_is_told_from_ours),
 		TEST(a_mark_that_finds_no_room_says_so),

@@ -23,9 +23,9 @@
 
 /* --- damage --------------------------------------------------------------------------------------------------------------- */
 
-enum damage { LONG_KEY, SHORT_ROW };
+enum damage { LONG_KEY, SHORT_ROW, LONG_BOX };
 
-/* Behind UID 5, or its row. */
+/* Behind UID 5, or its row, or a mailbox behind INBOX. */
 static struct fault put_damage(struct kv_txn *kv, void *arg)
 {
 	enum damage damage = *(enum damage *)arg;
@@ -35,6 +35,12 @@ static struct fault put_damage(struct kv_txn *kv, void *arg)
 
 	if (f.kind)
 		return f;
+	if (damage == LONG_BOX) {
+		kv_key_init(&key);
+		kv_key_u64(&key, box.id);
+		kv_key_u8(&key, 0);
+		return kv_put(kv, T_BOXES, kv_key_view(&key), SV("short"));
+	}
 	index_row_key(&key, box.id, 5);
 	if (damage == LONG_KEY)
 		kv_key_u8(&key, 0);
@@ -258,6 +264,22 @@ static void damage_is_told_once_and_then_mended_without_a_loss(void **state)
 		}
 }
 
+static void a_mailbox_that_makes_no_sense_is_not_left_out(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(users); i++) {
+		struct fixture f;
+
+		if (users[i].run != do_recount && users[i].run != do_backup && users[i].run != do_pack)
+			continue;
+		begin(&f);
+		damage_index(&f, LONG_BOX);
+		assert_int_equal(users[i].run(&f).kind, FAULT_CORRUPT);
+		expect_healed(&f, i);
+		fixture_remove(&f);
+	}
+}
+
 static void who_only_looks_tells_it_and_changes_nothing(void **state)
 {
 	struct fixture f;
@@ -276,6 +298,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(damage_is_told_once_and_then_mended_without_a_loss),
+		cmocka_unit_test(a_mailbox_that_makes_no_sense_is_not_left_out),
 		cmocka_unit_test(who_only_looks_tells_it_and_changes_nothing),
 	};
 
