@@ -21,6 +21,8 @@
 #define EVERY_S 3600
 #define STAMP ".expired"        /* in the folder of all mail: locked by who expires, its time says when that was last done */
 
+#define KEPT ".rejects"         /* beside it: mail that was refused may lie in mailboxes, also after `rejects drop` */
+
 /* --- one account ---------------------------------------------------------------------------------------------------- */
 
 #define REJECTS_AGE_S ((int64_t)7 * 86400)
@@ -89,6 +91,8 @@ static struct fault expire_box(struct pass *p, const struct index_box *record, i
 	do
 		f = mailbox_scan(&box, NULL, SCAN_ROW, &resume, count_due, &due);
 	while (!f.kind && resume);
+	if (!f.kind && !due.messages && record->special_use & USE_REJECTS)
+		p->counts->rejects_left += st.messages;
 	if (f.kind || !due.messages)
 		return f.kind == FAULT_GONE ? FAULT_OK : f;
 	if (!p->is_trial) {
@@ -110,6 +114,8 @@ static struct fault expire_box(struct pass *p, const struct index_box *record, i
 	uidset_done(&gone);
 	p->counts->messages += due.messages;
 	p->counts->octets += due.octets;
+	if (record->special_use & USE_REJECTS && st.messages > due.messages)
+		p->counts->rejects_left += st.messages - due.messages;
 	if (p->fn)
 		p->fn(p->arg, p->account->address, record->name, due.messages, due.octets);
 	return f.kind == FAULT_GONE ? FAULT_OK : f;
@@ -192,9 +198,26 @@ struct fault retention_account(struct store *store, struct sv address, bool is_t
 	return f;
 }
 
+/* The path of KEPT; NULL: too long. */
+static const char *kept_path(struct store *store, struct buf *out)
+{
+	buf_init(out, 8192);
+	return buf_appendf(out, "%s/" KEPT, store_settings(store)->mail_dir) ? buf_z(out) : NULL;
+}
+
+static bool are_rejects_there(struct store *store)
+{
+	struct buf path;
+	const char *name = kept_path(store, &path);
+	bool are = name && !access(name, F_OK);
+
+	buf_done(&path);
+	return are;
+}
+
 bool retention_has_rules(struct store *store)
 {
-	return store_settings(store)->expire_count > 0 || store_settings(store)->keeps_rejects;
+	return store_settings(store)->expire_count > 0 || store_settings(store)->keeps_rejects || are_rejects_there(store);
 }
 
 /* --- all accounts, a step at a time ------------------------------------------------------------------------------------ */
@@ -237,6 +260,20 @@ void retention_free(struct retention **r)
 	*r = NULL;
 }
 
+/* note_rejects - as long as such mail is kept it may be there, and later on until a whole pass has found none. */
+static void note_rejects(struct retention *r, bool are_there)
+{
+	struct buf path;
+	const char *name = kept_path(r->store, &path);
+	int fd = name && are_there ? open(name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
+
+	if (name && (are_there ? fd < 0 : unlink(name) && errno != ENOENT))
+		log_warn(NULL, "store.expire.rejects", KV_Z("error", strerror(errno)));
+	if (fd >= 0)
+		close(fd);
+	buf_done(&path);
+}
+
 /* Of all processes one: who has the stamp's lock. */
 static bool begin_pass(struct retention *r)
 {
@@ -251,6 +288,8 @@ static bool begin_pass(struct retention *r)
 		log_warn(NULL, "store.expire.stamp", KV_Z("error", strerror(errno)));
 		return false;
 	}
+	if (store_settings(r->store)->keeps_rejects && !are_rejects_there(r->store))
+		note_rejects(r, true);
 	/* A clock that was set back does not put it off for ever; a stamp just made has never been used. */
 	if (flock(r->stamp, LOCK_EX | LOCK_NB) || fstat(r->stamp, &st) ||
 	    (st.st_size && st.st_mtime <= time(NULL) && time(NULL) - st.st_mtime < EVERY_S)) {
@@ -271,6 +310,8 @@ static void finish_pass(struct retention *r)
 {
 	if (pwrite(r->stamp, "done\n", 5, 0) != 5)
 		log_warn(NULL, "store.expire.stamp", KV_Z("error", strerror(errno)));
+	if (!store_settings(r->store)->keeps_rejects && !r->counts.rejects_left && are_rejects_there(r->store))
+		note_rejects(r, false);
 	if (r->counts.messages)
 		log_info(NULL, "store.expire.done", KV_U64("accounts", r->counts.accounts),
 			 KV_U64("messages", r->counts.messages), KV_U64("octets", r->counts.octets));
@@ -298,6 +339,7 @@ void retention_step(struct retention *r)
 						   NULL, &is_cut);
 		if (f.kind)
 			log_warn(NULL, "store.expire", KV_Z("account", r->addresses[r->at]), KV_FAULT("fault", f));
+		r->counts.rejects_left += f.kind != FAULT_NONE; /* who knows? */
 		if (f.kind || !is_cut)
 			r->at++;
 	}

@@ -14,6 +14,7 @@ struct directory;
 
 struct retention_counts {
 	uint64_t accounts, messages, octets;
+	uint64_t rejects_left;          /* messages that were refused and kept, and are not old enough yet */
 };
 /* What was removed from one mailbox, or would be. */
 typedef void retention_fn(void *arg, const char *account, const char *mailbox, uint64_t messages, uint64_t octets);
@@ -26,7 +27,8 @@ typedef void retention_fn(void *arg, const char *account, const char *mailbox, u
  */
 MUST_CHECK struct fault retention_account(struct store *store, struct sv address, bool is_trial, int64_t until_ms,
 					  struct retention_counts *counts, retention_fn *fn, void *arg, bool *is_cut);
-/** retention_has_rules - is anything to be removed at all? */
+/** retention_has_rules - is anything to be removed at all? Mail that was refused and kept (`rejects keep`) is, until it is gone: a pass while it
+ * is kept leaves a note in the folder of all mail, a later one that finds none takes it away. */
 bool retention_has_rules(struct store *store);
 
 /* All accounts, an hour after the last time: a step now and then, of all of an instance's processes one at a time. */

@@ -3,10 +3,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
 
+#include "common/directory.h"
 #include "common/lines.h"
 #include "maildir/rejects_private.h"
 #include "maildir/retention.h"
@@ -135,6 +137,43 @@ static void the_oldest_make_room_and_time_empties_it(void **state)
 	assert_int_equal(fixture_differences(f), 0);
 }
 
+static void pass(struct fixture *f, struct directory *dir)
+{
+	struct retention *r = retention_new(f->store, dir);
+
+	(void)fixture_shell("rm -f '%s/mail/.expired'", f->root);
+	for (int i = 0; i < 5; i++)
+		retention_step(r);
+	retention_free(&r);
+}
+
+static void what_was_kept_goes_also_when_nothing_new_is(void **state)
+{
+	struct fixture *f = *state;
+	struct directory *dir;
+	char path[96];
+
+	snprintf(path, sizeof(path), "%s/directory", f->root);
+	ok(directory_open(path, true, &dir));
+	ok(directory_domain_add(dir, SV("example.test")));
+	ok(directory_account_add(dir, SV(ALICE), NULL, 4096, NULL));
+	ok(keep(f, "Subject: new\r\n\r\nx\r\n"));
+	pass(f, dir);
+	fixture_close(f);
+	f->more.keeps_rejects = false;
+	fixture_open(f);
+	assert_true(retention_has_rules(f->store));
+	pass(f, dir);
+	assert_int_equal(status(f, "Rejects").messages, 1);     /* not old enough: it is looked for again */
+	assert_true(retention_has_rules(f->store));
+	assert_int_equal(fixture_shell("cd '%s/.Rejects' && mv cur/* new/" OLD ".moved", fixture_path(f, "Maildir")), 0);
+	pass(f, dir);
+	assert_int_equal(status(f, "Rejects").messages, 0);
+	pass(f, dir);
+	assert_false(retention_has_rules(f->store));
+	directory_close(&dir);
+}
+
 static void a_mailbox_of_the_users_own_is_left_alone(void **state)
 {
 	struct fixture *f = *state;
@@ -157,6 +196,7 @@ int main(void)
 		with_store(it_is_seen_and_does_not_count_also_in_a_new_index),
 		with_store(nobody_else_puts_anything_there_and_what_leaves_it_counts),
 		with_store(the_oldest_make_room_and_time_empties_it),
+		with_store(what_was_kept_goes_also_when_nothing_new_is),
 		with_store(a_mailbox_of_the_users_own_is_left_alone),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
