@@ -17,6 +17,7 @@ static const char *const tables[TABLES] = { "addresses", "rules", "sent", "known
 
 struct outbook {
 	struct kv_env *env;
+	uint64_t asked_max;
 };
 
 struct fault outbook_open(const char *folder, bool create, struct outbook **out)
@@ -25,6 +26,8 @@ struct fault outbook_open(const char *folder, bool create, struct outbook **out)
 		.kind = KV_PRECIOUS, .create = create, .map_size = 64u << 20, .tables = tables, .table_count = TABLES,
 	};
 	struct outbook *b = xcalloc(1, sizeof(*b));
+
+	b->asked_max = OUTBOOK_ASKED_MAX;
 	struct fault f = kv_env_open(folder, &options, &b->env);
 
 	if (f.kind)
@@ -226,6 +229,7 @@ struct asked {
 	struct kv_key key;
 	bool is_known;
 	int64_t now_s;
+	uint64_t most;
 };
 
 /* A row: known u8, when u64. */
@@ -241,6 +245,33 @@ static bool read_asked(struct sv value, bool *is_known, int64_t *at_s)
 	return true;
 }
 
+/* make_room - names that nobody has are what strangers invent: they go first, many at once, so that a full table is not gone through for
+ * each of them. */
+static struct fault make_room(struct kv_txn *txn, uint64_t most)
+{
+	uint64_t wanted = most / 64 + 1, gone = 0;
+	struct kv_cursor *c = NULL;
+	struct sv key, value;
+	bool is_known;
+	int64_t at_s;
+	struct fault f = kv_cursor_open(txn, TABLE_ASKED, &c);
+
+	if (!f.kind)
+		f = kv_cursor_seek(c, SV_NONE, &key, &value);
+	while (!f.kind && gone < wanted) {
+		if (!read_asked(value, &is_known, &at_s) || !is_known) {
+			f = kv_cursor_del(c);
+			gone++;
+		}
+		if (!f.kind)
+			f = kv_cursor_next(c, &key, &value);
+	}
+	kv_cursor_close(&c);
+	if (f.kind && f.kind != FAULT_NOT_FOUND)
+		return f;
+	return gone ? FAULT_OK : fault(FAULT_LIMIT, "too many names");
+}
+
 static struct fault put_asked(struct kv_txn *txn, void *arg)
 {
 	const struct asked *a = arg;
@@ -251,8 +282,8 @@ static struct fault put_asked(struct kv_txn *txn, void *arg)
 
 	if (f.kind == FAULT_NOT_FOUND) {
 		f = kv_count(txn, TABLE_ASKED, &count);
-		if (!f.kind && count >= OUTBOOK_ASKED_MAX)
-			f = fault(FAULT_LIMIT, "too many names");
+		if (!f.kind && count >= a->most)
+			f = make_room(txn, a->most);
 	}
 	kv_key_init(&v);
 	kv_key_u8(&v, a->is_known);
@@ -262,10 +293,15 @@ static struct fault put_asked(struct kv_txn *txn, void *arg)
 
 struct fault outbook_note_asked(struct outbook *b, struct sv address, bool is_known, int64_t now_s)
 {
-	struct asked a = { .is_known = is_known, .now_s = now_s };
+	struct asked a = { .is_known = is_known, .now_s = now_s, .most = b->asked_max };
 
 	lower_key(&a.key, 0, address);
 	return kv_update(b->env, put_asked, &a);
+}
+
+void outbook_set_asked_max(struct outbook *b, uint64_t most)
+{
+	b->asked_max = most;
 }
 
 bool outbook_asked(struct outbook *b, struct sv address, bool *is_known, int64_t *at_s)

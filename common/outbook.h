@@ -49,8 +49,11 @@ MUST_CHECK struct fault outbook_addresses(struct outbook *b, uint32_t limit, int
 
 /* ---- names at relay domains that their host was asked about ---- */
 
-/** outbook_note_asked - what it said. FAULT_LIMIT: too many are remembered. */
+/** outbook_note_asked - what it said. When OUTBOOK_ASKED_MAX are remembered, names that nobody has make room. FAULT_LIMIT: all of them are
+ * somebody's. */
 MUST_CHECK struct fault outbook_note_asked(struct outbook *b, struct sv address, bool is_known, int64_t now_s);
+/** outbook_set_asked_max - less than OUTBOOK_ASKED_MAX, for tests. */
+void outbook_set_asked_max(struct outbook *b, uint64_t most);
 /** outbook_asked - false: nothing is remembered. */
 bool outbook_asked(struct outbook *b, struct sv address, bool *is_known, int64_t *at_s);
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/control.h"
+#include "common/log.h"
 #include "common/memory.h"
 #include "smtpd/relay/client.h"
 #include "smtpd/relay/relay_private.h"
@@ -17,7 +18,8 @@
 struct question {
 	struct questions *all;
 	struct question *next, **at;
-	struct control_reply *reply;    /* NULL: it was told, and the connection ends in good form */
+	struct control_reply *replies[QUESTION_WAITERS_MAX];    /* who wants to know */
+	size_t waiters;                 /* 0: they were told, and the connection ends in good form */
 	struct conf *conf;
 	struct timer patience;
 	char *destination;              /* the key: route.h */
@@ -87,10 +89,16 @@ static void question_free(struct question *q)
 	free(q);
 }
 
+static void tell_all(struct question *q, enum asking_answer answer)
+{
+	for (size_t i = 0; i < q->waiters; i++)
+		tell(q->replies[i], answer, q->text);
+	q->waiters = 0;
+}
+
 static void end(struct question *q, enum asking_answer answer)
 {
-	if (q->reply)
-		tell(q->reply, answer, q->text);
+	tell_all(q, answer);
 	question_free(q);
 }
 
@@ -145,7 +153,7 @@ static void on_ready(void *user)
 {
 	struct question *q = user;
 
-	if (!q->reply) {
+	if (!q->waiters) {
 		question_free(q);
 		return;
 	}
@@ -168,11 +176,8 @@ static void on_done(void *user)
 	enum client_verdict verdict = q->rcpt.verdict;
 
 	snprintf(q->text, sizeof(q->text), "%s: %.300s", client_peer(q->client), q->rcpt.text ? q->rcpt.text : "");
-	tell(q->reply,
-	     verdict == CLIENT_DELIVERED                             ? ASKING_KNOWN
-	     : verdict == CLIENT_REFUSED && is_about_the_name(q) ? ASKING_UNKNOWN : ASKING_LATER,
-	     q->text);
-	q->reply = NULL;
+	tell_all(q, verdict == CLIENT_DELIVERED                             ? ASKING_KNOWN
+		    : verdict == CLIENT_REFUSED && is_about_the_name(q) ? ASKING_UNKNOWN : ASKING_LATER);
 }
 
 static void on_end(void *user, const struct client_end *why)
@@ -181,7 +186,7 @@ static void on_end(void *user, const struct client_end *why)
 	/* Where nothing asks for TLS, a broken one is worth no less than none. */
 	bool again = why->is_tls_failure && !q->is_clear && q->policy && q->policy->kind == TLSPOLICY_MAY;
 
-	if (!q->reply) {
+	if (!q->waiters) {
 		question_free(q);
 		return;
 	}
@@ -269,7 +274,7 @@ static void on_patience(struct timer *t)
 {
 	struct question *q = CONTAINER_OF(t, struct question, patience);
 
-	if (!q->reply) {
+	if (!q->waiters) {
 		question_free(q);
 		return;
 	}
@@ -305,7 +310,7 @@ static size_t count_of(const struct questions *qs, const char *destination)
 	return n;
 }
 
-void questions_ask(struct questions *qs, struct sv address, struct control_reply *reply)
+static void begin(struct questions *qs, struct sv address, struct control_reply *reply)
 {
 	struct relay *r = qs->relay;
 	size_t at = sv_rfind(address, '@');
@@ -325,7 +330,7 @@ void questions_ask(struct questions *qs, struct sv address, struct control_reply
 	}
 	q = xcalloc(1, sizeof(*q));
 	q->all = qs;
-	q->reply = reply;
+	q->replies[q->waiters++] = reply;
 	q->conf = conf_ref(r->worker->conf);
 	q->destination = destination;
 	q->address = sv_copy_z(address);
@@ -338,4 +343,23 @@ void questions_ask(struct questions *qs, struct sv address, struct control_reply
 	timer_init(&q->patience, r->loop, on_patience);
 	timer_start_ms(&q->patience, ASKING_MS);
 	route_find(r->loop, r->dns, q->conf, sv_z(destination), on_route, q, &q->query);
+}
+
+/* join - the same is being asked: one answer is for all. Names that differ by case are two (RFC 5321 §2.4). */
+static bool join(struct questions *qs, struct sv address, struct control_reply *reply)
+{
+	for (struct question *q = qs->first; q; q = q->next) {
+		if (!q->waiters || q->waiters == QUESTION_WAITERS_MAX || !sv_eq(sv_z(q->address), address))
+			continue;
+		q->replies[q->waiters++] = reply;
+		log_debug(NULL, "relay.question.joined", KV_SV("address", address), KV_U64("waiting", q->waiters));
+		return true;
+	}
+	return false;
+}
+
+void questions_ask(struct questions *qs, struct sv address, struct control_reply *reply)
+{
+	if (!join(qs, address, reply))
+		begin(qs, address, reply);
 }

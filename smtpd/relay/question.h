@@ -1,5 +1,6 @@
 /* smtpd/relay/question.h - does the host of a relay domain know this name? It is asked as mail would go there: its route, its TLS,
- * MAIL FROM:<> and RCPT TO, and no message (RFC 5321 §3.3: what RCPT answers is about the mailbox).
+ * MAIL FROM:<> and RCPT TO, and no message (RFC 5321 §3.3: what RCPT answers is about the mailbox). Who asks what is being asked already gets the
+ * same answer.
  *
  * At most QUESTIONS_MAX are under way, and QUESTIONS_PER_DESTINATION for one destination; a destination that did not answer is left
  * alone for QUESTIONS_PAUSE_MS. What cannot be found out now is said so, within QUESTION_MS. Loop thread only. */
@@ -10,6 +11,7 @@
 
 #define QUESTIONS_MAX 32
 #define QUESTIONS_PER_DESTINATION 4
+#define QUESTION_WAITERS_MAX 16         /* for one answer; more ask anew */
 #define QUESTIONS_PAUSE_MS 15000
 #define QUESTIONS_PAUSED_MAX 64
 

@@ -1,6 +1,7 @@
 """Relay domains: mail for somebody else's domain is taken in for the names that are known there, and goes on as it is."""
 
 import json
+import threading
 
 import pytest
 
@@ -20,7 +21,7 @@ def world(tmp_path_factory):
     with dns_server.DnsServer() as dns, Authority() as authority, Sink("127.0.3.7", port) as sink:
         dns.add("good.example", "TXT", "v=spf1 ip4:127.0.0.1 -all").add("good.example", "A", "192.0.2.1")
         conf = CONF + dns.conf() + SENDING.format(port=port, authority=authority.file) + \
-            f"sending yes\nsmarthosts to:branch.test=[127.0.3.7]:{port} to:asked.test=[127.0.3.7]:{port}\n"
+            f"log-level debug\nsending yes\nsmarthosts to:branch.test=[127.0.3.7]:{port} to:asked.test=[127.0.3.7]:{port}\n"
         with postroom.Instance(accounts=("alice",), conf=conf) as server:
             names = tmp_path_factory.mktemp("relay") / "names.txt"
             names.write_text("# branch\njoe@branch.test\n\nAnn@Branch.test\n")
@@ -111,6 +112,28 @@ def test_a_name_is_good_when_its_host_says_so_and_it_is_asked_once(asked):
     wait_for("QUIT", lambda: (connection, "C", "QUIT") in sink.log)
     talk = [line for number, who, line in sink.log if (number, who) == (connection, "C")]
     assert talk[1:] == ["MAIL FROM:<>", "RCPT TO:<sue@asked.test>", "RSET", "QUIT"]         # nobody's name, and no message
+
+
+def test_who_asks_what_is_being_asked_gets_the_same_answer(asked):
+    server, sink = asked
+    usual, is_joined = sink.answers["RCPT"], threading.Event()
+
+    def answer(line):
+        if "<ann@" in line:
+            is_joined.wait(5)
+            return "250 2.1.5 ok"
+        return usual(line)
+    sink.on("RCPT", answer)
+    with talk(server) as one, talk(server) as other:
+        for line in (one, other):
+            assert line.smtp("MAIL FROM:<joe@good.example>") == 250
+        for line in (one, other):
+            line.send("RCPT TO:<ann@asked.test>\r\n")
+        server.wait_log("event=relay.question.joined address=ann@asked.test")
+        is_joined.set()
+        assert [line.reply()[0] for line in (one, other)] == [250, 250]
+    assert questions(sink, "ann@asked.test") == 1
+    sink.on("RCPT", usual)
 
 
 def test_a_name_that_its_host_does_not_know_is_refused_and_asked_for_once(asked):

@@ -119,6 +119,36 @@ static void what_a_host_said_of_a_name_is_remembered_for_a_time(void **state)
 	assert_false(outbook_asked(book, SV("a@x.example"), &is_known, &at_s));
 }
 
+static void names_that_strangers_invent_push_nobody_out(void **state)
+{
+	const int64_t now = 1000 * DAY;
+	bool is_known = false;
+	int64_t at_s = 0;
+	char name[40];
+
+	(void)state;
+	outbook_set_asked_max(book, 20);
+	for (int i = 0; i < 12; i++) {
+		snprintf(name, sizeof(name), "member%d@full.example", i);
+		assert_int_equal(outbook_note_asked(book, sv_z(name), true, now).kind, FAULT_NONE);
+	}
+	for (int i = 0; i < 60; i++) {
+		snprintf(name, sizeof(name), "guess%d@full.example", i);
+		assert_int_equal(outbook_note_asked(book, sv_z(name), false, now).kind, FAULT_NONE);
+		assert_true(outbook_asked(book, sv_z(name), &is_known, &at_s) && !is_known);
+	}
+	for (int i = 0; i < 20; i++) {
+		snprintf(name, sizeof(name), "member%d@full.example", i);
+		if (i >= 12)
+			assert_int_equal(outbook_note_asked(book, sv_z(name), true, now).kind, FAULT_NONE);
+		assert_true(outbook_asked(book, sv_z(name), &is_known, &at_s) && is_known);
+	}
+	assert_int_equal(outbook_note_asked(book, SV("one.more@full.example"), false, now).kind, FAULT_LIMIT);
+	assert_int_equal(outbook_note_asked(book, SV("member3@full.example"), true, now + 1).kind, FAULT_NONE);
+	outbook_set_asked_max(book, OUTBOOK_ASKED_MAX);
+	outbook_tidy(book, now + 30 * DAY);
+}
+
 static void what_an_account_sends_is_counted_by_windows(void **state)
 {
 	static const struct sv first[] = { SV_INIT("a@x.example"), SV_INIT("b@x.example") }, then[] = { SV_INIT("B@x.example") };
@@ -181,6 +211,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_administrators_word_stays, begin, end),
 		cmocka_unit_test_setup_teardown(rules_are_for_addresses_and_for_domains, begin, end),
 		cmocka_unit_test_setup_teardown(what_a_host_said_of_a_name_is_remembered_for_a_time, begin, end),
+		cmocka_unit_test_setup_teardown(names_that_strangers_invent_push_nobody_out, begin, end),
 		cmocka_unit_test_setup_teardown(what_an_account_sends_is_counted_by_windows, begin, end),
 	};
 
