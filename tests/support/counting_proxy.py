@@ -4,22 +4,15 @@ import contextlib
 import socket
 import threading
 
+from support.loopback_listener import LoopbackListener
 
-class Proxy:
+
+class Proxy(LoopbackListener):
     """Between the importer and a server: what is asked, and the end of the connection after so many octets of answers."""
 
     def __init__(self, port, cut=None):
         self.to, self.cut, self.asked = port, cut, b""
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.thread = threading.Thread(target=self.run, daemon=True)
-        self.thread.start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.listener.close()
+        super().__init__()
 
     def pump(self, source, target, is_answer):
         left = self.cut
@@ -36,13 +29,10 @@ class Proxy:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
 
-    def run(self):
-        with contextlib.suppress(OSError):
-            while True:
-                near = self.listener.accept()[0]
-                far = socket.create_connection(("127.0.0.1", self.to))
-                threading.Thread(target=self.pump, args=(near, far, False), daemon=True).start()
-                threading.Thread(target=self.pump, args=(far, near, True), daemon=True).start()
+    def serve(self, near):
+        far = socket.create_connection(("127.0.0.1", self.to))
+        threading.Thread(target=self.pump, args=(near, far, False), daemon=True).start()
+        threading.Thread(target=self.pump, args=(far, near, True), daemon=True).start()
 
     def bodies(self):
         return self.asked.count(b"BODY.PEEK[]")

@@ -4,14 +4,13 @@ lie, cut off and flood. Debian's Dovecot is the other server in tests/interop/te
 import contextlib
 import imaplib
 import re
-import socket
 import subprocess
-import threading
 
 import pytest
 
 import postroom
 from support.counting_proxy import Proxy
+from support.loopback_listener import LoopbackListener
 
 
 @pytest.fixture(scope="module")
@@ -159,28 +158,16 @@ def test_many_accounts_come_by_a_table(server, old, tmp_path):
     assert "accounts.csv:1: the first line names the columns" in server.run(*words).stderr
 
 
-class Script:
+class Script(LoopbackListener):
     """A server that answers from a table, whatever is asked; `say` maps a command's word to octets before the tagged OK."""
 
     def __init__(self, say, greeting=b"* OK [CAPABILITY IMAP4rev1] hello\r\n"):
         self.say, self.greeting = say, greeting
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.thread = threading.Thread(target=self.run, daemon=True)
-        self.thread.start()
+        super().__init__()
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.listener.close()
-
-    def run(self):
-        with contextlib.suppress(OSError):
-            while True:
-                near = self.listener.accept()[0]
-                with near, contextlib.suppress(OSError):
-                    self.talk(near)
+    def serve(self, sock):
+        with sock, contextlib.suppress(OSError):
+            self.talk(sock)
 
     def talk(self, sock):
         sock.sendall(self.greeting)
