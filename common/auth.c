@@ -4,6 +4,7 @@
 
 #include "common/auth_private.h"
 #include "common/instance.h"
+#include "common/json.h"
 #include "common/ldapauth.h"
 #include "common/tls.h"
 #include "common/transfer.h"
@@ -101,6 +102,12 @@ void auth_start_logins(struct auth *auth, struct loop *loop, const struct conf_a
 struct logins *auth_logins(struct auth *auth)
 {
 	return auth->logins;
+}
+
+void auth_status(const struct auth *auth, struct json_out *j)
+{
+	json_out_u64(j, "logins", atomic_load_explicit(&auth->succeeded, memory_order_relaxed));
+	json_out_u64(j, "login_failures", atomic_load_explicit(&auth->failed, memory_order_relaxed));
 }
 
 void auth_name_key(struct directory *directory, struct sv user, uint8_t out[16])

@@ -60,6 +60,9 @@ void auth_start_logins(struct auth *auth, struct loop *loop, const struct conf_a
 void auth_open_authorities(struct auth *auth, const struct instance *instance, const struct conf_auth *conf);
 /** auth_logins - where logins are written down; NULL: nowhere. Borrowed. */
 struct logins *auth_logins(struct auth *auth);
+struct json_out;
+/** auth_status - members for a worker's line of `status`: logins and login_failures since its start. */
+void auth_status(const struct auth *auth, struct json_out *j);
 /** auth_name_key - under which a login name is counted by throttle and logins: 16 octets, the same in each process. */
 void auth_name_key(struct directory *directory, struct sv user, uint8_t out[16]);
 

@@ -109,6 +109,7 @@ static uint32_t wrong(struct auth_session *s)
 void auth_fail(struct auth_session *s, enum auth_reason reason, struct auth_result *out)
 {
 	set_result(out, AUTH_FAIL);
+	atomic_fetch_add_explicit(&s->auth->failed, 1, memory_order_relaxed);
 	out->reason = reason;
 	if (reason == AUTH_BAD_CREDENTIALS)
 		out->delay_ms = wrong(s);
@@ -132,6 +133,7 @@ void auth_succeed(struct auth_session *s, struct auth_result *out)
 	char peer[NETADDR_TEXT_MAX];
 
 	set_result(out, AUTH_OK);
+	atomic_fetch_add_explicit(&s->auth->succeeded, 1, memory_order_relaxed);
 	out->identity = identity_new(&(struct identity_facts){
 		.address = sv_z(s->verified.address),
 		.account = sv_z(s->verified.account),

@@ -166,6 +166,7 @@ struct auth {
 	struct auth_tokens *tokens;     /* NULL: no issuer is configured */
 	struct offer *offer;
 	struct chore look;              /* for the offer of a worker where nobody logs in */
+	atomic_ullong succeeded, failed;        /* logins since start; failed for whatever reason */
 };
 /** auth_service_name - as libsasl2 and the log call it. */
 const char *auth_service_name(enum auth_service service);

@@ -401,6 +401,7 @@ static void status(struct worker *w, struct json_out *j)
 	json_out_u64(j, "commands", d->sessions.commands);
 	json_out_u64(j, "managesieve_sessions", d->managesieve.count);
 	json_out_u64(j, "managesieve_commands", d->managesieve.commands);
+	auth_status(d->auth, j);
 }
 
 static void do_sessions(void *arg, const struct json *request, struct control_reply *reply)

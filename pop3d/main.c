@@ -113,6 +113,7 @@ static void pop3_status(struct worker *w, struct json_out *j)
 	const struct pop3_server *server = w->state;
 
 	json_out_u64(j, "sessions", server->session_count);
+	auth_status(server->auth, j);
 }
 
 static void do_sessions(void *arg, const struct json *request, struct control_reply *reply)

@@ -14,6 +14,7 @@
 #include "webd/acme/helper.h"
 #include "webd/server.h"
 #include "webd/session.h"
+#include "webd/status.h"
 #include "webd/visits.h"
 
 #include "common/banned.h"
@@ -39,6 +40,10 @@ static struct fault web_open(struct worker *w)
 		f = auth_open_instance(w->instance, server->directory, &server->auth);
 	if (!f.kind)
 		auth_open_authorities(server->auth, w->instance, &w->conf->auth);
+	if (!f.kind) {
+		server->status = xcalloc(1, sizeof(*server->status));
+		status_recorder_open(server->status, w->instance);
+	}
 	return f;
 }
 
@@ -57,6 +62,7 @@ static struct fault web_start(struct worker *w)
 	struct web_server *server = w->state;
 
 	show_proofs(w);
+	status_recorder_start(server->status, w->loop);
 	auth_start_logins(server->auth, w->loop, &w->conf->auth, NULL, NULL);
 	return listener_accept(w->listeners, w->loop, w->tls, session_start, w->state);
 }
@@ -84,6 +90,9 @@ static void web_end(struct worker *w)
 
 	if (!server)
 		return;
+	if (server->status)
+		status_recorder_close(server->status);
+	free(server->status);
 	visits_free(&server->visits);
 	auth_close(&server->auth);
 	directory_close(&server->directory);
@@ -98,6 +107,7 @@ static void web_status(struct worker *w, struct json_out *j)
 	json_out_u64(j, "sessions", server->session_count);
 	json_out_u64(j, "requests", server->requests);
 	json_out_u64(j, "errors", server->errors);
+	auth_status(server->auth, j);
 	json_out_u64(j, "visits", visits_count(server->visits, throttle_now_ms()));
 }
 

@@ -11,7 +11,7 @@
 #define ASK_MS 3000
 #define SPEAKERS_MAX 12         /* daemons and their helpers */
 
-static const char *const daemons[] = { "smtpd", "imapd", "pop3d", "webd" };
+static const char *const daemons[METRICS_DAEMONS] = { "smtpd", "imapd", "pop3d", "webd" };
 #define MAIL_DAEMONS 3          /* without them nobody has mail */
 
 /* A member of the workers' lines of `status`, as a figure. */
@@ -46,6 +46,7 @@ static const struct figure {
 /* One of those who answered: a daemon's workers together, or a helper. */
 struct speaker {
 	char name[16];
+	uint64_t uptime_s;              /* of its daemon */
 	uint64_t values[ARRAY_LEN(figures)];
 	bool has[ARRAY_LEN(figures)];
 };
@@ -177,4 +178,55 @@ void metrics_ready(const struct instance *instance, const struct conf *conf, str
 		out->status = 503;
 	else
 		response_text(out, 200, "ready");
+}
+
+/* ---- for people ---- */
+
+static uint64_t value_of(const struct speaker *s, const char *member)
+{
+	for (size_t i = 0; i < ARRAY_LEN(figures); i++)
+		if (strcmp(figures[i].member, member) == 0)
+			return s->values[i];
+	BUG("no figure %s", member);
+}
+
+static void take_sample(const struct gathering *g, struct history_sample *out)
+{
+	static const char *const members[HISTORY_COUNTERS] = {
+		[HISTORY_ACCEPTED] = "messages_accepted", [HISTORY_SENT] = "sent", [HISTORY_DEFERRED] = "deferred",
+		[HISTORY_SEND_DEFERRED] = "send_deferred", [HISTORY_LOGINS] = "logins", [HISTORY_FAILURES] = "login_failures",
+	};
+
+	for (size_t i = 0; i < g->count && out->count < HISTORY_SPEAKERS_MAX; i++) {
+		const struct speaker *s = &g->speakers[i];
+		struct history_speaker *to = &out->speakers[out->count++];
+
+		memcpy(to->name, s->name, sizeof(to->name));
+		to->uptime_s = s->uptime_s;
+		for (size_t k = 0; k < HISTORY_COUNTERS; k++)
+			to->counters[k] = value_of(s, members[k]);
+		out->queued += value_of(s, "queued");
+	}
+}
+
+bool metrics_overview(const struct instance *instance, struct metrics_overview *out)
+{
+	struct gathering *g = calloc(1, sizeof(*g));
+
+	*out = (struct metrics_overview){ .sample = { .count = 0 } };
+	if (!g)
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(daemons); i++) {
+		size_t before = g->count;
+
+		out->daemons[i].name = daemons[i];
+		out->daemons[i].is_up = ask(instance, daemons[i], g);
+		out->daemons[i].uptime_s = g->uptime_s;
+		out->daemons[i].restarts = g->restarts;
+		for (size_t k = before; k < g->count; k++)
+			g->speakers[k].uptime_s = g->uptime_s;
+	}
+	take_sample(g, &out->sample);
+	free(g);
+	return true;
 }

@@ -46,6 +46,7 @@ static const char style[] =
 "figure{margin:0}\n.grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,24rem),1fr));gap:1rem}\n"
 ".grid section{margin:0;min-width:0}\n"
 ".chart{display:block;width:100%;height:auto}\n.chart text{fill:var(--soft);font:11px system-ui,sans-serif}\n"
+".defs{position:absolute}.gap{fill:var(--card)}\n"
 ".chart .axis{stroke:var(--line)}\n.chart .a{fill:var(--a)}\n.chart .b{fill:var(--b)}\n"
 ".chart .line{fill:none;stroke:var(--c);stroke-width:2}\n.chart .under{fill:var(--c);opacity:.18}\n"
 "table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}\n"

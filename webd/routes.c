@@ -15,6 +15,7 @@
 #include "webd/account.h"
 #include "webd/metrics.h"
 #include "webd/page.h"
+#include "webd/status.h"
 
 #include "common/banned.h"
 
@@ -364,6 +365,7 @@ static const struct route {
 	{ SV_INIT("/account/device"), ONLY_TLS, REQUEST_POST, account_device, "" },
 	{ SV_INIT("/account/vacation"), ONLY_TLS, REQUEST_POST, account_vacation, "" },
 	{ SV_INIT(PAGE_STYLE_PATH), 0, REQUEST_GET, page_style, "" },
+	{ SV_INIT("/status"), 0, REQUEST_GET, status_show, "" },
 	{ SV_INIT("/healthz/live"), 0, REQUEST_GET, do_live, "" },
 	{ SV_INIT("/healthz/ready"), ONLY_WATCHERS, REQUEST_GET, do_ready, "" },
 	{ SV_INIT("/metrics"), ONLY_WATCHERS, REQUEST_GET, do_metrics, "OpenMetrics 1.0" },

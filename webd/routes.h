@@ -12,6 +12,7 @@ struct auth;
 struct directory;
 struct instance;
 struct log_ctx;
+struct status_recorder;
 struct visits;
 
 /* What a handler may look at. */
@@ -24,6 +25,7 @@ struct route_context {
 	struct sv tls;                  /* the TLS version; empty: none */
 	struct auth *auth;
 	struct visits *visits;
+	struct status_recorder *status;
 	const struct log_ctx *log;
 };
 

@@ -11,6 +11,7 @@ struct directory;
 struct instance;
 struct loop;
 struct session;
+struct status_recorder;
 struct visits;
 struct worker;
 
@@ -21,6 +22,7 @@ struct web_server {
 	struct directory *directory;
 	struct auth *auth;
 	struct visits *visits;          /* who is signed in at the account page */
+	struct status_recorder *status;
 	struct worker *worker;
 	struct session *sessions;       /* with a connection */
 	uint32_t session_count;

@@ -197,6 +197,7 @@ static void begin_answer(struct session *s)
 		.tls = sv_z(s->tls),
 		.auth = s->server->auth,
 		.visits = s->server->visits,
+		.status = s->server->status,
 		.log = &s->log,
 	};
 	response_init(&a->response);

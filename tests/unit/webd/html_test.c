@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "webd/html.h"
-#include "webd/request.h"
+#include "webd/routes.h"
 #include "webd/visits.h"
 
 #define REPLACED "\xef\xbf\xbd"
@@ -221,6 +221,26 @@ static void a_cookie_is_found_by_its_whole_name_however_the_request_is_cut(void 
 	}
 }
 
+/* ---- who sees what ---- */
+
+static void the_status_page_is_not_there_for_another_machine(void **state)
+{
+	static const char *const peers[] = { "192.0.2.5", "2001:db8::1", "10.0.0.1" };
+	struct request q = { .method = REQUEST_GET, .path = SV("/status"), .path_given = SV("/status"), .host = SV("localhost") };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(peers); i++) {
+		struct route_context ctx = { .is_tls = true };
+		struct response out;
+
+		assert_true(netaddr_parse(sv_z(peers[i]), &ctx.peer));
+		response_init(&out);
+		route_request(&ctx, &q, &out);
+		assert_int_equal(out.status, 404);
+		response_done(&out);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -231,6 +251,7 @@ int main(void)
 		cmocka_unit_test(only_the_whole_token_names_a_visit),
 		cmocka_unit_test(the_table_has_bounds_for_one_and_for_all),
 		cmocka_unit_test(a_secret_is_told_once),
+		cmocka_unit_test(the_status_page_is_not_there_for_another_machine),
 		cmocka_unit_test(a_cookie_is_found_by_its_whole_name_however_the_request_is_cut),
 	};
 

@@ -1,0 +1,28 @@
+/* webd/status.h - the status page: how the server is, and how the last day was, for the administrator on this machine. It changes
+ * nothing. */
+#ifndef WEBD_STATUS_H
+#define WEBD_STATUS_H
+
+#include "common/chore.h"
+#include "webd/routes.h"
+
+struct history;
+
+/* Samples, each minute and with each page; kept in ROOT/events/hours. Lives as long as the worker. */
+struct status_recorder {
+	const struct instance *instance;
+	struct history *history;
+	struct chore chore;
+	unsigned samples;
+};
+/** status_recorder_open - with what was kept. Blocks. */
+void status_recorder_open(struct status_recorder *r, const struct instance *instance);
+void status_recorder_start(struct status_recorder *r, struct loop *loop);
+/** status_recorder_close - behind the loop's end. */
+void status_recorder_close(struct status_recorder *r);
+
+/** status_show - a handler: only from this machine, and only under its own name, so that neither a web server in front nor a name that an
+ *  attacker lets point here shows it to others. Else 404. */
+void status_show(const struct route_context *ctx, const struct request *q, struct response *out);
+
+#endif
