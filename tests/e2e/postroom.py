@@ -9,6 +9,7 @@ Every instance has a folder and a port offset of its own, so tests may run besid
 POSTROOM_BUILD names the build folder (set by `make check-e2e`).
 """
 
+import atexit
 import base64
 import contextlib
 import errno
@@ -211,6 +212,25 @@ def runs(process):
     return False
 
 
+TEMPLATES = {}
+# What `account add` reads of postroom.conf.
+ACCOUNT_OPTIONS = ("scram-iterations", "mail-dir", "umask", "create-special-use")
+
+
+def template(domain, hostname, accounts):
+    """The folder of an instance that was never served, and its accounts' passwords: made once in this process, by the commands
+    that an administrator uses. Most of their time goes into keys, and a test of keys or of `init` runs them itself."""
+    key = (domain, hostname, accounts)
+    if key not in TEMPLATES:
+        root = pathlib.Path(tempfile.mkdtemp(prefix="postroom-template-"))
+        atexit.register(shutil.rmtree, root, ignore_errors=True)
+        made = Instance(domain=domain, hostname=hostname, root=root, offset=0)
+        for name in accounts:
+            made.add_account(name)
+        TEMPLATES[key] = root, made.passwords
+    return TEMPLATES[key]
+
+
 class Instance:
     def __init__(self, domain="example.test", accounts=(), keep=False, conf="", root=None, web=False, hostname=None, offset=None):
         """offset: None picks free ports; 0, the standard ones, is for a host of a test's own network."""
@@ -223,7 +243,16 @@ class Instance:
         self.only = None
         self.passwords = {}
         self.log_path = self.root / "server.log"
-        self.postroom("init", "--domain", domain, "--hostname", hostname or f"mail.{domain}", "--port-offset", str(self.offset))
+        hostname = hostname or f"mail.{domain}"
+        if self.own_folder and offset is None:
+            ready = () if any(option in conf for option in ACCOUNT_OPTIONS) else tuple(accounts)
+            made, passwords = template(domain, hostname, ready)
+            shutil.copytree(made, self.root, symlinks=True, dirs_exist_ok=True)
+            self.passwords.update(passwords)
+            (self.root / "postroom.conf").write_text(f"hostname {hostname}\nport-offset {self.offset}\n", encoding="utf-8")
+        else:
+            ready = ()
+            self.postroom("init", "--domain", domain, "--hostname", hostname, "--port-offset", str(self.offset))
         self.web = web
         if not web:
             conf += "\nweb no"
@@ -239,7 +268,8 @@ class Instance:
         with open(self.root / "postroom.conf", "a", encoding="utf-8") as file:
             file.write("\n" + conf + "\n")
         for name in accounts:
-            self.add_account(name)
+            if name not in ready:
+                self.add_account(name)
 
     def __enter__(self):
         return self
