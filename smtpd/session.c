@@ -574,10 +574,19 @@ void session_start(struct stream *stream, const struct listener *listener, void 
 	door_init(&s->door);
 }
 
+/* is_asking - what is asked about an envelope can take as long as the slowest DNS, and nothing is lost with it: the client
+ * comes again. */
+static bool is_asking(const struct session *s)
+{
+	return s->mode == MODE_WAIT && s->mail && !transaction_has_begun(s->mail);
+}
+
 void session_stop(struct session *s)
 {
-	if (!s->stream || s->mode == MODE_WAIT || s->mode == MODE_DATA || s->mode == MODE_CHUNK ||
-	    s->door.state == DOOR_AUTH_JOB)
+	bool is_busy = s->mode == MODE_WAIT || s->mode == MODE_DATA || s->mode == MODE_CHUNK ||
+		       s->door.state == DOOR_AUTH_JOB;
+
+	if (!s->stream || (is_busy && !is_asking(s)))
 		return;         /* session_go() says goodbye when it is done */
 	if (s->door.state == DOOR_OPEN)
 		session_say(s, REPLY_SHUTDOWN);

@@ -13,6 +13,7 @@ import atexit
 import base64
 import contextlib
 import errno
+import functools
 import imaplib
 import json
 import os
@@ -26,8 +27,13 @@ import smtplib
 import socket
 import ssl
 import subprocess
+import sys
 import tempfile
 import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "support"))
+
+import dns_server  # noqa: E402
 
 BUILD = pathlib.Path(os.environ.get("POSTROOM_BUILD", "build")).resolve()
 BIN = BUILD / "bin"
@@ -212,6 +218,15 @@ def runs(process):
     return False
 
 
+@functools.cache
+def no_dns():
+    """A DNS that is in trouble, and says so at once: no test waits for one that it did not bring, or asks the network."""
+    dns = dns_server.DnsServer()
+    for top in ("example", "test", "net", "org", "com", "arpa", "invalid", "localhost"):
+        dns.misbehave(top, "servfail")
+    return dns.conf()
+
+
 TEMPLATES = {}
 # What `account add` reads of postroom.conf.
 ACCOUNT_OPTIONS = ("scram-iterations", "mail-dir", "umask", "create-special-use")
@@ -256,6 +271,8 @@ class Instance:
         self.web = web
         if not web:
             conf += "\nweb no"
+        if "dns-servers" not in conf and "dns-trust-anchors" not in conf:
+            conf += "\n" + no_dns()
         if "relay-" not in conf:
             conf += "\nsending no"      # tests that do not say where to send have nowhere to send to
         if "new-device-notice" not in conf:

@@ -58,12 +58,13 @@ class Pebble:
 
 @contextlib.contextmanager
 def make_world(tmp_path, by_tls=False):
-    with https_server.Authority() as authority, dns_server.DnsServer() as dns, postroom.Instance(web=True, accounts=("alice",)) as instance:
+    with https_server.Authority() as authority, dns_server.DnsServer() as dns, \
+            postroom.Instance(web=True, accounts=("alice",), conf=dns.conf()) as instance:
         for name in NAMES + ("acme.example",):
             dns.add(name, "A", "127.0.0.1")
         pebble = Pebble(tmp_path, authority, dns, 1 if by_tls else instance.port("http"), tls_port=instance.port("https") if by_tls else 1)
         with open(instance.root / "postroom.conf", "a", encoding="utf-8") as conf:
-            conf.write(dns.conf() + f"fetch-private-addresses yes\nrelay-ca-file {authority.file}\nacme-directory {pebble.url}\n"
+            conf.write(f"fetch-private-addresses yes\nrelay-ca-file {authority.file}\nacme-directory {pebble.url}\n"
                        "acme-contact postmaster@example.test\nacme-names hostname autoconfig.example.test mta-sts.example.test\n"
                        + ("acme-challenge tls-alpn-01\n" if by_tls else ""))
         instance.pebble, instance.folder, instance.authority, instance.dns = pebble, tmp_path, authority, dns
