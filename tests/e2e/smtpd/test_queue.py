@@ -9,7 +9,7 @@ from test_send import World
 @pytest.fixture(scope="module")
 def world():
     # Nobody retries by himself here: what happens, an administrator asked for.
-    made = World(retry="30m", retry_max="1h")
+    made = World(retry="30m", retry_max="1h", more="stop-time 1s\n")        # a message of theirs is still being sent then
     made.start()
     yield made
     made.close()
