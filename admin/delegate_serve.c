@@ -178,7 +178,7 @@ static bool send_output(int fd, const char *name, int from)
 
 /* ---- a verb ---- */
 
-/* A file in memory, which passes through an execve() of nobody. */
+/* A file in memory: output of any length waits for nobody, and nothing of it reaches a disk. */
 static int memory_file(const char *name, struct sv content)
 {
 	int fd = memfd_create(name, MFD_CLOEXEC);
