@@ -18,6 +18,7 @@
 #define ASK_MS 10000
 #define RENEW_WAIT_S 330        /* the helper gives an order up after 300 s */
 #define POLL_MS 200
+#define START_WAIT_MS 20000
 
 /* What the helper says (webd/acme/helper.c). */
 struct state {
@@ -47,10 +48,18 @@ static bool take_state(void *arg, const struct json *line)
 	return true;
 }
 
+/* Busy: it is being started. */
 static struct fault ask_helper(struct cli *cli, struct sv request, struct state *out)
 {
-	*out = (struct state){ .is_there = false };
-	return control_ask(cli->instance, "webd", request, take_state, out, ASK_MS);
+	struct fault f;
+
+	for (unsigned waited = 0;; waited += POLL_MS) {
+		*out = (struct state){ .is_there = false };
+		f = control_ask(cli->instance, "webd", request, take_state, out, ASK_MS);
+		if (f.kind != FAULT_BUSY || waited >= START_WAIT_MS)
+			return f;
+		usleep(POLL_MS * 1000);
+	}
 }
 
 /* One line on who looks after it. */

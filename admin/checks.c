@@ -41,6 +41,8 @@ static const struct check checks[] = {
 	{ "server.sandbox", "how it is confined", CHECKS_DOCTOR, { NULL }, check_sandbox },
 	{ "server.certificate", "the certificate as clients see it", CHECKS_DOCTOR, { "host.clock", "server.running" },
 	  check_certificates },
+	{ "web.names", "whether the certificate is for the names that are asked by HTTPS", CHECKS_DOCTOR,
+	  { "host.clock", "dns.resolver", "dns.dnssec" }, check_web_names },
 	{ "store.indexes", "the indexes of the mailboxes", CHECKS_DOCTOR, { NULL }, check_indexes },
 	{ "queue.waiting", "mail that waits", CHECKS_DOCTOR, { "dns.resolver", "dns.dnssec", "host.way-out", "server.running" },
 	  check_queue },

@@ -358,7 +358,7 @@ static int add_authority(struct setup *s, const struct conf *conf)
 							"acme-directory %s\nacme-contact postmaster@%s\n", url, s->domain));
 
 	if (code == EXIT_DONE)
-		said(s, "certificate", arena_text(&s->arena, "from %s, as soon as it can reach us on port 80", url));
+		said(s, "certificate", arena_text(&s->arena, "from %s, a minute after the host name leads here; port 80 must be open", url));
 	return code;
 }
 

@@ -737,9 +737,9 @@ static const struct conf_option options[] = {
 		 "handshake on port 443 (RFC 8737), for hosts where port 80 is shut." },
 	{ "acme-contact", "Web", STRING(acme.contact), .def = "", .min = 0, .max = 254, .need_restart = true,
 	  .doc = "Mail address at which the certificate authority may reach you. Default: none is told." },
-	{ "acme-names", "Web", LIST(acme.names), .def = "hostname", .min = 1, .max = 50, .need_restart = true,
-	  .doc = "Names for the certificate; the word hostname stands for the host's. Each must lead to this host. Add mta-sts.DOMAIN, "
-		 "autoconfig.DOMAIN and autodiscover.DOMAIN once they are in the DNS." },
+	{ "acme-names", "Web", LIST(acme.names), .def = "hostname domains", .min = 1, .max = 50, .need_restart = true,
+	  .doc = "Names for the certificate. The word hostname stands for the host's; domains for mta-sts.DOMAIN, autoconfig.DOMAIN and "
+		 "autodiscover.DOMAIN of each domain, as soon as they lead to the host's addresses. Other names must lead to this host." },
 
 	/* ---- members of listener NAME { ... } ---- */
 	{ "listener.kind", CONF_BLOCK, .type = CONF_BIT,

@@ -205,11 +205,17 @@ static struct fault configure(struct dns *dns, const struct dns_settings *s)
 		if (rc)
 			return ub_fault("option", options[i].option, rc);
 	}
+	if (s->forgets_absence) {
+		rc = ub_ctx_set_option(dns->ctx, "cache-max-negative-ttl:", "0");
+		if (rc)
+			return ub_fault("option", "cache-max-negative-ttl", rc);
+	}
 	if (s->forwarder_count || s->use_system) {
-		/* Whoever names a server means the names that only it knows, private reverse zones included. */
+		/* Whoever names a server means the names that only it knows, private reverse zones and networks for tests included. */
 		rc = ub_ctx_set_option(dns->ctx, "unblock-lan-zones:", "yes");
 		rc = rc ? rc : ub_ctx_set_option(dns->ctx, "insecure-lan-zones:", "yes");
 		rc = rc ? rc : ub_ctx_set_option(dns->ctx, "local-zone:", "127.in-addr.arpa. transparent");
+		rc = rc ? rc : ub_ctx_set_option(dns->ctx, "local-zone:", "test. transparent");         /* RFC 6761 §6.2 */
 		if (rc)
 			return ub_fault("option", "lan-zones", rc);
 	}

@@ -37,6 +37,7 @@ struct dns_settings {
 	bool has_root_anchors;          /* the root zone's keys, which are built in */
 	const char *config_file;        /* of unbound.conf form, read last; NULL: none */
 	uint32_t timeout_ms;            /* of one query; 0: DNS_TIMEOUT_MS */
+	bool forgets_absence;           /* what was not there is asked for again each time, whatever the zone says */
 };
 
 struct dns_answer {
@@ -55,6 +56,8 @@ MUST_CHECK struct fault dns_new(struct loop *loop, const struct dns_settings *se
 /** dns_new_from_conf - the same as the options dns-servers, dns-trust-anchors and dns-timeout say. Reads /etc/resolv.conf when
  *  asked to, so before the sandbox closes. */
 MUST_CHECK struct fault dns_new_from_conf(struct loop *loop, const struct conf_dns *conf, struct dns **out);
+/** dns_new_for_waiting - the same for whoever waits until a record is there (forgets_absence). */
+MUST_CHECK struct fault dns_new_for_waiting(struct loop *loop, const struct conf_dns *conf, struct dns **out);
 /* For tests of whoever asks: what the DNS says. Views in *out live until the next call. False: nobody answers. */
 typedef bool dns_script_fn(void *arg, struct sv name, enum dns_type type, struct dns_answer *out);
 /** dns_new_scripted - a resolver that asks a function. Never fails. */

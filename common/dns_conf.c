@@ -10,13 +10,14 @@ static bool is_word(const char *item, const char *word)
 	return sv_eq_nocase(sv_z(item), sv_z(word));
 }
 
-struct fault dns_new_from_conf(struct loop *loop, const struct conf_dns *conf, struct dns **out)
+static struct fault new_from_conf(struct loop *loop, const struct conf_dns *conf, bool forgets_absence, struct dns **out)
 {
 	struct sv servers[DNS_PORTS_MAX];
 	const char *anchors[DNS_PORTS_MAX];
 	struct dns_settings settings = { .forwarders = servers,
 					 .anchor_files = anchors,
-					 .timeout_ms = (uint32_t)conf->timeout_ms };
+					 .timeout_ms = (uint32_t)conf->timeout_ms,
+					 .forgets_absence = forgets_absence };
 
 	for (size_t i = 0; i < conf->servers.count && settings.forwarder_count < ARRAY_LEN(servers);
 	     i++) {
@@ -33,6 +34,16 @@ struct fault dns_new_from_conf(struct loop *loop, const struct conf_dns *conf, s
 			anchors[settings.anchor_count++] = conf->anchors.items[i];
 	}
 	return dns_new(loop, &settings, out);
+}
+
+struct fault dns_new_from_conf(struct loop *loop, const struct conf_dns *conf, struct dns **out)
+{
+	return new_from_conf(loop, conf, false, out);
+}
+
+struct fault dns_new_for_waiting(struct loop *loop, const struct conf_dns *conf, struct dns **out)
+{
+	return new_from_conf(loop, conf, true, out);
 }
 
 size_t dns_ports(const struct conf_dns *conf, uint16_t ports[DNS_PORTS_MAX])

@@ -4,13 +4,16 @@
 #include <stdlib.h>
 
 #include "common/auth.h"
+#include "common/control.h"
 #include "common/directory.h"
+#include "common/json.h"
 #include "common/kick.h"
 #include "common/ldapauth.h"
 #include "common/listener.h"
 #include "common/master.h"
 #include "common/memory.h"
 #include "common/throttle.h"
+#include "common/work.h"
 #include "webd/acme/helper.h"
 #include "webd/server.h"
 #include "webd/session.h"
@@ -18,6 +21,8 @@
 #include "webd/visits.h"
 
 #include "common/banned.h"
+
+#define DOMAINS_MAX ((size_t)1 << 16)   /* of all names together */
 
 static const struct listener_kind kinds[] = {
 	{ LISTENER_HTTP, { .name = "http" }, NULL },
@@ -111,6 +116,62 @@ static void web_status(struct worker *w, struct json_out *j)
 	json_out_u64(j, "visits", visits_count(server->visits, throttle_now_ms()));
 }
 
+/* ---- verbs ---- */
+
+struct domains_job {
+	struct work work;
+	struct directory *directory;
+	struct control_reply *reply;
+	struct buf names;               /* each with its end of line */
+	struct fault fault;
+};
+
+static bool add_domain(void *arg, const struct directory_domain *domain)
+{
+	struct buf *names = arg;
+
+	return domain->relay != DIRECTORY_RELAY_NO || (buf_append(names, sv_z(domain->name)) && buf_append_c(names, '\n'));
+}
+
+static void domains_run(struct work *work)
+{
+	struct domains_job *job = CONTAINER_OF(work, struct domains_job, work);
+
+	job->fault = directory_domain_list(job->directory, add_domain, &job->names);
+}
+
+static void domains_done(struct work *work, bool is_cancelled)
+{
+	struct domains_job *job = CONTAINER_OF(work, struct domains_job, work);
+	struct sv rest = buf_sv(&job->names), name;
+
+	while (!is_cancelled && sv_split(&rest, '\n', &name) && name.len) {
+		json_out_sv(control_line(job->reply), "domain", name);
+		if (!control_line_end(job->reply))
+			break;
+	}
+	control_finish(&job->reply, is_cancelled ? fault(FAULT_UNAVAILABLE, "stopping") : job->fault);
+	buf_done(&job->names);
+	free(job);
+}
+
+static void do_domains(void *arg, const struct json *request, struct control_reply *reply)
+{
+	struct worker *w = arg;
+	struct domains_job *job = xcalloc(1, sizeof(*job));
+
+	(void)request;
+	*job = (struct domains_job){ .work = { .run = domains_run, .done = domains_done }, .reply = reply,
+				     .directory = ((struct web_server *)w->state)->directory };
+	buf_init(&job->names, DOMAINS_MAX);
+	struct fault f = work_submit(w->loop, WORK_MAIL, &job->work);
+
+	if (f.kind) {
+		control_finish(&reply, f);
+		free(job);
+	}
+}
+
 /* No TCP but to a directory of passwords; what it asks the other daemons goes by their control sockets. */
 static size_t connect_ports(const struct conf *conf, uint16_t ports[DAEMON_PORTS_MAX])
 {
@@ -135,6 +196,7 @@ static void do_kick(void *arg, const struct json *request, struct control_reply 
 }
 
 static const struct control_verb verbs[] = {
+	{ "domains", "the domains whose mail is ours", do_domains, false },
 	{ "kick", "end the visits of an account to its page", do_kick, false },
 	{ NULL, NULL, NULL, false },
 };

@@ -20,6 +20,7 @@
 #include "common/banned.h"
 
 #define TOKEN_MAX 256
+#define LOG_PATH_MAX 128
 #define CHALLENGE_MAX 1024
 
 /* ---- whose settings ---- */
@@ -381,6 +382,13 @@ static const struct route *find_route(struct sv path)
 			return r;
 	}
 	return NULL;
+}
+
+struct sv route_log_path(struct sv path)
+{
+	const struct route *r = find_route(path);
+
+	return r && (r->flags & BEGINS) ? r->path : sv_sub(path, 0, LOG_PATH_MAX);
 }
 
 /* To the same path by HTTPS. 302, which clients of Autodiscover follow with GET or POST, as they like. */

@@ -33,5 +33,7 @@ struct route_context {
 enum work_class route_class(const struct request *request);
 /** route_request - answer a whole request. */
 void route_request(const struct route_context *ctx, const struct request *request, struct response *out);
+/** route_log_path - what the log may have of a path: of one that ends in a token (unsubscribing, challenges), its beginning. */
+struct sv route_log_path(struct sv path);
 
 #endif

@@ -137,8 +137,8 @@ static void give_answer(struct answer *a)
 	struct session *s = a->session;
 	const struct request *q = request_reader_get(s->reader);
 
-	/* Neither the query, which names people, nor what stands behind a known path. */
-	log_info(&s->log, "web.request", KV_SV("path", sv_sub(q->path, 0, 128)), KV_SV("host", q->host), KV_BOOL("tls", s->is_tls),
+	/* Not the query, which names people. */
+	log_info(&s->log, "web.request", KV_SV("path", route_log_path(q->path)), KV_SV("host", q->host), KV_BOOL("tls", s->is_tls),
 		 KV_U64("status", a->response.status), KV_U64("octets", a->response.body.len),
 		 KV_U64("took_ms", loop_now_ms(s->server->loop) - a->began_ms));
 	if (s->stream) {

@@ -90,8 +90,9 @@ class Host:
 
 
 class Network:
-    def __init__(self):
-        self.hosts, self.last = [], 0
+    def __init__(self, ip4="10.77.0.", ip6="fd77::"):
+        """The addresses' beginnings. Private ones, unless a test needs what holds for public ones only: no route leads out."""
+        self.hosts, self.last, self.prefixes = [], 0, (ip4, ip6)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="postroom-network-"))
         self.folder.chmod(0o755)
         try:
@@ -113,7 +114,7 @@ class Network:
 
     def next(self):
         self.last += 1
-        return f"10.77.0.{self.last}", f"fd77::{self.last}"
+        return tuple(f"{prefix}{self.last}" for prefix in self.prefixes)
 
     def host(self, name):
         host = Host(self, name)

@@ -1,7 +1,13 @@
-"""Debian's Knot as the primary server of a zone that takes updates (RFC 2136) signed by a key.
+"""Debian's Knot as a primary name server of zones, some of which take updates (RFC 2136) signed by a key, or are signed by DNSSEC.
 
     with Knot("corp.example") as knot:
         server.postroom("dns", "corp.example", "--publish", "--key", knot.key, "--server", knot.address)
+
+    with Zones(host.ip4, 53) as knot:           # of a host of a test's own network
+        knot.zone("corp.example", takes_updates=True, is_signed=True)
+        knot.zone(".", [f"corp.example. NS ns.corp.example.", *knot.ds["corp.example"]], is_signed=True)
+        knot.start()
+        knot.key, knot.anchor                   # files: the key of the last zone that takes updates, of the last signed one
 """
 
 import pathlib
@@ -17,21 +23,49 @@ import postroom
 SECRET = "0Nq9aVjbTxCeXh3qhF8GUexCEZGXfCZNYUgQWcqdSWU="
 
 
-class Knot:
-    def __init__(self, zone, records=()):
-        self.program = shutil.which("knotd") or shutil.which("knotd", path="/usr/sbin")
-        if not self.program:
-            pytest.skip("knotd is not installed (package knot): ./quickstart peers")
-        self.zone = zone
+def find(name):
+    path = shutil.which(name) or shutil.which(name, path="/usr/sbin")
+    if not path:
+        pytest.skip(f"{name} is not installed (package knot): ./quickstart peers")
+    return path
+
+
+class Zones:
+    """A zone's key `up` may change it where it takes updates. Each one's ns has this server's address."""
+
+    def __init__(self, address="127.0.0.1", port=None):
+        self.program, self.keymgr = find("knotd"), find("keymgr")
+        self.ip, self.port = address, port or postroom.free_port()
+        self.address = f"{address}@{self.port}"
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="postroom-knot-"))
-        self.port = postroom.free_port()
-        self.address = f"127.0.0.1@{self.port}"
-        self.key = self.folder / "dns.key"
-        self.key.write_text(f"# hmac-sha256:up.{zone}:{SECRET}\nkey:\n  - id: up.{zone}.\n    algorithm: hmac-sha256\n"
-                            f"    secret: {SECRET}\n")
-        (self.folder / f"{zone}.zone").write_text(
-            f"$ORIGIN {zone}.\n$TTL 60\n@ SOA ns hostmaster 1 60 60 60 60\n@ NS ns\nns A 127.0.0.1\n"
-            + "".join(f"{record}\n" for record in records))
+        self.key, self.anchor = None, self.folder / "anchor"
+        self.keys, self.rules, self.zones, self.ds, self.process = "", "", "", {}, None
+
+    def zone(self, name, records=(), takes_updates=False, is_signed=False):
+        """`name`: "." for the root. Negative answers are kept for a second: a test looks before there is anything."""
+        origin = name.rstrip(".") + "."
+        file = self.folder / f"{origin}zone"
+        file.write_text(f"$ORIGIN {origin}\n$TTL 60\n@ SOA ns hostmaster 1 60 60 60 1\n@ NS ns\nns A {self.ip}\n"
+                        + "".join(f"{record}\n" for record in records))
+        if takes_updates:
+            key = f"  - id: up.{origin}\n    algorithm: hmac-sha256\n    secret: {SECRET}\n"
+            self.key = self.folder / f"{origin}key"
+            self.key.write_text(f"# hmac-sha256:up.{name}:{SECRET}\nkey:\n{key}")
+            self.keys += key
+            self.rules += f"  - id: up.{origin}\n    key: up.{origin}\n    action: update\n"
+        self.zones += f"  - domain: {origin}\n    file: {file.name}\n"
+        self.zones += f"    acl: up.{origin}\n" if takes_updates else ""
+        self.zones += "    dnssec-signing: on\n    dnssec-policy: manual\n" if is_signed else ""
+        self.write()
+        if is_signed:
+            self.manage(name, "generate", "algorithm=ECDSAP256SHA256", "ksk=yes", "zsk=yes")
+            self.ds[name] = self.manage(name, "ds").splitlines()
+            self.anchor.write_text(self.manage(name, "dnskey"))
+
+    def manage(self, *words):
+        return subprocess.run([self.keymgr, "-c", self.folder / "knot.conf", *words], capture_output=True, text=True, check=True).stdout
+
+    def write(self):
         (self.folder / "knot.conf").write_text(f"""
 server:
     listen: {self.address}
@@ -39,24 +73,24 @@ server:
     udp-workers: 1
     tcp-workers: 1
     background-workers: 1
-{self.key.read_text()}
-acl:
-  - id: up
-    key: up.{zone}.
-    action: update
+{"key:" if self.keys else ""}
+{self.keys}
+{"acl:" if self.rules else ""}
+{self.rules}
 database:
     storage: {self.folder}
+policy:
+  - id: manual
+    manual: on
+    single-type-signing: on
 template:
   - id: default
     storage: {self.folder}
     zonefile-sync: 0
 zone:
-  - domain: {zone}
-    file: {zone}.zone
-    acl: up
-""")
+{self.zones}""")
 
-    def __enter__(self):
+    def start(self):
         self.log = open(self.folder / "log", "wb")
         self.process = subprocess.Popen([self.program, "-c", self.folder / "knot.conf"], stdout=self.log, stderr=self.log)
         deadline = time.monotonic() + 30
@@ -66,8 +100,23 @@ zone:
             time.sleep(0.02)
         return self
 
+    def __enter__(self):
+        return self
+
     def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait(30)
-        self.log.close()
+        if self.process:
+            self.process.terminate()
+            self.process.wait(30)
+            self.log.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Knot(Zones):
+    """One zone that takes updates, on loopback."""
+
+    def __init__(self, zone, records=()):
+        super().__init__()
+        self.zone(zone, records, takes_updates=True)
+
+    def __enter__(self):
+        return self.start()

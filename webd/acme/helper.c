@@ -16,6 +16,7 @@
 #include "common/tls_request.h"
 #include "common/work.h"
 #include "webd/acme/client.h"
+#include "webd/acme/names.h"
 
 #include "common/banned.h"
 
@@ -26,6 +27,10 @@
 #define RETRY_MIN_S 600         /* after a failure; doubles */
 #define RETRY_MAX_S DAY_S
 #define SETTLE_S 3600           /* after a success */
+#define NAMES_S 600             /* between two looks at which names lead here */
+#define WAIT_S 60               /* while a name has no address: costs the authority nothing */
+#define DOMAINS_MAX ((size_t)1 << 16)
+#define DOMAINS_MS 10000
 #define KEY_MAX 8192
 #define RELOAD_MS 20000         /* for each daemon */
 
@@ -37,10 +42,15 @@ struct acme {
 	struct dns *dns;
 	struct http *http;              /* NULL: HTTPS cannot be spoken here */
 	struct timer look;
-	struct acme_order *order;       /* under way */
+	struct ask_domains *asking;     /* under way, one after the other: our domains, their names in the DNS, an order */
+	struct acme_look *names_look;
+	struct acme_order *order;
 	struct es256_key *account;
-	struct sv names[ACME_NAMES_MAX];
+	char name_texts[ACME_NAMES_MAX][ADDRESS_DOMAIN_MAX + 1];
+	struct sv names[ACME_NAMES_MAX];        /* as they were when they were last looked at */
 	size_t name_count;
+	int64_t names_s;                /* not looked at again before; Unix time */
+	bool is_forced;                 /* somebody wants a certificate now */
 	char folder[3900], proofs[4000];
 	struct timespec changed;        /* of the certificate's file, when it was last looked at */
 	ino_t inode;
@@ -52,6 +62,15 @@ struct acme {
 	struct reload *reload;          /* under way */
 	unsigned unread;                /* daemons that did not read the certificate; by their bits */
 	uint64_t read_again_ms;         /* when these are told again; loop time */
+};
+
+/* The worker of the web front asked for our domains: this process, which speaks to strangers, does not see the directory. */
+struct ask_domains {
+	struct work work;
+	struct acme *acme;              /* NULL: not wanted any more */
+	const struct instance *instance;
+	struct buf domains;
+	struct fault fault;
 };
 
 /* Daemons told to read the certificate, one after the other. */
@@ -145,13 +164,11 @@ bool acme_is_due(const struct tls_cert_facts *cert, int64_t now_s)
 	return now_s >= cert->not_after_s - life_s / 3 - life_s / 30 * hash[0] / 255;
 }
 
-static bool is_due(struct acme *a, int64_t now_s)
+static bool is_due_by_date(const struct acme *a, int64_t now_s)
 {
 	struct tls_cert_facts cert;
 
-	/* The facts have room for some names only: the certificate itself is asked for them. */
-	return tls_cert_read(a->conf->tls.certificate, &cert).kind || acme_is_due(&cert, now_s) ||
-	       !tls_request_is_met(a->conf->tls.certificate, a->names, a->name_count);
+	return tls_cert_read(a->conf->tls.certificate, &cert).kind || acme_is_due(&cert, now_s);
 }
 
 static void path_in(const struct acme *a, const char *name, char out[4096])
@@ -201,6 +218,15 @@ static void load_state(struct acme *a)
 	buf_done(&text);
 }
 
+/* Without control characters: texts of strangers. */
+static void keep_error(struct acme *a, const char *text)
+{
+	snprintf(a->last_error, sizeof(a->last_error), "%s", text);
+	for (char *p = a->last_error; *p; p++)
+		if ((unsigned char)*p < ' ')
+			*p = ' ';
+}
+
 static void failed(struct acme *a, struct fault f)
 {
 	int64_t wait_s = RETRY_MIN_S, now_s = time(NULL);
@@ -214,11 +240,22 @@ static void failed(struct acme *a, struct fault f)
 	a->failures++;
 	a->last_s = now_s;
 	a->next_s = now_s + wait_s + wait_s * jitter / 2550;
-	snprintf(a->last_error, sizeof(a->last_error), "%s", f.detail ? f.detail : fault_name(f.kind));
-	for (char *p = a->last_error; *p; p++)
-		if ((unsigned char)*p < ' ')
-			*p = ' ';
+	keep_error(a, f.detail ? f.detail : fault_name(f.kind));
 	log_error(NULL, "acme.failed", KV_FAULT("fault", f), KV_U64("failures", a->failures), KV_I64("again_in_s", a->next_s - now_s));
+	save_state(a);
+}
+
+/* A name that is to be proven has no address: no failure that an authority knows of, so it is tried again soon. */
+static void wait_for_name(struct acme *a, const char *name)
+{
+	char text[sizeof(a->last_error)];
+
+	snprintf(text, sizeof(text), "%s has no address in the DNS yet: postroom dns DOMAIN shows the records that are to be there", name);
+	if (strcmp(text, a->last_error) != 0)
+		log_warn(NULL, "acme.waits", KV_Z("name", name), KV_Z("for", "an address in the DNS"), KV_U64("again_in_s", WAIT_S));
+	keep_error(a, text);
+	a->last_s = time(NULL);
+	a->next_s = a->last_s + WAIT_S;
 	save_state(a);
 }
 
@@ -357,6 +394,78 @@ static void begin(struct acme *a)
 		   on_order, a, &a->order);
 }
 
+/* ---- which names ---- */
+
+static void on_names(void *arg, const struct acme_names *found)
+{
+	struct acme *a = arg;
+	bool is_forced = a->is_forced;
+
+	a->is_forced = false;
+	a->names_s = time(NULL) + NAMES_S;
+	memcpy(a->name_texts, found->text, sizeof(a->name_texts));
+	a->name_count = found->count;
+	for (size_t i = 0; i < found->count; i++)
+		a->names[i] = sv_z(a->name_texts[i]);
+	if (!is_forced && !is_due_by_date(a, time(NULL)) && tls_request_is_met(a->conf->tls.certificate, a->names, a->name_count))
+		return;
+	if (found->missing)
+		wait_for_name(a, found->missing);
+	else
+		begin(a);
+}
+
+static bool take_domain(void *arg, const struct json *line)
+{
+	struct buf *domains = arg;
+	struct sv name;
+
+	return !json_get_sv(line, "domain", &name) || (buf_append(domains, name) && buf_append_c(domains, '\n'));
+}
+
+static void ask_domains_run(struct work *work)
+{
+	struct ask_domains *ask = CONTAINER_OF(work, struct ask_domains, work);
+
+	ask->fault = control_ask(ask->instance, "webd", SV("{\"verb\":\"domains\"}"), take_domain, &ask->domains, DOMAINS_MS);
+}
+
+static void ask_domains_done(struct work *work, bool is_cancelled)
+{
+	struct ask_domains *ask = CONTAINER_OF(work, struct ask_domains, work);
+	struct acme *a = ask->acme;
+
+	if (a)
+		a->asking = NULL;
+	if (a && !is_cancelled && ask->fault.kind) {
+		/* The worker starts, or starts again: no authority knows of that. */
+		log_debug(NULL, "acme.no_domains", KV_FAULT("fault", ask->fault));
+		timer_start_ms(&a->look, FIRST_LOOK_MS);
+	} else if (a && !is_cancelled) {
+		acme_names_look(a->worker->loop, a->dns, a->conf, buf_sv(&ask->domains), on_names, a, &a->names_look);
+	}
+	buf_done(&ask->domains);
+	free(ask);
+}
+
+/* look_at_names - what the certificate is to be for may have changed; an order begins when it is not, or when it is due. */
+static void look_at_names(struct acme *a)
+{
+	struct ask_domains *ask = xcalloc(1, sizeof(*ask));
+
+	*ask = (struct ask_domains){ .work = { .run = ask_domains_run, .done = ask_domains_done }, .acme = a, .instance = a->worker->instance };
+	buf_init(&ask->domains, DOMAINS_MAX);
+	if (work_submit(a->worker->loop, WORK_MAIL, &ask->work).kind)
+		free(ask);              /* the next look sees to it */
+	else
+		a->asking = ask;
+}
+
+static bool is_busy(const struct acme *a)
+{
+	return a->asking || a->names_look || a->order;
+}
+
 static void raise_alarm(struct acme *a, int64_t now_s)
 {
 	struct tls_cert_facts cert;
@@ -382,8 +491,11 @@ static void on_look(struct timer *t)
 		a->alarm_s = 0;
 	look_for_change(a);
 	raise_alarm(a, now_s);
-	if (is_on(a) && !a->order && now_s >= a->next_s && is_due(a, now_s))
-		begin(a);
+	if (a->names_s > now_s + NAMES_S)
+		a->names_s = now_s;
+	if (is_on(a) && !is_busy(a) &&
+	    (a->is_forced || (now_s >= a->next_s && (now_s >= a->names_s || is_due_by_date(a, now_s)))))
+		look_at_names(a);
 }
 
 /* ---- verbs ---- */
@@ -393,7 +505,7 @@ static void put_state(struct acme *a, struct control_reply *reply)
 	struct json_out *j = control_line(reply);
 	int64_t now_s = time(NULL);
 
-	json_out_z(j, "state", !is_on(a) ? "off" : a->order ? "asking" : a->failures ? "failed" : "waiting");
+	json_out_z(j, "state", !is_on(a) ? "off" : is_busy(a) || a->is_forced ? "asking" : a->failures ? "failed" : "waiting");
 	json_out_z(j, "directory", a->conf->acme.directory);
 	json_out_array(j, "names");
 	for (size_t i = 0; i < a->name_count; i++)
@@ -403,7 +515,7 @@ static void put_state(struct acme *a, struct control_reply *reply)
 	json_out_u64(j, "renewals", a->renewals);
 	json_out_z(j, "last_error", a->last_error);
 	json_out_i64(j, "last", a->last_s);
-	json_out_i64(j, "again_in_s", a->failures && a->next_s > now_s ? a->next_s - now_s : 0);
+	json_out_i64(j, "again_in_s", *a->last_error && a->next_s > now_s ? a->next_s - now_s : 0);
 	(void)control_line_end(reply);
 	control_finish(&reply, FAULT_OK);
 }
@@ -424,8 +536,9 @@ static void do_renew(void *arg, const struct json *request, struct control_reply
 		control_finish(&reply, fault(FAULT_INVALID, "acme-directory is not set: nobody is asked for certificates"));
 		return;
 	}
-	if (!a->order)
-		begin(a);
+	a->is_forced = true;
+	if (!is_busy(a))
+		look_at_names(a);
 	put_state(a, reply);
 }
 
@@ -451,17 +564,12 @@ static struct fault acme_open(struct worker *w)
 	w->state = a;
 	a->worker = w;
 	a->conf = conf_ref(w->conf);
-	for (size_t i = 0; i < conf->acme.names.count && i < ACME_NAMES_MAX; i++) {
-		struct sv name = sv_z(conf->acme.names.items[i]);
-
-		a->names[a->name_count++] = sv_eq(name, SV("hostname")) ? sv_z(conf->host.hostname) : name;
-	}
 	snprintf(a->folder, sizeof(a->folder), "%s", instance_path(w->instance, INSTANCE_TLS));
 	snprintf(a->proofs, sizeof(a->proofs), "%s/acme", a->folder);
 	timer_init(&a->look, w->loop, on_look);
 	if (!*conf->acme.directory)
 		return FAULT_OK;        /* nobody is asked: no libcurl, no resolver */
-	f = dns_new_from_conf(w->loop, &conf->dns, &a->dns);
+	f = dns_new_for_waiting(w->loop, &conf->dns, &a->dns);
 	if (f.kind)
 		return f;
 	f = http_new(w->loop, a->dns, &settings, &a->http);
@@ -479,12 +587,21 @@ static struct fault acme_start(struct worker *w)
 	return FAULT_OK;
 }
 
+static void forget_all(struct acme *a)
+{
+	if (a->asking)
+		a->asking->acme = NULL;
+	a->asking = NULL;
+	acme_names_forget(&a->names_look);
+	acme_forget(&a->order);
+}
+
 static void acme_stop(struct worker *w)
 {
 	struct acme *a = w->state;
 
 	timer_stop(&a->look);
-	acme_forget(&a->order);
+	forget_all(a);
 	worker_stopped(w);
 }
 
@@ -494,7 +611,7 @@ static void acme_end(struct worker *w)
 
 	if (!a)
 		return;
-	acme_forget(&a->order);
+	forget_all(a);
 	http_free(&a->http);
 	dns_free(&a->dns);
 	es256_key_free(&a->account);
@@ -507,7 +624,7 @@ static void acme_status(struct worker *w, struct json_out *j)
 {
 	const struct acme *a = w->state;
 
-	json_out_z(j, "acme", !is_on(a) ? "off" : a->order ? "asking" : a->failures ? "failed" : "waiting");
+	json_out_z(j, "acme", !is_on(a) ? "off" : is_busy(a) ? "asking" : a->failures ? "failed" : "waiting");
 	json_out_u64(j, "renewals", a->renewals);
 	json_out_u64(j, "failures", a->failures);
 }

@@ -16,44 +16,12 @@ import pytest
 import dns_server
 import https_server
 import postroom
+from pebble import Pebble
 
 pytestmark = [pytest.mark.skipif(not (postroom.BIN / "webd").exists(), reason="built without libhttp-parser: configure said so"),
               pytest.mark.skipif(not shutil.which("pebble"), reason="pebble is missing: ./quickstart peers")]
 
 NAMES = ("mail.example.test", "autoconfig.example.test", "mta-sts.example.test")
-
-
-class Pebble:
-    """The authority; `http_port` and `tls_port` are where it looks for proofs."""
-
-    def __init__(self, folder, authority, dns, http_port, port=None, tls_port=1):
-        self.port = port or postroom.free_port()
-        self.management = postroom.free_port()
-        self.url = f"https://acme.example:{self.port}/dir"
-        chain, key = authority.certificate("acme.example")
-        config = folder / "pebble.json"
-        config.write_text(json.dumps({"pebble": {
-            "listenAddress": f"127.0.0.1:{self.port}", "managementListenAddress": f"127.0.0.1:{self.management}", "certificate": str(chain),
-            "privateKey": str(key), "httpPort": http_port, "tlsPort": tls_port, "ocspResponderURL": "", "externalAccountBindingRequired": False}}))
-        self.log_path = folder / "pebble.log"
-        env = {"PATH": "/usr/bin:/bin", "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "20", "PEBBLE_AUTHZREUSE": "0"}
-        with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(["pebble", "-strict", "-config", config, "-dnsserver", f"127.0.0.1:{dns.port}"], env=env, stdout=log,
-                                            stderr=log, stdin=subprocess.DEVNULL)
-        postroom.wait_for("pebble listens", self.listens)
-
-    def listens(self):
-        with contextlib.suppress(OSError):
-            socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
-            return True
-        return False
-
-    def log(self):
-        return self.log_path.read_text(errors="replace")
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(postroom.DEADLINE_S)
 
 
 @contextlib.contextmanager
@@ -62,7 +30,9 @@ def make_world(tmp_path, by_tls=False):
             postroom.Instance(web=True, accounts=("alice",), conf=dns.conf()) as instance:
         for name in NAMES + ("acme.example",):
             dns.add(name, "A", "127.0.0.1")
-        pebble = Pebble(tmp_path, authority, dns, 1 if by_tls else instance.port("http"), tls_port=instance.port("https") if by_tls else 1)
+        pebble = Pebble(tmp_path, authority, f"127.0.0.1:{dns.port}", 1 if by_tls else instance.port("http"), tls_port=instance.port("https") if by_tls else 1)
+        with open(authority.file, "a", encoding="ascii") as believed:
+            believed.write(pebble.root(authority))
         with open(instance.root / "postroom.conf", "a", encoding="utf-8") as conf:
             conf.write(f"fetch-private-addresses yes\nrelay-ca-file {authority.file}\nacme-directory {pebble.url}\n"
                        "acme-contact postmaster@example.test\nacme-names hostname autoconfig.example.test mta-sts.example.test\n"
@@ -165,6 +135,14 @@ def test_a_certificate_comes_by_itself_and_sessions_live_on(world):
     status = world.postroom("status")
     assert shown["fingerprint"] in status and "self-signed" not in status
 
+    # a name that leads here and is not on it
+    def web_names():
+        return [row for row in json.loads(world.run("doctor", "--json").stdout)["findings"] if row["check"] == "web.names"]
+    assert [row["state"] for row in web_names()] == ["good"]
+    world.dns.add("autodiscover.example.test", "A", "127.0.0.1")
+    assert [(row["state"], row["found"]) for row in web_names()] == [("warning", "it is not for autodiscover.example.test")]
+    world.dns.remove("autodiscover.example.test", "A")
+
     # asked for again, whatever is left
     world.postroom("cert", "renew")
     assert cert(world)["fingerprint"] != shown["fingerprint"]
@@ -179,7 +157,7 @@ def test_a_certificate_comes_by_itself_and_sessions_live_on(world):
     # the authority has lost everything: the same key makes an account again
     old = (world.root / "tls" / "acme-account.pem").read_bytes()
     world.pebble.stop()
-    world.pebble = Pebble(world.folder, world.authority, world.dns, world.port("http"), port=world.pebble.port)
+    world.pebble = Pebble(world.folder, world.authority, f"127.0.0.1:{world.dns.port}", world.port("http"), port=world.pebble.port)
     world.postroom("cert", "renew")
     assert (world.root / "tls" / "acme-account.pem").read_bytes() == old
 
