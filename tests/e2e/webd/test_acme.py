@@ -169,6 +169,7 @@ def test_a_certificate_comes_by_itself_and_sessions_live_on(world):
     assert cert(world)["fingerprint"] == now and "FAILED, again in 1" in cert(world)["renewed_by"]
 
     # an authority that is gone: likewise
+    world.dns.add("mta-sts.example.test", "A", "127.0.0.1")
     world.pebble.stop()
     gone = world.run("cert", "renew")
     assert gone.returncode == 1 and "cannot be reached" in gone.stderr
