@@ -207,6 +207,7 @@ static struct fault configure(struct dns *dns, const struct dns_settings *s)
 	}
 	if (s->forgets_absence) {
 		rc = ub_ctx_set_option(dns->ctx, "cache-max-negative-ttl:", "0");
+		rc = rc ? rc : ub_ctx_set_option(dns->ctx, "aggressive-nsec:", "no");   /* proofs of absence live on by themselves */
 		if (rc)
 			return ub_fault("option", "cache-max-negative-ttl", rc);
 	}

@@ -28,6 +28,8 @@
 #define RETRY_MAX_S DAY_S
 #define SETTLE_S 3600           /* after a success */
 #define NAMES_S 600             /* between two looks at which names lead here */
+#define FORCED_LOOKS 2
+#define FORCED_LOOK_MS 1500
 #define WAIT_S 60               /* while a name has no address: costs the authority nothing */
 #define DOMAINS_MAX ((size_t)1 << 16)
 #define DOMAINS_MS 10000
@@ -51,6 +53,7 @@ struct acme {
 	size_t name_count;
 	int64_t names_s;                /* not looked at again before; Unix time */
 	bool is_forced;                 /* somebody wants a certificate now */
+	unsigned looks;                 /* for whom the names were looked at in vain so often */
 	char folder[3900], proofs[4000];
 	struct timespec changed;        /* of the certificate's file, when it was last looked at */
 	ino_t inode;
@@ -409,6 +412,13 @@ static void on_names(void *arg, const struct acme_names *found)
 		a->names[i] = sv_z(a->name_texts[i]);
 	if (!is_forced && !is_due_by_date(a, time(NULL)) && tls_request_is_met(a->conf->tls.certificate, a->names, a->name_count))
 		return;
+	/* Even a resolver that keeps nothing says within a second what it said; somebody may have published it in that second. */
+	if (found->missing && is_forced && a->looks++ < FORCED_LOOKS) {
+		a->is_forced = true;
+		timer_start_ms(&a->look, FORCED_LOOK_MS);
+		return;
+	}
+	a->looks = 0;
 	if (found->missing)
 		wait_for_name(a, found->missing);
 	else
