@@ -111,8 +111,10 @@ static void look_at_what_runs(struct showing *s)
 	struct outbook *book = NULL;
 	struct buf folder;
 
-	for (size_t i = 0; i < DAEMON_MAIL_COUNT; i++)
+	for (size_t i = 0; i < DAEMON_MAIL_COUNT; i++) {
 		(void)!control_ask(s->cli->instance, daemon_names[i], SV("{\"verb\":\"sessions\"}"), note_session, s, 10000).kind;
+		control_ask_former(s->cli->instance, daemon_names[i], SV("{\"verb\":\"sessions\"}"), note_session, s, 10000);
+	}
 	if (!throttle_open(path, false, &throttle).kind)
 		throttle_list(throttle, &limits, throttle_now_ms(), note_wrong, s);
 	throttle_free(&throttle);

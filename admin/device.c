@@ -228,6 +228,7 @@ int end_sessions(struct cli *cli, const char *account, const char *sid, const ui
 				break;
 			nanosleep(&(struct timespec){ .tv_nsec = BUSY_PAUSE_MS * 1000000L }, NULL);
 		}
+		control_ask_former(cli->instance, daemon_names[i], buf_sv(&request), add_ended, &tally, 10000);
 		if (f.kind && !(f.kind == FAULT_UNAVAILABLE && !pidfile_holder(cli->instance, daemon_names[i])))
 			code = cli_fault(daemon_names[i], f);
 	}

@@ -113,6 +113,11 @@ struct rounds *rounds_start(struct loop *loop, const char *root)
 	return r;
 }
 
+int rounds_pid(const struct rounds *rounds)
+{
+	return rounds && rounds->process ? rounds->process->pid : 0;
+}
+
 void rounds_stop(struct rounds **rounds)
 {
 	struct rounds *r = *rounds;

@@ -14,6 +14,8 @@ struct rounds;
 struct rounds *rounds_start(struct loop *loop, const char *root);
 /** rounds_stop - one that is under way is ended. NULL is fine. */
 void rounds_stop(struct rounds **rounds);
+/** rounds_pid - of a look that is under way; 0: none. */
+int rounds_pid(const struct rounds *rounds);
 /** rounds_wait_ms - until the next look. @looked_s: of the last one, or when the instance was made; 0: unknown. */
 uint64_t rounds_wait_ms(int64_t now_s, int64_t looked_s, uint64_t every_ms);
 

@@ -1,5 +1,5 @@
 /* postroom serve|stop|reload: the parent of every process of an instance. It starts the daemons, starts again
- * what ends, and passes SIGHUP on. It reads nothing from the network. */
+ * what ends, passes SIGHUP on, and keeps the listening sockets for who comes next. It reads nothing from the network. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -17,9 +17,11 @@
 #include "admin/open.h"
 #include "admin/print.h"
 #include "admin/rounds.h"
+#include "admin/upgrade.h"
 #include "admin/verbs.h"
 #include "common/conf.h"
 #include "common/control.h"
+#include "common/handover.h"
 #include "common/instance.h"
 #include "common/listener.h"
 #include "common/log.h"
@@ -33,6 +35,7 @@
 #define READY_POLL_MS 20
 #define START_MS 10000          /* a daemon that fails so soon has never begun to serve */
 #define RELOAD_MS 20000          /* for each daemon */
+#define GIVE_WAY_MS 15000       /* for a daemon to give up its names before another program takes over */
 #define STOP_EXTRA_MS 15000     /* beyond what workers may take to finish */
 
 /* ---- the parent ---- */
@@ -47,11 +50,22 @@ struct daemon_child {
 	struct child *child;            /* NULL: it is not to run */
 	uint64_t first_start_ms;        /* 0: never started */
 	bool is_for_mail;
-	bool is_ready;
-	uv_poll_t ready;                /* on the pipe by which it says so */
-	int ready_fds[2];
-	int *keep;                      /* what it inherits: the end of that pipe, sockets of the service manager */
+	bool is_ready;                  /* it has been, once */
+	bool can_give_way;              /* this process of it serves */
+	bool is_gone;                   /* it has given up its names: another program may take them */
+	uv_poll_t said;                 /* on what it tells us (common/handover.h) */
+	int ends[2];
+	int sockets[HANDOVER_MAX];      /* on which it listens */
+	size_t socket_count;
+	int *keep;                      /* what it inherits: its end, sockets of the service manager and those that were kept */
 	size_t keep_count;
+};
+
+/* A master of a former program. */
+struct former {
+	struct parent *parent;
+	struct child *child;            /* NULL: behind the last one */
+	pid_t pid;
 };
 
 struct parent {
@@ -60,59 +74,135 @@ struct parent {
 	struct daemon_child daemons[DAEMON_COUNT];
 	struct child *delegates;        /* answers holders of tokens; NULL: nobody is to */
 	const char *delegates_argv[6];
-	uv_signal_t signals[3];
+	uv_signal_t signals[4];
 	uint64_t grace_ms;
 	size_t passed_count;            /* listening sockets of the service manager, from LISTENERS_PASSED_FIRST on */
+	struct upgrade_inheritance from;        /* what the program before us left: until all daemons have taken theirs */
+	struct former formers[UPGRADE_FORMER_MAX];
+	char program[4096];             /* our own; a newer one may lie there by now */
+	const struct instance *instance;
+	struct rounds *rounds;
+	struct timer giving_way;
 	int code;
-	bool is_stopping;
+	bool is_stopping, is_upgrading;
 };
 
-/* ---- ready ---- */
+/* ---- what daemons say ---- */
 
-/* The service manager hears of it when mail can come in by every door. Mail does not wait for the web front. */
-static void on_ready(uv_poll_t *handle, int status, int events)
+static void close_sockets(int *sockets, size_t *count)
 {
-	struct daemon_child *d = handle->data;
-	struct parent *p = d->parent;
-	char octet;
-
-	(void)events;
-	if (status < 0 || read(d->ready_fds[0], &octet, 1) != 1)
-		return;
-	uv_poll_stop(handle);
-	d->is_ready = true;
-	for (size_t i = 0; i < DAEMON_MAIL_COUNT; i++)
-		if (p->daemons[i].child && !p->daemons[i].is_ready)
-			return;
-	if (!p->is_stopping && d->is_for_mail)
-		notify_service_manager("READY=1");
+	for (size_t i = 0; i < *count; i++)
+		close(sockets[i]);
+	*count = 0;
 }
 
-static struct fault watch_ready(struct daemon_child *d)
+/* The service manager hears of it when mail can come in by every door. Mail does not wait for the web front. */
+static void note_ready(struct daemon_child *d)
 {
 	struct parent *p = d->parent;
+	bool is_news = !d->is_ready, all = true, all_mail = true;
 
-	if (pipe2(d->ready_fds, O_CLOEXEC | O_NONBLOCK) != 0)
-		return fault_errno("pipe", d->name);
-	d->keep_count = 1 + p->passed_count;
-	d->keep = xcalloc(d->keep_count, sizeof(*d->keep));
-	d->keep[0] = d->ready_fds[1];
+	d->is_ready = true;
+	d->can_give_way = true;
+	for (size_t i = 0; i < DAEMON_COUNT; i++) {
+		bool misses = p->daemons[i].child && !p->daemons[i].is_ready;
+
+		all = all && !misses;
+		all_mail = all_mail && !(misses && i < DAEMON_MAIL_COUNT);
+	}
+	if (all)
+		close_sockets(p->from.sockets, &p->from.socket_count);  /* what nobody took has no listener any more */
+	if (all_mail && is_news && !p->is_stopping && d->is_for_mail)
+		notify_service_manager("READY=1");
+	if (p->is_upgrading)
+		child_signal(d->child, SIGUSR2);
+}
+
+/* Are these the same socket? The service manager's are ours already. */
+static bool is_passed(const struct parent *p, int fd)
+{
+	struct stat ours, theirs;
+
 	for (size_t i = 0; i < p->passed_count; i++)
-		d->keep[1 + i] = LISTENERS_PASSED_FIRST + (int)i;
-	uv_poll_init(loop_uv(p->loop), &d->ready, d->ready_fds[0]);
-	d->ready.data = d;
-	uv_poll_start(&d->ready, UV_READABLE, on_ready);
+		if (fstat(fd, &theirs) == 0 && fstat(LISTENERS_PASSED_FIRST + (int)i, &ours) == 0 && ours.st_ino == theirs.st_ino &&
+		    ours.st_dev == theirs.st_dev)
+			return true;
+	return false;
+}
+
+static void keep_sockets(struct daemon_child *d, const int *fds, size_t count)
+{
+	close_sockets(d->sockets, &d->socket_count);
+	for (size_t i = 0; i < count; i++) {
+		if (is_passed(d->parent, fds[i]))
+			close(fds[i]);
+		else
+			d->sockets[d->socket_count++] = fds[i];
+	}
+}
+
+static void go_on_with_upgrade(struct parent *p);
+
+static void on_said(uv_poll_t *handle, int status, int events)
+{
+	struct daemon_child *d = handle->data;
+	int fds[HANDOVER_MAX];
+	size_t count = 0;
+	enum handover what = status < 0 ? HANDOVER_NONE : handover_receive(d->ends[0], fds, &count);
+
+	(void)events;
+	if (what == HANDOVER_READY) {
+		keep_sockets(d, fds, count);
+		note_ready(d);
+	} else if (what == HANDOVER_GONE) {
+		d->is_gone = true;
+		struct fault f = control_give_way(d->parent->instance, d->name, child_pid(d->child));
+
+		if (f.kind)
+			log_warn(NULL, "serve.give_way", KV_FAULT("fault", f));
+		go_on_with_upgrade(d->parent);
+	}
+}
+
+static struct fault listen_to(struct daemon_child *d)
+{
+	struct parent *p = d->parent;
+	struct fault f = handover_pair(d->ends);
+
+	if (f.kind)
+		return f;
+	d->keep = xcalloc(1 + p->passed_count + 2 * HANDOVER_MAX, sizeof(*d->keep));
+	uv_poll_init(loop_uv(p->loop), &d->said, d->ends[0]);
+	d->said.data = d;
+	uv_poll_start(&d->said, UV_READABLE, on_said);
 	return FAULT_OK;
 }
 
-static void unwatch_ready(struct daemon_child *d)
+static void listen_no_more(struct daemon_child *d)
 {
 	if (!d->keep)
 		return;
-	uv_close((uv_handle_t *)&d->ready, NULL);
-	close(d->ready_fds[0]);
-	close(d->ready_fds[1]);
+	uv_close((uv_handle_t *)&d->said, NULL);
+	close(d->ends[0]);
+	close(d->ends[1]);
+	close_sockets(d->sockets, &d->socket_count);
 	free(d->keep);
+}
+
+/* Its own sockets, when it has listened before; else all that the program before us left, of which it takes what is its own. */
+static void list_what_it_inherits(struct daemon_child *d)
+{
+	struct parent *p = d->parent;
+	const int *sockets = d->socket_count ? d->sockets : p->from.sockets;
+	size_t count = d->socket_count ? d->socket_count : p->from.socket_count;
+
+	d->keep_count = 0;
+	d->keep[d->keep_count++] = d->ends[1];
+	for (size_t i = 0; i < p->passed_count; i++)
+		d->keep[d->keep_count++] = LISTENERS_PASSED_FIRST + (int)i;
+	for (size_t i = 0; i < count; i++)
+		d->keep[d->keep_count++] = sockets[i];
+	handover_offer(d->ends[1], sockets, count);
 }
 
 /* passed_sockets - how many the service manager gave us (sd_listen_fds(3)). They are for the daemons, not for other children. */
@@ -136,11 +226,15 @@ static void stop_all(struct parent *p)
 	if (!p->is_stopping)
 		notify_service_manager("STOPPING=1");
 	p->is_stopping = true;
+	p->is_upgrading = false;
+	timer_stop(&p->giving_way);
 	for (size_t i = 0; i < DAEMON_COUNT; i++)
 		if (p->daemons[i].child)
 			child_stop(p->daemons[i].child, p->grace_ms);
 	if (p->delegates)
 		child_stop(p->delegates, p->grace_ms);
+	for (size_t i = 0; i < UPGRADE_FORMER_MAX && p->formers[i].child; i++)
+		child_stop(p->formers[i].child, p->grace_ms);
 	if (!supervisor_running(p->supervisor))
 		loop_stop(p->loop);
 }
@@ -149,10 +243,8 @@ static struct fault on_prepare(void *arg, const char *const **argv, const int **
 {
 	struct daemon_child *d = arg;
 
-	char number[16];
-
-	snprintf(number, sizeof(number), "%d", d->ready_fds[1]);
-	setenv(SUPERVISE_READY_FD, number, 1);
+	d->can_give_way = d->is_gone = false;
+	list_what_it_inherits(d);
 	*argv = d->argv;
 	*keep = d->keep;
 	*keep_count = d->keep_count;
@@ -173,6 +265,7 @@ static void on_ended(void *arg, int status, uint64_t restart_ms)
 	struct daemon_child *d = arg;
 	struct parent *p = d->parent;
 
+	d->can_give_way = false;
 	log_info(NULL, "serve.daemon.end", KV_Z("name", d->name),
 		 KV_I64("status", WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status)),
 		 KV_BOOL("again", !p->is_stopping && restart_ms != UINT64_MAX));
@@ -189,6 +282,7 @@ static void on_ended(void *arg, int status, uint64_t restart_ms)
 	} else if (p->is_stopping && !supervisor_running(p->supervisor)) {
 		loop_stop(p->loop);
 	}
+	go_on_with_upgrade(p);
 }
 
 static const struct child_events child_events = {
@@ -224,6 +318,7 @@ static void delegates_ended(void *arg, int status, uint64_t restart_ms)
 		 KV_BOOL("again", !p->is_stopping && restart_ms != UINT64_MAX));
 	if (p->is_stopping && !supervisor_running(p->supervisor))
 		loop_stop(p->loop);
+	go_on_with_upgrade(p);
 }
 
 static const struct child_events delegates_events = {
@@ -246,10 +341,112 @@ static void add_delegates(struct parent *p, struct cli *cli, const struct conf *
 	p->delegates = child_add(p->supervisor, NULL, &delegates_events, p);
 }
 
+/* ---- another program ---- */
+
+static void on_former_ended(void *arg, int status, uint64_t restart_ms)
+{
+	const struct former *former = arg;
+	struct parent *p = former->parent;
+
+	(void)restart_ms;
+	for (size_t i = 0; i < DAEMON_COUNT; i++)
+		control_forget_way(p->instance, daemon_names[i], former->pid);
+	log_info(NULL, "serve.former.end", KV_I64("status", WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status)));
+	if (p->is_stopping && !supervisor_running(p->supervisor))
+		loop_stop(p->loop);
+}
+
+static const struct child_events former_events = { .ended = on_former_ended };
+
+static void adopt_former(struct parent *p)
+{
+	for (size_t i = 0; i < p->from.former_count; i++)
+		p->formers[i] = (struct former){ p, child_adopt(p->supervisor, p->from.former[i], &former_events, &p->formers[i]),
+						 p->from.former[i] };
+}
+
+static void note_former(struct upgrade_inheritance *to, pid_t pid)
+{
+	if (pid && to->former_count < UPGRADE_FORMER_MAX)
+		to->former[to->former_count++] = pid;
+}
+
+static void note_sockets(struct upgrade_inheritance *to, const int *sockets, size_t count)
+{
+	for (size_t i = 0; i < count && to->socket_count < HANDOVER_MAX; i++)
+		to->sockets[to->socket_count++] = sockets[i];
+}
+
+/* All daemons have given up their names: become the program that lies where ours did. Processes and sockets stay. */
+static void become_newer_program(struct parent *p)
+{
+	struct upgrade_inheritance to = { .socket_count = 0 };
+
+	note_sockets(&to, p->from.sockets, p->from.socket_count);
+	for (size_t i = 0; i < DAEMON_COUNT; i++) {
+		note_sockets(&to, p->daemons[i].sockets, p->daemons[i].socket_count);
+		if (p->daemons[i].child)
+			note_former(&to, child_pid(p->daemons[i].child));
+	}
+	for (size_t i = 0; i < UPGRADE_FORMER_MAX && p->formers[i].child; i++)
+		note_former(&to, child_pid(p->formers[i].child));
+	note_former(&to, rounds_pid(p->rounds));
+	rounds_stop(&p->rounds);
+	for (size_t i = 0; i < p->passed_count; i++)
+		fcntl(LISTENERS_PASSED_FIRST + (int)i, F_SETFD, 0);
+	log_info(NULL, "serve.upgrade", KV_Z("program", p->program), KV_U64("sockets", to.socket_count));
+	upgrade_execute(p->program, instance_path(p->instance, INSTANCE_ROOT), &to);
+	complain(NULL, "neither the newer nor this program could be executed again; stopping");
+	p->code = EXIT_FAILED;
+	stop_all(p);
+}
+
+static void go_on_with_upgrade(struct parent *p)
+{
+	if (!p->is_upgrading || p->is_stopping)
+		return;
+	for (size_t i = 0; i < DAEMON_COUNT; i++)
+		if (p->daemons[i].child && child_pid(p->daemons[i].child) && !p->daemons[i].is_gone)
+			return;
+	if (p->delegates && child_pid(p->delegates))
+		return;
+	become_newer_program(p);
+}
+
+/* One that neither serves nor ends would hold everybody up. */
+static void on_no_way(struct timer *t)
+{
+	struct parent *p = CONTAINER_OF(t, struct parent, giving_way);
+
+	for (size_t i = 0; i < DAEMON_COUNT; i++)
+		if (p->daemons[i].child && !p->daemons[i].is_gone)
+			child_kill(p->daemons[i].child);
+	if (p->delegates)
+		child_kill(p->delegates);
+}
+
+static void begin_upgrade(struct parent *p)
+{
+	if (p->is_stopping || p->is_upgrading)
+		return;
+	p->is_upgrading = true;
+	timer_start_ms(&p->giving_way, GIVE_WAY_MS);
+	for (size_t i = 0; i < DAEMON_COUNT; i++)
+		if (p->daemons[i].child && p->daemons[i].can_give_way)
+			child_signal(p->daemons[i].child, SIGUSR2);     /* one that is just starting: when it serves */
+	if (p->delegates)
+		child_stop(p->delegates, p->grace_ms);          /* its requests are short, and its socket has a name */
+	go_on_with_upgrade(p);
+}
+
 static void on_signal(uv_signal_t *handle, int number)
 {
 	struct parent *p = handle->data;
 
+	if (number == SIGUSR2) {
+		begin_upgrade(p);
+		return;
+	}
 	if (number == SIGHUP) {
 		for (size_t i = 0; i < DAEMON_COUNT; i++)
 			if (p->daemons[i].child)
@@ -261,9 +458,11 @@ static void on_signal(uv_signal_t *handle, int number)
 
 static int run_parent(struct cli *cli, const struct conf *conf)
 {
-	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP };
-	struct parent p = { .grace_ms = conf->host.stop_ms + STOP_EXTRA_MS, .passed_count = passed_sockets() };
-	struct rounds *rounds = NULL;
+	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR2 };
+	struct parent p = { .grace_ms = conf->host.stop_ms + STOP_EXTRA_MS, .passed_count = passed_sockets(), .instance = cli->instance };
+
+	upgrade_inherit(&p.from);
+	upgrade_own_path(p.program, sizeof(p.program));
 	struct fault f = loop_new(&p.loop);
 
 	if (!f.kind)
@@ -277,6 +476,9 @@ static int run_parent(struct cli *cli, const struct conf *conf)
 		p.signals[i].data = &p;
 		uv_signal_start(&p.signals[i], on_signal, numbers[i]);
 	}
+	timer_init(&p.giving_way, p.loop, on_no_way);
+	adopt_former(&p);
+	upgrade_unblock_signals();
 	for (size_t i = 0; i < DAEMON_COUNT; i++) {
 		struct daemon_child *d = &p.daemons[i];
 		if (!daemon_is_wanted(conf, i))
@@ -293,7 +495,7 @@ static int run_parent(struct cli *cli, const struct conf *conf)
 		d->argv[1] = "--root";
 		d->argv[2] = cli->root;
 		d->argv[3] = "--supervised"; /* ends with us; we talk to the service manager */
-		f = watch_ready(d);
+		f = listen_to(d);
 		if (f.kind) {
 			p.code = cli_fault("serve", f);
 			break;
@@ -307,14 +509,15 @@ static int run_parent(struct cli *cli, const struct conf *conf)
 		add_delegates(&p, cli, conf);
 		if (p.delegates)
 			child_start(p.delegates);
-		rounds = rounds_start(p.loop, cli->root);
+		p.rounds = rounds_start(p.loop, cli->root);
 		loop_run(p.loop);
-		rounds_stop(&rounds);
+		rounds_stop(&p.rounds);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
 		uv_close((uv_handle_t *)&p.signals[i], NULL);
 	for (size_t i = 0; i < DAEMON_COUNT; i++)
-		unwatch_ready(&p.daemons[i]);
+		listen_no_more(&p.daemons[i]);
+	close_sockets(p.from.sockets, &p.from.socket_count);
 	supervisor_free(&p.supervisor);
 	loop_free(&p.loop);
 	return p.code;

@@ -6,6 +6,7 @@
 #include "admin/open.h"
 #include "admin/print.h"
 #include "admin/verbs.h"
+#include "common/control.h"
 #include "common/json.h"
 #include "common/memory.h"
 
@@ -122,6 +123,7 @@ static int run_sessions(struct cli *cli)
 
 		if (one != EXIT_DONE)
 			code = one;
+		control_ask_former(cli->instance, daemon_names[i], SV("{\"verb\":\"sessions\"}"), keep, &l, 10000);
 	}
 	if (l.count)
 		qsort(l.rows, l.count, sizeof(struct json *), compare);

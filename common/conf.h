@@ -82,6 +82,7 @@ struct conf_host {
 	uint64_t threads;       /* per worker, for files and passwords */
 	uint64_t open_files;    /* RLIMIT_NOFILE to ask for */
 	uint64_t stop_ms;       /* how long a stopping worker may finish what it does */
+	uint64_t upgrade_ms;    /* how long a former program may go on with its sessions */
 	uint64_t stuck_ms;      /* how long a thread may stay in an index write transaction */
 	struct ipnets exempt_networks;
 	struct ipnets proxy_networks;

@@ -85,6 +85,8 @@ static const struct conf_option options[] = {
 		 "allow is left at its limit." },
 	{ "stop-time", "Host", DURATION(host.stop_ms), .def = "10s", .min = 0, .max = 10 * MINUTES,
 	  .doc = "How long sessions may finish what they are doing when the server stops." },
+	{ "upgrade-time", "Host", DURATION(host.upgrade_ms), .def = "1h", .min = 0, .max = 7 * DAYS,
+	  .doc = "How long sessions that were open at `postroom upgrade` may go on with the program that they began with." },
 	{ "stuck-time", "Host", DURATION(host.stuck_ms), .def = "10s", .min = 1 * SECONDS,
 	  .max = 10 * MINUTES,
 	  .doc = "A worker with a thread inside an index change for longer is killed and "

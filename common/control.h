@@ -121,4 +121,13 @@ MUST_CHECK struct fault control_ask_at(const char *path, const char *daemon, str
 				       bool (*on_line)(void *arg, const struct json *line), void *arg,
 				       uint32_t wait_ms);
 
+/** control_give_way - before another master takes the place of the one that is @pid: who is asked for in its place gets a name of its own,
+ *  which control_ask_former() finds. control_forget_way() removes it. For the master's parent: a sandbox lets nobody name sockets. */
+MUST_CHECK struct fault control_give_way(const struct instance *instance, const char *daemon, pid_t pid);
+void control_forget_way(const struct instance *instance, const char *daemon, pid_t pid);
+/** control_ask_former - control_ask() of every former program of this daemon that still serves somebody; each that cannot be asked is
+ *  left out. Fine when there is none. */
+void control_ask_former(const struct instance *instance, const char *daemon, struct sv request,
+			bool (*on_line)(void *arg, const struct json *line), void *arg, uint32_t wait_ms);
+
 #endif

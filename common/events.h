@@ -78,6 +78,7 @@
 	X(EVENT_DAEMON_READY, "daemon.ready", "A daemon listens.", "version workers listeners")    \
 	X(EVENT_DAEMON_RELOAD, "daemon.reload", "A daemon took over its configuration anew.",      \
 	  "changed need_restart")                                                                  \
+	X(EVENT_DAEMON_GIVE_WAY, "daemon.give_way", "A daemon accepts no more, since another program takes over.", "workers") \
 	X(EVENT_DAEMON_STOP, "daemon.stop", "A daemon ended.", "reason")
 
 enum event {

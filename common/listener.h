@@ -62,11 +62,15 @@ const struct listener *listener_at(const struct listener_set *set, size_t i);
 /**
  * listener_bind - open every row's socket. A row whose name stands in LISTEN_FDNAMES, or whose
  * address and port are those of a descriptor passed by the service manager (LISTEN_PID, LISTEN_FDS:
- * sd_listen_fds(3)) to us or to our parent, takes that one; what no row takes is closed. Unix sockets get mode 0660 (kind local: 0666, and its folder is made); a name where nobody
+ * sd_listen_fds(3)) to us or to our parent, or of one that our parent kept (common/handover.h), takes that one; what no row takes is closed. Unix sockets get mode 0660 (kind local: 0666, and its folder is made); a name where nobody
  * answers any more is replaced. Errors: detail names the row and the address ("imaps [::]:993: Address already
  * in use"); nothing stays bound. Those of LISTENERS_OPTIONAL are left out with a line in the log.
  */
 MUST_CHECK struct fault listener_bind(struct listener_set *set);
+/** listener_sockets - the open ones, borrowed; at most @max. */
+size_t listener_sockets(const struct listener_set *set, int *out, size_t max);
+/** listener_let_go - close the descriptors; names and whoever else has the sockets stay. After listener_stop(). */
+void listener_let_go(struct listener_set *set);
 /** listener_export - for the workers to be executed: makes the descriptors inheritable and appends
  *  a few printable lines for listener_import(). False: text's max. */
 bool listener_export(const struct listener_set *set, struct buf *text);

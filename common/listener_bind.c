@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/handover.h"
 #include "common/listener_private.h"
 #include "common/log.h"
 #include "common/memory.h"
@@ -188,6 +189,31 @@ static bool is_meant(const struct row *row, struct sv name, const struct netaddr
 	return netaddr_eq_ip(at, &row->listener.at) || (row->is_any && netaddr_eq_ip(at, &every_ipv4));
 }
 
+/* Those that our parent kept from who was here before us: ours as if we had bound them. */
+static void take_kept_sockets(struct listener_set *set)
+{
+	int fds[HANDOVER_MAX];
+	size_t count = handover_sockets(fds);
+	char path[PATH_SIZE];
+
+	for (size_t k = 0; k < count; k++) {
+		struct netaddr at;
+		bool is_taken = false;
+
+		for (size_t i = 0; listens_at(fds[k], &at, path) && i < set->count && !is_taken; i++) {
+			struct row *row = &set->rows[i];
+
+			is_taken = row->listener.fd < 0 && is_meant(row, SV_NONE, &at, path);
+			if (is_taken) {
+				adopt(row, fds[k], &at);
+				row->is_passed = false;
+			}
+		}
+		if (!is_taken)
+			close(fds[k]);
+	}
+}
+
 static void take_passed_sockets(struct listener_set *set)
 {
 	/* Those of `postroom serve` are for all its daemons: what is not meant for us is for another one. */
@@ -238,6 +264,7 @@ struct fault listener_bind(struct listener_set *set)
 	if (f.kind)
 		return f;
 	take_passed_sockets(set);
+	take_kept_sockets(set);
 	for (size_t i = 0; i < set->count && !f.kind; i++) {
 		struct row *row = &set->rows[i];
 		struct netaddr at;
@@ -256,6 +283,21 @@ struct fault listener_bind(struct listener_set *set)
 	if (f.kind)
 		listener_close_rows(set, true);
 	return f;
+}
+
+size_t listener_sockets(const struct listener_set *set, int *out, size_t max)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < set->count && count < max; i++)
+		if (set->rows[i].listener.fd >= 0)
+			out[count++] = set->rows[i].listener.fd;
+	return count;
+}
+
+void listener_let_go(struct listener_set *set)
+{
+	listener_close_rows(set, false);
 }
 
 bool listener_export(const struct listener_set *set, struct buf *text)

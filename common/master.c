@@ -16,6 +16,7 @@
 #include <uv.h>
 
 #include "common/events.h"
+#include "common/handover.h"
 #include "common/master_private.h"
 #include "common/memory.h"
 #include "common/supervise.h"
@@ -52,7 +53,7 @@ struct master {
 	const struct daemon_spec *spec;
 	const char *program;
 	bool is_supervised;
-	int ready_fd;                   /* where `serve` hears that we are, or -1 */
+	int parent_fd;                  /* where `serve` hears of us (common/handover.h), or -1 */
 	struct instance *instance;
 	struct conf *conf;
 	struct loop *loop;
@@ -63,12 +64,14 @@ struct master {
 	struct pidfile pidfile;
 	struct seat *seats;
 	size_t seat_count, worker_count;        /* workers come first, then helpers */
-	uv_signal_t signals[3];
+	uv_signal_t signals[4];
 	struct timer watch;
+	struct timer patience;          /* with sessions, once another program has taken over */
 	const char *privileges;
 	uint64_t open_files;
 	uint64_t started_ms;
 	bool is_ready, is_stopping;
+	bool has_given_way;             /* to another program: nobody new comes in here */
 };
 
 /* ---- words ---- */
@@ -103,6 +106,14 @@ struct fault log_level_from(const struct json *request, enum log_level *out)
 
 /* ---- workers ---- */
 
+/* The parent keeps the listening sockets for whoever comes after us. */
+static void tell_parent_ready(const struct master *m)
+{
+	int fds[HANDOVER_MAX];
+
+	handover_tell(m->parent_fd, HANDOVER_READY, fds, listener_sockets(m->listeners, fds, ARRAY_LEN(fds)));
+}
+
 static void on_worker_line(void *arg, struct sv line)
 {
 	struct seat *seat = arg;
@@ -135,7 +146,7 @@ static void on_worker_line(void *arg, struct sv line)
 		   KV_U64("listeners", listener_count(m->listeners)));
 	if (!m->is_supervised)
 		notify_service_manager("READY=1");
-	ready_pipe_tell(&m->ready_fd);
+	tell_parent_ready(m);
 }
 
 static void on_worker_pipe_end(void *arg)
@@ -259,10 +270,11 @@ static void on_worker_ended(void *arg, int status, uint64_t restart_ms)
 		   KV_I64("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0),
 		   KV_Z("reason", seat->was_stuck  ? "stuck in a write transaction"
 				  : m->is_stopping ? "stop"
+				  : m->has_given_way ? "upgrade"
 						   : "died"),
 		   KV_I64("delay_ms", restart_ms == UINT64_MAX ? -1 : (int64_t)restart_ms));
 	seat->was_stuck = false;
-	if (m->is_stopping && supervisor_running(m->supervisor) == 0)
+	if ((m->is_stopping || m->has_given_way) && supervisor_running(m->supervisor) == 0)
 		loop_stop(m->loop);
 }
 
@@ -305,6 +317,41 @@ static void begin_stop(struct master *m, const char *reason)
 		loop_stop(m->loop);
 }
 
+static void tell_workers(struct master *m, struct sv line)
+{
+	for (size_t i = 0; i < m->seat_count; i++)
+		if (m->seats[i].pipe)
+			(void)control_pipe_send(m->seats[i].pipe, line);
+}
+
+static void on_patience_end(struct timer *t)
+{
+	begin_stop(CONTAINER_OF(t, struct master, patience), "upgrade-time");
+}
+
+/* The parent starts another program in our place. It gets our names, and the sockets from the parent; workers end with their last session.
+ * What works for nobody in particular (helpers) ends at once: the queue, for one, has a new relay. */
+static void give_way(struct master *m)
+{
+	if (m->is_stopping || m->has_given_way || m->parent_fd < 0)
+		return;
+	m->has_given_way = true;
+	event_emit(NULL, EVENT_DAEMON_GIVE_WAY, KV_U64("workers", m->worker_count));
+	pidfile_drop(&m->pidfile);
+	listener_let_go(m->listeners);
+	tell_workers(m, SV("{\"do\":\"drain\"}"));
+	for (size_t i = 0; i < m->seat_count; i++) {
+		if (m->seats[i].helper)
+			child_stop(m->seats[i].child, m->conf->host.stop_ms + STOP_MARGIN_MS);
+		else
+			child_retire(m->seats[i].child);
+	}
+	timer_start_ms(&m->patience, m->conf->host.upgrade_ms);
+	handover_tell(m->parent_fd, HANDOVER_GONE, NULL, 0);
+	if (supervisor_running(m->supervisor) == 0)
+		loop_stop(m->loop);
+}
+
 struct differences {
 	struct buf changed, need_restart;
 };
@@ -317,13 +364,6 @@ static void note_difference(void *arg, const char *option, bool need_restart)
 	if (list->len)
 		(void)buf_append_c(list, ' ');
 	(void)buf_append(list, sv_z(option));
-}
-
-static void tell_workers(struct master *m, struct sv line)
-{
-	for (size_t i = 0; i < m->seat_count; i++)
-		if (m->seats[i].pipe)
-			(void)control_pipe_send(m->seats[i].pipe, line);
 }
 
 static void tell_workers_to_reload(struct master *m, struct sv conf_text)
@@ -392,6 +432,10 @@ static void on_signal(uv_signal_t *handle, int number)
 	struct differences d;
 	struct fault f;
 
+	if (number == SIGUSR2) {
+		give_way(m);
+		return;
+	}
 	if (number != SIGHUP) {
 		begin_stop(m, number == SIGTERM ? "SIGTERM" : "SIGINT");
 		return;
@@ -647,7 +691,7 @@ static struct fault give_up_root(struct master *m)
 
 static struct fault start_loop(struct master *m)
 {
-	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP };
+	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR2 };
 	int fd, e = 0;
 	struct fault f = loop_new(&m->loop);
 
@@ -667,6 +711,7 @@ static struct fault start_loop(struct master *m)
 	}
 	timer_init(&m->watch, m->loop, on_watch);
 	timer_start_ms(&m->watch, WATCH_MS);
+	timer_init(&m->patience, m->loop, on_patience_end);
 	return e ? fault_detail(FAULT_INTERNAL, "signal handler: %s", uv_strerror(e)) : FAULT_OK;
 }
 
@@ -790,7 +835,7 @@ static int master_main(const struct daemon_spec *spec, const char *program, cons
 	struct master m = { .spec = spec,
 			    .program = program,
 			    .is_supervised = is_supervised,
-			    .ready_fd = ready_pipe_take(),
+			    .parent_fd = handover_take(),
 			    .pidfile = PIDFILE_NONE };
 	const char *stage = "";
 	struct fault f = master_start(&m, root, &stage);

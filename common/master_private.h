@@ -8,6 +8,7 @@
  *   worker to master   {"ready":true}                     it serves
  *   master to worker   {"do":"reload","conf":"..."}       take over this configuration, which the
  * master has checked
+ *                      {"do":"drain"}            accept no more; end when the last session has ended
  *                      {"do":"certificates"}             read the certificates again, and nothing else */
 
 /* How a worker is told what it is: options of its command line that no person gives. */

@@ -44,7 +44,7 @@ static __attribute__((noreturn)) void become_program(const char *path, const cha
 						     const int *keep, size_t keep_count,
 						     pid_t parent)
 {
-	static const int handled[] = { SIGTERM, SIGINT, SIGHUP, SIGCHLD, SIGPIPE };
+	static const int handled[] = { SIGTERM, SIGINT, SIGHUP, SIGCHLD, SIGPIPE, SIGUSR2 };
 	sigset_t none;
 
 	for (size_t i = 0; i < ARRAY_LEN(handled); i++)
@@ -220,6 +220,23 @@ void child_stop(struct child *child, uint64_t grace_ms)
 	timer_start_ms(&child->again, grace_ms);
 }
 
+void child_retire(struct child *child)
+{
+	child->wanted = false;
+	timer_stop(&child->again);
+}
+
+struct child *child_adopt(struct supervisor *supervisor, pid_t pid, const struct child_events *events, void *arg)
+{
+	struct child *child = child_add(supervisor, NULL, events, arg);
+
+	child->pid = pid;
+	child->started_ms = loop_now_ms(supervisor->loop);
+	/* It may have ended before this program listened. */
+	kill(getpid(), SIGCHLD);
+	return child;
+}
+
 void child_kill(struct child *child)
 {
 	child_signal(child, SIGKILL);
@@ -268,24 +285,4 @@ void notify_service_manager(const char *state)
 	(void)!sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&to,
 	              (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
 	close(fd);
-}
-
-int ready_pipe_take(void)
-{
-	const char *text = getenv(SUPERVISE_READY_FD);
-	uint32_t fd;
-
-	if (!text || !sv_to_u32(sv_z(text), &fd) || fd > INT_MAX || fcntl((int)fd, F_SETFD, FD_CLOEXEC) != 0)
-		return -1;
-	unsetenv(SUPERVISE_READY_FD);
-	return (int)fd;
-}
-
-void ready_pipe_tell(int *fd)
-{
-	if (*fd < 0)
-		return;
-	(void)!write(*fd, "r", 1);
-	close(*fd);
-	*fd = -1;
 }

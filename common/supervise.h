@@ -44,6 +44,10 @@ void child_start(struct child *child);
 void child_stop(struct child *child, uint64_t grace_ms);
 /** child_kill - SIGKILL; it is started again. */
 void child_kill(struct child *child);
+/** child_retire - not started again when it ends; nothing is asked of it. child_stop() may follow. */
+void child_retire(struct child *child);
+/** child_adopt - one that runs already, started by the program that this process was before; retired. */
+struct child *child_adopt(struct supervisor *supervisor, pid_t pid, const struct child_events *events, void *arg);
 /** child_signal - send a signal when it runs. */
 void child_signal(struct child *child, int signal);
 /** child_pid - 0 when it does not run. */
@@ -55,13 +59,5 @@ size_t supervisor_running(const struct supervisor *supervisor);
 /** notify_service_manager - one datagram to NOTIFY_SOCKET (sd_notify(3)): "READY=1", "STOPPING=1".
  * Fine without one. */
 void notify_service_manager(const char *state);
-
-/* A child tells the parent that it serves, by an octet into a pipe whose number stands in the environment. */
-#define SUPERVISE_READY_FD "POSTROOM_READY_FD"
-
-/** ready_pipe_take - the pipe, kept from our own children, or -1 when nobody wants to know. */
-int ready_pipe_take(void);
-/** ready_pipe_tell - we serve. Closes the pipe, sets *fd to -1. Fine with -1. */
-void ready_pipe_tell(int *fd);
 
 #endif

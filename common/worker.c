@@ -19,6 +19,7 @@
 #include "common/banned.h"
 
 #define PATHS_MAX 128
+#define DRAIN_LOOK_MS 200       /* how often it is looked whether the last session has ended */
 
 struct worker_private {
 	struct worker worker;
@@ -27,6 +28,7 @@ struct worker_private {
 	struct control_verb *verbs;     /* of every daemon, then of this one */
 	uv_signal_t on_term;
 	struct timer patience;          /* while stopping */
+	struct timer drained;           /* while another program takes over */
 	struct deferred end;            /* leave the loop once the caller has returned */
 	uint64_t started_ms;
 };
@@ -66,9 +68,30 @@ static void begin_stop(struct worker_private *p)
 	if (w->is_stopping)
 		return;
 	w->is_stopping = true;
+	timer_stop(&p->drained);
 	listener_stop(w->listeners);
 	timer_start_ms(&p->patience, w->conf->host.stop_ms);
 	p->spec->stop(w);
+}
+
+/* Whoever is here is served to his end, by the program that he began with. */
+static void on_drained(struct timer *t)
+{
+	struct worker_private *p = CONTAINER_OF(t, struct worker_private, drained);
+
+	if (listener_stats(p->worker.listeners).streams)
+		timer_start_ms(&p->drained, DRAIN_LOOK_MS);
+	else
+		begin_stop(p);
+}
+
+static void begin_drain(struct worker_private *p)
+{
+	if (p->worker.is_stopping || timer_is_running(&p->drained))
+		return;
+	listener_stop(p->worker.listeners);
+	listener_let_go(p->worker.listeners);
+	timer_start_ms(&p->drained, 0);
 }
 
 static void on_sigterm(uv_signal_t *handle, int number)
@@ -246,6 +269,8 @@ static void on_master_line(void *arg, struct sv line)
 	if (!f.kind && json_get_sv(message, "do", &what) && sv_eq(what, SV("reload")) &&
 	    json_get_sv(message, "conf", &text))
 		reload(p, text);
+	else if (!f.kind && sv_eq(what, SV("drain")))
+		begin_drain(p);
 	else if (!f.kind && sv_eq(what, SV("certificates")))
 		reload_certificates_alone(p);
 	else
@@ -409,6 +434,7 @@ static struct fault make_loop(struct worker_private *p, const struct worker_args
 		return f;
 	work_setup(w->loop, (uint32_t)w->conf->host.threads, WORK_WAITING_DEFAULT);
 	timer_init(&p->patience, w->loop, on_patience_end);
+	timer_init(&p->drained, w->loop, on_drained);
 	deferred_init(&p->end, w->loop, on_end);
 	p->started_ms = loop_now_ms(w->loop);
 	p->pipe = control_pipe_new(w->loop, args->control_fd, &pipe_events, p);
@@ -491,6 +517,7 @@ int worker_main(const struct daemon_spec *spec, const char *root, const struct w
 	}
 	if (w->loop) {
 		timer_stop(&p->patience);
+		timer_stop(&p->drained);
 		deferred_cancel(&p->end);
 		control_pipe_free(&p->pipe);
 		loop_free(&w->loop);
