@@ -92,6 +92,11 @@ def test_who_connects_while_the_service_is_down_is_greeted_when_it_is_back(manag
     assert waiting["pop3"].line().startswith(b"+OK")
     for line in waiting.values():
         line.close()
+    # Newer programs get the manager's sockets as well, and the manager hears that they serve.
+    managed.instance.postroom("upgrade")
+    assert managed.told() == "READY=1"
+    with managed.instance.imap("alice") as imap:
+        assert imap.noop()[0] == "OK"
     # Each daemon takes its own and lets go of the others': nobody keeps a door open that another one serves.
     for daemon, listener in (("smtpd", "mx"), ("imapd", "imaps"), ("pop3d", "pop3")):
         for name in ("mx", "imaps", "pop3"):
