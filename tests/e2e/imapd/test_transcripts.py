@@ -16,7 +16,7 @@ ELSEWHERE = """
 4  `test_login.py::test_authenticate_plain_with_and_without_initial_response`
 4  `test_login.py::test_authenticate_login_with_and_without_initial_response`
 5  `test_imap_compress.py::test_a_whole_session_however_the_client_flushes`
-10 `test_torture.py::test_five_thousand_ugly_messages`
+10 `test_torture.py::test_thousands_of_ugly_messages`
 15 `test_push.py::test_two_deliveries_at_once_reach_three_idling_sessions`
 17 `test_append.py::test_ugly_mail_is_stored_as_it_is`
 17 `test_append.py::test_a_hundred_megabytes_are_refused_and_twenty_are_stored`
