@@ -15,6 +15,8 @@
 #include "common/banned.h"
 
 #define FORMAT_WORD "postroom "
+#define LOOKS_MAX 5000          /* by others at a pid file that is to be taken */
+#define LOOK_US 1000
 
 struct instance {
 	char *paths[INSTANCE_PLACES];
@@ -292,10 +294,16 @@ struct fault instance_seal(struct instance *instance)
 
 /* ---- pid files ---- */
 
+/* Whoever asks pidfile_holder() has a shared lock for a moment, and must not keep the one away who is to hold it. */
+static bool is_only_looked_at(int fd)
+{
+	return flock(fd, LOCK_SH | LOCK_NB) == 0;
+}
+
 /* Opens and locks; -1 with errno EWOULDBLOCK when another process holds it. */
 static int lock_pidfile(const char *path)
 {
-	for (;;) {
+	for (unsigned looks = 0;;) {
 		int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 		struct stat ours, named;
 
@@ -303,8 +311,13 @@ static int lock_pidfile(const char *path)
 			return -1;
 		if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
 			int e = errno;
+			bool again = e == EWOULDBLOCK && looks++ < LOOKS_MAX && is_only_looked_at(fd);
 
 			close(fd);
+			if (again) {
+				usleep(LOOK_US);
+				continue;
+			}
 			errno = e;
 			return -1;
 		}

@@ -184,6 +184,33 @@ static void a_pid_file_lets_one_process_in_and_dies_with_it(void **state)
 	instance_close(&instance);
 }
 
+static void who_asks_for_the_holder_keeps_nobody_from_becoming_it(void **state)
+{
+	struct instance *instance = make();
+	struct pidfile mine = PIDFILE_NONE;
+	pid_t askers[2];
+	(void)state;
+
+	/* `postroom status` in a loop, while daemons come and go. */
+	for (size_t i = 0; i < 2; i++) {
+		askers[i] = fork();
+		if (askers[i] == 0)
+			alarm(20);      /* also when this test fails */
+		while (askers[i] == 0)
+			(void)pidfile_holder(instance, "smtpd");
+	}
+	for (unsigned n = 0; n < 300; n++) {
+		assert_int_equal(pidfile_take(instance, "smtpd", &mine).kind, FAULT_NONE);
+		assert_int_equal(close(mine.fd), 0);    /* as a crash leaves it: with its name */
+		free(mine.path);
+	}
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(kill(askers[i], SIGKILL), 0);
+		assert_int_equal(waitpid(askers[i], NULL, 0), askers[i]);
+	}
+	instance_close(&instance);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -195,6 +222,7 @@ int main(void)
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(secrets_that_others_may_read_are_refused, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(who_asks_for_the_holder_keeps_nobody_from_becoming_it, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_pid_file_lets_one_process_in_and_dies_with_it,
 						set_up, tear_down),
 	};
