@@ -408,9 +408,11 @@ static bool match_device(void *arg, const struct logins_device *d)
 	return !w->is_there;
 }
 
-/* First no new session, then the old ones end. */
-static struct fault end_device(const struct route_context *ctx, const struct visit *who, struct sv key)
+/* First no new session, then the old ones end. What used the account's own password may be a browser at this page: of the visits only the
+ * one that asks stays. */
+static struct fault end_device(const struct route_context *ctx, const struct visiting *v, struct sv key)
 {
+	const struct visit *who = &v->who;
 	struct logins *logins = auth_logins(ctx->auth);
 	struct wanted_device w = { .key = key };
 	uint8_t name[LOGINS_KEY_LEN];
@@ -426,6 +428,7 @@ static struct fault end_device(const struct route_context *ctx, const struct vis
 		auth_name_key(ctx->directory, sv_z(who->address), name);
 		f = logins_forget_name(logins, name);
 		end_sessions(ctx, who, 0);
+		visits_end_others(ctx->visits, sv_z(who->account), v->token);
 	}
 	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
 }
@@ -440,7 +443,7 @@ void account_device(const struct route_context *ctx, const struct request *q, st
 		return;
 	if (!field(q, "device", 2 * LOGINS_KEY_LEN + 1, &given) || !buf_z(&given)) {
 		refused_page_write(out);
-	} else if ((f = end_device(ctx, &v.who, sv_from(buf_z(&given), given.len))).kind) {
+	} else if ((f = end_device(ctx, &v, sv_from(buf_z(&given), given.len))).kind) {
 		log_error(ctx->log, "web.device", KV_FAULT("fault", f));
 		show_account(ctx, &v, SAID_NOTHING, "This cannot be done right now. Try again later.", NULL, out);
 	} else {

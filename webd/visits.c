@@ -138,18 +138,34 @@ void visits_end(struct visits *v, struct sv token)
 	pthread_mutex_unlock(&v->lock);
 }
 
-size_t visits_end_account(struct visits *v, struct sv account)
+/* With the lock. */
+static size_t end_all_but(struct visits *v, struct sv account, const struct place *stays)
 {
 	size_t ended = 0;
 
-	pthread_mutex_lock(&v->lock);
 	for (size_t i = 0; i < VISITS_MAX; i++)
-		if (v->places[i].is_taken && sv_eq(sv_z(v->places[i].who.account), account)) {
+		if (v->places[i].is_taken && &v->places[i] != stays && sv_eq(sv_z(v->places[i].who.account), account)) {
 			leave(&v->places[i]);
 			ended++;
 		}
+	return ended;
+}
+
+size_t visits_end_account(struct visits *v, struct sv account)
+{
+	size_t ended;
+
+	pthread_mutex_lock(&v->lock);
+	ended = end_all_but(v, account, NULL);
 	pthread_mutex_unlock(&v->lock);
 	return ended;
+}
+
+void visits_end_others(struct visits *v, struct sv account, struct sv token)
+{
+	pthread_mutex_lock(&v->lock);
+	(void)end_all_but(v, account, find(v, token));
+	pthread_mutex_unlock(&v->lock);
 }
 
 void visits_leave(struct visits *v, struct sv token, const struct visit_secret *secret)

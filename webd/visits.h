@@ -41,6 +41,8 @@ bool visits_find(struct visits *v, struct sv token, uint64_t now_ms, struct visi
 void visits_end(struct visits *v, struct sv token);
 /** visits_end_account - all of an account, by its id; returns how many. */
 size_t visits_end_account(struct visits *v, struct sv account);
+/** visits_end_others - all of an account but the one with this token. */
+void visits_end_others(struct visits *v, struct sv account, struct sv token);
 /** visits_leave - keep a secret for the next page of this visit. Copied. */
 void visits_leave(struct visits *v, struct sv token, const struct visit_secret *secret);
 /** visits_take - once; false: there is none. Wipe *out. */

@@ -160,6 +160,22 @@ def test_names_of_devices_are_only_text_and_devices_can_be_signed_out(server):
         imap.noop()
 
 
+def test_a_browser_that_is_signed_out_as_a_device_leaves_the_page(server):
+    stranger, _ = signed_in(server, "carol")
+    browser, _ = signed_in(server, "carol")
+    other, _ = signed_in(server, "bob")
+
+    def listed():
+        page = browser.get().page
+        return page if "Account page" in page.text else None
+    page = postroom.wait_for("the browsers are listed", listed)
+    rows = server.json("device", "list", server.address("carol"))
+    row = next(row for row in rows if row["name"] == "Account page")
+    which = next(i for i, form in enumerate(page.forms["/account/device"]) if form["device"].startswith(row["id"]))
+    assert "The device was signed out." in browser.send(page, "/account/device", which=which).page.text
+    assert not is_signed_in(stranger) and is_signed_in(other)
+
+
 def test_the_automatic_answer_is_the_one_of_postroom_vacation(server):
     browser, page = signed_in(server, "bob")
     text = "I am away.\r\n.\r\nBack on <Monday> & \"Söhne\" ${away}"
