@@ -56,6 +56,7 @@ struct acme_order {
 	size_t authorization_count, at;
 	char proof[4096];               /* file that lies there; "": none */
 	char detail[400];
+	char bad_name[256];             /* the fault is about it; "": about none */
 	struct fault fault;
 	bool is_account_gone;
 };
@@ -92,7 +93,7 @@ void acme_forget(struct acme_order **order)
 
 static void tell(struct acme_order *o, struct sv chain)
 {
-	const struct acme_result r = { .fault = o->fault, .is_account_gone = o->is_account_gone, .chain = chain };
+	const struct acme_result r = { .fault = o->fault, .is_account_gone = o->is_account_gone, .name = sv_z(o->bad_name), .chain = chain };
 
 	if (o->handle)
 		*o->handle = NULL;
@@ -158,6 +159,20 @@ static bool keep_location(const struct http_response *r, char out[URL_SIZE])
 	return true;
 }
 
+static void blame(struct acme_order *o, struct sv name)
+{
+	snprintf(o->bad_name, sizeof(o->bad_name), "%.*s", SV_FMT(name));
+}
+
+/* RFC 8555 §6.7.1: problems with single names, as with one whose domain lets no such authority in (CAA). */
+static void blame_first(struct acme_order *o, const struct json *problem)
+{
+	const struct json *list = json_get(problem, "subproblems");
+
+	for (size_t i = 0; i < json_count(list) && !*o->bad_name; i++)
+		blame(o, text_of(json_get(json_at(list, i), "identifier"), "value"));
+}
+
 /* RFC 8555 §6.7: a problem document. */
 static void refused(struct acme_order *o, const struct http_response *r, const struct json *problem)
 {
@@ -169,6 +184,8 @@ static void refused(struct acme_order *o, const struct http_response *r, const s
 	}
 	o->is_account_gone = o->step != STEP_DIRECTORY && o->step <= STEP_ORDER &&
 			     (sv_ends(type, SV(":accountDoesNotExist")) || sv_ends(type, SV(":unauthorized")));
+	if (r->status < 500 && r->status != 429)
+		blame_first(o, problem);
 	fail(o, r->status == 429 || r->status >= 500 ? FAULT_UNAVAILABLE : FAULT_DENIED, "%s: the certificate authority says %u: %.*s",
 	     step_names[o->step], r->status, SV_FMT(sv_sub(detail.len ? detail : type, 0, 250)));
 }
@@ -283,6 +300,7 @@ static void take_authorization(struct acme_order *o, const struct json *body)
 			ask(o, STEP_CHALLENGE);
 		return;
 	}
+	blame(o, name);
 	fail(o, FAULT_UNSUPPORTED, "the certificate authority offers no proof by %s for %.*s", type, SV_FMT(sv_sub(name, 0, 200)));
 }
 
@@ -298,6 +316,7 @@ static void watch_authorization(struct acme_order *o, const struct http_response
 	} else {
 		for (size_t i = 0; i < json_count(list) && !why.len; i++)
 			why = text_of(json_get(json_at(list, i), "error"), "detail");
+		blame(o, text_of(json_get(body, "identifier"), "value"));
 		fail(o, FAULT_DENIED, "the certificate authority could not see our proof for %.*s on port %s: %.*s",
 		     SV_FMT(sv_sub(text_of(json_get(body, "identifier"), "value"), 0, 100)), o->settings.is_tls_alpn ? "443" : "80",
 		     SV_FMT(sv_sub(why, 0, 220)));

@@ -28,6 +28,7 @@ struct acme_settings {
 struct acme_result {
 	struct fault fault;             /* detail: a sentence, the authority's own where it gave one */
 	bool is_account_gone;           /* the authority does not know the account's key any more */
+	struct sv name;                 /* that it is about: no proof was seen, or it may have none; empty: about none of them */
 	struct sv chain;                /* PEM; not looked at yet */
 };
 /** Called once, in a later turn; borrowed for the call. The order is gone when it returns. */

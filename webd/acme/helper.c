@@ -30,6 +30,8 @@
 #define NAMES_S 600             /* between two looks at which names lead here */
 #define FORCED_LOOKS 2
 #define FORCED_LOOK_MS 1500
+#define LEFT_OUT_S DAY_S        /* a domain's name that could not be proven, until it is tried again */
+#define PATIENCE 3              /* failures in a row, before a name goes that the certificate has */
 #define WAIT_S 60               /* while a name has no address: costs the authority nothing */
 #define DOMAINS_MAX ((size_t)1 << 16)
 #define DOMAINS_MS 10000
@@ -52,7 +54,14 @@ struct acme {
 	struct sv names[ACME_NAMES_MAX];        /* as they were when they were last looked at */
 	size_t name_count;
 	int64_t names_s;                /* not looked at again before; Unix time */
+	/* Names of domains that could not be proven: a domain whose owner lets no such authority in does not take everybody's certificate. */
+	struct {
+		char name[ADDRESS_DOMAIN_MAX + 1];
+		int64_t until_s;
+	} left_out[ACME_NAMES_MAX];
+	size_t left_out_at;
 	bool is_forced;                 /* somebody wants a certificate now */
+	bool order_is_forced;           /* that is why there is an order, or will be one */
 	unsigned looks;                 /* for whom the names were looked at in vain so often */
 	char folder[3900], proofs[4000];
 	struct timespec changed;        /* of the certificate's file, when it was last looked at */
@@ -265,6 +274,7 @@ static void wait_for_name(struct acme *a, const char *name)
 /* ---- one order ---- */
 
 static void begin(struct acme *a);
+static void begin_unless_met(struct acme *a);
 
 static struct fault need_account(struct acme *a)
 {
@@ -318,6 +328,48 @@ static struct fault put_certificate(struct acme *a, struct sv chain)
 	return f.kind ? f : textfile_replace(tls->certificate, chain);  /* the old one or the new one, whatever happens */
 }
 
+static bool is_given(const struct acme *a, struct sv name)
+{
+	const struct conf_list *given = &a->conf->acme.names;
+
+	for (size_t i = 0; i < given->count; i++)
+		if (sv_eq_nocase(name, sv_z(strcmp(given->items[i], "hostname") == 0 ? a->conf->host.hostname : given->items[i])))
+			return true;
+	return false;
+}
+
+static bool is_left_out(const struct acme *a, struct sv name, int64_t now_s)
+{
+	for (size_t i = 0; i < ARRAY_LEN(a->left_out); i++)
+		if (a->left_out[i].until_s > now_s && a->left_out[i].until_s <= now_s + LEFT_OUT_S && sv_eq_nocase(name, sv_z(a->left_out[i].name)))
+			return true;
+	return false;
+}
+
+/* leave_out - go on without a domain's name. False: it is one that has to be there. When that cannot be proven either, the fault is
+ * here and not with the others: all are tried again. What the certificate is for already is given up last. */
+static bool leave_out(struct acme *a, struct sv name)
+{
+	size_t at = 0;
+
+	while (at < a->name_count && !sv_eq_nocase(a->names[at], name))
+		at++;
+	if (at == a->name_count)
+		return false;
+	if (is_given(a, name) || a->name_count == 1) {
+		memset(a->left_out, 0, sizeof(a->left_out));
+		return false;
+	}
+	if (a->failures < PATIENCE && tls_request_is_met(a->conf->tls.certificate, &a->names[at], 1))
+		return false;
+	snprintf(a->left_out[a->left_out_at].name, sizeof(a->left_out[0].name), "%.*s", SV_FMT(name));
+	a->left_out[a->left_out_at].until_s = time(NULL) + LEFT_OUT_S;
+	a->left_out_at = (a->left_out_at + 1) % ARRAY_LEN(a->left_out);
+	a->name_count--;
+	memmove(&a->names[at], &a->names[at + 1], (a->name_count - at) * sizeof(a->names[0]));
+	return true;
+}
+
 static void on_order(void *arg, const struct acme_result *r)
 {
 	struct acme *a = arg;
@@ -331,6 +383,12 @@ static void on_order(void *arg, const struct acme_result *r)
 		return;
 	}
 	a->is_second_account = false;
+	if (f.kind && leave_out(a, r->name)) {
+		log_warn(NULL, "acme.left_out", KV_SV("name", r->name), KV_FAULT("fault", f), KV_U64("again_in_s", LEFT_OUT_S));
+		a->order = NULL;
+		begin_unless_met(a);
+		return;
+	}
 	if (!f.kind)
 		f = tls_request_check(r->chain, a->names, a->name_count, a->conf->tls.key);
 	if (!f.kind)
@@ -397,6 +455,19 @@ static void begin(struct acme *a)
 		   on_order, a, &a->order);
 }
 
+/* is_met - nobody needs to be asked: what there is is for all names, and will be for long. */
+static bool is_met(const struct acme *a)
+{
+	return !a->order_is_forced && !is_due_by_date(a, time(NULL)) &&
+	       tls_request_is_met(a->conf->tls.certificate, a->names, a->name_count);
+}
+
+static void begin_unless_met(struct acme *a)
+{
+	if (!is_met(a))
+		begin(a);
+}
+
 /* ---- which names ---- */
 
 static void on_names(void *arg, const struct acme_names *found)
@@ -407,10 +478,12 @@ static void on_names(void *arg, const struct acme_names *found)
 	a->is_forced = false;
 	a->names_s = time(NULL) + NAMES_S;
 	memcpy(a->name_texts, found->text, sizeof(a->name_texts));
-	a->name_count = found->count;
+	a->name_count = 0;
 	for (size_t i = 0; i < found->count; i++)
-		a->names[i] = sv_z(a->name_texts[i]);
-	if (!is_forced && !is_due_by_date(a, time(NULL)) && tls_request_is_met(a->conf->tls.certificate, a->names, a->name_count))
+		if (is_forced || !is_left_out(a, sv_z(a->name_texts[i]), time(NULL)))
+			a->names[a->name_count++] = sv_z(a->name_texts[i]);
+	a->order_is_forced = is_forced;
+	if (is_met(a))
 		return;
 	/* Even a resolver that keeps nothing says within a second what it said; somebody may have published it in that second. */
 	if (found->missing && is_forced && a->looks++ < FORCED_LOOKS) {

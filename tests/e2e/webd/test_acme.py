@@ -25,17 +25,20 @@ NAMES = ("mail.example.test", "autoconfig.example.test", "mta-sts.example.test")
 
 
 @contextlib.contextmanager
-def make_world(tmp_path, by_tls=False):
-    with https_server.Authority() as authority, dns_server.DnsServer() as dns, \
+def make_world(tmp_path, by_tls=False, names="hostname autoconfig.example.test mta-sts.example.test", unseen=()):
+    """`unseen`: names that lead here for us, and nowhere for the authority."""
+    with https_server.Authority() as authority, dns_server.DnsServer() as dns, dns_server.DnsServer() as their_dns, \
             postroom.Instance(web=True, accounts=("alice",), conf=dns.conf()) as instance:
         for name in NAMES + ("acme.example",):
             dns.add(name, "A", "127.0.0.1")
-        pebble = Pebble(tmp_path, authority, f"127.0.0.1:{dns.port}", 1 if by_tls else instance.port("http"), tls_port=instance.port("https") if by_tls else 1)
+            if name not in unseen:
+                their_dns.add(name, "A", "127.0.0.1")
+        pebble = Pebble(tmp_path, authority, f"127.0.0.1:{their_dns.port if unseen else dns.port}", 1 if by_tls else instance.port("http"), tls_port=instance.port("https") if by_tls else 1)
         with open(authority.file, "a", encoding="ascii") as believed:
             believed.write(pebble.root(authority))
         with open(instance.root / "postroom.conf", "a", encoding="utf-8") as conf:
             conf.write(f"fetch-private-addresses yes\nrelay-ca-file {authority.file}\nacme-directory {pebble.url}\n"
-                       "acme-contact postmaster@example.test\nacme-names hostname autoconfig.example.test mta-sts.example.test\n"
+                       f"acme-contact postmaster@example.test\nacme-names {names}\n"
                        + ("acme-challenge tls-alpn-01\n" if by_tls else ""))
         instance.pebble, instance.folder, instance.authority, instance.dns = pebble, tmp_path, authority, dns
         try:
@@ -175,6 +178,14 @@ def test_a_certificate_comes_by_itself_and_sessions_live_on(world):
     assert gone.returncode == 1 and "cannot be reached" in gone.stderr
     assert cert(world)["fingerprint"] == now
     assert json.loads(world.run("cert", "show", "--json").stdout)["days_left"] > 30
+
+
+def test_a_domain_that_cannot_be_proven_takes_no_certificate_from_the_others(tmp_path):
+    with make_world(tmp_path, names="hostname domains", unseen=("autoconfig.example.test",)) as world:
+        world.start()
+        wait(world, "a certificate", lambda: not cert(world)["self_signed"])
+        assert sorted(cert(world)["names"]) == ["mail.example.test", "mta-sts.example.test"]
+        wait(world, "it says so", lambda: re.search(r"event=acme.left_out name=autoconfig.example.test ", world.log()))
 
 
 def ask_for_proof(instance, name, protocols):
