@@ -42,16 +42,27 @@ static void save(const struct status_recorder *r)
 	buf_done(&text);
 }
 
-static void sample(void *arg)
+static bool take_sample(struct status_recorder *r, struct metrics_overview *now)
 {
-	struct status_recorder *r = arg;
-	struct metrics_overview *now = calloc(1, sizeof(*now));
+	bool good;
 
-	if (now && metrics_overview(r->instance, now)) {
+	pthread_mutex_lock(&r->asking);
+	good = metrics_overview(r->instance, now);
+	if (good) {
 		history_add(r->history, date_now().seconds, &now->sample);
 		if (++r->samples % SAVE_EVERY == 0)
 			save(r);
 	}
+	pthread_mutex_unlock(&r->asking);
+	return good;
+}
+
+static void sample(void *arg)
+{
+	struct metrics_overview *now = calloc(1, sizeof(*now));
+
+	if (now)
+		(void)take_sample(arg, now);
 	free(now);
 }
 
@@ -60,6 +71,7 @@ void status_recorder_open(struct status_recorder *r, const struct instance *inst
 	struct buf path, text;
 
 	r->instance = instance;
+	pthread_mutex_init(&r->asking, NULL);
 	r->history = history_new();
 	buf_init(&text, HISTORY_TEXT_MAX);
 	if (path_of(r, &path) && !textfile_read(buf_z(&path), &text).kind)
@@ -79,6 +91,7 @@ void status_recorder_close(struct status_recorder *r)
 	if (r->samples)
 		save(r);
 	history_free(&r->history);
+	pthread_mutex_destroy(&r->asking);
 }
 
 /* ---- charts ---- */
@@ -277,12 +290,11 @@ void status_show(const struct route_context *ctx, const struct request *q, struc
 		return;
 	}
 	now = calloc(1, sizeof(*now));
-	if (!now || !metrics_overview(ctx->instance, now)) {
+	if (!now || !take_sample(ctx->status, now)) {
 		free(now);
 		response_text(out, 503, "Not now; try again soon.");
 		return;
 	}
-	history_add(ctx->status->history, now_s, &now->sample);
 	history_get(ctx->status->history, now_s, hours);
 	page_begin(&h, out, SV("Mail server status"), sv_z(ctx->conf->host.hostname));
 	html(&h, "<p class=\"who\">$</p>\n</header>\n<main id=\"content\">\n", html_time(&h, now_s));

@@ -3,6 +3,8 @@
 #ifndef WEBD_STATUS_H
 #define WEBD_STATUS_H
 
+#include <pthread.h>
+
 #include "common/chore.h"
 #include "webd/routes.h"
 
@@ -13,6 +15,7 @@ struct status_recorder {
 	const struct instance *instance;
 	struct history *history;
 	struct chore chore;
+	pthread_mutex_t asking;         /* one at a time asks and adds: an older answer behind a newer one would look like a restart */
 	unsigned samples;
 };
 /** status_recorder_open - with what was kept. Blocks. */
