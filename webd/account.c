@@ -354,6 +354,7 @@ static void end_sessions(const struct route_context *ctx, const struct visit *wh
 
 		if (f.kind)
 			log_warn(ctx->log, "web.kick", KV_Z("daemon", daemons[i]), KV_FAULT("fault", f));
+		control_ask_former(ctx->instance, daemons[i], buf_sv(&request), NULL, NULL, ASK_MS);
 	}
 	buf_done(&request);
 }

@@ -142,6 +142,19 @@ def test_an_app_password_is_made_shown_once_used_and_taken_back(server):
         imaplib.IMAP4("127.0.0.1", server.port("imap")).login(server.address("carol"), password)
 
 
+def test_an_app_password_that_is_taken_back_ends_sessions_with_a_former_program(server):
+    browser, page = signed_in(server, "bob")
+    password = re.search(r'class="secret">([a-z0-9-]{23})<', browser.send(page, "/account/app-password", label="lost").text).group(1)
+    imap = imaplib.IMAP4_SSL("127.0.0.1", server.port("imaps"), ssl_context=server.tls_context(), timeout=postroom.DEADLINE_S)
+    imap.login(server.address("bob"), password)
+    server.postroom("upgrade")
+    assert imap.noop()[0] == "OK"
+    browser, page = signed_in(server, "bob")
+    assert "The app password was taken back" in browser.send(page, "/account/revoke").page.text
+    with pytest.raises((imaplib.IMAP4.error, OSError)):
+        imap.noop()
+
+
 def test_names_of_devices_are_only_text_and_devices_can_be_signed_out(server):
     imap = server.imap("carol", tls=False)
     imap.xatom("ID", '("name" "<img src=x onerror=alert(1)>")')
