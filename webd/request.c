@@ -239,6 +239,17 @@ static enum request_method method_of(unsigned method)
 	}
 }
 
+static bool is_forwarded(const struct request_reader *r)
+{
+	static const struct sv names[] = { SV_INIT("Forwarded"), SV_INIT("X-Forwarded-For"), SV_INIT("X-Real-IP"), SV_INIT("Via") };
+
+	for (size_t i = 0; i < r->field_count; i++)
+		for (size_t k = 0; k < ARRAY_LEN(names); k++)
+			if (sv_eq_nocase(span_sv(r, r->fields[i].name), names[k]))
+				return true;
+	return false;
+}
+
 /* ---- feeding ---- */
 
 static enum request_feed finish(struct request_reader *r)
@@ -257,6 +268,7 @@ static enum request_feed finish(struct request_reader *r)
 	r->request.cookie = request_field(r, "Cookie");
 	r->request.origin = request_field(r, "Origin");
 	r->request.site = request_field(r, "Sec-Fetch-Site");
+	r->request.is_forwarded = is_forwarded(r);
 	return REQUEST_DONE;
 }
 

@@ -21,6 +21,7 @@ struct request {
 	struct sv host;         /* lower case, without port; "" only in HTTP/1.0 */
 	struct sv body;
 	struct sv cookie, origin, site;         /* the fields Cookie, Origin and Sec-Fetch-Site; "": none, or several */
+	bool is_forwarded;      /* a web server passes it on, and says so: Forwarded, X-Forwarded-For, X-Real-IP or Via */
 	bool keeps;             /* the client wants to ask more on this connection */
 };
 

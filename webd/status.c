@@ -272,7 +272,8 @@ static void put_table(struct html *h, const struct history_hour *hours)
 	html_raw(h, "</tbody>\n</table>\n</div>\n</details>\n</section>\n");
 }
 
-/* A name that leads to this machine for somebody else's page (DNS rebinding) is not one of these; nor is what a web server passes on. */
+/* A name that leads to this machine for somebody else's page (DNS rebinding) is not one of these; nor is what a web server passes on with
+ * the Host header kept. */
 static bool is_own_name(struct sv host)
 {
 	return sv_eq(host, SV("localhost")) || sv_eq(host, SV("127.0.0.1")) || sv_eq(host, SV("[::1]"));
@@ -285,7 +286,7 @@ void status_show(const struct route_context *ctx, const struct request *q, struc
 	int64_t now_s = date_now().seconds;
 	struct html h;
 
-	if (!netaddr_is_loopback(&ctx->peer) || !is_own_name(q->host)) {
+	if (!netaddr_is_loopback(&ctx->peer) || !is_own_name(q->host) || q->is_forwarded) {
 		response_text(out, 404, "There is nothing here.");
 		return;
 	}

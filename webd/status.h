@@ -24,8 +24,9 @@ void status_recorder_start(struct status_recorder *r, struct loop *loop);
 /** status_recorder_close - behind the loop's end. */
 void status_recorder_close(struct status_recorder *r);
 
-/** status_show - a handler: only from this machine, and only under its own name, so that neither a web server in front nor a name that an
- *  attacker lets point here shows it to others. Else 404. */
+/** status_show - a handler: only from this machine, only under its own name, and not passed on, so that neither a web server in front nor
+ *  a name that an attacker lets point here shows it to others. Else 404. A web server that neither keeps the Host header nor says that it
+ *  passes something on cannot be told from a browser here. */
 void status_show(const struct route_context *ctx, const struct request *q, struct response *out);
 
 #endif

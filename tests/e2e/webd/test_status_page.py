@@ -22,10 +22,10 @@ def server():
         yield instance
 
 
-def ask(server, host="localhost", address="127.0.0.1", method="GET"):
+def ask(server, host="localhost", address="127.0.0.1", method="GET", headers=()):
     connection = http.client.HTTPConnection(address, server.port("http"), timeout=postroom.DEADLINE_S)
     try:
-        connection.request(method, "/status", headers={"Host": host})
+        connection.request(method, "/status", headers={"Host": host, **dict(headers)})
         return Answer(connection.getresponse())
     finally:
         connection.close()
@@ -63,6 +63,11 @@ def test_it_shows_what_happened_and_that_all_is_well(server):
 @pytest.mark.parametrize("host", ("mail.example.test", "example.test", "evil.example", "127.0.0.1.evil.example", "localhost.evil.example"))
 def test_a_name_that_leads_here_from_elsewhere_is_not_answered(server, host):
     assert ask(server, host=host).status == 404
+
+
+@pytest.mark.parametrize("field", ("X-Forwarded-For", "forwarded", "X-Real-Ip", "Via"))
+def test_what_a_web_server_passes_on_is_not_answered(server, field):
+    assert ask(server, headers={field: ""}).status == 404
 
 
 def test_nothing_can_be_changed_there(server):
