@@ -45,29 +45,30 @@ static struct fault take_rows(struct verify *v, uint32_t from)
 	return f;
 }
 
-/* Where the row says, or where a flag change has put it meanwhile. -1 with errno. */
-static int open_message(struct verify *v, const struct index_row *row)
+/* Where the row says, or where a flag change has put it meanwhile. *fd is -1 with errno; ESTALE: it was expunged or moved meanwhile. A
+ * fault is the index's, which then says nothing about the message. */
+static struct fault open_message(struct verify *v, const struct index_row *row, int *fd)
 {
 	struct index_row now;
 	struct kv_txn *kv = NULL;
 	char path[BOX_PATH_MAX];
 
 	box_path(path, v->box.dir, row->h.in_new ? "new" : "cur", row->name);
-	int fd = files_open(v->account->maildir, path, O_RDONLY | O_NONBLOCK, 0);
-
-	if (fd >= 0 || errno != ENOENT)
-		return fd;
+	*fd = files_open(v->account->maildir, path, O_RDONLY | O_NONBLOCK, 0);
+	if (*fd >= 0 || errno != ENOENT)
+		return FAULT_OK;
 	struct fault f = account_read(v->account, &kv);
 
 	if (!f.kind)
 		f = index_row_get(kv, v->box.id, row->uid, &now);
 	kv_read_end(&kv);
-	if (f.kind) {
-		errno = ESTALE;         /* expunged or moved meanwhile: nothing to verify */
-		return -1;
-	}
+	if (f.kind == FAULT_NOT_FOUND)
+		errno = ESTALE;
+	if (f.kind)
+		return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
 	box_path(path, v->box.dir, now.h.in_new ? "new" : "cur", now.name);
-	return files_open(v->account->maildir, path, O_RDONLY | O_NONBLOCK, 0);
+	*fd = files_open(v->account->maildir, path, O_RDONLY | O_NONBLOCK, 0);
+	return FAULT_OK;
 }
 
 static void damaged(struct verify *v, const struct index_row *row, const char *what)
@@ -120,19 +121,21 @@ static void verify_octets(struct verify *v, const struct index_row *row, int fd)
 	}
 }
 
-static void verify_one(struct verify *v, const struct index_row *row)
+static struct fault verify_one(struct verify *v, const struct index_row *row)
 {
-	int fd = open_message(v, row);
+	int fd;
+	struct fault f = open_message(v, row, &fd);
 
-	if (fd < 0 && errno == ESTALE)
-		return;
+	if (f.kind || (fd < 0 && errno == ESTALE))
+		return f;
 	v->counts->messages++;
 	if (fd < 0) {
 		damaged(v, row, errno == ENOENT ? "the file is missing" : "the file cannot be opened");
-		return;
+		return FAULT_OK;
 	}
 	verify_octets(v, row, fd);
 	close(fd);
+	return FAULT_OK;
 }
 
 static struct fault verify_box(struct verify *v)
@@ -143,7 +146,7 @@ static struct fault verify_box(struct verify *v)
 	do {
 		f = take_rows(v, from);
 		for (size_t i = 0; !f.kind && i < v->count; i++) {
-			verify_one(v, &v->rows[i]);
+			f = verify_one(v, &v->rows[i]);
 			if (v->progress)
 				v->progress(v->progress_arg, ++v->done, v->total);
 		}
