@@ -81,6 +81,7 @@ struct parent {
 	struct former formers[UPGRADE_FORMER_MAX];
 	char program[4096];             /* our own; a newer one may lie there by now */
 	const struct instance *instance;
+	const struct pidfile *pidfile;
 	struct rounds *rounds;
 	struct timer giving_way;
 	int code;
@@ -380,7 +381,7 @@ static void note_sockets(struct upgrade_inheritance *to, const int *sockets, siz
 /* All daemons have given up their names: become the program that lies where ours did. Processes and sockets stay. */
 static void become_newer_program(struct parent *p)
 {
-	struct upgrade_inheritance to = { .socket_count = 0 };
+	struct upgrade_inheritance to = { .pidfile = p->pidfile->fd };
 
 	note_sockets(&to, p->from.sockets, p->from.socket_count);
 	for (size_t i = 0; i < DAEMON_COUNT; i++) {
@@ -456,12 +457,12 @@ static void on_signal(uv_signal_t *handle, int number)
 	stop_all(p);
 }
 
-static int run_parent(struct cli *cli, const struct conf *conf)
+static int run_parent(struct cli *cli, const struct conf *conf, const struct upgrade_inheritance *from, const struct pidfile *pidfile)
 {
 	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR2 };
-	struct parent p = { .grace_ms = conf->host.stop_ms + STOP_EXTRA_MS, .passed_count = passed_sockets(), .instance = cli->instance };
+	struct parent p = { .grace_ms = conf->host.stop_ms + STOP_EXTRA_MS, .passed_count = passed_sockets(), .instance = cli->instance,
+			    .from = *from, .pidfile = pidfile };
 
-	upgrade_inherit(&p.from);
 	upgrade_own_path(p.program, sizeof(p.program));
 	struct fault f = loop_new(&p.loop);
 
@@ -525,16 +526,22 @@ static int run_parent(struct cli *cli, const struct conf *conf)
 
 static int serve_here(struct cli *cli, const struct conf *conf)
 {
-	struct pidfile pidfile = { .fd = -1 };
-	struct fault f = pidfile_take(cli->instance, "postroom", &pidfile);
+	struct pidfile pidfile = PIDFILE_NONE;
+	struct upgrade_inheritance from;
+	struct fault f = fault(FAULT_NOT_FOUND, "none");
 
+	upgrade_inherit(&from);
+	if (from.pidfile >= 0)
+		f = pidfile_keep(cli->instance, "postroom", from.pidfile, &pidfile);
+	if (f.kind == FAULT_NOT_FOUND)
+		f = pidfile_take(cli->instance, "postroom", &pidfile);
 	if (f.kind == FAULT_IN_USE) {
 		complain("postroom stop", "%s", f.detail);
 		return EXIT_FAILED;
 	}
 	if (f.kind)
 		return cli_fault("pid file", f);
-	int code = run_parent(cli, conf);
+	int code = run_parent(cli, conf, &from, &pidfile);
 
 	pidfile_drop(&pidfile);
 	return code;

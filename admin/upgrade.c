@@ -25,6 +25,7 @@
 
 #define SOCKETS_VARIABLE "POSTROOM_KEPT_SOCKETS"
 #define FORMER_VARIABLE "POSTROOM_FORMER"
+#define PIDFILE_VARIABLE "POSTROOM_PIDFILE"
 #define DELETED " (deleted)"     /* proc(5) */
 #define LIST_SIZE (UPGRADE_FORMER_MAX * 12)
 #define ASK_MS 5000
@@ -72,6 +73,8 @@ void upgrade_inherit(struct upgrade_inheritance *from)
 {
 	from->former_count = take_list(FORMER_VARIABLE, from->former, UPGRADE_FORMER_MAX);
 	from->socket_count = take_list(SOCKETS_VARIABLE, from->sockets, HANDOVER_MAX);
+	if (!take_list(PIDFILE_VARIABLE, &from->pidfile, 1))
+		from->pidfile = -1;
 	for (size_t i = 0; i < from->socket_count; i++)
 		fcntl(from->sockets[i], F_SETFD, FD_CLOEXEC);
 }
@@ -85,6 +88,8 @@ void upgrade_execute(const char *program, const char *root, const struct upgrade
 		fcntl(to->sockets[i], F_SETFD, 0);
 	put_list(SOCKETS_VARIABLE, to->sockets, to->socket_count);
 	put_list(FORMER_VARIABLE, to->former, to->former_count);
+	put_list(PIDFILE_VARIABLE, &to->pidfile, 1);
+	fcntl(to->pidfile, F_SETFD, 0);
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	execv(program, argv);
@@ -104,21 +109,21 @@ void upgrade_unblock_signals(void)
 
 /* ---- the verb ---- */
 
-/* Does the running parent know what SIGUSR2 means? It would end one that does not. */
+/* Does the running parent know what SIGUSR2 means? It would end one that does not. One that blocks it is just becoming another program. */
 static bool knows_upgrades(pid_t pid)
 {
 	char path[64], line[256];
-	bool is_caught = false;
+	bool is_known = false;
 
 	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
 	FILE *file = fopen(path, "re");
 
 	while (file && fgets(line, sizeof(line), file))
-		if (sv_starts(sv_z(line), SV("SigCgt:")))
-			is_caught = strtoull(line + 7, NULL, 16) >> (SIGUSR2 - 1) & 1;
+		if (sv_starts(sv_z(line), SV("SigCgt:")) || sv_starts(sv_z(line), SV("SigBlk:")))
+			is_known |= strtoull(line + 7, NULL, 16) >> (SIGUSR2 - 1) & 1;
 	if (file)
 		fclose(file);
-	return is_caught;
+	return is_known;
 }
 
 /* A program whose libraries are missing would be noticed when the old one has gone. */

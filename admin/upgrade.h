@@ -14,6 +14,7 @@ struct upgrade_inheritance {
 	size_t socket_count;
 	pid_t former[UPGRADE_FORMER_MAX];
 	size_t former_count;
+	int pidfile;                    /* locked: nobody may think meanwhile that nothing runs; -1: none */
 };
 
 /** upgrade_own_path - where this program lies, and where a newer one would be put in its place. Call it early. */

@@ -300,12 +300,18 @@ static bool is_only_looked_at(int fd)
 	return flock(fd, LOCK_SH | LOCK_NB) == 0;
 }
 
+static bool is_at(int fd, const char *path)
+{
+	struct stat ours, named;
+
+	return fstat(fd, &ours) == 0 && stat(path, &named) == 0 && ours.st_ino == named.st_ino && ours.st_dev == named.st_dev;
+}
+
 /* Opens and locks; -1 with errno EWOULDBLOCK when another process holds it. */
 static int lock_pidfile(const char *path)
 {
 	for (unsigned looks = 0;;) {
 		int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-		struct stat ours, named;
 
 		if (fd < 0)
 			return -1;
@@ -322,8 +328,7 @@ static int lock_pidfile(const char *path)
 			return -1;
 		}
 		/* The holder before us may have removed the name between our open and our lock. */
-		if (fstat(fd, &ours) == 0 && stat(path, &named) == 0 &&
-		    ours.st_ino == named.st_ino && ours.st_dev == named.st_dev)
+		if (is_at(fd, path))
 			return fd;
 		close(fd);
 	}
@@ -366,6 +371,20 @@ struct fault pidfile_take(const struct instance *instance, const char *name, str
 	}
 	*out = (struct pidfile){ fd, path };
 	return FAULT_OK;
+}
+
+struct fault pidfile_keep(const struct instance *instance, const char *name, int fd, struct pidfile *out)
+{
+	char *path = instance_run_path(instance, name, ".pid");
+
+	/* The lock is the open file's, so it is still there. */
+	if (is_at(fd, path) && flock(fd, LOCK_EX | LOCK_NB) == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0) {
+		*out = (struct pidfile){ fd, path };
+		return FAULT_OK;
+	}
+	close(fd);
+	free(path);
+	return fault(FAULT_NOT_FOUND, "no pid file of ours");
 }
 
 void pidfile_drop(struct pidfile *pidfile)

@@ -74,6 +74,9 @@ struct pidfile {
 /** pidfile_take - Errors: FAULT_IN_USE ("smtpd runs already, as process 4711"), from errno. */
 MUST_CHECK struct fault pidfile_take(const struct instance *instance, const char *name,
 				     struct pidfile *out);
+/** pidfile_keep - take over the descriptor of one that this process took before it executed another program; closed when it is no such (any
+ *  more), and then another one may be taken. Errors: FAULT_NOT_FOUND. */
+MUST_CHECK struct fault pidfile_keep(const struct instance *instance, const char *name, int fd, struct pidfile *out);
 /** pidfile_drop - remove it. Fine when not held. */
 void pidfile_drop(struct pidfile *pidfile);
 /** pidfile_holder - the process that holds run/NAME.pid now; 0 when none does. */

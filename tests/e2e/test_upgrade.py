@@ -2,6 +2,7 @@
 process or lock behind. `make check-upgrade` is the long form: UPGRADE_RELOADS=1000 UPGRADE_TIMES=10."""
 
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -162,6 +163,18 @@ class Load:
             pop.noop()
         pop.quit()
 
+    def look_at_the_pid_file(self, name):
+        """Whoever asks whether a server runs is told that one does, at every moment: `serve` would start a second one, `stop` say stopped."""
+        with open(self.server.root / "run" / "postroom.pid", encoding="ascii") as file:
+            while not self.is_over:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    self.rounds[name] += 1
+                    time.sleep(0.002)
+                else:
+                    raise AssertionError("nobody holds it")
+
 
 def ask(server, daemon, request):
     """One request to a control socket; all of its answer."""
@@ -228,7 +241,7 @@ def start_load(server):
     load = Load(server)
     for work, *args in ((load.idle, "alice"), (load.idle, "bob"), (load.deliver_by_one_session, "alice"),
                         (load.deliver_by_many_sessions, "bob"), (load.send_elsewhere,), (load.append_and_flag,),
-                        (load.log_in_by_imap,), (load.log_in_by_pop3,), (load.stay_in_pop3,)):
+                        (load.log_in_by_imap,), (load.log_in_by_pop3,), (load.stay_in_pop3,), (load.look_at_the_pid_file,)):
         load.start(work, *args)
     # Everybody is inside before anything happens to him.
     wait_for(f"everybody has begun: {load.rounds} {load.dropped}", lambda: load.dropped or all(
@@ -304,7 +317,11 @@ def test_reloads_and_upgrades_under_load_drop_nothing(world):
     wait_for("no zombies", lambda: not zombies(server))
     parent = {server.process.pid: began[server.process.pid]}
     wait_for(f"the parent holds no more than at the beginning: {parent}", lambda: not grown(server, parent))
-    names = [path.name for path in (server.root / "run").iterdir() if ".former." in path.name]
+
+    def former_names():
+        return [path.name for path in (server.root / "run").iterdir() if ".former." in path.name]
+    wait_for("their names go with them", lambda: not former_names())
+    names = former_names()
     print(f"\nI22 reloads={RELOADS} upgrades={TIMES} acked={acked} rounds={sum(load.rounds.values())} "
           f"fd_growth={grown(server, parent)} children_left={len(server.pids()) - len(began)} names_left={len(names)} dup={twice} lost={len(lost)}")
     assert not lost, (lost[:20], server.log()[-4000:])

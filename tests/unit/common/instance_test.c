@@ -184,6 +184,31 @@ static void a_pid_file_lets_one_process_in_and_dies_with_it(void **state)
 	instance_close(&instance);
 }
 
+static void a_pid_file_stays_taken_while_its_process_becomes_another_program(void **state)
+{
+	struct instance *instance = make();
+	struct pidfile mine = PIDFILE_NONE, kept = PIDFILE_NONE;
+	(void)state;
+
+	assert_int_equal(pidfile_take(instance, "postroom", &mine).kind, FAULT_NONE);
+	assert_int_equal(fcntl(mine.fd, F_SETFD, 0), 0);
+	assert_int_equal(pidfile_keep(instance, "postroom", mine.fd, &kept).kind, FAULT_NONE);
+	assert_int_equal(fcntl(kept.fd, F_GETFD), FD_CLOEXEC);
+	assert_int_equal(pidfile_holder(instance, "postroom"), getpid());
+	free(mine.path);
+	mine = PIDFILE_NONE;
+	pidfile_drop(&kept);
+	assert_int_equal(pidfile_holder(instance, "postroom"), 0);
+
+	/* Not ours: another file, or one whose name went to somebody else. */
+	int other = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	assert_int_equal(pidfile_keep(instance, "postroom", other, &kept).kind, FAULT_NOT_FOUND);
+	assert_int_equal(fcntl(other, F_GETFD), -1);
+	assert_int_equal(kept.fd, -1);
+	instance_close(&instance);
+}
+
 static void who_asks_for_the_holder_keeps_nobody_from_becoming_it(void **state)
 {
 	struct instance *instance = make();
@@ -222,6 +247,7 @@ int main(void)
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(secrets_that_others_may_read_are_refused, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(a_pid_file_stays_taken_while_its_process_becomes_another_program, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_asks_for_the_holder_keeps_nobody_from_becoming_it, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_pid_file_lets_one_process_in_and_dies_with_it,
 						set_up, tear_down),
