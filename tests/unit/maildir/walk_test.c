@@ -294,6 +294,51 @@ static void who_only_looks_tells_it_and_changes_nothing(void **state)
 	fixture_remove(&f);
 }
 
+#define MANY 10000
+
+/* Rows alone, as the first message's. */
+static struct fault put_many(struct kv_txn *kv, void *arg)
+{
+	struct index_box box;
+	struct index_row row;
+	struct fault f = index_box_find(kv, SV("INBOX"), &box);
+
+	(void)arg;
+	if (!f.kind)
+		f = index_row_get(kv, box.id, 1, &row);
+	for (row.uid = MESSAGES + 1; !f.kind && row.uid <= MANY; row.uid++)
+		f = index_row_put(kv, box.id, &row);
+	return f;
+}
+
+static bool count_in_order(void *arg, const struct message_row *row, const struct mime_message *parsed)
+{
+	(void)parsed;
+	assert_int_equal(row->uid, ++*(uint32_t *)arg);
+	return true;
+}
+
+static void a_long_mailbox_is_scanned_in_transactions_that_follow_each_other(void **state)
+{
+	const struct kv_options options = { .kind = KV_DISPOSABLE, .tables = index_tables, .table_count = T_COUNT };
+	uint32_t resume = 0, last = 0, calls = 0;
+	struct kv_env *env;
+	struct fixture f;
+
+	(void)state;
+	begin(&f);
+	ok(kv_env_open(fixture_path(&f, "index"), &options, &env));
+	ok(kv_update(env, put_many, NULL));
+	kv_env_close(&env);
+	do {
+		ok(mailbox_scan(f.inbox, NULL, 0, &resume, count_in_order, &last));
+		calls++;
+	} while (resume && calls < MANY);
+	assert_int_equal(last, MANY);
+	assert_true(calls > 1);
+	fixture_remove(&f);
+}
+
 /* UID 5's file goes and its row is damaged, while verify is at work on another message. */
 static void lose_one(void *arg, uint64_t done, uint64_t total)
 {
@@ -319,6 +364,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_message_whose_row_is_damaged_is_not_taken_for_expunged),
+		cmocka_unit_test(a_long_mailbox_is_scanned_in_transactions_that_follow_each_other),
 		cmocka_unit_test(damage_is_told_once_and_then_mended_without_a_loss),
 		cmocka_unit_test(a_mailbox_that_makes_no_sense_is_not_left_out),
 		cmocka_unit_test(who_only_looks_tells_it_and_changes_nothing),
