@@ -20,8 +20,8 @@
 #define NAME_MAX_OCTETS 400     /* of what an event is found by */
 #define KEY_LEN 16              /* time, process, number */
 
-enum table { TABLE_EVENTS, TABLE_NAMES };
-static const char *const tables[] = { "events", "names" };
+enum table { TABLE_EVENTS, TABLE_NAMES, TABLE_ARRIVALS };
+static const char *const tables[] = { "events", "names", "arrivals" };
 
 struct eventstore {
 	struct kv_env *env;
@@ -53,12 +53,17 @@ static bool is_kept(enum event e)
 	}
 }
 
-static int64_t now_ms(void)
+static int64_t now_us(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static int64_t now_ms(void)
+{
+	return now_us() / 1000;
 }
 
 static void put_field(struct json_out *j, const struct log_field *f)
@@ -175,6 +180,33 @@ struct batch {
 	uint64_t number;
 };
 
+static struct fault last_arrival(struct kv_txn *txn, uint64_t *number)
+{
+	struct kv_cursor *c = NULL;
+	struct sv key, event;
+	struct fault f = kv_cursor_open(txn, TABLE_ARRIVALS, &c);
+
+	*number = 0;
+	if (!f.kind)
+		f = kv_cursor_seek_back(c, SV_NONE, &key, &event);
+	if (!f.kind && !kv_take_u64(&key, number))
+		f = fault(FAULT_CORRUPT, "events: key of an arrival");
+	kv_cursor_close(&c);
+	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
+}
+
+/* The clock makes numbers new again after a power cut has taken some back; where it stands or goes back, they grow by one. */
+static struct fault put_arrival(struct kv_txn *txn, struct sv event)
+{
+	struct kv_key k;
+	uint64_t last, now = (uint64_t)now_us();
+	struct fault f = last_arrival(txn, &last);
+
+	kv_key_init(&k);
+	kv_key_u64(&k, now > last ? now : last + 1);
+	return f.kind ? f : kv_put(txn, TABLE_ARRIVALS, kv_key_view(&k), event);
+}
+
 static struct fault put_one(struct kv_txn *txn, struct sv json, uint64_t number)
 {
 	struct json *object = NULL;
@@ -191,6 +223,8 @@ static struct fault put_one(struct kv_txn *txn, struct sv json, uint64_t number)
 	kv_key_u32(&k, (uint32_t)getpid());
 	kv_key_u32(&k, (uint32_t)number);
 	f = kv_put(txn, TABLE_EVENTS, kv_key_view(&k), json);
+	if (!f.kind)
+		f = put_arrival(txn, kv_key_view(&k));
 	return f.kind ? f : each_name(txn, json, kv_key_view(&k), add_name);
 }
 
@@ -238,13 +272,34 @@ struct expiry {
 	int64_t older_than_ms;
 };
 
+/* One that came in late keeps those behind it for as long as it is there itself. */
+static struct fault expire_arrivals(struct kv_txn *txn, int64_t older_than_ms)
+{
+	struct kv_cursor *c = NULL;
+	struct sv key, event;
+	uint64_t at;
+	struct fault f = kv_cursor_open(txn, TABLE_ARRIVALS, &c);
+
+	for (int i = 0; i < EXPIRE_MOST && !f.kind; i++) {
+		f = kv_cursor_seek(c, SV_NONE, &key, &event);
+		if (f.kind || (kv_take_u64(&event, &at) && (int64_t)at >= older_than_ms))
+			break;
+		f = kv_cursor_del(c);
+	}
+	kv_cursor_close(&c);
+	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
+}
+
 static struct fault expire_some(struct kv_txn *txn, void *arg)
 {
 	const struct expiry *e = arg;
 	struct kv_cursor *c = NULL;
 	struct sv key, json, left;
 	uint64_t at;
-	struct fault f = kv_cursor_open(txn, TABLE_EVENTS, &c);
+	struct fault f = expire_arrivals(txn, e->older_than_ms);
+
+	if (!f.kind)
+		f = kv_cursor_open(txn, TABLE_EVENTS, &c);
 
 	for (int i = 0; i < EXPIRE_MOST && !f.kind; i++) {
 		char copy[KEY_LEN];
@@ -309,6 +364,41 @@ struct fault eventstore_since(struct eventstore *s, int64_t from_ms, eventstore_
 	kv_cursor_close(&c);
 	kv_read_end(&txn);
 	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
+}
+
+struct fault eventstore_after(struct eventstore *s, uint64_t after, eventstore_after_fn *fn, void *arg)
+{
+	struct kv_txn *txn = NULL;
+	struct kv_cursor *c = NULL;
+	struct kv_key k;
+	struct sv key, event, json;
+	uint64_t number;
+	struct fault f = kv_read_begin(s->env, &txn);
+
+	kv_key_init(&k);
+	kv_key_u64(&k, after + 1);
+	if (!f.kind)
+		f = kv_cursor_open(txn, TABLE_ARRIVALS, &c);
+	if (!f.kind)
+		f = kv_cursor_seek(c, kv_key_view(&k), &key, &event);
+	for (; !f.kind && kv_take_u64(&key, &number); f = kv_cursor_next(c, &key, &event))
+		if (!kv_get(txn, TABLE_EVENTS, event, &json).kind && !fn(arg, number, json))
+			break;
+	kv_cursor_close(&c);
+	kv_read_end(&txn);
+	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
+}
+
+struct fault eventstore_last(struct eventstore *s, uint64_t *number)
+{
+	struct kv_txn *txn = NULL;
+	struct fault f = kv_read_begin(s->env, &txn);
+
+	*number = 0;
+	if (!f.kind)
+		f = last_arrival(txn, number);
+	kv_read_end(&txn);
+	return f;
 }
 
 struct fault eventstore_find(struct eventstore *s, struct sv what, eventstore_fn *fn, void *arg)

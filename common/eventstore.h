@@ -1,7 +1,8 @@
 /* common/eventstore.h - events kept for `postroom trace` and `postroom stats`: what happened to each message, for so long as
  * the configuration says.
  *
- *   ROOT/events/   LMDB without syncs: a table of events by time, and one that finds them by queue id, Message-ID and address
+ *   ROOT/events/   LMDB without syncs: events by time, what finds them by queue id, Message-ID and address, and the order in
+ *                  which they came in
  *
  * A process that emits events opens a store and starts it on its loop: from then on event_emit() also puts the events that
  * are about messages into a bounded buffer, which a job writes each second. A crash loses that second, a full buffer the
@@ -33,5 +34,13 @@ typedef bool eventstore_fn(void *arg, int64_t at_ms, struct sv json);
 MUST_CHECK struct fault eventstore_find(struct eventstore *store, struct sv what, eventstore_fn *fn, void *arg);
 /** eventstore_since - all events from a time on. Blocks. */
 MUST_CHECK struct fault eventstore_since(struct eventstore *store, int64_t from_ms, eventstore_fn *fn, void *arg);
+
+/* @number: of the event in the order of coming in, which differs from that of time: each process writes once a second, or later.
+ * Numbers grow, with gaps, and none comes again, nor a smaller one, also where a power cut has taken the last events back. */
+typedef bool eventstore_after_fn(void *arg, uint64_t number, struct sv json);
+/** eventstore_after - all events that came in behind number @after. Who goes on behind the last one misses none. Blocks. */
+MUST_CHECK struct fault eventstore_after(struct eventstore *store, uint64_t after, eventstore_after_fn *fn, void *arg);
+/** eventstore_last - the number of the last one that came in; 0: there is none. Blocks. */
+MUST_CHECK struct fault eventstore_last(struct eventstore *store, uint64_t *number);
 
 #endif

@@ -19,7 +19,6 @@
 
 #define NOTE "webhook"
 #define LOOK_MS 1000
-#define LAG_MS 3000             /* each process writes its events once a second */
 #define AGAIN_MIN_MS 5000
 #define AGAIN_MAX_MS (10 * 60000)
 #define EVENTS_MOST 100         /* in one POST */
@@ -30,12 +29,6 @@
 static const char *const known_events[] = {
 	"smtp.accept", "smtp.complaint", "deliver.done", "deliver.failed", "queue.add", "queue.remove", "queue.notice",
 	"relay.sent", "relay.deferred", "relay.failed",
-};
-
-/* In the event store: behind so many events of a millisecond. */
-struct place {
-	int64_t at_ms;
-	uint64_t count;
 };
 
 enum task { TASK_READ, TASK_KEEP };
@@ -55,8 +48,8 @@ struct webhook {
 	enum task task;
 	bool has_job;
 	bool has_place;                 /* the note was read */
-	struct place from;              /* taken by the other side */
-	struct place to;                /* behind the batch */
+	uint64_t from;                  /* number of the last event that the other side has */
+	uint64_t to;                    /* and of the last one looked at for the batch */
 	struct buf body, key;
 	unsigned count;                 /* events in it */
 	bool is_more;                   /* there were others */
@@ -64,7 +57,8 @@ struct webhook {
 
 	uint64_t posted, failures, wait_ms;
 	char answer[200];               /* of the last POST */
-	bool is_failing;
+	bool has_looked, is_failing;
+	int64_t failing_since_s;
 };
 
 /* ---- the key ---- */
@@ -114,29 +108,20 @@ static struct fault read_key(struct webhook *h)
 
 /* ---- gathering: in a job ---- */
 
-static int64_t now_ms(void)
+static struct fault read_place(struct webhook *h)
 {
-	return date_now().seconds * 1000;
-}
-
-static void read_place(struct webhook *h)
-{
-	struct sv rest, at, count;
-	uint64_t at_ms;
+	struct fault f = FAULT_OK;
 	struct buf text;
 
 	if (h->has_place)
-		return;
+		return FAULT_OK;
 	buf_init(&text, 100);
-	h->from = (struct place){ now_ms(), 0 };        /* what was before is nobody's business */
-	if (queue_note(h->queue, NOTE, &text)) {
-		rest = sv_trim(buf_sv(&text));
-		if (sv_split(&rest, ' ', &at) && sv_split(&rest, ' ', &count) && sv_to_u64(at, &at_ms) && at_ms < INT64_MAX &&
-		    sv_to_u64(count, &h->from.count))
-			h->from.at_ms = (int64_t)at_ms;
-	}
+	/* What was before the first start is nobody's business. */
+	if (!queue_note(h->queue, NOTE, &text) || !sv_to_u64(sv_trim(buf_sv(&text)), &h->from))
+		f = eventstore_last(h->events, &h->from);
 	buf_done(&text);
-	h->has_place = true;
+	h->has_place = !f.kind;
+	return f;
 }
 
 static bool is_wanted(const struct webhook *h, struct sv json)
@@ -156,48 +141,37 @@ static bool is_wanted(const struct webhook *h, struct sv json)
 
 struct gathering {
 	struct webhook *hook;
-	int64_t until_ms;
-	uint64_t skip;                  /* of the first millisecond */
 	unsigned seen;
 };
 
-static bool take_event(void *arg, int64_t at_ms, struct sv json)
+static bool take_event(void *arg, uint64_t number, struct sv json)
 {
 	struct gathering *g = arg;
 	struct webhook *h = g->hook;
 
-	if (at_ms > g->until_ms)
-		return false;
-	if (at_ms == h->from.at_ms && g->skip) {
-		g->skip--;
-		return true;
-	}
 	h->is_more = h->count == EVENTS_MOST || ++g->seen > SEEN_MOST;
 	if (!h->is_more && is_wanted(h, json)) {
 		h->is_more = !buf_appendf(&h->body, "%s", h->count ? ",\n" : "") || h->body.max - h->body.len < json.len + 4;
 		if (!h->is_more)
 			h->count += buf_append(&h->body, json);
 	}
-	if (h->is_more)
-		return false;
-	h->to = at_ms == h->to.at_ms ? (struct place){ at_ms, h->to.count + 1 } : (struct place){ at_ms, 1 };
-	return true;
+	if (!h->is_more)
+		h->to = number;
+	return !h->is_more;
 }
 
 static void gather(struct webhook *h)
 {
-	struct gathering g = { .hook = h, .until_ms = now_ms() - LAG_MS };
+	struct gathering g = { .hook = h };
 
-	read_place(h);
-	if (h->from.at_ms > now_ms() + 60000)   /* the clock went back */
-		h->from = (struct place){ now_ms(), 0 };
-	g.skip = h->from.count;
+	h->fault = read_place(h);
 	h->to = h->from;
 	h->count = 0;
 	h->is_more = false;
 	buf_clear(&h->body);
 	(void)buf_append(&h->body, SV("{\"events\":[\n"));
-	h->fault = eventstore_since(h->events, h->from.at_ms, take_event, &g);
+	if (!h->fault.kind)
+		h->fault = eventstore_after(h->events, h->from, take_event, &g);
 	if (!h->fault.kind && h->count)
 		h->fault = read_key(h);
 	/* What did not fit left its comma. */
@@ -208,8 +182,8 @@ static void gather(struct webhook *h)
 
 static void keep_place(struct webhook *h)
 {
-	char text[64];
-	int n = snprintf(text, sizeof(text), "%" PRId64 " %" PRIu64 "\n", h->from.at_ms, h->from.count);
+	char text[32];
+	int n = snprintf(text, sizeof(text), "%" PRIu64 "\n", h->from);
 
 	h->fault = queue_put_note(h->queue, NOTE, sv_from(text, (size_t)n));
 }
@@ -226,6 +200,8 @@ static void submit(struct webhook *h, enum task task);
 static void failed(struct webhook *h, struct fault f)
 {
 	h->failures++;
+	if (!h->is_failing)
+		h->failing_since_s = date_now().seconds;
 	h->is_failing = true;
 	h->wait_ms = !h->wait_ms ? AGAIN_MIN_MS : h->wait_ms * 2 > AGAIN_MAX_MS ? AGAIN_MAX_MS : h->wait_ms * 2;
 	snprintf(h->answer, sizeof(h->answer), "%s", f.detail ? f.detail : fault_name(f.kind));
@@ -259,7 +235,8 @@ static void post(struct webhook *h)
 	int64_t at_s = date_now().seconds;
 	int n;
 
-	snprintf(id, sizeof(id), "%" PRId64 "-%" PRIu64 "-%u", h->from.at_ms, h->from.count, h->count);
+	/* The same batch again has the same id, by which the other side knows it. */
+	snprintf(id, sizeof(id), "%" PRIu64 "-%" PRIu64, h->from, h->to);
 	webhook_sign(buf_sv(&h->key), id, at_s, buf_sv(&h->body), signature);
 	n = snprintf(fields, sizeof(fields), "webhook-id: %s\nwebhook-timestamp: %" PRId64 "\nwebhook-signature: %s\n", id, at_s, signature);
 	fetch_ask(h->loop, h->control,
@@ -292,6 +269,7 @@ static void release(struct webhook *h)
 
 static void go_on(struct webhook *h)
 {
+	h->has_looked = true;
 	if (h->fault.kind) {
 		failed(h, h->fault);
 	} else if (h->task == TASK_READ && h->count) {
@@ -375,7 +353,7 @@ struct webhook *webhook_new(struct loop *loop, const struct conf *conf, struct e
 	buf_init(&h->body, BODY_MAX);
 	buf_init(&h->key, WEBHOOK_KEY_MAX);
 	timer_init(&h->look, loop, on_look);
-	look_after(h, LOOK_MS);
+	look_after(h, 1);       /* soon: what happens from now on is told */
 	return h;
 }
 
@@ -396,10 +374,9 @@ void webhook_free(struct webhook **hook)
 void webhook_status(const struct webhook *h, struct json_out *j)
 {
 	json_out_z(j, "url", h ? h->url : "");
-	json_out_z(j, "state", !h ? "off" : h->is_failing ? "failing" : "working");
+	json_out_z(j, "state", !h ? "off" : h->is_failing ? "failing" : h->has_looked ? "working" : "starting");
 	json_out_u64(j, "posted", h ? h->posted : 0);
 	json_out_u64(j, "failures", h ? h->failures : 0);
-	/* While it fails: how old the oldest event is that the other side does not have. */
-	json_out_i64(j, "behind_s", h && h->is_failing && !h->has_job ? (now_ms() - h->from.at_ms) / 1000 : 0);
+	json_out_i64(j, "behind_s", h && h->is_failing ? date_now().seconds - h->failing_since_s : 0);
 	json_out_z(j, "answer", h ? h->answer : "");
 }

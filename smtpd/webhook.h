@@ -1,8 +1,7 @@
 /* smtpd/webhook.h - what happens to messages is told to a program of the administrator's, by HTTPS: batches of events in the order
- * of time, signed (the headers of https://www.standardwebhooks.com).
+ * in which they came into the store, signed (the headers of https://www.standardwebhooks.com).
  *
- * Events come out of the event store, some seconds after they happened, so that those of all processes are there; nothing is
- * stored twice. A note beside the queue says up to where the other side has taken them. What it does not take with 2xx is posted
+ * Events come out of the event store; nothing is stored twice. A note beside the queue says up to where the other side has taken them. What it does not take with 2xx is posted
  * again, later and later, for as long as the store keeps events: nothing is passed over, and after a crash the last batch may
  * come twice. Loop thread; reading is a job. */
 #ifndef SMTPD_WEBHOOK_H
@@ -27,7 +26,7 @@ struct webhook *webhook_new(struct loop *loop, const struct conf *conf, struct e
 			    const char *control);
 /** webhook_free - NULL is fine. */
 void webhook_free(struct webhook **hook);
-/** webhook_status - {"url","state","posted","failures","behind_s","answer"}; hook may be NULL. */
+/** webhook_status - {"url","state","posted","failures","behind_s","answer"}: behind_s, for how long it has been failing. @hook may be NULL. */
 void webhook_status(const struct webhook *hook, struct json_out *j);
 
 /** webhook_key_read - "whsec_" and base64, with space around it. False: no such key. Pure. */

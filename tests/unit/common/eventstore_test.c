@@ -115,6 +115,56 @@ static void what_is_too_old_goes_with_its_names(void **state)
 	assert_int_equal(all.count, 0);
 }
 
+struct arrived {
+	uint64_t last;
+	size_t count;
+	char all[8192];
+};
+
+static bool note_arrival(void *arg, uint64_t number, struct sv json)
+{
+	struct arrived *a = arg;
+	size_t len = strlen(a->all);
+
+	assert_true(number > a->last);
+	a->last = number;
+	snprintf(a->all + len, sizeof(a->all) - len, "%.*s\n", SV_FMT(json));
+	return ++a->count < 3;
+}
+
+static void who_goes_on_behind_the_last_one_misses_none(void **state)
+{
+	struct arrived a = { .count = 0 };
+	uint64_t last;
+
+	(void)state;
+	assert_int_equal(eventstore_last(store, &a.last).kind, FAULT_NONE);
+	emit("first", "", "");
+	emit("second", "", "");
+	eventstore_flush(store);
+	emit("third", "", "");
+	emit("fourth", "", "");
+	eventstore_flush(store);
+	assert_int_equal(eventstore_after(store, a.last, note_arrival, &a).kind, FAULT_NONE);
+	assert_int_equal(a.count, 3);           /* as many as it wanted */
+	assert_true(strstr(a.all, "first") < strstr(a.all, "second") && strstr(a.all, "second") < strstr(a.all, "third"));
+	assert_int_equal(eventstore_after(store, a.last, note_arrival, &a).kind, FAULT_NONE);
+	assert_int_equal(a.count, 4);
+	assert_non_null(strstr(a.all, "fourth"));
+	assert_int_equal(eventstore_last(store, &last).kind, FAULT_NONE);
+	assert_int_equal(last, a.last);
+	assert_int_equal(eventstore_after(store, last, note_arrival, &a).kind, FAULT_NONE);
+	assert_int_equal(a.count, 4);
+	/* When all are too old, numbers do not begin again. */
+	assert_int_equal(eventstore_expire(store, INT64_MAX).kind, FAULT_NONE);
+	assert_int_equal(eventstore_last(store, &last).kind, FAULT_NONE);
+	assert_int_equal(last, 0);
+	emit("fifth", "", "");
+	eventstore_flush(store);
+	assert_int_equal(eventstore_after(store, a.last, note_arrival, &a).kind, FAULT_NONE);
+	assert_int_equal(a.count, 5);
+}
+
 static void long_and_odd_names_do_no_harm(void **state)
 {
 	char big[3000];
@@ -144,6 +194,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_event_is_found_by_each_of_its_names),
 		cmocka_unit_test(what_is_too_old_goes_with_its_names),
+		cmocka_unit_test(who_goes_on_behind_the_last_one_misses_none),
 		cmocka_unit_test(long_and_odd_names_do_no_harm),
 		cmocka_unit_test(a_reader_without_a_store_is_told),
 	};
