@@ -527,16 +527,22 @@ void queue_forget(struct queue *queue, const char (*ids)[QUEUE_ID_LEN + 1], size
 static bool read_small(int folder, const char *name, struct buf *out)
 {
 	int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	ssize_t n = 0;
+	size_t had = out->len, room = out->max - out->len;
+	struct stat st;
+	ssize_t n = 1;
 
 	if (fd < 0)
 		return false;
-	if (buf_reserve(out, 16384)) {
-		n = read(fd, out->p + out->len, 16384);
-		out->len += n > 0 ? (size_t)n : 0;
-	}
+	if (!fstat(fd, &st) && st.st_size >= 0 && (uint64_t)st.st_size < room)
+		room = (size_t)st.st_size;
+	if (buf_reserve(out, room))
+		for (; room && n > 0; room -= (size_t)n, out->len += (size_t)n) {
+			n = read(fd, out->p + out->len, room);
+			if (n < 0)
+				n = 0;
+		}
 	close(fd);
-	return n > 0;
+	return out->len > had;
 }
 
 /* For people: nothing depends on it. */

@@ -111,7 +111,8 @@ void queue_set_apart(struct queue *queue, const char *id, struct fault why);
 void queue_put_talk(struct queue *queue, const char *id, struct sv text);
 bool queue_talk(struct queue *queue, const char *id, struct buf *out);
 
-/** queue_put_note, queue_note - a small text that lies beside the messages, by a name of ours: replaced as a whole. */
+/** queue_put_note, queue_note - a small text that lies beside the messages, by a name of ours: replaced as a whole. As much of it is read as
+ * there is room for; false: nothing. */
 MUST_CHECK struct fault queue_put_note(struct queue *queue, const char *name, struct sv text);
 bool queue_note(struct queue *queue, const char *name, struct buf *out);
 

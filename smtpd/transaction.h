@@ -79,7 +79,7 @@ uint32_t transaction_rcpt_count(const struct transaction *t);
 void transaction_begin(struct transaction *t, bool is_bdat);
 bool transaction_has_begun(const struct transaction *t);
 /** transaction_feed - octets of the message; FEED_DONE at the end of DATA, never for BDAT. At most
- * 16 KiB are taken at once. Not while transaction_is_full(). */
+ * 8 KiB are taken at once. Not while transaction_is_full(). */
 enum feed transaction_feed(struct transaction *t, struct sv *in);
 bool transaction_is_full(const struct transaction *t);
 /** transaction_is_too_big - more octets came than a message may have; what follows is dropped. */

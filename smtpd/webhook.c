@@ -108,6 +108,14 @@ static struct fault read_key(struct webhook *h)
 
 /* ---- gathering: in a job ---- */
 
+static struct fault keep_place(struct webhook *h)
+{
+	char text[32];
+	int n = snprintf(text, sizeof(text), "%" PRIu64 "\n", h->from);
+
+	return queue_put_note(h->queue, NOTE, sv_from(text, (size_t)n));
+}
+
 static struct fault read_place(struct webhook *h)
 {
 	struct fault f = FAULT_OK;
@@ -117,8 +125,11 @@ static struct fault read_place(struct webhook *h)
 		return FAULT_OK;
 	buf_init(&text, 100);
 	/* What was before the first start is nobody's business. */
-	if (!queue_note(h->queue, NOTE, &text) || !sv_to_u64(sv_trim(buf_sv(&text)), &h->from))
+	if (!queue_note(h->queue, NOTE, &text) || !sv_to_u64(sv_trim(buf_sv(&text)), &h->from)) {
 		f = eventstore_last(h->events, &h->from);
+		if (!f.kind)            /* or a restart before the first POST is taken would begin anew */
+			f = keep_place(h);
+	}
 	buf_done(&text);
 	h->has_place = !f.kind;
 	return f;
@@ -178,14 +189,6 @@ static void gather(struct webhook *h)
 	if (h->body.len && h->body.p[h->body.len - 1] == '\n' && h->count)
 		h->body.len -= 2;
 	(void)buf_append(&h->body, SV("\n]}\n"));
-}
-
-static void keep_place(struct webhook *h)
-{
-	char text[32];
-	int n = snprintf(text, sizeof(text), "%" PRIu64 "\n", h->from);
-
-	h->fault = queue_put_note(h->queue, NOTE, sv_from(text, (size_t)n));
 }
 
 /* ---- posting ---- */
@@ -254,7 +257,7 @@ static void run(struct work *w)
 	if (h->task == TASK_READ)
 		gather(h);
 	else
-		keep_place(h);
+		h->fault = keep_place(h);
 }
 
 static void release(struct webhook *h)

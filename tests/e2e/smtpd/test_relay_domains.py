@@ -120,7 +120,7 @@ def test_who_asks_what_is_being_asked_gets_the_same_answer(asked):
 
     def answer(line):
         if "<ann@" in line:
-            is_joined.wait(5)
+            is_joined.wait(15)             # less than the question may take
             return "250 2.1.5 ok"
         return usual(line)
     sink.on("RCPT", answer)

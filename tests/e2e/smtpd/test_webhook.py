@@ -62,6 +62,10 @@ def test_nothing_is_told_without_a_key_and_all_of_it_once_there_is_one(world):
     assert server.postroom("webhook", "key").strip() == key and key.startswith("whsec_")
     wait_for("it is refused", lambda: shown(server)["answer"] == "HTTP status 503")
     assert shown(server)["state"] == "failing" and shown(server)["posted"] == 0
+    # What was never taken is not forgotten by a restart.
+    server.stop()
+    server.start(only="smtpd")
+    wait_for("it is refused again", lambda: server.run("webhook", "show").returncode == 0 and shown(server)["answer"] == "HTTP status 503")
 
 
 def test_what_was_refused_comes_again_signed(world):

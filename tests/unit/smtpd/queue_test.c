@@ -240,6 +240,27 @@ static void ids_are_in_the_order_of_time_and_never_a_path(void **state)
 	assert_int_equal(queue_remove(queue, SV("..............//"), SV("")).kind, FAULT_NOT_FOUND);
 }
 
+static void a_note_is_read_whole_into_a_small_buffer_and_a_large_one(void **state)
+{
+	struct buf out, large;
+	(void)state;
+
+	buf_init(&out, 100);
+	buf_init(&large, 300000);
+	assert_false(queue_note(queue, "place", &out));
+	assert_int_equal(queue_put_note(queue, "place", SV("17 2\n")).kind, FAULT_NONE);
+	assert_true(queue_note(queue, "place", &out));
+	assert_true(sv_eq(buf_sv(&out), SV("17 2\n")));
+	while (large.len < 200000)
+		assert_true(buf_append_c(&large, 'x'));
+	assert_int_equal(queue_put_note(queue, "brake", buf_sv(&large)).kind, FAULT_NONE);
+	buf_clear(&large);
+	assert_true(queue_note(queue, "brake", &large));
+	assert_int_equal(large.len, 200000);
+	buf_done(&out);
+	buf_done(&large);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -253,6 +274,7 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(
 			what_cannot_be_read_is_set_apart_and_the_rest_is_listed, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_note_is_read_whole_into_a_small_buffer_and_a_large_one, setup, teardown),
 		cmocka_unit_test_setup_teardown(ids_are_in_the_order_of_time_and_never_a_path,
 						setup, teardown),
 	};
