@@ -5,7 +5,9 @@
         c.fetch("1:*", "(UID FLAGS)")
 """
 
+import functools
 import os
+import re
 import subprocess
 
 import postroom
@@ -50,7 +52,17 @@ class ParseError(Exception):
     pass
 
 
+NUMBER = re.compile(rb"[0-9]+")
+QUOTED = re.compile(rb'"((?:[^\0\r\n"\\\x80-\xff]|\\["\\])*)"')
+ESCAPED = re.compile(rb"\\(.)")
 ATOM_SPECIALS = b'(){ %*"\\]'
+
+
+@functools.cache
+def atom_of(more):
+    """An atom; `more` names octets that may stand in it besides (flags, section brackets)."""
+    octets = bytes(c for c in range(33, 127) if c not in ATOM_SPECIALS or c in more)
+    return re.compile(b"[" + re.escape(octets) + b"]+")
 
 
 class Parser:
@@ -71,30 +83,19 @@ class Parser:
             self.fail(f"expected {octets!r}")
         self.at += len(octets)
 
+    def scan(self, pattern, what):
+        found = pattern.match(self.data, self.at)
+        if not found:
+            self.fail(what)
+        self.at = found.end()
+        return found
+
     def number(self):
-        start = self.at
-        while self.peek().isdigit():
-            self.at += 1
-        if start == self.at:
-            self.fail("expected a number")
-        return int(self.data[start:self.at])
+        return int(self.scan(NUMBER, "expected a number")[0])
 
     def quoted(self):
-        self.expect(b'"')
-        out = bytearray()
-        while self.peek() != b'"':
-            c = self.peek()
-            if not c or c in b"\r\n\0" or c[0] > 127:
-                self.fail("octet not allowed in a quoted string")
-            if c == b"\\":
-                self.at += 1
-                c = self.peek()
-                if c not in (b'"', b"\\"):
-                    self.fail("bad escape")
-            out += c
-            self.at += 1
-        self.at += 1
-        return Quoted(out)
+        text = self.scan(QUOTED, "expected a quoted string without other octets and escapes than its own")[1]
+        return Quoted(ESCAPED.sub(rb"\1", text) if b"\\" in text else text)
 
     def literal8(self):
         """RFC 3516 §7: any octets."""
@@ -118,14 +119,7 @@ class Parser:
         return Quoted(text)
 
     def atom(self, more=b""):
-        """An atom; `more` names octets that may stand in it besides (flags, section brackets)."""
-        start = self.at
-        while self.peek() and (self.peek() not in [bytes([x]) for x in ATOM_SPECIALS] or self.peek() in
-                               [bytes([x]) for x in more]) and 32 < self.peek()[0] < 127:
-            self.at += 1
-        if start == self.at:
-            self.fail("expected an atom")
-        return self.data[start:self.at]
+        return self.scan(atom_of(more), "expected an atom")[0]
 
     def value(self):
         c = self.peek()

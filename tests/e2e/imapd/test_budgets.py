@@ -57,8 +57,8 @@ def test_forty_sessions_that_send_half_of_everything(imapd, user):
 
 
 def test_readers_that_do_not_read_compressed_or_not(imapd, user):
-    """Twenty sessions ask for sixty megabytes each and read nothing; whoever reads at last gets everything."""
-    text = b"Subject: big\r\n\r\n" + random.Random(3).randbytes(6 << 20).hex().encode()
+    """Twenty sessions ask for thirty megabytes each and read nothing; whoever reads at last gets everything."""
+    text = b"Subject: big\r\n\r\n" + random.Random(3).randbytes(3 << 20).hex().encode()
     with imap.Client(imapd, user) as bystander:
         bystander.append("INBOX", text)
         before = resident(imapd)

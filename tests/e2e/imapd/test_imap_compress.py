@@ -112,7 +112,7 @@ def test_pushes_reach_an_idler(imapd, user):
 
 
 def test_large_messages_in_both_directions_over_tls(imapd, user):
-    text = b"Subject: noise\r\n\r\n" + random.Random(5).randbytes(6 << 20).hex().encode()
+    text = b"Subject: noise\r\n\r\n" + random.Random(5).randbytes(3 << 20).hex().encode()
     with imap.Client(imapd, user, tls=True) as c:
         compress(c)
         c.append("INBOX", text)
