@@ -25,6 +25,24 @@ def fresh_server():
         yield instance
 
 
+# A file is run by one process. Those that take longest come first, or the last process would be alone with one of them.
+LONGEST = (
+    "smtpd/test_send.py", "admin/test_backup.py", "smtpd/test_tls_out.py", "smtpd/test_milter.py",
+    "admin/test_import_imap.py", "imapd/test_torture.py", "admin/test_doctor.py", "smtpd/test_limits.py",
+    "imapd/test_imap_compress.py", "imapd/test_budgets.py", "test_quickstart.py", "test_devices.py",
+    "test_upgrade.py", "test_promises.py", "webd/test_acme.py", "smtpd/test_submission.py",
+    "smtpd/test_strangers.py", "imapd/test_managesieve.py", "smtpd/test_filter.py", "admin/test_apply.py",
+    "test_throttle.py", "smtpd/test_queue.py", "smtpd/test_webhook.py", "admin/test_cli.py", "admin/test_setup.py",
+    "imapd/test_transcripts.py", "imapd/test_notify.py",
+)
+PLACES = {name: place for place, name in enumerate(LONGEST)}
+
+
+def pytest_collection_modifyitems(items):
+    here = pathlib.Path(__file__).parent
+    items.sort(key=lambda item: PLACES.get(str(item.path.relative_to(here)), len(LONGEST)))
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     """A failed test shows what the servers logged."""

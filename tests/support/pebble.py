@@ -35,8 +35,10 @@ class Pebble:
         postroom.wait_for("pebble listens", self.listens)
 
     def listens(self):
+        """At both ports: which comes first is chance."""
         with contextlib.suppress(OSError):
-            socket.create_connection((self.address, self.port), timeout=5).close()
+            for port in (self.port, self.management):
+                socket.create_connection((self.address, port), timeout=5).close()
             return True
         return False
 

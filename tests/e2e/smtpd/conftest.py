@@ -13,7 +13,7 @@ import postroom  # noqa: E402
 
 @pytest.fixture(scope="module")
 def server():
-    with postroom.Instance(accounts=("alice", "bob")) as instance:
+    with postroom.Instance(accounts=("alice", "bob"), conf="failure-delay 1ms\n") as instance:
         instance.start(only="smtpd")
         yield instance
 
