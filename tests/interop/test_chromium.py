@@ -103,6 +103,7 @@ def look_all_ways(driver, name):
 
 def forget_logs(driver):
     """What another test left, and the browser's own first page."""
+    driver.get("about:blank")
     for kind in ("browser", "performance"):
         driver.get_log(kind)
 
@@ -116,7 +117,7 @@ def check_logs(driver, origins):
         message = json.loads(row["message"])["message"]
         if message["method"] == "Network.requestWillBeSent":
             asked.add(message["params"]["request"]["url"])
-    asked = {url for url in asked if not url.startswith(("chrome:", "data:", "about:"))}        # the browser's own first page
+    asked = {url for url in asked if not url.startswith(("chrome:", "chrome-untrusted:", "data:", "about:"))}   # the browser's own first page
     assert asked and all(url.startswith(tuple(origins)) for url in asked), asked
 
 
