@@ -195,19 +195,20 @@ static struct fault last_arrival(struct kv_txn *txn, uint64_t *number)
 	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
 }
 
-/* The clock makes numbers new again after a power cut has taken some back; where it stands or goes back, they grow by one. */
-static struct fault put_arrival(struct kv_txn *txn, struct sv event)
+/* The clock makes numbers new again after a power cut has taken some back; where it stands or goes back, they grow by one.
+ * @last: the number given last. */
+static struct fault put_arrival(struct kv_txn *txn, struct sv event, uint64_t *last)
 {
 	struct kv_key k;
-	uint64_t last, now = (uint64_t)now_us();
-	struct fault f = last_arrival(txn, &last);
+	uint64_t now = (uint64_t)now_us();
 
+	*last = now > *last ? now : *last + 1;
 	kv_key_init(&k);
-	kv_key_u64(&k, now > last ? now : last + 1);
-	return f.kind ? f : kv_put(txn, TABLE_ARRIVALS, kv_key_view(&k), event);
+	kv_key_u64(&k, *last);
+	return kv_put(txn, TABLE_ARRIVALS, kv_key_view(&k), event);
 }
 
-static struct fault put_one(struct kv_txn *txn, struct sv json, uint64_t number)
+static struct fault put_one(struct kv_txn *txn, struct sv json, uint64_t number, uint64_t *arrival)
 {
 	struct json *object = NULL;
 	struct kv_key k;
@@ -224,7 +225,7 @@ static struct fault put_one(struct kv_txn *txn, struct sv json, uint64_t number)
 	kv_key_u32(&k, (uint32_t)number);
 	f = kv_put(txn, TABLE_EVENTS, kv_key_view(&k), json);
 	if (!f.kind)
-		f = put_arrival(txn, kv_key_view(&k));
+		f = put_arrival(txn, kv_key_view(&k), arrival);
 	return f.kind ? f : each_name(txn, json, kv_key_view(&k), add_name);
 }
 
@@ -232,15 +233,15 @@ static struct fault put_batch(struct kv_txn *txn, void *arg)
 {
 	const struct batch *b = arg;
 	struct sv rest = b->events;
-	uint64_t number = b->number;
-	struct fault f = FAULT_OK;
+	uint64_t number = b->number, arrival = 0;
+	struct fault f = last_arrival(txn, &arrival);
 
 	while (rest.len && !f.kind) {
 		uint32_t len;
 
 		memcpy(&len, rest.p, sizeof(len));
 		sv_skip(&rest, sizeof(len));
-		f = put_one(txn, sv_sub(rest, 0, len), number++);
+		f = put_one(txn, sv_sub(rest, 0, len), number++, &arrival);
 		sv_skip(&rest, len);
 	}
 	return f;
