@@ -16,6 +16,7 @@
 
 #define FIELD_MAX 16384         /* octets of one field of a form */
 #define ASK_MS 10000
+#define RETRY_S 10              /* RFC 9110 §10.2.3 */
 
 /* ---- cookies, tokens, redirects ---- */
 
@@ -80,6 +81,18 @@ static void go_back(struct response *out, enum account_said said)
 		(void)buf_appendf(&out->fields, "Location: /account\r\n");
 }
 
+static void retry_soon(struct response *out)
+{
+	(void)buf_appendf(&out->fields, "Retry-After: %d\r\n", RETRY_S);
+}
+
+/* Nothing of the client's making: it keeps its cookie, and what it asked for may be asked for again. */
+static void not_now(struct response *out)
+{
+	response_text(out, 503, "Not now; try again soon.");
+	retry_soon(out);
+}
+
 static enum account_said said_in(const struct request *q)
 {
 	enum account_said said = SAID_NOTHING;
@@ -100,27 +113,39 @@ struct visiting {
 	struct visit who;
 };
 
-/* Who is there? An account that was switched off, or got another password, has no visits any more. */
-static bool find_visit(const struct route_context *ctx, const struct request *q, struct visiting *out)
+enum presence { NOBODY, SOMEBODY, NOT_KNOWN_NOW };
+
+/* Who is there? An account that was switched off, or got another password, has no visits any more; one that cannot be read now keeps them. */
+static enum presence find_visit(const struct route_context *ctx, const struct request *q, struct visiting *out)
 {
 	uint8_t mark[CRYPT_SHA256_LEN];
 
 	if (!request_cookie(q, SV(ACCOUNT_COOKIE), &out->token) || !visits_find(ctx->visits, out->token, throttle_now_ms(), &out->who))
-		return false;
-	if (account_mark_of(ctx->directory, sv_z(out->who.address), mark) && memcmp(mark, out->who.mark, sizeof(mark)) == 0)
-		return true;
+		return NOBODY;
+	struct fault f = account_mark_of(ctx->directory, sv_z(out->who.address), mark);
+
+	if (!f.kind && memcmp(mark, out->who.mark, sizeof(mark)) == 0)
+		return SOMEBODY;
+	if (f.kind && f.kind != FAULT_NOT_FOUND) {
+		log_error(ctx->log, "web.directory.failed", KV_Z("user", out->who.address), KV_FAULT("fault", f));
+		return NOT_KNOWN_NOW;
+	}
 	visits_end(ctx->visits, out->token);
-	return false;
+	return NOBODY;
 }
 
 /* May this form change something? Else *out is the answer. */
 static bool begin_change(const struct route_context *ctx, const struct request *q, enum account_form form, struct response *out,
 			 struct visiting *v)
 {
-	if (!find_visit(ctx, q, v)) {
+	enum presence presence = find_visit(ctx, q, v);
+
+	if (presence == NOT_KNOWN_NOW)
+		not_now(out);
+	else if (presence == NOBODY)
 		go_back(out, SAID_NOTHING);     /* to where one signs in */
+	if (presence != SOMEBODY)
 		return false;
-	}
 	if (form_is_good(ctx, q, v->token, form))
 		return true;
 	log_warn(ctx->log, "web.form.refused", KV_Z("user", v->who.address), KV_Z("form", account_paths[form]));
@@ -162,7 +187,7 @@ static void show_account(const struct route_context *ctx, const struct visiting 
 	struct visit_secret secret;
 
 	if (!view) {
-		response_text(out, 503, "Not now; try again soon.");
+		not_now(out);
 		free(page);
 		return;
 	}
@@ -192,10 +217,17 @@ void account_show(const struct route_context *ctx, const struct request *q, stru
 {
 	struct visiting v;
 
-	if (find_visit(ctx, q, &v))
+	switch (find_visit(ctx, q, &v)) {
+	case SOMEBODY:
 		show_account(ctx, &v, said_in(q), NULL, NULL, out);
-	else
+		break;
+	case NOBODY:
 		show_sign_in(ctx, q, SV_NONE, SV_NONE, said_in(q) == SAID_SIGNED_OUT ? SAID_SIGNED_OUT : SAID_NOTHING, out);
+		break;
+	case NOT_KNOWN_NOW:
+		not_now(out);
+		break;
+	}
 }
 
 /* ---- signing in and out ---- */
@@ -219,8 +251,9 @@ static void welcome(const struct route_context *ctx, const struct request *q, co
 	struct visit who = { .mark = { 0 } };
 	struct sv address = identity_address(id), account = identity_account(id), old;
 
-	if (address.len >= sizeof(who.address) || account.len >= sizeof(who.account) || !account_mark_of(ctx->directory, address, who.mark)) {
-		response_text(out, 503, "Not now; try again soon.");
+	if (address.len >= sizeof(who.address) || account.len >= sizeof(who.account) ||
+	    account_mark_of(ctx->directory, address, who.mark).kind) {
+		not_now(out);
 		return;
 	}
 	memcpy(who.address, address.p, address.len);
@@ -263,6 +296,8 @@ void account_sign_in(const struct route_context *ctx, const struct request *q, s
 		show_sign_in(ctx, q, sv_sub(sv_trim(buf_sv(&user)), 0, DIRECTORY_ADDRESS_MAX), sv_z(refusal(&result)), SAID_NOTHING, out);
 		if (out->status == 200)
 			out->status = result.reason == AUTH_TEMPORARY || result.reason == AUTH_THROTTLED ? 503 : 403;
+		if (result.reason == AUTH_TEMPORARY)
+			retry_soon(out);
 	}
 	auth_result_done(&result);
 	auth_session_unref(&auth);

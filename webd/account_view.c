@@ -40,16 +40,16 @@ void account_mark(const struct directory_login *l, uint8_t out[CRYPT_SHA256_LEN]
 	memcpy(out, digest, CRYPT_SHA256_LEN);
 }
 
-bool account_mark_of(struct directory *directory, struct sv address, uint8_t out[CRYPT_SHA256_LEN])
+struct fault account_mark_of(struct directory *directory, struct sv address, uint8_t out[CRYPT_SHA256_LEN])
 {
 	struct directory_login *l = xcalloc(1, sizeof(*l));
-	bool good = !directory_login(directory, address, l).kind;
+	struct fault f = directory_login(directory, address, l);
 
-	if (good)
+	if (!f.kind)
 		account_mark(l, out);
 	directory_login_done(l);
 	free(l);
-	return good;
+	return f;
 }
 
 /* ---- gathering ---- */
