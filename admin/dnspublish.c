@@ -16,7 +16,7 @@
 #define LEDGER_MAX ((size_t)4 << 20)
 #define KEY_FILE_MAX 8192
 
-enum outcome { WAS_THERE, ADDED, REPLACED, LEFT_ALONE, LEFT_WRONG, OTHER_ZONE };
+enum outcome { WAS_THERE, ADDED, REPLACED, LEFT_ALONE, LEFT_WRONG, BARRED_BY_ALIAS, BARRED_FOR_ALIAS, NOT_SEEN, OTHER_ZONE };
 
 /* One line of the update. */
 struct dns_change {
@@ -264,6 +264,26 @@ static bool is_right(struct publishing *p, const struct dnsrecord *r, const stru
 	return p->findings.items[p->findings.count - 1].state == CHECK_GOOD;
 }
 
+/* What would be added beside a CNAME, or a CNAME beside anything else, is left out by the server, which says nothing of it
+ * (RFC 2136 §3.4.2.2). */
+static bool is_barred(struct publishing *p, const struct dnsrecord *r, const struct lookup_answer *a, enum outcome *out)
+{
+	static const enum dns_type others[] = { DNS_A, DNS_AAAA, DNS_TXT, DNS_MX };
+	bool has_other = false;
+
+	if (r->type != DNS_CNAME) {
+		if (sv_eq_nocase(sv_z(a->name), sv_z(r->name)))
+			return false;
+		*out = is_right(p, r, a) ? LEFT_ALONE : BARRED_BY_ALIAS;
+		return true;
+	}
+	for (size_t i = 0; !a->count && i < ARRAY_LEN(others); i++)
+		has_other |= lookup_ask(p->facts->lookup, r->name, others[i])->count > 0;
+	if (has_other)
+		*out = is_right(p, r, a) ? LEFT_ALONE : BARRED_FOR_ALIAS;
+	return has_other;
+}
+
 /* decide - what becomes of one record. False: it cannot be known. */
 static bool decide(struct publishing *p, const struct dnsrecord *r, enum outcome *out)
 {
@@ -274,6 +294,8 @@ static bool decide(struct publishing *p, const struct dnsrecord *r, enum outcome
 		complain("is it the right server, and does it have the zone?", "%s %s: %s", dnsrdata_type_name(r->type), r->name, a->why);
 		return false;
 	}
+	if (is_barred(p, r, a, out))
+		return true;
 	*out = WAS_THERE;
 	for (size_t i = 0; i < a->count; i++) {
 		if (sv_eq(a->records[i], r->rdata)) {
@@ -294,7 +316,6 @@ static bool decide(struct publishing *p, const struct dnsrecord *r, enum outcome
 		if (ledger_has(&p->ledger, r->name, r->type, a->records[i]) && is_rival(r, a->records[i]))
 			change(p, r, DNSMESSAGE_NONE, a->records[i]);
 	*out = has_old ? REPLACED : ADDED;
-	ledger_line(&p->new_ledger, r->name, r->type, r->rdata);
 	change(p, r, DNSMESSAGE_IN, r->rdata);
 	return true;
 }
@@ -355,6 +376,37 @@ static int send_update(struct publishing *p)
 	return code;
 }
 
+/* see - what the server shows now counts, not that it said "done": it does not tell what it left out. Its answers from before are
+ * forgotten. What was seen is ours from now on. */
+static void see(struct publishing *p, const struct dnsrecords *records)
+{
+	lookup_at(p->facts->lookup, &p->primary, 1);
+	for (size_t i = 0; i < records->count; i++) {
+		const struct dnsrecord *r = &records->items[i];
+		bool is_there = false;
+
+		if (p->outcomes[i] != ADDED && p->outcomes[i] != REPLACED)
+			continue;
+		const struct lookup_answer *a = lookup_ask(p->facts->lookup, r->name, r->type);
+
+		for (size_t k = 0; k < a->count && sv_eq_nocase(sv_z(a->name), sv_z(r->name)); k++)
+			is_there |= sv_eq(a->records[k], r->rdata);
+		if (is_there || a->status == DNS_TEMPFAIL)
+			ledger_line(&p->new_ledger, r->name, r->type, r->rdata);
+		if (!is_there)
+			p->outcomes[i] = NOT_SEEN;
+	}
+}
+
+static size_t count_outcomes(const struct publishing *p, const struct dnsrecords *records, enum outcome outcome)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < records->count; i++)
+		n += p->outcomes[i] == outcome;
+	return n;
+}
+
 static void print_outcomes(const struct publishing *p, const struct dnsrecords *records)
 {
 	static const struct column columns[] = {
@@ -366,6 +418,9 @@ static void print_outcomes(const struct publishing *p, const struct dnsrecords *
 		[WAS_THERE] = "was there", [ADDED] = "added", [REPLACED] = "replaced",
 		[LEFT_ALONE] = "left alone: another one is there, and fits",
 		[LEFT_WRONG] = "left alone: another one is there that was not added here, and it is wrong",
+		[BARRED_BY_ALIAS] = "not added: the name is an alias (CNAME), which can have no other record",
+		[BARRED_FOR_ALIAS] = "not added: other records are at this name, and no alias (CNAME) can be beside them",
+		[NOT_SEEN] = "sent, but the name server does not show it",
 		[OTHER_ZONE] = "not in this zone: add it by hand",
 	};
 	struct table *t = table_new(columns, ARRAY_LEN(columns), p->facts->cli->json);
@@ -378,9 +433,37 @@ static void print_outcomes(const struct publishing *p, const struct dnsrecords *
 	table_end(&t, NULL);
 }
 
+/* tell_what_is_left - what somebody has to do by hand. An exit code. */
+static int tell_what_is_left(const struct publishing *p, const struct dnsrecords *records)
+{
+	int code = EXIT_DONE;
+
+	if (count_outcomes(p, records, LEFT_WRONG)) {
+		complain("postroom dns DOMAIN --check tells what is wrong; remove what is in the way, and publish again",
+			 "some records are wrong, and not ours to change");
+		code = EXIT_FAILED;
+	}
+	if (count_outcomes(p, records, BARRED_BY_ALIAS)) {
+		complain("remove the CNAME and publish again, or have the record added where the CNAME leads to",
+			 "some records cannot be added, since their names are aliases");
+		code = EXIT_FAILED;
+	}
+	if (count_outcomes(p, records, BARRED_FOR_ALIAS)) {
+		complain("remove what is at these names and publish again, or let its addresses be those of this host",
+			 "some names cannot lead here, since they have records of their own");
+		code = EXIT_FAILED;
+	}
+	if (count_outcomes(p, records, NOT_SEEN)) {
+		complain("the same command again, which tells what is in the way; else look into the name server's log",
+			 "the name server took the update, but does not show all of it");
+		code = EXIT_FAILED;
+	}
+	return code;
+}
+
 static int publish(struct publishing *p, const struct dnsrecords *records)
 {
-	bool has_wrong = false, is_whole;
+	bool is_whole;
 	uint16_t id;
 
 	crypt_random(&id, sizeof(id));
@@ -392,7 +475,6 @@ static int publish(struct publishing *p, const struct dnsrecords *records)
 			is_whole = decide(p, &records->items[i], &p->outcomes[i]);
 		else
 			p->outcomes[i] = OTHER_ZONE;
-		has_wrong |= p->outcomes[i] == LEFT_WRONG;
 	}
 	if (!is_whole)
 		return EXIT_UNAVAILABLE;
@@ -401,15 +483,12 @@ static int publish(struct publishing *p, const struct dnsrecords *records)
 	int code = p->change_count ? send_update(p) : EXIT_DONE;
 
 	if (code == EXIT_DONE)
+		see(p, records);
+	if (code == EXIT_DONE)
 		code = cli_fault(LEDGER, ledger_write(p));
 	if (code == EXIT_DONE)
 		print_outcomes(p, records);
-	if (code == EXIT_DONE && has_wrong) {
-		complain("postroom dns DOMAIN --check tells what is wrong; remove what is in the way, and publish again",
-			 "some records are wrong, and not ours to change");
-		code = EXIT_FAILED;
-	}
-	return code;
+	return code == EXIT_DONE ? tell_what_is_left(p, records) : code;
 }
 
 int dnspublish(struct facts *facts, const struct dnsrecords *records, const char *server, const char *key)

@@ -18,7 +18,7 @@ DOMAIN = "corp.example"
 
 @pytest.fixture(scope="module")
 def server():
-    with postroom.Instance(domain=DOMAIN, conf="bind 127.0.0.1\ndns-timeout 1s\n") as instance:
+    with postroom.Instance(domain=DOMAIN, web=True, conf="bind 127.0.0.1\ndns-timeout 1s\n") as instance:
         yield instance
 
 
@@ -163,3 +163,29 @@ def test_of_two_administrators_at_once_one_is_told_to_look_again(server):
             done = server.run(*words)
             assert done.returncode == 0 and "was there" in done.stdout and "added" not in done.stdout, done
         assert wrong(server, name_server) == []
+
+
+def test_nothing_is_added_beside_an_alias_and_the_next_step_is_told(server):
+    """RFC 2136 §3.4.2.2: the name server would take such an update, and leave those records out without a word."""
+    theirs = ["_dmarc CNAME _dmarc.example.net.", "autoconfig A 192.0.2.1", "autodiscover A 127.0.0.1"]
+    with knot.Knot(DOMAIN, theirs) as name_server:
+        words = ["dns", DOMAIN, "--publish", "--key", name_server.key, "--server", name_server.address]
+        for _ in range(2):
+            done = server.run(*words)
+            assert done.returncode == 1, done
+            rows = {tuple(line.split()[:2]): line for line in done.stdout.splitlines()}
+            assert "not added: the name is an alias (CNAME)" in rows[f"_dmarc.{DOMAIN}", "TXT"]
+            assert "not added: other records are at this name" in rows[f"autoconfig.{DOMAIN}", "CNAME"]
+            assert "remove the CNAME and publish again" in done.stderr and "remove what is at these names" in done.stderr
+        assert "was there" in rows[DOMAIN, "MX"]
+
+
+def test_what_the_name_server_leaves_out_is_not_called_added(server):
+    """Somebody makes a name an alias while the update is on its way: nothing that was looked at before can tell."""
+    with knot.Knot(DOMAIN) as name_server:
+        with Between(name_server.port, lambda: name_server.set("_dmarc", "CNAME", "_dmarc.example.net.")) as between:
+            code, done = publish(server, name_server, "--server", between.address)
+        assert code == 1 and done["TXT", f"_dmarc.{DOMAIN}"] == "sent, but the name server does not show it", done
+        assert [word for word in done.values() if word != "added"] == ["sent, but the name server does not show it"]
+        code, done = publish(server, name_server)
+        assert code == 1 and "alias" in done["TXT", f"_dmarc.{DOMAIN}"], done
