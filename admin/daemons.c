@@ -16,20 +16,33 @@
 #include "common/banned.h"
 
 #define ASK_MS 5000
+#define DELETED " (deleted)"     /* proc(5) */
 #define CONNECT_MS 5000
 
 #define WEBD DAEMON_MAIL_COUNT
 
 const char *const daemon_names[DAEMON_COUNT] = { "smtpd", "imapd", "pop3d", [WEBD] = "webd" };
 
-bool daemon_path(const char *name, char *out, size_t size)
+bool program_path(pid_t pid, char *out, size_t size)
 {
-	char self[4096];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char link[64];
 
-	if (n > 0) {
-		size_t slash = sv_rfind(sv_from(self, (size_t)n), '/');
-		int len = snprintf(out, size, "%.*s/%s", (int)slash, self, name);
+	snprintf(link, sizeof(link), "/proc/%d/exe", (int)pid);
+	ssize_t n = readlink(link, out, size - 1);
+
+	out[n > 0 ? n : 0] = '\0';
+	/* Another one may lie there already. */
+	if (n > 0 && sv_ends(sv_z(out), SV(DELETED)))
+		out[(size_t)n - (sizeof(DELETED) - 1)] = '\0';
+	return n > 0;
+}
+
+bool daemon_path(const char *program, const char *name, char *out, size_t size)
+{
+	size_t slash = sv_rfind(sv_z(program), '/');
+
+	if (slash != SIZE_MAX) {
+		int len = snprintf(out, size, "%.*s/%s", (int)slash, program, name);
 		if (len > 0 && (size_t)len < size && access(out, X_OK) == 0)
 			return true;
 	}
@@ -40,13 +53,14 @@ bool daemon_path(const char *name, char *out, size_t size)
 
 bool daemon_is_wanted(const struct conf *conf, size_t i)
 {
-	char path[4096];
+	char program[4096], path[4096];
 
 	if (i != WEBD)
 		return true;
 	for (size_t k = 0; k < conf->listener_count; k++)
 		if (conf->listeners[k].kind & LISTENERS_WEBD)
-			return daemon_path(daemon_names[i], path, sizeof(path));
+			return program_path(getpid(), program, sizeof(program)) &&
+			       daemon_path(program, daemon_names[i], path, sizeof(path));
 	return false;
 }
 

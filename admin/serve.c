@@ -463,7 +463,7 @@ static int run_parent(struct cli *cli, const struct conf *conf, const struct upg
 	struct parent p = { .grace_ms = conf->host.stop_ms + STOP_EXTRA_MS, .passed_count = passed_sockets(), .instance = cli->instance,
 			    .from = *from, .pidfile = pidfile };
 
-	upgrade_own_path(p.program, sizeof(p.program));
+	(void)program_path(getpid(), p.program, sizeof(p.program));
 	struct fault f = loop_new(&p.loop);
 
 	if (!f.kind)
@@ -487,7 +487,7 @@ static int run_parent(struct cli *cli, const struct conf *conf, const struct upg
 		d->parent = &p;
 		d->name = daemon_names[i];
 		d->is_for_mail = i < DAEMON_MAIL_COUNT;
-		if (!daemon_path(d->name, d->path, sizeof(d->path))) {
+		if (!daemon_path(p.program, d->name, d->path, sizeof(d->path))) {
 			complain(NULL, "the program %s is neither beside postroom nor in %s", d->name, POSTROOM_LIBEXECDIR);
 			p.code = EXIT_FAILED;
 			break;

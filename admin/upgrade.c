@@ -26,23 +26,12 @@
 #define SOCKETS_VARIABLE "POSTROOM_KEPT_SOCKETS"
 #define FORMER_VARIABLE "POSTROOM_FORMER"
 #define PIDFILE_VARIABLE "POSTROOM_PIDFILE"
-#define DELETED " (deleted)"     /* proc(5) */
 #define LIST_SIZE (UPGRADE_FORMER_MAX * 12)
 #define ASK_MS 5000
 #define WAIT_MS 60000
 #define POLL_MS 20
 
 /* ---- from one program to the next, in one process ---- */
-
-void upgrade_own_path(char *out, size_t size)
-{
-	ssize_t n = readlink("/proc/self/exe", out, size - 1);
-
-	out[n > 0 ? n : 0] = '\0';
-	/* Somebody was quick: another one lies there already. */
-	if (n > 0 && sv_ends(sv_z(out), SV(DELETED)))
-		out[(size_t)n - (sizeof(DELETED) - 1)] = '\0';
-}
 
 static void put_list(const char *variable, const int *numbers, size_t count)
 {
@@ -142,14 +131,22 @@ static bool can_run(const char *path)
 	return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-static int check_programs(const struct conf *conf)
+/* What the server would become: the programs that lie where its own came from, whoever asks for it and from where. */
+static int check_programs(const struct conf *conf, pid_t server)
 {
+	char program[4096];
+
+	if (!program_path(server, program, sizeof(program)) || !can_run(program)) {
+		complain("make install, or install the package again", "the new %s cannot be executed; the server runs as it did",
+			 program[0] ? program : "postroom");
+		return EXIT_FAILED;
+	}
 	for (size_t i = 0; i < DAEMON_COUNT; i++) {
 		char path[4096];
 
 		if (!daemon_is_wanted(conf, i))
 			continue;
-		if (!daemon_path(daemon_names[i], path, sizeof(path)) || !can_run(path)) {
+		if (!daemon_path(program, daemon_names[i], path, sizeof(path)) || !can_run(path)) {
 			complain("make install, or install the package again", "the new %s cannot be executed; the server runs as it did",
 				 daemon_names[i]);
 			return EXIT_FAILED;
@@ -222,7 +219,7 @@ static int run_upgrade(struct cli *cli)
 	int code = open_conf(cli, &conf);
 
 	if (code == EXIT_DONE)
-		code = check_programs(conf);
+		code = check_programs(conf, pid);
 	for (size_t i = 0; i < DAEMON_COUNT && code == EXIT_DONE; i++)
 		before[i] = who_serves(cli->instance, daemon_names[i]);
 	if (code == EXIT_DONE && kill(pid, SIGUSR2) != 0) {

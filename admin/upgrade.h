@@ -17,8 +17,6 @@ struct upgrade_inheritance {
 	int pidfile;                    /* locked: nobody may think meanwhile that nothing runs; -1: none */
 };
 
-/** upgrade_own_path - where this program lies, and where a newer one would be put in its place. Call it early. */
-void upgrade_own_path(char *out, size_t size);
 /** upgrade_inherit - what the program before us left; nothing when there was none. */
 void upgrade_inherit(struct upgrade_inheritance *from);
 /** upgrade_execute - become the program at that path, or, when it cannot be executed, this one anew. Returns only when both fail. Signals

@@ -68,9 +68,18 @@ first_start()
 	sed -i '/^mesage-size/d' $root/postroom.conf
 	quiet systemctl reload postroom
 
-	step "an upgrade starts the new programs"
+	step "an upgrade: it becomes the new programs, and who is connected stays"
+	exec 5<> /dev/tcp/127.0.0.1/25
+	read -r greeting <&5
+	[[ $greeting == "220 "* ]] || fail "port 25 says $greeting"
 	quiet dpkg -i /root/postroom.deb
-	{ is_active postroom && [ "$(main_pid)" != "$before" ]; } || fail "it was not started again"
+	grep -q 'the new programs serve' /tmp/out || fail "dpkg does not say that the new programs serve"
+	{ is_active postroom && [ "$(main_pid)" = "$before" ]; } || fail "it did not go on"
+	[ "$(readlink "/proc/$before/exe")" = /usr/bin/postroom ] || fail "it runs $(readlink "/proc/$before/exe")"
+	printf 'NOOP\r\n' >&5
+	read -r answer <&5
+	[[ $answer == "250 "* ]] || fail "who was connected hears $answer"
+	exec 5>&-
 	messages 1
 
 	step "postroom.socket: a connection starts the service, and waits for it"

@@ -40,6 +40,13 @@ messages 1
 quiet postroom setup example.org --yes
 grep -q 'It runs already' /tmp/out || fail "setup a second time"
 
+step "an upgrade: it becomes the new programs"
+quiet dpkg -i /root/postroom.deb
+grep -q 'the new programs serve' /tmp/out || fail "dpkg does not say that the new programs serve"
+program=$(readlink "/proc/$(cat $root/run/postroom.pid)/exe")
+[ "$program" = /usr/bin/postroom ] || fail "it runs $program"
+messages 1
+
 step "removal ends it and leaves the mail"
 quiet apt-get -y -qq remove postroom
 [ ! -e /usr/bin/postroom ] || fail "the program is still there"
