@@ -286,6 +286,7 @@ struct waiting {
 	int64_t since_s;
 	char reason[300];
 	char domains[2][FACTS_NAME_SIZE];       /* two of them */
+	struct paging place;
 };
 
 static bool note_waiting(void *arg, const struct json *line)
@@ -295,6 +296,8 @@ static bool note_waiting(void *arg, const struct json *line)
 	struct sv reason = SV_NONE, address = SV_NONE;
 	int64_t since = 0;
 
+	if (paging_take(&w->place, line))
+		return true;
 	w->count++;
 	json_to_i64(json_get(line, "since"), &since);
 	json_get_sv(line, "reason", &reason);
@@ -320,11 +323,22 @@ void check_queue(const struct facts *facts, struct findings *fs)
 	uint64_t older_s = facts->conf->queue.delay_notice_ms / 1000;
 	struct finding finding = { .subject = "queue", .expected = "mail for several domains does not wait for hours" };
 	struct waiting w = { .count = 0 };
-	char request[100];
+	struct fault f;
 
-	snprintf(request, sizeof(request), "{\"verb\":\"queue.list\",\"older\":%llu}", (unsigned long long)older_s);
-	struct fault f = control_ask(facts->cli->instance, "smtpd", sv_z(request), note_waiting, &w, ANSWER_MS);
+	do {
+		struct buf request;
+		struct json_out j;
 
+		buf_init(&request, 500);
+		json_out_init(&j, &request);
+		json_out_object(&j, NULL);
+		json_out_z(&j, "verb", "queue.list");
+		json_out_u64(&j, "older", older_s);
+		paging_put(&w.place, &j);
+		json_out_object_end(&j);
+		f = control_ask(facts->cli->instance, "smtpd", buf_sv(&request), note_waiting, &w, ANSWER_MS);
+		buf_done(&request);
+	} while (!f.kind && w.place.more[0]);
 	if (f.kind) {
 		finding.state = CHECK_UNKNOWN;
 		finding.found = findings_text(fs, "%s", f.detail ? f.detail : fault_name(f.kind));

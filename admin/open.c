@@ -161,6 +161,27 @@ static struct fault ask_patiently(struct cli *cli, const char *daemon, struct sv
 	}
 }
 
+bool paging_take(struct paging *place, const struct json *line)
+{
+	struct sv more, until;
+
+	if (!json_get_sv(line, "more", &more) || !json_get_sv(line, "until", &until) || more.len >= sizeof(place->more) ||
+	    until.len >= sizeof(place->until))
+		return false;
+	snprintf(place->more, sizeof(place->more), "%.*s", SV_FMT(more));
+	snprintf(place->until, sizeof(place->until), "%.*s", SV_FMT(until));
+	return true;
+}
+
+void paging_put(struct paging *place, struct json_out *request)
+{
+	if (place->more[0]) {
+		json_out_z(request, "after", place->more);
+		json_out_z(request, "until", place->until);
+	}
+	*place = (struct paging){ "", "" };
+}
+
 int ask_daemon(struct cli *cli, const char *daemon, struct sv request,
 	       bool (*fn)(void *arg, const struct json *answer), void *arg)
 {

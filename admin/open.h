@@ -38,6 +38,16 @@ void close_user(struct open_user *user);
 /** open_store - the store alone (index check, delivery). store_close() ends it. */
 int open_store(struct cli *cli, struct store **out);
 
+/* Where the next page of a long answer begins, and where the last one ends. Empty: at the first message, and not yet known. */
+struct paging {
+	char more[40], until[40];
+};
+struct json_out;
+/** paging_take - is this the line, or one with the members, that says that there is more? */
+bool paging_take(struct paging *place, const struct json *line);
+/** paging_put - into a request for the next page; empty afterwards. */
+void paging_put(struct paging *place, struct json_out *request);
+
 /** ask_daemon - send a request to a daemon's control socket; fn gets each answer. EXIT_UNAVAILABLE when nothing runs. */
 int ask_daemon(struct cli *cli, const char *daemon, struct sv request,
 	       bool (*fn)(void *arg, const struct json *answer), void *arg);

@@ -22,6 +22,8 @@ struct table {
 	bool as_json, is_facts;
 	struct cell *cells;
 	size_t count, cap;
+	size_t *widths;         /* on the screen, so far */
+	bool is_begun;          /* rows were printed */
 };
 
 static struct table *new_table(const struct column *columns, size_t count, bool as_json, bool facts)
@@ -221,28 +223,44 @@ static void put_members(const struct table *t, struct json_out *j, size_t row)
 		write_json(j, &t->columns[c], &t->cells[row * t->column_count + c]);
 }
 
+static void put_row(const struct table *t, struct json_out *j, size_t row)
+{
+	json_out_object(j, NULL);
+	put_members(t, j, row);
+	json_out_object_end(j);
+}
+
 static void put_rows(const struct table *t, struct json_out *j, const char *name)
 {
 	json_out_array(j, name);
-	for (size_t r = 0; r < t->count / t->column_count; r++) {
-		json_out_object(j, NULL);
-		put_members(t, j, r);
-		json_out_object_end(j);
-	}
+	for (size_t r = 0; r < t->count / t->column_count; r++)
+		put_row(t, j, r);
 	json_out_array_end(j);
 }
 
-static void print_json(const struct table *t, struct buf *out)
+/* print_json_rows - elements of an array that may have been begun before. */
+static void print_json_rows(struct table *t, struct buf *out)
+{
+	for (size_t r = 0; r < t->count / t->column_count; r++) {
+		struct json_out j;
+
+		buf_append_c(out, t->is_begun ? ',' : '[');
+		json_out_init(&j, out);
+		put_row(t, &j, r);
+		t->is_begun = true;
+	}
+}
+
+static void print_json(struct table *t, struct buf *out)
 {
 	struct json_out j;
 
-	json_out_init(&j, out);
 	if (t->is_facts) {
-		json_out_object(&j, NULL);
-		put_members(t, &j, 0);
-		json_out_object_end(&j);
+		json_out_init(&j, out);
+		put_row(t, &j, 0);
 	} else {
-		put_rows(t, &j, NULL);
+		print_json_rows(t, out);
+		buf_append(out, t->is_begun ? SV("]") : SV("[]"));
 	}
 	buf_append_c(out, '\n');
 }
@@ -268,21 +286,23 @@ static bool is_right(enum column_kind kind)
 	return kind == COLUMN_NUMBER || kind == COLUMN_BYTES;
 }
 
-static void print_rows(const struct table *t, struct buf *out, const char *empty)
+static void print_rows(struct table *t, struct buf *out, const char *empty)
 {
-	size_t rows = t->count / t->column_count, *widths = xcalloc(t->column_count, sizeof(*widths));
+	size_t rows = t->count / t->column_count, *widths = t->widths;
 	struct buf cell;
 	bool is_terminal = isatty(STDOUT_FILENO);
 
 	if (!rows) {
-		if (empty)
+		if (empty && !t->is_begun)
 			buf_appendf(out, "%s\n", empty);
-		free(widths);
 		return;
 	}
+	if (!widths)
+		widths = t->widths = xcalloc(t->column_count, sizeof(*widths));
 	buf_init(&cell, OUTPUT_MAX);
 	for (size_t c = 0; c < t->column_count; c++) {
-		widths[c] = width_of(sv_z(t->columns[c].title));
+		if (!t->is_begun)
+			widths[c] = width_of(sv_z(t->columns[c].title));
 		for (size_t r = 0; r < rows; r++) {
 			buf_clear(&cell);
 			append_for_people(&cell, &t->columns[c], &t->cells[r * t->column_count + c]);
@@ -290,7 +310,7 @@ static void print_rows(const struct table *t, struct buf *out, const char *empty
 				widths[c] = width_of(buf_sv(&cell));
 		}
 	}
-	for (size_t r = 0; r <= rows; r++) {
+	for (size_t r = t->is_begun; r <= rows; r++) {
 		if (r == 0 && is_terminal)
 			buf_append(out, SV("\033[1m"));
 		for (size_t c = 0; c < t->column_count; c++) {
@@ -314,8 +334,8 @@ static void print_rows(const struct table *t, struct buf *out, const char *empty
 			buf_append(out, SV("\033[0m"));
 		buf_append_c(out, '\n');
 	}
+	t->is_begun = true;
 	buf_done(&cell);
-	free(widths);
 }
 
 static void print_facts(const struct table *t, struct buf *out)
@@ -333,11 +353,33 @@ static void print_facts(const struct table *t, struct buf *out)
 	}
 }
 
+static void drop_cells(struct table *t)
+{
+	for (size_t i = 0; i < t->count; i++)
+		free(t->cells[i].text);
+	t->count = 0;
+}
+
+void table_flush(struct table *t)
+{
+	struct buf out;
+
+	buf_init(&out, OUTPUT_MAX);
+	if (t->as_json)
+		print_json_rows(t, &out);
+	else
+		print_rows(t, &out, NULL);
+	if (out.len)
+		fwrite(out.p, 1, out.len, stdout);
+	buf_done(&out);
+	drop_cells(t);
+}
+
 static void table_free(struct table **t)
 {
-	for (size_t i = 0; i < (*t)->count; i++)
-		free((*t)->cells[i].text);
+	drop_cells(*t);
 	free((*t)->cells);
+	free((*t)->widths);
 	free(*t);
 	*t = NULL;
 }

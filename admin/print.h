@@ -34,6 +34,9 @@ void table_sv(struct table *t, struct sv text);
 void table_u64(struct table *t, uint64_t n);
 /** table_words - the next cell, of a COLUMN_LIST. */
 void table_words(struct table *t, const struct sv *words, size_t count);
+/** table_flush - print the rows that are whole, so that a long table is never in memory at once: columns are aligned for these rows and
+ *  those before. Not for facts. */
+void table_flush(struct table *t);
 /** table_end - print everything and free the table. @empty: sentence for people when there is no row. */
 void table_end(struct table **t, const char *empty);
 

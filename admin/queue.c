@@ -1,4 +1,5 @@
-/* postroom queue: what waits to be sent elsewhere, and what to do with it. Asked from the running relay. */
+/* postroom queue: what waits to be sent elsewhere, and what to do with it. Asked from the running relay, page by page: neither it nor
+ * we hold more of a long queue at a time. */
 #include <stdio.h>
 #include <string.h>
 
@@ -26,12 +27,15 @@ struct listing {
 	struct table *table;
 	const struct column *columns;
 	size_t count;
+	struct paging *place;            /* NULL: it comes as a whole */
 };
 
 static bool add_row(void *arg, const struct json *answer)
 {
 	const struct listing *l = arg;
 
+	if (l->place && paging_take(l->place, answer))
+		return true;
 	for (size_t i = 0; i < l->count; i++) {
 		const struct json *value = json_get(answer, l->columns[i].name);
 		struct sv text = SV_NONE;
@@ -62,7 +66,8 @@ static bool add_row(void *arg, const struct json *answer)
 	{ "domain", "NAME", "that go to such a destination" }, \
 	{ "older", "TIME", "that came longer ago, as 30m, 4h or 2d" }, \
 	{ "reason", "TEXT", "with this in the reason for waiting" }, \
-	{ "state", "STATE", "waiting, deferred, sending, paused or held" }
+	{ "state", "STATE", "waiting, deferred, sending, paused or held" }, \
+	{ "page", "COUNT", "ask the server about so many at a time (1000, which is the most)" }
 
 static bool parse_time(const char *text, uint64_t *out)
 {
@@ -86,8 +91,8 @@ static bool parse_time(const char *text, uint64_t *out)
 static bool begin_request(struct cli *cli, struct buf *request, struct json_out *j, const char *verb, bool *has_filter)
 {
 	static const char *const names[] = { "from", "to", "user", "domain", "reason", "state" };
-	const char *older = cli_option(cli, "older");
-	uint64_t seconds;
+	const char *older = cli_option(cli, "older"), *page = cli_option(cli, "page");
+	uint64_t seconds, count = 0;
 
 	buf_init(request, REQUEST_MAX);
 	json_out_init(j, request);
@@ -107,6 +112,12 @@ static bool begin_request(struct cli *cli, struct buf *request, struct json_out 
 	}
 	if (older)
 		json_out_u64(j, "older", seconds);
+	if (page && (!sv_to_u64(sv_z(page), &count) || !count)) {
+		cli_usage(cli, "--page takes a number of messages");
+		return false;
+	}
+	if (count)
+		json_out_u64(j, "page", count);
 	return true;
 }
 
@@ -125,20 +136,25 @@ static void make_request(struct buf *request, const char *verb, const char *memb
 
 static int run_list(struct cli *cli)
 {
-	struct buf request;
-	struct json_out j;
+	struct paging place = { "", "" };
+	struct listing l = { table_new(columns, ARRAY_LEN(columns), cli->json), columns, ARRAY_LEN(columns), &place };
 	bool has_filter;
-	int code = EXIT_USAGE;
+	int code;
 
-	if (begin_request(cli, &request, &j, "queue.list", &has_filter)) {
-		struct listing l = { table_new(columns, ARRAY_LEN(columns), cli->json), columns, ARRAY_LEN(columns) };
+	do {
+		struct buf request;
+		struct json_out j;
 
-		json_out_object_end(&j);
-		code = ask_daemon(cli, "smtpd", buf_sv(&request), add_row, &l);
-		table_end(&l.table, code != EXIT_DONE ? NULL
-			      : has_filter ? "No message in the queue is like that." : "The queue is empty.");
-	}
-	buf_done(&request);
+		code = EXIT_USAGE;
+		if (begin_request(cli, &request, &j, "queue.list", &has_filter)) {
+			paging_put(&place, &j);
+			json_out_object_end(&j);
+			code = ask_daemon(cli, "smtpd", buf_sv(&request), add_row, &l);
+		}
+		buf_done(&request);
+		table_flush(l.table);
+	} while (code == EXIT_DONE && place.more[0]);
+	table_end(&l.table, code != EXIT_DONE ? NULL : has_filter ? "No message in the queue is like that." : "The queue is empty.");
 	return code;
 }
 
@@ -146,39 +162,62 @@ static int run_list(struct cli *cli)
 
 struct counts {
 	uint64_t changed, busy, failed;
+	struct paging place;
 };
+
+static void add_count(const struct json *answer, const char *name, uint64_t *sum)
+{
+	uint64_t n = 0;
+
+	(void)json_get_u64(answer, name, &n);
+	*sum += n;
+}
 
 static bool take_counts(void *arg, const struct json *answer)
 {
 	struct counts *c = arg;
 
-	json_get_u64(answer, "changed", &c->changed);
-	json_get_u64(answer, "busy", &c->busy);
-	json_get_u64(answer, "failed", &c->failed);
+	add_count(answer, "changed", &c->changed);
+	add_count(answer, "busy", &c->busy);
+	add_count(answer, "failed", &c->failed);
+	(void)paging_take(&c->place, answer);
 	return true;
+}
+
+/* do_pages - all that is meant, a page at a time. */
+static int do_pages(struct cli *cli, struct counts *c)
+{
+	int code;
+
+	do {
+		struct buf request;
+		struct json_out j;
+		bool has_filter;
+
+		code = EXIT_USAGE;
+		if (begin_request(cli, &request, &j, "queue.do", &has_filter)) {
+			json_out_z(&j, "action", cli->verb->verb);
+			if (cli->arg_count)
+				json_out_z(&j, "id", cli->args[0]);
+			paging_put(&c->place, &j);
+			json_out_object_end(&j);
+			if (!cli->arg_count && !has_filter && !cli_option(cli, "all"))
+				code = cli_usage(cli, "which messages? A QUEUE-ID, filters, or --all");
+			else
+				code = ask_daemon(cli, "smtpd", buf_sv(&request), take_counts, c);
+		}
+		buf_done(&request);
+	} while (code == EXIT_DONE && c->place.more[0]);
+	return code;
 }
 
 static int run_action(struct cli *cli)
 {
-	struct counts c = { 0, 0, 0 };
-	struct buf request;
-	struct json_out j;
-	bool has_filter;
-	int code = EXIT_USAGE;
+	struct counts c = { .changed = 0 };
+	int code = do_pages(cli, &c);
 
-	if (!begin_request(cli, &request, &j, "queue.do", &has_filter)) {
-		buf_done(&request);
-		return code;
-	}
-	json_out_z(&j, "action", cli->verb->verb);
-	if (cli->arg_count)
-		json_out_z(&j, "id", cli->args[0]);
-	json_out_object_end(&j);
-	if (!cli->arg_count && !has_filter && !cli_option(cli, "all"))
-		code = cli_usage(cli, "which messages? A QUEUE-ID, filters, or --all");
-	else
-		code = ask_daemon(cli, "smtpd", buf_sv(&request), take_counts, &c);
-	buf_done(&request);
+	if (code != EXIT_DONE && (c.changed || c.busy || c.failed))
+		complain(NULL, "%llu messages were changed before that", (unsigned long long)c.changed);
 	if (code != EXIT_DONE)
 		return code;
 	if (cli->json)
@@ -210,7 +249,7 @@ static int run_destinations(struct cli *cli)
 {
 	struct buf request;
 	struct listing l = { table_new(destination_columns, ARRAY_LEN(destination_columns), cli->json), destination_columns,
-			     ARRAY_LEN(destination_columns) };
+			     ARRAY_LEN(destination_columns), NULL };
 
 	make_request(&request, "queue.destinations", NULL, NULL);
 	int code = ask_daemon(cli, "smtpd", buf_sv(&request), add_row, &l);

@@ -1,14 +1,17 @@
 /* What the command line may ask the relay (admin/queue.c). The loop copies what it knows of messages; a job adds what stands
  * in their files and picks those that are meant; the loop answers, or does what is asked and then answers.
  *
- *   queue.list    {filters, "after":ID}    a line per message
+ *   queue.list    {filters, page}          a line per message
  *   queue.show    {"id":ID}                a line with all of the envelope, then lines {"line":TEXT} for people
- *   queue.do      {"action":A, "id":ID or filters}   retry, hold, release, remove, bounce; a line with counts
+ *   queue.do      {"action":A, "id":ID or filters, page}   retry, hold, release, remove, bounce; a line with counts
  *   queue.pause, queue.resume {"destination":NAME}
  *   queue.destinations                     a line per destination
  *   unsubscribe {sender, address}          webd's: a link of ours was followed
  *   webhook.status                         one line (smtpd/webhook.h)
  *   queue.rules                            whose mail is held (common/outbook.h) has changed
+ * Page: an answer is about at most PAGE_MOST messages, or "page":N of them, in the order of their ids. When there are more it ends with a
+ * line {"more":ID,"until":ID}, or has these members in its one line: {"after":ID,"until":ID} with the same filters asks for what comes
+ * next, up to the last one that was there at first.
  * Filters: "user" (who was logged in), "from" and "to" (an address, or @domain), "domain" (where it goes), "older" (seconds), "reason" (part of it), "state". */
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +27,7 @@
 #include "common/banned.h"
 
 #define PENDING_MOST 200
-#define LIST_MOST 10000         /* lines in one answer; "after" asks for the next ones */
+#define PAGE_MOST 1000
 
 enum action { ACTION_LIST = 0, ACTION_SHOW, ACTION_RETRY, ACTION_HOLD, ACTION_RELEASE, ACTION_REMOVE, ACTION_BOUNCE };
 
@@ -54,11 +57,13 @@ struct asked {
 	enum action action;
 	struct known *messages;
 	size_t count;
-	char *id, *after, *from, *to, *user, *domain, *reason, *state;         /* filters, or NULL */
+	char *id, *from, *to, *user, *domain, *reason, *state;         /* filters, or NULL */
+	char *after, *until;            /* of all messages those between, or NULL */
+	size_t page;                    /* at most so many of them */
+	bool has_more;
 	uint64_t older_s;
 	int64_t now_s;
 	struct buf lines;               /* JSON objects, each followed by a newline */
-	uint64_t listed;
 	struct fault fault;
 	char detail[256];
 	/* doing: ops under way, and what came of them */
@@ -124,16 +129,59 @@ static void copy_known(struct asked *a, const struct message *m)
 		k->next_s = a->now_s + (int64_t)((next - now) / 1000);
 }
 
-static bool copy_one(void *arg, struct message *m)
-{
-	if (!m->is_leaving)
-		copy_known(arg, m);
-	return true;
-}
+/* The messages that this answer is about: those of the lowest ids. */
+struct page {
+	struct asked *asked;
+	const struct message **found;   /* room for twice as many */
+	size_t count;
+	const char *before;             /* the highest id of a full page: all others are lower; NULL: not full yet */
+	const char *last;               /* of all */
+};
 
 static int by_id(const void *x, const void *y)
 {
-	return strcmp(((const struct known *)x)->id, ((const struct known *)y)->id);
+	return strcmp((*(const struct message *const *)x)->id, (*(const struct message *const *)y)->id);
+}
+
+static void cut_page(struct page *p)
+{
+	qsort(p->found, p->count, sizeof(*p->found), by_id);
+	if (p->count <= p->asked->page)
+		return;
+	p->count = p->asked->page;
+	p->before = p->found[p->count - 1]->id;
+	p->asked->has_more = true;
+}
+
+static bool collect(void *arg, struct message *m)
+{
+	struct page *p = arg;
+	const struct asked *a = p->asked;
+
+	if (m->is_leaving || (a->after && strcmp(m->id, a->after) <= 0) || (a->until && strcmp(m->id, a->until) > 0))
+		return true;
+	if (!p->last || strcmp(m->id, p->last) > 0)
+		p->last = m->id;
+	if (p->before && strcmp(m->id, p->before) > 0)
+		return true;
+	p->found[p->count++] = m;
+	if (p->count == 2 * a->page)
+		cut_page(p);
+	return true;
+}
+
+/* take_page - what comes while somebody asks page by page is behind `until`, so that he comes to an end. */
+static void take_page(struct asked *a)
+{
+	struct page p = { .asked = a, .found = xcalloc(2 * a->page, sizeof(*p.found)) };
+
+	schedule_each(a->relay->schedule, collect, &p);
+	cut_page(&p);
+	for (size_t i = 0; i < p.count; i++)
+		copy_known(a, p.found[i]);
+	if (!a->until && p.last)
+		a->until = sv_copy_z(sv_z(p.last));
+	free(p.found);
 }
 
 /* ---- what the files say: in a job ---- */
@@ -232,20 +280,30 @@ static bool put_line(struct asked *a, const struct known *k, const struct spool 
 	return !j.overflow && buf_append_c(&a->lines, '\n');
 }
 
+/* put_more - what asks for the messages behind these. */
+static void put_more(const struct asked *a, struct json_out *j)
+{
+	json_out_z(j, "more", a->messages[a->count - 1].id);
+	json_out_z(j, "until", a->until);
+}
+
 static void pick(struct asked *a)
 {
-	for (size_t i = 0; i < a->count && a->listed < LIST_MOST; i++) {
+	for (size_t i = 0; i < a->count; i++) {
 		struct known *k = &a->messages[i];
 		struct spool *sp = NULL;
+		size_t before = a->lines.len;
 		struct sv reason;
 
-		if ((a->after && strcmp(k->id, a->after) <= 0) ||
-		    queue_read(a->relay->queue, sv_z(k->id), &sp).kind)
+		if (queue_read(a->relay->queue, sv_z(k->id), &sp).kind)
 			continue;
 		reason = why(k, sp);
 		k->is_wanted = is_meant(a, k, sp, reason);
-		if (k->is_wanted && a->action == ACTION_LIST && put_line(a, k, sp, reason))
-			a->listed++;
+		if (k->is_wanted && a->action == ACTION_LIST && !put_line(a, k, sp, reason)) {
+			a->lines.len = before;
+			a->count = i ? i : 1;   /* this one begins the next answer */
+			a->has_more = true;
+		}
 		spool_close(&sp);
 	}
 }
@@ -475,6 +533,7 @@ static void asked_free(struct asked *a)
 	free(a->messages);
 	free(a->id);
 	free(a->after);
+	free(a->until);
 	free(a->from);
 	free(a->to);
 	free(a->user);
@@ -508,6 +567,10 @@ static void answer_lines(struct asked *a)
 	while (!a->fault.kind && sv_split(&rest, '\n', &line))
 		if (line.len && !send_line(a->reply, line))
 			break;
+	if (!a->fault.kind && a->has_more) {
+		put_more(a, control_line(a->reply));
+		(void)control_line_end(a->reply);
+	}
 	control_finish(&a->reply, a->fault);
 	asked_free(a);
 }
@@ -528,6 +591,8 @@ static void answer_counts(struct asked *a)
 		json_out_u64(j, "changed", a->done);
 		json_out_u64(j, "busy", a->busy);
 		json_out_u64(j, "failed", a->failed);
+		if (a->has_more)
+			put_more(a, j);
 		(void)control_line_end(a->reply);
 	}
 	control_finish(&a->reply, a->fault);
@@ -667,15 +732,16 @@ static void ask_now(struct asker *asker)
 	const struct message *m;
 	struct fault f;
 
-	a->messages = xcalloc(schedule_count(r->schedule) + 1, sizeof(*a->messages));
+	if (schedule_count(r->schedule) < a->page)
+		a->page = schedule_count(r->schedule) + 1;
+	a->messages = xcalloc(a->page, sizeof(*a->messages));
 	m = a->id ? schedule_find(r->schedule, sv_z(a->id)) : NULL;
 	if (m && !m->is_leaving)
 		copy_known(a, m);
 	else if (a->id && a->action == ACTION_SHOW)
 		a->messages[0].state = "waiting";
 	else if (!a->id)
-		schedule_each(r->schedule, copy_one, a);
-	qsort(a->messages, a->count, sizeof(*a->messages), by_id);
+		take_page(a);
 	a->work = (struct work){ .run = asked_run, .done = asked_done };
 	r->jobs++;
 	f = work_submit(r->loop, WORK_MAIL, &a->work);
@@ -689,13 +755,17 @@ static void ask(struct worker *w, const struct json *request, struct control_rep
 {
 	struct relay *r = w->state;
 	struct asked *a = xcalloc(1, sizeof(*a));
+	uint64_t page = 0;
 
 	a->relay = r;
 	a->reply = reply;
 	a->action = action;
+	(void)json_get_u64(request, "page", &page);
+	a->page = page && page < PAGE_MOST ? (size_t)page : PAGE_MOST;
 	a->now_s = relay_now_s(r);
 	a->id = text_of(request, "id");
 	a->after = text_of(request, "after");
+	a->until = text_of(request, "until");
 	a->from = text_of(request, "from");
 	a->to = text_of(request, "to");
 	a->user = text_of(request, "user");

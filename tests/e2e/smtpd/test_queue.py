@@ -112,6 +112,35 @@ def test_a_message_is_given_back_and_another_is_removed_in_silence(world, sink):
     assert len(world.server.files("alice")) == before + 1
 
 
+def test_a_queue_longer_than_one_answer_is_seen_and_changed_to_its_end(world):
+    """The server tells of so many at a time; the command asks on: lists, filters and what is done to all."""
+    name = "long.example"
+    world.server.postroom("queue", "pause", name)
+    for i in range(7):
+        world.send(f"{'odd' if i % 2 else 'even'}{i}@{name}")
+    wait_for("all wait", lambda: len(rows(world, "--domain", name)) == 7)
+    whole = rows(world)
+    for page in ("2", "7", "100000"):
+        assert [row["id"] for row in rows(world, "--page", page)] == [row["id"] for row in whole]
+        assert [row["to"] for row in rows(world, "--domain", name, "--page", page)] == [row["to"] for row in whole if name in row["to"][0]]
+    assert len(rows(world, "--to", f"odd5@{name}", "--page", "2")) == 1
+    listed = world.server.postroom("queue", "list", "--page", "2").splitlines()
+    assert len(listed) == len(whole) + 1 and listed[0].startswith("QUEUE ID") and "QUEUE ID" not in "".join(listed[1:])
+    assert "No message in the queue is like that." in world.server.postroom("queue", "list", "--to", "x@y.example", "--page", "2")
+    for action, left in (("hold", "held"), ("release", "paused"), ("retry", "paused")):
+        assert world.server.postroom("queue", action, "--domain", name, "--page", "2") == "7 messages: done.\n"
+        assert {row["state"] for row in rows(world, "--domain", name)} == {left}
+    assert world.server.json("queue", "remove", "--domain", name, "--page", "3") == {"changed": 7, "busy": 0, "failed": 0}
+    assert not rows(world, "--domain", name)
+    for i in range(3):
+        world.send(f"back{i}@{name}")
+    before = len(world.server.files("alice"))
+    assert world.server.json("queue", "bounce", "--domain", name, "--page", "1") == {"changed": 3, "busy": 0, "failed": 0}
+    world.wait_mail(count=before + 3)
+    assert world.server.run("queue", "list", "--page", "0").returncode == 2
+    assert world.server.run("queue", "list", "--page", "some").returncode == 2
+
+
 def test_what_is_not_there_or_not_said_is_told(world):
     assert world.server.run("queue", "retry", "0000000000000000").returncode == 3
     assert world.server.run("queue", "remove").returncode == 2

@@ -48,21 +48,23 @@ static const struct column columns[] = {
 	{ "ON", "on", COLUMN_BOOL, NULL },
 };
 
-/* What a table prints, by way of a file in place of standard output. */
-static void printed(bool as_json, size_t rows, char *out, size_t size)
+/* What a table prints, by way of a file in place of standard output; in pages of so many rows. */
+static void printed_in(bool as_json, size_t rows, size_t page, char *out, size_t size)
 {
 	FILE *file = tmpfile();
 	struct table *t = table_new(columns, ARRAY_LEN(columns), as_json);
 
+	fflush(stdout);
+	int saved = dup(STDOUT_FILENO);
+	dup2(fileno(file), STDOUT_FILENO);
 	for (size_t i = 0; i < rows; i++) {
 		table_sv(t, i ? SV("b\033[2J") : SV("gr\xc3\xbc\xc3\x9f"));
 		table_u64(t, i ? 0 : 2048);
 		table_sv(t, i ? SV("") : SV("x y"));
 		table_u64(t, i == 0);
+		if ((i + 1) % page == 0)
+			table_flush(t);
 	}
-	fflush(stdout);
-	int saved = dup(STDOUT_FILENO);
-	dup2(fileno(file), STDOUT_FILENO);
 	table_end(&t, "nothing there");
 	fflush(stdout);
 	dup2(saved, STDOUT_FILENO);
@@ -71,6 +73,11 @@ static void printed(bool as_json, size_t rows, char *out, size_t size)
 	size_t n = fread(out, 1, size - 1, file);
 	out[n] = '\0';
 	fclose(file);
+}
+
+static void printed(bool as_json, size_t rows, char *out, size_t size)
+{
+	printed_in(as_json, rows, rows + 1, out, size);
 }
 
 static void a_table_is_aligned_and_cannot_rewrite_the_screen(void **state)
@@ -97,6 +104,26 @@ static void the_same_cells_as_json_have_types_and_null_for_no_limit(void **state
 	assert_string_equal(text, "[]\n");
 }
 
+static void a_table_in_pages_has_one_head_and_is_one_array(void **state)
+{
+	char text[1024], whole[1024];
+	(void)state;
+	printed_in(false, 3, 1, text, sizeof(text));
+	assert_string_equal(text, "NAME    SIZE  WORDS  ON\n"
+				  "gr\xc3\xbc\xc3\x9f  2.0 KB  x y    yes\n"
+				  "b\\x1b[2J  no limit  -      no\n"
+				  "b\\x1b[2J  no limit  -      no\n");
+	for (size_t rows = 0; rows < 5; rows++)
+		for (size_t page = 1; page < 6; page++) {
+			printed(true, rows, whole, sizeof(whole));
+			printed_in(true, rows, page, text, sizeof(text));
+			assert_string_equal(text, whole);
+		}
+	printed_in(false, 2, 2, text, sizeof(text));
+	printed(false, 2, whole, sizeof(whole));
+	assert_string_equal(text, whole);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -104,6 +131,7 @@ int main(void)
 		cmocka_unit_test(sizes_are_read_with_letters_and_refused_when_they_mean_nothing),
 		cmocka_unit_test(a_table_is_aligned_and_cannot_rewrite_the_screen),
 		cmocka_unit_test(the_same_cells_as_json_have_types_and_null_for_no_limit),
+		cmocka_unit_test(a_table_in_pages_has_one_head_and_is_one_array),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
