@@ -695,7 +695,8 @@ static const struct conf_option options[] = {
 	{ "spam-training", "Sieve", STRING(sieve.spam_training), .def = "none", .min = 1, .max = 60,
 	  .need_restart = true,
 	  .doc = "Address and port of rspamd's controller (127.0.0.1:11334): what people move or copy into Junk by IMAP "
-		 "is learned as spam, what they bring out of it, unless into Trash, as none. Its secure_ip must name us." },
+		 "is learned as spam, what they bring out of it, unless into Trash, as none; so is what they mark with $Junk or "
+		 "$NotJunk. Its secure_ip must name us." },
 
 	/* ---- Store ---- */
 	{ "open-accounts", "Store", NUMBER(store.open_accounts), .def = "512", .min = 16,

@@ -42,6 +42,14 @@ static bool add(struct flagset *set, struct arena *arena, struct sv name)
 	return name.p != NULL;
 }
 
+uint32_t keyword_number(const struct keyword_table *keywords, struct sv name)
+{
+	for (uint32_t i = 0; i < keywords->count; i++)
+		if (sv_eq_nocase(keywords->names[i], name))
+			return i;
+	return UINT32_MAX;
+}
+
 bool flagset_read(struct args *args, struct arena *arena, struct flagset *out)
 {
 	struct args list;

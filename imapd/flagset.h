@@ -16,6 +16,8 @@ struct flagset {
 
 /** flag_find - the FLAG_ bit of "\Seen" in any case; 0 when there is none. */
 uint32_t flag_find(struct sv name);
+/** keyword_number - its place in a mailbox's table; UINT32_MAX: nobody has it. */
+uint32_t keyword_number(const struct keyword_table *keywords, struct sv name);
 /**
  * flagset_read - the rest of args: flags with or without parentheses (RFC 3501 §6.4.6 allows both).
  * \Recent is ignored: clients send back what they were told. False: a system flag nobody knows, no

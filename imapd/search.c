@@ -137,14 +137,6 @@ static bool fold(struct reading *r, struct sv text, struct sv *out)
 	return is_good && out->p ? true : fail(r, SEARCH_BAD);
 }
 
-static uint32_t keyword_number(const struct keyword_table *keywords, struct sv name)
-{
-	for (uint32_t i = 0; i < keywords->count; i++)
-		if (sv_eq_nocase(keywords->names[i], name))
-			return i;
-	return UINT32_MAX;
-}
-
 /* read_modseq - RFC 7162 §3.1.5: [entry-name entry-type] number; what an entry would narrow down is
  * not kept per entry. */
 static bool read_modseq(struct reading *r, struct search_key *key)

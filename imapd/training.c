@@ -28,9 +28,11 @@
 #define WAIT_MIN_MS 1000        /* after a failure, doubling */
 #define WAIT_MAX_MS 300000
 #define KEEP_S 259200           /* a lesson that nobody took for three days is worth nothing */
+#define REMEMBER_S 86400
+#define NAME_SIZE 40
 
-/* A lesson is a file "spam-ID" or "ham-ID": the account's address and a line feed, then the message. Whoever sends one holds a lock
- * on it; a name with a dot in front is being written. */
+/* A lesson is a file "spam-ID" or "ham-ID": the account's address and a line feed, then the message. The ID is of both. Whoever sends
+ * one holds a lock on it; an empty one was sent, and remembers that; a name with a dot in front is being written. */
 struct training {
 	struct netaddr place;
 	int dir;
@@ -119,32 +121,47 @@ static bool count_one(void *arg, const char *name, unsigned char type)
 	struct lessons *l = arg;
 	struct stat st;
 
-	l->waiting += type == DT_REG;
-	if (type == DT_REG && !fstatat(l->training->dir, name, &st, AT_SYMLINK_NOFOLLOW))
+	if (type == DT_REG && !fstatat(l->training->dir, name, &st, AT_SYMLINK_NOFOLLOW) && st.st_size) {
+		l->waiting++;
 		l->waiting_size += (uint64_t)st.st_size;
+	}
 	return l->waiting < LESSONS_MAX;
+}
+
+static void note(struct command *c, enum lesson kind, struct sv name, const struct uidset *uids)
+{
+	struct lessons *l;
+
+	if (!kind)
+		return;
+	l = xcalloc(1, sizeof(*l));
+	*l = (struct lessons){ .training = c->room->training, .kind = kind };
+	l->name = (struct sv){ sv_copy_z(name), name.len };
+	uidset_copy(&l->uids, uids);
+	c->lessons = l;
+}
+
+/* uses_of - of the selected mailbox, and of another one. False: nothing is to be noted. */
+static bool uses_of(struct command *c, struct sv to, const struct uidset *uids, struct two_uses *out)
+{
+	*out = (struct two_uses){ .from = c->room->box_name, .to = to };
+	return c->room->training && uids->count && !c->lessons && !mailbox_list(c->room->user, note_use, out).kind;
 }
 
 void training_note(struct command *c, struct sv to, const struct uidset *made)
 {
-	struct training *t = c->room->training;
-	struct two_uses uses = { .from = c->room->box_name, .to = to };
-	enum lesson kind = LESSON_NONE;
-	struct lessons *l;
-	struct fault f;
+	struct two_uses uses;
 
-	if (!t || !made->count || c->lessons)
-		return;
-	f = mailbox_list(c->room->user, note_use, &uses);
-	if (!f.kind)
-		kind = training_lesson(uses.from_use, uses.to_use);
-	if (!kind)
-		return;
-	l = xcalloc(1, sizeof(*l));
-	*l = (struct lessons){ .training = t, .kind = kind };
-	l->name = (struct sv){ sv_copy_z(to), to.len };
-	uidset_copy(&l->uids, made);
-	c->lessons = l;
+	if (uses_of(c, to, made, &uses))
+		note(c, training_lesson(uses.from_use, uses.to_use), to, made);
+}
+
+void training_note_marked(struct command *c, enum lesson kind, const struct uidset *marked)
+{
+	struct two_uses uses;
+
+	if (uses_of(c, SV_NONE, marked, &uses) && !(kind == LESSON_SPAM && uses.from_use & USE_JUNK))
+		note(c, kind, c->room->box_name, marked);
 }
 
 static struct fault copy_message(int fd, struct message_reader *reader)
@@ -164,17 +181,35 @@ static struct fault copy_message(int fd, struct message_reader *reader)
 	return f;
 }
 
-/* Not flushed: a lesson that a power cut takes is no loss. */
-static struct fault write_lesson(struct lessons *l, struct sv account, struct message_reader *reader)
+static void write_name(enum lesson kind, const char *id, char out[NAME_SIZE])
 {
-	char id[27], temp[40], name[40];
+	snprintf(out, NAME_SIZE, "%s-%s", kind == LESSON_SPAM ? "spam" : "ham", id);
+}
+
+/* write_id - of what is taught, and by whom. */
+static void write_id(struct sv account, const struct message_row *row, char out[33])
+{
+	struct crypt_digest *d = crypt_digest_new(CRYPT_SHA256);
+	uint8_t digest[CRYPT_HASH_MAX];
+
+	crypt_digest_add(d, sv_from((const char *)row->email, sizeof(row->email)));
+	crypt_digest_add(d, account);
+	(void)crypt_digest_get(d, digest);
+	crypt_digest_free(&d);
+	for (size_t i = 0; i < 16; i++)
+		snprintf(out + 2 * i, 3, "%02x", digest[i]);
+}
+
+/* Not flushed: a lesson that a power cut takes is no loss. */
+static struct fault write_lesson(struct lessons *l, struct sv account, const char *name, struct message_reader *reader)
+{
+	char id[27], temp[NAME_SIZE];
 	struct buf line;
 	struct fault f;
 	int fd;
 
 	crypt_random_text(id, 26);
 	snprintf(temp, sizeof(temp), ".%s", id);
-	snprintf(name, sizeof(name), "%s-%s", l->kind == LESSON_SPAM ? "spam" : "ham", id);
 	fd = openat(l->training->dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return fault_errno("create", "lesson");
@@ -193,9 +228,36 @@ static struct fault write_lesson(struct lessons *l, struct sv account, struct me
 	return f;
 }
 
+/* give - the lesson of one message, unless it was given before. The opposite one is over, whether it was sent or not. */
+static struct fault give(struct command *c, struct lessons *l, uint32_t uid)
+{
+	char id[33], name[NAME_SIZE], opposite[NAME_SIZE];
+	struct message_reader *reader = NULL;
+	struct message_row row;
+	struct stat st;
+	struct fault f = mailbox_row(l->box, uid, &row);
+
+	if (f.kind)
+		return f;
+	write_id(c->room->account, &row, id);
+	write_name(l->kind, id, name);
+	write_name(l->kind == LESSON_SPAM ? LESSON_HAM : LESSON_SPAM, id, opposite);
+	if (!fstatat(l->training->dir, name, &st, AT_SYMLINK_NOFOLLOW))
+		return FAULT_OK;
+	f = message_open(l->box, uid, &reader);
+	if (!f.kind && message_size(reader) <= LESSON_SIZE_MAX) {
+		f = write_lesson(l, c->room->account, name, reader);
+		if (!f.kind)
+			unlinkat(l->training->dir, opposite, 0);
+		l->waiting++;
+		l->waiting_size += message_size(reader);
+	}
+	message_close(&reader);
+	return f;
+}
+
 static struct fault teach(struct command *c, struct lessons *l, uint32_t uid)
 {
-	struct message_reader *reader = NULL;
 	struct fault f = FAULT_OK;
 
 	if (!l->box) {
@@ -205,15 +267,8 @@ static struct fault teach(struct command *c, struct lessons *l, uint32_t uid)
 	}
 	if (!f.kind && (l->waiting >= LESSONS_MAX || l->waiting_size >= LESSONS_SIZE_MAX))
 		f = fault(FAULT_LIMIT, "too many lessons wait for the spam filter");
-	if (f.kind)
-		return f;
-	f = message_open(l->box, uid, &reader);
-	if (!f.kind && message_size(reader) <= LESSON_SIZE_MAX) {
-		f = write_lesson(l, c->room->account, reader);
-		l->waiting++;
-		l->waiting_size += message_size(reader);
-	}
-	message_close(&reader);
+	if (!f.kind)
+		f = give(c, l, uid);
 	return f.kind == FAULT_GONE ? FAULT_OK : f;
 }
 
@@ -263,6 +318,7 @@ bool training_is_due(struct training *t)
 struct sending {
 	struct training *training;
 	uint64_t end_ms;
+	size_t remembered;
 	bool is_cut, is_unreachable, has_failed;
 };
 
@@ -295,6 +351,27 @@ static bool is_old(int fd)
 	return fstat(fd, &st) || st.st_mtime + KEEP_S < time(NULL);
 }
 
+/* remember - that it was given: its name stays. When it cannot, it may be given again. */
+static void remember(struct sending *s, const char *name, int fd)
+{
+	if (s->remembered++ >= LESSONS_REMEMBERED_MAX || ftruncate(fd, 0))
+		unlinkat(s->training->dir, name, 0);
+}
+
+/* is_remembered - does it stand for a lesson that was given? */
+static bool is_remembered(struct sending *s, const char *name)
+{
+	struct stat st;
+
+	if (*name == '.' || fstatat(s->training->dir, name, &st, AT_SYMLINK_NOFOLLOW) || st.st_size)
+		return false;
+	if (st.st_mtime + REMEMBER_S < time(NULL))
+		unlinkat(s->training->dir, name, 0);
+	else
+		s->remembered++;
+	return true;
+}
+
 static void send_lesson(struct sending *s, const char *name, int fd)
 {
 	struct training_answer answer = { 0 };
@@ -302,14 +379,14 @@ static void send_lesson(struct sending *s, const char *name, int fd)
 	ssize_t n = pread(fd, line, sizeof(line), 0);
 	struct sv account = sv_from(line, n > 0 ? (size_t)n : 0);
 	size_t end = sv_find(account, '\n');
-	bool is_done = end == SIZE_MAX || is_old(fd);
 
-	if (!is_done) {
-		account = sv_sub(account, 0, end);
-		is_done = is_over(s, name, account, training_post(&s->training->place, *name == 's', account, fd, end + 1, &answer), &answer);
-	}
-	if (is_done)
+	if (end == SIZE_MAX || is_old(fd)) {
 		unlinkat(s->training->dir, name, 0);
+		return;
+	}
+	account = sv_sub(account, 0, end);
+	if (is_over(s, name, account, training_post(&s->training->place, *name == 's', account, fd, end + 1, &answer), &answer))
+		remember(s, name, fd);
 }
 
 static bool send_one(void *arg, const char *name, unsigned char type)
@@ -318,17 +395,17 @@ static bool send_one(void *arg, const char *name, unsigned char type)
 	struct stat here, there;
 	int fd;
 
-	if (type != DT_REG)
+	if (type != DT_REG || is_remembered(s, name))
 		return true;
 	s->is_cut = now_ms() >= s->end_ms;
-	fd = s->is_cut ? -1 : openat(s->training->dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	fd = s->is_cut ? -1 : openat(s->training->dir, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return !s->is_cut;
 	if (*name == '.') {             /* left behind by a process that died */
 		if (is_old(fd))
 			unlinkat(s->training->dir, name, 0);
 	} else if (!flock(fd, LOCK_EX | LOCK_NB) && !fstat(fd, &here) && !fstatat(s->training->dir, name, &there, AT_SYMLINK_NOFOLLOW) &&
-		   here.st_ino == there.st_ino) {
+		   here.st_ino == there.st_ino && here.st_size) {
 		send_lesson(s, name, fd);
 	}
 	close(fd);

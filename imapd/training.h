@@ -1,9 +1,12 @@
-/* imapd/training.h - what people put into Junk, and what they take out of it, teaches the spam filter (`spam-training`).
+/* imapd/training.h - what people put into Junk, what they take out of it, and what they mark as junk or as none, teaches the spam
+ * filter (`spam-training`).
  *
- * A COPY or MOVE notes a lesson for each message: a file of its own in mail/.lessons, written behind the command and before its
+ * A COPY, MOVE or STORE notes a lesson for each message: a file of its own in mail/.lessons, written behind the command and before its
  * answer. A chore sends the lessons to rspamd's controller by HTTP (training_send.h), one worker each, and removes what was taken. A
- * filter that does not answer is asked again later, after waits that double; nobody ever waits for it, and no command fails by it. A
- * lesson that cannot be written (the disk is full, LESSONS_MAX or LESSONS_SIZE_MAX wait) is left out, and the log says so. */
+ * filter that does not answer is asked again later, after waits that double; nobody ever waits for it, and no command fails by it.
+ *
+ * Programs mark a message and move it, too: what an account has taught by a message's octets is remembered for a day, and the same
+ * lesson is not given twice, in whatever order and by whichever session; the opposite one is. A lesson that cannot be written (the disk is full, LESSONS_MAX or LESSONS_SIZE_MAX wait) is left out, and the log says so. */
 #ifndef IMAPD_TRAINING_H
 #define IMAPD_TRAINING_H
 
@@ -13,6 +16,7 @@
 #define LESSON_SIZE_MAX ((uint64_t)10 << 20)    /* octets of a message; a larger one teaches nothing */
 #define LESSONS_MAX 2000                /* that wait */
 #define LESSONS_SIZE_MAX ((uint64_t)256 << 20)  /* octets of them: no quota counts them */
+#define LESSONS_REMEMBERED_MAX 4096     /* that were given */
 
 struct training;
 
@@ -30,6 +34,8 @@ enum lesson training_lesson(uint32_t from_use, uint32_t to_use);
 
 /** training_note - these messages of a mailbox came there from the selected one. */
 void training_note(struct command *c, struct sv to, const struct uidset *made);
+/** training_note_marked - these messages of the selected mailbox were marked as what they are. In Junk spam is no news. */
+void training_note_marked(struct command *c, enum lesson kind, const struct uidset *marked);
 /** training_step - STEP_DONE when all lessons are written. */
 enum step training_step(struct command *c);
 void training_done(struct command *c);

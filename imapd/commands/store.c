@@ -5,6 +5,7 @@
 #include "imapd/flagset.h"
 #include "imapd/imapsieve.h"
 #include "imapd/limit.h"
+#include "imapd/training_marks.h"
 
 #include "common/banned.h"
 
@@ -15,6 +16,8 @@ struct store_command {
 	uint32_t resume;
 	struct told told;
 	struct view_cursor cursor;
+	bool is_looked_at;              /* for what the spam filter is to learn */
+	struct training_marks marks;
 };
 
 static void release(struct command *c)
@@ -24,6 +27,7 @@ static void release(struct command *c)
 	uidset_done(&x->set);
 	uidset_done(&x->modified);
 	told_done(&x->told);
+	training_marks_done(&x->marks);
 }
 
 /* read_mode - FLAGS, +FLAGS, -FLAGS, each with or without .SILENT */
@@ -164,16 +168,37 @@ static void write_modified(struct command *c, struct store_command *x)
 	uidset_done(&numbers);
 }
 
-/* note_changed - scripts may want to know (RFC 6785 §2.2.3). */
+/* note_changed - scripts may want to know (RFC 6785 §2.2.3), and the spam filter. */
 static void note_changed(struct command *c, const struct store_command *x)
 {
-	struct uidset changed = { 0 };
+	struct uidset changed = { 0 }, taught = { 0 };
 
 	uidset_copy(&changed, &x->set);
 	for (size_t i = 0; i < x->modified.count; i++)
 		(void)uidset_remove(&changed, x->modified.ranges[i].first, x->modified.ranges[i].last);
+	uidset_intersect(&x->marks.taught, &changed, &taught);
+	training_note_marked(c, x->marks.kind, &taught);
+	uidset_done(&taught);
 	imapsieve_note(c, c->room->box_name, FILTER_FLAG, &changed, &x->change);
 	uidset_done(&changed);
+}
+
+/* look - what do people say of messages by marking them? One chunk; true: again. */
+static bool look(struct command *c, struct store_command *x)
+{
+	struct fault f;
+
+	if (x->is_looked_at)
+		return false;
+	if (!x->marks.resume && !training_marks_begin(c, &x->change, &x->marks)) {
+		x->is_looked_at = true;
+		return false;
+	}
+	f = training_marks_look(c, &x->set, &x->marks);
+	if (f.kind)             /* the flags are stored all the same */
+		log_warn(c->log, "training.left-out", KV_SV("account", c->room->account), KV_FAULT("fault", f));
+	x->is_looked_at = !x->marks.resume;
+	return !x->is_looked_at;
 }
 
 enum step do_store(struct command *c)
@@ -192,6 +217,8 @@ enum step do_store(struct command *c)
 			return command_ok(c, "No such messages, nothing to do");
 		x->cursor = view_cursor(&c->room->view);
 	}
+	if (look(c, x))
+		return STEP_MORE;
 	struct fault f = mailbox_store_flags(c->room->box, &x->set, &x->change, &x->resume,
 					     &x->modified, take_row, &all);
 

@@ -65,6 +65,15 @@ def wait_for(server, what, test):
         raise AssertionError(f"{what}; the log: {server.log()[-3000:]}") from e
 
 
+def folder(server):
+    return server.root / "mail" / ".lessons"
+
+
+def waiting(server):
+    """The lessons that lie there while nobody takes them."""
+    return sorted((path.name.split("-")[0], subject(path.read_bytes())) for path in folder(server).iterdir())
+
+
 def store(client, mailbox, *subjects):
     for text in subjects:
         client.append(mailbox, f"Subject: {text}\r\n\r\nbody\r\n".encode())
@@ -88,7 +97,70 @@ def test_moves_into_junk_and_out_of_it_are_lessons(server, controller):
     assert sorted(controller.learned()) == [("/learnham", address, "copied friend"), ("/learnham", address, "wanted"),
                                             ("/learnspam", address, "copied offer"), ("/learnspam", address, "offer")]
     assert {body for _, _, body, _ in controller.lessons if b"wanted" in body} == {b"Subject: wanted\r\n\r\nbody\r\n"}
-    wait_for(server, "the lessons are removed", lambda: not list((server.root / "mail" / ".lessons").iterdir()))
+    wait_for(server, "the lessons are emptied", lambda: not sum(path.stat().st_size for path in folder(server).iterdir()))
+
+
+def test_keywords_that_say_junk_or_not_are_lessons(server, controller):
+    controller.close()
+    with imap.Client(server, "alice") as client:
+        store(client, "INBOX", "junk", "wanted", "auto", "changed mind", "changed back", "both", "others'", "seen", "already", "small")
+        store(client, "Junk", "no news", "not junk")
+        client.append("INBOX", b"Subject: had it\r\n\r\nbody\r\n", "($junk)")
+        client.ok("SELECT INBOX")
+        client.ok("STORE 1 +FLAGS.SILENT ($Junk)")
+        client.ok("STORE 1 +FLAGS ($Junk \\Seen)")
+        client.ok("UID STORE 2 FLAGS ($NotJunk)")
+        client.ok("STORE 3 +FLAGS (Junk)")              # Thunderbird's filter
+        client.ok("STORE 4,5 +FLAGS (NonJunk)")
+        client.ok("STORE 4 +FLAGS (Junk)")              # Thunderbird's user
+        client.ok("STORE 4 -FLAGS (NonJunk)")
+        client.ok("STORE 5 +FLAGS ($Junk)")
+        client.ok("STORE 5 -FLAGS ($Junk)")
+        client.ok("STORE 5 +FLAGS ($NotJunk)")
+        client.ok("STORE 6 +FLAGS ($Junk $NotJunk)")
+        assert client.ok("STORE 7 (UNCHANGEDSINCE 1) +FLAGS ($Junk)").code() == "MODIFIED 7"
+        client.ok("STORE 8 +FLAGS (\\Seen $Forwarded)")
+        client.ok("STORE 10 +FLAGS ($jUNK)")
+        client.ok("STORE 11 +FLAGS ($Junk)")
+        client.ok("SELECT Junk")
+        client.ok("STORE 1 +FLAGS ($Junk)")
+        client.ok("STORE 2 +FLAGS ($NotJunk)")
+        client.ok("EXAMINE INBOX")
+        client.no("STORE 9 +FLAGS ($Junk)")
+    assert waiting(server) == [("ham", "changed back"), ("ham", "not junk"), ("ham", "wanted"),
+                               ("spam", "changed mind"), ("spam", "junk"), ("spam", "small")], server.log()[-3000:]
+
+
+def test_what_is_marked_and_moved_teaches_once(server, controller):
+    def taught():
+        return controller.learned() if not sum(path.stat().st_size for path in folder(server).iterdir()) else None
+
+    with imap.Client(server, "alice") as client, imap.Client(server, "alice") as other:
+        store(client, "INBOX", "offer")
+        expected = []
+        client.ok("SELECT INBOX")
+        # Marked first, or moved first; after the filter took the lesson, and before.
+        for mailbox, keyword, path, name in (("INBOX", "$Junk", "Junk", "spam"), ("Junk", "$NotJunk", "INBOX", "ham")):
+            other.ok(f"SELECT {mailbox}")
+            other.ok(f"STORE 1 +FLAGS ({keyword})")
+            expected.append((f"/learn{name}", server.address("alice"), "offer"))
+            wait_for(server, "one lesson is learned", lambda: taught() == expected)
+            other.ok(f"MOVE 1 {path}")
+            other.ok(f"SELECT {path}")
+            other.ok(f"STORE 1 FLAGS ({keyword})")
+            wait_for(server, "nothing waits", lambda: taught() is not None)
+            assert taught() == expected
+        # While no lesson is taken: the last word counts.
+        controller.close()
+        other.ok("MOVE 1 Junk")
+        client.ok("SELECT Junk")
+        client.ok("STORE 1 FLAGS ()")
+        client.ok("STORE 1 FLAGS ($Junk)")
+        assert waiting(server) == [("spam", "offer")]
+        client.ok("MOVE 1 INBOX")
+        client.ok("SELECT INBOX")
+        client.ok("STORE 1 FLAGS ($NotJunk)")
+        assert waiting(server) == [("ham", "offer")]
 
 
 def test_lessons_wait_for_a_filter_that_is_down_or_in_trouble(server, controller):

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "imapd/training.h"
+#include "imapd/training_marks.h"
 #include "imapd/training_send.h"
 
 static void into_junk_is_spam_and_out_of_it_is_none_unless_it_goes_to_the_trash(void **state)
@@ -20,6 +21,45 @@ static void into_junk_is_spam_and_out_of_it_is_none_unless_it_goes_to_the_trash(
 	assert_int_equal(training_lesson(USE_JUNK, USE_JUNK), LESSON_NONE);
 	assert_int_equal(training_lesson(0, 0), LESSON_NONE);
 	assert_int_equal(training_lesson(0, USE_TRASH), LESSON_NONE);
+}
+
+static void keywords_that_say_junk_or_not_are_lessons_unless_they_contradict(void **state)
+{
+	static const struct { enum store_mode mode; const char *a, *b; enum lesson kind; bool is_sure; } cases[] = {
+		{ STORE_ADD, "$Junk", NULL, LESSON_SPAM, true }, { STORE_REPLACE, "$junk", "\\x", LESSON_SPAM, true },
+		{ STORE_ADD, "$NOTJUNK", NULL, LESSON_HAM, true }, { STORE_REMOVE, "$Junk", NULL, LESSON_NONE, false },
+		{ STORE_ADD, "Junk", NULL, LESSON_SPAM, false }, { STORE_ADD, "NonJunk", "NotJunk", LESSON_HAM, false },
+		{ STORE_ADD, "Junk", "$Junk", LESSON_SPAM, true }, { STORE_ADD, "$Junk", "$NotJunk", LESSON_NONE, true },
+		{ STORE_ADD, "NonJunk", "$Junk", LESSON_NONE, true }, { STORE_ADD, "$Junky", "$Jun", LESSON_NONE, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct sv words[] = { sv_z(cases[i].a), sv_z(cases[i].b ? cases[i].b : "") };
+		struct flag_change change = { .mode = cases[i].mode, .keywords = words, .keyword_count = cases[i].b ? 2 : 1 };
+		struct training_marks marks;
+
+		training_marks_of(&change, &marks);
+		assert_int_equal(marks.kind, cases[i].kind);
+		if (marks.kind)
+			assert_int_equal(marks.is_sure, cases[i].is_sure);
+	}
+}
+
+static void a_mark_teaches_where_it_is_new_and_an_unsure_one_where_it_changes_a_mind(void **state)
+{
+	struct keyword_bits none = { { 0 } }, junk = { { 1 } }, not_junk = { { 0, 2 } }, both = { { 1, 2 } };
+	struct training_marks marks = { .kind = LESSON_SPAM, .is_sure = true, .same = junk, .opposite = not_junk };
+
+	(void)state;
+	assert_true(training_marks_teaches(&marks, none));
+	assert_true(training_marks_teaches(&marks, not_junk));
+	assert_false(training_marks_teaches(&marks, junk));
+	assert_false(training_marks_teaches(&marks, both));
+	marks.is_sure = false;
+	assert_false(training_marks_teaches(&marks, none));
+	assert_true(training_marks_teaches(&marks, not_junk));
+	assert_false(training_marks_teaches(&marks, both));
 }
 
 static bool take(struct sv octets, struct training_answer *out)
@@ -61,6 +101,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(into_junk_is_spam_and_out_of_it_is_none_unless_it_goes_to_the_trash),
+		cmocka_unit_test(keywords_that_say_junk_or_not_are_lessons_unless_they_contradict),
+		cmocka_unit_test(a_mark_teaches_where_it_is_new_and_an_unsure_one_where_it_changes_a_mind),
 		cmocka_unit_test(the_status_counts_as_soon_as_it_is_there_whatever_follows),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
