@@ -217,8 +217,12 @@ static void unknown_option(struct parser *p, struct sv name)
 {
 	struct sv shown = sv_sub(name, 0, 80);
 	const char *nearest = conf_option_nearest(name);
+	const struct conf_former *former = conf_former_find(name);
 
-	if (find_member(name))
+	if (former)
+		complain(p, "there is no option %s any more: %s; `postroom conf upgrade` makes the line a comment", former->name,
+			 former->instead);
+	else if (find_member(name))
 		complain(p, "%.*s belongs into a %s block", SV_FMT(shown), CONF_BLOCK);
 	else if (nearest && !member_of(nearest))
 		complain(p, "unknown option \"%.*s\"; did you mean %s?", SV_FMT(shown), nearest);

@@ -372,6 +372,19 @@ void conf_unref(struct conf **conf);
 void conf_diff(const struct conf *was, const struct conf *is,
                void (*f)(void *arg, const char *option, bool need_restart), void *arg);
 
+/* ---- files of older programs ---- */
+
+/* An option that was there once. */
+struct conf_former {
+	const char *name;
+	const char *instead;    /* what is there now; the middle of a sentence */
+};
+/** conf_former_find - NULL: it never was one, or still is. */
+const struct conf_former *conf_former_find(struct sv name);
+/** conf_upgrade - append a file's text, lines of former options made comments that say why, all else octet by octet. @f is called for
+ *  each of them. False: out's max. */
+bool conf_upgrade(struct sv text, struct buf *out, void (*f)(void *arg, unsigned line, const struct conf_former *former), void *arg);
+
 /* ---- words about it ---- */
 
 enum conf_type {

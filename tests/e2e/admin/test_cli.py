@@ -161,6 +161,34 @@ def test_every_error_of_a_configuration_is_named_in_one_run(tmp_path):
             conf.chmod(0o600)
 
 
+def test_conf_upgrade_makes_settings_of_older_programs_comments_and_keeps_the_file(tmp_path):
+    with postroom.Instance() as instance:
+        conf = instance.root / "postroom.conf"
+        was = conf.read_text()
+        etc = tmp_path / "postroom.conf"        # as packages have it
+        etc.write_text(was + "\nquota 5G\nmessage-size 20M\nkeywords 50\n")
+        conf.unlink()
+        conf.symlink_to(etc)
+        done = instance.run("conf", "check")
+        assert done.returncode == 1 and "there is no option quota any more: quotas are set by `postroom quota set`" in done.stderr
+        assert "keywords" in done.stderr and "conf upgrade" in done.stderr
+        text = etc.read_text()
+        said = instance.postroom("conf", "upgrade")
+        assert f"{etc}: 2 lines are comments now; as it was: {etc}.old" in said, said
+        assert conf.is_symlink() and (tmp_path / "postroom.conf.old").read_text() == text
+        assert [line for line in etc.read_text().splitlines() if not line.startswith("#")] == \
+            [line for line in text.splitlines() if not line.startswith(("#", "quota", "keywords"))]
+        instance.postroom("conf", "check")
+        assert "20M" in instance.postroom("conf", "show")
+        assert "nothing in it is of an older program" in instance.postroom("conf", "upgrade")
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["postroom.conf", "postroom.conf.old"]
+        # What it cannot mend is told as `conf check` tells it; no kept file is overwritten.
+        etc.write_text(text + "mesage-size 1M\n")
+        done = instance.run("conf", "upgrade")
+        assert done.returncode == 1 and "did you mean message-size?" in done.stderr and f"{etc}.old2" in done.stdout, done
+        assert (tmp_path / "postroom.conf.old").read_text() == text
+
+
 def test_conf_show_and_describe_print_what_is_in_force(instance):
     assert re.search(r"(?m)^hostname mail\.example\.test$", instance.postroom("conf", "show"))
     everything = instance.postroom("conf", "show", "--all")

@@ -136,6 +136,7 @@ static void each_mistake_is_told_with_line_and_what_is_expected(void **state)
 	} cases[] = {
 		{ 1, "mesage-size 5M",
 		  "unknown option \"mesage-size\"; did you mean message-size?" },
+		{ 1, "quota 5G", "there is no option quota any more: quotas are set by `postroom quota set`" },
 		{ 1, "HOSTNAME x", "did you mean hostname?" },
 		{ 1, "xyzzyplugh 1", "postroom conf describe" },
 		{ 1, "kind mx", "kind belongs into a listener block" },
@@ -218,6 +219,47 @@ static void each_mistake_is_told_with_line_and_what_is_expected(void **state)
 			assert_int_equal(report.errors[0].line, cases[i].line);
 		conf_report_done(&report);
 	}
+}
+
+static void note_former(void *arg, unsigned line, const struct conf_former *former)
+{
+	unsigned *lines = arg;
+
+	*lines = *lines * 10 + line;
+	assert_non_null(former->instead);
+}
+
+/* Lines of older programs become comments; everything else stays octet by octet, and a second run finds nothing. */
+static void a_file_of_an_older_program_is_upgraded(void **state)
+{
+	struct sv text = SV("hostname mail.example # ours\r\n\n\tquota 5G\nkeywords 100 \n# quota 1G\nlistener quota {\n kind mx\n}\nmime-parts 7");
+	struct buf once, twice;
+	unsigned lines = 0;
+	(void)state;
+
+	buf_init(&once, 4096);
+	buf_init(&twice, 4096);
+	assert_true(conf_upgrade(text, &once, note_former, &lines));
+	assert_int_equal(lines, 349);
+	assert_true(sv_starts(buf_sv(&once), SV("hostname mail.example # ours\r\n\n# `postroom conf upgrade`: there is no quota any more; ")));
+	assert_non_null(strstr(buf_z(&once), ".\n# \tquota 5G\n# `"));
+	assert_non_null(strstr(buf_z(&once), "\n# keywords 100 \n# quota 1G\nlistener quota {\n kind mx\n}\n# `"));
+	assert_non_null(strstr(buf_z(&once), "\n# mime-parts 7"));
+	once.len--;     /* the NUL */
+	assert_true(conf_upgrade(buf_sv(&once), &twice, note_former, &lines));
+	assert_int_equal(lines, 349);
+	assert_true(sv_eq(buf_sv(&once), buf_sv(&twice)));
+	buf_done(&twice);
+	buf_done(&once);
+
+	struct buf small;
+
+	buf_init(&small, 64);
+	assert_false(conf_upgrade(SV("quota 5G\n"), &small, note_former, &lines));
+	buf_done(&small);
+	assert_null(conf_former_find(SV("message-size")));
+	assert_non_null(conf_former_find(SV("account-busy-time")));
+	assert_non_null(conf_former_find(SV("sweep-time")));
 }
 
 static void all_errors_come_in_one_run(void **state)
@@ -384,6 +426,7 @@ int main(void)
 		cmocka_unit_test(values_of_every_type_are_read),
 		cmocka_unit_test(blocks_are_rows_with_defaults_by_kind),
 		cmocka_unit_test(each_mistake_is_told_with_line_and_what_is_expected),
+		cmocka_unit_test(a_file_of_an_older_program_is_upgraded),
 		cmocka_unit_test(all_errors_come_in_one_run),
 		cmocka_unit_test(a_file_that_cannot_be_read_is_an_error_of_the_report),
 		cmocka_unit_test(what_is_shown_reads_back_the_same),
