@@ -297,16 +297,36 @@ bool buf_append_grown(struct buf *b, struct sv s)
 	return true;
 }
 
+#define U64_DIGITS 20
+
+/* Two digits at a time, right into the buffer: answers of IMAP are full of numbers. */
 bool buf_append_u64(struct buf *b, uint64_t n)
 {
-	char digits[20];
-	size_t at = sizeof(digits);
+	static const char pairs[] =
+		"00010203040506070809" "10111213141516171819" "20212223242526272829" "30313233343536373839"
+		"40414243444546474849" "50515253545556575859" "60616263646566676869" "70717273747576777879"
+		"80818283848586878889" "90919293949596979899";
+	static const uint64_t beyond[U64_DIGITS] = {    /* the smallest number that needs more than i + 1 digits */
+		10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000, 10000000000, 100000000000,
+		1000000000000, 10000000000000, 100000000000000, 1000000000000000, 10000000000000000,
+		100000000000000000, 1000000000000000000, 10000000000000000000u, UINT64_MAX,
+	};
+	size_t len = 1;
 
-	do {
-		digits[--at] = (char)('0' + n % 10);
-		n /= 10;
-	} while (n);
-	return buf_append(b, (struct sv){ digits + at, sizeof(digits) - at });
+	while (len < U64_DIGITS && n >= beyond[len - 1])
+		len++;
+	if (len > b->cap - b->len && !buf_reserve(b, len))
+		return false;
+	b->len += len;
+	for (char *end = b->p + b->len;; n /= 100) {
+		if (n < 10) {
+			if (len & 1)
+				end[-1] = (char)('0' + n);
+			return true;
+		}
+		end -= 2;
+		memcpy(end, pairs + 2 * (n % 100), 2);
+	}
 }
 
 bool buf_vappendf(struct buf *b, const char *format, va_list ap)

@@ -24,16 +24,28 @@ static void make_table(void)
 }
 
 #if defined(__x86_64__)
+static inline uint64_t eight_at(const char *p)
+{
+	uint64_t octets;
+
+	memcpy(&octets, p, sizeof(octets));
+	return octets;
+}
+
 /* SSE 4.2 has an instruction for exactly this polynomial: ten times as fast, and a FETCH checks a
  * record per message. */
 __attribute__((target("sse4.2"))) static uint32_t by_instruction(uint32_t crc, struct sv s)
 {
-	uint64_t c = (uint32_t)~crc, octets;
+	uint64_t c = (uint32_t)~crc;
 
-	for (; s.len >= 8; sv_skip(&s, 8)) {
-		memcpy(&octets, s.p, 8);
-		c = __builtin_ia32_crc32di(c, octets);
+	for (; s.len >= 32; sv_skip(&s, 32)) {
+		c = __builtin_ia32_crc32di(c, eight_at(s.p));
+		c = __builtin_ia32_crc32di(c, eight_at(s.p + 8));
+		c = __builtin_ia32_crc32di(c, eight_at(s.p + 16));
+		c = __builtin_ia32_crc32di(c, eight_at(s.p + 24));
 	}
+	for (; s.len >= 8; sv_skip(&s, 8))
+		c = __builtin_ia32_crc32di(c, eight_at(s.p));
 	for (; s.len; sv_skip(&s, 1))
 		c = __builtin_ia32_crc32qi((uint32_t)c, (unsigned char)*s.p);
 	return ~(uint32_t)c;

@@ -199,9 +199,19 @@ struct fault kv_cursor_seek_back(struct kv_cursor *c, struct sv to, struct sv *k
 	return FAULT_OK;
 }
 
+/* As move() does, in fewer instructions: a FETCH or SEARCH of everything comes here once or twice for each message. */
 struct fault kv_cursor_next(struct kv_cursor *c, struct sv *key, struct sv *value)
 {
-	return move(c, MDB_NEXT, val_of(SV_NONE), key, value);
+	MDB_val k, v;
+	int rc = mdb_cursor_get(c->mdb, &k, &v, MDB_NEXT);
+
+	if (rc)
+		return kv_fault(c->txn->env, "cursor", rc);
+	if (key)
+		*key = sv_of(k);
+	if (value)
+		*value = sv_of(v);
+	return FAULT_OK;
 }
 
 struct fault kv_cursor_prev(struct kv_cursor *c, struct sv *key, struct sv *value)

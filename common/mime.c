@@ -1,7 +1,6 @@
 #include "common/mime_private.h"
 
 #include <endian.h>
-#include <stddef.h>
 #include <stdlib.h>
 
 #include "common/crc32c.h"
@@ -17,7 +16,7 @@
  *   numbers             8 each, NUMBER_COUNT of them
  *   lengths             4 each, VIEW_COUNT of them
  *   part table          ROW_SIZE each
- *   the views           one after the other, in the order of view_at()
+ *   the views           one after the other, in the order of mime_build()
  *
  * It is the only form a result has: mime_build() writes it and decodes it, so that what the store reads back years later
  * goes through the same code as what was parsed just now. */
@@ -27,20 +26,6 @@ static const char magic[8] = "PRmime\1";
 #define NUMBER_COUNT 17
 #define HEAD_SIZE    (16 + 8 * NUMBER_COUNT + 4 * VIEW_COUNT)
 #define ROW_SIZE     56
-#define NAMES_VIEW   10         /* types and subtypes of the rows; not in struct mime_message */
-
-static struct sv *view_at(struct mime_message *m, size_t i)
-{
-	static const size_t places[VIEW_COUNT - 1] = {
-		offsetof(struct mime_message, envelope), offsetof(struct mime_message, bodystructure),
-		offsetof(struct mime_message, body), offsetof(struct mime_message, headers),
-		offsetof(struct mime_message, base_subject), offsetof(struct mime_message, from_mailbox),
-		offsetof(struct mime_message, to_mailbox), offsetof(struct mime_message, cc_mailbox),
-		offsetof(struct mime_message, message_id), offsetof(struct mime_message, references),
-	};
-
-	return (struct sv *)(void *)((char *)m + places[i]);
-}
 
 static void put_u64(char *p, uint64_t n)
 {
@@ -70,6 +55,17 @@ static uint32_t get_u32(const char *p)
 	return le32toh(n);
 }
 
+static inline bool take_view(struct sv *rest, const char *length, struct sv *out)
+{
+	uint32_t len = get_u32(length);
+
+	if (len > rest->len)
+		return false;
+	*out = sv_from(rest->p, len);
+	sv_skip(rest, len);
+	return true;
+}
+
 /* All of mime_decode() but the checksum. */
 static bool read_form(struct sv encoded, struct mime_message *m)
 {
@@ -77,29 +73,29 @@ static bool read_form(struct sv encoded, struct mime_message *m)
 
 	if (encoded.len < HEAD_SIZE || memcmp(p, magic, sizeof(magic)) || get_u32(p + 12) != encoded.len)
 		return false;
-	uint64_t n[NUMBER_COUNT];
+	uint64_t parts = get_u64(p + 16 + 8 * 14);
 
-	*m = (struct mime_message){ .encoded = encoded, .delivered_to = SV("") };
-	for (size_t i = 0; i < NUMBER_COUNT; i++)
-		n[i] = get_u64(p + 16 + 8 * i);
-	m->raw_size = n[0];
-	m->wire_size = n[1];
-	m->header_len = n[2];
-	m->bare_lf = n[3];
-	m->bare_cr = n[4];
-	m->nul = n[5];
-	m->eight_bit = n[6];
-	m->longest_line = n[7];
-	m->facts = (uint32_t)n[8];
-	m->from_count = (uint32_t)n[9];
-	m->date_count = (uint32_t)n[10];
-	m->message_id_count = (uint32_t)n[11];
-	m->received_count = (uint32_t)n[12];
-	m->delivered_to_count = (uint32_t)n[13];
-	m->part_count = (uint32_t)n[14];
-	m->date.seconds = (int64_t)n[15];
-	m->date.zone_min = (int32_t)(int64_t)n[16];
-	if (!n[14] || n[14] > MIME_PARTS_MAX || m->header_len > m->wire_size)
+	/* Field by field, all of them: a search comes here for each message, and clearing the struct first would double the cost. */
+	m->encoded = encoded;
+	m->delivered_to = SV("");
+	m->raw_size = get_u64(p + 16);
+	m->wire_size = get_u64(p + 16 + 8);
+	m->header_len = get_u64(p + 16 + 8 * 2);
+	m->bare_lf = get_u64(p + 16 + 8 * 3);
+	m->bare_cr = get_u64(p + 16 + 8 * 4);
+	m->nul = get_u64(p + 16 + 8 * 5);
+	m->eight_bit = get_u64(p + 16 + 8 * 6);
+	m->longest_line = get_u64(p + 16 + 8 * 7);
+	m->facts = (uint32_t)get_u64(p + 16 + 8 * 8);
+	m->from_count = (uint32_t)get_u64(p + 16 + 8 * 9);
+	m->date_count = (uint32_t)get_u64(p + 16 + 8 * 10);
+	m->message_id_count = (uint32_t)get_u64(p + 16 + 8 * 11);
+	m->received_count = (uint32_t)get_u64(p + 16 + 8 * 12);
+	m->delivered_to_count = (uint32_t)get_u64(p + 16 + 8 * 13);
+	m->part_count = (uint32_t)parts;
+	m->date.seconds = (int64_t)get_u64(p + 16 + 8 * 15);
+	m->date.zone_min = (int32_t)(int64_t)get_u64(p + 16 + 8 * 16);
+	if (!parts || parts > MIME_PARTS_MAX || m->header_len > m->wire_size)
 		return false;
 	uint64_t at = HEAD_SIZE, table_len = (uint64_t)ROW_SIZE * m->part_count;
 
@@ -107,17 +103,16 @@ static bool read_form(struct sv encoded, struct mime_message *m)
 		return false;
 	m->part_table = sv_from(p + at, (size_t)table_len);
 	at += table_len;
-	for (size_t i = 0; i < VIEW_COUNT; i++) {
-		uint32_t len = get_u32(p + 16 + 8 * NUMBER_COUNT + 4 * i);
-		if (len > encoded.len - at)
-			return false;
-		if (i == NAMES_VIEW)    /* the rows and their names are one piece, but for the views between */
-			m->part_names = sv_from(p + at, len);
-		else
-			*view_at(m, i) = sv_from(p + at, len);
-		at += len;
-	}
-	return at == encoded.len;
+	struct sv rest = sv_from(p + at, encoded.len - (size_t)at);
+	const char *lengths = p + 16 + 8 * NUMBER_COUNT;
+
+	/* In the order of mime_build(). The rows and their names are one piece, but for the views between. */
+	return take_view(&rest, lengths, &m->envelope) && take_view(&rest, lengths + 4, &m->bodystructure) &&
+	       take_view(&rest, lengths + 8, &m->body) && take_view(&rest, lengths + 12, &m->headers) &&
+	       take_view(&rest, lengths + 16, &m->base_subject) && take_view(&rest, lengths + 20, &m->from_mailbox) &&
+	       take_view(&rest, lengths + 24, &m->to_mailbox) && take_view(&rest, lengths + 28, &m->cc_mailbox) &&
+	       take_view(&rest, lengths + 32, &m->message_id) && take_view(&rest, lengths + 36, &m->references) &&
+	       take_view(&rest, lengths + 40, &m->part_names) && !rest.len;
 }
 
 /* ---- writing ---- */

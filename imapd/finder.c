@@ -99,7 +99,7 @@ struct fault finder_context(struct command *c, struct search_context *out)
 
 static bool is_recent(const struct finder *x, uint32_t uid)
 {
-	return uidset_has(&x->view->recent, uid);
+	return x->view->recent.count && uidset_has(&x->view->recent, uid);
 }
 
 static bool found(struct finder *x, const struct message_row *row, const struct mime_message *parsed)
@@ -118,7 +118,7 @@ static bool one_message(void *arg, const struct message_row *row, const struct m
 {
 	struct finder *x = arg;
 	struct search_message m = { .row = row, .is_recent = is_recent(x, row->uid) };
-	enum truth result = search_run(&x->search, &m);
+	enum truth result = !parsed || x->search.has_row_keys ? search_run(&x->search, &m) : UNKNOWN;
 
 	if (result == UNKNOWN && parsed) {
 		m.parsed = parsed;

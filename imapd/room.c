@@ -86,18 +86,9 @@ static void flags_text(const struct keyword_table *table, uint32_t flags, struct
 	buf_append_c(b, ')');
 }
 
-struct sv keywords_flags(struct keywords *k, uint32_t flags, struct keyword_bits bits,
-			 bool is_recent)
+/* keep_flags - the text of a combination that is met for the first time. */
+static struct sv keep_flags(struct keywords *k, size_t slot, uint32_t key, struct keyword_bits bits)
 {
-	uint32_t key = flags | TEXT_USED | (is_recent ? TEXT_RECENT : 0);
-	uint64_t mixed = (key ^ bits.w[0] * 0x9e3779b97f4a7c15u ^ bits.w[1] * 0xc2b2ae3d27d4eb4fu) *
-			 0x9e3779b97f4a7c15u;
-	size_t slot =
-		bits.w[0] | bits.w[1] ? mixed >> 57 | 128 : (flags & 31) | (is_recent ? 32 : 0);
-
-	if (k->cache[slot].flags == key && k->cache[slot].bits.w[0] == bits.w[0] &&
-	    k->cache[slot].bits.w[1] == bits.w[1])
-		return sv_from(k->cache[slot].text, k->cache[slot].len);
 	struct buf text = { .max = KEYWORDS_MAX * (KEYWORD_LEN_MAX + 1) + 128 };
 
 	flags_text(&k->table, key, bits, &text);
@@ -114,6 +105,22 @@ struct sv keywords_flags(struct keywords *k, uint32_t flags, struct keyword_bits
 	k->cache[slot].text = kept.p;
 	k->cache[slot].len = (uint32_t)kept.len;
 	return kept;
+}
+
+struct sv keywords_flags(struct keywords *k, uint32_t flags, struct keyword_bits bits,
+			 bool is_recent)
+{
+	uint32_t key = flags | TEXT_USED | (is_recent ? TEXT_RECENT : 0);
+	size_t slot = (flags & 31) | (is_recent ? 32 : 0);
+
+	if (bits.w[0] | bits.w[1])
+		slot = (key ^ bits.w[0] * 0x9e3779b97f4a7c15u ^ bits.w[1] * 0xc2b2ae3d27d4eb4fu) *
+			       0x9e3779b97f4a7c15u >> 57 | 128;
+
+	if (k->cache[slot].flags == key && k->cache[slot].bits.w[0] == bits.w[0] &&
+	    k->cache[slot].bits.w[1] == bits.w[1])
+		return sv_from(k->cache[slot].text, k->cache[slot].len);
+	return keep_flags(k, slot, key, bits);
 }
 
 void keywords_free(struct keywords **k)
@@ -355,7 +362,7 @@ uint32_t room_recent_count(const struct room *room)
 
 bool room_is_recent(const struct room *room, uint32_t uid)
 {
-	return !room->is_rev2 && uidset_has(&room->view.recent, uid);
+	return room->view.recent.count && !room->is_rev2 && uidset_has(&room->view.recent, uid);
 }
 
 void room_write_exists(struct command *c)

@@ -240,7 +240,9 @@ static void note_needs(struct search *s, struct search_key *key)
 {
 	switch (key->op) {
 	case OP_ALL:
+		break;
 	case OP_SET:
+		s->has_row_keys = true;
 		break;
 	case OP_HEADER:
 		key->is_cached = mime_header_is_cached(key->name);
@@ -256,7 +258,7 @@ static void note_needs(struct search *s, struct search_key *key)
 		s->needs_rows = s->needs_parse = s->needs_files = true;
 		break;
 	default:
-		s->needs_rows = true;
+		s->needs_rows = s->has_row_keys = true;
 		break;
 	}
 }
@@ -714,6 +716,8 @@ enum truth search_run(const struct search *s, const struct search_message *m)
 	unsigned char stack_small[64], *stack = stack_small, *big = NULL;
 	size_t top = 0;
 
+	if (s->count == 1 && !m->answers)
+		return leaf(s->keys, m);
 	if (s->count > sizeof(stack_small))
 		stack = big = xmalloc(s->count);
 	for (size_t i = 0; i < s->count; i++) {

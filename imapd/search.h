@@ -55,6 +55,7 @@ struct search {
 	struct uidset
 		within; /* no other message can match: sets that the whole search is joined with */
 	bool needs_rows;        /* false: `within` is the answer */
+	bool has_row_keys;      /* some key is answered by the row: it may decide before the parsed message is looked at */
 	bool needs_parse, needs_files, has_modseq;
 	bool has_numbers;       /* a set of message numbers is among the keys */
 	bool wants_updates;     /* RETURN (UPDATE), RFC 5267 §4.3 */

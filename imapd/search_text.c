@@ -7,6 +7,7 @@
 
 #include "common/charset.h"
 #include "common/header.h"
+#include "imapd/plaintext.h"
 
 #include "common/banned.h"
 
@@ -22,44 +23,17 @@ static bool holds_folded(struct sv text, struct sv needle)
 	       (text.len >= needle.len && memmem(text.p, text.len, needle.p, needle.len));
 }
 
-/* holds_ascii - a plain ASCII text need not be folded first; folding of ASCII is upper case (RFC
- * 5051). */
-static bool holds_ascii(struct sv text, struct sv needle)
-{
-	if (!needle.len)
-		return true;
-	for (size_t i = 0; i + needle.len <= text.len; i++) {
-		size_t k = 0;
-
-		while (k < needle.len && ascii_upper(text.p[i + k]) == needle.p[k])
-			k++;
-		if (k == needle.len)
-			return true;
-	}
-	return false;
-}
-
 bool search_holds(struct sv text, struct sv needle)
 {
 	struct buf folded = { .max = TEXT_MAX };
 
 	if (!sv_has_8bit(text))
-		return holds_ascii(text, needle);
+		return plaintext_holds(text, needle);
 	utf8_casemap(sv_sub(text, 0, TEXT_MAX / 20), &folded);
 	bool holds = holds_folded(buf_sv(&folded), needle);
 
 	buf_done(&folded);
 	return holds;
-}
-
-/* is_plain - one line of ASCII without an encoded-word: it is what it says. */
-static bool is_plain(struct sv value)
-{
-	for (size_t i = 0; i < value.len; i++)
-		if ((unsigned char)value.p[i] >= 0x80 || value.p[i] == '\n' ||
-		    (value.p[i] == '=' && i + 1 < value.len && value.p[i + 1] == '?'))
-			return false;
-	return true;
 }
 
 /* value_holds - a raw field value: unfolded, encoded-words decoded. */
@@ -70,8 +44,8 @@ static bool value_holds(struct sv value, struct sv needle)
 
 	if (!needle.len)
 		return true;
-	if (is_plain(value))
-		return holds_ascii(value, needle);
+	if (plaintext_is(value))
+		return plaintext_holds(value, needle);
 	header_unfold(value, &line);
 	charset_decode_words(buf_sv(&line), &text);
 	holds = search_holds(buf_sv(&text), needle);
@@ -105,40 +79,13 @@ static bool params_hold(struct sv value, struct sv needle)
 	return holds;
 }
 
-/* take_field - the next field, folded lines included, off *rest. */
-static struct sv take_field(struct sv *rest)
-{
-	size_t n = 0;
-
-	do {
-		size_t lf = sv_find(sv_sub(*rest, n, SIZE_MAX), '\n');
-
-		n = lf == SIZE_MAX ? rest->len : n + lf + 1;
-	} while (n < rest->len && (rest->p[n] == ' ' || rest->p[n] == '\t'));
-	struct sv field = sv_sub(*rest, 0, n);
-
-	sv_skip(rest, n);
-	return field;
-}
-
 bool search_header(struct sv block, struct sv name, struct sv needle)
 {
-	while (block.len) {
-		/* Most fields are others, and a search comes past those of all messages. */
-		bool is_other = name.len && ascii_is_alpha(block.p[0]) && ascii_lower(block.p[0]) != ascii_lower(name.p[0]);
-		struct sv field = take_field(&block);
+	struct sv value;
 
-		if (is_other)
-			continue;
-		size_t colon = sv_find(field, ':');
-
-		if (colon == SIZE_MAX || !sv_eq_nocase(sv_trim(sv_sub(field, 0, colon)), name))
-			continue;
-		struct sv value = sv_trim(sv_sub(field, colon + 1, SIZE_MAX));
-
+	while (plaintext_field(&block, name, &value))
 		if (value_holds(value, needle) || params_hold(value, needle))
 			return true;
-	}
 	return false;
 }
 
@@ -154,10 +101,10 @@ static struct sv behind_name(struct sv line)
 static bool block_holds(struct sv block, struct sv needle)
 {
 	while (block.len) {
-		struct sv field = take_field(&block);
+		struct sv field = plaintext_take(&block);
 		struct sv line = sv_trim(field);
 
-		if (holds_ascii(line, needle) || value_holds(line, needle) ||
+		if (plaintext_holds(line, needle) || value_holds(line, needle) ||
 		    params_hold(behind_name(line), needle))
 			return true;
 	}
@@ -191,7 +138,7 @@ static struct fault read_block(struct file_search *x, uint64_t offset, uint64_t 
 struct sv search_charset(struct sv block, struct arena *arena)
 {
 	while (block.len) {
-		struct sv field = take_field(&block);
+		struct sv field = plaintext_take(&block);
 		size_t colon = sv_find(field, ':');
 		struct header_content content;
 		const struct header_param *param;

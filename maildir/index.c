@@ -547,14 +547,7 @@ struct fault index_row_del(struct index_txn *t, struct index_box *box, const str
 
 void index_row_public(const struct index_row *row, struct message_row *out)
 {
-	out->uid = row->uid;
-	out->flags = row->h.flags;
-	out->keywords = row->h.keywords;
-	out->modseq = row->h.modseq;
-	out->size = row->h.size;
-	out->internaldate = row->h.internaldate;
-	out->savedate = row->h.savedate;
-	memcpy(out->email, row->h.email, sizeof(out->email));
+	index_head_public(&row->h, row->uid, out);
 }
 
 struct fault index_parsed_put(struct kv_txn *kv, uint64_t box, uint32_t uid, struct sv encoded)

@@ -162,6 +162,18 @@ MUST_CHECK struct fault index_row_flags(struct index_txn *t, struct index_box *b
 					uint32_t flags, const struct keyword_bits *keywords);
 /** index_row_del - a message is gone, likewise. */
 MUST_CHECK struct fault index_row_del(struct index_txn *t, struct index_box *box, const struct index_row *row);
+/** index_head_public - what a scan shows of each message, so it stands here. */
+static inline void index_head_public(const struct index_row_head *h, uint32_t uid, struct message_row *out)
+{
+	out->uid = uid;
+	out->flags = h->flags;
+	out->keywords = h->keywords;
+	out->modseq = h->modseq;
+	out->size = h->size;
+	out->internaldate = h->internaldate;
+	out->savedate = h->savedate;
+	memcpy(out->email, h->email, sizeof(out->email));
+}
 /** index_row_public - the row as callers of the store see it. */
 void index_row_public(const struct index_row *row, struct message_row *out);
 

@@ -583,31 +583,34 @@ static struct fault scan_pass(struct mailbox *box, struct kv_txn *kv, const stru
 			      uint32_t *resume, struct refill *r, message_fn *fn, void *arg)
 {
 	struct walk w, forms = { .c = NULL };
+	/* All of them out here: what is declared inside is cleared for each message (-ftrivial-auto-var-init). */
+	struct index_row_head head;
+	struct message_row shown;
 	struct mime_message parsed;
 	struct fault f = walk_open(&w, kv, T_ROWS, box->id);
 	unsigned rows = 0;
-	bool has_plan = r->count > 0, go_on = true;
+	bool has_plan = r->count > 0, go_on = true, is_parsed;
+	uint32_t last = 0;      /* of the set's range that the walk is in: up to there nothing has to be looked up */
 
 	if (!f.kind && want & SCAN_PARSED)
 		f = walk_open(&forms, kv, T_PARSED, box->id);
 	if (!f.kind)
 		f = walk_seek(&w, set ? uidset_next(set, *resume) : *resume);
 	while (!f.kind) {
-		struct index_row row;
-		struct message_row shown;
-		bool is_parsed = false;
-
-		f = walk_into(&w, set);
-		if (f.kind)
-			break;
+		if (w.uid > last) {
+			f = walk_into(&w, set);
+			if (f.kind)
+				break;
+			last = set ? uidset_run(set, w.uid) : UINT32_MAX;
+		}
 		if (!go_on || ++rows > SCAN_ROWS) {
 			*resume = w.uid;
 			break;
 		}
-		f = walk_head(&w, &row.h);
+		f = walk_head(&w, &head);
 		if (f.kind)
 			break;
-		row.uid = w.uid;
+		is_parsed = false;
 		if (want & SCAN_PARSED) {
 			is_parsed = get_parsed(&forms, w.uid, r, &parsed);
 			bool tried = false;
@@ -620,8 +623,9 @@ static struct fault scan_pass(struct mailbox *box, struct kv_txn *kv, const stru
 				break;
 			}
 		}
-		index_row_public(&row, &shown);
-		shown.flags = mailbox_flags(box, row.uid, shown.flags);
+		index_head_public(&head, w.uid, &shown);
+		if (box->reader)
+			shown.flags = mailbox_flags(box, w.uid, shown.flags);
 		go_on = fn(arg, &shown, is_parsed ? &parsed : NULL);
 		*resume = 0;
 		f = walk_next(&w);

@@ -129,6 +129,13 @@ uint32_t uidset_next(const struct uidset *set, uint32_t from)
 	return set->ranges[at].first > from ? set->ranges[at].first : from;
 }
 
+uint32_t uidset_run(const struct uidset *set, uint32_t uid)
+{
+	size_t at = range_at(set, uid);
+
+	return at < set->count ? set->ranges[at].last : uid;
+}
+
 uint32_t uidset_rank(const struct uidset *set, uint32_t uid)
 {
 	uint32_t n = 0;

@@ -25,6 +25,8 @@ bool uidset_has(const struct uidset *set, uint32_t uid);
 uint64_t uidset_total(const struct uidset *set);
 /** uidset_next - the smallest member >= from; 0 when there is none. */
 uint32_t uidset_next(const struct uidset *set, uint32_t from);
+/** uidset_run - the last UID of the range that `uid`, a member, lies in. */
+uint32_t uidset_run(const struct uidset *set, uint32_t uid);
 /** uidset_rank - how many members are <= uid (so the sequence number of a member). O(log ranges) where possible. */
 uint32_t uidset_rank(const struct uidset *set, uint32_t uid);
 /** uidset_at - the member with this rank, 1..total; 0 beyond. */

@@ -11,6 +11,18 @@ static size_t own_len(const struct walk *w)
 	return w->from.len - sizeof(w->uid);
 }
 
+/* is_own - the same mailbox's key; each kind of key has eight octets or more before the UID. */
+static bool is_own(const struct walk *w)
+{
+	uint64_t a[2], b[2];
+
+	memcpy(&a[0], w->key.p, sizeof(a[0]));
+	memcpy(&b[0], w->from.octets, sizeof(b[0]));
+	memcpy(&a[1], w->key.p + own_len(w) - sizeof(a[1]), sizeof(a[1]));
+	memcpy(&b[1], w->from.octets + own_len(w) - sizeof(b[1]), sizeof(b[1]));
+	return a[0] == b[0] && a[1] == b[1];
+}
+
 /* The octets are compared, not taken apart: a FETCH of everything comes here for each message. */
 static struct fault settle(struct walk *w, struct fault f)
 {
@@ -18,7 +30,7 @@ static struct fault settle(struct walk *w, struct fault f)
 		return f;
 	if (w->key.len != w->from.len)
 		return fault(FAULT_CORRUPT, "index: row key");
-	if (memcmp(w->key.p, w->from.octets, own_len(w)) != 0)
+	if (!is_own(w))
 		return fault(FAULT_NOT_FOUND, "end of mailbox");
 	memcpy(&w->uid, w->key.p + own_len(w), sizeof(w->uid));
 	w->uid = be32toh(w->uid);

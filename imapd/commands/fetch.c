@@ -77,7 +77,7 @@ struct fetch {
 	struct item items[ITEMS_MAX];
 	size_t count;
 	unsigned scan;                  /* what the scan must bring */
-	bool has_flags, has_uid, has_modseq;
+	bool has_flags, has_uid, has_modseq, has_sections;
 	bool sets_seen;
 	struct fetch_modifiers modifiers;
 	struct uidset set;
@@ -129,6 +129,7 @@ static bool add_item(struct fetch *x, enum item_kind kind, struct section *secti
 	x->has_flags |= kind == ITEM_FLAGS;
 	x->has_uid |= kind == ITEM_UID;
 	x->has_modseq |= kind == ITEM_MODSEQ;
+	x->has_sections |= kind == ITEM_SECTION;
 	for (size_t i = 0; i < ARRAY_LEN(item_names); i++)
 		if (item_names[i].kind == kind)
 			x->scan |= item_names[i].scan;
@@ -273,7 +274,7 @@ static enum step begin(struct command *c)
 /* ---- one message: what the index knows ---- */
 
 /* write_item_gap - between two items of a message; chunks may be cut there. */
-static void write_item_gap(struct command *c)
+static inline void write_item_gap(struct command *c)
 {
 	struct fetch *x = c->state;
 
@@ -454,7 +455,7 @@ static bool one_message(void *arg, const struct message_row *row, const struct m
 		x->stop = STOP_UNPARSED;
 		return false;
 	}
-	if (!is_decodable(x, row, parsed)) {
+	if (x->has_sections && !is_decodable(x, row, parsed)) {
 		x->has_unknown_cte = true;
 		return true;
 	}
@@ -487,7 +488,7 @@ static bool one_message(void *arg, const struct message_row *row, const struct m
 	/* RFC 7162 §3.2.4: the message was changed, so its number alone says too little. */
 	if (x->seen_uid == row->uid && c->room->has_condstore)
 		write_change(c, x, row);
-	for (size_t i = 0; i < x->count; i++) {
+	for (size_t i = 0; x->has_sections && i < x->count; i++) {
 		x->items[i].place = (struct section_place){ 0 };
 		if (x->items[i].kind != ITEM_SECTION)
 			continue;

@@ -51,6 +51,32 @@ static void the_first_octet_above_127_is_found_wherever_it_is(void **state)
 	}
 }
 
+static void numbers_are_written_with_all_their_digits(void **state)
+{
+	(void)state;
+	for (uint64_t n = 1, digits = 1; digits <= 20; n = digits < 20 ? n * 10 : n, digits++)
+		for (int more = -1; more < 2; more++) {
+			struct buf b, want;
+			buf_init(&b, 30);
+			buf_init(&want, 64);
+			buf_append_c(&b, '*');
+			assert_true(buf_append_u64(&b, n + (uint64_t)more));
+			assert_true(buf_appendf(&want, "*%ju", (uintmax_t)(n + (uint64_t)more)));
+			assert_true(sv_eq(buf_sv(&b), buf_sv(&want)));
+			buf_done(&want);
+			buf_done(&b);
+		}
+	struct buf small;
+	buf_init(&small, 20);
+	assert_true(buf_append_u64(&small, UINT64_MAX));
+	assert_true(sv_eq(buf_sv(&small), SV("18446744073709551615")));
+	assert_false(buf_append_u64(&small, 0));
+	buf_clear(&small);
+	small.max = small.cap = 19;
+	assert_false(buf_append_u64(&small, UINT64_MAX));
+	buf_done(&small);
+}
+
 static void hexadecimal_numbers_are_lower_case_and_fit(void **state)
 {
 	static const char *const bad[] = { "", "A", "aB", "0x1", "g", " 1", "-1", "00000000000000000", "/", ":", "`" };
@@ -155,6 +181,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(numbers_refuse_empty_signed_and_overflowing_input),
+		cmocka_unit_test(numbers_are_written_with_all_their_digits),
 		cmocka_unit_test(hexadecimal_numbers_are_lower_case_and_fit),
 		cmocka_unit_test(the_first_octet_above_127_is_found_wherever_it_is),
 		cmocka_unit_test(a_buffer_never_passes_its_max_and_stays_unchanged_when_it_would),

@@ -19,8 +19,13 @@ static void check_against(const struct uidset *set, const bool *bits)
 		total += bits[u];
 		assert_int_equal(uidset_has(set, u), bits[u]);
 		assert_int_equal(uidset_rank(set, u), total);
-		if (bits[u])
+		if (bits[u]) {
+			uint32_t last = u;
+			while (last + 1 < SPAN && bits[last + 1])
+				last++;
 			assert_int_equal(uidset_at(set, total), u);
+			assert_int_equal(uidset_run(set, u), last);
+		}
 		uint32_t next = u;
 		while (next < SPAN && !bits[next])
 			next++;
