@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "imapd/arrivals.h"
 #include "imapd/imapsieve.h"
 #include "imapd/training.h"
 
@@ -378,7 +379,10 @@ enum step command_step(struct command *c)
 		__attribute__((fallthrough));
 	case PHASE_UPDATES:
 		if (!(flags & CMD_NO_UPDATES) && c->room->box) {
-			step = updates(c, flags & CMD_NO_EXPUNGE || c->has_numbers ? 0 : UPDATES_EXPUNGE);
+			step = arrivals_are_fetched(c->room) ? STEP_DONE :
+			       updates(c, flags & CMD_NO_EXPUNGE || c->has_numbers ? 0 : UPDATES_EXPUNGE);
+			if (step == STEP_DONE)
+				step = arrivals_step(c);
 			if (step != STEP_DONE)
 				return step;
 			note_pending(c);

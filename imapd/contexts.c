@@ -3,16 +3,19 @@
 
 #include <stdlib.h>
 
-#include "imapd/results.h"
+#include "imapd/arrivals.h"
 
 #include "common/banned.h"
 
 #define MEMORY_MAX ((size_t)1 << 20)    /* of one program */
+#define TOO_MUCH "Too many or too large contexts"
 #define SORT_MEMORY_MAX ((size_t)32 << 20)
 
 struct context {
 	struct context *next;
 	struct sv tag;                  /* owned, as everything here */
+	struct sv items;                /* that arrivals are told with; empty: none */
+	uint32_t uidvalidity;           /* of an ESEARCH, whose answers name the mailbox; else 0 */
 	bool is_uid, is_over;
 	struct arena arena;
 	struct search search;
@@ -34,17 +37,27 @@ static struct context **find(struct room *room, struct sv tag)
 	return at;
 }
 
-bool contexts_has(const struct room *room, struct sv tag)
+enum step contexts_check(struct command *c, const struct search *s)
 {
-	for (const struct context *x = room->contexts; x; x = x->next)
-		if (sv_eq(x->tag, tag))
-			return true;
-	return false;
+	struct args items = s->items;
+	struct buf text;
+	bool is_good = true;
+
+	if (!s->wants_updates)
+		return STEP_MORE;
+	if (*find(c->room, c->tag))
+		return command_bad(c, "Another search with this tag is being kept up to date");
+	buf_init(&text, ARRIVALS_ITEMS_MAX);
+	if (s->has_items)
+		is_good = arrivals_read(c, &items, &text);
+	buf_done(&text);
+	return is_good ? STEP_MORE : command_bad(c, "Unknown or malformed FETCH item");
 }
 
 static void context_free(struct context *x)
 {
 	free((char *)x->tag.p);
+	free((char *)x->items.p);
 	search_done(&x->search);
 	arena_done(&x->arena);
 	uidset_done(&x->matched);
@@ -78,11 +91,11 @@ static size_t count_contexts(const struct room *room)
 	return n;
 }
 
-static void write_refusal(struct command *c, struct sv tag)
+void contexts_refuse(struct command *c, struct sv tag, const char *why)
 {
 	writer_z(&c->out, "* NO [NOUPDATE ");
 	writer_quoted(&c->out, tag);
-	writer_z(&c->out, "] Too many or too large contexts\r\n");
+	writer_f(&c->out, "] %s\r\n", why);
 }
 
 /* drop_over - those that could not be kept any longer. */
@@ -98,28 +111,43 @@ static void drop_over(struct room *room)
 	}
 }
 
-void contexts_begin(struct command *c, const struct finder *found, const struct sorter *keys, const uint32_t *sorted,
-		    size_t count)
+/* keep_items - they were read once, by contexts_check(). */
+static void keep_items(struct command *c, const struct search *s, struct context *x)
+{
+	struct args items = s->items;
+	struct buf text;
+
+	buf_init(&text, ARRIVALS_ITEMS_MAX);
+	if (s->has_items && arrivals_read(c, &items, &text)) {
+		x->items = (struct sv){ sv_copy_z(buf_sv(&text)), text.len };
+		arrivals_expect(c->room);
+	}
+	buf_done(&text);
+}
+
+void contexts_begin(struct command *c, const struct finder *found, const struct sorter *keys, const struct results *r)
 {
 	struct context *x = xcalloc(1, sizeof(*x));
 
 	arena_init(&x->arena, MEMORY_MAX);
-	if (count_contexts(c->room) >= CONTEXTS_MAX || (keys && count > SORTED_CONTEXT_MAX) ||
+	if (count_contexts(c->room) >= CONTEXTS_MAX || (keys && r->count > SORTED_CONTEXT_MAX) ||
 	    !search_copy(&found->search, &x->arena, &x->search)) {
 		context_free(x);
-		write_refusal(c, c->tag);
+		contexts_refuse(c, c->tag, TOO_MUCH);
 		return;
 	}
 	x->tag = (struct sv){ sv_copy_z(c->tag), c->tag.len };
 	x->is_uid = c->is_uid;
+	x->uidvalidity = r->mailbox.len ? r->uidvalidity : 0;
+	keep_items(c, &found->search, x);
 	uidset_copy(&x->matched, &found->found);
 	if (keys) {
 		x->is_sorted = true;
 		sorter_like(keys, SORT_MEMORY_MAX, &x->keys);
-		x->order = xmalloc((count + 1) * sizeof(*x->order));
-		if (count)
-			memcpy(x->order, sorted, count * sizeof(*sorted));
-		x->count = count;
+		x->order = xmalloc((r->count + 1) * sizeof(*x->order));
+		if (r->count)
+			memcpy(x->order, r->sorted, r->count * sizeof(*x->order));
+		x->count = r->count;
 	}
 	x->next = c->room->contexts;
 	c->room->contexts = x;
@@ -136,6 +164,11 @@ static void write_start(struct command *c, const struct context *x, const char *
 {
 	writer_z(&c->out, "* ESEARCH (TAG ");
 	writer_quoted(&c->out, x->tag);
+	if (x->uidvalidity) {           /* RFC 7377 §2.1 */
+		writer_z(&c->out, " MAILBOX ");
+		command_write_mailbox(c, c->room->box_name);
+		writer_f(&c->out, " UIDVALIDITY %u", x->uidvalidity);
+	}
 	writer_z(&c->out, x->is_uid ? ") UID " : ") ");
 	writer_z(&c->out, what);
 	writer_z(&c->out, " (");
@@ -255,7 +288,7 @@ static struct fault add_some(struct command *c, struct context *x, const struct 
 }
 
 /* look_again - which of these match now? */
-static struct fault look_again(struct command *c, struct context *x, const struct uidset *changed)
+static struct fault look_again(struct command *c, struct context *x, const struct uidset *changed, const struct uidset *arrived)
 {
 	struct finder f = { .search = x->search, .box = c->room->box, .view = &c->room->view,
 			    .box_name = c->room->box_name };
@@ -275,6 +308,11 @@ static struct fault look_again(struct command *c, struct context *x, const struc
 		uidset_subtract(&f.found, &x->matched);
 		fault_ = add_some(c, x, &f.found);
 	}
+	if (!fault_.kind && x->items.len) {     /* not where flags made a message match (RFC 5465 §7) */
+		uidset_done(&was);
+		uidset_intersect(&f.found, arrived, &was);
+		arrivals_add(c->room, &was, x->items);
+	}
 	uidset_done(&was);
 	uidset_done(&f.search.within);
 	f.search = (struct search){ 0 };        /* it is the context's */
@@ -282,7 +320,7 @@ static struct fault look_again(struct command *c, struct context *x, const struc
 	return fault_;
 }
 
-struct fault contexts_tell_changed(struct command *c, const struct uidset *changed)
+struct fault contexts_tell_changed(struct command *c, const struct uidset *changed, const struct uidset *arrived)
 {
 	struct uidset there = { 0 };
 	uint64_t progress = c->progress, goal = c->goal;
@@ -294,9 +332,9 @@ struct fault contexts_tell_changed(struct command *c, const struct uidset *chang
 		f = room_keywords(c, false);
 	for (struct context *x = c->room->contexts; there.count && x && !f.kind; x = x->next) {
 		search_bind(&x->search, &c->keywords->table);
-		f = look_again(c, x, &there);
+		f = look_again(c, x, &there, arrived);
 		if (f.kind == FAULT_LIMIT) {    /* it outgrew what is kept in order (RFC 5267 §4.3.1) */
-			write_refusal(c, x->tag);
+			contexts_refuse(c, x->tag, TOO_MUCH);
 			x->is_over = true;
 			f = FAULT_OK;
 		}

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/crc32c.h"
+#include "imapd/arrivals.h"
 #include "imapd/list.h"
 #include "maildir/metadata.h"
 
@@ -50,8 +51,6 @@ struct notify {
 	char *own[OWN_MAX];
 	size_t own_count;
 	uint32_t arrived;               /* new messages from this UID on; 0: none */
-	struct uidset made;             /* of these, by this session */
-	struct fetching *fetching;      /* their items, under way */
 };
 
 /* ---- what is wanted ---- */
@@ -102,9 +101,16 @@ bool notify_is_watching(const struct notify *n)
 	return n && (n->selected || n->others);
 }
 
-bool notify_is_due(const struct notify *n)
+bool notify_is_due(const struct room *room)
 {
-	return n && (n->fetching || (n->arrived && n->items));
+	const struct notify *n = room->notify;
+
+	return arrivals_wait(room) || (n && n->arrived && n->items);
+}
+
+bool notify_wants_items(const struct notify *n)
+{
+	return n && n->items;
 }
 
 bool notify_tells(const struct notify *n, enum notify_event event)
@@ -121,14 +127,6 @@ void notify_arrived(struct notify *n, uint32_t uid)
 {
 	if (n && n->items && (!n->arrived || uid < n->arrived))
 		n->arrived = uid;
-}
-
-void notify_made(struct room *room, struct sv mailbox, const struct uidset *uids)
-{
-	if (!room->notify || !room->notify->items || !room->box || !sv_eq(mailbox, room->box_name))
-		return;
-	for (size_t i = 0; i < uids->count; i++)
-		uidset_add(&room->notify->made, uids->ranges[i].first, uids->ranges[i].last);
 }
 
 void notify_own(struct notify *n, struct sv name)
@@ -617,97 +615,23 @@ struct fault notify_begin(struct command *c, struct notify *n, bool wants_status
 
 /* ---- items of new messages (§5.2) ---- */
 
-/* A FETCH that nobody sent: its line is put together from what the client wrote in NOTIFY, so there is one way to fetch. */
-struct fetching {
-	struct grammar grammar;
-	struct command command;
-};
-
-static void fetching_end(struct notify *n)
+static void queue_items(struct command *c, struct notify *n)
 {
-	if (!n->fetching)
-		return;
-	command_done(&n->fetching->command);
-	grammar_done(&n->fetching->grammar);
-	free(n->fetching);
-	n->fetching = NULL;
-}
-
-/* arrived_set - the new messages that others put there, as text; false: there are none. */
-static bool arrived_set(const struct command *c, struct notify *n, struct buf *out)
-{
+	uint32_t highest = view_highest(&c->room->view);
 	struct uidset set = { 0 };
 
-	uidset_add(&set, n->arrived, view_highest(&c->room->view));
-	uidset_subtract(&set, &n->made);
-	/* With too many holes for one line, one's own are told along. */
-	if (set.count && !uidset_write(&set, out)) {
-		buf_clear(out);
-		buf_appendf(out, "%u:%u", n->arrived, view_highest(&c->room->view));
+	if (n->arrived && n->items && n->arrived <= highest) {
+		(void)uidset_add(&set, n->arrived, highest);
+		arrivals_add(c->room, &set, sv_z(n->items));
+		uidset_done(&set);
 	}
-	uidset_done(&set);
-	uidset_done(&n->made);
 	n->arrived = 0;
-	return out->len > 0;
-}
-
-static bool fetching_begin(struct command *c, struct notify *n)
-{
-	const struct grammar_limits limits = { .line = 256u << 10, .literal = 1, .literal_nonsync = 1, .literals = 1,
-					       .depth = 64, .tokens = 16384 };
-	struct buf line, set;
-	struct sv in;
-
-	buf_init(&line, limits.line);
-	buf_init(&set, limits.line / 2);
-	bool has_any = arrived_set(c, n, &set);
-
-	if (has_any && !buf_appendf(&line, "n UID FETCH %.*s (%s)\r\n", SV_FMT(buf_sv(&set)), n->items))
-		BUG("the items of NOTIFY outgrew a command line");
-	buf_done(&set);
-	if (!has_any) {
-		buf_done(&line);
-		return false;
-	}
-	n->fetching = xcalloc(1, sizeof(*n->fetching));
-	grammar_init(&n->fetching->grammar, &limits);
-	in = buf_sv(&line);
-	bool is_good = grammar_feed(&n->fetching->grammar, &in) == GRAMMAR_COMMAND;
-
-	buf_done(&line);
-	command_init(&n->fetching->command, command_find(SV("UID FETCH")), SV("n"),
-		     args_from(&n->fetching->grammar, 3), c->room, c->log);
-	if (!is_good)           /* they were read once, at NOTIFY: not reached */
-		fetching_end(n);
-	return is_good;
-}
-
-static enum step fetch_items(struct command *c, struct notify *n)
-{
-	if (!n->fetching && (!n->arrived || !n->items || n->arrived > view_highest(&c->room->view))) {
-		n->arrived = 0;
-		return STEP_DONE;
-	}
-	if (!n->fetching && !fetching_begin(c, n))
-		return STEP_DONE;
-	struct command *f = &n->fetching->command;
-	enum step step = f->spec->run(f);
-
-	writer_put(&c->out, buf_sv(&f->out.buf));
-	c->out.is_full |= f->out.is_full;
-	buf_clear(&f->out.buf);
-	if (step == STEP_DONE)
-		fetching_end(n);
-	return step;
 }
 
 void notify_deselected(struct notify *n)
 {
-	if (!n)
-		return;
-	n->arrived = 0;
-	uidset_done(&n->made);
-	fetching_end(n);
+	if (n)
+		n->arrived = 0;
 }
 
 void notify_free(struct notify **notify)
@@ -716,8 +640,6 @@ void notify_free(struct notify **notify)
 
 	if (!n)
 		return;
-	fetching_end(n);
-	uidset_done(&n->made);
 	drop_held(n);
 	forget_own(n);
 	survey_done(&n->known);
@@ -741,7 +663,7 @@ enum step notify_look(struct command *c, bool is_idle)
 	struct fault f = FAULT_OK;
 
 	/* Between two steps of a FETCH no number may change. */
-	if (c->room->box && !n->fetching)
+	if (c->room->box && !arrivals_are_fetched(c->room))
 		f = room_updates(c, may_expunge ? UPDATES_EXPUNGE : 0, NULL, &more);
 	if (f.kind == FAULT_GONE) {
 		writer_z(&c->out, "* BYE The selected mailbox was deleted; log in again\r\n");
@@ -749,8 +671,10 @@ enum step notify_look(struct command *c, bool is_idle)
 	}
 	if (more)
 		return STEP_MORE;
-	if (!f.kind && c->room->box && n->selected) {
-		enum step step = fetch_items(c, n);
+	if (!f.kind && c->room->box) {
+		if (n->selected)
+			queue_items(c, n);
+		enum step step = arrivals_step(c);
 
 		if (step != STEP_DONE)
 			return step;

@@ -65,15 +65,15 @@ bool notify_is_used(const struct notify *n);
 /** notify_is_watching - must the session be told of changes in the store, now that it has this? NULL: not. */
 bool notify_is_watching(const struct notify *n);
 /** notify_is_due - is there something to be told that no new notice will come for? */
-bool notify_is_due(const struct notify *n);
+bool notify_is_due(const struct room *room);
+/** notify_wants_items - are new messages of the selected mailbox to be told with FETCH items? */
+bool notify_wants_items(const struct notify *n);
 /** notify_tells - may events of this kind in the selected mailbox be told? Always when NOTIFY was never used (n NULL). */
 bool notify_tells(const struct notify *n, enum notify_event event);
 /** notify_is_delayed - SELECTED-DELAYED: removals wait for a command that lets them be told (§6.1.2). */
 bool notify_is_delayed(const struct notify *n);
 /** notify_arrived - messages from this UID on came to the selected mailbox: their items are to be told. */
 void notify_arrived(struct notify *n, uint32_t uid);
-/** notify_made - this session itself put these messages into a mailbox: if it is the selected one, their items are not told (§5.2). */
-void notify_made(struct room *room, struct sv mailbox, const struct uidset *uids);
 /** notify_deselected - the selected mailbox was left. */
 void notify_deselected(struct notify *n);
 /** notify_own - this session itself changed a mailbox's name, subscription or annotations: that is no news to it (§5). */

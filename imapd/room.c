@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/charset.h"
+#include "imapd/arrivals.h"
 #include "imapd/command.h"
 #include "imapd/contexts.h"
 #include "imapd/notify.h"
@@ -42,6 +43,7 @@ void room_deselect(struct room *room)
 	room->fresh_uid = 0;
 	room->fresh_modseq = 0;
 	notify_deselected(room->notify);
+	arrivals_done(room);
 }
 
 void room_done(struct room *room)
@@ -279,12 +281,17 @@ static bool add_new(void *arg, const struct message_row *row, const struct mime_
 	return true;
 }
 
+/* is_arrival - does it tell of a message as it came? */
+static bool is_arrival(const struct room *room, const struct change *change)
+{
+	return change->uid >= room->fresh_uid && change->modseq <= room->fresh_modseq;
+}
+
 /* is_news - must this change be told as FETCH? Not when the client knows it, or learned of the
  * message only afterwards. */
 static bool is_news(const struct room *room, const struct change *change, const struct told *told)
 {
-	if (change->kind == CHANGE_EXPUNGED ||
-	    (change->uid >= room->fresh_uid && change->modseq <= room->fresh_modseq))
+	if (change->kind == CHANGE_EXPUNGED || is_arrival(room, change))
 		return false;
 	return !told_has(told, change->uid, change->modseq);
 }
@@ -504,14 +511,21 @@ static struct fault rescan(struct command *c)
  * changed. */
 static struct fault tell_contexts(struct command *c, const struct changes *all, bool has_lost)
 {
-	struct uidset changed = { 0 };
+	struct uidset changed = { 0 }, arrived = { 0 };
 
-	for (size_t i = 0; i < all->count; i++)
-		if (all->items[i].kind != CHANGE_EXPUNGED)
-			uidset_add(&changed, all->items[i].uid, all->items[i].uid);
-	struct fault f = contexts_tell_changed(c, has_lost ? &c->room->view.uids : &changed);
+	for (size_t i = 0; i < all->count; i++) {
+		const struct change *change = &all->items[i];
+
+		if (change->kind == CHANGE_EXPUNGED)
+			continue;
+		uidset_add(&changed, change->uid, change->uid);
+		if (!has_lost && is_arrival(c->room, change))
+			uidset_add(&arrived, change->uid, change->uid);
+	}
+	struct fault f = contexts_tell_changed(c, has_lost ? &c->room->view.uids : &changed, &arrived);
 
 	uidset_done(&changed);
+	uidset_done(&arrived);
 	return f;
 }
 

@@ -18,6 +18,7 @@
 #include "maildir/mailbox.h"
 #include "maildir/store.h"
 
+struct arrivals;
 struct command;
 struct context;
 struct notify;
@@ -45,6 +46,7 @@ struct room {
 	bool has_utf8_accept;           /* RFC 9755 §3: whatever is searched for is UTF-8 */
 	bool is_utf8; /* names and quoted strings go as UTF-8 (RFC 9051 §5.1, RFC 9755 §3) */
 	struct context *contexts;       /* searches that are kept up to date (contexts.h) */
+	struct arrivals *arrivals;      /* new messages whose items are told unasked (arrivals.h); NULL: none */
 	unsigned metadata_events;       /* ENABLE METADATA: events of notify.h that are told in any case */
 	struct notify *notify;          /* RFC 5465, once the client used it; imapd/notify.h */
 	uint32_t rights_told;           /* that the last PERMANENTFLAGS went by */

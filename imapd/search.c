@@ -479,9 +479,13 @@ static bool read_one_return(struct args *list, const struct search_context *cont
 		{ "CONTEXT", 0, CAP_CONTEXT_SEARCH },   /* a hint that we do not need (RFC 5267 §4.2) */
 	};
 
-	if (capability_has(context->on, CAP_CONTEXT_SEARCH) && args_word(list, "UPDATE"))
-		return s->wants_updates = true;
+	if (capability_has(context->on, CAP_CONTEXT_SEARCH) && args_word(list, "UPDATE")) {
+		const struct token *next = args_peek(list);
 
+		s->wants_updates = true;
+		s->has_items = next && next->kind == TOKEN_OPEN;
+		return !s->has_items || (capability_has(context->on, CAP_NOTIFY) && args_open(list, &s->items));
+	}
 	if (capability_has(context->on, CAP_PARTIAL) && args_word(list, "PARTIAL")) {
 		if (s->returns & RETURN_PARTIAL || !partial_read(list, &s->partial))
 			return false;

@@ -59,6 +59,8 @@ struct search {
 	bool needs_parse, needs_files, has_modseq;
 	bool has_numbers;       /* a set of message numbers is among the keys */
 	bool wants_updates;     /* RETURN (UPDATE), RFC 5267 §4.3 */
+	bool has_items;
+	struct args items;      /* of UPDATE (items), RFC 5465 §7; borrowed from the command */
 	bool is_extended;       /* RETURN was given: answer by ESEARCH (RFC 4731) */
 	unsigned returns;
 	struct partial partial; /* of RETURN_PARTIAL */

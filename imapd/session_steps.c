@@ -156,7 +156,7 @@ static void note_room(struct session *s)
 
 static void command_over(struct session *s)
 {
-	if (notify_is_due(s->room.notify))
+	if (notify_is_due(&s->room))
 		s->has_notice = true;
 	session_rewatch(s);
 	if (s->command->answer.word && strcmp(s->command->answer.word, "BAD"))

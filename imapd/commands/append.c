@@ -10,7 +10,7 @@
 #include "imapd/command.h"
 #include "imapd/flagset.h"
 #include "imapd/imapsieve.h"
-#include "imapd/notify.h"
+#include "imapd/arrivals.h"
 #include "maildir/incoming.h"
 
 #include "common/banned.h"
@@ -544,7 +544,7 @@ static enum step finish(struct command *c)
 	if (f.kind)
 		return command_fault(c, f);
 	note(c, x, &uids);
-	notify_made(c->room, x->name, &uids);
+	arrivals_made(c->room, x->name, &uids);
 	imapsieve_note(c, x->name, FILTER_APPEND, &uids, NULL);
 	x->count = 0;                   /* consumed */
 	if (capability_has(c->room->on, CAP_UIDPLUS)) {

@@ -1,7 +1,7 @@
 /* imapd/commands/copy.c - COPY and MOVE, by number and by UID (RFC 3501 §6.4.7, RFC 6851, RFC 4315
  * §3). */
 #include "common/events.h"
-#include "imapd/notify.h"
+#include "imapd/arrivals.h"
 #include "imapd/imapsieve.h"
 #include "imapd/training.h"
 #include "imapd/limit.h"
@@ -134,7 +134,7 @@ static enum step finish(struct command *c, struct copy *x)
 		undo(c, x);
 		return command_fault(c, x->fault);
 	}
-	notify_made(c->room, x->to_name, &x->made);
+	arrivals_made(c->room, x->to_name, &x->made);
 	if (x->count)
 		event_emit(c->log, x->is_move ? EVENT_MESSAGE_MOVE : EVENT_MESSAGE_COPY,
 			   KV_SV("user", c->room->account), KV_SV("mailbox", c->room->box_name),

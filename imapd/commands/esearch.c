@@ -1,6 +1,6 @@
 /* imapd/commands/esearch.c - ESEARCH: one search over many mailboxes (RFC 7377). Mailboxes are searched one behind the
  * other, each in slices, so that at most one of them is open. */
-#include "imapd/results.h"
+#include "imapd/contexts.h"
 #include "imapd/sources.h"
 
 #include "common/banned.h"
@@ -13,6 +13,7 @@
 struct multi {
 	struct args program;            /* what is read anew for each mailbox: its numbers and keywords differ */
 	bool has_selected;              /* it comes first */
+	bool wants_updates;
 	struct sv *names;
 	size_t count, next;
 
@@ -119,14 +120,12 @@ static enum step check_program(struct command *c, struct multi *x, bool is_selec
 
 	if (step == STEP_MORE && s->returns & RETURN_SAVE && !is_selected_only)
 		step = command_bad(c, "SAVE goes with the selected mailbox alone");
-	/* RFC 7377 §2.2: UPDATE is of the selected mailbox; we keep those of SEARCH only (RFC 5267 §4.3.1). */
+	/* RFC 7377 §2.2: UPDATE is of the selected mailbox. */
 	if (step == STEP_MORE && s->wants_updates && !c->room->box)
 		step = command_bad(c, "UPDATE needs a selected mailbox");
-	if (step == STEP_MORE && s->wants_updates) {
-		writer_z(&c->out, "* NO [NOUPDATE ");
-		writer_quoted(&c->out, c->tag);
-		writer_z(&c->out, "] Use SEARCH for updates\r\n");
-	}
+	if (step == STEP_MORE)
+		step = contexts_check(c, s);
+	x->wants_updates = s->wants_updates;
 	c->has_numbers = s->has_numbers;
 	if (step == STEP_MORE && s->has_modseq)
 		c->room->has_condstore = true;
@@ -155,12 +154,15 @@ static enum step begin(struct command *c)
 		return step;
 	struct fault f = sources_find(c, &sources, &x->names, &x->count);
 
-	/* The selected one is not searched a second time. */
-	for (size_t i = 0; x->has_selected && i < x->count; i++)
+	/* The selected one is not searched a second time; what is kept up to date is what the client knows of it. */
+	for (size_t i = 0; (x->has_selected || x->wants_updates) && i < x->count; i++)
 		if (sv_eq(x->names[i], c->room->box_name)) {
 			memmove(&x->names[i], &x->names[i + 1], (x->count - i - 1) * sizeof(*x->names));
 			x->count--;
+			x->has_selected = true;
 		}
+	if (!f.kind && x->wants_updates && !x->has_selected)
+		contexts_refuse(c, c->tag, "Only the selected mailbox is followed");
 	return f.kind ? command_fault(c, f) : STEP_MORE;
 }
 
@@ -173,6 +175,8 @@ static void finish_box(struct command *c, struct multi *x)
 		results_save(c, &x->finder, &all);
 	if (x->finder.found.count)
 		results_write(c, &x->finder, &all);
+	if (x->finder.search.wants_updates && !x->box)
+		contexts_begin(c, &x->finder, NULL, &all);
 	leave_box(x);
 }
 

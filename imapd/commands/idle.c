@@ -1,5 +1,6 @@
 /* imapd/commands/idle.c - IDLE (RFC 2177): tell at once what happens, until the client says DONE.
  */
+#include "imapd/arrivals.h"
 #include "imapd/notify.h"
 
 #include "common/banned.h"
@@ -44,12 +45,14 @@ enum step do_idle(struct command *c)
 		return rest(c, notify_look(c, true));
 	if (!c->room->box)
 		return STEP_WAIT;
-	f = room_updates(c, UPDATES_EXPUNGE, NULL, &more);
+	f = arrivals_are_fetched(c->room) ? FAULT_OK : room_updates(c, UPDATES_EXPUNGE, NULL, &more);
 	if (f.kind == FAULT_GONE) {
 		writer_z(&c->out, "* BYE The selected mailbox was deleted; log in again\r\n");
 		return STEP_CLOSE;
 	}
 	if (f.kind)
 		return command_fault(c, f);
-	return rest(c, more ? STEP_MORE : STEP_WAIT);
+	if (more || arrivals_step(c) != STEP_DONE)
+		return STEP_MORE;
+	return rest(c, STEP_WAIT);
 }

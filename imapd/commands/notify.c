@@ -3,11 +3,9 @@
 
 #include <stdlib.h>
 
-#include "imapd/fetch.h"
+#include "imapd/arrivals.h"
 
 #include "common/banned.h"
-
-#define ITEMS_TEXT_MAX (64u << 10)
 
 static const struct {
 	const char *name;
@@ -40,52 +38,17 @@ struct reading {
 	bool has_selected, has_unknown, is_too_much;
 };
 
-/* write_tokens - tokens as the client wrote them, for the FETCH that is made of them. A literal has no place there. */
-static bool write_tokens(const struct args *from, struct buf *out)
-{
-	for (uint32_t i = from->at; i < from->end; i++) {
-		const struct token *t = &from->g->tokens[i];
-		struct sv text = token_text(from->g, t);
-		bool ok = i == from->at || !t->is_spaced || buf_append_c(out, ' ');
-
-		switch ((enum token_kind)t->kind) {
-		case TOKEN_ATOM:
-			ok = ok && buf_append(out, text);
-			break;
-		case TOKEN_QUOTED:
-			ok = ok && buf_append_c(out, '"');
-			for (size_t k = 0; ok && k < text.len; k++)
-				ok = (text.p[k] != '"' && text.p[k] != '\\') || buf_append_c(out, '\\') ?
-					     buf_append_c(out, text.p[k]) : false;
-			ok = ok && buf_append_c(out, '"');
-			break;
-		case TOKEN_OPEN:
-			ok = ok && buf_append_c(out, '(');
-			break;
-		case TOKEN_CLOSE:
-			ok = ok && buf_append_c(out, ')');
-			break;
-		case TOKEN_LITERAL:
-			return false;
-		}
-		if (!ok)
-			return false;
-	}
-	return out->len > 0;
-}
-
 /* read_items - MessageNew (uid flags): only for the selected mailbox. */
 static bool read_items(struct reading *r, struct args *list, const struct notify_group *g)
 {
 	const struct token *t = args_peek(list);
-	struct args items, check;
+	struct args items;
 
 	if (!t || t->kind != TOKEN_OPEN)
 		return true;
 	if (g->filter > FILTER_SELECTED_DELAYED || !args_open(list, &items))
 		return false;
-	check = items;
-	return write_tokens(&items, &r->items) && fetch_items_are_valid(r->c, &check);
+	return arrivals_read(r->c, &items, &r->items);
 }
 
 static bool read_events(struct reading *r, struct args *list, struct notify_group *g)
@@ -206,7 +169,7 @@ static enum step set(struct command *c)
 	bool wants_status = args_word(&c->args, "STATUS"), is_good = !args_end(&c->args);
 	struct fault f = FAULT_OK;
 
-	buf_init(&r.items, ITEMS_TEXT_MAX);
+	buf_init(&r.items, ARRIVALS_ITEMS_MAX);
 	while (is_good && !r.is_too_much && !args_end(&c->args))
 		is_good = read_group(&r, &c->args);
 	buf_done(&r.items);

@@ -30,8 +30,8 @@ static enum step begin(struct command *c)
 	 * meant is in the keys already. */
 	if (x->search.returns & RETURN_SAVE && (step == STEP_MORE || !strcmp(c->answer.word, "NO")))
 		uidset_done(&c->room->view.saved);
-	if (step == STEP_MORE && x->search.wants_updates && contexts_has(c->room, c->tag))
-		return command_bad(c, "Another search with this tag is being kept up to date");
+	if (step == STEP_MORE)
+		step = contexts_check(c, &x->search);
 	if (step == STEP_MORE)
 		limit_narrow(c, &x->search.within);
 	/* RFC 9394 §3.1: of the newest hundred, the rest need not be looked for. */
@@ -88,9 +88,9 @@ enum step do_search(struct command *c)
 		results_write(c, x, &all);
 	else
 		write_plain(c, x, &all.numbers);
-	results_done(&all);
 	if (x->search.wants_updates)
-		contexts_begin(c, x, NULL, NULL, 0);
+		contexts_begin(c, x, NULL, &all);
+	results_done(&all);
 	return command_ok(c, "Searched");
 }
 

@@ -73,8 +73,8 @@ static enum step begin_search(struct command *c, const struct search_context *co
 	struct search *s = &x->finder.search;
 	enum step step = finder_read_answer(c, search_read_keys(&c->args, context, s), s);
 
-	if (step == STEP_MORE && s->wants_updates && contexts_has(c->room, c->tag))
-		return command_bad(c, "Another search with this tag is being kept up to date");
+	if (step == STEP_MORE)
+		step = contexts_check(c, s);
 	if (s->returns & RETURN_SAVE && (step == STEP_MORE || !strcmp(c->answer.word, "NO")))
 		uidset_done(&c->room->view.saved);
 	c->has_numbers = s->has_numbers;
@@ -131,7 +131,7 @@ static enum step finish_sort(struct command *c, struct arrange *x)
 	else
 		write_sort(c, x, numbers);
 	if (x->finder.search.wants_updates)
-		contexts_begin(c, &x->finder, &x->sorter, uids, x->sorter.count);
+		contexts_begin(c, &x->finder, &x->sorter, &found);
 	free(numbers);
 	free(uids);
 	return command_ok(c, "Sorted");

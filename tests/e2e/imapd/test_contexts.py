@@ -120,6 +120,88 @@ def test_rfc5267_section_4_3_1_refusals_and_the_end(box):
     assert not box.ok("STORE 1 -FLAGS (\\Flagged)").all("ESEARCH")
 
 
+def test_rfc5465_section_7_new_messages_with_items(imapd, user):
+    """§7 has the FETCH before the ADDTO, §5.2 behind it; we do the latter."""
+    boss = b"From: myboss@example.org\r\nTo: bob@example.org\r\nSubject: Re: good morning\r\nX-Other: x\r\n\r\nbody\r\n"
+    letter = boss.replace(b"myboss", b"friend")
+    with imap.Client(imapd, user) as a, imap.Client(imapd, user) as b:
+        a.append("INBOX", boss)
+        a.ok("SELECT INBOX")
+        b.ok("SELECT INBOX")
+        a.send('a00 SEARCH RETURN (COUNT UPDATE (UID BODY[HEADER.FIELDS (TO FROM SUBJECT)])) FROM "boss"\r\n')
+        assert a.collect("a00").all("ESEARCH") == [b'(TAG "a00") COUNT 1']
+        header = b"From: myboss@example.org\r\nTo: bob@example.org\r\nSubject: Re: good morning\r\n\r\n"
+
+        def fetched(n):
+            return b"* %d FETCH (UID %d FLAGS (\\Seen) BODY[HEADER.FIELDS (TO FROM SUBJECT)] {%d}\r\n%s)" % (n, n, len(header), header)
+        # As an answer to any command ...
+        b.append("INBOX", letter)
+        b.append("INBOX", boss)
+        reply = a.ok("NOOP")
+        assert [u for u in reply.untagged if b"RECENT" not in u] == [b"* 3 EXISTS", b'* ESEARCH (TAG "a00") ADDTO (0 3)', fetched(3)]
+        # ... and in IDLE; not for what one stores oneself, nor for what only comes to match.
+        a.append("INBOX", boss)
+        assert not [u for u in a.ok("NOOP").untagged if b"FETCH" in u]
+        a.send('a01 UID SORT RETURN (UPDATE (RFC822.SIZE)) (DATE) UTF-8 FLAGGED\r\n')
+        assert a.collect("a01").status == "OK"
+        reply = b.ok("STORE 1 +FLAGS (\\Flagged)")
+        reply = a.ok("NOOP")
+        assert reply.all("ESEARCH") == [b'(TAG "a01") UID ADDTO (1 1)'] and not [u for u in reply.untagged if b"SIZE" in u]
+        a.send("i IDLE\r\n")
+        assert a.response().startswith(b"+ ")
+        b.append("INBOX", boss, "(\\Flagged)")
+        seen = [a.response()]
+        while not (any(b"BODY[" in u for u in seen) and any(b"RFC822.SIZE" in u for u in seen)):
+            seen.append(a.response())
+        assert seen.index(b'* ESEARCH (TAG "a00") ADDTO (0 5)') > seen.index(b"* 5 EXISTS")
+        assert b'* ESEARCH (TAG "a01") UID ADDTO (2 5)' in seen
+        assert b"* 5 FETCH (UID 5 RFC822.SIZE %d)" % len(boss) in seen
+        a.send("DONE\r\n")
+        assert a.collect("i").status == "OK"
+        a.ok('CANCELUPDATE "a00" "a01"')
+        b.append("INBOX", boss)
+        assert not [u for u in a.ok("NOOP").untagged if b"BODY" in u]
+        for wrong in ("UPDATE ()", "UPDATE (NONSENSE)", "UPDATE (BODY[)", "UPDATE (UID", "(UID)", 'UPDATE ("UID")'):
+            a.bad(f"SEARCH RETURN ({wrong}) ALL")
+
+
+def test_items_that_notify_and_a_search_ask_for_come_once(imapd, user):
+    with imap.Client(imapd, user) as a, imap.Client(imapd, user) as b:
+        a.ok("SELECT INBOX")
+        a.ok("NOTIFY SET (SELECTED (MessageNew (UID RFC822.SIZE) MessageExpunge FlagChange))")
+        a.send("u1 UID SEARCH RETURN (UPDATE (UID RFC822.SIZE)) ALL\r\n")
+        assert a.collect("u1").status == "OK"
+        b.append("INBOX", message("x"))
+        seen = [a.response()]
+        while b"FETCH" not in seen[-1]:
+            seen.append(a.response())
+        assert b'* ESEARCH (TAG "u1") UID ADDTO (0 1)' in seen
+        assert not [u for u in a.ok("NOOP").untagged if b"FETCH" in u]
+
+
+def test_esearch_with_update_follows_the_selected_mailbox(imapd, user):
+    """RFC 7377 §2.2."""
+    with imap.Client(imapd, user) as a, imap.Client(imapd, user) as b:
+        a.append("INBOX", message("x"), "(\\Flagged)")
+        a.append("Archive", message("x"), "(\\Flagged)")
+        a.bad("ESEARCH IN (selected) RETURN (UPDATE) FLAGGED")
+        uidvalidity = re.search(rb"UIDVALIDITY (\d+)", b" ".join(a.ok("SELECT INBOX").untagged)).group(1)
+        place = b" MAILBOX INBOX UIDVALIDITY " + uidvalidity
+        a.send("e1 ESEARCH IN (personal) RETURN (UPDATE COUNT) FLAGGED\r\n")
+        reply = a.collect("e1")
+        assert len(reply.all("ESEARCH")) == 2 and b'(TAG "e1"' + place + b") UID COUNT 1" in reply.all("ESEARCH")
+        a.send("e1 ESEARCH RETURN (UPDATE) SEEN\r\n")
+        assert a.collect("e1").status == "BAD"
+        b.append("INBOX", message("y"), "(\\Flagged)")
+        b.append("Archive", message("y"), "(\\Flagged)")
+        assert a.ok("NOOP").all("ESEARCH") == [b'(TAG "e1"' + place + b") UID ADDTO (0 2)"]
+        assert a.ok("STORE 1 -FLAGS (\\Flagged)").all("ESEARCH") == [b'(TAG "e1"' + place + b") UID REMOVEFROM (0 1)"]
+        reply = a.ok("ESEARCH IN (mailboxes Archive) RETURN (UPDATE COUNT) FLAGGED")
+        assert [u for u in reply.untagged if u.startswith(f'* NO [NOUPDATE "t{a.tag}"]'.encode())] and len(reply.all("ESEARCH")) == 1
+        a.ok('CANCELUPDATE "e1"')
+        assert not a.ok("STORE 1 +FLAGS (\\Flagged)").all("ESEARCH")
+
+
 def test_a_keyword_that_nobody_had(box):
     box.append("INBOX", message("x"))
     box.ok("NOOP")
