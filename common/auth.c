@@ -3,9 +3,9 @@
 #include <stdlib.h>
 
 #include "common/auth_private.h"
+#include "common/elsewhere.h"
 #include "common/instance.h"
 #include "common/json.h"
-#include "common/ldapauth.h"
 #include "common/tls.h"
 #include "common/transfer.h"
 
@@ -35,7 +35,7 @@ void auth_close(struct auth **auth)
 		return;
 	verifier_free(&(*auth)->verifier);
 	auth_tokens_free(&(*auth)->tokens);
-	ldapauth_close(&(*auth)->ldap);
+	elsewhere_close(&(*auth)->elsewhere);
 	throttle_free(&(*auth)->throttle);
 	logins_close(&(*auth)->logins);
 	offer_free(&(*auth)->offer);
@@ -76,8 +76,8 @@ struct fault auth_open_instance(const struct instance *instance, struct director
 void auth_open_authorities(struct auth *auth, const struct instance *instance, const struct conf_auth *conf)
 {
 	auth_open_tokens(auth, instance, conf);
-	if (!ldapauth_open(conf, &auth->ldap).kind)
-		verifier_use(auth->verifier, auth->ldap);
+	auth->elsewhere = elsewhere_open(conf);
+	verifier_use(auth->verifier, auth->elsewhere);
 }
 
 static bool look_is_due(void *arg)

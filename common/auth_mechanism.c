@@ -30,8 +30,8 @@ bool mechanism_is_offered(const struct auth *auth, const struct auth_link *link,
 		return false;
 	if (m->flags & MECHANISM_TOKEN && (!auth->tokens || !link->has_tls))
 		return false;
-	if (m->flags & MECHANISM_PROVES && auth->ldap)
-		return false;           /* a directory is shown passwords, and knows no verifiers */
+	if (m->flags & MECHANISM_PROVES && auth->elsewhere)
+		return false;           /* who keeps passwords elsewhere is shown them, and tells no verifiers */
 	if (m->flags & MECHANISM_PROVES && !offer_has_scram(auth->offer, m->hash))
 		return false;
 	if (m->flags & MECHANISM_HAS_KEY && !(link->has_key && offer_has_key(auth->offer, link->key)))

@@ -89,9 +89,9 @@ struct verifier;
 struct verifier *verifier_new(struct directory *directory);
 void verifier_free(struct verifier **v);
 
-struct ldapauth;
-/** verifier_use - this directory has the passwords of some accounts. Borrowed. */
-void verifier_use(struct verifier *v, struct ldapauth *ldap);
+struct elsewhere;
+/** verifier_use - the passwords of some accounts are there. Borrowed. */
+void verifier_use(struct verifier *v, struct elsewhere *elsewhere);
 
 /* Who a check found. */
 struct verified {
@@ -162,7 +162,7 @@ struct auth {
 	struct verifier *verifier;
 	struct throttle *throttle;
 	struct logins *logins;          /* NULL: nobody is known, nothing is written down */
-	struct ldapauth *ldap;          /* NULL: no directory knows passwords */
+	struct elsewhere *elsewhere;    /* NULL: all passwords are here */
 	struct auth_tokens *tokens;     /* NULL: no issuer is configured */
 	struct offer *offer;
 	struct chore look;              /* for the offer of a worker where nobody logs in */

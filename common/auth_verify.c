@@ -3,7 +3,7 @@
 
 #include "common/auth_private.h"
 #include "common/crypt.h"
-#include "common/ldapauth.h"
+#include "common/elsewhere.h"
 #include "common/passhash.h"
 #include "common/saslprep.h"
 
@@ -21,7 +21,7 @@ struct remembered {
 
 struct verifier {
 	struct directory *directory;
-	struct ldapauth *ldap;          /* NULL: all passwords are here */
+	struct elsewhere *elsewhere;    /* NULL: all passwords are here */
 	uint8_t secret[32];             /* of this process */
 	pthread_mutex_t lock;
 	struct remembered cache[CACHE_SLOTS];
@@ -37,9 +37,9 @@ struct verifier *verifier_new(struct directory *directory)
 	return v;
 }
 
-void verifier_use(struct verifier *v, struct ldapauth *ldap)
+void verifier_use(struct verifier *v, struct elsewhere *elsewhere)
 {
-	v->ldap = ldap;
+	v->elsewhere = elsewhere;
 }
 
 void verifier_free(struct verifier **v)
@@ -189,17 +189,17 @@ static const struct directory_credential *by_number(const struct directory_login
 	return NULL;
 }
 
-/* is_elsewhere - is a directory asked for this password? A name that is not known is asked for like one that is. */
+/* is_elsewhere - is somebody else asked for this password? A name that is not known is asked for like one that is. */
 static bool is_elsewhere(const struct verifier *v, const struct directory_login *l, struct sv user, bool is_real,
 			 char name[DIRECTORY_ADDRESS_MAX + 1])
 {
-	if (!v->ldap)
+	if (!v->elsewhere)
 		return false;
 	if (is_real)
 		memcpy(name, l->account.address, sizeof(l->account.address));
 	else
 		directory_login_canonical(v->directory, user, name);
-	return ldapauth_covers(v->ldap, sv_z(name));
+	return elsewhere_covers(v->elsewhere, sv_z(name));
 }
 
 /* check_elsewhere - @found: which credential fits that is kept here: app passwords still count, the account's own password does
@@ -214,13 +214,13 @@ static const struct directory_credential *check_elsewhere(const struct verifier 
 		return found;
 	if (was_right)
 		return &main;
-	switch (ldapauth_check(v->ldap, name, password)) {
-	case LDAPAUTH_RIGHT:
+	switch (elsewhere_check(v->elsewhere, name, password)) {
+	case ELSEWHERE_RIGHT:
 		return &main;
-	case LDAPAUTH_UNKNOWN:
+	case ELSEWHERE_UNKNOWN:
 		*reason = AUTH_TEMPORARY;
 		break;
-	case LDAPAUTH_WRONG:
+	case ELSEWHERE_WRONG:
 		break;
 	}
 	return NULL;

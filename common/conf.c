@@ -583,6 +583,31 @@ static void check_ldap(struct parser *p)
 		complain_at(p, line_of(p->conf, "ldap-url"), "ldap-url needs ldap-dn, or ldap-base to search below");
 }
 
+#define SOCKET_PATH_MAX 107             /* of sockaddr_un, without its end */
+
+static bool is_in(const struct conf_list *list, const char *word)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (sv_eq_nocase(sv_z(list->items[i]), sv_z(word)))
+			return true;
+	return false;
+}
+
+/* check_saslauthd - a password is in one place. */
+static void check_saslauthd(struct parser *p)
+{
+	const struct conf_list *ldap = &p->conf->auth.ldap_domains, *domains = &p->conf->auth.saslauthd_domains;
+
+	if (strlen(p->conf->auth.saslauthd_socket) > SOCKET_PATH_MAX)
+		complain_at(p, line_of(p->conf, "saslauthd-socket"), "saslauthd-socket: the path of a socket has at most %d octets", SOCKET_PATH_MAX);
+	if (is_none(ldap) || is_none(domains))
+		return;
+	for (size_t i = 0; i < domains->count; i++)
+		if (is_in(ldap, domains->items[i]) || is_in(ldap, "all") || is_in(domains, "all"))
+			complain_at(p, line_of(p->conf, "saslauthd-domains"),
+				    "saslauthd-domains: \"%s\" is in ldap-domains, too: a password is asked for in one place", domains->items[i]);
+}
+
 static void check_whole(struct parser *p)
 {
 	struct conf *conf = p->conf;
@@ -608,6 +633,7 @@ static void check_whole(struct parser *p)
 	check_store(p);
 	check_issuer(p);
 	check_ldap(p);
+	check_saslauthd(p);
 	if (conf->listener_count)
 		conf->private
 			->set_line[conf_option_index(conf_option_find(SV(CONF_BLOCK ".kind")))] = 1;

@@ -129,6 +129,10 @@ struct conf_auth {
 	char *ldap_url, *ldap_dn, *ldap_base, *ldap_filter, *ldap_search_dn, *ldap_search_password, *ldap_ca_file;
 	struct conf_list ldap_domains;          /* or the word `all` or `none` */
 	uint64_t ldap_timeout_ms;
+	/* saslauthd knows passwords (common/saslauthd.h) */
+	struct conf_list saslauthd_domains;     /* or the word `all` or `none` */
+	char *saslauthd_socket, *saslauthd_service;
+	uint64_t saslauthd_timeout_ms;
 };
 
 /* Connections, whatever protocol. */

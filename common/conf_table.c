@@ -223,6 +223,16 @@ static const struct conf_option options[] = {
 	{ "ldap-timeout", "Login", DURATION(auth.ldap_timeout_ms), .def = "5s", .min = 100, .max = 1 * MINUTES, .need_restart = true,
 	  .doc = "How long each step of asking it may take; then the login fails for now." },
 
+	{ "saslauthd-domains", "Login", LIST(auth.saslauthd_domains), .def = "none", .min = 1, .max = 1000, .need_restart = true,
+	  .doc = "Domains whose accounts have their password where saslauthd looks (PAM by `saslauthd -a pam`); all, none. App passwords "
+		 "stay here. While it is not none, SCRAM is not offered, which cannot ask saslauthd." },
+	{ "saslauthd-socket", "Login", PATH(auth.saslauthd_socket), .def = "/run/saslauthd/mux", .min = 1, .max = 107, .need_restart = true,
+	  .doc = "Its socket. The server's user must be in the group that may enter its folder (Debian: sasl)." },
+	{ "saslauthd-service", "Login", STRING(auth.saslauthd_service), .def = "postroom", .min = 1, .max = 64, .need_restart = true,
+	  .doc = "As whom to ask, for all protocols: with PAM the file in /etc/pam.d." },
+	{ "saslauthd-timeout", "Login", DURATION(auth.saslauthd_timeout_ms), .def = "10s", .min = 100, .max = 1 * MINUTES, .need_restart = true,
+	  .doc = "How long an answer may take; then the login fails for now." },
+
 	/* ---- Connections ---- */
 	{ "strangers", "Connections", NUMBER(limits.prelogin_total), .def = "8192", .min = 16,
 	  .max = 1000000,

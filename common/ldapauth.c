@@ -6,7 +6,6 @@
 #include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -52,12 +51,11 @@ struct ldapauth {
 	struct ldapauth_place place;
 	char *url, *dn, *base, *filter, *search_dn;
 	struct buf search_password;
-	struct conf_list domains;
 	uint32_t timeout_ms;
 	struct sockaddr_storage addresses[ADDRESSES_MAX];
 	socklen_t lengths[ADDRESSES_MAX];
 	size_t address_count;           /* 0: it cannot be asked */
-	_Atomic uint64_t silent_until_ms;
+	struct elsewhere_pause pause;
 };
 
 /* ---- the library ---- */
@@ -155,23 +153,17 @@ static struct fault read_password(struct ldapauth *l, const char *file)
 	return f.kind || l->search_password.len ? f : fault(FAULT_INVALID, "ldap-search-password is an empty file");
 }
 
-struct fault ldapauth_open(const struct conf_auth *conf, struct ldapauth **out)
+struct ldapauth *ldapauth_open(const struct conf_auth *conf)
 {
-	struct ldapauth *l;
+	struct ldapauth *l = xcalloc(1, sizeof(*l));
 	struct fault f;
 
-	if (!conf->ldap_url[0] || (conf->ldap_domains.count == 1 && strcmp(conf->ldap_domains.items[0], "none") == 0))
-		return fault(FAULT_NOT_FOUND, "no ldap-url, or no domain that it is for");
-	l = xcalloc(1, sizeof(*l));
 	l->url = xstrdup(conf->ldap_url);
 	l->dn = xstrdup(conf->ldap_dn);
 	l->base = xstrdup(conf->ldap_base);
 	l->filter = xstrdup(conf->ldap_filter);
 	l->search_dn = xstrdup(conf->ldap_search_dn);
 	l->timeout_ms = (uint32_t)conf->ldap_timeout_ms;
-	l->domains.items = xcalloc(conf->ldap_domains.count + 1, sizeof(*l->domains.items));
-	for (size_t i = 0; i < conf->ldap_domains.count; i++)
-		l->domains.items[l->domains.count++] = xstrdup(conf->ldap_domains.items[i]);
 	buf_init(&l->search_password, PASSWORD_FILE_MAX);
 	/* Neither files nor the environment configure us. */
 	setenv("LDAPNOINIT", "1", 1);
@@ -184,8 +176,7 @@ struct fault ldapauth_open(const struct conf_auth *conf, struct ldapauth **out)
 		f = find_addresses(l);
 	if (f.kind)
 		log_error(NULL, "auth.ldap.closed", KV_Z("url", l->url), KV_FAULT("fault", f));
-	*out = l;
-	return FAULT_OK;
+	return l;
 }
 
 void ldapauth_close(struct ldapauth **at)
@@ -195,9 +186,6 @@ void ldapauth_close(struct ldapauth **at)
 	if (!l)
 		return;
 	*at = NULL;
-	for (size_t i = 0; i < l->domains.count; i++)
-		free(l->domains.items[i]);
-	free(l->domains.items);
 	buf_wipe(&l->search_password);
 	free(l->url);
 	free(l->dn);
@@ -205,19 +193,6 @@ void ldapauth_close(struct ldapauth **at)
 	free(l->filter);
 	free(l->search_dn);
 	free(l);
-}
-
-bool ldapauth_covers(const struct ldapauth *l, struct sv address)
-{
-	size_t at = sv_rfind(address, '@');
-
-	for (size_t i = 0; i < l->domains.count; i++) {
-		struct sv domain = sv_z(l->domains.items[i]);
-
-		if (sv_eq(domain, SV("all")) || (at != SIZE_MAX && sv_eq_nocase(domain, sv_sub(address, at + 1, address.len))))
-			return true;
-	}
-	return false;
 }
 
 /* ---- the time it may take ---- */
@@ -280,14 +255,6 @@ static void guard_end(struct guard *g)
 }
 
 /* ---- asking ---- */
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 /* connect_one - within the time; a descriptor that blocks again, or -1. */
 static int connect_one(const struct ldapauth *l, size_t i)
@@ -412,18 +379,18 @@ static int search(const struct ldapauth *l, LDAP *ld, struct sv address, struct 
 }
 
 /* What says something about the password, and is not about the directory. */
-static enum ldapauth_answer answer_for(int rc)
+static enum elsewhere_answer answer_for(int rc)
 {
 	switch (rc) {
 	case LDAP_SUCCESS:
-		return LDAPAUTH_RIGHT;
+		return ELSEWHERE_RIGHT;
 	case LDAP_INVALID_CREDENTIALS:
 	case LDAP_NO_SUCH_OBJECT:
 	case LDAP_INAPPROPRIATE_AUTH:           /* the entry has no password */
 	case LDAP_INVALID_DN_SYNTAX:            /* nobody can have this name */
-		return LDAPAUTH_WRONG;
+		return ELSEWHERE_WRONG;
 	default:
-		return LDAPAUTH_UNKNOWN;
+		return ELSEWHERE_UNKNOWN;
 	}
 }
 
@@ -465,7 +432,7 @@ static int ask_session(const struct ldapauth *l, LDAP *ld, struct sv address, st
 	return rc;
 }
 
-static enum ldapauth_answer ask(struct ldapauth *l, struct sv address, struct sv password)
+static enum elsewhere_answer ask(struct ldapauth *l, struct sv address, struct sv password)
 {
 	const char *what = "connect";
 	int rc = LDAP_SERVER_DOWN, fd = -1;
@@ -480,12 +447,12 @@ static enum ldapauth_answer ask(struct ldapauth *l, struct sv address, struct sv
 			rc = ask_session(l, ld, address, password, &what);
 		guard_end(&guard);
 	}
-	enum ldapauth_answer answer = answer_for(rc);
+	enum elsewhere_answer answer = answer_for(rc);
 
-	if (answer == LDAPAUTH_UNKNOWN) {
+	if (answer == ELSEWHERE_UNKNOWN) {
 		log_warn(NULL, "auth.ldap.unknown", KV_Z("url", l->url), KV_Z("step", what), KV_Z("text", lib.err2string(rc)));
 		if (is_away(rc))
-			atomic_store(&l->silent_until_ms, now_ms() + LDAPAUTH_PAUSE_MS);
+			elsewhere_pause_begin(&l->pause);
 	}
 	if (ld)
 		lib.unbind_ext_s(ld, NULL, NULL);       /* closes the descriptor, too */
@@ -494,11 +461,11 @@ static enum ldapauth_answer ask(struct ldapauth *l, struct sv address, struct sv
 	return answer;
 }
 
-enum ldapauth_answer ldapauth_check(struct ldapauth *l, struct sv address, struct sv password)
+enum elsewhere_answer ldapauth_check(struct ldapauth *l, struct sv address, struct sv password)
 {
 	if (!password.len)
-		return LDAPAUTH_WRONG;
-	if (!l->address_count || now_ms() < atomic_load(&l->silent_until_ms))
-		return LDAPAUTH_UNKNOWN;
+		return ELSEWHERE_WRONG;
+	if (!l->address_count || elsewhere_is_paused(&l->pause))
+		return ELSEWHERE_UNKNOWN;
 	return ask(l, address, password);
 }

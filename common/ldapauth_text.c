@@ -1,7 +1,5 @@
 #include "common/ldapauth.h"
 
-#include "common/master.h"
-
 #include "common/banned.h"
 
 #define PORT 389
@@ -87,15 +85,6 @@ bool ldapauth_parse(struct sv url, struct ldapauth_place *out)
 		return take_host(url, out->port, out);
 	}
 	return false;
-}
-
-size_t ldapauth_ports(const struct conf_auth *conf, uint16_t ports[], size_t count)
-{
-	struct ldapauth_place place;
-
-	if (count < DAEMON_PORTS_MAX && conf->ldap_url[0] && ldapauth_parse(sv_z(conf->ldap_url), &place))
-		ports[count++] = place.port;
-	return count;
 }
 
 /* ---- templates ---- */

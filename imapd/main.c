@@ -5,8 +5,8 @@
 #include "common/auth.h"
 #include "common/chore.h"
 #include "common/directory.h"
+#include "common/elsewhere.h"
 #include "common/kick.h"
-#include "common/ldapauth.h"
 #include "common/master.h"
 #include "common/memory.h"
 #include "common/roster.h"
@@ -232,7 +232,7 @@ static size_t imapd_ports(const struct conf *conf, uint16_t ports[DAEMON_PORTS_M
 
 	if (is_set)
 		ports[0] = place.port;
-	return ldapauth_ports(&conf->auth, ports, is_set);
+	return elsewhere_ports(&conf->auth, ports, is_set);
 }
 
 static struct fault check_training(const struct conf *conf)

@@ -3,8 +3,8 @@
 
 #include "common/auth.h"
 #include "common/directory.h"
+#include "common/elsewhere.h"
 #include "common/kick.h"
-#include "common/ldapauth.h"
 #include "common/master.h"
 #include "common/memory.h"
 #include "common/roster.h"
@@ -157,7 +157,7 @@ static const struct control_verb verbs[] = {
 
 static size_t pop3_ports(const struct conf *conf, uint16_t ports[DAEMON_PORTS_MAX])
 {
-	return ldapauth_ports(&conf->auth, ports, 0);
+	return elsewhere_ports(&conf->auth, ports, 0);
 }
 
 static const struct daemon_spec spec = {

@@ -10,8 +10,8 @@
 #include "common/date.h"
 #include "common/daybook.h"
 #include "common/dns.h"
+#include "common/elsewhere.h"
 #include "common/eventstore.h"
-#include "common/ldapauth.h"
 #include "common/memory.h"
 #include "common/send_factor.h"
 #include "common/outbook.h"
@@ -215,7 +215,7 @@ static size_t smtpd_ports(const struct conf *conf, uint16_t ports[DAEMON_PORTS_M
 {
 	size_t count = add_ports(&conf->policy.milters, ports, dns_ports(&conf->dns, ports));
 
-	return ldapauth_ports(&conf->auth, ports, add_ports(&conf->policy.submission_milters, ports, count));
+	return elsewhere_ports(&conf->auth, ports, add_ports(&conf->policy.submission_milters, ports, count));
 }
 
 static const struct conf_list *smtpd_files(const struct conf *conf)

@@ -6,9 +6,9 @@
 #include "common/auth.h"
 #include "common/control.h"
 #include "common/directory.h"
+#include "common/elsewhere.h"
 #include "common/json.h"
 #include "common/kick.h"
-#include "common/ldapauth.h"
 #include "common/listener.h"
 #include "common/master.h"
 #include "common/memory.h"
@@ -172,10 +172,10 @@ static void do_domains(void *arg, const struct json *request, struct control_rep
 	}
 }
 
-/* No TCP but to a directory of passwords; what it asks the other daemons goes by their control sockets. */
+/* No TCP but to who keeps passwords elsewhere; what it asks the other daemons goes by their control sockets. */
 static size_t connect_ports(const struct conf *conf, uint16_t ports[DAEMON_PORTS_MAX])
 {
-	size_t count = ldapauth_ports(&conf->auth, ports, 0);
+	size_t count = elsewhere_ports(&conf->auth, ports, 0);
 
 	if (!count)
 		ports[count++] = 0;
