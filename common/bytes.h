@@ -12,6 +12,12 @@
 
 #define MUST_CHECK __attribute__((warn_unused_result))
 #define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
+/* For a large local array whose octets are written before they are read: -ftrivial-auto-var-init would clear all of it each time. */
+#if defined(__has_attribute) && __has_attribute(uninitialized)
+#define UNCLEARED __attribute__((uninitialized))
+#else
+#define UNCLEARED
+#endif
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 /* The struct of the given type whose member ptr points to. */
 #define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))

@@ -388,7 +388,8 @@ void charset_converter_free(struct charset_converter **c)
 static bool feed_iconv(struct charset_converter *c, struct sv *in, struct buf *out)
 {
 	while (in->len) {
-		char text[4096], *to = text, *from = (char *)(uintptr_t)in->p;  /* iconv does not write to it */
+		char text[4096] UNCLEARED;
+		char *to = text, *from = (char *)(uintptr_t)in->p;      /* iconv does not write to it */
 		size_t room = sizeof(text), left = in->len;
 		int error = iconv(c->cd, &from, &left, &to, &room) == (size_t)-1 ? errno : 0;
 		struct sv made = { text, sizeof(text) - room };

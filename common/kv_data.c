@@ -6,6 +6,9 @@
 
 #include "common/banned.h"
 
+#define PAGE ((size_t)4096)
+#define LARGE_VALUE ((size_t)1024)
+
 /* --- pairs ------------------------------------------------------------------------------------------------- */
 
 static MDB_val val_of(struct sv s)
@@ -199,6 +202,17 @@ struct fault kv_cursor_seek_back(struct kv_cursor *c, struct sv to, struct sv *k
 	return FAULT_OK;
 }
 
+/* fetch_ahead - a page has room for few large values, so the next ones lie a page further on as a rule, and a processor does not
+ * look across pages by itself. A hint: it reads nothing, and nowhere is as good a place as any. */
+static inline void fetch_ahead(struct sv value)
+{
+	const char *ahead = value.p + PAGE;
+
+	__builtin_prefetch((const void *)((uintptr_t)ahead & ~(uintptr_t)(PAGE - 1)));
+	for (size_t i = 0; i < LARGE_VALUE; i += 128)
+		__builtin_prefetch(ahead + i);
+}
+
 /* As move() does, in fewer instructions: a FETCH or SEARCH of everything comes here once or twice for each message. */
 struct fault kv_cursor_next(struct kv_cursor *c, struct sv *key, struct sv *value)
 {
@@ -211,6 +225,8 @@ struct fault kv_cursor_next(struct kv_cursor *c, struct sv *key, struct sv *valu
 		*key = sv_of(k);
 	if (value)
 		*value = sv_of(v);
+	if (v.mv_size >= LARGE_VALUE)
+		fetch_ahead(sv_of(v));
 	return FAULT_OK;
 }
 

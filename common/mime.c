@@ -246,6 +246,11 @@ bool mime_decode(struct sv encoded, struct mime_message *out)
 	return read_form(encoded, out) && get_u32(encoded.p + 8) == crc32c(sv_from(encoded.p + 12, encoded.len - 12));
 }
 
+bool mime_decode_again(struct sv encoded, struct mime_message *out)
+{
+	return read_form(encoded, out);
+}
+
 bool mime_part_at(const struct mime_message *m, uint32_t index, struct mime_part *out)
 {
 	if (index >= m->part_count || m->part_table.len / ROW_SIZE < m->part_count)

@@ -99,6 +99,8 @@ bool mime_encode(const struct mime_message *m, struct buf *out);
 /** mime_decode - views into the stored form, which must outlive *out. False when it is damaged, cut, or of another
  *  version: *out means nothing then, parse the message again. Checks the CRC and every length once; delivered_to is empty. */
 bool mime_decode(struct sv encoded, struct mime_message *out);
+/** mime_decode_again - the same of a form that mime_decode() has accepted before: every length is checked, the CRC is not. */
+bool mime_decode_again(struct sv encoded, struct mime_message *out);
 
 /** mime_part_at - row index of the table; false when there is none. */
 bool mime_part_at(const struct mime_message *m, uint32_t index, struct mime_part *out);

@@ -14,6 +14,7 @@ struct mailbox {
 	uint64_t id;
 	struct box_facts *facts;            /* NULL: not read yet */
 	bool is_warning_due;            /* of the latest copy into it: its quota is nearly used up */
+	struct uidset checked;          /* messages whose parsed form had a good checksum when this handle read it first */
 	int lock;                       /* POP3's; -1: not held */
 	/* Of somebody else's mailbox; NULL and nothing in one's own. */
 	char *reader;                   /* account id of who reads */

@@ -166,7 +166,7 @@ static size_t give_line(struct message_reader *r, struct wanted *w, const char *
 static struct fault read_converted(struct message_reader *r, uint64_t offset, char *p, size_t n, size_t *got)
 {
 	struct wanted w = { .offset = offset, .p = p, .n = n };
-	char in[16384];
+	char in[16384] UNCLEARED;
 	struct fault f = FAULT_OK;
 
 	if (offset < r->wire_at) {

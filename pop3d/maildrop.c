@@ -202,7 +202,7 @@ static size_t top_part(struct retrieval *r, struct sv run)
 
 struct fault retrieval_next(struct retrieval *r, size_t chunk, struct buf *out, bool *done)
 {
-	char octets[READ_SIZE];
+	char octets[READ_SIZE] UNCLEARED;
 	size_t got, keep;
 
 	*done = false;

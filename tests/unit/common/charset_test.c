@@ -264,9 +264,29 @@ static void mailbox_names_have_one_spelling(void **state)
 	buf_done(&b);
 }
 
+static void every_ascii_octet_folds_to_its_capital_at_every_place(void **state)
+{
+	(void)state;
+	for (size_t at = 0; at < 19; at++)
+		for (int c = 0; c < 128; c++) {
+			char text[19], want[19];
+			struct buf folded;
+
+			memset(text, c ^ 'q' ? 'q' : 'r', sizeof(text));
+			text[at] = (char)c;
+			for (size_t i = 0; i < sizeof(text); i++)
+				want[i] = ascii_upper(text[i]);
+			buf_init(&folded, sizeof(text));
+			assert_true(utf8_casemap(sv_from(text, sizeof(text)), &folded));
+			assert_true(sv_eq(buf_sv(&folded), sv_from(want, sizeof(want))));
+			buf_done(&folded);
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_ascii_octet_folds_to_its_capital_at_every_place),
 		cmocka_unit_test(charsets_are_converted_alike_however_they_are_cut),
 		cmocka_unit_test(only_listed_labels_are_known),
 		cmocka_unit_test(output_ends_at_a_character_when_the_buffer_is_full),

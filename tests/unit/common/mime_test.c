@@ -580,9 +580,12 @@ static void damaged_and_hostile_stored_forms_are_refused_or_harmless(void **stat
 		assert_false(mime_decode(sv_from(copy, len), &back));
 		copy[i] ^= 0x10;
 	}
-	for (size_t n = 0; n < len; n++)
+	for (size_t n = 0; n < len; n++) {
 		assert_false(mime_decode(sv_from(copy, n), &back));
+		assert_false(mime_decode_again(sv_from(copy, n), &back));
+	}
 	copy[len] = 0;
+	assert_false(mime_decode_again(sv_from(copy, len + 1), &back));
 	assert_false(mime_decode(sv_from(copy, len + 1), &back));
 	/* One who can make the checksum right can lie, yet not make us read elsewhere. */
 	static const unsigned char lies[] = { 0x01, 0x80, 0xff };
@@ -597,7 +600,9 @@ static void damaged_and_hostile_stored_forms_are_refused_or_harmless(void **stat
 			uint32_t crc = crc32c(sv_from(exact + 12, len - 12));
 			for (int byte = 0; byte < 4; byte++)
 				exact[8 + byte] = (char)(crc >> 8 * byte & 255);
-			if (mime_decode(sv_from(exact, len), &back)) {
+			bool is_sound = mime_decode(sv_from(exact, len), &back);
+			assert_int_equal(mime_decode_again(sv_from(exact, len), &back), is_sound);
+			if (is_sound) {
 				size_t sum = 0;
 				for (uint32_t row = 0; row < 20; row++)
 					if (mime_part_at(&back, row, &part))
