@@ -41,6 +41,7 @@ static const struct check checks[] = {
 	{ "server.sandbox", "how it is confined", CHECKS_DOCTOR, { NULL }, check_sandbox },
 	{ "server.certificate", "the certificate as clients see it", CHECKS_DOCTOR, { "host.clock", "server.running" },
 	  check_certificates },
+	{ "server.devices", "the listeners for old devices", CHECKS_DOCTOR, { NULL }, check_devices },
 	{ "web.names", "whether the certificate is for the names that are asked by HTTPS", CHECKS_DOCTOR,
 	  { "host.clock", "dns.resolver", "dns.dnssec" }, check_web_names },
 	{ "store.indexes", "the indexes of the mailboxes", CHECKS_DOCTOR, { NULL }, check_indexes },

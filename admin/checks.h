@@ -120,6 +120,7 @@ void check_disk(const struct facts *facts, struct findings *fs);
 void check_running(const struct facts *facts, struct findings *fs);
 void check_sandbox(const struct facts *facts, struct findings *fs);
 void check_certificates(const struct facts *facts, struct findings *fs);
+void check_devices(const struct facts *facts, struct findings *fs);
 void check_web_names(const struct facts *facts, struct findings *fs);
 void check_roles(const struct facts *facts, struct findings *fs);
 void check_indexes(const struct facts *facts, struct findings *fs);

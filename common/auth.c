@@ -124,7 +124,7 @@ void auth_name_key(struct directory *directory, struct sv user, uint8_t out[16])
 
 bool auth_may_send_password(const struct conf_auth *conf, const struct auth_peer *peer)
 {
-	return peer->tls.len || netaddr_in(&peer->address, &conf->plaintext_networks);
+	return peer->tls.len || peer->may_send_password || netaddr_in(&peer->address, &conf->plaintext_networks);
 }
 
 void auth_link_of(const struct conf_auth *conf, const struct auth_peer *peer, struct auth_link *out)

@@ -79,11 +79,12 @@ struct auth_peer {
 	enum auth_service service;
 	struct netaddr address;
 	struct sv tls;                  /* the TLS version, "TLSv1.3"; empty: no TLS */
+	bool may_send_password;         /* without TLS, too: the listener is for such as this one */
 	const struct tls_conn *conn;    /* for channel bindings; NULL: there are none */
 	const struct log_ctx *log;      /* may be NULL */
 };
 
-/** auth_may_send_password - TLS, or an address that plaintext-auth names: else USER, LOGIN and PLAIN are refused before
+/** auth_may_send_password - TLS, an address that plaintext-auth names, or a listener that says so: else USER, LOGIN and PLAIN are refused before
  *  the password is asked for. */
 bool auth_may_send_password(const struct conf_auth *conf, const struct auth_peer *peer);
 /** auth_mechanisms - append what may be offered, separated by a space: "PLAIN LOGIN SCRAM-SHA-256". */

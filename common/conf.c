@@ -399,10 +399,17 @@ static void default_socket(struct conf *conf, enum conf_listener_kind kind, cons
 	listener_add(conf, &socket);
 }
 
+static bool is_none(const struct conf_list *list)
+{
+	return list->count == 1 && !strcmp(list->items[0], "none");
+}
+
 static void default_listeners(struct conf *conf, const char *base_dir)
 {
+	for (size_t i = 0; i < conf->legacy.bind.count && !is_none(&conf->legacy.bind); i++)
+		default_listener(conf, kind_row(LISTENER_LEGACY), conf->legacy.bind.items[i], i);
 	for (size_t k = 0; k < conf_kind_count; k++) {
-		if (conf_kinds[k].is_path_only || (!conf->web.enabled && (conf_kinds[k].kind & LISTENERS_WEBD)))
+		if (conf_kinds[k].is_path_only || conf_kinds[k].is_asked_for || (!conf->web.enabled && (conf_kinds[k].kind & LISTENERS_WEBD)))
 			continue;
 		if (conf_kinds[k].loopback_only) {
 			default_listener(conf, &conf_kinds[k], "127.0.0.1", 0);
@@ -518,11 +525,6 @@ static void check_pairs(struct parser *p)
 	}
 }
 
-static bool is_none(const struct conf_list *list)
-{
-	return list->count == 1 && !strcmp(list->items[0], "none");
-}
-
 static void check_store(struct parser *p)
 {
 	const struct conf_store *store = &p->conf->store;
@@ -608,6 +610,34 @@ static void check_saslauthd(struct parser *p)
 				    "saslauthd-domains: \"%s\" is in ldap-domains, too: a password is asked for in one place", domains->items[i]);
 }
 
+static void check_addresses(struct parser *p, const char *option, const struct conf_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (!is_address(list->items[i]))
+			complain_at(p, line_of(p->conf, option), "%s: \"%s\" is not a numeric address, nor *", option, list->items[i]);
+}
+
+/* check_legacy - a listener that lets nobody in, or whose devices can reach nobody, is not what was meant. */
+static void check_legacy(struct parser *p)
+{
+	const struct conf_legacy *legacy = &p->conf->legacy;
+	const struct conf_list *to = &legacy->recipients;
+	bool is_there = !is_none(&legacy->bind);
+
+	if (is_there)
+		check_addresses(p, "legacy-bind", &legacy->bind);
+	for (size_t i = 0; i < p->conf->listener_count; i++)
+		is_there |= p->conf->listeners[i].kind == LISTENER_LEGACY;
+	if (is_there && !legacy->networks.count)
+		complain_at(p, line_of(p->conf, "legacy-bind"), "a legacy listener needs legacy-networks: which devices may use it");
+	if (*legacy->sender && !strchr(legacy->sender, '@'))
+		complain_at(p, line_of(p->conf, "legacy-sender"), "legacy-sender: \"%s\" is not an address", legacy->sender);
+	for (size_t i = 0; i < to->count && !is_none(to); i++)
+		if (!strchr(to->items[i], '@') && !is_hostname(sv_z(to->items[i])))
+			complain_at(p, line_of(p->conf, "legacy-recipients"), "legacy-recipients: \"%s\" is neither an address nor a domain",
+				    to->items[i]);
+}
+
 static void check_whole(struct parser *p)
 {
 	struct conf *conf = p->conf;
@@ -624,11 +654,8 @@ static void check_whole(struct parser *p)
 			    "hostname: \"%s\" is not a host name; expected one such as "
 			    "mail.example.org",
 			    host->hostname);
-	for (size_t i = 0; i < host->bind.count; i++)
-		if (!is_address(host->bind.items[i]))
-			complain_at(p, line_of(conf, "bind"),
-				    "bind: \"%s\" is not a numeric address, nor *",
-				    host->bind.items[i]);
+	check_addresses(p, "bind", &host->bind);
+	check_legacy(p);
 	check_pairs(p);
 	check_store(p);
 	check_issuer(p);

@@ -46,9 +46,10 @@ enum conf_listener_kind {
 	LISTENER_LOCAL       = 1 << 9,  /* smtpd: programs of this host, by a unix socket */
 	LISTENER_HTTP        = 1 << 10,  /* webd: what mail programs ask for, ACME challenges */
 	LISTENER_HTTPS       = 1 << 11,
+	LISTENER_LEGACY      = 1 << 12, /* smtpd: printers and scanners of listed networks, for people and addresses that are named */
 };
 #define LISTENERS_SMTPD \
-	(LISTENER_MX | LISTENER_SUBMISSION | LISTENER_SUBMISSIONS | LISTENER_LMTP | LISTENER_LOCAL)
+	(LISTENER_MX | LISTENER_SUBMISSION | LISTENER_SUBMISSIONS | LISTENER_LMTP | LISTENER_LOCAL | LISTENER_LEGACY)
 #define LISTENERS_IMAPD (LISTENER_IMAP | LISTENER_IMAPS | LISTENER_MANAGESIEVE)
 #define LISTENERS_POP3D (LISTENER_POP3 | LISTENER_POP3S)
 #define LISTENERS_WEBD (LISTENER_HTTP | LISTENER_HTTPS)
@@ -293,6 +294,16 @@ struct conf_web {
 	struct ipnets metrics_networks;         /* who may read figures and readiness */
 };
 
+/* Old devices: listeners of the kind `legacy`. */
+struct conf_legacy {
+	struct conf_list bind;                  /* addresses of default listeners, or the word `none` */
+	struct ipnets networks;                 /* who may connect, and send passwords in clear */
+	char *sender;                           /* the account of those that do not log in; "": they have to */
+	struct conf_list recipients;            /* addresses and domains elsewhere, or the word `none` */
+	uint64_t message_size;
+	uint64_t messages_per_minute;           /* of one address */
+};
+
 enum conf_acme_challenge { CONF_ACME_HTTP = 0, CONF_ACME_TLS_ALPN };
 
 /* Certificates from an authority (RFC 8555). */
@@ -331,6 +342,7 @@ struct conf {
 	struct conf_imap imap;
 	struct conf_pop3 pop3;
 	struct conf_web web;
+	struct conf_legacy legacy;
 	struct conf_acme acme;
 	struct conf_sieve sieve;
 	struct conf_store store;
@@ -339,6 +351,14 @@ struct conf {
 	/* references; which options the file set, and where */
 	struct conf_private *private;
 };
+
+/** conf_message_size - octets that a message may have on listeners of a kind. */
+static inline uint64_t conf_message_size(const struct conf *conf, enum conf_listener_kind kind)
+{
+	bool is_less = kind == LISTENER_LEGACY && conf->legacy.message_size < conf->smtp.message_size;
+
+	return is_less ? conf->legacy.message_size : conf->smtp.message_size;
+}
 
 /* ---- loading ---- */
 

@@ -21,6 +21,7 @@ struct conf_kind {
 	enum conf_tls_mode tls;
 	bool loopback_only;             /* the default listener ignores `bind` */
 	bool is_path_only;              /* a unix socket, never a port */
+	bool is_asked_for;              /* no default listener: the file has to want one */
 };
 extern const struct conf_kind conf_kinds[];
 extern const size_t conf_kind_count;

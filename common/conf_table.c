@@ -46,7 +46,7 @@ static const char *const ticket_words[] = { "usual", "yes", "no", NULL };
 static const char *const tls_mode_words[] = { "none", "starttls", "implicit", NULL };
 static const char *const kind_words[] = {
 	"mx", "submission", "submissions", "lmtp", "imap", "imaps", "pop3", "pop3s",
-	"managesieve", "local", "http", "https", NULL
+	"managesieve", "local", "http", "https", "legacy", NULL
 };
 
 static const struct conf_option options[] = {
@@ -754,13 +754,32 @@ static const struct conf_option options[] = {
 	  .doc = "Names for the certificate. The word hostname stands for the host's; domains for mta-sts.DOMAIN, autoconfig.DOMAIN and "
 		 "autodiscover.DOMAIN of each domain, as soon as they lead to the host's addresses. Other names must lead to this host." },
 
+	/* ---- Old devices ---- */
+	{ "legacy-bind", "Old devices", LIST(legacy.bind), .def = "none", .min = 1, .max = 16, .need_restart = true,
+	  .doc = "Addresses on which printers, scanners and the like may send mail in the ways of their time: no TLS, or TLS 1.0; "
+		 "port 2525 plus port-offset. Name addresses of the office network only. Not used when the file has listener "
+		 "blocks of its own, of which one can be of kind legacy. Default: there is no such listener." },
+	{ "legacy-networks", "Old devices", NETS(legacy.networks), .def = "never",
+	  .doc = "Which devices may use it: others are sent away at the greeting. A password from there needs no TLS. Networks, "
+		 "loopback, or never." },
+	{ "legacy-sender", "Old devices", STRING(legacy.sender), .def = "", .min = 0, .max = 320,
+	  .doc = "Address of the account in whose name a device sends that does not log in: it is the envelope's sender whatever the "
+		 "device says, and bounces come back to it. Default: devices have to log in." },
+	{ "legacy-recipients", "Old devices", LIST(legacy.recipients), .def = "none", .min = 1, .max = 256,
+	  .doc = "Addresses and domains elsewhere that devices may send to; logged in or not, they reach nobody else but our own people." },
+	{ "legacy-message-size", "Old devices", OCTETS(legacy.message_size), .def = "25M", .min = 64 * KB, .max = 1 * GB,
+	  .doc = "Largest message of a device; more than message-size counts as that." },
+	{ "legacy-messages-per-minute", "Old devices", NUMBER(legacy.messages_per_minute), .def = "20", .min = 1, .max = 100000,
+	  .unit = "messages",
+	  .doc = "How many messages a device, by its address, sends in a minute before it is told to try again later." },
+
 	/* ---- members of listener NAME { ... } ---- */
 	{ "listener.kind", CONF_BLOCK, .type = CONF_BIT,
 	  .offset = ENUM_FIELD(struct conf_listener, kind),
 	  .words = kind_words, .need_restart = true,
 	  .doc = "What is spoken there. Must be given. Without any listener block there is "
 		 "one listener of each kind on every address of bind (lmtp: loopback and the"
-		 " socket run/lmtp.sock; local: a socket, see sendmail(8))." },
+		 " socket run/lmtp.sock; local: a socket, see sendmail(8); legacy: see legacy-bind)." },
 	{ "listener.address", CONF_BLOCK, .type = CONF_STRING,
 	  .offset = FIELD(struct conf_listener, char *, address), .min = 1, .max = 64,
 	  .need_restart = true,
@@ -788,18 +807,19 @@ static const struct conf_option options[] = {
 };
 
 const struct conf_kind conf_kinds[] = {
-	{ "mx",          LISTENER_MX,          25,  CONF_TLS_STARTTLS, false, false },
-	{ "submission",  LISTENER_SUBMISSION,  587, CONF_TLS_STARTTLS, false, false },
-	{ "submissions", LISTENER_SUBMISSIONS, 465, CONF_TLS_IMPLICIT, false, false },
-	{ "lmtp",        LISTENER_LMTP,        24,  CONF_TLS_NONE,     true, false },
-	{ "imap",        LISTENER_IMAP,        143, CONF_TLS_STARTTLS, false, false },
-	{ "imaps",       LISTENER_IMAPS,       993, CONF_TLS_IMPLICIT, false, false },
-	{ "pop3",        LISTENER_POP3,        110, CONF_TLS_STARTTLS, false, false },
-	{ "pop3s",       LISTENER_POP3S,       995, CONF_TLS_IMPLICIT, false, false },
-	{ "managesieve", LISTENER_MANAGESIEVE, 4190, CONF_TLS_STARTTLS, false, false },
-	{ "local",       LISTENER_LOCAL,       0,    CONF_TLS_NONE,     true,  true },
-	{ "http",        LISTENER_HTTP,        80,  CONF_TLS_NONE,     false, false },
-	{ "https",       LISTENER_HTTPS,       443, CONF_TLS_IMPLICIT, false, false },
+	{ "mx",          LISTENER_MX,          25,  CONF_TLS_STARTTLS, false, false, false },
+	{ "submission",  LISTENER_SUBMISSION,  587, CONF_TLS_STARTTLS, false, false, false },
+	{ "submissions", LISTENER_SUBMISSIONS, 465, CONF_TLS_IMPLICIT, false, false, false },
+	{ "lmtp",        LISTENER_LMTP,        24,  CONF_TLS_NONE,     true, false, false },
+	{ "imap",        LISTENER_IMAP,        143, CONF_TLS_STARTTLS, false, false, false },
+	{ "imaps",       LISTENER_IMAPS,       993, CONF_TLS_IMPLICIT, false, false, false },
+	{ "pop3",        LISTENER_POP3,        110, CONF_TLS_STARTTLS, false, false, false },
+	{ "pop3s",       LISTENER_POP3S,       995, CONF_TLS_IMPLICIT, false, false, false },
+	{ "managesieve", LISTENER_MANAGESIEVE, 4190, CONF_TLS_STARTTLS, false, false, false },
+	{ "local",       LISTENER_LOCAL,       0,    CONF_TLS_NONE,     true,  true, false },
+	{ "http",        LISTENER_HTTP,        80,  CONF_TLS_NONE,     false, false, false },
+	{ "https",       LISTENER_HTTPS,       443, CONF_TLS_IMPLICIT, false, false, false },
+	{ "legacy",      LISTENER_LEGACY,      2525, CONF_TLS_STARTTLS, false, false, true },
 };
 const size_t conf_kind_count = ARRAY_LEN(conf_kinds);
 

@@ -73,6 +73,16 @@ struct auth_identity *identity_for_local(struct sv address)
 	});
 }
 
+struct auth_identity *identity_for_device(struct sv address)
+{
+	return identity_new(&(struct identity_facts){
+		.address = address,
+		.label = SV("device"),
+		.mechanism = SV("device"),
+		.scope = SCOPE_SUBMISSION,
+	});
+}
+
 struct auth_identity *identity_ref(const struct auth_identity *id)
 {
 	struct auth_identity *shared = (struct auth_identity *)(uintptr_t)id;   /* only the count changes */

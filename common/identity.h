@@ -1,6 +1,6 @@
 /* common/identity.h - who somebody proved to be. Only an identity opens a mailbox (maildir/store.h) or sends mail as
  * an account; only authentication (common/auth.c) makes one, identity_for_admin() for the person who owns the
- * instance's files, and the two beside it. There is no other way to get one: the struct is opaque.
+ * instance's files, and those beside it. There is no other way to get one: the struct is opaque.
  * An identity never changes. It is shared by reference and may be used from any thread. */
 #ifndef COMMON_IDENTITY_H
 #define COMMON_IDENTITY_H
@@ -55,5 +55,8 @@ struct auth_identity *identity_for_web(struct sv address, struct sv account);
 /** identity_for_local - for a program of this host, of whose user the kernel says who he is: he may send mail, and has no
  *  account. */
 struct auth_identity *identity_for_local(struct sv address);
+/** identity_for_device - for a printer or scanner in one of legacy-networks, for which the configuration says as whose mail it sends
+ *  (legacy-sender): of an account whose id nobody has looked up. */
+struct auth_identity *identity_for_device(struct sv address);
 
 #endif

@@ -30,6 +30,10 @@
 	"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:" \
 	"ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:" \
 	"ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
+/* For roles with old versions, behind those: what devices of 2010 speak. No RC4, no 3DES. */
+#define OLD_CIPHERS \
+	CIPHERS ":ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-SHA:ECDHE-RSA-AES256-SHA:" \
+	"AES128-GCM-SHA256:AES256-GCM-SHA384:AES128-SHA256:AES128-SHA:AES256-SHA"
 #define GROUPS "X25519:P-256:P-384"
 /* Octets of the certificates that a client may show, all together. */
 #define CLIENT_CERTS_MAX (16 << 10)
@@ -438,6 +442,14 @@ bool tls_server_cert(const struct tls_server *server, size_t i, struct tls_cert_
 
 /* --- a connection --- */
 
+/* allow_old_versions - level 0, since TLS 1.0 and 1.1 sign with SHA-1 and MD5. */
+static void allow_old_versions(SSL *ssl)
+{
+	SSL_set_security_level(ssl, 0);
+	if (!SSL_set_min_proto_version(ssl, TLS1_VERSION) || !SSL_set_cipher_list(ssl, OLD_CIPHERS))
+		BUG("TLS connection: %s", tls_reason());
+}
+
 struct fault tls_conn_new(struct tls_server *server, const struct tls_role *role, int fd,
                           struct tls_conn **out)
 {
@@ -465,6 +477,8 @@ struct fault tls_conn_new(struct tls_server *server, const struct tls_role *role
 		SSL_set_options(ssl, SSL_OP_NO_TICKET);
 		SSL_set_num_tickets(ssl, 0);
 	}
+	if (role->has_old_versions)
+		allow_old_versions(ssl);
 	if (is_asking(&server->settings, role))
 		SSL_set_verify(ssl, SSL_VERIFY_PEER, NULL);
 	*out = c;

@@ -1,5 +1,5 @@
 /* common/tls.h - TLS: for servers certificates by name and reload, for clients what they expect of
- * the other side; for both one connection's handshake and records. With crypt.c the only file that sees OpenSSL. TLS 1.2 and 1.3 with the ciphers of
+ * the other side; for both one connection's handshake and records. With crypt.c the only file that sees OpenSSL. TLS 1.2 and 1.3 (older ones for old devices alone) with the ciphers of
  * Mozilla's intermediate list; no renegotiation, no compression, no early data. A struct tls_server
  * is made and reloaded on the loop's thread. Connections are driven by common/stream.c; sessions
  * ask only for facts and channel bindings. */
@@ -26,6 +26,7 @@ struct tls_role {
 	/* "imap", "pop3", "smtp": a client that offers ALPN must offer this (RFC 7301 §3.2). */
 	const char *alpn;
 	bool has_no_tickets;    /* some senders fail over tickets of another TLS library */
+	bool has_old_versions;  /* devices that know nothing newer: TLS 1.0 and 1.1, CBC, RSA key exchange (against RFC 8996) */
 };
 
 /* A certificate as status and doctor show it. */

@@ -49,13 +49,13 @@ struct imapd {
 
 static const struct listener_kind kinds[] = {
 	{ LISTENER_IMAP,
-	  { "imap", "imap", false },
+	  { .name = "imap", .alpn = "imap" },
 	  "* BYE [UNAVAILABLE] Too many connections\r\n" },
 	{ LISTENER_IMAPS,
-	  { "imaps", "imap", false },
+	  { .name = "imaps", .alpn = "imap" },
 	  "* BYE [UNAVAILABLE] Too many connections\r\n" },
 	{ LISTENER_MANAGESIEVE,
-	  { "managesieve", "managesieve", false },
+	  { .name = "managesieve", .alpn = "managesieve" },
 	  "BYE (TRYLATER) \"Too many connections\"\r\n" },
 };
 

@@ -6,7 +6,7 @@
 
 #include "common/banned.h"
 
-#define ON_SMTP (LISTENER_MX | LISTENER_SUBMISSION | LISTENER_SUBMISSIONS | LISTENER_LOCAL)
+#define ON_SMTP (LISTENER_MX | LISTENER_SUBMISSION | LISTENER_SUBMISSIONS | LISTENER_LOCAL | LISTENER_LEGACY)
 #define ON_ALL LISTENERS_SMTPD
 
 enum command_flag {
@@ -52,15 +52,16 @@ static enum step not_for_you(struct session *s, struct sv args);
 static enum step not_implemented(struct session *s, struct sv args);
 
 #define ON_SUBMISSION (LISTENER_SUBMISSION | LISTENER_SUBMISSIONS)
-#define NOT_SUBMISSION (LISTENER_MX | LISTENER_LMTP | LISTENER_LOCAL)
+#define WITH_LOGIN (ON_SUBMISSION | LISTENER_LEGACY)
+#define NO_LOGIN (LISTENER_MX | LISTENER_LMTP | LISTENER_LOCAL)
 #define HELLO (CMD_LAST | CMD_USELESS | CMD_HELLO)
 
 /* clang-format off */
 /* Sorted by name. */
 const struct smtp_command smtp_commands[] = {
 	/* name      where           in states          flags                   run              RFC */
-	{ "AUTH",     ON_SUBMISSION,  ST_READY,          CMD_LAST | CMD_AUTH,    do_auth,         "4954 §4" },
-	{ "AUTH",     NOT_SUBMISSION, ST_ANY,            0,                      do_no_auth,      "4954 §4" },
+	{ "AUTH",     WITH_LOGIN,     ST_READY,          CMD_LAST | CMD_AUTH,    do_auth,         "4954 §4" },
+	{ "AUTH",     NO_LOGIN,       ST_ANY,            0,                      do_no_auth,      "4954 §4" },
 	{ "BDAT",     ON_ALL,         ST_ANY,            0,                      do_bdat,         "3030 §2" },
 	{ "DATA",     ON_ALL,         ST_RCPT,           CMD_LAST | CMD_BARE,    do_data,         "5321 §4.1.1.4" },
 	{ "EHLO",     LISTENER_LMTP,  ST_ANY,            0,                      do_wrong_hello,  "2033 §4.1" },
@@ -142,8 +143,8 @@ static enum reply_id check(const struct session *s, const struct smtp_command *c
 	if (sv_has_8bit(args) && (!(c->flags & CMD_UTF8) || !sv_is_utf8(args)) &&
 	    (!(c->flags & CMD_HELLO) || !door_is_login(&s->door)))
 		return REPLY_BAD_LINE;
-	if ((c->flags & CMD_LOGIN) && door_is_login(&s->door) && !s->door.identity)
-		return door_is_tls(&s->door) || s->listener->tls != CONF_TLS_STARTTLS
+	if ((c->flags & CMD_LOGIN) && door_is_login(&s->door) && !door_identity(&s->door))
+		return door_is_tls(&s->door) || s->listener->tls != CONF_TLS_STARTTLS || session_kind(s) == LISTENER_LEGACY
 			       ? REPLY_NEEDS_LOGIN
 			       : REPLY_NEEDS_TLS;
 	return REPLY_OK;
@@ -217,7 +218,7 @@ static bool has_helo(const struct session *s, struct sv args)
 
 static bool may_xclient(const struct session *s)
 {
-	return netaddr_in(stream_peer(s->stream), &s->conf->policy.xclient_networks);
+	return session_kind(s) != LISTENER_LEGACY && netaddr_in(stream_peer(s->stream), &s->conf->policy.xclient_networks);
 }
 
 static enum step do_helo(struct session *s, struct sv args)
@@ -246,13 +247,13 @@ static enum step do_ehlo(struct session *s, struct sv args)
 	buf_appendf(
 		&text,
 		"%s\nPIPELINING\nSIZE %llu\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nCHUNKING\n",
-		s->conf->host.hostname, (unsigned long long)s->conf->smtp.message_size);
+		s->conf->host.hostname, (unsigned long long)conf_message_size(s->conf, session_kind(s)));
 	if (session_kind(s) & (ON_SUBMISSION | LISTENER_LOCAL))
 		offer_wishes(s, &text);
 	if (session_kind(s) == LISTENER_MX)
 		buf_appendf(&text, "LIMITS MAILMAX=%llu RCPTMAX=%llu\n", (unsigned long long)s->conf->smtp.messages_per_session,
 			    (unsigned long long)s->conf->smtp.recipients_mx);
-	if ((stream_is_tls(s->stream) && session_kind(s) != LISTENER_LMTP) || session_kind(s) == LISTENER_LOCAL)
+	if ((stream_is_tls(s->stream) && !(session_kind(s) & (LISTENER_LMTP | LISTENER_LEGACY))) || session_kind(s) == LISTENER_LOCAL)
 		buf_appendf(&text, "REQUIRETLS\n");
 	/* Programs of this host learn who they are here, and what to add to bare names. */
 	if (session_kind(s) == LISTENER_LOCAL)
@@ -435,7 +436,8 @@ static struct transaction *new_mail(struct session *s)
 		.peer = s->peer,
 		.helo = sv_z(s->helo),
 		.is_extended = s->is_extended,
-		.identity = s->door.identity,
+		.identity = door_identity(&s->door),
+		.is_device = !s->door.identity && s->door.device,
 		.is_local_admin = s->is_local_admin,
 	};
 	struct transaction *mail;
@@ -578,7 +580,7 @@ static enum step do_bdat(struct session *s, struct sv args)
 				  s->state == ST_NEW ? REPLY_NEEDS_HELO : REPLY_NEEDS_MAIL);
 	if (s->state == ST_MAIL)
 		return skip_chunk(s, size, REPLY_NEEDS_RCPT);
-	if (size > s->conf->smtp.message_size)
+	if (size > conf_message_size(s->conf, session_kind(s)))
 		return skip_chunk(s, size, REPLY_TOO_BIG);
 	if (!transaction_has_begun(s->mail))
 		transaction_begin(s->mail, true);

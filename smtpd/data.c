@@ -32,6 +32,7 @@ void data_init(struct transaction *t)
 	buf_init(&t->date_line, 128);
 	buf_init(&t->id_line, 512);
 	buf_init(&t->unsubscribe_lines, 2048);
+	buf_init(&t->from_line, 512);
 	facts_init(&t->facts);
 	arena_init(&t->seal_arena, 2 * AUTHRES_MAX);
 	deferred_init(&t->refused, t->server->loop, on_refused);
@@ -48,13 +49,14 @@ void data_done(struct transaction *t)
 	buf_done(&t->date_line);
 	buf_done(&t->id_line);
 	buf_done(&t->unsubscribe_lines);
+	buf_done(&t->from_line);
 	facts_done(&t->facts);
 	arena_done(&t->seal_arena);
 }
 
 bool transaction_is_too_big(const struct transaction *t)
 {
-	return t->scanner.size > t->conf->smtp.message_size;
+	return t->scanner.size > conf_message_size(t->conf, t->listener);
 }
 
 /* is_doomed - nothing that still comes can be accepted: it is read, and dropped. */
@@ -91,7 +93,7 @@ static void prepare_trace(struct transaction *t)
 	struct sv utf8;
 	const struct accept_rcpt *only = t->plan.rcpt_count == 1 ? t->plan.rcpts : NULL;
 	const char *protocol =
-		trace_protocol(t->listener, t->is_extended, t->is_tls, t->identity != NULL,
+		trace_protocol(t->listener, t->is_extended, t->is_tls, t->identity && !t->is_device,
 			       envelope_param(t->mail.params, SV("SMTPUTF8"), &utf8));
 
 	if (!envelope_set_fact(&t->mail, ENVELOPE_PROTOCOL, sv_z(protocol)))
@@ -141,6 +143,10 @@ void transaction_begin(struct transaction *t, bool is_bdat)
 		t->is_fixing = false;
 	if (t->is_fixing)
 		prepare_unsubscribe(t);
+	/* A device may know no author: it is who sends. */
+	if (t->is_fixing && t->listener == LISTENER_LEGACY &&
+	    buf_appendf(&t->from_line, "From: <%.*s>\r\n", SV_FMT(identity_address(t->identity))))
+		t->fixup.from = buf_sv(&t->from_line);
 }
 
 bool transaction_has_begun(const struct transaction *t)

@@ -7,7 +7,7 @@
 
 #include "common/banned.h"
 
-#define ON_SUBMISSION (LISTENER_SUBMISSION | LISTENER_SUBMISSIONS)
+#define WITH_LOGIN (LISTENER_SUBMISSION | LISTENER_SUBMISSIONS | LISTENER_LEGACY)
 
 static bool is_kind(const struct door *d, unsigned kinds)
 {
@@ -16,7 +16,12 @@ static bool is_kind(const struct door *d, unsigned kinds)
 
 bool door_is_login(const struct door *d)
 {
-	return is_kind(d, ON_SUBMISSION);
+	return is_kind(d, WITH_LOGIN);
+}
+
+const struct auth_identity *door_identity(const struct door *d)
+{
+	return d->identity ? d->identity : d->device;
 }
 
 bool door_is_tls(const struct door *d)
@@ -58,7 +63,7 @@ static void on_deadline(struct timer *t)
 {
 	struct door *d = CONTAINER_OF(t, struct door, deadline);
 
-	if (d->identity)
+	if (door_identity(d))
 		return;
 	if (d->state == DOOR_SHUT || d->state == DOOR_TLS) {
 		d->events->close(d->user, "login-time");
@@ -89,6 +94,15 @@ void door_input(struct door *d)
 
 /* ---- TLS ---- */
 
+/* peer_of - who came to a legacy listener is of its networks, where a password in clear is expected. */
+static struct auth_peer peer_of(const struct door *d)
+{
+	struct auth_peer peer = auth_peer_of(AUTH_SMTP, d->stream, d->log);
+
+	peer.may_send_password = is_kind(d, LISTENER_LEGACY);
+	return peer;
+}
+
 void door_offers(const struct door *d, struct buf *out)
 {
 	struct buf list;
@@ -97,7 +111,7 @@ void door_offers(const struct door *d, struct buf *out)
 		buf_append(out, SV("STARTTLS\n"));
 	if (!door_is_login(d))
 		return;
-	struct auth_peer peer = auth_peer_of(AUTH_SMTP, d->stream, d->log);
+	struct auth_peer peer = peer_of(d);
 
 	buf_init(&list, AUTH_MECHANISMS_MAX);
 	auth_mechanisms(d->auth, &d->conf->auth, &peer, &list);
@@ -281,7 +295,7 @@ static void wait_for_job(struct door *d, struct fault f)
 
 static void make_exchange(struct door *d)
 {
-	struct auth_peer peer = auth_peer_of(AUTH_SMTP, d->stream, d->log);
+	struct auth_peer peer = peer_of(d);
 
 	if (!d->exchange)
 		d->exchange = auth_session_new(d->auth, &d->conf->auth, &peer);
@@ -337,5 +351,6 @@ void door_done(struct door *d)
 	auth_session_unref(&d->exchange);
 	roster_leave(&d->guest);
 	identity_unref(&d->identity);
+	identity_unref(&d->device);
 	d->stream = NULL;
 }

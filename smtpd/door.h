@@ -52,6 +52,7 @@ struct door {
 	const char *helo;               /* what the peer calls itself now; "": nothing yet */
 	const struct door_events *events;
 	void *user;
+	struct auth_identity *device;   /* on legacy: who sends without a login; the door's, NULL: nobody */
 	enum door_state state;
 	struct auth_session *exchange;  /* of this side of STARTTLS; NULL until needed */
 	struct auth_job *job;           /* runs */
@@ -64,13 +65,15 @@ struct door {
 };
 
 /** door_init - begin: the greeting comes when the peer has shown that it waits for it. The struct's
- * first members are set by the caller: stream to user. */
+ * first members are set by the caller: stream to device. */
 void door_init(struct door *d);
 /** door_done - the connection ends; a running job goes on without us. */
 void door_done(struct door *d);
 
 /** door_is_login - does this listener know AUTH at all? */
 bool door_is_login(const struct door *d);
+/** door_identity - as whom the peer may send: who logged in, or a device that need not. NULL: nobody yet. */
+const struct auth_identity *door_identity(const struct door *d);
 /** door_is_tls - is the connection encrypted now? */
 bool door_is_tls(const struct door *d);
 /** door_input - octets came while the door is shut: nobody may speak yet. */

@@ -30,6 +30,7 @@ static bool decide(struct fixup *f)
 	f->is_dropping = sv_eq_nocase(name, SV("Bcc")) || sv_eq_nocase(name, SV("Resent-Bcc")) ||
 			 sv_eq_nocase(name, SV("Return-Path"));
 	f->has_date |= sv_eq_nocase(name, SV("Date"));
+	f->has_from |= sv_eq_nocase(name, SV("From"));
 	f->has_message_id |= sv_eq_nocase(name, SV("Message-ID"));
 	/* Half of it is the sender's to mend. */
 	f->has_unsubscribe |= sv_eq_nocase(name, SV("List-Unsubscribe")) || sv_eq_nocase(name, SV("List-Unsubscribe-Post"));
@@ -47,7 +48,7 @@ static bool add_missing(struct fixup *f)
 {
 	f->is_dropping = false;
 	return (f->has_date || put(f, f->date)) && (f->has_message_id || put(f, f->message_id)) &&
-	       (f->has_unsubscribe || put(f, f->unsubscribe));
+	       (f->has_unsubscribe || put(f, f->unsubscribe)) && (f->has_from || put(f, f->from));
 }
 
 /* name_octet - one more octet of a line's beginning. */

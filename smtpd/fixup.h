@@ -1,5 +1,5 @@
 /* smtpd/fixup.h - what submission mends in a header while it passes (RFC 6409 §8, RFC 5321 §6.4):
- * Date and Message-ID are added when they are missing, of bulk senders also List-Unsubscribe; Bcc and a client's Return-Path are taken
+ * Date and Message-ID are added when they are missing, of bulk senders also List-Unsubscribe, of old devices From; Bcc and a client's Return-Path are taken
  * out. Nothing else is touched, and nothing is kept but the beginning of a field's name: a header
  * of any size passes in constant memory.
  *
@@ -17,8 +17,8 @@ struct fixup {
 	byte_sink_fn *sink;
 	void *ctx;
 	struct sv date, message_id;     /* whole header lines to add when missing; borrowed */
-	struct sv unsubscribe;          /* likewise (RFC 8058); may be empty */
-	bool has_date, has_message_id, has_unsubscribe;
+	struct sv unsubscribe, from;    /* likewise (RFC 8058; for devices); may be empty */
+	bool has_date, has_message_id, has_unsubscribe, has_from;
 	unsigned state;                 /* private from here */
 	char name[FIXUP_NAME_MAX];
 	size_t name_len;

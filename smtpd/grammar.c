@@ -6,6 +6,8 @@
 #include "common/banned.h"
 
 #define ON_SUBMISSION (LISTENER_SUBMISSION | LISTENER_SUBMISSIONS | LISTENER_LOCAL)
+#define WITH_LOGIN (ON_SUBMISSION | LISTENER_LEGACY)
+#define NOT_LEGACY (LISTENERS_SMTPD & ~(unsigned)LISTENER_LEGACY)
 
 void smtp_split_verb(struct sv line, struct sv *verb, struct sv *args)
 {
@@ -166,8 +168,8 @@ static const struct param_rule param_rules[] = {
 	{ { "SIZE", 4 },     SMTP_MAIL_FROM, LISTENERS_SMTPD, check_size,     "RFC 1870 §6.1" },
 	{ { "BODY", 4 },     SMTP_MAIL_FROM, LISTENERS_SMTPD, check_body,     "RFC 6152 §2" },
 	{ { "SMTPUTF8", 8 }, SMTP_MAIL_FROM, LISTENERS_SMTPD, check_smtputf8, "RFC 6531 §3.4" },
-	{ { "REQUIRETLS", 10 }, SMTP_MAIL_FROM, LISTENERS_SMTPD, check_requiretls, "RFC 8689 §4.1" },
-	{ { "AUTH", 4 },     SMTP_MAIL_FROM, ON_SUBMISSION,   check_auth,     "RFC 4954 §5" },
+	{ { "REQUIRETLS", 10 }, SMTP_MAIL_FROM, NOT_LEGACY, check_requiretls, "RFC 8689 §4.1" },
+	{ { "AUTH", 4 },     SMTP_MAIL_FROM, WITH_LOGIN,      check_auth,     "RFC 4954 §5" },
 	/* RFC 4865 §4.2: on submission only. RFC 6710 §4.1: from those who are known. */
 	{ { "HOLDFOR", 7 },   SMTP_MAIL_FROM, ON_SUBMISSION,  check_hold_for,   "RFC 4865 §3" },
 	{ { "HOLDUNTIL", 9 }, SMTP_MAIL_FROM, ON_SUBMISSION,  check_hold_until, "RFC 4865 §3" },
@@ -225,19 +227,49 @@ static enum reply_id add_param(struct smtp_path *out, struct sv word, unsigned k
 	return REPLY_UNKNOWN_PARAM;
 }
 
+/* unquote - some devices write <'bob@example.org'>: the quotes are none of the address. */
+static bool unquote(struct arena *a, struct sv *path)
+{
+	struct sv rest = *path, inside;
+	bool has_angle;
+	char *out;
+
+	while (rest.len && *rest.p == ' ')
+		sv_skip(&rest, 1);
+	has_angle = rest.len && *rest.p == '<';
+	sv_skip(&rest, has_angle);
+	if (!rest.len || *rest.p != '\'')
+		return true;
+	sv_skip(&rest, 1);
+	inside = sv_sub(rest, 0, sv_find(rest, '\''));
+	if (inside.len == rest.len)
+		return true;
+	sv_skip(&rest, inside.len + 1);
+	out = arena_alloc(a, inside.len + rest.len + 1);
+	if (!out)
+		return false;
+	*out = '<';
+	memcpy(out + has_angle, inside.p, inside.len);
+	memcpy(out + has_angle + inside.len, rest.p ? rest.p : "", rest.len);
+	*path = sv_from(out, has_angle + inside.len + rest.len);
+	return true;
+}
+
 enum reply_id smtp_parse_path(struct arena *a, struct sv args, enum smtp_path_kind kind,
 			      enum conf_listener_kind listener, struct smtp_path *out)
 {
-	bool is_lenient = (listener & ON_SUBMISSION) != 0;
+	bool is_lenient = (listener & WITH_LOGIN) != 0, is_legacy = listener == LISTENER_LEGACY;
 	struct sv word = kind == SMTP_MAIL_FROM ? SV("FROM:") : SV("TO:");
 	unsigned flags = (is_lenient ? ADDRESS_LENIENT : 0) |
-			 (listener == LISTENER_LOCAL ? ADDRESS_ALLOW_NO_DOMAIN : 0) |
+			 (listener == LISTENER_LOCAL || (is_legacy && kind == SMTP_MAIL_FROM) ? ADDRESS_ALLOW_NO_DOMAIN : 0) |
 			 (kind == SMTP_MAIL_FROM ? ADDRESS_ALLOW_NULL : 0);
 
 	*out = (struct smtp_path){ .has_size = false };
 	if (!sv_starts_nocase(args, word))
 		return REPLY_BAD_ARGUMENT;
 	sv_skip(&args, word.len);
+	if (is_legacy && !unquote(a, &args))
+		return REPLY_LINE_TOO_LONG;
 	if (address_parse_path(a, &args, flags, &out->address).kind)
 		return kind == SMTP_MAIL_FROM ? REPLY_BAD_SENDER : REPLY_BAD_RCPT;
 	if (args.len && *args.p != ' ')

@@ -44,6 +44,7 @@ static const struct listener_kind kinds[] = {
 	{ LISTENER_SUBMISSION, { .name = "submission", .alpn = "smtp" }, TOO_MANY },
 	{ LISTENER_SUBMISSIONS, { .name = "submissions", .alpn = "smtp" }, NULL },
 	{ LISTENER_LMTP, { .name = "lmtp", .alpn = "lmtp" }, TOO_MANY },
+	{ LISTENER_LEGACY, { .name = "legacy", .alpn = "smtp", .has_no_tickets = true, .has_old_versions = true }, TOO_MANY },
 	{ LISTENER_LOCAL, { .name = "local", .alpn = "smtp" }, TOO_MANY },
 };
 

@@ -91,6 +91,7 @@ struct reply {
 	X(REPLY_AUTH_LATER,       454, "4.7.0", \
 	  "Temporary authentication failure", "auth-unavailable") \
 	X(REPLY_RELAY_DENIED,     550, "5.7.1", "Relaying denied: log in first", "relay") \
+	X(REPLY_NO_DEVICE,        554, "5.7.1", "This is for devices of listed networks", "not-listed") \
 	X(REPLY_LIST_CLOSED,      550, "5.7.2", "You may not send to this list", "list-closed") \
 	X(REPLY_USER_UNKNOWN,     550, "5.1.1", "No such user here", "unknown-user") \
 	X(REPLY_TAKES_NO_MAIL,    550, "5.2.1", "This address is for sending only", "send-only") \

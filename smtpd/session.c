@@ -243,7 +243,7 @@ static enum step take_line(struct session *s)
 		door_line(&s->door, line, feed == FEED_BAD);
 		return s->door.state == DOOR_OPEN ? STEP_DONE : STEP_WAIT;
 	}
-	if (feed == FEED_BAD) {
+	if (feed == FEED_BAD && !(session_kind(s) == LISTENER_LEGACY && s->lines.faults == LINE_BARE_LF)) {
 		s->verb = "-";
 		if (!s->commands++) {
 			session_say(s, REPLY_NOT_SMTP);
@@ -520,6 +520,20 @@ static bool admit_local(struct session *s)
 	return ok;
 }
 
+/* admit_device - to a legacy listener come those that the configuration names, and nobody else gets as far as a greeting. */
+static bool admit_device(struct session *s)
+{
+	const struct conf_legacy *legacy = &s->conf->legacy;
+
+	if (!netaddr_in(&s->peer, &legacy->networks)) {
+		session_say(s, REPLY_NO_DEVICE);
+		return false;
+	}
+	if (*legacy->sender)
+		s->door.device = identity_for_device(sv_z(legacy->sender));
+	return true;
+}
+
 void session_start(struct stream *stream, const struct listener *listener, void *user)
 {
 	struct smtpd *server = user;
@@ -536,7 +550,7 @@ void session_start(struct stream *stream, const struct listener *listener, void 
 	s->began_ms = s->mail_ms = loop_now_ms(server->loop);
 	log_ctx_init(&s->log);
 	log_ctx_set_peer(&s->log, netaddr_text(stream_peer(stream), text));
-	has_auth = listener->kind->kind & (LISTENER_SUBMISSION | LISTENER_SUBMISSIONS);
+	has_auth = listener->kind->kind & (LISTENER_SUBMISSION | LISTENER_SUBMISSIONS | LISTENER_LEGACY);
 	line_reader_init(&s->lines,
 			 has_auth ? s->conf->smtp.auth_line : s->conf->smtp.command_line);
 	buf_init(&s->held, 8192);
@@ -569,6 +583,10 @@ void session_start(struct stream *stream, const struct listener *listener, void 
 	};
 	if (listener->kind->kind == LISTENER_LOCAL && !admit_local(s)) {
 		session_close(s, "local-user");
+		return;
+	}
+	if (listener->kind->kind == LISTENER_LEGACY && !admit_device(s)) {
+		session_close(s, "not-listed");
 		return;
 	}
 	door_init(&s->door);

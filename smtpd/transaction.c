@@ -58,6 +58,7 @@ struct transaction *transaction_new(const struct transaction_source *source,
 	t->identity = source->identity ? identity_ref(source->identity) : NULL;
 	t->is_extended = source->is_extended;
 	t->is_local_admin = source->is_local_admin;
+	t->is_device = source->is_device;
 	t->is_tls = source->tls.len > 0;
 	t->is_stranger = source->listener == LISTENER_MX && !source->identity && source->server->dns &&
 			 !netaddr_in(&source->peer, &source->conf->host.exempt_networks);
@@ -294,6 +295,19 @@ static void qualify(const struct transaction *t, struct address *a)
 		a->domain = a->domain_given = local_domain(t->server->local);
 }
 
+/* settle_sender - whatever a device says that has not logged in, its mail is legacy-sender's. */
+static enum reply_id settle_sender(struct transaction *t)
+{
+	struct address *a = &t->sender.address;
+
+	if (t->is_device && address_parse(&t->sender_arena, sv_z(t->conf->legacy.sender), a).kind)
+		return REPLY_INTERNAL;
+	if (t->listener == LISTENER_LEGACY && !a->is_null && !a->domain.len)
+		return REPLY_BAD_SENDER;
+	qualify(t, a);
+	return REPLY_OK;
+}
+
 enum transaction_step transaction_sender(struct transaction *t, struct sv args,
 					 struct transaction_answer *answer)
 {
@@ -302,10 +316,10 @@ enum transaction_step transaction_sender(struct transaction *t, struct sv args,
 						   t->listener, &t->sender)
 				 : REPLY_LINE_TOO_LONG;
 
+	if (r == REPLY_OK)
+		r = settle_sender(t);
 	if (r == REPLY_OK && smtp_needs_utf8(&t->sender.address) && !t->sender.has_smtputf8)
 		r = REPLY_NEEDS_SMTPUTF8;
-	if (r == REPLY_OK)
-		qualify(t, &t->sender.address);
 	if (r == REPLY_OK && t->sender.has_requiretls && !t->is_tls && t->listener != LISTENER_LOCAL)
 		r = REPLY_NEEDS_TLS;    /* RFC 8689 §4.2: it is offered over TLS only */
 	if (r == REPLY_OK && t->sender.has_hold && !may_hold(t))
@@ -316,6 +330,8 @@ enum transaction_step transaction_sender(struct transaction *t, struct sv args,
 		r = REPLY_NO_SPACE;
 	if (r != REPLY_OK)
 		return refuse(t, "mail", SV_NONE, r, answer);
+	if (t->listener == LISTENER_LEGACY)
+		t->messages = count(t, RATES_MESSAGES);
 	t->plan.is_held = t->sender.has_hold && t->sender.hold_s > 0;
 	if (t->is_stranger) {
 		struct origin_question q = {

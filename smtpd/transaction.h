@@ -39,6 +39,7 @@ struct transaction_source {
 	bool is_extended;                       /* EHLO or LHLO, not HELO */
 	const struct auth_identity *identity;   /* NULL: a stranger */
 	bool is_local_admin;                    /* on a local listener: may write as anybody */
+	bool is_device;                         /* on a legacy listener, without a login: identity is legacy-sender's */
 };
 
 /* What the peer is told: a row of the table, or a text of its own with the row's codes. */

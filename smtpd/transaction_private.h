@@ -49,6 +49,7 @@ struct transaction {
 	bool is_stranger;                       /* the rows of policy for strangers are asked */
 	bool is_relay_client;
 	bool is_local_admin;
+	bool is_device;                         /* has not logged in: the sender is legacy-sender */
 	struct policy_rates messages, recipients;
 	uint64_t began_ms;
 
@@ -85,7 +86,7 @@ struct transaction {
 	struct strip strip;
 	struct message_facts facts;
 	struct buf window;                      /* gathers */
-	struct buf date_line, id_line, unsubscribe_lines;       /* for the fix-up */
+	struct buf date_line, id_line, unsubscribe_lines, from_line;    /* for the fix-up */
 	bool is_tls_optional;                   /* as far as the job's octets say */
 	bool has_begun, is_bdat, is_fixing, is_stripping, is_finishing;
 	bool is_spilling;                       /* what stands on top is known last: the octets wait in a file */

@@ -1,5 +1,5 @@
 /* What a header must be before we send it on in somebody's name (RFC 6409 §6.3): bounded, and with
- * an author. */
+ * an author; a device's may have none, and is given one. */
 #include "smtpd/policy/policy.h"
 
 #include "common/banned.h"
@@ -11,6 +11,6 @@ void policy_header(const struct policy_facts *facts, struct policy_verdict *verd
 	if (m->header_size > facts->conf->mime.header_block ||
 	    m->longest_field > facts->conf->mime.header_field)
 		policy_refuse(verdict, REPLY_HEADER_TOO_BIG);
-	else if (m->from_count != 1)
+	else if (m->from_count != 1 && (m->from_count || facts->listener != LISTENER_LEGACY))
 		policy_refuse(verdict, REPLY_NO_FROM);
 }

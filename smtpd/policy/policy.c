@@ -4,7 +4,7 @@
 
 #include "common/banned.h"
 
-#define ON_SUBMISSION (LISTENER_SUBMISSION | LISTENER_SUBMISSIONS | LISTENER_LOCAL)
+#define ON_SUBMISSION (LISTENER_SUBMISSION | LISTENER_SUBMISSIONS | LISTENER_LOCAL | LISTENER_LEGACY)
 #define WITH_FILTERS (LISTENER_MX | ON_SUBMISSION)
 
 enum check_flag {
@@ -32,6 +32,7 @@ static const struct check checks[] = {
 	{ "octets",        POLICY_MESSAGE,               LISTENERS_SMTPD, 0,         policy_octets,        ALWAYS,                                              "5321 §2.3.8" },
 	{ "size",          POLICY_MAIL | POLICY_MESSAGE, LISTENERS_SMTPD, 0,         policy_size,          ALWAYS,                                              "1870 §6" },
 	{ "rate",          POLICY_MAIL | POLICY_RCPT,    LISTENER_MX,     STRANGERS, policy_rate,          SET_BY("check-rate", rate),                          "" },
+	{ "device-rate",   POLICY_MAIL,                  LISTENER_LEGACY, 0,         policy_device_rate,   ALWAYS,                                              "" },
 	{ "helo",          POLICY_MAIL,                  LISTENER_MX,     STRANGERS, policy_helo,          SET_BY("check-helo", helo),                          "5321 §4.1.4" },
 	{ "dns-list",      POLICY_MAIL,                  LISTENER_MX,     STRANGERS, policy_dns_list,      SET_BY("check-dns-list", dns_list),                  "5782" },
 	{ "reverse-dns",   POLICY_MAIL,                  LISTENER_MX,     STRANGERS, policy_reverse_dns,   SET_BY("check-reverse-dns", reverse_dns),            "8601 §3" },

@@ -126,6 +126,7 @@ policy_fn policy_greylist;      /* greylist.c */
 /** policy_is_suspect - would greylisting look at it? */
 bool policy_is_suspect(const struct origin_facts *origin);
 policy_fn policy_rate;          /* rate.c */
+policy_fn policy_device_rate;
 policy_fn policy_helo;          /* helo.c */
 policy_fn policy_dns_list;      /* dnslist.c */
 policy_fn policy_reverse_dns;   /* reverse.c */

@@ -1,4 +1,6 @@
 /* Floods: more messages or recipients in a minute than anybody sends who means well. */
+#include <stdio.h>
+
 #include "smtpd/policy/policy.h"
 
 #include "common/banned.h"
@@ -27,4 +29,15 @@ void policy_rate(const struct policy_facts *facts, struct policy_verdict *verdic
 	if (!verdict->is_suspect)
 		look(facts, &facts->recipients, facts->conf->policy.recipients_per_minute,
 		     "recipients", verdict);
+}
+
+void policy_device_rate(const struct policy_facts *facts, struct policy_verdict *verdict)
+{
+	uint64_t most = facts->conf->legacy.messages_per_minute;
+
+	if (facts->messages.address <= most)
+		return;
+	policy_refuse(verdict, REPLY_POLICY_LATER);
+	snprintf(verdict->text, sizeof(verdict->text), "A device sends %llu messages a minute at most: try again later",
+		 (unsigned long long)most);
 }

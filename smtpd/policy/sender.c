@@ -7,20 +7,28 @@
 
 #include "common/banned.h"
 
-/* owns_locally - a user of this host: by his name, by the configuration, or because an account has his name. */
-static struct fault owns_locally(const struct policy_facts *facts, const struct address *a, bool *owns)
+/* owns_by_name - for who did not log in: an account has his name, and may send. */
+static struct fault owns_by_name(const struct policy_facts *facts, const struct address *a, bool *owns)
 {
-	struct sv user = identity_address(facts->identity);
 	struct directory_account account;
-	struct fault f;
+	struct fault f = directory_account_get(facts->directory, identity_address(facts->identity), &account);
 
-	*owns = facts->is_local_admin || local_may_send(facts->conf, user, a);
-	if (*owns)
-		return FAULT_OK;
-	f = directory_account_get(facts->directory, user, &account);
+	*owns = false;
 	if (f.kind == FAULT_NOT_FOUND || (!f.kind && (!account.is_enabled || !(directory_account_scope(&account) & SCOPE_SUBMISSION))))
 		return FAULT_OK;
 	return f.kind ? f : directory_owns(facts->directory, sv_z(account.id), a, owns);
+}
+
+/* find_owner - a user of this host by his name, by the configuration, or because an account has his name; a device because of that. */
+static struct fault find_owner(const struct policy_facts *facts, const struct address *a, bool *owns)
+{
+	struct sv account = identity_account(facts->identity);
+
+	if (account.len)
+		return directory_owns(facts->directory, account, a, owns);
+	*owns = facts->listener == LISTENER_LOCAL &&
+		(facts->is_local_admin || local_may_send(facts->conf, identity_address(facts->identity), a));
+	return *owns ? FAULT_OK : owns_by_name(facts, a, owns);
 }
 
 /* check_owner - an internal fault is temporary: neither "yours" nor "not yours" is known. */
@@ -30,8 +38,7 @@ static void check_owner(const struct policy_facts *facts, const struct address *
 	struct sv login = identity_address(facts->identity);
 	bool owns = false;
 	bool is_local = facts->listener == LISTENER_LOCAL;
-	struct fault f = is_local ? owns_locally(facts, a, &owns)
-				  : directory_owns(facts->directory, identity_account(facts->identity), a, &owns);
+	struct fault f = find_owner(facts, a, &owns);
 
 	if (f.kind) {
 		policy_refuse(verdict, REPLY_INTERNAL);
@@ -83,6 +90,8 @@ void policy_author(const struct policy_facts *facts, struct policy_verdict *verd
 {
 	const struct message_facts *m = facts->message;
 
+	if (facts->listener == LISTENER_LEGACY && !m->from_count)
+		return;         /* it is made of the sender */
 	if (m->is_from_capped || !m->from_address_count)
 		policy_refuse(verdict, REPLY_NO_FROM);
 	for (size_t i = 0; i < m->from_address_count && verdict->action == POLICY_ACCEPT; i++)

@@ -6,7 +6,8 @@
 
 void policy_size(const struct policy_facts *facts, struct policy_verdict *verdict)
 {
-	if (facts->declared_size > facts->conf->smtp.message_size ||
-	    facts->size > facts->conf->smtp.message_size)
+	uint64_t most = conf_message_size(facts->conf, facts->listener);
+
+	if (facts->declared_size > most || facts->size > most)
 		policy_refuse(verdict, REPLY_TOO_BIG);
 }

@@ -38,8 +38,9 @@ import dns_server  # noqa: E402
 BUILD = pathlib.Path(os.environ.get("POSTROOM_BUILD", "build")).resolve()
 BIN = BUILD / "bin"
 PORTS = {"mx": 25, "submission": 587, "submissions": 465, "lmtp": 24, "imap": 143, "imaps": 993,
-         "pop3": 110, "pop3s": 995, "managesieve": 4190, "http": 80, "https": 443}
+         "pop3": 110, "pop3s": 995, "managesieve": 4190, "legacy": 2525, "http": 80, "https": 443}
 WEB = ("http", "https")         # only where a test asks for it: Instance(web=True)
+NOT_USUAL = (*WEB, "legacy")    # likewise: legacy-bind in the test's conf
 DAEMONS = ("smtpd", "imapd", "pop3d")
 SERVED_BY = {"smtpd": ("mx", "submission", "submissions", "lmtp"), "imapd": ("imap", "imaps", "managesieve"), "pop3d": ("pop3", "pop3s"),
              "webd": WEB}
@@ -337,7 +338,7 @@ class Instance:
 
     def names(self):
         """Its listeners."""
-        return [name for name in PORTS if self.web or name not in WEB]
+        return [name for name in PORTS if name not in NOT_USUAL or (self.web and name in WEB)]
 
     def start(self, wait=True, only=None):
         """Serve; only: the name of the one daemon that a test needs, run without `postroom serve`."""

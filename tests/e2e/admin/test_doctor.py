@@ -55,7 +55,8 @@ class World:
         self.provider = smtp_sink.Sink("127.0.0.5", port, name="mx.provider.example")
         self.server = postroom.Instance(domain=DOMAIN, accounts=["alice"], conf=self.dns.conf() + (
             f"bind 127.0.0.1\ndns-timeout 3s\nrelay-port {port}\nrelay-ca-file {self.authority.file}\nrelay-ipv6 no\n"
-            "queue-retry 30m\nqueue-delay-notice 1m\n"))
+            "queue-retry 30m\nqueue-delay-notice 1m\nlegacy-bind 127.0.0.1\nlegacy-networks loopback\n"
+            f"legacy-sender alice@{DOMAIN}\n"))
         self.server.postroom("alias", "add", f"abuse@{DOMAIN}", f"alice@{DOMAIN}")
         self.certificate()
         self.publish()
@@ -237,6 +238,9 @@ CASES = {
     "a certificate for another name": ("certificate", "fault", certificates("other." + DOMAIN)),
     "an old certificate is served": ("certificate", "warning", stale),
     "mail waits": ("queue", "warning", mail_waits),
+    "strangers where old devices are served": ("old devices, legacy-networks", "warning", settings(
+        "legacy-networks loopback", "legacy-networks 0.0.0.0/0")),
+    "devices without a sender": ("old devices, legacy-sender", "fault", settings("legacy-sender alice@", "legacy-sender nobody@")),
     "nothing runs": ("server", "fault", nothing_runs),
     "a provider refuses": ("mail to provider.example", "warning", a_provider_refuses),     # the last: it stays known for a week
 }

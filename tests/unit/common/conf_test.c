@@ -58,7 +58,7 @@ static void defaults_are_a_working_server(void **state)
 			assert_int_equal(l->tls, CONF_TLS_IMPLICIT);
 		}
 	}
-	assert_int_equal(kinds, LISTENERS_SMTPD | LISTENERS_IMAPD | LISTENERS_POP3D | LISTENERS_WEBD);
+	assert_int_equal(kinds, (LISTENERS_SMTPD | LISTENERS_IMAPD | LISTENERS_POP3D | LISTENERS_WEBD) & ~LISTENER_LEGACY);
 	conf_unref(&conf);
 	conf_unref(&conf);      /* NULL is fine */
 }
@@ -129,6 +129,29 @@ static void blocks_are_rows_with_defaults_by_kind(void **state)
 	conf_unref(&conf);
 }
 
+static void old_devices_have_a_listener_when_the_file_wants_one(void **state)
+{
+	struct conf *conf = read_good("port-offset 10000\nlegacy-bind 192.168.1.2 10.0.0.1\nlegacy-networks 192.168.1.0/24\n"
+				      "legacy-recipients a@b.test c.test\nlegacy-message-size 1M\n");
+	unsigned count = 0;
+	(void)state;
+
+	for (size_t i = 0; i < conf->listener_count; i++) {
+		const struct conf_listener *l = &conf->listeners[i];
+
+		if (l->kind != LISTENER_LEGACY)
+			continue;
+		count++;
+		assert_string_equal(l->address, count == 1 ? "192.168.1.2" : "10.0.0.1");
+		assert_int_equal(l->port, 12525);
+		assert_int_equal(l->tls, CONF_TLS_STARTTLS);
+	}
+	assert_int_equal(count, 2);
+	assert_true(conf_message_size(conf, LISTENER_LEGACY) == 1u << 20);
+	assert_true(conf_message_size(conf, LISTENER_MX) == 50u << 20);
+	conf_unref(&conf);
+}
+
 /* Every error of a file, by line and a part of its text. */
 static void each_mistake_is_told_with_line_and_what_is_expected(void **state)
 {
@@ -138,6 +161,10 @@ static void each_mistake_is_told_with_line_and_what_is_expected(void **state)
 		  "unknown option \"mesage-size\"; did you mean message-size?" },
 		{ 1, "quota 5G", "there is no option quota any more: quotas are set by `postroom quota set`" },
 		{ 1, "HOSTNAME x", "did you mean hostname?" },
+		{ 1, "legacy-bind 192.168.1.2", "a legacy listener needs legacy-networks" },
+		{ 1, "legacy-bind printers\nlegacy-networks 10.0.0.0/8", "legacy-bind: \"printers\" is not a numeric address" },
+		{ 1, "legacy-sender scanner", "legacy-sender: \"scanner\" is not an address" },
+		{ 1, "legacy-recipients a_b", "is neither an address nor a domain" },
 		{ 1, "xyzzyplugh 1", "postroom conf describe" },
 		{ 1, "kind mx", "kind belongs into a listener block" },
 		{ 1, "message-size 50X", "\"50X\" is not a size; expected 64K to 2G octets" },
@@ -179,7 +206,7 @@ static void each_mistake_is_told_with_line_and_what_is_expected(void **state)
 		{ 1, "domain a {\nkind mx\n}", "unknown block \"domain\"" },
 		{ 1, "listener a {\n}", "listener a has no kind" },
 		{ 2, "listener a {\nkind mix\n}",
-		  "expected mx, submission, submissions, lmtp, imap, imaps, pop3, pop3s, managesieve, local, http or https" },
+		  "expected mx, submission, submissions, lmtp, imap, imaps, pop3, pop3s, managesieve, local, http, https or legacy" },
 		{ 3, "listener a {\nkind mx\ncolour red\n}", "unknown member \"colour\"" },
 		{ 3, "listener a {\nkind mx\nhostname a.b\n}",
 		  "does not belong into a listener block (opened in line 1" },
@@ -425,6 +452,7 @@ int main(void)
 		cmocka_unit_test(defaults_are_a_working_server),
 		cmocka_unit_test(values_of_every_type_are_read),
 		cmocka_unit_test(blocks_are_rows_with_defaults_by_kind),
+		cmocka_unit_test(old_devices_have_a_listener_when_the_file_wants_one),
 		cmocka_unit_test(each_mistake_is_told_with_line_and_what_is_expected),
 		cmocka_unit_test(a_file_of_an_older_program_is_upgraded),
 		cmocka_unit_test(all_errors_come_in_one_run),

@@ -27,9 +27,9 @@
 #define REFUSAL "421 4.7.0 Too many connections\r\n"
 
 static const struct listener_kind kinds[] = {
-	{ LISTENER_MX, { "mx", "smtp", false }, REFUSAL },
-	{ LISTENER_IMAPS, { "imaps", "imap", false }, NULL },
-	{ LISTENER_LMTP, { "lmtp", NULL, false }, REFUSAL },
+	{ LISTENER_MX, { .name = "mx", .alpn = "smtp" }, REFUSAL },
+	{ LISTENER_IMAPS, { .name = "imaps", .alpn = "imap" }, NULL },
+	{ LISTENER_LMTP, { .name = "lmtp" }, REFUSAL },
 };
 
 static char folder[] = "/tmp/net-listener-XXXXXX";

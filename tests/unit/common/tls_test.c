@@ -21,9 +21,10 @@
 #include "common/tls.h"
 #include "tests/unit/support/tls_peer.h"
 
-static const struct tls_role imap = { "imap", "imap", false };
-static const struct tls_role submission = { "submission", "smtp", false };
-static const struct tls_role careful = { "mx", "smtp", true };
+static const struct tls_role imap = { .name = "imap", .alpn = "imap" };
+static const struct tls_role submission = { .name = "submission", .alpn = "smtp" };
+static const struct tls_role careful = { .name = "mx", .alpn = "smtp", .has_no_tickets = true };
+static const struct tls_role devices = { .name = "legacy", .alpn = "smtp", .has_old_versions = true };
 
 static struct test_cert first, second;
 static struct tls_cert_facts first_facts, second_facts;
@@ -369,14 +370,16 @@ static void a_client_that_names_protocols_must_name_ours(void **state)
 	tls_server_free(&server);
 }
 
-static void old_versions_are_refused(void **state)
+static void old_versions_are_refused_but_where_old_devices_are_served(void **state)
 {
 	struct tls_pair pair = { first.cert, first.key };
 	struct tls_settings modern = { .pairs = &pair, .count = 1, .is_tls13_only = true };
-	static const struct { int version; bool is_modern, ok; const char *name; } cases[] = {
-		{ TLS1_1_VERSION, false, false, NULL }, { TLS1_2_VERSION, false, true, "TLSv1.2" },
-		{ TLS1_3_VERSION, false, true, "TLSv1.3" }, { TLS1_2_VERSION, true, false, NULL },
-		{ TLS1_3_VERSION, true, true, "TLSv1.3" },
+	static const struct { int version; bool is_modern, ok; const char *name; const struct tls_role *role; } cases[] = {
+		{ TLS1_1_VERSION, false, false, NULL, &imap },     { TLS1_2_VERSION, false, true, "TLSv1.2", &imap },
+		{ TLS1_3_VERSION, false, true, "TLSv1.3", &imap }, { TLS1_2_VERSION, true, false, NULL, &imap },
+		{ TLS1_3_VERSION, true, true, "TLSv1.3", &imap },  { TLS1_VERSION, false, false, NULL, &imap },
+		{ TLS1_VERSION, false, true, "TLSv1", &devices },      { TLS1_1_VERSION, true, true, "TLSv1.1", &devices },
+		{ TLS1_3_VERSION, false, true, "TLSv1.3", &devices },
 	};
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -389,7 +392,7 @@ static void old_versions_are_refused(void **state)
 		SSL_CTX_set_cipher_list(ctx, "ALL:@SECLEVEL=0");
 		SSL_CTX_set_min_proto_version(ctx, cases[i].version);
 		SSL_CTX_set_max_proto_version(ctx, cases[i].version);
-		pair_init(&p, server, &imap, ctx, "x.test", NULL);
+		pair_init(&p, server, cases[i].role, ctx, "x.test", NULL);
 		assert_int_equal(shake(&p), cases[i].ok);
 		if (cases[i].ok) {
 			struct tls_facts facts = tls_facts(p.conn);
@@ -665,7 +668,7 @@ int main(void)
 		cmocka_unit_test(of_two_certificates_for_the_same_names_and_kind_of_key_the_last_counts),
 		cmocka_unit_test(two_kinds_of_key_stand_side_by_side),
 		cmocka_unit_test(a_client_that_names_protocols_must_name_ours),
-		cmocka_unit_test(old_versions_are_refused),
+		cmocka_unit_test(old_versions_are_refused_but_where_old_devices_are_served),
 		cmocka_unit_test(renegotiation_and_early_data_are_off),
 		cmocka_unit_test(tickets_are_good_for_their_own_kind_of_listener_only),
 		cmocka_unit_test(a_reload_changes_new_connections_and_an_error_changes_nothing),

@@ -70,6 +70,26 @@ static void missing_fields_are_added_and_private_ones_taken_out_however_it_is_cu
 		}
 }
 
+static void a_devices_message_without_author_gets_one(void **state)
+{
+	static const struct { const char *in, *out; } more[] = {
+		{ "Subject: a\r\n\r\nb", "Subject: a\r\n" DATE ID "From: <s@b>\r\n\r\nb" },
+		{ "FROM: <x@y>\r\n\r\n", "FROM: <x@y>\r\n" DATE ID "\r\n" },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(more); i++) {
+		struct fixup f;
+		struct buf out;
+
+		buf_init(&out, 4096);
+		fixup_init(&f, SV(DATE), SV(ID), byte_sink_buf, &out);
+		f.from = SV("From: <s@b>\r\n");
+		assert_true(fixup_feed(&f, sv_z(more[i].in)) && fixup_finish(&f));
+		assert_string_equal(buf_z(&out), more[i].out);
+		buf_done(&out);
+	}
+}
+
 static bool full(void *ctx, struct sv run_of_octets)
 {
 	(void)ctx;
@@ -90,6 +110,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 			missing_fields_are_added_and_private_ones_taken_out_however_it_is_cut),
+		cmocka_unit_test(a_devices_message_without_author_gets_one),
 		cmocka_unit_test(a_full_sink_is_reported),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,7 @@
 
 #define MX LISTENER_MX
 #define SUB LISTENER_SUBMISSION
+#define OLD LISTENER_LEGACY
 
 static void paths_and_parameters_are_read_or_refused(void **state)
 {
@@ -50,6 +51,18 @@ static void paths_and_parameters_are_read_or_refused(void **state)
 		{ MX, "TO:<a@b.test>", REPLY_BAD_ARGUMENT },
 		{ MX, "FROM:<@r.test:a@b.test>", REPLY_OK },
 		{ MX, "FROM:<\"\"@b.test>", REPLY_BAD_SENDER },
+		{ OLD, "FROM: a@b.test", REPLY_OK },
+		{ OLD, "FROM:<scanner>", REPLY_OK },
+		{ OLD, "FROM:<'a@b.test'>", REPLY_OK },
+		{ OLD, "FROM: 'a@b.test' SIZE=5", REPLY_OK },
+		{ OLD, "FROM:<'a@b.test>", REPLY_OK },
+		{ OLD, "FROM:<'a@b.te'st>", REPLY_OK },
+		{ OLD, "FROM:'", REPLY_OK },
+		{ OLD, "FROM:''", REPLY_BAD_SENDER },
+		{ OLD, "FROM:<''>", REPLY_OK },
+		{ SUB, "FROM:<'a@b.test'>", REPLY_BAD_SENDER },
+		{ OLD, "FROM:<a@b.test> RET=HDRS", REPLY_UNKNOWN_PARAM },
+		{ OLD, "FROM:<a@b.test> REQUIRETLS", REPLY_UNKNOWN_PARAM },
 	};
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -67,6 +80,22 @@ static void paths_and_parameters_are_read_or_refused(void **state)
 				 reply_get(cases[i].reply)->text);
 		arena_done(&arena);
 		free(exact);
+	}
+}
+
+static void quotes_of_old_devices_are_none_of_the_address(void **state)
+{
+	static const char *const cases[] = { "TO:<'bob@example.test'>", "TO: 'bob@example.test'", "TO:<bob@example.test>", "TO:'bob'@example.test" };
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct arena arena;
+		struct smtp_path path;
+
+		arena_init(&arena, 32768);
+		assert_int_equal(smtp_parse_path(&arena, sv_z(cases[i]), SMTP_RCPT_TO, OLD, &path), REPLY_OK);
+		assert_true(sv_eq(path.address.local, SV("bob")));
+		assert_true(sv_eq(path.address.domain, SV("example.test")));
+		arena_done(&arena);
 	}
 }
 
@@ -184,6 +213,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(paths_and_parameters_are_read_or_refused),
+		cmocka_unit_test(quotes_of_old_devices_are_none_of_the_address),
 		cmocka_unit_test(a_size_no_number_can_hold_is_too_big_not_small),
 		cmocka_unit_test(too_many_parameters_are_a_syntax_error),
 		cmocka_unit_test(chunk_sizes_are_numbers_and_last_is_a_word),
