@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 #include "admin/checks.h"
-#include "admin/dnsclient.h"
 #include "admin/print.h"
 #include "admin/probe.h"
+#include "common/dnsclient.h"
 #include "common/instance.h"
 
 #include "common/banned.h"

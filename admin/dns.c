@@ -2,11 +2,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "admin/dnsclient.h"
 #include "admin/dnspublish.h"
 #include "admin/dnsrecords.h"
 #include "admin/print.h"
 #include "admin/verbs.h"
+#include "common/dnsclient.h"
 #include "common/json.h"
 
 #include "common/banned.h"

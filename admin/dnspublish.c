@@ -1,11 +1,9 @@
 #include "admin/dnspublish.h"
 
 #include <stdlib.h>
-#include <time.h>
 
-#include "admin/dnsclient.h"
 #include "admin/print.h"
-#include "common/crypt.h"
+#include "common/dnsupdate.h"
 #include "common/instance.h"
 #include "common/memory.h"
 #include "common/textfile.h"
@@ -14,7 +12,6 @@
 
 #define LEDGER "dns-published"
 #define LEDGER_MAX ((size_t)4 << 20)
-#define KEY_FILE_MAX 8192
 
 enum outcome { WAS_THERE, ADDED, REPLACED, LEFT_ALONE, LEFT_WRONG, BARRED_BY_ALIAS, BARRED_FOR_ALIAS, NOT_SEEN, OTHER_ZONE };
 
@@ -95,63 +92,26 @@ static struct fault ledger_write(struct publishing *p)
 
 static int read_key(struct publishing *p, const char *path)
 {
-	struct cli *cli = p->facts->cli;
-	struct buf text, own;
+	struct buf own;
 
-	buf_init(&text, KEY_FILE_MAX);
 	buf_init(&own, 8192);
 	if (!path)
-		buf_appendf(&own, "%s/%s", instance_path(cli->instance, INSTANCE_KEYS), DNSPUBLISH_KEY);
+		buf_appendf(&own, "%s/%s", instance_path(p->facts->cli->instance, INSTANCE_KEYS), DNSUPDATE_KEY);
 	const char *file = path ? path : buf_z(&own);
-	struct fault f = textfile_read(file, &text);
+	struct fault f = dnsupdate_read_key(file, &p->key);
 	int code = EXIT_DONE;
 
 	if (f.kind == FAULT_NOT_FOUND) {
-		complain("make one at the name server (Knot: keymgr -t postroom hmac-sha256; BIND: tsig-keygen postroom), allow it to "
-			 "update the zone, and put what it printed into that file",
-			 "there is no key in %s", file);
+		complain(DNSUPDATE_KEY_HINT, "there is no key in %s", file);
 		code = EXIT_NOT_FOUND;
-	} else if (f.kind) {
-		code = cli_fault(file, f);
-	} else if (!dnsmessage_key_parse(buf_sv(&text), &p->key)) {
+	} else if (f.kind == FAULT_INVALID) {
 		complain("keymgr -t postroom hmac-sha256, or tsig-keygen postroom, prints one", "%s has no hmac-sha256 key", file);
 		code = EXIT_FAILED;
+	} else if (f.kind) {
+		code = cli_fault(file, f);
 	}
-	buf_wipe(&text);
 	buf_done(&own);
 	return code;
-}
-
-/* The zone that holds the domain, as the server itself says: the owner of the SOA record in what it answers. */
-static bool find_zone(const struct netaddr *server, const char *domain, char zone[DNS_NAME_MAX + 1], char primary[DNS_NAME_MAX + 1])
-{
-	struct dnsmessage_reader *r = xcalloc(1, sizeof(*r));
-	struct dnsmessage_record *record = xcalloc(1, sizeof(*record));
-	struct buf message, reply;
-	uint16_t id;
-	bool is_found = false;
-
-	crypt_random(&id, sizeof(id));
-	buf_init(&message, DNSMESSAGE_MAX);
-	buf_init(&reply, DNSMESSAGE_MAX);
-	if (dnsmessage_begin(&message, id, DNSMESSAGE_QUERY, sv_z(domain), DNS_SOA) &&
-	    !dnsclient_exchange(server, buf_sv(&message), &reply).kind && dnsmessage_read(r, buf_sv(&reply)))
-		while (!is_found && dnsmessage_next(r, record)) {
-			char host[4 * DNS_NAME_MAX + 1];
-			struct sv rdata = record->rdata;
-
-			if (record->type != DNS_SOA || strlen(record->name) > DNS_NAME_MAX || !dns_name_from(&rdata, host) ||
-			    strlen(host) > DNS_NAME_MAX)
-				continue;
-			memcpy(zone, record->name, strlen(record->name) + 1);
-			memcpy(primary, host, strlen(host) + 1);
-			is_found = true;
-		}
-	buf_done(&message);
-	buf_done(&reply);
-	free(record);
-	free(r);
-	return is_found;
 }
 
 static int find_primary(struct publishing *p, const char *server)
@@ -166,7 +126,7 @@ static int find_primary(struct publishing *p, const char *server)
 	if (!server)
 		count = lookup_authorities(p->facts->lookup, domain, servers, p->zone);
 	for (size_t i = 0; i < count; i++) {
-		if (!find_zone(&servers[i], domain, p->zone, primary))
+		if (!dnsupdate_find_zone(&servers[i], domain, p->zone, primary))
 			continue;
 		p->primary = servers[i];
 		/* Only the primary takes updates (RFC 2136 §6); a secondary may pass them on. */
@@ -343,37 +303,37 @@ static void keep_other_lines(struct publishing *p, const struct dnsrecords *reco
 
 static int send_update(struct publishing *p)
 {
-	uint8_t mac[DNSMESSAGE_MAC_LEN];
-	uint64_t now_s = (uint64_t)time(NULL);
-	struct dnsmessage_reader *r = xcalloc(1, sizeof(*r));
 	char address[NETADDR_TEXT_MAX];
-	const char *why = NULL;
-	struct buf reply;
-	int code = EXIT_FAILED;
+	struct dnsupdate_answer answer;
+	struct fault f = fault(FAULT_LIMIT, NULL);
 
-	buf_init(&reply, DNSMESSAGE_MAX);
 	netaddr_text_port(&p->primary, address);
-	if (!write_update(p) || !dnsmessage_sign(&p->message, &p->key, now_s, mac)) {
+	if (write_update(p))
+		f = dnsupdate_send(&p->primary, &p->key, &p->message, &answer);
+	if (f.kind == FAULT_LIMIT) {
 		complain(NULL, "the records do not fit into one update");
-	} else if (dnsclient_exchange(&p->primary, buf_sv(&p->message), &reply).kind || !dnsmessage_read(r, buf_sv(&reply))) {
-		complain("postroom dns DOMAIN --check tells what it did", "%s does not answer the update", address);
-		code = EXIT_UNAVAILABLE;
-	} else if (!dnsmessage_is_signed(buf_sv(&reply), &p->key, now_s, mac, &why)) {
-		complain("the server must know this key, and let it update the zone", "%s: %s, %s", address,
-			 dnsmessage_rcode_name(r->rcode), why);
-	} else if (r->rcode == DNSMESSAGE_NXRRSET || r->rcode == DNSMESSAGE_YXRRSET) {
-		complain("the same command again", "somebody changed the zone %s meanwhile (%s says %s); nothing was changed", p->zone, address,
-			 dnsmessage_rcode_name(r->rcode));
-		code = EXIT_UNAVAILABLE;
-	} else if (r->rcode != DNSMESSAGE_NOERROR) {
-		complain(r->rcode == DNSMESSAGE_REFUSED || r->rcode == DNSMESSAGE_NOTAUTH ? "let the key update the zone at the server" : NULL,
-			 "%s says %s to the update; nothing was changed", address, dnsmessage_rcode_name(r->rcode));
-	} else {
-		code = EXIT_DONE;
+		return EXIT_FAILED;
 	}
-	buf_done(&reply);
-	free(r);
-	return code;
+	if (f.kind) {
+		complain("postroom dns DOMAIN --check tells what it did", "%s does not answer the update", address);
+		return EXIT_UNAVAILABLE;
+	}
+	if (answer.doubt) {
+		complain("the server must know this key, and let it update the zone", "%s: %s, %s", address,
+			 dnsmessage_rcode_name(answer.rcode), answer.doubt);
+		return EXIT_FAILED;
+	}
+	if (answer.rcode == DNSMESSAGE_NXRRSET || answer.rcode == DNSMESSAGE_YXRRSET) {
+		complain("the same command again", "somebody changed the zone %s meanwhile (%s says %s); nothing was changed", p->zone, address,
+			 dnsmessage_rcode_name(answer.rcode));
+		return EXIT_UNAVAILABLE;
+	}
+	if (answer.rcode != DNSMESSAGE_NOERROR) {
+		complain(answer.rcode == DNSMESSAGE_REFUSED || answer.rcode == DNSMESSAGE_NOTAUTH ? "let the key update the zone at the server" : NULL,
+			 "%s says %s to the update; nothing was changed", address, dnsmessage_rcode_name(answer.rcode));
+		return EXIT_FAILED;
+	}
+	return EXIT_DONE;
 }
 
 /* see - what the server shows now counts, not that it said "done": it does not tell what it left out. Its answers from before are
@@ -464,10 +424,8 @@ static int tell_what_is_left(const struct publishing *p, const struct dnsrecords
 static int publish(struct publishing *p, const struct dnsrecords *records)
 {
 	bool is_whole;
-	uint16_t id;
 
-	crypt_random(&id, sizeof(id));
-	is_whole = dnsmessage_begin(&p->message, id, DNSMESSAGE_UPDATE, sv_z(p->zone), DNS_SOA);
+	is_whole = dnsupdate_begin(&p->message, p->zone);
 	lookup_at(p->facts->lookup, &p->primary, 1);
 	p->facts->is_at_authorities = true;
 	for (size_t i = 0; is_whole && i < records->count; i++) {

@@ -6,8 +6,6 @@
 
 #include "admin/dnsrecords.h"
 
-#define DNSPUBLISH_KEY "dns.key"        /* in ROOT/keys */
-
 /** dnspublish - @server: "ADDRESS[@PORT]" of the primary; NULL: as the zone's SOA names it. @key: file; NULL: the instance's.
  *  Prints a row for each record, tells its errors, returns an exit code: EXIT_FAILED also when something that is wrong had to be
  *  left to its owner. */

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "admin/dnsclient.h"
 #include "common/crypt.h"
+#include "common/dnsclient.h"
 #include "common/loop.h"
 #include "common/memory.h"
 

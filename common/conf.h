@@ -304,7 +304,7 @@ struct conf_legacy {
 	uint64_t messages_per_minute;           /* of one address */
 };
 
-enum conf_acme_challenge { CONF_ACME_HTTP = 0, CONF_ACME_TLS_ALPN };
+enum conf_acme_challenge { CONF_ACME_HTTP = 0, CONF_ACME_TLS_ALPN, CONF_ACME_DNS };
 
 /* Certificates from an authority (RFC 8555). */
 struct conf_acme {

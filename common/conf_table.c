@@ -36,7 +36,7 @@
 
 static const char *const log_level_words[] = { "error", "warn", "info", "debug", NULL };
 static const char *const tls_version_words[] = { "1.2", "1.3", NULL };
-static const char *const acme_challenge_words[] = { "http-01", "tls-alpn-01", NULL };
+static const char *const acme_challenge_words[] = { "http-01", "tls-alpn-01", "dns-01", NULL };
 static const char *const action_words[] = { "off", "log", "junk", "defer", "reject", NULL };
 static const char *const rejects_words[] = { "drop", "keep", NULL };
 static const char *const milter_failure_words[] = { "defer", "accept", NULL };
@@ -747,7 +747,8 @@ static const struct conf_option options[] = {
 		 "as acme-challenge says." },
 	{ "acme-challenge", "Web", CHOICE(acme.challenge, acme_challenge_words), .def = "http-01", .need_restart = true,
 	  .doc = "How each name is proven to the certificate authority: http-01 on port 80 (RFC 8555 section 8.3), or tls-alpn-01 in a TLS "
-		 "handshake on port 443 (RFC 8737), for hosts where port 80 is shut." },
+		 "handshake on port 443 (RFC 8737), for hosts where port 80 is shut; or dns-01 by a record in the DNS (RFC 8555 section 8.4), where both "
+		 "ports are another program's: it is put into the zone by an update with the key in keys/dns.key, as postroom dns --publish does." },
 	{ "acme-contact", "Web", STRING(acme.contact), .def = "", .min = 0, .max = 254, .need_restart = true,
 	  .doc = "Mail address at which the certificate authority may reach you. Default: none is told." },
 	{ "acme-names", "Web", LIST(acme.names), .def = "hostname domains", .min = 1, .max = 50, .need_restart = true,

@@ -10,6 +10,7 @@ import json
 import pathlib
 import re
 import shutil
+import socket
 import ssl
 import subprocess
 import sys
@@ -83,6 +84,7 @@ class World:
     def __init__(self, stack, folder):
         network = stack.enter_context(Network("5.0.77.", "2a00:77::"))
         center, a, b, self.client = map(network.host, ("center", "a", "b", "client"))
+        self.center = center
         self.authority = stack.enter_context(Authority())
         hosts = {"a.example": a, "b.example": b}
         with center:
@@ -100,7 +102,7 @@ class World:
                            f"acme.example. A {center.ip4}", "ietf.org. A 192.0.2.99"], is_signed=True)
             dns.start()
             self.pebble = Pebble(folder, self.authority, f"{center.ip4}:53", 80, port=443, address=center.ip4)
-            stack.callback(self.pebble.stop)
+            stack.callback(lambda: self.pebble.stop())
             believed = folder / "believed.pem"
             believed.write_text(self.authority.file.read_text() + self.pebble.root(self.authority))
         self.believed = believed
@@ -172,3 +174,45 @@ def test_mail_goes_both_ways_and_is_believed(world):
     for server in (a, b):
         assert server.found("doctor") == []
         assert server.found("dns", server.domain, "--check") == []
+
+
+def proofs(world, domain):
+    return [line for line in world.dns.records(domain, "TXT") if "_acme-challenge" in line or "proofs." in line]
+
+
+def test_a_certificate_comes_by_proofs_in_the_dns_where_the_web_ports_are_not_ours(world):
+    """RFC 8555 §8.4. One of the names is an alias, so its record goes to where that leads."""
+    b = world.b
+    b.type("stop")
+    with b.host:
+        others = [socket.create_server((address, port)) for address in (b.host.ip4,) for port in (80, 443)]
+    with contextlib.ExitStack() as stack:
+        for other in others:
+            stack.enter_context(other)
+        shutil.copy(world.keys[b.domain], b.root / "keys" / "dns.key")
+        with open(b.root / "postroom.conf", "a", encoding="utf-8") as conf:
+            conf.write("acme-challenge dns-01\n")
+        world.dns.set(b.domain, "_acme-challenge.autoconfig", "CNAME", "proofs.b.example.")
+        # Of a process that was killed: the next one takes it away.
+        left = "0123456789012345678901234567890123456789abc"
+        world.dns.set(b.domain, "_acme-challenge.mail", "TXT", left)
+        (b.root / "tls" / "acme" / f"dns.{left}").write_text(f"{world.dns.address} {b.domain} _acme-challenge.mail.{b.domain} {left}\n")
+        assert proofs(world, b.domain)
+        b.type("serve", "--detach")
+        wait_for("what a process that was killed has left is taken away", lambda: not proofs(world, b.domain))
+        before = json.loads(b.type("cert", "show", "--json"))
+        b.type("cert", "renew")
+        after = json.loads(b.type("cert", "show", "--json"))
+        assert after["fingerprint"] != before["fingerprint"] and sorted(after["names"]) == sorted(before["names"])
+        assert f"mail.{b.domain}" in after["names"] and f"autoconfig.{b.domain}" in after["names"]
+        wait_for("the proofs are gone", lambda: not proofs(world, b.domain) and not list((b.root / "tls" / "acme").iterdir()))
+
+        # An authority that does not see them: it is told, what there is stays, and the proof is gone, too.
+        world.pebble.stop()
+        with world.center:
+            world.pebble = Pebble(b.root, world.authority, f"{world.center.ip4}:1", 80, port=443, address=world.center.ip4)
+        with b.host:
+            refused = b.run("cert", "renew")
+        assert refused.returncode == 1 and "could not see our proof for" in refused.stderr and "in the DNS" in refused.stderr, refused.stderr
+        assert json.loads(b.type("cert", "show", "--json"))["fingerprint"] == after["fingerprint"]
+        wait_for("the proof is gone", lambda: not proofs(world, b.domain) and not list((b.root / "tls" / "acme").iterdir()))

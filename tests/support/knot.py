@@ -100,6 +100,18 @@ zone:
             time.sleep(0.02)
         return self
 
+    def control(self, *words):
+        return subprocess.run([find("knotc"), "-c", self.folder / "knot.conf", *words], capture_output=True, text=True, check=True).stdout
+
+    def set(self, zone, owner, *record):
+        """A record more, as somebody at the name server puts it there."""
+        for words in (("zone-begin", zone), ("zone-set", zone, owner, "60", *record), ("zone-commit", zone)):
+            self.control(*words)
+
+    def records(self, zone, type_):
+        """All of a zone of one type: a line each."""
+        return [line for line in self.control("zone-read", zone).splitlines() if f" {type_} " in line]
+
     def __enter__(self):
         return self
 
@@ -116,13 +128,7 @@ class Knot(Zones):
 
     def __init__(self, zone, records=()):
         super().__init__()
-        self.name = zone
         self.zone(zone, records, takes_updates=True)
 
     def __enter__(self):
         return self.start()
-
-    def set(self, owner, *record):
-        """A record more, as somebody at the name server puts it there."""
-        for words in (("zone-begin", self.name), ("zone-set", self.name, owner, "60", *record), ("zone-commit", self.name)):
-            subprocess.run([find("knotc"), "-c", self.folder / "knot.conf", *words], capture_output=True, check=True)

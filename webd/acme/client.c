@@ -12,6 +12,7 @@
 #include "common/textfile.h"
 #include "common/tls_proof.h"
 #include "common/tls_request.h"
+#include "webd/acme/dnsproof.h"
 #include "webd/acme/jws.h"
 
 #include "common/banned.h"
@@ -35,6 +36,14 @@ static const char *const step_names[] = {
 	"directory", "nonce", "account", "order", "authorization", "challenge", "validation", "finalization", "issuance", "certificate",
 };
 
+static const struct {
+	const char *type, *place;
+} challenges[] = {
+	[CONF_ACME_HTTP] = { "http-01", "on port 80" },
+	[CONF_ACME_TLS_ALPN] = { "tls-alpn-01", "on port 443" },
+	[CONF_ACME_DNS] = { "dns-01", "in the DNS" },
+};
+
 struct acme_order {
 	struct loop *loop;
 	struct http *http;
@@ -55,6 +64,8 @@ struct acme_order {
 	char authorizations[ACME_NAMES_MAX][URL_SIZE];
 	size_t authorization_count, at;
 	char proof[4096];               /* file that lies there; "": none */
+	char dns_name[256];             /* for which there is one */
+	struct dnsproof *dns_proof;     /* record that is in the DNS, or on its way; NULL: none */
 	char detail[400];
 	char bad_name[256];             /* the fault is about it; "": about none */
 	struct fault fault;
@@ -70,6 +81,7 @@ static void remove_proof(struct acme_order *o)
 	if (*o->proof)
 		unlink(o->proof);
 	o->proof[0] = '\0';
+	dnsproof_take_away(&o->dns_proof);
 }
 
 static void order_free(struct acme_order *o)
@@ -125,6 +137,7 @@ static void on_deadline(struct timer *t)
 	struct acme_order *o = CONTAINER_OF(t, struct acme_order, deadline);
 
 	http_forget(&o->call);
+	remove_proof(o);
 	fail(o, FAULT_UNAVAILABLE, "the certificate authority took too long (%s)", step_names[o->step]);
 }
 
@@ -262,7 +275,7 @@ static bool write_proof(struct acme_order *o, struct sv name, struct sv token)
 
 	buf_init(&text, 8192);
 	good = n > 0 && (size_t)n < sizeof(o->proof) && buf_append(&text, token) && buf_append_c(&text, '.') &&
-	       jws_thumbprint(o->settings.account, &text) && (!o->settings.is_tls_alpn || to_certificate(o, name, &text));
+	       jws_thumbprint(o->settings.account, &text) && (o->settings.challenge != CONF_ACME_TLS_ALPN || to_certificate(o, name, &text));
 	if (!good) {
 		o->proof[0] = '\0';
 		strange(o);
@@ -278,11 +291,43 @@ static bool write_proof(struct acme_order *o, struct sv name, struct sv token)
 	return good;
 }
 
+static void on_dns_proof(void *arg, struct fault f)
+{
+	struct acme_order *o = arg;
+
+	if (!f.kind) {
+		ask(o, STEP_CHALLENGE);
+		return;
+	}
+	blame(o, sv_z(o->dns_name));
+	fail(o, f.kind, "no proof for %.100s in the DNS: %s", o->dns_name, f.detail);
+}
+
+/* RFC 8555 §8.4: the digest of what http-01 would answer. */
+static void put_into_dns(struct acme_order *o, struct sv name, struct sv token)
+{
+	uint8_t digest[CRYPT_HASH_MAX];
+	struct buf text, value;
+
+	buf_init(&text, 8192);
+	buf_init(&value, 128);
+	snprintf(o->dns_name, sizeof(o->dns_name), "%.*s", SV_FMT(name));
+	if (buf_append(&text, token) && buf_append_c(&text, '.') && jws_thumbprint(o->settings.account, &text)) {
+		crypt_digest(CRYPT_SHA256, buf_sv(&text), digest);
+		if (jws_base64url(sv_from((const char *)digest, CRYPT_SHA256_LEN), &value))
+			o->dns_proof = dnsproof_put(o->settings.zone, name, buf_sv(&value), on_dns_proof, o);
+	}
+	if (!o->dns_proof)
+		strange(o);
+	buf_done(&text);
+	buf_done(&value);
+}
+
 static void take_authorization(struct acme_order *o, const struct json *body)
 {
 	const struct json *list = json_get(body, "challenges");
 	struct sv status = text_of(body, "status"), name = text_of(json_get(body, "identifier"), "value");
-	const char *type = o->settings.is_tls_alpn ? "tls-alpn-01" : "http-01";
+	const char *type = challenges[o->settings.challenge].type;
 
 	if (sv_eq(status, SV("valid"))) {       /* proven not long ago */
 		next_authorization(o);
@@ -296,6 +341,8 @@ static void take_authorization(struct acme_order *o, const struct json *body)
 			continue;
 		if (!jws_is_base64url(token) || token.len > TOKEN_MAX || !take_url(c, "url", o->challenge))
 			strange(o);
+		else if (o->settings.challenge == CONF_ACME_DNS)
+			put_into_dns(o, name, token);
 		else if (write_proof(o, name, token))
 			ask(o, STEP_CHALLENGE);
 		return;
@@ -317,8 +364,8 @@ static void watch_authorization(struct acme_order *o, const struct http_response
 		for (size_t i = 0; i < json_count(list) && !why.len; i++)
 			why = text_of(json_get(json_at(list, i), "error"), "detail");
 		blame(o, text_of(json_get(body, "identifier"), "value"));
-		fail(o, FAULT_DENIED, "the certificate authority could not see our proof for %.*s on port %s: %.*s",
-		     SV_FMT(sv_sub(text_of(json_get(body, "identifier"), "value"), 0, 100)), o->settings.is_tls_alpn ? "443" : "80",
+		fail(o, FAULT_DENIED, "the certificate authority could not see our proof for %.*s %s: %.*s",
+		     SV_FMT(sv_sub(text_of(json_get(body, "identifier"), "value"), 0, 100)), challenges[o->settings.challenge].place,
 		     SV_FMT(sv_sub(why, 0, 220)));
 	}
 }

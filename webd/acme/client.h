@@ -1,10 +1,11 @@
-/* webd/acme/client.h - one certificate from an authority (RFC 8555): account, order, proof by http-01 or tls-alpn-01 for each name, certificate.
+/* webd/acme/client.h - one certificate from an authority (RFC 8555): account, order, proof by http-01, tls-alpn-01 or dns-01 for each name, certificate.
  * It speaks through common/http and writes the proofs as files, which the web front answers with; both may be refused at
  * any step, and the whole has ORDER_MS. Small files are read and written on the loop: this process serves nobody else. */
 #ifndef WEBD_ACME_CLIENT_H
 #define WEBD_ACME_CLIENT_H
 
 #include "common/bytes.h"
+#include "common/conf.h"
 #include "common/crypt_es256.h"
 #include "common/fault.h"
 #include "common/loop.h"
@@ -12,6 +13,7 @@
 #define ACME_NAMES_MAX 50
 
 struct acme_order;
+struct dnsproof_zone;
 struct http;
 
 struct acme_settings {
@@ -22,7 +24,8 @@ struct acme_settings {
 	const struct es256_key *account;        /* borrowed until the end */
 	const char *key_path;           /* the server's key */
 	const char *proofs;             /* folder for the proofs; must be there */
-	bool is_tls_alpn;               /* prove names in a TLS handshake (RFC 8737), not by HTTP */
+	enum conf_acme_challenge challenge;     /* by HTTP, in a TLS handshake (RFC 8737), or in the DNS */
+	const struct dnsproof_zone *zone;       /* for proofs in the DNS; borrowed, also by jobs after the end */
 };
 
 struct acme_result {

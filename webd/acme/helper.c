@@ -9,6 +9,7 @@
 
 #include "common/crypt.h"
 #include "common/dns.h"
+#include "common/dnsupdate.h"
 #include "common/http.h"
 #include "common/log.h"
 #include "common/memory.h"
@@ -16,6 +17,7 @@
 #include "common/tls_request.h"
 #include "common/work.h"
 #include "webd/acme/client.h"
+#include "webd/acme/dnsproof.h"
 #include "webd/acme/names.h"
 
 #include "common/banned.h"
@@ -50,6 +52,10 @@ struct acme {
 	struct acme_look *names_look;
 	struct acme_order *order;
 	struct es256_key *account;
+	struct dnsmessage_key dns_key;  /* of proofs in the DNS; read before the sandbox closes */
+	struct fault dns_key_fault;     /* why there is none */
+	char dns_key_why[400];
+	struct dnsproof_zone zone;
 	char name_texts[ACME_NAMES_MAX][ADDRESS_DOMAIN_MAX + 1];
 	struct sv names[ACME_NAMES_MAX];        /* as they were when they were last looked at */
 	size_t name_count;
@@ -427,6 +433,8 @@ static struct fault ready_for_order(struct acme *a)
 		return fault(FAULT_DENIED, "tls-certificate and tls-key lie outside the instance: they are yours to renew; unset them or acme-directory");
 	if (mkdir(a->proofs, 0700) != 0 && errno != EEXIST)
 		return fault_errno("mkdir", a->proofs);
+	if (a->conf->acme.challenge == CONF_ACME_DNS && a->dns_key_fault.kind)
+		return a->dns_key_fault;
 	f = need_account(a);
 	return f;
 }
@@ -450,7 +458,8 @@ static void begin(struct acme *a)
 			   .account = a->account,
 			   .key_path = conf->tls.key,
 			   .proofs = a->proofs,
-			   .is_tls_alpn = conf->acme.challenge == CONF_ACME_TLS_ALPN,
+			   .challenge = conf->acme.challenge,
+			   .zone = &a->zone,
 		   },
 		   on_order, a, &a->order);
 }
@@ -633,6 +642,23 @@ static const struct control_verb verbs[] = {
 
 /* ---- life ---- */
 
+/* The helper sees no other key of that folder: this one is read while nothing is closed yet. */
+static void open_dns_key(struct acme *a, const struct instance *instance)
+{
+	char path[4096];
+	struct fault f;
+
+	snprintf(path, sizeof(path), "%s/" DNSUPDATE_KEY, instance_path(instance, INSTANCE_KEYS));
+	f = dnsupdate_read_key(path, &a->dns_key);
+	if (f.kind == FAULT_NOT_FOUND)
+		snprintf(a->dns_key_why, sizeof(a->dns_key_why), "acme-challenge is dns-01, and there is no key in %.100s: " DNSUPDATE_KEY_HINT
+			 "; then: postroom stop, postroom serve", path);
+	else
+		snprintf(a->dns_key_why, sizeof(a->dns_key_why), "%s", f.detail ? f.detail : fault_name(f.kind));
+	a->dns_key_fault = f.kind ? fault(f.kind, a->dns_key_why) : FAULT_OK;
+	a->zone = (struct dnsproof_zone){ .loop = a->worker->loop, .dns = a->dns, .key = &a->dns_key, .folder = a->proofs };
+}
+
 static struct fault acme_open(struct worker *w)
 {
 	struct acme *a = xcalloc(1, sizeof(*a));
@@ -655,6 +681,8 @@ static struct fault acme_open(struct worker *w)
 	f = dns_new_for_waiting(w->loop, &conf->dns, &a->dns);
 	if (f.kind)
 		return f;
+	if (conf->acme.challenge == CONF_ACME_DNS)
+		open_dns_key(a, w->instance);
 	f = http_new(w->loop, a->dns, &settings, &a->http);
 	if (f.kind)
 		log_error(NULL, "acme.closed", KV_FAULT("fault", f));
@@ -666,6 +694,8 @@ static struct fault acme_start(struct worker *w)
 	struct acme *a = w->state;
 
 	load_state(a);
+	if (is_on(a) && a->conf->acme.challenge == CONF_ACME_DNS && !a->dns_key_fault.kind)
+		dnsproof_sweep(&a->zone);
 	timer_start_ms(&a->look, FIRST_LOOK_MS);
 	return FAULT_OK;
 }
@@ -698,6 +728,7 @@ static void acme_end(struct worker *w)
 	http_free(&a->http);
 	dns_free(&a->dns);
 	es256_key_free(&a->account);
+	dnsmessage_key_done(&a->dns_key);
 	conf_unref(&a->conf);
 	free(a);
 	w->state = NULL;

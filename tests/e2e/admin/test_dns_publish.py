@@ -183,7 +183,7 @@ def test_nothing_is_added_beside_an_alias_and_the_next_step_is_told(server):
 def test_what_the_name_server_leaves_out_is_not_called_added(server):
     """Somebody makes a name an alias while the update is on its way: nothing that was looked at before can tell."""
     with knot.Knot(DOMAIN) as name_server:
-        with Between(name_server.port, lambda: name_server.set("_dmarc", "CNAME", "_dmarc.example.net.")) as between:
+        with Between(name_server.port, lambda: name_server.set(DOMAIN, "_dmarc", "CNAME", "_dmarc.example.net.")) as between:
             code, done = publish(server, name_server, "--server", between.address)
         assert code == 1 and done["TXT", f"_dmarc.{DOMAIN}"] == "sent, but the name server does not show it", done
         assert [word for word in done.values() if word != "added"] == ["sent, but the name server does not show it"]

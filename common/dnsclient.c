@@ -1,17 +1,33 @@
-#include "admin/dnsclient.h"
+#include "common/dnsclient.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
-
-#include "admin/probe.h"
 
 #include "common/banned.h"
 
 #define UDP_MAX 512             /* without EDNS (RFC 1035 §4.2.1) */
 #define UDP_TRIES 2
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Until fd is ready; false at the deadline. */
+static bool wait_for(int fd, short events, int64_t deadline_ms)
+{
+	struct pollfd p = { .fd = fd, .events = events };
+	int64_t left = deadline_ms - now_ms();
+
+	return left > 0 && poll(&p, 1, (int)left) == 1;
+}
 
 bool dnsclient_parse_server(const char *text, struct netaddr *out)
 {
@@ -69,11 +85,11 @@ static struct fault by_udp(const struct netaddr *server, struct sv message, stru
 	if (f.kind)
 		return f;
 	for (int i = 0; i < UDP_TRIES; i++) {
-		int64_t deadline = probe_now_ms() + DNSCLIENT_TIMEOUT_MS / UDP_TRIES;
+		int64_t deadline = now_ms() + DNSCLIENT_TIMEOUT_MS / UDP_TRIES;
 
 		if (send(fd, message.p, message.len, MSG_NOSIGNAL) < 0)
 			break;
-		while (probe_wait(fd, POLLIN, deadline)) {
+		while (wait_for(fd, POLLIN, deadline)) {
 			ssize_t n = recv(fd, reply->p, reply->cap, 0);
 
 			if (n < 0)
@@ -92,7 +108,7 @@ static struct fault by_udp(const struct netaddr *server, struct sv message, stru
 static bool send_all(int fd, struct sv octets, int64_t deadline_ms)
 {
 	while (octets.len) {
-		ssize_t n = probe_wait(fd, POLLOUT, deadline_ms) ? send(fd, octets.p, octets.len, MSG_NOSIGNAL) : -1;
+		ssize_t n = wait_for(fd, POLLOUT, deadline_ms) ? send(fd, octets.p, octets.len, MSG_NOSIGNAL) : -1;
 
 		if (n < 0)
 			return false;
@@ -104,7 +120,7 @@ static bool send_all(int fd, struct sv octets, int64_t deadline_ms)
 static bool receive_all(int fd, char *p, size_t len, int64_t deadline_ms)
 {
 	while (len) {
-		ssize_t n = probe_wait(fd, POLLIN, deadline_ms) ? recv(fd, p, len, 0) : -1;
+		ssize_t n = wait_for(fd, POLLIN, deadline_ms) ? recv(fd, p, len, 0) : -1;
 
 		if (n <= 0)
 			return false;
@@ -116,7 +132,7 @@ static bool receive_all(int fd, char *p, size_t len, int64_t deadline_ms)
 
 static struct fault by_tcp(const struct netaddr *server, struct sv message, struct buf *reply)
 {
-	int64_t deadline = probe_now_ms() + DNSCLIENT_TIMEOUT_MS;
+	int64_t deadline = now_ms() + DNSCLIENT_TIMEOUT_MS;
 	unsigned char length[2] = { (unsigned char)(message.len >> 8), (unsigned char)message.len };
 	char text[NETADDR_TEXT_MAX];
 	bool is_truncated, is_done;

@@ -1,7 +1,7 @@
-/* admin/dnsclient.h - one question or update to one certain name server, and its answer. Blocks. For the command line; what
- * runs as a daemon asks common/dns.h. */
-#ifndef ADMIN_DNSCLIENT_H
-#define ADMIN_DNSCLIENT_H
+/* common/dnsclient.h - one question or update to one certain name server, and its answer. Blocks, any thread: for the command line and for
+ * jobs. Who only wants to know what the DNS says asks common/dns.h. */
+#ifndef COMMON_DNSCLIENT_H
+#define COMMON_DNSCLIENT_H
 
 #include "common/dnsmessage.h"
 #include "common/fault.h"
