@@ -14,7 +14,7 @@
 
 #include "common/banned.h"
 
-static void read_boot_id(char out[SHARED_BOOT_LEN])
+void shared_boot_id(char out[SHARED_BOOT_LEN])
 {
 	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
 
@@ -129,7 +129,7 @@ struct fault shared_open(const struct shared_kind *kind, const char *path, bool 
 		flock(lock, LOCK_EX);
 	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 
-	read_boot_id(boot);
+	shared_boot_id(boot);
 	*out = map(kind, fd, boot);
 	if (!*out && create) {
 		if (fd >= 0)

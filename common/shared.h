@@ -37,6 +37,9 @@ void *shared_new(const struct shared_kind *kind);
 MUST_CHECK struct fault shared_open(const struct shared_kind *kind, const char *path, bool create, void **out, int *fd);
 void shared_free(const struct shared_kind *kind, void **memory);
 
+/** shared_boot_id - which boot of the machine this is, as text; empty when that cannot be told. */
+void shared_boot_id(char out[SHARED_BOOT_LEN]);
+
 /** shared_take - have the lock. False after wait_ms: somebody is stopped while he holds it. */
 bool shared_take(struct shared_head *head, uint32_t wait_ms);
 void shared_give(struct shared_head *head);

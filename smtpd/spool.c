@@ -21,6 +21,7 @@ enum record {
 	RECORD_ATTEMPT = 5,
 	RECORD_NOTICE = 6,
 	RECORD_HOLD = 7,
+	RECORD_BORN = 8,
 };
 
 #define HEAD_LEN 5      /* length and type */
@@ -45,6 +46,7 @@ struct spool {
 	struct buf body;                /* writing: octets not yet in a record */
 	struct rcpt *rcpts;             /* reading: per recipient */
 	bool is_held;
+	int64_t born_s;                 /* 0: unknown */
 	enum spool_notice notice;       /* begun and not done; 0: none */
 	char notice_id[SPOOL_ID_LEN + 1];
 };
@@ -371,6 +373,9 @@ static void take(struct spool *s, unsigned type, struct sv payload)
 	case RECORD_HOLD:
 		s->is_held = payload.len && payload.p[0];
 		break;
+	case RECORD_BORN:
+		s->born_s = payload.len >= 8 ? (int64_t)get_u64(payload.p) : 0;
+		break;
 	default:
 		break;
 	}
@@ -664,6 +669,19 @@ struct fault spool_put_hold(struct spool *s, bool is_held, int64_t now_s, struct
 bool spool_is_held(const struct spool *s)
 {
 	return s->is_held;
+}
+
+struct fault spool_put_born(struct spool *s, int64_t born_s)
+{
+	char payload[8];
+
+	put_u64(payload, (uint64_t)born_s);
+	return append(s, RECORD_BORN, sv_from(payload, sizeof(payload)));
+}
+
+int64_t spool_born(const struct spool *s)
+{
+	return s->born_s;
 }
 
 struct spool_rcpt spool_rcpt(const struct spool *s, uint32_t i)

@@ -7,7 +7,8 @@
  * Numbers are little-endian. The records are: ENVELOPE (smtpd/envelope.h), BODY any number of
  * times, TOP (fields that go before the body; may be missing), END (u64 octets of the body, u32 CRC
  * of the body), then the message's life as it comes: OUTCOME (flushed), ATTEMPT (not flushed: what a
- * crash takes is tried again), NOTICE (a DSN, before it is queued and when it is), HOLD. A file
+ * crash takes is tried again), NOTICE (a DSN, before it is queued and when it is), HOLD, BORN (not flushed: when it came by the queue's
+ * time, where the envelope's is of another clock: smtpd/relay/clock.h). A file
  * without END is not a message: it was never acknowledged. A torn record at the end never happened,
  * and is overwritten by the next one. Unknown types are skipped.
  *
@@ -113,6 +114,10 @@ bool spool_open_notice(const struct spool *s, enum spool_notice *notice, char *i
 /** spool_put_hold - an administrator's word. */
 MUST_CHECK struct fault spool_put_hold(struct spool *s, bool is_held, int64_t now_s, struct sv by);
 bool spool_is_held(const struct spool *s);
+/** spool_put_born - when it came by the queue's time. */
+MUST_CHECK struct fault spool_put_born(struct spool *s, int64_t born_s);
+/** spool_born - 0: nobody wrote that down. */
+int64_t spool_born(const struct spool *s);
 
 /** spool_outcome_name - "delivered", ... */
 const char *spool_outcome_name(enum spool_outcome outcome);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/date.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "smtpd/relay/narrow.h"
@@ -205,7 +206,7 @@ static void put_wishes(struct delivery *d, const struct envelope *e, struct buf 
 	struct wishes w = wishes_of(e);
 
 	if (w.has_by && d->can & CAN_DELIVERBY)
-		(void)buf_appendf(text, " BY=%lld;%c%s", (long long)(w.by_s - relay_now_s(d->relay)), w.is_by_return ? 'R' : 'N',
+		(void)buf_appendf(text, " BY=%lld;%c%s", (long long)(d->part->message->by_s - relay_now_s(d->relay)), w.is_by_return ? 'R' : 'N',
 				  w.is_by_trace ? "T" : "");
 	if (w.priority && d->can & CAN_MT_PRIORITY)
 		(void)buf_appendf(text, " MT-PRIORITY=%d", w.priority);
@@ -217,7 +218,7 @@ static void put_wishes(struct delivery *d, const struct envelope *e, struct buf 
 static void refuse_late(struct delivery *d, const struct envelope *e)
 {
 	struct wishes w = wishes_of(e);
-	int64_t left_s = w.by_s - relay_now_s(d->relay);
+	int64_t left_s = d->part->message->by_s - relay_now_s(d->relay);
 
 	if (!w.has_by || !w.is_by_return || d->destination[0] == '=')
 		return;
@@ -319,7 +320,7 @@ static void load_run(struct op *op)
 	if (!(d->can & CAN_SMTP))
 		return;
 	if (!(d->can & CAN_8BITMIME))
-		op->fault = narrow_prepare(d->relay->queue, sv_z(op->message->id), d->relay->keys, relay_now_s(d->relay), &d->narrow);
+		op->fault = narrow_prepare(d->relay->queue, sv_z(op->message->id), d->relay->keys, date_now().seconds, &d->narrow);
 	if (op->fault.kind) {
 		d->load = LOAD_FAULT;
 		return;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "common/date.h"
 #include "common/dkimkey.h"
 #include "common/events.h"
 #include "common/eventstore.h"
@@ -11,6 +12,7 @@
 #include "common/outbook.h"
 #include "smtpd/dmarcreport.h"
 #include "smtpd/fetch.h"
+#include "smtpd/relay/clock.h"
 #include "smtpd/relay/question.h"
 #include "smtpd/relay/relay_private.h"
 #include "smtpd/relay/watch.h"
@@ -25,13 +27,27 @@
 #define AGAIN_MS 50             /* the row of jobs was full */
 #define PAUSED_NOTE "paused"
 #define BRAKE_NOTE "brake"
+#define CLOCK_NOTE "clock"
+#define CLOCK_KEEP_MS (15 * 60000)      /* a boot after a crash counts from then on */
 
 int64_t relay_now_s(const struct relay *r)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (r->wall_ms + (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 - (int64_t)r->mono_ms) / 1000;
+	return ((int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 + atomic_load(&r->clock_ms)) / 1000;
+}
+
+int64_t relay_skew_s(const struct relay *r)
+{
+	return date_now().seconds - relay_now_s(r);
+}
+
+int64_t relay_shown_s(const struct relay *r, int64_t at_s)
+{
+	int64_t skew_s = relay_skew_s(r);
+
+	return !at_s || (skew_s >= -CLOCK_SAME_S && skew_s <= CLOCK_SAME_S) ? at_s : at_s + skew_s;
 }
 
 int64_t relay_expires_s(const struct relay *r, const struct message *m)
@@ -382,12 +398,14 @@ static bool sweep_one(void *arg, struct message *m)
 }
 
 static void keep_brake(struct relay *r);
+static void mind_clock(struct relay *r);
 
 static void on_sweep(struct timer *t)
 {
 	struct relay *r = CONTAINER_OF(t, struct relay, sweep);
 	uint64_t every = r->worker->conf->queue.retry_min_ms / 2;
 
+	mind_clock(r);
 	keep_brake(r);
 	if (may_send(r))
 		schedule_each(r->schedule, sweep_one, r);
@@ -480,6 +498,57 @@ static void keep_brake(struct relay *r)
 	}
 	buf_done(&n->names);
 	free(n);
+}
+
+/* keep_clock - the queue's time as it goes now. */
+static void keep_clock(struct relay *r)
+{
+	struct note *n = new_note(r, CLOCK_NOTE, CLOCK_NOTE_MAX);
+	struct clock_host host;
+	struct clock_note note = { .offset_ms = atomic_load(&r->clock_ms) };
+
+	clock_read(&host);
+	memcpy(note.boot, host.boot, sizeof(note.boot));
+	note.last_ms = host.running_ms + note.offset_ms;
+	note.wall_ms = host.wall_ms;
+	clock_note_write(&note, &n->names);
+	r->clock_kept_ms = loop_now_ms(r->loop);
+	keep_note(n);
+}
+
+/* mind_clock - with nothing in the queue its time is the host's again; else it is written down now and then. */
+static void mind_clock(struct relay *r)
+{
+	bool is_empty = r->has_scanned && !schedule_count(r->schedule) && !r->looks && !r->jobs;
+	struct clock_host host;
+	int64_t was_ms = atomic_load(&r->clock_ms), skew_ms;
+
+	clock_read(&host);
+	skew_ms = host.wall_ms - host.running_ms - was_ms;
+	if (is_empty && (skew_ms <= -1000 || skew_ms >= 1000)) {
+		atomic_store(&r->clock_ms, was_ms + skew_ms);
+		if (skew_ms < -CLOCK_SAME_S * 1000 || skew_ms > CLOCK_SAME_S * 1000)
+			log_info(NULL, "relay.clock", KV_I64("moved_s", skew_ms / 1000));
+		keep_clock(r);
+	} else if (!is_empty && loop_now_ms(r->loop) - r->clock_kept_ms >= CLOCK_KEEP_MS) {
+		keep_clock(r);
+	}
+}
+
+static void remember_clock(struct relay *r)
+{
+	struct clock_host host;
+	struct clock_note was;
+	bool has_note;
+	struct buf text;
+
+	buf_init(&text, CLOCK_NOTE_MAX);
+	has_note = queue_note(r->queue, CLOCK_NOTE, &text) && clock_note_read(buf_sv(&text), &was);
+	clock_read(&host);
+	atomic_store(&r->clock_ms, clock_start(&host, has_note ? &was : NULL));
+	buf_done(&text);
+	if (!has_note || strcmp(was.boot, host.boot))
+		keep_clock(r);
 }
 
 static void remember_brake(struct relay *r)
@@ -638,7 +707,6 @@ static struct fault relay_start(struct worker *w)
 {
 	struct relay *r = w->state;
 	struct schedule_limits limits = limits_of(w->conf);
-	struct timespec now;
 	char folder[4096];
 	struct fault f = queue_open(instance_path(w->instance, INSTANCE_QUEUE), &r->queue);
 
@@ -654,10 +722,7 @@ static struct fault relay_start(struct worker *w)
 	r->keys = dkimkeys_new(instance_path(w->instance, INSTANCE_KEYS));
 	queue_use_keys(r->queue, r->keys);
 	start_reports(r);
-	clock_gettime(CLOCK_REALTIME, &now);
-	r->wall_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	r->mono_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	remember_clock(r);
 	r->schedule = schedule_new(&limits);
 	remember_paused(r);
 	remember_brake(r);
@@ -699,6 +764,8 @@ static void relay_stop(struct worker *w)
 	timer_stop(&r->rescan);
 	forget_rows(r);
 	keep_brake(r);
+	if (schedule_count(r->schedule))
+		keep_clock(r);
 	for (struct sender *s = r->senders, *after; s; s = after) {
 		after = sender_next_of(s);
 		sender_stop(s);

@@ -63,16 +63,20 @@ struct relay {
 	struct look *looks;             /* jobs that read what has come, in no order */
 	uint64_t look_count;            /* begun so far: the number of the last one */
 	struct asker *askers;           /* who waits for some of them, first come first */
-	int64_t wall_ms;                /* at start, with mono_ms: jumps of the clock do nothing */
-	uint64_t mono_ms;
+	_Atomic int64_t clock_ms;       /* the queue's time less the monotonic clock (clock.h) */
+	uint64_t clock_kept_ms;         /* when that was written down */
 	uint64_t mending;               /* messages a crash left in the middle */
 	uint64_t jobs;                  /* that must end before we do */
 	uint64_t delivered, deferred, failed;
 	bool has_scanned, is_scanning, is_stopping, is_ended;
 };
 
-/** relay_now_s - Unix time as it went on since the start. Any thread. */
+/** relay_now_s - the queue's time: jumps of the host's clock do nothing. Any thread. */
 int64_t relay_now_s(const struct relay *r);
+/** relay_skew_s - the host's time less the queue's. */
+int64_t relay_skew_s(const struct relay *r);
+/** relay_shown_s - a time of the queue by the host's clock, for people; 0 is 0. */
+int64_t relay_shown_s(const struct relay *r, int64_t at_s);
 /** relay_expires_s - when a message is given up. Loop thread. */
 int64_t relay_expires_s(const struct relay *r, const struct message *m);
 /** relay_turn - look for work in the next turn. */

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/date.h"
 #include "common/json.h"
 #include "common/log.h"
 #include "common/memory.h"
@@ -43,7 +44,8 @@ static const struct {
 struct known {
 	char id[QUEUE_ID_LEN + 1];
 	const char *state;              /* a literal */
-	int64_t next_s;                 /* next attempt; 0: none is planned */
+	int64_t received_s;             /* by the queue's time */
+	int64_t next_s;                 /* next attempt, likewise; 0: none is planned */
 	uint32_t failures;
 	char destinations[120], reason[300];
 	bool is_wanted;
@@ -106,6 +108,7 @@ static void copy_known(struct asked *a, const struct message *m)
 
 	memcpy(k->id, m->id, sizeof(k->id));
 	k->state = state_of(m);
+	k->received_s = m->received_s;
 	for (const struct part *p = m->parts; p; p = p->next_of_message) {
 		const struct destination *d = p->destination;
 		uint64_t due = p->state == PART_WAITING ? p->due_ms : now;
@@ -216,7 +219,7 @@ static bool is_meant(const struct asked *a, const struct known *k, const struct 
 	return to && (!a->user || is_address(e->facts[ENVELOPE_USER], a->user)) && (!a->from || is_address(e->sender, a->from)) &&
 	       (!a->domain || has_text(sv_z(k->destinations), a->domain)) &&
 	       (!a->reason || has_text(reason, a->reason)) && (!a->state || !strcmp(a->state, k->state)) &&
-	       (!a->older_s || e->received_s + (int64_t)a->older_s <= a->now_s);
+	       (!a->older_s || k->received_s + (int64_t)a->older_s <= a->now_s);
 }
 
 /* why - the last words about the recipients that are left: the remote's, or our own. */
@@ -273,7 +276,7 @@ static bool put_line(struct asked *a, const struct known *k, const struct spool 
 	json_out_sv(&j, "user", e->facts[ENVELOPE_USER]);
 	json_out_z(&j, "state", k->state);
 	json_out_u64(&j, "attempts", k->failures);
-	json_out_i64(&j, "next", k->next_s);
+	json_out_i64(&j, "next", relay_shown_s(a->relay, k->next_s));
 	json_out_z(&j, "destinations", k->destinations);
 	put_said(&j, "reason", reason);
 	json_out_object_end(&j);
@@ -347,7 +350,7 @@ static void describe(struct asked *a, const struct spool *s)
 	describe_facts(j, e);
 	json_out_u64(j, "size", spool_size(s));
 	json_out_z(j, "state", k->state);
-	json_out_i64(j, "next", k->next_s);
+	json_out_i64(j, "next", relay_shown_s(a->relay, k->next_s));
 	describe_params(j, e->params);
 	json_out_array(j, "recipients");
 	for (const struct envelope_rcpt *r = e->rcpts; r; r = r->next, i++) {
@@ -358,7 +361,7 @@ static void describe(struct asked *a, const struct spool *s)
 		json_out_sv(j, "original", r->original);
 		json_out_z(j, "status", spool_outcome_name(known.outcome));
 		json_out_u64(j, "attempts", known.attempts);
-		json_out_i64(j, "last", known.at_s);
+		json_out_i64(j, "last", relay_shown_s(a->relay, known.at_s));
 		put_said(j, "reason", known.text.len || known.outcome ? known.text : sv_z(k->reason));
 		describe_params(j, r->params);
 		json_out_object_end(j);
@@ -871,7 +874,7 @@ static bool list_destination(void *arg, struct destination *d)
 	json_out_u64(j, "connections", d->active);
 	json_out_u64(j, "most", d->limit);
 	json_out_u64(j, "failures", d->failures);
-	json_out_i64(j, "next", until > now ? relay_now_s(l->relay) + (int64_t)((until - now) / 1000) : 0);
+	json_out_i64(j, "next", until > now ? date_now().seconds + (int64_t)((until - now) / 1000) : 0);
 	json_out_z(j, "status", d->reason[0] || !p ? d->status : p->status);
 	json_out_z(j, "reason", d->reason[0] || !p ? d->reason : p->reason);
 	return control_line_end(l->reply);

@@ -3,7 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/log.h"
 #include "common/memory.h"
+#include "smtpd/relay/clock.h"
 #include "smtpd/relay/relay_private.h"
 #include "smtpd/relay/watch.h"
 
@@ -74,7 +76,8 @@ struct found_part {
 struct found {
 	char id[QUEUE_ID_LEN + 1];
 	bool is_there, is_bounce, is_held, is_late_told, needs_mending;
-	int64_t received_s;
+	int64_t received_s;     /* by the host's clock of that time */
+	int64_t born_s;         /* by the queue's; 0: nobody wrote it down */
 	struct wishes wishes;   /* but for `hold`, whose text is gone */
 	struct found_part *parts;
 	size_t part_count;
@@ -88,6 +91,7 @@ struct scan {
 	struct found *items;
 	size_t count;
 	bool is_start;          /* part of the scan at start */
+	bool is_new;            /* it has come just now */
 };
 
 static struct found_part *part_for(struct found *f, struct buf *key)
@@ -121,6 +125,7 @@ static void look_at(struct scan *scan, struct found *f)
 	f->is_bounce = !e->sender.len;
 	f->is_held = spool_is_held(sp) || relay_is_ruled(scan->relay, e);
 	f->received_s = e->received_s;
+	f->born_s = spool_born(sp);
 	f->wishes = wishes_of(e);
 	f->needs_mending = spool_open_notice(sp, &begun, id);
 	buf_init(&key, 1024);
@@ -199,9 +204,56 @@ static bool has_part(const struct message *m, struct sv key)
 	return false;
 }
 
+/* ---- when it came ---- */
+
+static void born_run(struct op *op)
+{
+	op->fault = relay_op_take(op);
+	if (!op->fault.kind)
+		op->fault = spool_put_born(op->message->spool, op->message->received_s);
+}
+
+static void born_done(struct op *op)
+{
+	if (op->fault.kind && op->fault.kind != FAULT_NOT_FOUND)
+		log_error(NULL, "relay.born", KV_Z("queue_id", op->message->id), KV_FAULT("fault", op->fault));
+	free(op);
+}
+
+static void set_times(struct relay *r, struct message *m, const struct found *f, int64_t born_s)
+{
+	int64_t later_s = born_s - f->received_s;
+
+	m->received_s = born_s;
+	m->not_before_s = f->wishes.not_before_s ? f->wishes.not_before_s + later_s : 0;
+	if (m->not_before_s > relay_now_s(r))
+		m->not_before_ms = loop_now_ms(r->loop) + (uint64_t)(m->not_before_s - relay_now_s(r)) * 1000;
+	m->by_s = f->wishes.has_by ? f->wishes.by_s + later_s : 0;
+}
+
+/* date - by the queue's time. What came by another clock than its envelope says has that written down, for the next start. */
+static void date(struct relay *r, struct message *m, const struct found *f, bool is_new)
+{
+	int64_t now_s = relay_now_s(r);
+	struct op *op;
+
+	set_times(r, m, f, f->born_s ? f->born_s : clock_born(now_s, relay_skew_s(r), f->received_s, is_new));
+	if (f->born_s)
+		return;
+	/* Nothing gets that old here, unless it was held: it says the time of a clock that was wrong. */
+	if (now_s - relay_expires_s(r, m) > CLOCK_GAP_S + CLOCK_FRESH_S)
+		set_times(r, m, f, now_s);
+	if (m->received_s - f->received_s >= -CLOCK_SAME_S && m->received_s - f->received_s <= CLOCK_SAME_S)
+		return;
+	op = xcalloc(1, sizeof(*op));
+	op->run = born_run;
+	op->done = born_done;
+	relay_op(r, m, op);
+}
+
 /* register_found - into the schedule. What was tried before the start waits for the rest of its
  * time. */
-static void register_found(struct relay *r, const struct found *f, bool is_start)
+static void register_found(struct relay *r, const struct found *f, bool is_start, bool is_new)
 {
 	struct message *m = schedule_find(r->schedule, sv_z(f->id));
 	uint64_t now = loop_now_ms(r->loop);
@@ -210,16 +262,12 @@ static void register_found(struct relay *r, const struct found *f, bool is_start
 		return;
 	if (!m) {
 		m = schedule_add(r->schedule, f->id);
-		m->received_s = f->received_s;
 		m->is_bounce = f->is_bounce;
 		m->is_held = f->is_held;
-		m->not_before_s = f->wishes.not_before_s;
-		if (m->not_before_s > relay_now_s(r))
-			m->not_before_ms = now + (uint64_t)(m->not_before_s - relay_now_s(r)) * 1000;
-		m->by_s = f->wishes.has_by ? f->wishes.by_s : 0;
 		m->is_by_return = f->wishes.is_by_return;
 		m->level = wishes_level(f->wishes.priority);
 		m->is_late_told = f->is_late_told;
+		date(r, m, f, is_new);
 	}
 	for (size_t i = 0; i < f->part_count; i++) {
 		const struct found_part *p = &f->parts[i];
@@ -255,7 +303,7 @@ static void scan_done(struct work *w, bool is_cancelled)
 		struct found *f = &scan->items[i];
 
 		if (!is_cancelled && !r->is_stopping)
-			register_found(r, f, scan->is_start);
+			register_found(r, f, scan->is_start, scan->is_new);
 		for (size_t k = 0; k < f->part_count; k++)
 			buf_done(&f->parts[k].key);
 		free(f->parts);
@@ -300,6 +348,7 @@ void relay_found(struct relay *r, const char *id, bool may_be_known)
 	scan = xcalloc(1, sizeof(*scan));
 	scan->items = xcalloc(1, sizeof(*scan->items));
 	scan->count = 1;
+	scan->is_new = !may_be_known;
 	snprintf(scan->items[0].id, sizeof(scan->items[0].id), "%s", id);
 	scan_submit(r, scan, ++r->look_count);
 }

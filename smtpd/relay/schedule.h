@@ -43,7 +43,7 @@ struct spool;
 struct message {
 	struct message *next;           /* of the same hash */
 	struct part *parts;
-	int64_t received_s;
+	int64_t received_s;             /* by the queue's time (smtpd/relay/clock.h), like not_before_s and by_s */
 	uint32_t active;                /* parts */
 	char id[QUEUE_ID_LEN + 1];
 	int64_t not_before_s;           /* it is to leave later (RFC 4865); 0: no */

@@ -87,17 +87,17 @@ static struct sv status_in(struct sv reply)
 	return SV_NONE;
 }
 
-static void describe(const struct spool *sp, const struct envelope_rcpt *r, uint32_t i,
+static void describe(const struct op *op, const struct envelope_rcpt *r, uint32_t i,
 		     enum spool_notice notice, struct dsn_rcpt *out)
 {
-	struct spool_rcpt known = spool_rcpt(sp, i);
+	struct spool_rcpt known = spool_rcpt(op->message->spool, i);
 	struct sv rest = known.text, remote = SV_NONE;
 
 	/* "remote\nreply", or our own words alone. */
 	if (sv_find(rest, '\n') != SIZE_MAX)
 		(void)sv_split(&rest, '\n', &remote);
 	*out = (struct dsn_rcpt){ .address = r->address, .remote = remote, .reply = rest,
-				  .at_s = known.at_s };
+				  .at_s = relay_shown_s(op->relay, known.at_s) };
 	(void)envelope_param(r->params, SV("ORCPT"), &out->original);
 	switch (notice) {
 	case SPOOL_NOTICE_FAILURE:
@@ -238,7 +238,7 @@ static struct fault compose(struct op *op, const struct notice *n, struct buf *o
 	buf_init(&from, 512);
 	for (const struct envelope_rcpt *r = e->rcpts; r && k < n->count; r = r->next, i++)
 		if (n->rcpts[k] == i)
-			describe(sp, r, i, n->kind, &rcpts[k++]);
+			describe(op, r, i, n->kind, &rcpts[k++]);
 	f = what_to_return(op, n->kind, &returned, &d.is_whole);
 	make_from(op, e->sender, &from);
 	d.hostname = op->relay->hostname;
@@ -250,7 +250,7 @@ static struct fault compose(struct op *op, const struct notice *n, struct buf *o
 	d.original_id = sv_z(op->message->id);
 	d.now = date_now();
 	d.received_s = e->received_s;
-	d.until_s = n->until_s;
+	d.until_s = relay_shown_s(op->relay, n->until_s);
 	d.rcpts = rcpts;
 	d.count = n->count;
 	d.returned = buf_sv(&returned);
@@ -391,7 +391,7 @@ static const struct envelope_rcpt *rcpt_at(const struct envelope *e, uint32_t i)
 static void report(struct op *op, const struct settlement *s)
 {
 	const struct envelope *e = spool_envelope(op->message->spool);
-	int64_t age_s = relay_now_s(op->relay) - e->received_s;
+	int64_t age_s = relay_now_s(op->relay) - op->message->received_s;
 
 	for (size_t i = 0; i < s->change_count; i++) {
 		const struct spool_change *c = &s->changes[i];

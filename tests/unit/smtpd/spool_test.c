@@ -211,6 +211,26 @@ static void a_file_that_somebody_works_on_is_left_alone(void **state)
 	assert_int_equal(spool_open(dir, "none", SPOOL_LOCKED, &a).kind, FAULT_NOT_FOUND);
 }
 
+static void when_it_came_by_the_queues_time_is_kept_and_the_last_word_counts(void **state)
+{
+	struct spool *s;
+	(void)state;
+	write_message("m", 10);
+	assert_int_equal(spool_open(dir, "m", SPOOL_LOCKED, &s).kind, FAULT_NONE);
+	assert_int_equal(spool_born(s), 0);
+	assert_int_equal(spool_put_born(s, 1000).kind, FAULT_NONE);
+	assert_int_equal(spool_put_outcome(s, 0, SPOOL_DELIVERED, 2000, SV("250 ok")).kind, FAULT_NONE);
+	spool_close(&s);
+	assert_int_equal(spool_open(dir, "m", SPOOL_LOCKED, &s).kind, FAULT_NONE);
+	assert_int_equal(spool_born(s), 1000);
+	assert_int_equal(spool_put_born(s, -5).kind, FAULT_NONE);
+	spool_close(&s);
+	assert_int_equal(spool_open(dir, "m", SPOOL_UNLOCKED, &s).kind, FAULT_NONE);
+	assert_int_equal(spool_born(s), -5);
+	assert_int_equal(spool_outcome(s, 0), SPOOL_DELIVERED);
+	spool_close(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -224,6 +244,7 @@ int main(void)
 			a_torn_outcome_never_happened_and_the_next_one_is_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_file_that_somebody_works_on_is_left_alone, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(when_it_came_by_the_queues_time_is_kept_and_the_last_word_counts, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
