@@ -118,9 +118,9 @@ static bool ask(const struct check *c, const struct policy_facts *facts, struct 
 {
 	enum conf_action action = action_of(c, facts->conf);
 
-	*v = (struct policy_verdict){ .action = POLICY_ACCEPT };
 	if (action == CONF_OFF || ((c->flags & STRANGERS) && !facts->is_stranger))
 		return false;
+	*v = (struct policy_verdict){ .action = POLICY_ACCEPT };
 	c->run(facts, v);
 	if (v->is_suspect)
 		decide(c, action, v);
@@ -138,10 +138,9 @@ static void keep_finding(struct policy_verdict *all, const struct policy_verdict
 struct policy_verdict policy_run(enum policy_stage stage, const struct policy_facts *facts)
 {
 	struct policy_verdict verdict = { .action = POLICY_ACCEPT };
+	struct policy_verdict v UNCLEARED;      /* several KB: ask() fills it where it says so */
 
 	for (size_t i = 0; i < ARRAY_LEN(checks) && verdict.action < POLICY_DEFER; i++) {
-		struct policy_verdict v;
-
 		if (!applies(&checks[i], stage, facts->listener) || !ask(&checks[i], facts, &v))
 			continue;
 		keep_finding(&verdict, &v);
