@@ -286,7 +286,8 @@ def test_an_mx_that_leads_to_ourselves_comes_back(make_world):
     world.wait_empty()
 
 
-STALLS = ["greeting", "EHLO", "MAIL", "RCPT", "DATA", "end"]
+# Every step, and what the queue says of it: test_bad_remotes.py. Here the mail gets through later.
+STALLS = ["greeting", "end"]
 
 
 @pytest.mark.parametrize("step", STALLS)
@@ -302,7 +303,7 @@ def test_a_server_that_falls_silent_is_given_up_and_tried_again(make_world, step
     world.wait_empty()
 
 
-@pytest.mark.parametrize("step", ["greeting", "EHLO", "MAIL", "RCPT", "DATA", "end", "octets"])
+@pytest.mark.parametrize("step", ["greeting", "octets", "end"])
 def test_a_server_that_drops_the_connection_gets_the_mail_later(world, step):
     sink = world.domain("drop.example", extensions=("PIPELINING",))
     sink.on(step, "drop")
