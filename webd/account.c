@@ -4,6 +4,7 @@
 
 #include "common/auth.h"
 #include "common/control.h"
+#include "common/discovery.h"
 #include "common/identity.h"
 #include "common/json.h"
 #include "common/log.h"
@@ -11,6 +12,7 @@
 #include "common/memory.h"
 #include "common/throttle.h"
 #include "webd/account_page.h"
+#include "webd/offers.h"
 
 #include "common/banned.h"
 
@@ -367,6 +369,108 @@ void account_app_password(const struct route_context *ctx, const struct request 
 	}
 	secret_wipe(&secret, sizeof(secret));
 	buf_done(&given);
+}
+
+/* ---- a phone that sets itself up ---- */
+
+void account_phone(const struct route_context *ctx, const struct request *q, struct response *out)
+{
+	struct visit_secret secret = { .label = "" };
+	struct offer offer = { .label = "" };
+	char token[OFFER_TOKEN_LEN + 1] = "";
+	const char *wrong = NULL;
+	struct visiting v;
+	struct buf given, link;
+	struct sv label;
+
+	if (!begin_change(ctx, q, FORM_PHONE, out, &v))
+		return;
+	(void)field(q, "label", FIELD_MAX, &given);
+	buf_init(&link, VISIT_LINK_MAX);
+	label = sv_trim(buf_sv(&given));
+	offer.who = v.who;
+	if (!is_label(label)) {
+		wrong = "Give it a name of one line, at most 64 octets long.";
+	} else {
+		memcpy(offer.label, label.p, label.len);
+		memcpy(secret.label, label.p, label.len);
+		if (!offers_make(ctx->offers, &offer, throttle_now_ms(), token))
+			wrong = "There were many links a moment ago. Try again in ten minutes.";
+		else if (!buf_append(&link, SV("https://")) ||
+			 !route_https_host(ctx->conf, q->host.len ? q->host : sv_z(ctx->conf->host.hostname), q->is_forwarded, &link) ||
+			 !buf_appendf(&link, ACCOUNT_PROFILE_PATH "%s", token))
+			wrong = "The name of this server is too long for a link.";
+	}
+	if (wrong) {
+		show_account(ctx, &v, SAID_NOTHING, wrong, NULL, out);
+	} else {
+		memcpy(secret.link, link.p, link.len);
+		log_info(ctx->log, "web.profile.offer", KV_Z("user", v.who.address), KV_SV("label", label));
+		visits_leave(ctx->visits, v.token, &secret);
+		go_back(out, SAID_NOTHING);
+	}
+	secret_wipe(&secret, sizeof(secret));
+	secret_wipe(token, sizeof(token));
+	buf_wipe(&link);
+	buf_done(&given);
+}
+
+/* make_app_password - for the phone alone; where there is one of that name already, with a number behind it. */
+static struct fault make_app_password(const struct route_context *ctx, const struct offer *offer, char password[CRYPT_SECRET_LEN + 1])
+{
+	unsigned scope = SCOPE_IMAP | SCOPE_POP3 | SCOPE_SUBMISSION;
+	struct fault f = FAULT_OK;
+	struct buf label;
+
+	crypt_secret_text(password);
+	buf_init(&label, VISIT_LABEL_MAX);
+	for (unsigned n = 1; n < 20; n++) {
+		buf_clear(&label);
+		if (!buf_append(&label, sv_z(offer->label)) || (n > 1 && !buf_appendf(&label, " %u", n)))
+			break;
+		f = directory_credential_add(ctx->directory, sv_z(offer->who.address), buf_sv(&label), scope, sv_z(password), NULL);
+		if (f.kind != FAULT_EXISTS)
+			break;
+	}
+	buf_done(&label);
+	return f;
+}
+
+/* The link is the login, for this once: it was made by somebody who is signed in, and is over when his password or state has changed. */
+void account_profile(const struct route_context *ctx, const struct request *q, struct response *out)
+{
+	struct sv token = sv_sub(q->path, sizeof(ACCOUNT_PROFILE_PATH) - 1, SIZE_MAX);
+	uint8_t mark[CRYPT_SHA256_LEN];
+	char password[CRYPT_SECRET_LEN + 1];
+	struct offer offer;
+	struct fault f;
+
+	out->type = "application/x-apple-aspen-config";
+	if (q->method == REQUEST_HEAD)          /* asks what it would be, and uses nothing up */
+		return;
+	if (!offers_take(ctx->offers, token, throttle_now_ms(), &offer)) {
+		link_used_page_write(out);
+		return;
+	}
+	struct sv address = sv_z(offer.who.address), domain = sv_sub(address, sv_rfind(address, '@') + 1, SIZE_MAX);
+
+	f = account_mark_of(ctx->directory, address, mark);
+	if (f.kind == FAULT_NOT_FOUND || (!f.kind && memcmp(mark, offer.who.mark, sizeof(mark)) != 0)) {
+		link_used_page_write(out);
+		return;
+	}
+	if (!f.kind)
+		f = make_app_password(ctx, &offer, password);
+	if (f.kind) {
+		log_error(ctx->log, "web.profile", KV_Z("user", offer.who.address), KV_FAULT("fault", f));
+		response_text(out, 503, "Not now; make another link at your account page, and try again.");
+	} else if (!discovery_mobileconfig(ctx->conf, domain, address, sv_z(password), &out->body) ||
+		   !buf_appendf(&out->fields, "Content-Disposition: attachment; filename=\"%.*s.mobileconfig\"\r\n", SV_FMT(domain))) {
+		response_text(out, 500, "The answer is too long.");
+	} else {
+		log_info(ctx->log, "web.profile", KV_Z("user", offer.who.address), KV_Z("label", offer.label));
+	}
+	secret_wipe(password, sizeof(password));
 }
 
 /* Every daemon's sessions of the account that logged in with this credential. Who does not answer has none, or is asked by the next attempt:

@@ -9,6 +9,7 @@
 #include "webd/routes.h"
 
 #define ACCOUNT_COOKIE "__Host-postroom"        /* names the visit */
+#define ACCOUNT_PROFILE_PATH "/account/profile/"        /* and a token */
 #define ACCOUNT_DOOR_COOKIE "__Host-postroom-door"      /* of a browser that has not signed in: for its form's token */
 
 void account_show(const struct route_context *ctx, const struct request *q, struct response *out);
@@ -17,6 +18,9 @@ void account_sign_out(const struct route_context *ctx, const struct request *q, 
 void account_app_password(const struct route_context *ctx, const struct request *q, struct response *out);
 void account_revoke(const struct route_context *ctx, const struct request *q, struct response *out);
 void account_device(const struct route_context *ctx, const struct request *q, struct response *out);
+/** account_phone - make a link that sets up a phone; account_profile - what it leads to, once: an app password in a profile. */
+void account_phone(const struct route_context *ctx, const struct request *q, struct response *out);
+void account_profile(const struct route_context *ctx, const struct request *q, struct response *out);
 void account_vacation(const struct route_context *ctx, const struct request *q, struct response *out);
 
 #endif

@@ -1,6 +1,8 @@
 #include "webd/account_page.h"
 
+#include "webd/offers.h"
 #include "webd/page.h"
+#include "webd/qr.h"
 
 #include "common/banned.h"
 
@@ -11,6 +13,7 @@ const char *const account_paths[FORM_COUNT] = {
 	[FORM_REVOKE] = "/account/revoke",
 	[FORM_DEVICE] = "/account/device",
 	[FORM_VACATION] = "/account/vacation",
+	[FORM_PHONE] = "/account/phone",
 };
 
 static const char *const said_texts[SAID_COUNT] = {
@@ -68,10 +71,44 @@ void refused_page_write(struct response *out)
 	out->status = out->status == 200 ? 403 : out->status;
 }
 
+void link_used_page_write(struct response *out)
+{
+	struct html h;
+
+	page_begin(&h, out, SV("Your mail account"), SV_NONE);
+	html_raw(&h, "</header>\n<main id=\"content\">\n<p class=\"said bad\" role=\"alert\"><strong>Not done.</strong> This link has been used, or is "
+		     "too old: each is good once, for a few minutes.</p>\n<p><a href=\"/account\">Make another one at your account page</a></p>\n");
+	page_end(&h, out);
+	out->status = out->status == 200 ? 404 : out->status;
+}
+
 /* ---- the parts of the page ---- */
+
+/* Dark on light, whatever the colours of the page: not every camera reads it the other way round. */
+static void put_link(struct html *h, const struct visit_secret *secret)
+{
+	struct sv link = sv_z(secret->link);
+	struct buf path;
+	unsigned side;
+
+	html(h, "<div class=\"said good\" role=\"status\"><strong>The link for “$” is ready.</strong> It works once, within $ minutes.\n"
+		"<p>With the iPhone or iPad, point the camera at the picture and open the link; on the device itself, "
+		"<a href=\"$\">open it here</a>. Then look into Settings, “Profile Downloaded”, and install it.</p>\n",
+	     sv_z(secret->label), html_u64(h, OFFER_LIFE_MS / 60000), link);
+	buf_init(&path, QR_PATH_MAX);
+	if (qr_path(link, &path, &side))
+		html(h, "<svg class=\"qr\" viewBox=\"0 0 $ $\" role=\"img\" aria-label=\"QR code of the link\"><path d=\"$\"/></svg>\n",
+		     html_u64(h, side), html_u64(h, side), buf_sv(&path));
+	html(h, "<p class=\"link\">$</p></div>\n", link);
+	buf_wipe(&path);
+}
 
 static void put_secret(struct html *h, const struct visit_secret *secret)
 {
+	if (*secret->link) {
+		put_link(h, secret);
+		return;
+	}
 	html(h, "<div class=\"said good\" role=\"status\"><strong>Your new app password for “$”:</strong><br>\n<span class=\"secret\">$</span><br>\n"
 		"Type it into the mail program now, with or after your mail address. It is not shown again.</div>\n",
 	     sv_z(secret->label), sv_z(secret->password));
@@ -124,7 +161,12 @@ static void put_devices(struct html *h, const struct account_page *p)
 	}
 	if (v->device_count)
 		html_raw(h, "</ul>\n");
-	html_raw(h, "</section>\n");
+	html_raw(h, "<h3>Set up a phone</h3>\n<p class=\"soft\">An iPhone, iPad or Mac sets itself up by a link, with an app password of its own. Other "
+		    "phones: make an app password above and enter it with your mail address; most programs find the rest.</p>\n");
+	begin_form(h, FORM_PHONE, p->tokens[FORM_PHONE]);
+	html(h, "<label for=\"phone\">Its name</label>\n"
+		"<input id=\"phone\" name=\"label\" type=\"text\" maxlength=\"$\" autocomplete=\"off\" required value=\"iPhone\">\n"
+		"<div class=\"acts\"><button>Make a link</button></div>\n</form>\n</section>\n", html_u64(h, VISIT_LABEL_MAX));
 }
 
 static void put_app_passwords(struct html *h, const struct account_page *p)

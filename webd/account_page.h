@@ -7,7 +7,7 @@
 #include "webd/visits.h"
 
 /* The forms of the page: what each does, and under which path. */
-enum account_form { FORM_SIGN_IN, FORM_SIGN_OUT, FORM_APP_PASSWORD, FORM_REVOKE, FORM_DEVICE, FORM_VACATION, FORM_COUNT };
+enum account_form { FORM_SIGN_IN, FORM_SIGN_OUT, FORM_APP_PASSWORD, FORM_REVOKE, FORM_DEVICE, FORM_VACATION, FORM_PHONE, FORM_COUNT };
 extern const char *const account_paths[FORM_COUNT];
 
 #define FORM_TOKEN_LEN 32
@@ -27,6 +27,8 @@ struct account_page {
 
 /** account_page_write - of who is signed in. */
 void account_page_write(const struct account_page *page, struct response *out);
+/** link_used_page_write - a link that is not good any more. */
+void link_used_page_write(struct response *out);
 /** sign_in_page_write - @wrong: why not, a sentence; "" at the first time. @user: what was given as the name. */
 void sign_in_page_write(const char *token, struct sv user, struct sv wrong, enum account_said said, struct response *out);
 /** refused_page_write - a form that is not ours, or too old. */

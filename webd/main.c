@@ -15,6 +15,7 @@
 #include "common/throttle.h"
 #include "common/work.h"
 #include "webd/acme/helper.h"
+#include "webd/offers.h"
 #include "webd/server.h"
 #include "webd/session.h"
 #include "webd/status.h"
@@ -39,6 +40,7 @@ static struct fault web_open(struct worker *w)
 	server->conf = w->conf;
 	server->instance = w->instance;
 	server->visits = visits_new();
+	server->offers = offers_new();
 	struct fault f = directory_open(instance_path(w->instance, INSTANCE_DIRECTORY), false, &server->directory);
 
 	if (!f.kind)
@@ -99,6 +101,7 @@ static void web_end(struct worker *w)
 		status_recorder_close(server->status);
 	free(server->status);
 	visits_free(&server->visits);
+	offers_free(&server->offers);
 	auth_close(&server->auth);
 	directory_close(&server->directory);
 	free(server);
@@ -191,6 +194,8 @@ static void do_kick(void *arg, const struct json *request, struct control_reply 
 
 	if (!kick_parse(request, &reply, &kick))
 		return;
+	if (kick.account.len && !kick.sid.len && (!kick.has_credential || !kick.credential))
+		offers_end_account(server->offers, kick.account);
 	kick_answer(&reply, kick.account.len && !kick.sid.len && (!kick.has_credential || !kick.credential) ?
 				    visits_end_account(server->visits, kick.account) : 0);
 }

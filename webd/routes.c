@@ -157,10 +157,9 @@ static uint64_t https_port(const struct conf *conf)
 	return 443;
 }
 
-/* "name" or "name:port", as a client has to write it to reach us by HTTPS. */
-static bool add_https_host(const struct conf *conf, struct sv name, struct buf *out)
+bool route_https_host(const struct conf *conf, struct sv name, bool is_forwarded, struct buf *out)
 {
-	uint64_t port = https_port(conf);
+	uint64_t port = is_forwarded ? 443 : https_port(conf);
 
 	return buf_append(out, name) && (port == 443 || buf_appendf(out, ":%llu", (unsigned long long)port));
 }
@@ -176,7 +175,7 @@ static void do_autodiscover_json(const struct route_context *ctx, const struct r
 		buf_clear(&protocol);
 	out->type = "application/json; charset=utf-8";
 	/* The name that was asked stays: whoever got here has a certificate for it. */
-	if (!add_https_host(ctx->conf, q->host.len ? q->host : sv_z(ctx->conf->host.hostname), &host) ||
+	if (!route_https_host(ctx->conf, q->host.len ? q->host : sv_z(ctx->conf->host.hostname), false, &host) ||
 	    !discovery_autodiscover_json(buf_sv(&host), buf_sv(&protocol), &out->body, &is_known))
 		response_text(out, 500, "The answer is too long.");
 	else if (!is_known)
@@ -364,6 +363,8 @@ static const struct route {
 	{ SV_INIT("/account/app-password"), ONLY_TLS | HASHES, REQUEST_POST, account_app_password, "" },
 	{ SV_INIT("/account/revoke"), ONLY_TLS, REQUEST_POST, account_revoke, "" },
 	{ SV_INIT("/account/device"), ONLY_TLS, REQUEST_POST, account_device, "" },
+	{ SV_INIT("/account/phone"), ONLY_TLS, REQUEST_POST, account_phone, "" },
+	{ SV_INIT(ACCOUNT_PROFILE_PATH), ONLY_TLS | BEGINS | HASHES, REQUEST_GET, account_profile, "Apple configuration profile" },
 	{ SV_INIT("/account/vacation"), ONLY_TLS, REQUEST_POST, account_vacation, "" },
 	{ SV_INIT(PAGE_STYLE_PATH), 0, REQUEST_GET, page_style, "" },
 	{ SV_INIT("/status"), 0, REQUEST_GET, status_show, "" },
@@ -398,7 +399,7 @@ static void send_to_https(const struct route_context *ctx, const struct request 
 
 	buf_init(&field, RESPONSE_FIELDS_MAX);
 	response_text(out, 302, "By HTTPS, please.");
-	if (!q->host.len || !buf_append(&field, SV("Location: https://")) || !add_https_host(ctx->conf, q->host, &field) ||
+	if (!q->host.len || !buf_append(&field, SV("Location: https://")) || !route_https_host(ctx->conf, q->host, false, &field) ||
 	    !buf_append(&field, q->path_given) || (q->query.len && !(buf_append_c(&field, '?') && buf_append(&field, q->query))) ||
 	    !buf_append(&field, SV("\r\n")) || !buf_append(&out->fields, buf_sv(&field)))
 		response_text(out, 400, "Only by HTTPS.");

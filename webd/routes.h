@@ -12,6 +12,7 @@ struct auth;
 struct directory;
 struct instance;
 struct log_ctx;
+struct offers;
 struct status_recorder;
 struct visits;
 
@@ -25,10 +26,13 @@ struct route_context {
 	struct sv tls;                  /* the TLS version; empty: none */
 	struct auth *auth;
 	struct visits *visits;
+	struct offers *offers;
 	struct status_recorder *status;
 	const struct log_ctx *log;
 };
 
+/** route_https_host - "name" or "name:port", as somebody has to write it to reach us by HTTPS. @is_forwarded: by the web server in front. */
+bool route_https_host(const struct conf *conf, struct sv name, bool is_forwarded, struct buf *out);
 /** route_class - what kind of job answering will be. */
 enum work_class route_class(const struct request *request);
 /** route_request - answer a whole request. */

@@ -10,6 +10,7 @@ struct auth;
 struct directory;
 struct instance;
 struct loop;
+struct offers;
 struct session;
 struct status_recorder;
 struct visits;
@@ -22,6 +23,7 @@ struct web_server {
 	struct directory *directory;
 	struct auth *auth;
 	struct visits *visits;          /* who is signed in at the account page */
+	struct offers *offers;          /* links that set up a phone */
 	struct status_recorder *status;
 	struct worker *worker;
 	struct session *sessions;       /* with a connection */

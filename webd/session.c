@@ -197,6 +197,7 @@ static void begin_answer(struct session *s)
 		.tls = sv_z(s->tls),
 		.auth = s->server->auth,
 		.visits = s->server->visits,
+		.offers = s->server->offers,
 		.status = s->server->status,
 		.log = &s->log,
 	};

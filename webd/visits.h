@@ -15,6 +15,7 @@
 #define VISIT_IDLE_MS (30u * 60 * 1000)
 #define VISIT_LIFE_MS (12u * 3600 * 1000)
 #define VISIT_LABEL_MAX DIRECTORY_LABEL_MAX
+#define VISIT_LINK_MAX 400
 
 /* Who visits. A plain value. */
 struct visit {
@@ -24,10 +25,11 @@ struct visit {
 	uint8_t mark[CRYPT_SHA256_LEN];
 };
 
-/* An app password that its owner has not seen yet. */
+/* An app password that its owner has not seen yet, or a link to one. */
 struct visit_secret {
 	char label[VISIT_LABEL_MAX + 1];
 	char password[CRYPT_SECRET_LEN + 1];
+	char link[VISIT_LINK_MAX + 1];          /* to a profile that has it, in its place; "": none */
 };
 
 struct visits;

@@ -154,6 +154,13 @@ def test_the_account_page_is_walked_with_the_keyboard(server, chromium):
     chromium.find_element(By.ID, "label").send_keys("tablet", Keys.ENTER)
     postroom.wait_for("the app password", lambda: "It is not shown again." in text())
     assert len(chromium.find_element(By.CLASS_NAME, "secret").text) == 23
+    chromium.find_element(By.ID, "phone").send_keys(Keys.ENTER)
+    postroom.wait_for("the link", lambda: "It works once" in text())
+    look_all_ways(chromium, "phone")
+    picture = chromium.execute_script("const s = document.querySelector('svg.qr'), p = s.querySelector('path'), b = s.getBoundingClientRect();"
+                                      "return [getComputedStyle(s).backgroundColor, getComputedStyle(p).fill, b.width, b.height, p.getBBox().width,"
+                                      " s.viewBox.baseVal.width]")
+    assert picture[:2] == ["rgb(255, 255, 255)", "rgb(0, 0, 0)"] and picture[2] == picture[3] >= 200 and picture[4] == picture[5] - 8, picture
     chromium.find_element(By.ID, "message").send_keys("I am away.", Keys.TAB, "Away", Keys.TAB)
     chromium.find_element(By.CSS_SELECTOR, "button[value=on]").send_keys(Keys.ENTER)
     postroom.wait_for("the answer is on", lambda: "The automatic answer is on." in text())

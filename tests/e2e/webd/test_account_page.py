@@ -1,6 +1,7 @@
 """The account page: people sign in with their own password and see and change what is theirs, and nobody else does."""
 
 import imaplib
+import plistlib
 import re
 import urllib.parse
 
@@ -244,3 +245,52 @@ def test_only_by_tls_and_only_by_the_right_method(server):
     connection.close()
     browser = Browser(server)
     assert browser.get("/account/sign-out").status == 405 and browser.get("/postroom.css").status == 200
+
+
+def profile_link(page_text):
+    """The path of the link, which stands on the page as a link, as a text and as a picture."""
+    link = re.search(r'<p class="link">https://([^/]+)(/account/profile/[a-z0-9]{32})</p>', page_text)
+    assert f'href="https://{link.group(1)}{link.group(2)}"' in page_text and '<svg class="qr"' in page_text
+    return link.group(1), link.group(2)
+
+
+def test_a_phone_sets_itself_up_by_a_link_that_is_good_once(server):
+    server.add_account("phoebe")
+    address = server.address("phoebe")
+    browser, page = signed_in(server, "phoebe")
+    made = browser.send(page, "/account/phone", label="iPhone")
+    host, path = profile_link(made.text)
+    assert host == f"example.test:{server.port('https')}" and "script" not in {tag for tag, _ in made.page.tags}
+    assert path not in browser.get().text                       # shown once
+    assert server.json("app-password", "list", address) == []   # made when it is followed, not before
+    phone = Browser(server)
+    assert phone.ask("HEAD", path).status == 200
+    answer = phone.get(path)
+    assert answer.status == 200 and answer.headers.get_content_type() == "application/x-apple-aspen-config"
+    assert answer.headers["Cache-Control"] == "no-store" and answer.headers["Content-Disposition"].endswith('"example.test.mobileconfig"')
+    mail, = plistlib.loads(answer.text.encode())["PayloadContent"]
+    assert mail["EmailAddress"] == mail["IncomingMailServerUsername"] == address
+    password = mail["IncomingPassword"]
+    assert password != server.password("phoebe")
+    with imaplib.IMAP4_SSL("127.0.0.1", server.port("imaps"), ssl_context=server.tls_context()) as imap:
+        imap.login(address, password)
+    again = phone.get(path)
+    assert again.status == 404 and "This link has been used, or is too old" in again.page.text
+    assert phone.get("/account/profile/" + "a" * 32).status == 404
+    # A second one of that name has a number, and an own password.
+    _, path = profile_link(browser.send(browser.get().page, "/account/phone", label="iPhone").text)
+    assert plistlib.loads(phone.get(path).text.encode())["PayloadContent"][0]["IncomingPassword"] != password
+    assert [row["label"] for row in server.json("app-password", "list", address)] == ["iPhone", "iPhone 2"]
+    # Links end with what made the visit good, and there are not many in a short time.
+    _, path = profile_link(browser.send(browser.get().page, "/account/phone", label="late").text)
+    server.postroom("account", "set", address, "--state", "nologin")
+    assert phone.get(path).status == 404
+    server.postroom("account", "set", address, "--state", "active")
+    browser, page = signed_in(server, "phoebe")
+    for _ in range(2):
+        browser.send(page, "/account/phone", label="x")
+    assert "There were many links a moment ago" in browser.send(page, "/account/phone", label="x").page.text
+    assert len(server.json("app-password", "list", address)) == 2
+    # Neither the password nor the link is in the log.
+    server.wait_log("event=web.profile ")
+    assert password not in server.log() and path not in server.log()
