@@ -64,6 +64,7 @@ struct facts {
 	bool has_cert;
 	struct tls_cert_facts cert;     /* of the certificate file */
 	const char *time_server;        /* HOST or ADDRESS[@PORT] */
+	bool is_before_start;           /* setup asks: what is published and started next is not missing yet */
 	bool is_at_authorities;         /* lookup asks name servers of the zone: nothing of elsewhere can be asked */
 };
 

@@ -146,10 +146,11 @@ void check_forward(const struct facts *facts, struct findings *fs)
 		if (!may_be_own(facts, &found[i]))
 			finding.state = CHECK_FAULT;
 	if (!count)
-		finding.state = failed ? CHECK_UNKNOWN : CHECK_FAULT;
+		finding.state = failed ? CHECK_UNKNOWN : facts->is_before_start ? CHECK_WARNING : CHECK_FAULT;
 	if (finding.state != CHECK_GOOD) {
 		finding.meanwhile = "other servers and mail programs do not find this server, or not always";
 		finding.mend = failed && !count ? "try again later: the name servers of the host name do not answer" :
+			       !count && facts->is_before_start ? "nothing yet: the records that are to be published next have it (postroom dns DOMAIN)" :
 			       !count ? "add A (and AAAA, where IPv6 works) records for the host name" :
 			       findings_text(fs, "let the A and AAAA records of %s name only addresses of this machine", host);
 	}
@@ -234,6 +235,8 @@ void check_lists(const struct facts *facts, struct findings *fs)
 	char name[2 * DNS_NAME_MAX], text[NETADDR_TEXT_MAX];
 	uint8_t ip[16];
 
+	if (!count)
+		return;
 	for (size_t i = 0; i < count; i++)
 		for (size_t k = 0; k < ARRAY_LEN(lists); k++) {
 			list_name(&own[i], lists[k].zone, name);

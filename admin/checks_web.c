@@ -4,6 +4,8 @@
 
 #include "common/banned.h"
 
+#define HTTPS_PORT 443
+
 static const char *const labels[] = { "mta-sts", "autoconfig", "autodiscover" };
 
 static const struct conf_listener *https_listener(const struct conf *conf)
@@ -37,7 +39,9 @@ static void judge_domain(const struct facts *facts, struct findings *fs, struct 
 {
 	struct finding finding = { .subject = findings_text(fs, "web names of %s", domain), .found = "the certificate is for those that lead here",
 				   .expected = "the certificate is for every name that leads here" };
-	const char *without = NULL, *doubt;
+	const char *without = NULL, *doubt, *mend = *facts->conf->acme.directory ?
+			"postroom cert renew tells why they are not on it; acme-names with the word domains asks for them" :
+			"get a certificate that has these names, too";
 	struct tls_cert_facts cert;
 	bool is_asked = false, lacks_policy = false;
 
@@ -54,15 +58,15 @@ static void judge_domain(const struct facts *facts, struct findings *fs, struct 
 			continue;
 		without = without ? findings_text(fs, "%s, %s", without, name) : name;
 		lacks_policy |= i == 0;
+		if (facts->has_cert && strcmp(cert.fingerprint, facts->cert.fingerprint) != 0)
+			mend = "another program has the port and serves its own certificate: have it get one for these names, too";
 	}
 	if (without) {
 		finding.state = CHECK_WARNING;
 		finding.found = findings_text(fs, "it is not for %s", without);
 		finding.meanwhile = lacks_policy ? "other servers cannot read our policy (MTA-STS), and mail programs do not find their settings securely" :
 						   "mail programs do not find their settings securely";
-		finding.mend = *facts->conf->acme.directory ?
-				       "postroom cert renew tells why they are not on it; acme-names with the word domains asks for them" :
-				       "get a certificate that has these names, too";
+		finding.mend = mend;
 	}
 	if (is_asked)
 		findings_add(fs, finding);
@@ -73,9 +77,16 @@ void check_web_names(const struct facts *facts, struct findings *fs)
 	const struct conf_listener *https = https_listener(facts->conf);
 	struct tls_client *client = NULL;
 
-	if (!https || tls_client_new(*facts->conf->relay.ca_file ? facts->conf->relay.ca_file : NULL, &client).kind)
+	if (!https)
+		return;
+	/* Who asks for these names asks at the usual port. Where ours is another one, a web server in front has that, and its certificate counts. */
+	struct conf_listener front = *https;
+
+	if (https->port != HTTPS_PORT + facts->conf->host.port_offset)
+		front.port = HTTPS_PORT + facts->conf->host.port_offset;
+	if (tls_client_new(*facts->conf->relay.ca_file ? facts->conf->relay.ca_file : NULL, &client).kind)
 		return;
 	for (size_t i = 0; i < facts->domain_count; i++)
-		judge_domain(facts, fs, client, https, facts->domains[i]);
+		judge_domain(facts, fs, client, &front, facts->domains[i]);
 	tls_client_free(&client);
 }

@@ -383,6 +383,7 @@ static int look(struct setup *s)
 	if (code == EXIT_DONE) {
 		if (cli_option(s->cli, "time-server"))
 			facts.time_server = cli_option(s->cli, "time-server");
+		facts.is_before_start = true;
 		checks_run(&facts, CHECKS_SETUP, &findings, NULL);
 		show_findings(s, &findings);
 		s->is_ready = findings_worst(&findings, "host.ports") < CHECK_FAULT && findings_worst(&findings, "host.disk") < CHECK_FAULT;

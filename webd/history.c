@@ -8,6 +8,7 @@
 #include "common/banned.h"
 
 #define HEAD "postroom-hours 1\n"
+#define COUNTED "counted "
 
 struct history {
 	pthread_mutex_t lock;
@@ -15,6 +16,7 @@ struct history {
 	int64_t newest;
 	struct history_sample last;
 	bool has_last;
+	int64_t counted_s;              /* until when somebody counted, maybe a former process; 0: nobody did */
 };
 
 struct history *history_new(void)
@@ -56,6 +58,19 @@ static const struct history_speaker *find(const struct history_sample *s, const 
 	return NULL;
 }
 
+/* With the lock. Who did not answer this time is remembered: else, young as he may be, he would be counted from his start again. */
+static void keep_last(struct history *h, const struct history_sample *sample)
+{
+	struct history_sample was = h->last;
+	bool had = h->has_last;
+
+	h->last = *sample;
+	h->has_last = true;
+	for (size_t i = 0; had && i < was.count && h->last.count < HISTORY_SPEAKERS_MAX; i++)
+		if (!find(&h->last, was.speakers[i].name))
+			h->last.speakers[h->last.count++] = was.speakers[i];
+}
+
 void history_add(struct history *h, int64_t now_s, const struct history_sample *sample)
 {
 	int64_t hour = now_s > 0 ? now_s / 3600 : 0;
@@ -65,7 +80,8 @@ void history_add(struct history *h, int64_t now_s, const struct history_sample *
 	p = place_of(h, hour < h->newest ? h->newest : hour);
 	for (size_t i = 0; i < sample->count; i++) {
 		const struct history_speaker *now = &sample->speakers[i], *was = h->has_last ? find(&h->last, now->name) : NULL;
-		bool is_young = now->uptime_s < HISTORY_YOUNG_S;
+		/* Younger than the last look of a former process, too: what was before, that one has counted. */
+		bool is_young = now->uptime_s < HISTORY_YOUNG_S && (was || now_s - (int64_t)now->uptime_s >= h->counted_s);
 
 		for (size_t k = 0; k < HISTORY_COUNTERS; k++) {
 			uint64_t n = now->counters[k];
@@ -78,8 +94,8 @@ void history_add(struct history *h, int64_t now_s, const struct history_sample *
 	}
 	if (sample->queued > p->figures[HISTORY_QUEUE])
 		p->figures[HISTORY_QUEUE] = sample->queued;
-	h->last = *sample;
-	h->has_last = true;
+	keep_last(h, sample);
+	h->counted_s = now_s;
 	pthread_mutex_unlock(&h->lock);
 }
 
@@ -116,6 +132,8 @@ bool history_write(struct history *h, struct buf *out)
 			good = good && buf_append_c(out, ' ') && buf_append_u64(out, p->figures[k]);
 		good = good && buf_append_c(out, '\n');
 	}
+	if (h->counted_s > 0)           /* programs that do not know this line leave it out */
+		good = good && buf_append(out, SV(COUNTED)) && buf_append_u64(out, (uint64_t)h->counted_s) && buf_append_c(out, '\n');
 	pthread_mutex_unlock(&h->lock);
 	return good;
 }
@@ -144,8 +162,13 @@ void history_read(struct history *h, int64_t now_s, struct sv text)
 		return;
 	sv_skip(&text, sizeof(HEAD) - 1);
 	pthread_mutex_lock(&h->lock);
-	while (text.len && sv_split(&text, '\n', &line))
-		if (read_line(line, &one) && one.hour <= now_s / 3600 && one.hour > now_s / 3600 - HISTORY_HOURS)
+	while (text.len && sv_split(&text, '\n', &line)) {
+		uint64_t counted_s;
+
+		if (sv_starts(line, SV(COUNTED)) && sv_to_u64(sv_sub(line, sizeof(COUNTED) - 1, SIZE_MAX), &counted_s) && counted_s <= (uint64_t)now_s)
+			h->counted_s = (int64_t)counted_s;
+		else if (read_line(line, &one) && one.hour <= now_s / 3600 && one.hour > now_s / 3600 - HISTORY_HOURS)
 			*place_of(h, one.hour) = one;
+	}
 	pthread_mutex_unlock(&h->lock);
 }

@@ -41,7 +41,8 @@ void history_free(struct history **h);
 void history_add(struct history *h, int64_t now_s, const struct history_sample *sample);
 /** history_get - the last HISTORY_HOURS hours, oldest first; the last one is that of now_s. */
 void history_get(struct history *h, int64_t now_s, struct history_hour out[HISTORY_HOURS]);
-/** history_write - append what history_read() reads. */
+/** history_write - append what history_read() reads; also until when it counted, so that the next process does not count a daemon that is
+ *  young by then from its start once more. */
 bool history_write(struct history *h, struct buf *out);
 /** history_read - what is no good, or of the future, is left out. */
 void history_read(struct history *h, int64_t now_s, struct sv text);

@@ -13,6 +13,7 @@
 #include "common/textfile.h"
 #include "common/unsubscribe.h"
 #include "webd/account.h"
+#include "webd/home.h"
 #include "webd/metrics.h"
 #include "webd/page.h"
 #include "webd/status.h"
@@ -348,6 +349,7 @@ static const struct route {
 	void (*run)(const struct route_context *ctx, const struct request *q, struct response *out);
 	const char *source;
 } routes[] = {
+	{ SV_INIT("/"), 0, REQUEST_GET, home_show, "" },
 	{ SV_INIT("/mail/config-v1.1.xml"), 0, REQUEST_GET, do_autoconfig, "Thunderbird autoconfig" },
 	{ SV_INIT("/.well-known/autoconfig/mail/config-v1.1.xml"), 0, REQUEST_GET, do_autoconfig, "Thunderbird autoconfig" },
 	{ SV_INIT("/autodiscover/autodiscover.xml"), ANY_CASE | ONLY_TLS, REQUEST_GET | REQUEST_POST, do_autodiscover, "MS-OXDSCLI" },

@@ -136,7 +136,10 @@ def test_the_account_page_is_walked_with_the_keyboard(server, chromium):
         return ""
     origin = f"https://localhost:{server.port('https')}/"
     forget_logs(chromium)
-    chromium.get(origin + "account")
+    chromium.get(origin)
+    look_all_ways(chromium, "home")
+    assert chromium.find_element(By.CSS_SELECTOR, "main a").get_attribute("href") == origin + "account"
+    chromium.find_element(By.CSS_SELECTOR, "main a").click()
     look_all_ways(chromium, "sign-in")
     chromium.find_element(By.TAG_NAME, "body").send_keys(Keys.TAB)
     order = []

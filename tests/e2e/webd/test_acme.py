@@ -220,3 +220,28 @@ def test_names_are_proven_by_tls_where_port_80_is_shut(tmp_path):
             with pytest.raises(ssl.SSLError):
                 ask_for_proof(world, name, ["acme-tls/1"])
         (proofs / "alpn-mail.example.test.pem").unlink()
+
+
+def test_behind_a_web_server_its_certificate_is_the_one_that_counts(tmp_path):
+    """Ours listens elsewhere, and has a certificate without these names; who asks for them meets the one that has the usual port."""
+    names = ("mta-sts.example.test", "autoconfig.example.test", "autodiscover.example.test")
+    with https_server.Authority() as authority, dns_server.DnsServer() as dns, \
+            postroom.Instance(web=True, conf=dns.conf() + f"relay-ca-file {authority.file}\n") as instance:
+        for name in ("mail.example.test", *names):
+            dns.add(name, "A", "127.0.0.1")
+        own = postroom.free_port()
+        with open(instance.root / "postroom.conf", "a", encoding="utf-8") as conf:
+            conf.write(f"listener web {{\n kind https\n address 127.0.0.1\n port {own}\n}}\n")
+        chain, key = authority.certificate("mail.example.test")
+        shutil.copy(chain, instance.root / "tls" / "cert.pem")
+        shutil.copy(key, instance.root / "tls" / "key.pem")
+
+        def web_names():
+            return [(row["state"], row["mend"]) for row in json.loads(instance.run("doctor", "--json").stdout)["findings"] if row["check"] == "web.names"]
+        assert web_names() == []                                        # nobody is there: nothing is known
+        at = ("127.0.0.1", 443 + instance.offset)
+        with https_server.HttpsServer(authority, names, at):
+            assert [state for state, _ in web_names()] == ["good"]
+        with https_server.HttpsServer(authority, names[1:], at):
+            (state, mend), = web_names()
+            assert state == "warning" and mend.startswith("another program has the port"), mend

@@ -186,6 +186,20 @@ def test_apple_profile(server):
     assert ask(server, "/mail/apple.mobileconfig").status == 400
 
 
+# ---- people
+
+
+def test_the_first_page_leads_on_and_tells_nothing_of_the_program(server):
+    answer = ask(server, "/")
+    page = answer.body.decode()
+    assert answer.status == 200 and answer.type.startswith("text/html")
+    assert f'href="https://{DOMAIN}:{server.port("https")}/account"' in page
+    for listener in ("imaps", "pop3s", "submissions"):
+        assert f">{server.port(listener)}</td>" in page
+    assert server.run("version").stdout.split()[1] not in page and "Server" not in answer.headers
+    assert ask(server, "/nothing").status == 404
+
+
 # ---- MTA-STS
 
 

@@ -55,6 +55,39 @@ static void growth_counts_and_what_was_before_does_not(void **state)
 	history_free(&h);
 }
 
+static void a_young_daemon_that_did_not_answer_once_is_not_counted_again(void **state)
+{
+	struct history *h = history_new();
+	struct history_sample nobody = { .count = 0 };
+
+	(void)state;
+	add(h, NOON, 10, 5, 0);
+	history_add(h, NOON + 60, &nobody);
+	add(h, NOON + 120, 130, 7, 0);
+	assert_int_equal(hour(h, NOON, 0).figures[HISTORY_LOGINS], 7);
+	history_free(&h);
+}
+
+static void a_young_daemon_is_not_counted_again_by_the_next_process(void **state)
+{
+	struct history *h = history_new(), *next = history_new();
+	struct buf text;
+
+	(void)state;
+	buf_init(&text, HISTORY_TEXT_MAX);
+	add(h, NOON, 10, 5, 0);
+	assert_true(history_write(h, &text));
+	history_read(next, NOON + 60, buf_sv(&text));
+	add(next, NOON + 60, 70, 8, 0);         /* what came between two processes is not known */
+	add(next, NOON + 120, 130, 9, 0);
+	assert_int_equal(hour(next, NOON, 0).figures[HISTORY_LOGINS], 6);
+	add(next, NOON + 180, 20, 2, 0);        /* it was started again */
+	assert_int_equal(hour(next, NOON, 0).figures[HISTORY_LOGINS], 8);
+	buf_done(&text);
+	history_free(&h);
+	history_free(&next);
+}
+
 static void who_has_just_started_is_counted_from_his_start(void **state)
 {
 	struct history *h = history_new();
@@ -142,6 +175,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(growth_counts_and_what_was_before_does_not),
+		cmocka_unit_test(a_young_daemon_that_did_not_answer_once_is_not_counted_again),
+		cmocka_unit_test(a_young_daemon_is_not_counted_again_by_the_next_process),
 		cmocka_unit_test(who_has_just_started_is_counted_from_his_start),
 		cmocka_unit_test(hours_without_samples_are_unknown_and_old_ones_go),
 		cmocka_unit_test(it_comes_back_as_it_was_written),
