@@ -289,3 +289,31 @@ def test_a_certificate_is_read_as_whoever_calls_and_registered_as_the_instances_
             subprocess.run(["chown", "-R", "nobody", instance.root], check=True)
         instance.postroom("client-cert", "add", "alice@example.test", "laptop", tmp_path / "cert.pem")
         assert [row["label"] for row in instance.json("client-cert", "list", "alice@example.test")] == ["laptop"]
+        shown = instance.json("account", "show", "alice@example.test")
+        [row] = shown["client_certificates"]
+        assert row["label"] == "laptop" and len(row["key"]) == 64 and shown["app_passwords"] == []
+        text = instance.postroom("account", "show", "alice@example.test")
+        assert "Client certificates\nNUMBER" in text and row["key"] in text, text
+
+
+@pytest.mark.parametrize("words, content, made", (
+    (("account", "import"), "account,password\nnew@example.test,secret of new\n", ("account", "list", "new@example.test")),
+    (("alias", "import"), "new: alice\n", ("alias", "list", "new@example.test")),
+    (("apply", "--yes"), "domain example.test\naccount alice@example.test\naccount new@example.test\n", ("account", "list", "new@example.test")),
+))
+def test_a_file_is_read_as_whoever_calls_and_taken_in_as_the_instances_owner(tmp_path, words, content, made):
+    """Lists of people and their passwords belong to root alone, the instance to the server's user."""
+    tmp_path.chmod(0o700)
+    file = tmp_path / ("people.csv" if words[0] == "account" else "file")
+    file.write_text(content)
+    file.chmod(0o600)
+    with postroom.Instance(accounts=("alice",), conf="scram-iterations 4096\n") as instance:
+        if os.geteuid() == 0:           # who calls is somebody else then
+            subprocess.run(["chown", "-R", "nobody", instance.root], check=True)
+        done = instance.run(*words[:1 if words[0] == "apply" else 2], file, *(words[1:] if words[0] == "apply" else ()),
+                            *(("--domain", "example.test") if words[0] == "alias" else ()))
+        assert done.returncode == 0, done
+        noun, verb, name = made
+        assert name in instance.postroom(noun, verb)
+        owners = {path.stat().st_uid for path in (instance.root / "directory").iterdir()}
+        assert owners == {instance.root.stat().st_uid}, owners          # what was made belongs to him, too
