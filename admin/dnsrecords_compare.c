@@ -1,7 +1,10 @@
 /* A record that a domain needs, against what the DNS says: one finding each. */
+#include <inttypes.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "admin/dnsrecords.h"
+#include "admin/sts_evidence.h"
 
 #include "common/banned.h"
 
@@ -319,13 +322,16 @@ void dnsrecord_compare_host(const struct facts *facts, const struct dnsrecord *r
 void dnsrecord_compare_sts(const struct facts *facts, const struct dnsrecord *r, const struct lookup_answer *a, struct findings *fs)
 {
 	bool is_there = false;
-
-	(void)facts;
+	struct sts_evidence e;
 	if (say_missing(fs, r, a))
 		return;
 	for (size_t i = 0; i < a->count; i++)
 		is_there |= sv_eq(a->records[i], r->rdata);
-	if (is_there)
+	if (is_there && facts->conf->web.sts_policy == CONF_STS_TESTING &&
+	    !sts_evidence_read(facts->cli->instance, r->name + sizeof("_mta-sts.") - 1, time(NULL), &e).kind && sts_evidence_suffices(&e))
+		say(fs, r, CHECK_ADVICE, findings_text(fs, "testing, and %" PRIu64 " reports in two weeks without a failure", e.reports),
+		    "postroom mta-sts enforce");
+	else if (is_there)
 		say(fs, r, CHECK_GOOD, found_text(fs, r, a), NULL);
 	else
 		say(fs, r, CHECK_WARNING, found_text(fs, r, a),

@@ -55,6 +55,7 @@ const struct verb *const all_verbs[] = {
 	rule_verbs,
 	contacts_verbs,
 	web_verbs,
+	mta_sts_verbs,
 	cert_verbs,
 	log_verbs,
 	conf_verbs,

@@ -47,6 +47,7 @@ extern const struct verb contacts_verbs[];
 extern const struct verb log_verbs[];
 extern const struct verb conf_verbs[];
 extern const struct verb web_verbs[];
+extern const struct verb mta_sts_verbs[];
 extern const struct verb cert_verbs[];
 extern const struct verb manual_verbs[];
 extern const struct verb completion_verbs[];

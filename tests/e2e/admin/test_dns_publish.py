@@ -1,10 +1,12 @@
 """postroom dns --publish: updates (RFC 2136) that Debian's Knot takes, and what they leave alone."""
 
 import contextlib
+import json
 import pathlib
 import socket
 import sys
 import threading
+import time
 
 import pytest
 
@@ -189,3 +191,39 @@ def test_what_the_name_server_leaves_out_is_not_called_added(server):
         assert [word for word in done.values() if word != "added"] == ["sent, but the name server does not show it"]
         code, done = publish(server, name_server)
         assert code == 1 and "alias" in done["TXT", f"_dmarc.{DOMAIN}"], done
+
+
+def test_the_policy_is_tested_until_two_weeks_of_reports_tell_of_no_failure(server):
+    def sts(name_server):
+        done = server.run("dns", DOMAIN, "--check", "--json", "--server", name_server.address)
+        return next((f["state"], f["mend"]) for f in json.loads(done.stdout)["findings"] if f["subject"] == f"TXT _mta-sts.{DOMAIN}")
+
+    def report(days_ago, failed):
+        at = int(time.time()) - days_ago * 86400
+        folder = server.root / "queue" / "reports"
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / time.strftime("%Y-%m-%d", time.gmtime(at)), "a", encoding="utf-8") as day:
+            day.write(json.dumps({"at": at, "kind": "tls", "domain": DOMAIN, "by": "far.example", "id": str(days_ago), "begin": at - 86400,
+                                  "end": at, "passed": 7, "failed": failed, "failures": []}) + "\n")
+    conf = server.root / "postroom.conf"
+    before = conf.read_text()
+    with knot.Knot(DOMAIN) as name_server:
+        publish(server, name_server)
+        report(2, 0)
+        assert sts(name_server) == ("good", None)               # not for two weeks yet
+        report(20, 3)                                           # that it failed was before
+        assert sts(name_server) == ("advice", "postroom mta-sts enforce")
+        assert "Next: postroom mta-sts enforce" in server.postroom("mta-sts")
+        assert server.json("mta-sts") == [{"domain": DOMAIN, "policy": "testing", "reports": 1, "passed": 7, "failed": 0}]
+        assert server.run("mta-sts", "enforced").returncode == 2
+        assert "Next: postroom dns" in server.postroom("mta-sts", "enforce")
+        assert [line for line in conf.read_text().splitlines() if "mta-sts" in line] == ["mta-sts-policy enforce"]
+        assert sts(name_server)[0] == "warning"                 # the id is another one
+        assert publish(server, name_server)[1]["TXT", f"_mta-sts.{DOMAIN}"] == "replaced"
+        assert sts(name_server) == ("good", None)
+        server.postroom("mta-sts", "testing")
+        assert [line for line in conf.read_text().splitlines() if "mta-sts" in line] == ["mta-sts-policy testing"]
+        report(1, 1)
+        publish(server, name_server)
+        assert sts(name_server) == ("good", None)
+    conf.write_text(before)
