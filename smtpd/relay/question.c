@@ -19,7 +19,7 @@ struct question {
 	struct questions *all;
 	struct question *next, **at;
 	struct control_reply *replies[QUESTION_WAITERS_MAX];    /* who wants to know */
-	size_t waiters;                 /* 0: they were told, and the connection ends in good form */
+	size_t waiters;                 /* 0: they were told, and the connection waits for the next question */
 	struct conf *conf;
 	struct timer patience;
 	char *destination;              /* the key: route.h */
@@ -33,6 +33,8 @@ struct question {
 	struct client *client;
 	struct client_mail mail;
 	struct client_rcpt rcpt;
+	uint32_t asked;                 /* on this connection */
+	bool is_resting;                /* it is ready, and nothing is asked */
 	bool is_clear;                  /* TLS has failed with this hop: without */
 	char text[400];                 /* why the last hop was none */
 };
@@ -47,7 +49,6 @@ struct paused {
 struct questions {
 	struct relay *relay;
 	struct question *first;
-	size_t count;
 	struct paused paused[QUESTIONS_PAUSED_MAX];
 };
 
@@ -76,7 +77,6 @@ static void question_free(struct question *q)
 	*q->at = q->next;
 	if (q->next)
 		q->next->at = q->at;
-	q->all->count--;
 	timer_stop(&q->patience);
 	route_forget(&q->query);
 	tlspolicy_forget(&q->asking);
@@ -148,20 +148,58 @@ static void unreachable(struct question *q)
 /* ---- the connection ---- */
 
 static void try_hop(struct question *q);
+static void connect_to_hop(struct question *q);
+
+static void send_question(struct question *q)
+{
+	free(q->rcpt.text);
+	q->rcpt = (struct client_rcpt){ .address = sv_z(q->address) };
+	q->mail = (struct client_mail){ .rcpts = &q->rcpt, .count = 1, .is_question = true };
+	if (sv_has_8bit(q->rcpt.address) && client_can(q->client) & CAN_SMTPUTF8)
+		q->mail.params = SV(" SMTPUTF8");
+	q->is_resting = false;
+	q->asked++;
+	client_send(q->client, &q->mail);
+}
+
+static size_t resting_count(const struct questions *qs)
+{
+	size_t n = 0;
+
+	for (const struct question *q = qs->first; q; q = q->next)
+		n += q->is_resting;
+	return n;
+}
+
+/* may_go_on - with another question on this connection. */
+static bool may_go_on(const struct question *q)
+{
+	const struct relay *r = q->all->relay;
+
+	return q->asked < QUESTION_USES_MAX && !r->is_stopping && q->conf == r->worker->conf;
+}
 
 static void on_ready(void *user)
 {
 	struct question *q = user;
 
-	if (!q->waiters) {
+	if (q->waiters)
+		send_question(q);
+	else if (may_go_on(q) && resting_count(q->all) < QUESTIONS_RESTING_MAX)
+		q->is_resting = true;
+	else
 		question_free(q);
-		return;
-	}
-	q->mail = (struct client_mail){ .rcpts = &q->rcpt, .count = 1, .is_question = true };
-	q->rcpt.address = sv_z(q->address);
-	if (sv_has_8bit(q->rcpt.address) && client_can(q->client) & CAN_SMTPUTF8)
-		q->mail.params = SV(" SMTPUTF8");
-	client_send(q->client, &q->mail);
+}
+
+/* again - a connection that has rested too long for the other side says nothing about the name: the same hop, anew. */
+static bool again(struct question *q)
+{
+	if (q->asked <= 1)
+		return false;
+	client_free(&q->client);
+	q->asked = 0;
+	connect_to_hop(q);
+	return true;
 }
 
 /* is_about_the_name - or about us: 5.7.x is policy, and a refusal of MAIL says nothing about the recipient. */
@@ -175,25 +213,30 @@ static void on_done(void *user)
 	struct question *q = user;
 	enum client_verdict verdict = q->rcpt.verdict;
 
+	if (q->mail.is_sender_refused && again(q))
+		return;
 	snprintf(q->text, sizeof(q->text), "%s: %.300s", client_peer(q->client), q->rcpt.text ? q->rcpt.text : "");
 	tell_all(q, verdict == CLIENT_DELIVERED                             ? ASKING_KNOWN
 		    : verdict == CLIENT_REFUSED && is_about_the_name(q) ? ASKING_UNKNOWN : ASKING_LATER);
+	timer_start_ms(&q->patience, QUESTION_REST_MS);
 }
 
 static void on_end(void *user, const struct client_end *why)
 {
 	struct question *q = user;
 	/* Where nothing asks for TLS, a broken one is worth no less than none. */
-	bool again = why->is_tls_failure && !q->is_clear && q->policy && q->policy->kind == TLSPOLICY_MAY;
+	bool in_clear = why->is_tls_failure && !q->is_clear && q->policy && q->policy->kind == TLSPOLICY_MAY;
 
 	if (!q->waiters) {
 		question_free(q);
 		return;
 	}
+	if (again(q))
+		return;
 	snprintf(q->text, sizeof(q->text), "%s: %.300s", client_peer(q->client), why->text);
 	client_free(&q->client);
-	q->is_clear = again;
-	if (!again)
+	q->is_clear = in_clear;
+	if (!in_clear)
 		q->hop++;
 	try_hop(q);
 }
@@ -301,13 +344,33 @@ static char *way_to(const struct conf *conf, struct sv domain)
 	return copy;
 }
 
-static size_t count_of(const struct questions *qs, const char *destination)
+/* busy_count - questions that wait for an answer; of one destination, or of all. */
+static size_t busy_count(const struct questions *qs, const char *destination)
 {
 	size_t n = 0;
 
 	for (const struct question *q = qs->first; q; q = q->next)
-		n += strcmp(q->destination, destination) == 0;
+		n += q->waiters && (!destination || strcmp(q->destination, destination) == 0);
 	return n;
+}
+
+/* go_on - on a connection that has its answer. Behind the last one RSET may still be on its way: on_ready() follows. */
+static bool go_on(struct questions *qs, const char *destination, struct sv address, struct control_reply *reply)
+{
+	struct question *q = qs->first;
+
+	while (q && (q->waiters || !may_go_on(q) || strcmp(q->destination, destination) != 0))
+		q = q->next;
+	if (!q)
+		return false;
+	free(q->address);
+	q->address = sv_copy_z(address);
+	q->replies[q->waiters++] = reply;
+	q->text[0] = '\0';
+	timer_start_ms(&q->patience, ASKING_MS);
+	if (q->is_resting)
+		send_question(q);
+	return true;
 }
 
 static void begin(struct questions *qs, struct sv address, struct control_reply *reply)
@@ -319,12 +382,13 @@ static void begin(struct questions *qs, struct sv address, struct control_reply 
 	const struct paused *paused = paused_of(qs, destination);
 	const char *no = !domain.len || r->is_stopping ? "not now"
 			 : paused ? paused->text
-			 : qs->count >= QUESTIONS_MAX || count_of(qs, destination) >= QUESTIONS_PER_DESTINATION
+			 : busy_count(qs, NULL) >= QUESTIONS_MAX || busy_count(qs, destination) >= QUESTIONS_PER_DESTINATION
 				 ? "too much is asked there at this time" : NULL;
 	struct question *q;
 
-	if (no) {
+	if (no)
 		tell(reply, ASKING_LATER, no);
+	if (no || go_on(qs, destination, address, reply)) {
 		free(destination);
 		return;
 	}
@@ -339,7 +403,6 @@ static void begin(struct questions *qs, struct sv address, struct control_reply 
 	if (q->next)
 		q->next->at = &q->next;
 	qs->first = q;
-	qs->count++;
 	timer_init(&q->patience, r->loop, on_patience);
 	timer_start_ms(&q->patience, ASKING_MS);
 	route_find(r->loop, r->dns, q->conf, sv_z(destination), on_route, q, &q->query);
@@ -356,6 +419,20 @@ static bool join(struct questions *qs, struct sv address, struct control_reply *
 		return true;
 	}
 	return false;
+}
+
+void questions_rest_no_more(struct questions *qs)
+{
+	size_t n = 0;
+
+	for (struct question *q = qs ? qs->first : NULL, *next; q; q = next) {
+		next = q->next;
+		if (q->waiters)
+			continue;
+		question_free(q);
+		n++;
+	}
+	log_debug(NULL, "relay.question.rested", KV_U64("closed", n));
 }
 
 void questions_ask(struct questions *qs, struct sv address, struct control_reply *reply)

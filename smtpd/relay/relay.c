@@ -749,6 +749,7 @@ static void relay_reload(struct worker *w, const struct conf *was)
 	struct schedule_limits limits = limits_of(w->conf);
 
 	(void)was;
+	questions_rest_no_more(r->questions);
 	schedule_set_limits(r->schedule, &limits);
 	read_limits(r);
 	relay_turn(r);
@@ -759,6 +760,7 @@ static void relay_stop(struct worker *w)
 	struct relay *r = w->state;
 
 	r->is_stopping = true;
+	questions_rest_no_more(r->questions);
 	watch_free(&r->watch);
 	timer_stop(&r->sweep);
 	timer_stop(&r->rescan);

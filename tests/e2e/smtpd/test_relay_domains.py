@@ -1,6 +1,7 @@
 """Relay domains: mail for somebody else's domain is taken in for the names that are known there, and goes on as it is."""
 
 import json
+import signal
 import threading
 
 import pytest
@@ -96,6 +97,14 @@ def asked(world):
     sink.answers.pop("RCPT")
 
 
+def let_go(server, sink):
+    """Connections that wait for the next question end when the server is told of new settings."""
+    told = server.log().count("event=relay.question.rested")
+    server.process.send_signal(signal.SIGHUP)
+    wait_for("the relay knows the new settings", lambda: server.log().count("event=relay.question.rested") > told)
+    wait_for("no connection", lambda: sink.open == 0)
+
+
 def questions(sink, to):
     return sum(1 for _, who, line in sink.log if who == "C" and line == f"RCPT TO:<{to}>")
 
@@ -109,6 +118,7 @@ def test_a_name_is_good_when_its_host_says_so_and_it_is_asked_once(asked):
     assert send(server, "sue@asked.test", "joe@good.example")[0] == 250
     assert sink.wait(before + 1)[-1].recipients == ["sue@asked.test"]
     connection = next(number for number, who, line in sink.log if line == "RCPT TO:<sue@asked.test>")
+    let_go(server, sink)
     wait_for("QUIT", lambda: (connection, "C", "QUIT") in sink.log)
     talk = [line for number, who, line in sink.log if (number, who) == (connection, "C")]
     assert talk[1:] == ["MAIL FROM:<>", "RCPT TO:<sue@asked.test>", "RSET", "QUIT"]         # nobody's name, and no message
@@ -173,6 +183,33 @@ def test_a_host_that_refuses_our_question_has_said_nothing_about_the_name(asked)
     assert rcpt(server, "first@asked.test") == 550
 
 
+def test_the_recipients_of_a_message_cost_one_connection(asked):
+    server, sink = asked
+    let_go(server, sink)
+    before = sink.connections
+    with talk(server) as line:
+        assert line.smtp("MAIL FROM:<joe@good.example>") == 250
+        got = [line.smtp(f"RCPT TO:<{name}@asked.test>") for name in ("many1", "sue", "many2", "later", "many3")]
+    assert got == [550, 250, 550, 451, 550]
+    assert [questions(sink, f"many{i}@asked.test") for i in (1, 2, 3)] == [1, 1, 1]
+    assert sink.connections == before + 1, sink.log[-40:]
+
+
+def test_a_connection_that_has_rested_too_long_for_the_host_is_made_anew(asked):
+    server, sink = asked
+    let_go(server, sink)
+    before = sink.connections
+    assert rcpt(server, "rested1@asked.test") == 550
+    sink.on("MAIL", "421 4.4.2 you were silent for too long")
+    sink.on("greeting", lambda line: sink.answers.pop("MAIL") and "220 sink.example ESMTP")
+    try:
+        assert rcpt(server, "rested2@asked.test") == 550
+    finally:
+        sink.answers.pop("greeting")
+        sink.answers.pop("MAIL", None)
+    assert sink.connections == before + 2, sink.log[-40:]
+
+
 def test_explain_asks_nobody(asked):
     server, sink = asked
     text = server.run("explain", "--from", "joe@good.example", "--to", "dry@asked.test", "--ip", "192.0.2.1").stdout
@@ -183,6 +220,7 @@ def test_explain_asks_nobody(asked):
 def test_a_host_that_does_not_answer_costs_one_try_and_its_known_names_stay_good(asked):
     server, sink = asked
     assert rcpt(server, "sue@asked.test") == 250
+    let_go(server, sink)
     sink.on("greeting", "drop")
     before = sink.connections
     try:
