@@ -31,7 +31,7 @@ static void offer_wishes(const struct session *s, struct buf *text)
 	struct date_civil c;
 
 	date_to_civil(last, &c);
-	buf_appendf(text, "DSN\nDELIVERBY\nMT-PRIORITY\nFUTURERELEASE %llu %04d-%02d-%02dT%02d:%02d:%02dZ\n",
+	buf_appendf(text, "DELIVERBY\nMT-PRIORITY\nFUTURERELEASE %llu %04d-%02d-%02dT%02d:%02d:%02dZ\n",
 		    (unsigned long long)most_s, c.year, c.month, c.day, c.hour, c.minute, c.second);
 }
 
@@ -248,6 +248,8 @@ static enum step do_ehlo(struct session *s, struct sv args)
 		&text,
 		"%s\nPIPELINING\nSIZE %llu\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nCHUNKING\n",
 		s->conf->host.hostname, (unsigned long long)conf_message_size(s->conf, session_kind(s)));
+	if (session_kind(s) & (ON_SUBMISSION | LISTENER_LOCAL | LISTENER_MX))
+		buf_appendf(&text, "DSN\n");
 	if (session_kind(s) & (ON_SUBMISSION | LISTENER_LOCAL))
 		offer_wishes(s, &text);
 	if (session_kind(s) == LISTENER_MX)

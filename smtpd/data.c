@@ -326,6 +326,20 @@ static bool is_disbelieved(const struct transaction *t)
 	return (a && a->dmarc.result == DMARC_FAIL) || t->origin_facts.spf == SPF_FAIL || t->origin_facts.spf == SPF_SOFTFAIL;
 }
 
+/* is_believed - who logged in, hosts that are listed, and whom SPF confirms, or DMARC in the sender's own domain. Of hosts in
+ * exempt-networks nothing was asked. */
+static bool is_believed(const struct transaction *t)
+{
+	const struct author_facts *a = t->author_facts;
+
+	if (t->identity || t->is_relay_client)
+		return true;
+	if (!t->is_stranger || !t->has_origin || t->sender.address.is_null || is_disbelieved(t))
+		return false;
+	return (t->origin_facts.spf == SPF_PASS && !t->origin_facts.is_spf_of_helo) ||
+	       (a && a->dmarc.result == DMARC_PASS && sv_eq_nocase(sv_z(a->domain), t->sender.address.domain));
+}
+
 static struct outlet_source source_of(const struct transaction *t)
 {
 	return (struct outlet_source){
@@ -337,6 +351,7 @@ static struct outlet_source source_of(const struct transaction *t)
 		.is_tls_optional = t->is_tls_optional,
 		.is_ours = t->identity != NULL,
 		.is_disbelieved = is_disbelieved(t),
+		.is_believed = is_believed(t),
 		.seal = t->seal.authserv_id.len ? &t->seal : NULL,
 	};
 }

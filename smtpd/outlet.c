@@ -47,8 +47,24 @@ static bool add_dsn(struct envelope *e, struct envelope_rcpt *r, const struct ac
 	return ok;
 }
 
+/* add_notify - of what a sender asks for whom nobody vouches: no notices of success, and of a forged one none at all. */
+static bool add_notify(struct envelope *e, struct envelope_rcpt *r, struct sv param, const struct outlet_source *source)
+{
+	struct sv words = sv_sub(param, sizeof("NOTIFY=") - 1, SIZE_MAX), word;
+	struct buf text;
+	bool ok;
+
+	buf_init(&text, 64);
+	while (!source->is_disbelieved && sv_split(&words, ',', &word))
+		if (!sv_eq_nocase(word, SV("SUCCESS")))
+			(void)buf_appendf(&text, "%s%.*s", text.len ? "," : "NOTIFY=", SV_FMT(word));
+	ok = envelope_add_rcpt_param(e, r, text.len ? buf_sv(&text) : SV("NOTIFY=NEVER"));
+	buf_done(&text);
+	return ok;
+}
+
 static bool add_redirect(struct envelope *e, const struct accept_rcpt *rcpt,
-			 const struct accept_place *place)
+			 const struct accept_place *place, const struct outlet_source *source)
 {
 	struct envelope_rcpt *r = envelope_add_rcpt(e, place->redirect, place->via);
 
@@ -60,8 +76,12 @@ static bool add_redirect(struct envelope *e, const struct accept_rcpt *rcpt,
 		if (place->list_owner.len &&
 		    (sv_starts_nocase(rcpt->params[i], SV("NOTIFY=")) || sv_starts_nocase(rcpt->params[i], SV("ORCPT="))))
 			continue;
-		if (!envelope_add_rcpt_param(e, r, rcpt->params[i]))
+		if (!source->is_believed && sv_starts_nocase(rcpt->params[i], SV("NOTIFY="))) {
+			if (!add_notify(e, r, rcpt->params[i], source))
+				return false;
+		} else if (!envelope_add_rcpt_param(e, r, rcpt->params[i])) {
 			return false;
+		}
 	}
 	return r && add_dsn(e, r, place);
 }
@@ -82,13 +102,13 @@ static bool is_by(const struct accept_place *p, const struct outlet_entry *entry
 	       p->message == entry->message;
 }
 
-static bool add_redirects(struct outlet_entry *entry, const struct accept_plan *plan)
+static bool add_redirects(struct outlet_entry *entry, const struct outlet_source *source)
 {
 	struct envelope *e = &entry->envelope;
 
-	for (const struct accept_rcpt *r = plan->rcpts; r; r = r->next)
+	for (const struct accept_rcpt *r = source->plan->rcpts; r; r = r->next)
 		for (const struct accept_place *p = r->places; p; p = p->next)
-			if (is_by(p, entry) && !has_rcpt(e, p->redirect) && !add_redirect(e, r, p))
+			if (is_by(p, entry) && !has_rcpt(e, p->redirect) && !add_redirect(e, r, p, source))
 				return false;
 	return true;
 }
@@ -143,7 +163,7 @@ static struct fault make_envelope(struct outlet_entry *entry, const struct outle
 	/* Not a parameter that a client could give: the relay reads it, and passes it on to nobody. */
 	fits = fits && (!source->is_tls_optional ||
 			envelope_add_param(&entry->envelope, SV("TLS-REQUIRED=NO")));
-	fits = fits && rewrite_sender(entry, source) && add_redirects(entry, source->plan) &&
+	fits = fits && rewrite_sender(entry, source) && add_redirects(entry, source) &&
 	       (!source->is_disbelieved || silence(&entry->envelope));
 	return fits ? FAULT_OK : fault(FAULT_LIMIT, "envelope too large");
 }

@@ -45,6 +45,8 @@ struct outlet_source {
 	bool is_tls_optional;           /* what leaves is to arrive whatever TLS policies say (RFC 8689 §3) */
 	bool is_ours;                   /* its author logged in: we sign what leaves */
 	bool is_disbelieved;            /* SPF or DMARC say that the sender is forged: he is told nothing of what becomes of it */
+	bool is_believed;               /* the sender's address is proven: he may ask for notices of success (RFC 3461), which would else go to
+					   somebody who never wrote */
 	const struct signer_seal *seal; /* somebody else's: what an address of ours that sends it on seals; NULL:
 					   nothing was found out. The domain is that address's */
 };

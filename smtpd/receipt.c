@@ -55,7 +55,9 @@ static struct fault send_one(const struct outlet_source *source, const struct ds
 {
 	const struct envelope *mail = source->mail;
 	char id[QUEUE_ID_LEN + 1];
-	size_t at = sv_rfind(mail->sender, '@');
+	/* A stranger hears from the domain that he wrote to. */
+	struct sv voice = source->is_ours ? mail->sender : rcpts[0].address;
+	size_t at = sv_rfind(voice, '@');
 	struct dsn d = { .notice = SPOOL_NOTICE_SUCCESS, .hostname = source->trace->hostname, .to = mail->sender,
 			 .original_id = mail->facts[ENVELOPE_ID], .now = source->trace->now,
 			 .received_s = mail->received_s, .rcpts = rcpts, .count = count };
@@ -66,7 +68,7 @@ static struct fault send_one(const struct outlet_source *source, const struct ds
 	d.id = sv_z(id);
 	buf_init(&from, 512);
 	buf_init(&text, DSN_MAX);
-	(void)buf_appendf(&from, "postmaster@%.*s", SV_FMT(sv_sub(mail->sender, at + 1, SIZE_MAX)));
+	(void)buf_appendf(&from, "postmaster@%.*s", SV_FMT(sv_sub(voice, at + 1, SIZE_MAX)));
 	d.from = buf_sv(&from);
 	(void)envelope_param(mail->params, SV("ENVID"), &d.envelope_id);
 	f = dsn_write(&d, &text) ? outlet_send(source->queue, id, &mail->sender, 1, SV_NONE, buf_sv(&text), log)
@@ -82,7 +84,8 @@ void receipt_send(const struct outlet_source *source, const struct outlet_result
 	size_t count;
 	struct fault f = FAULT_OK;
 
-	if (!source->mail->sender.len || !source->plan->rcpt_count)
+	if (!source->mail->sender.len || !source->plan->rcpt_count || !source->is_believed ||
+	    (source->plan->is_junk && !source->is_ours))
 		return;
 	rcpts = xcalloc(source->plan->rcpt_count, sizeof(*rcpts));
 	count = collect(source, results, rcpts);

@@ -1,5 +1,5 @@
 /* smtpd/receipt.h - NOTIFY=SUCCESS (RFC 3461 §4.1) of recipients who are our own: the sender is told that the message lies in
- * the mailbox. Only logged-in senders may ask. Blocks: jobs only. */
+ * the mailbox. Of strangers it is told to those whose address is proven (outlet.h), and not of junk. Blocks: jobs only. */
 #ifndef SMTPD_RECEIPT_H
 #define SMTPD_RECEIPT_H
 

@@ -98,7 +98,7 @@ static struct sv pass_on(struct delivery *d, const struct envelope_param *p,
 	for (; p; p = p->next) {
 		struct sv rest = p->text, name;
 
-		if (!sv_split(&rest, '=', &name))
+		if (!sv_split(&rest, '=', &name) || (sv_has_8bit(p->text) && !(d->can & CAN_SMTPUTF8)))
 			continue;
 		for (size_t i = 0; i < count; i++)
 			if (sv_eq_nocase(name, names[i]))

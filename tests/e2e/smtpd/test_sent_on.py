@@ -109,6 +109,54 @@ def test_who_never_wrote_is_told_nothing_of_what_is_sent_on_in_his_name(dns, mak
         server.postroom("queue", "remove", entry["id"])
 
 
+def ask(server, to, source, notify, sender="joe@good.example"):
+    with stranger(server, source) as line:
+        assert line.smtp(f"MAIL FROM:<{sender}> RET=HDRS ENVID=QQ314159") == 250
+        assert line.smtp(f"RCPT TO:<{server.address(to)}> NOTIFY={notify} ORCPT=rfc822;Away@example.test") == 250
+        assert line.smtp("DATA") == 354
+        line.send(message(sender) + b".\r\n")
+        assert line.reply()[0] == 250
+
+
+@pytest.fixture(scope="module")
+def dsn_server(dns):
+    dns.add("none.example", "A", "192.0.2.1")
+    with postroom.Instance(accounts=("alice",), conf=CONF + dns.conf()) as server:
+        server.postroom("alias", "add", "away@example.test", "other@elsewhere.example")
+        server.start(only="smtpd")
+        yield server
+
+
+# SPF: pass, fail (into Junk, and still sent on), none.
+@pytest.mark.parametrize("source,sender,notify,passed_on", [
+    ("127.0.0.1", "joe@good.example", "SUCCESS,FAILURE", "SUCCESS,FAILURE"), ("127.0.0.1", "joe@good.example", "never", "never"),
+    ("127.0.0.7", "joe@good.example", "SUCCESS,FAILURE", "NEVER"), ("127.0.0.7", "x@none.example", "success,DELAY,FAILURE", "DELAY,FAILURE"),
+    ("127.0.0.7", "x@none.example", "SUCCESS", "NEVER")])
+def test_wishes_for_notices_go_on_as_far_as_the_sender_is_proven(dsn_server, source, sender, notify, passed_on):
+    ask(dsn_server, "away", source, notify, sender)
+    entry, = dsn_server.json("queue", "list")
+    shown = dsn_server.json("queue", "show", entry["id"])
+    assert shown["recipients"][0]["parameters"] == [f"NOTIFY={passed_on}", "ORCPT=rfc822;Away@example.test"]
+    assert "ENVID=QQ314159" in shown["parameters"] and "RET=HDRS" in shown["parameters"]
+    dsn_server.postroom("queue", "remove", entry["id"])
+
+
+@pytest.mark.parametrize("source,sender,is_told", [
+    ("127.0.0.1", "joe@good.example", True), ("127.0.0.7", "joe@good.example", False), ("127.0.0.7", "x@none.example", False)])
+def test_who_is_proven_is_told_of_delivery_and_nobody_else(dsn_server, source, sender, is_told):
+    with talk(dsn_server, hello=False) as line:
+        line.send("EHLO x\r\n")
+        assert "DSN" in line.reply()[1]
+    ask(dsn_server, "alice", source, "SUCCESS", sender)
+    told = dsn_server.json("queue", "list")
+    assert [(entry["from"], entry["to"]) for entry in told] == ([("", [sender])] if is_told else [])
+    for entry in told:
+        text = next(path for path in (dsn_server.root / "queue").rglob(entry["id"] + "*") if path.is_file()).read_text("latin-1")
+        assert "From: " in text and "postmaster@example.test" in text and "Action: delivered" in text
+        assert "Original-Envelope-Id: QQ314159" in text and "Original-Recipient: rfc822;Away@example.test" in text
+        dsn_server.postroom("queue", "remove", entry["id"])
+
+
 def test_our_own_peoples_senders_stay(dns, make_server):
     server = make_server(CONF + dns.conf() + "srs yes\n")
     server.postroom("alias", "add", "away@example.test", "other@elsewhere.example")

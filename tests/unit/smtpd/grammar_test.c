@@ -83,6 +83,30 @@ static void paths_and_parameters_are_read_or_refused(void **state)
 	}
 }
 
+static void original_recipients_are_xtext_or_utf8(void **state)
+{
+	static const struct { enum conf_listener_kind on; const char *args; enum reply_id reply; } cases[] = {
+		{ MX, "TO:<a@b.test> ORCPT=rfc822;a+2Bx@b.test", REPLY_OK },
+		{ MX, "TO:<a@b.test> ORCPT=utf-8;\xc3\xa4@b.test NOTIFY=NEVER", REPLY_OK },
+		{ MX, "TO:<a@b.test> ORCPT=utf-8;\\x{e4}@b.test", REPLY_OK },
+		{ MX, "TO:<a@b.test> ORCPT=rfc822;\xc3\xa4@b.test", REPLY_BAD_ARGUMENT },
+		{ MX, "TO:<a@b.test> ORCPT=utf-8;\xc3\xa4+a", REPLY_BAD_ARGUMENT },
+		{ MX, "TO:<a@b.test> ORCPT=utf-8;", REPLY_BAD_ARGUMENT },
+		{ MX, "TO:<a@b.test> ORCPT=;a", REPLY_BAD_ARGUMENT },
+		{ LISTENER_LMTP, "TO:<a@b.test> ORCPT=rfc822;a@b.test", REPLY_UNKNOWN_PARAM },
+		{ OLD, "TO:<a@b.test> NOTIFY=NEVER", REPLY_UNKNOWN_PARAM },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct arena arena;
+		struct smtp_path path;
+
+		arena_init(&arena, 32768);
+		assert_int_equal(smtp_parse_path(&arena, sv_z(cases[i].args), SMTP_RCPT_TO, cases[i].on, &path), cases[i].reply);
+		arena_done(&arena);
+	}
+}
+
 static void quotes_of_old_devices_are_none_of_the_address(void **state)
 {
 	static const char *const cases[] = { "TO:<'bob@example.test'>", "TO: 'bob@example.test'", "TO:<bob@example.test>", "TO:'bob'@example.test" };
@@ -213,6 +237,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(paths_and_parameters_are_read_or_refused),
+		cmocka_unit_test(original_recipients_are_xtext_or_utf8),
 		cmocka_unit_test(quotes_of_old_devices_are_none_of_the_address),
 		cmocka_unit_test(a_size_no_number_can_hold_is_too_big_not_small),
 		cmocka_unit_test(too_many_parameters_are_a_syntax_error),
