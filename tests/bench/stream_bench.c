@@ -42,7 +42,7 @@ struct session {
 };
 
 static char chunk[CHUNK];
-static const struct tls_role role = { "bench", NULL, false };
+static const struct tls_role role = { .name = "bench" };
 
 static double now_s(void)
 {
