@@ -352,6 +352,7 @@ static const struct route {
 	{ SV_INIT("/"), 0, REQUEST_GET, home_show, "" },
 	{ SV_INIT("/mail/config-v1.1.xml"), 0, REQUEST_GET, do_autoconfig, "Thunderbird autoconfig" },
 	{ SV_INIT("/.well-known/autoconfig/mail/config-v1.1.xml"), 0, REQUEST_GET, do_autoconfig, "Thunderbird autoconfig" },
+	{ SV_INIT("/v1.1/mail/config-v1.1.xml"), 0, REQUEST_GET, do_autoconfig, "as some Android programs ask" },
 	{ SV_INIT("/autodiscover/autodiscover.xml"), ANY_CASE | ONLY_TLS, REQUEST_GET | REQUEST_POST, do_autodiscover, "MS-OXDSCLI" },
 	{ SV_INIT("/autodiscover/autodiscover.json"), ANY_CASE | ONLY_TLS, REQUEST_GET, do_autodiscover_json, "Autodiscover v2" },
 	{ SV_INIT("/autodiscover/autodiscover.json/"), ANY_CASE | ONLY_TLS | BEGINS, REQUEST_GET, do_autodiscover_json, "Autodiscover v2" },

@@ -70,6 +70,7 @@ def ask(server, path, host=DOMAIN, tls=True, method="GET", body=None, headers=No
     (DOMAIN, "/.well-known/autoconfig/mail/config-v1.1.xml", "?emailaddress=Alice%2Btag@EXAMPLE.TEST", True),
     (DOMAIN, "/.well-known/autoconfig/mail/config-v1.1.xml", "?x=y&emailaddress=alice+tag@example.test", False),
     (f"mail.{DOMAIN}", "/.well-known/autoconfig/mail/config-v1.1.xml", "", True),
+    (f"autoconfig.{DOMAIN}", "/v1.1/mail/config-v1.1.xml", "?emailaddress=alice%40example.test", True),
     ("127.0.0.1", "/mail/config-v1.1.xml", "", False)))
 def test_thunderbird_finds_its_settings(server, host, path, query, tls):
     answer = ask(server, path + query, host=f"{host}:{server.port('https')}", tls=tls)
@@ -151,7 +152,7 @@ def test_autodiscover_in_clear_is_sent_to_https(server):
 
 @pytest.mark.parametrize("path", ("/autodiscover/autodiscover.json?Email=alice%40example.test&Protocol={}&RedirectCount=1",
                                   "/Autodiscover/Autodiscover.json/v1.0/alice@example.test?protocol={}"))
-@pytest.mark.parametrize("protocol", ("AutodiscoverV1", "ActiveSync", "%00"))
+@pytest.mark.parametrize("protocol", ("AutodiscoverV1", "ActiveSync", "EWS", "Rest", "%00"))
 def test_autodiscover_by_json(server, path, protocol):
     answer = ask(server, path.format(protocol), host=f"autodiscover.{DOMAIN}")
     assert answer.type == "application/json"
