@@ -344,6 +344,13 @@ static void note_pending(struct command *c)
 		 room->is_held_back ? "Removals are still to be told" : "All is told");
 }
 
+/* note_expunged - RFC 9051 §7.1: others removed what may not be told in answers to this command; NOOP would tell it. */
+static void note_expunged(struct command *c, bool may_tell)
+{
+	if (!may_tell && c->room->box && c->room->view.gone.count && !strcmp(c->answer.word, "OK") && !c->answer.code && !c->code.len)
+		c->answer.code = "EXPUNGEISSUED";
+}
+
 enum step command_step(struct command *c)
 {
 	unsigned flags = c->spec->flags;
@@ -391,6 +398,7 @@ enum step command_step(struct command *c)
 		__attribute__((fallthrough));
 	case PHASE_ANSWER:
 		limit_write_answer(c);
+		note_expunged(c, !(flags & CMD_NO_EXPUNGE) && !c->has_numbers);
 		if (!c->is_silent)
 			writer_answer(&c->out, c->tag, c->answer, buf_sv(&c->code));
 		c->phase = PHASE_OVER;

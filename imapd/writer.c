@@ -158,7 +158,7 @@ struct answer answer_for(enum fault_kind kind)
 	case FAULT_GONE:
 		return (struct answer){ "NO", "EXPUNGEISSUED", "It was removed meanwhile" };
 	case FAULT_CORRUPT:
-		return (struct answer){ "NO", "SERVERBUG", "A stored message is damaged" };
+		return (struct answer){ "NO", "CORRUPTION", "A stored message is damaged" };
 	case FAULT_UNSUPPORTED: return (struct answer){ "NO", "CANNOT", "Not supported" };
 	case FAULT_UNAVAILABLE:
 		return (struct answer){ "NO", "UNAVAILABLE", "Temporarily not available" };

@@ -868,7 +868,7 @@ enum step do_fetch(struct command *c)
 	return STEP_MORE;
 end:
 	if (x->is_damaged)
-		return command_no(c, "SERVERBUG", "Some messages could not be read");
+		return command_no(c, "CORRUPTION", "Some messages could not be read");
 	if (x->has_unknown_cte)
 		return command_no(c, "UNKNOWN-CTE", "A part has a transfer encoding that nobody knows");
 	return command_ok(c, "Fetched");

@@ -2,6 +2,7 @@
 test_searchres.py, those of LIST in test_list_extended.py. Texts and values that a server may choose are left open."""
 
 import base64
+import subprocess
 
 import pytest
 
@@ -81,6 +82,23 @@ def test_section_6_2_authenticate_plain(imapd, user, has_initial_response):
             c.send(secret + "\r\n")
             assert c.collect("A01").status == "OK"
         c.ok("SELECT INBOX")
+
+
+def test_section_6_2_2_authenticate_external(tmp_path):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "7", "-subj",
+                    "/CN=laptop", "-keyout", tmp_path / "key", "-out", tmp_path / "cert.pem"], check=True, capture_output=True)
+    with imap.Imapd(accounts=("alice",), conf="tls-client-certificates imap\n") as server:
+        server.postroom("client-cert", "add", server.address("alice"), "laptop", tmp_path / "cert.pem")
+        server.start()
+        context = server.tls_context()
+        context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key")
+        with imap.Client(server) as c:
+            c.ok("STARTTLS")
+            c.start_tls(context)
+            assert {b"IMAP4rev2", b"AUTH=PLAIN", b"AUTH=EXTERNAL"} <= set(c.ok("CAPABILITY").all("CAPABILITY")[0].split())
+            c.send("A01 AUTHENTICATE EXTERNAL =\r\n")
+            assert c.collect("A01").status == "OK"
+            c.ok("SELECT INBOX")
 
 
 def test_section_6_3_1_enable(client):
@@ -258,6 +276,32 @@ def test_section_7_1_limit_noperm_and_overquota(imapd, user, five):
     with imap.Client(imapd, user) as c:
         c.ok("SELECT INBOX")
         assert c.no("UID COPY 1:* oldmail").code() == "OVERQUOTA"
+
+
+def test_section_7_1_expungeissued(imapd, user, five):
+    with imap.Client(imapd, user) as other:
+        other.ok("SELECT INBOX")
+        assert five.ok("SEARCH FROM Fred").code() is None
+        other.ok("STORE 2 +FLAGS.SILENT (\\Deleted)")
+        other.ok("EXPUNGE")
+        for line in ("SEARCH FROM Fred", "FETCH 1 FLAGS", "STORE 1 +FLAGS.SILENT (\\Seen)"):
+            reply = five.ok(line)
+            assert reply.code() == "EXPUNGEISSUED" and not reply.numbers("EXPUNGE"), line
+        assert five.ok("NOOP").numbers("EXPUNGE") == [2]
+        assert five.ok("SEARCH FROM Fred").code() is None
+        other.ok("STORE 2 +FLAGS.SILENT (\\Deleted)")
+        other.ok("EXPUNGE")
+        reply = five.ok("UID SEARCH FROM Fred")         # may tell it at once
+        assert reply.code() is None and reply.numbers("EXPUNGE") == [2]
+
+
+def test_section_7_1_corruption(imapd, user, five):
+    """The example has a mailbox that cannot be opened; ours are made anew from their messages, so it is a message that is damaged."""
+    [path] = (imapd.root / "mail" / imapd.domain / user / "Maildir" / "cur").glob("*.3:2,")
+    path.write_bytes(path.read_bytes()[:20])
+    reply = five.no("FETCH 1:5 BODY.PEEK[TEXT]")
+    assert reply.code() == "CORRUPTION" and list(reply.fetched()) == [1, 2, 4, 5]
+    five.ok("FETCH 1:2 BODY.PEEK[TEXT]")
 
 
 def test_section_7_1_unavailable(imapd):
