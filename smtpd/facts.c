@@ -76,6 +76,7 @@ static void take_field(struct message_facts *f, const struct header_field *field
 		break;
 	case HEADER_FROM:
 		f->from_count++;
+		f->is_cut |= field->is_truncated;
 		add_from(f, field->value);
 		break;
 	case HEADER_SENDER:
@@ -111,6 +112,7 @@ static void end(struct message_facts *f)
 {
 	f->has_ended = true;
 	f->header_size = f->reader.offset;
+	f->is_cut |= f->reader.is_capped;
 	header_reader_done(&f->reader);
 	header_reader_init(&f->reader);
 }

@@ -26,6 +26,8 @@ struct message_facts {
 	uint64_t header_size;           /* octets, the empty line included */
 	uint64_t longest_field;
 	bool has_ended;                 /* the empty line was seen */
+	bool is_cut;                    /* longer than what is read (HEADER_BLOCK_MAX), or its From field is (HEADER_FIELD_MAX): others may
+					   see another author */
 	bool has_unsubscribe;           /* List-Unsubscribe with an https URI (RFC 8058 §3.1) ... */
 	bool has_one_click;             /* ... and List-Unsubscribe-Post */
 	bool has_any_unsubscribe;       /* one of the two fields */

@@ -9,7 +9,9 @@ void policy_from(const struct policy_facts *facts, struct policy_verdict *verdic
 {
 	const struct message_facts *m = facts->message;
 
-	if (m->from_count != 1)
+	if (m->is_cut)
+		policy_suspect(verdict, REPLY_FROM, "The header is too long to be sure of its author");
+	else if (m->from_count != 1)
 		policy_suspect(verdict, REPLY_FROM, "The message has %u From fields",
 			       m->from_count);
 	else if (!m->from_address_count)

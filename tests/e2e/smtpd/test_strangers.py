@@ -215,3 +215,14 @@ def test_a_suspect_has_to_come_again(dns, make_server):
     server.restart()
     assert rcpt("joe@grey.example") == 250
     server.wait_log('check=greylist action=defer reason="Not known yet: try again in 2 seconds"')
+
+
+def test_a_header_of_a_megabyte_hides_no_author(mx, user):
+    """What stands behind all that is read of a header is nobody's word."""
+    noise = ("X-Noise: " + "n" * 980 + "\r\n") * 1100
+    for first, last in (("", "From: <joe@good.example>\r\n"), ("From: <joe@good.example>\r\n", "From: <ceo@strict.example>\r\n")):
+        code, text = send(mx, user, "joe@good.example", octets=(first + noise + last + "Subject: x\r\n\r\nHello.\r\n").encode())
+        assert (code, text[:5]) == (550, "5.6.0") and "too long" in text, (first, text)
+    hidden = "From: joe@good.example,\r\n" + (" " * 900 + "\r\n") * 120 + " ceo@strict.example\r\n"
+    code, text = send(mx, user, "joe@good.example", octets=(hidden + "Subject: x\r\n\r\nHello.\r\n").encode())
+    assert (code, text[:5]) == (550, "5.6.0"), text
