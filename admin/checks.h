@@ -126,6 +126,7 @@ void check_web_names(const struct facts *facts, struct findings *fs);
 void check_roles(const struct facts *facts, struct findings *fs);
 void check_indexes(const struct facts *facts, struct findings *fs);
 void check_queue(const struct facts *facts, struct findings *fs);
+void check_delegates(const struct facts *facts, struct findings *fs);
 void check_refusals(const struct facts *facts, struct findings *fs);
 
 #endif

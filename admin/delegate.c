@@ -1,9 +1,13 @@
 /* postroom delegate add|list|remove|verbs|serve: tokens that are good for some domains only. */
 #include "admin/delegate.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "admin/open.h"
 #include "admin/print.h"
@@ -25,6 +29,20 @@ bool delegate_socket(const struct conf *conf, const char *root, char out[DELEGAT
 	if (*path != '/')
 		return false;
 	return snprintf(out, DELEGATE_SOCKET_MAX, "%s", path) < DELEGATE_SOCKET_MAX;
+}
+
+bool delegate_answers(const char *path)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool answers;
+
+	if (fd < 0 || strlen(path) >= sizeof(at.sun_path))
+		return false;
+	memcpy(at.sun_path, path, strlen(path) + 1);
+	answers = connect(fd, (const struct sockaddr *)&at, sizeof(at)) == 0 || errno == EAGAIN;    /* its queue is full */
+	close(fd);
+	return answers;
 }
 
 /* ---- add ---- */
@@ -110,7 +128,7 @@ static bool add_row(void *arg, const struct directory_delegate *d)
 		domains[i] = sv_z(d->domains[i]);
 	table_sv(t, sv_z(d->name));
 	table_words(t, domains, d->domain_count);
-	table_sv(t, d->may_change ? SV("change") : SV("look"));
+	table_sv(t, d->is_newer ? SV("nothing") : d->may_change ? SV("change") : SV("look"));
 	table_u64(t, (uint64_t)d->created_s);
 	table_u64(t, (uint64_t)d->expires_s);
 	table_u64(t, (uint64_t)d->used_s);

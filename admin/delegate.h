@@ -14,14 +14,15 @@ struct conf;
 
 #define DELEGATE_SOCKET_MAX 108
 #define DELEGATE_REQUEST_MAX (64u << 10)
-#define DELEGATE_ARGS_MAX 64
 
 /** delegate_socket - where holders ask. False: nowhere. */
 bool delegate_socket(const struct conf *conf, const char *root, char out[DELEGATE_SOCKET_MAX]);
 /** delegate_ask - for the holder: send one verb and print what comes of it; the exit code. @token: a file that holds it, or "env" for
  *  the variable POSTROOM_TOKEN. @socket: NULL: the one of the host's instance */
 int delegate_ask(const struct verb *const *groups, const char *token, const char *socket, bool json, int argc, char **argv);
-/** run_delegate_serve - answer, until SIGTERM. */
+/** delegate_answers - does somebody listen there? */
+bool delegate_answers(const char *path);
+/** run_delegate_serve - answer, until SIGTERM. Ends with EXIT_USAGE where trying again would end alike: the folder of the socket is missing. */
 int run_delegate_serve(struct cli *cli);
 
 #endif

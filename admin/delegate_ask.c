@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "admin/delegate.h"
+#include "admin/delegate_request.h"
 #include "admin/input.h"
 #include "admin/print.h"
 #include "common/control.h"

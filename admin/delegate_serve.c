@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "admin/delegate.h"
+#include "admin/delegate_request.h"
 #include "admin/open.h"
 #include "admin/print.h"
 #include "admin/verbs.h"
@@ -45,42 +46,6 @@
 #define CODE_WRONG 3            /* a connection's process ends so when its token was wrong */
 
 /* ---- what came ---- */
-
-struct request {
-	struct sv token, input;
-	struct json *json;
-	char *argv[DELEGATE_ARGS_MAX + 1];
-	int argc;
-};
-
-static void request_free(struct request *r)
-{
-	for (int i = 0; i < r->argc; i++)
-		free(r->argv[i]);
-	json_free(&r->json);
-}
-
-static struct fault request_parse(struct sv line, struct request *r)
-{
-	const struct json *args;
-	struct sv word;
-	struct fault f = json_parse(line, &r->json);
-
-	if (f.kind)
-		return fault(FAULT_INVALID, "not a request");
-	args = json_get(r->json, "args");
-	if (!json_get_sv(r->json, "token", &r->token) || !json_value_is_array(args) || !json_count(args))
-		return fault(FAULT_INVALID, "a request has a token and args");
-	if (json_count(args) > DELEGATE_ARGS_MAX)
-		return fault(FAULT_LIMIT, "too many words");
-	for (size_t i = 0; i < json_count(args); i++) {
-		if (!json_to_sv(json_at(args, i), &word))
-			return fault(FAULT_INVALID, "args are texts");
-		r->argv[r->argc++] = sv_copy_z(word);
-	}
-	(void)json_get_sv(r->json, "stdin", &r->input);
-	return FAULT_OK;
-}
 
 /* read_line - one line, whole in REQUEST_S: the alarm ends who is slower. */
 static bool read_line(int fd, struct buf *in)
@@ -191,7 +156,7 @@ static int memory_file(const char *name, struct sv content)
 }
 
 /* run_verb - in its own process: no terminal, no descriptor but the three, no way to outlive its time. */
-static int run_verb(struct cli *cli, const struct directory_delegate *who, const struct log_ctx *ctx, struct request *r, int in, int out, int err)
+static int run_verb(struct cli *cli, const struct directory_delegate *who, const struct log_ctx *ctx, struct delegate_request *r, int in, int out, int err)
 {
 	pid_t pid = fork();
 	int status;
@@ -220,7 +185,7 @@ static int run_verb(struct cli *cli, const struct directory_delegate *who, const
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-static void answer(struct cli *cli, int fd, const struct directory_delegate *who, const struct log_ctx *ctx, struct request *r)
+static void answer(struct cli *cli, int fd, const struct directory_delegate *who, const struct log_ctx *ctx, struct delegate_request *r)
 {
 	struct buf input;
 	char last[64];
@@ -266,7 +231,7 @@ static int serve_one(struct cli *cli, int fd, uid_t uid)
 {
 	struct timeval patience = { .tv_sec = REQUEST_S };
 	struct directory_delegate who;
-	struct request r = { .argc = 0 };
+	struct delegate_request r = { .argc = 0 };
 	struct log_ctx ctx;
 	char peer[32];
 	struct buf in;
@@ -281,7 +246,7 @@ static int serve_one(struct cli *cli, int fd, uid_t uid)
 	if (!read_line(fd, &in))
 		f = fault(FAULT_INVALID, "a request is one line");
 	if (!f.kind)
-		f = request_parse(buf_sv(&in), &r);
+		f = delegate_request_parse(buf_sv(&in), &r);
 	buf_wipe(&in);
 	if (!f.kind)
 		f = find_holder(cli, r.token, &who);
@@ -295,7 +260,7 @@ static int serve_one(struct cli *cli, int fd, uid_t uid)
 		send_fault(fd, f);
 	else
 		answer(cli, fd, &who, &ctx, &r);
-	request_free(&r);
+	delegate_request_free(&r);
 	return f.kind == FAULT_AUTH ? CODE_WRONG : 0;
 }
 
@@ -429,30 +394,57 @@ static void on_signal(int number)
 	is_ending |= number == SIGTERM || number == SIGINT;
 }
 
-static struct fault listen_at(const char *path, int *out)
+/* bind_at - its name is there for any user: the token is what counts. */
+static bool bind_at(int fd, const char *path)
 {
 	struct sockaddr_un at = { .sun_family = AF_UNIX };
 	struct stat st;
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	mode_t mask;
 	bool is_bound;
 
-	if (fd < 0)
-		return fault_errno("socket", path);
 	memcpy(at.sun_path, path, strlen(path) + 1);
 	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
 		unlink(path);
-	mask = umask(0111);             /* any user may ask: the token is what counts */
+	mask = umask(0111);
 	is_bound = bind(fd, (const struct sockaddr *)&at, sizeof(at)) == 0;
 	umask(mask);
-	if (!is_bound || listen(fd, 16) != 0) {
-		struct fault f = fault_errno("bind", path);
+	return is_bound;
+}
 
-		close(fd);
-		return f;
-	}
+/* make_folder - the host's folder for what runs, where nothing made it at boot; another one is the administrator's. */
+static bool make_folder(const char *path)
+{
+	size_t len = strlen(POSTROOM_RUNDIR);
+
+	return strncmp(path, POSTROOM_RUNDIR "/", len + 1) == 0 && !strchr(path + len + 1, '/') && mkdir(POSTROOM_RUNDIR, 0755) == 0 &&
+	       chmod(POSTROOM_RUNDIR, 0755) == 0;
+}
+
+/* listen_at - EXIT_USAGE: trying again would end alike; what to do was told. */
+static int listen_at(const char *path, int *out)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), e = 0;
+	char folder[DELEGATE_SOCKET_MAX];
+
+	if (fd < 0 || !bind_at(fd, path))
+		e = errno;
+	if (e == ENOENT && make_folder(path))
+		e = bind_at(fd, path) ? 0 : errno;
+	if (!e && listen(fd, 16) != 0)
+		e = errno;
 	*out = fd;
-	return FAULT_OK;
+	if (!e)
+		return EXIT_DONE;
+	if (fd >= 0)
+		close(fd);
+	snprintf(folder, sizeof(folder), "%.*s", (int)(strrchr(path, '/') - path), path);
+	log_error(NULL, "delegate.closed", KV_Z("socket", path), KV_Z("text", strerror(e)));
+	if (e == ENOENT)
+		complain("mkdir, owned by the server's user and open to all (chmod 755), then a restart",
+			 "nobody can use a token: there is no folder %s for delegate-socket", folder[0] ? folder : "/");
+	else
+		complain("delegate-socket in postroom.conf, and a restart", "nobody can use a token: %s: %s", path, strerror(e));
+	return e == ENOENT || e == EACCES || e == ENOTDIR || e == EROFS || e == EADDRINUSE ? EXIT_USAGE : EXIT_FAILED;
 }
 
 static void serve(struct server *s)
@@ -495,11 +487,9 @@ int run_delegate_serve(struct cli *cli)
 		complain("delegate-socket PATH in postroom.conf", "there is no socket for holders of tokens");
 		code = EXIT_USAGE;
 	} else {
-		struct fault f = listen_at(path, &s.fd);
-
-		if (!f.kind)
-			f = privilege_drop(conf->host.user, cli->root, &how);
-		code = cli_fault(path, f);
+		code = listen_at(path, &s.fd);
+		if (code == EXIT_DONE)
+			code = cli_fault(path, privilege_drop(conf->host.user, cli->root, &how));
 	}
 	if (code == EXIT_DONE) {
 		log_info(NULL, "delegate.ready", KV_Z("socket", path));

@@ -310,11 +310,15 @@ static void delegates_started(void *arg, pid_t pid)
 	log_info(NULL, "serve.delegates.start", KV_U64("child", (uint64_t)pid));
 }
 
-/* Mail goes on without it; what was wrong stands in the log, and it is tried again. */
+/* Mail goes on without it; what was wrong stands in the log, and it is tried again, unless that would be in vain. */
 static void delegates_ended(void *arg, int status, uint64_t restart_ms)
 {
 	struct parent *p = arg;
 
+	if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_USAGE) {
+		child_retire(p->delegates);
+		restart_ms = UINT64_MAX;
+	}
 	log_info(NULL, "serve.delegates.end", KV_I64("status", WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status)),
 		 KV_BOOL("again", !p->is_stopping && restart_ms != UINT64_MAX));
 	if (p->is_stopping && !supervisor_running(p->supervisor))

@@ -4,10 +4,12 @@
 #include <time.h>
 
 #include "admin/daemons.h"
+#include "admin/delegate.h"
 #include "admin/open.h"
 #include "admin/print.h"
 #include "common/conf.h"
 #include "common/control.h"
+#include "common/directory_delegate.h"
 #include "common/instance.h"
 #include "common/json.h"
 #include "common/memory.h"
@@ -75,6 +77,82 @@ static const struct json *master_of(const struct answer *a)
 	return NULL;
 }
 
+/* ---- who administers single domains ---- */
+
+struct holders {
+	struct cli *cli;
+	struct json_out *j;             /* NULL: for people */
+	struct buf names;
+	size_t count;
+};
+
+static bool see_holder(void *arg, const struct directory_delegate *d)
+{
+	bool is_over = d->expires_s && d->expires_s <= (int64_t)time(NULL);
+	struct holders *h = arg;
+
+	h->count++;
+	if (!h->j) {
+		(void)buf_appendf(&h->names, "%s%s%s", h->names.len ? ", " : "", d->name, is_over ? " (EXPIRED)" : "");
+		return true;
+	}
+	json_out_object(h->j, NULL);
+	json_out_z(h->j, "name", d->name);
+	json_out_array(h->j, "domains");
+	for (size_t i = 0; i < d->domain_count; i++)
+		json_out_z(h->j, NULL, d->domains[i]);
+	json_out_array_end(h->j);
+	json_out_bool(h->j, "may_change", d->may_change && !d->is_newer);
+	json_out_i64(h->j, "expires", d->expires_s);
+	json_out_i64(h->j, "used", d->used_s);
+	json_out_object_end(h->j);
+	return true;
+}
+
+static void see_holders(struct holders *h)
+{
+	struct directory *dir = NULL;
+
+	if (open_directory(h->cli, &dir) == EXIT_DONE)
+		(void)cli_fault("tokens", directory_delegate_list(dir, see_holder, h));
+	directory_close(&dir);
+}
+
+static void put_delegates(struct cli *cli, const struct conf *conf, struct json_out *j)
+{
+	struct holders h = { .cli = cli, .j = j };
+	char path[DELEGATE_SOCKET_MAX];
+	bool has_socket = delegate_socket(conf, cli->root, path);
+
+	json_out_object(j, "delegate");
+	json_out_z(j, "socket", has_socket ? path : "");
+	json_out_bool(j, "answers", has_socket && delegate_answers(path));
+	json_out_array(j, "tokens");
+	see_holders(&h);
+	json_out_array_end(j);
+	json_out_object_end(j);
+}
+
+/* print_delegates - nothing where nobody holds a token. */
+static void print_delegates(struct cli *cli, const struct conf *conf)
+{
+	struct holders h = { .cli = cli };
+	char path[DELEGATE_SOCKET_MAX];
+
+	buf_init(&h.names, 65536);
+	see_holders(&h);
+	if (h.count) {
+		bool has_socket = delegate_socket(conf, cli->root, path);
+
+		printf("tokens       %zu: %.*s\n", h.count, SV_FMT(buf_sv(&h.names)));
+		if (has_socket)
+			printf("             %s: %s\n", path, delegate_answers(path) ? "answers" : "NOT ANSWERING (postroom doctor)");
+		else
+			printf("             NO SOCKET: postroom.conf has no delegate-socket\n");
+	}
+	buf_done(&h.names);
+}
+
 /* ---- JSON ---- */
 
 static void put_certificate(struct json_out *j, const struct tls_cert_facts *cert)
@@ -93,12 +171,12 @@ static void put_member(void *arg, const char *name, const struct json *value)
 	json_out_value(arg, name, value);
 }
 
-static void print_as_json(pid_t pid, const struct answer *answers, const struct tls_cert_facts *cert)
+static void print_as_json(struct cli *cli, const struct conf *conf, pid_t pid, const struct answer *answers, const struct tls_cert_facts *cert)
 {
 	struct buf out;
 	struct json_out j;
 
-	buf_init(&out, ANSWER_MAX * DAEMON_COUNT);
+	buf_init(&out, ANSWER_MAX * (DAEMON_COUNT + 5));       /* 5: what is told of 1,000 tokens */
 	json_out_init(&j, &out);
 	json_out_object(&j, NULL);
 	json_out_bool(&j, "running", pid != 0);
@@ -106,6 +184,7 @@ static void print_as_json(pid_t pid, const struct answer *answers, const struct 
 	json_out_z(&j, "version", POSTROOM_VERSION);
 	if (cert)
 		put_certificate(&j, cert);
+	put_delegates(cli, conf, &j);
 	json_out_array(&j, "daemons");
 	for (size_t i = 0; i < DAEMON_COUNT; i++) {
 		if (!answers[i].name)
@@ -260,7 +339,7 @@ int run_status(struct cli *cli)
 		any = any || !answers[i].fault.kind;
 	}
 	if (cli->json) {
-		print_as_json(pid, answers, has_cert ? &cert : NULL);
+		print_as_json(cli, conf, pid, answers, has_cert ? &cert : NULL);
 	} else if (!pid && !any) {
 		complain("postroom serve --detach", "nothing runs for %s", cli->root);
 	} else {
@@ -268,6 +347,7 @@ int run_status(struct cli *cli)
 		if (pid)
 			printf(", process %d\n", (int)pid);
 		print_certificate(has_cert ? &cert : NULL, conf->tls.certificate);
+		print_delegates(cli, conf);
 		for (size_t i = 0; i < DAEMON_COUNT; i++)
 			if (answers[i].name)
 				print_daemon(&answers[i]);

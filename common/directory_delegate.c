@@ -79,6 +79,7 @@ static struct fault decode(struct sv value, struct directory_delegate *d)
 	if (f.kind)
 		return row_corrupt("delegate", SV_NONE, f);
 	while (record_next(&in, &tag, &field)) {
+		d->is_newer |= tag > G_LAST;
 		switch (tag) {
 		case G_NAME:            ok &= copy_text(d->name, sizeof(d->name), field); break;
 		case G_DOMAIN:
@@ -248,6 +249,9 @@ struct fault directory_delegate_find(struct directory *dir, struct sv token, int
 	if (!f.kind)
 		f = decode(value, &e.delegate);
 	kv_read_end(&txn);
+	/* What is not known here may have been meant to close something. */
+	if (!f.kind && e.delegate.is_newer)
+		f = row_newer("the token of", sv_z(e.delegate.name));
 	if (!f.kind && e.delegate.expires_s && e.delegate.expires_s <= now_s)
 		f = fault(FAULT_AUTH, "the token has expired");
 	if (!f.kind && (now_s < e.delegate.used_s || now_s - e.delegate.used_s >= DELEGATE_USE_STEP_S))

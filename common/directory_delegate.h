@@ -18,6 +18,7 @@ struct directory_delegate {
 	char domains[DELEGATE_DOMAINS_MAX][ADDRESS_DOMAIN_MAX + 1];
 	size_t domain_count;
 	bool may_change;                        /* else it may look only */
+	bool is_newer;                          /* a newer program narrowed it in a way that is not known here: it is good for nothing */
 	int64_t created_s, expires_s, used_s;   /* Unix time; 0: never */
 };
 
@@ -31,7 +32,8 @@ MUST_CHECK struct fault directory_delegate_add(struct directory *dir, const stru
 					       char token[DELEGATE_TOKEN_LEN + 1]);
 /** directory_delegate_remove - by its name; it is good for nothing from now on. */
 MUST_CHECK struct fault directory_delegate_remove(struct directory *dir, struct sv name);
-/** directory_delegate_find - whose is this token? Notes the use. FAULT_AUTH: nobody's, or it has expired. */
+/** directory_delegate_find - whose is this token? Notes the use. FAULT_AUTH: nobody's, or it has expired.
+ *  FAULT_UNSUPPORTED: is_newer. */
 MUST_CHECK struct fault directory_delegate_find(struct directory *dir, struct sv token, int64_t now_s, struct directory_delegate *out);
 typedef bool directory_delegate_fn(void *arg, const struct directory_delegate *delegate);
 /** directory_delegate_list - in no order. */

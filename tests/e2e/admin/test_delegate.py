@@ -202,6 +202,29 @@ def test_an_ordinary_user_of_the_host_holds_a_token(place):
     assert "there is no token" in place.server.run("delegate", "remove", "nobody").stderr
 
 
+def test_status_says_who_holds_a_token_and_whether_somebody_listens(place):
+    told = place.server.json("status")["delegate"]
+    assert told["socket"] == str(place.path) and told["answers"] is True
+    [carol] = [token for token in told["tokens"] if token["name"] == "carol"]
+    assert carol["domains"] == [OWN] and carol["may_change"] is True and carol["expires"] == 0
+    text = place.server.postroom("status")
+    assert "carol" in text and f"{place.path}: answers" in text, text
+
+
+def test_a_folder_that_is_missing_is_told_once(place):
+    """`postroom serve` does not try again then, since it would end alike: exit code 2."""
+    with postroom.Instance(OWN, conf=f"delegate-socket {place.path.parent}/nowhere/delegate.sock") as other:
+        other.postroom("delegate", "add", OWN, "--for", "dave")
+        done = other.run("delegate", "serve")
+        assert done.returncode == 2 and f"there is no folder {place.path.parent}/nowhere" in done.stderr and "try: mkdir" in done.stderr, done
+        other.start()
+        other.wait_log("event=serve.delegates.end")
+        assert "status=2 again=no" in other.log()
+        told = other.postroom("status")
+        assert "tokens       1: dave" in told and "NOT ANSWERING" in told, told
+        assert other.json("status")["delegate"]["answers"] is False
+
+
 def test_requests_that_are_none_hurt_nobody_and_tokens_end(place):
     for request in (b"\n", b"{}\n", b"[]\n", b"x" * 70000, b"{\"token\":1,\"args\":[]}\n", b"{\"token\":\"x\",\"args\":[1]}\n",
                     json.dumps({"token": place.token, "args": ["x"] * 65}).encode() + b"\n"):

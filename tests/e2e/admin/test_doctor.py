@@ -260,6 +260,16 @@ def test_the_fault_is_named_and_no_other(world, name):
     assert found[0]["found"] and found[0]["expected"] and found[0]["meanwhile"] and found[0]["mend"]
 
 
+def test_a_token_to_whose_holder_nobody_listens_is_named(world):
+    world.server.postroom("delegate", "add", DOMAIN, "--for", "carol")
+    try:
+        code, found = world.doctor()
+    finally:
+        world.server.postroom("delegate", "remove", "carol")
+    assert code == 1 and [(f["check"], f["state"], f["found"]) for f in found] == [
+        ("server.delegates", "warning", "postroom.conf names no socket")], found
+
+
 def test_the_postmaster_gets_mail_when_something_needs_doing(world):
     before = len(world.server.files("alice"))
     world.dns.remove(DOMAIN, "MX")

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "common/directory_delegate.h"
 #include "common/directory_private.h"
 #include "common/identity.h"
 #include "common/memory.h"
@@ -209,6 +210,39 @@ static void a_credential_of_a_newer_kind_opens_nothing_and_bars_no_other(void **
 	OK(directory_account_remove(p->dir, SV("alice@a.test")));
 }
 
+static bool see_delegate(void *arg, const struct directory_delegate *d)
+{
+	*(struct directory_delegate *)arg = *d;
+	return true;
+}
+
+static bool keep_key(void *arg, struct sv key, struct sv value)
+{
+	(void)value;
+	memcpy(arg, key.p, CRYPT_SHA256_LEN);
+	return true;
+}
+
+static void a_token_that_a_newer_program_narrowed_is_good_for_nothing(void **state)
+{
+	struct place *p = *state;
+	struct directory_delegate made = { .name = "carol", .domains = { "a.test" }, .domain_count = 1, .may_change = true }, d;
+	char token[DELEGATE_TOKEN_LEN + 1];
+	uint8_t key[CRYPT_SHA256_LEN];
+
+	OK(directory_delegate_add(p->dir, &made, token));
+	OK(directory_delegate_find(p->dir, sv_z(token), 1000, &d));
+	assert_false(d.is_newer);
+	OK(kv_each(p->dir->env, DT_DELEGATES, SV_NONE, keep_key, key));
+	add_field(p, DT_DELEGATES, sv_from((const char *)key, sizeof(key)));
+	FAILS(directory_delegate_find(p->dir, sv_z(token), 1000, &d), FAULT_UNSUPPORTED);
+	OK(directory_delegate_list(p->dir, see_delegate, &d));
+	assert_true(d.is_newer);
+	assert_true(has_field(p, DT_DELEGATES, sv_from((const char *)key, sizeof(key))));
+	OK(directory_delegate_remove(p->dir, SV("carol")));
+	FAILS(directory_delegate_find(p->dir, sv_z(token), 1000, &d), FAULT_AUTH);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -218,6 +252,7 @@ int main(void)
 		TEST(rows_of_a_newer_version_are_refused_and_left_alone),
 		TEST(a_state_that_only_a_newer_program_knows_lets_nobody_in),
 		TEST(a_name_of_a_newer_kind_is_no_alias),
+		TEST(a_token_that_a_newer_program_narrowed_is_good_for_nothing),
 		TEST(a_credential_of_a_newer_kind_opens_nothing_and_bars_no_other),
 	};
 
