@@ -38,6 +38,7 @@ static const struct check checks[] = {
 	  check_records },
 	{ "accounts.roles", "who reads postmaster and abuse", CHECKS_DOCTOR, { NULL }, check_roles },
 	{ "server.running", "what runs", CHECKS_DOCTOR, { NULL }, check_running },
+	{ "server.format", "the format of the instance", CHECKS_DOCTOR, { NULL }, check_format },
 	{ "server.sandbox", "how it is confined", CHECKS_DOCTOR, { NULL }, check_sandbox },
 	{ "server.delegates", "who administers single domains", CHECKS_DOCTOR, { "server.running" }, check_delegates },
 	{ "server.certificate", "the certificate as clients see it", CHECKS_DOCTOR, { "host.clock", "server.running" },

@@ -119,6 +119,7 @@ void check_ports(const struct facts *facts, struct findings *fs);
 void check_clock(const struct facts *facts, struct findings *fs);
 void check_disk(const struct facts *facts, struct findings *fs);
 void check_running(const struct facts *facts, struct findings *fs);
+void check_format(const struct facts *facts, struct findings *fs);
 void check_sandbox(const struct facts *facts, struct findings *fs);
 void check_certificates(const struct facts *facts, struct findings *fs);
 void check_devices(const struct facts *facts, struct findings *fs);

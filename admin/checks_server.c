@@ -32,6 +32,20 @@ static const char *daemons_down(const struct facts *facts, struct findings *fs)
 	return down;
 }
 
+void check_format(const struct facts *facts, struct findings *fs)
+{
+	uint32_t format = instance_format(facts->cli->instance);
+	struct finding f = { .subject = "format of the instance", .found = findings_text(fs, "format %u", format),
+			     .expected = findings_text(fs, "format %d", INSTANCE_FORMAT) };
+
+	if (format < INSTANCE_FORMAT) {
+		f.state = CHECK_WARNING;
+		f.meanwhile = "mail goes on in the older format, without what the newer one is for";
+		f.mend = "postroom upgrade when older programs still run; else the log (serve.migrate.failed) says what stood in the way of postroom migrate";
+	}
+	findings_add(fs, f);
+}
+
 void check_running(const struct facts *facts, struct findings *fs)
 {
 	struct finding finding = { .subject = "server", .expected = "every program runs and every listener takes connections" };

@@ -182,11 +182,11 @@ static bool become_owner(const char *root, bool keeps_ports)
 	return true;
 }
 
-static int open_instance(struct cli *cli, bool keeps_ports)
+static int open_instance(struct cli *cli, bool keeps_ports, bool to_migrate)
 {
 	if (!become_owner(cli->root, keeps_ports))
 		return EXIT_FAILED;
-	struct fault f = instance_open(cli->root, &cli->instance);
+	struct fault f = to_migrate ? instance_open_to_migrate(cli->root, &cli->instance) : instance_open(cli->root, &cli->instance);
 
 	if (f.kind == FAULT_NOT_FOUND) {
 		complain("postroom --root DIR init --domain example.org", "there is no instance at %s", cli->root);
@@ -199,12 +199,17 @@ static int open_instance(struct cli *cli, bool keeps_ports)
 
 int cli_open_instance(struct cli *cli)
 {
-	return open_instance(cli, false);
+	return open_instance(cli, false, false);
 }
 
 int cli_open_instance_for_ports(struct cli *cli)
 {
-	return open_instance(cli, true);
+	return open_instance(cli, true, true);
+}
+
+int cli_open_instance_to_migrate(struct cli *cli)
+{
+	return open_instance(cli, false, true);
 }
 
 /* parse - the words behind the verb, into *cli. @helped: it was asked for, and given */

@@ -85,8 +85,11 @@ bool cli_is_option_open(const struct verb *v, const char *name);
 const struct verb *cli_find_verb(const struct verb *const *groups, int argc, char *const *argv);
 /** cli_open_instance - what needs_root does before run(), for a verb that needs one only sometimes. Tells its error. */
 int cli_open_instance(struct cli *cli);
-/** cli_open_instance_for_ports - the same, and programs that are started then may open ports below 1024 if we may now. */
+/** cli_open_instance_for_ports - the same, and programs that are started then may open ports below 1024 if we may now; also an instance
+ *  between two formats. */
 int cli_open_instance_for_ports(struct cli *cli);
+/** cli_open_instance_to_migrate - also one between two formats. */
+int cli_open_instance_to_migrate(struct cli *cli);
 /** cli_option - the value of an option by name; "" for a switch that was given, NULL when absent. */
 const char *cli_option(const struct cli *cli, const char *name);
 /** cli_usage - complain about the arguments of this verb and return EXIT_USAGE. */

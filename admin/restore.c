@@ -73,6 +73,16 @@ static struct fault raise_domain(const char *path)
 	return each_folder(path, raise_account);
 }
 
+/* A backup of an older version stays one: serve brings it to our format. */
+static struct fault backup_format(const char *from, uint32_t *format)
+{
+	char path[SNAPSHOT_PATH_MAX];
+	struct fault f = join(path, from, "format") ? instance_format_read(path, format) : fault(FAULT_LIMIT, "the path is too long");
+
+	return f.kind != FAULT_UNSUPPORTED ? f :
+	       fault_detail(FAULT_UNSUPPORTED, "%s was made by a newer Postroom (format %u): use the newer program", from, *format);
+}
+
 static struct fault restore_files(const char *from, const char *root, struct instance **instance)
 {
 	static const struct { const char *name; bool link; } trees[] = {
@@ -80,8 +90,11 @@ static struct fault restore_files(const char *from, const char *root, struct ins
 		{ "keys", false }, { "tls", false }, { "sieve", false }, { "queue", false }, { "mail", true },
 	};
 	char source[SNAPSHOT_PATH_MAX], target[SNAPSHOT_PATH_MAX];
-	struct fault f = instance_create(root, instance);
+	uint32_t format;
+	struct fault f = backup_format(from, &format);
 
+	if (!f.kind)
+		f = instance_create(root, instance);
 	if (f.kind)
 		return f;
 	for (size_t i = 0; i < ARRAY_LEN(trees) && !f.kind; i++) {
@@ -102,7 +115,7 @@ static struct fault restore_files(const char *from, const char *root, struct ins
 		f = fault_errno("flush", root);
 	if (dir >= 0)
 		close(dir);
-	return f.kind ? f : instance_seal(*instance);
+	return f.kind ? f : instance_stamp(*instance, format);
 }
 
 static int restore_whole(struct cli *cli, const char *from)

@@ -182,6 +182,7 @@ static void print_as_json(struct cli *cli, const struct conf *conf, pid_t pid, c
 	json_out_bool(&j, "running", pid != 0);
 	json_out_i64(&j, "pid", pid);
 	json_out_z(&j, "version", POSTROOM_VERSION);
+	json_out_u64(&j, "format", instance_format(cli->instance));
 	if (cert)
 		put_certificate(&j, cert);
 	put_delegates(cli, conf, &j);
@@ -343,7 +344,7 @@ int run_status(struct cli *cli)
 	} else if (!pid && !any) {
 		complain("postroom serve --detach", "nothing runs for %s", cli->root);
 	} else {
-		printf("Postroom %s, %s%s", POSTROOM_VERSION, cli->root, pid ? "" : "\n");
+		printf("Postroom %s, %s, format %u%s", POSTROOM_VERSION, cli->root, instance_format(cli->instance), pid ? "" : "\n");
 		if (pid)
 			printf(", process %d\n", (int)pid);
 		print_certificate(has_cert ? &cert : NULL, conf->tls.certificate);

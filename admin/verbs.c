@@ -24,6 +24,7 @@ const struct verb *const all_verbs[] = {
 	setup_verbs, init_verbs,
 	serve_verbs,
 	upgrade_verbs,
+	migrate_verbs,
 	domain_verbs, delegate_verbs,
 	dkim_verbs, dns_verbs, doctor_verbs,
 	account_verbs,

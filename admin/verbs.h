@@ -8,6 +8,7 @@ extern const struct verb setup_verbs[];
 extern const struct verb init_verbs[];
 extern const struct verb serve_verbs[];         /* serve, stop, reload, status */
 extern const struct verb upgrade_verbs[];
+extern const struct verb migrate_verbs[];
 extern const struct verb dkim_verbs[];
 extern const struct verb dns_verbs[];
 extern const struct verb doctor_verbs[];

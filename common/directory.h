@@ -252,6 +252,8 @@ MUST_CHECK struct fault directory_certificate_owner(struct directory *dir, const
 /** directory_certificate_keys - the keys of all accounts, in order, CRYPT_SHA256_LEN octets each; appended to out. FAULT_LIMIT: more
  *  than it may hold. */
 MUST_CHECK struct fault directory_certificate_keys(struct directory *dir, struct buf *out);
+/** directory_certificates_list - every certificate's key is found, whichever program wrote the credential. Changes nothing that is there. */
+MUST_CHECK struct fault directory_certificates_list(struct directory *dir);
 
 /* All that checking a login needs, copied. Wipe it with directory_login_done(). */
 struct directory_login {

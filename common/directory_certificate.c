@@ -56,6 +56,47 @@ struct fault directory_certificate_add(struct directory *dir, struct sv address,
 	return f;
 }
 
+/* Of one credential: its key is found by a login. */
+static struct fault list_certificate(struct kv_txn *txn, struct sv at, struct sv value)
+{
+	struct directory_credential c;
+	struct kv_key key, number;
+	char id[DIRECTORY_ID_LEN + 1];
+	struct fault f = credential_decode(at, value, &c);
+
+	if (f.kind == FAULT_UNSUPPORTED)
+		return FAULT_OK;        /* a newer program's */
+	if (f.kind || !c.is_certificate || !copy_text(id, sizeof(id), sv_sub(at, 0, DIRECTORY_ID_LEN)))
+		return f;
+	certificate_key(c.key, sv_z(id), &key);
+	kv_key_init(&number);
+	kv_key_u32(&number, c.number);
+	return kv_put(txn, DT_CERTIFICATES, kv_key_view(&key), kv_key_view(&number));
+}
+
+static struct fault list_certificates(struct kv_txn *txn, void *arg)
+{
+	struct kv_cursor *c = NULL;
+	struct sv key, value;
+	struct fault f = kv_cursor_open(txn, DT_CREDENTIALS, &c);
+	(void)arg;
+
+	if (!f.kind)
+		f = kv_cursor_seek(c, SV_NONE, &key, &value);
+	while (!f.kind) {
+		f = list_certificate(txn, key, value);
+		if (!f.kind)
+			f = kv_cursor_next(c, &key, &value);
+	}
+	kv_cursor_close(&c);
+	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
+}
+
+struct fault directory_certificates_list(struct directory *dir)
+{
+	return kv_update(dir->env, list_certificates, NULL);
+}
+
 struct fault certificate_forget(struct kv_txn *txn, const char *id, const struct directory_credential *c)
 {
 	struct kv_key key;

@@ -20,6 +20,7 @@
 
 struct instance {
 	char *paths[INSTANCE_PLACES];
+	uint32_t format;
 };
 
 /* The layout: every name below ROOT stands here and nowhere else. */
@@ -42,6 +43,7 @@ static const struct {
 	[INSTANCE_TLS_KEY]     = { "tls/key.pem",   false, true },
 	[INSTANCE_ISSUER]      = { "issuer",        true,  false },
 	[INSTANCE_RUN]         = { "run",           true,  true },
+	[INSTANCE_MIGRATING]   = { "migrating",     false, false },
 };
 
 static char *join(const char *folder, const char *name, const char *suffix)
@@ -87,19 +89,13 @@ char *instance_run_path(const struct instance *instance, const char *name, const
 
 /* ---- opening ---- */
 
-static struct fault check_format(const struct instance *instance)
+struct fault instance_format_read(const char *path, uint32_t *format)
 {
-	const char *path = instance->paths[INSTANCE_FORMAT_FILE];
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY);
 	char text[64];
 	ssize_t n;
 	struct sv s;
-	uint32_t version;
 
-	if (fd < 0 && errno == ENOENT)
-		return fault_detail(FAULT_NOT_FOUND, "%s is not an instance: it has no file \"%s\"",
-				    instance->paths[INSTANCE_ROOT],
-				    places[INSTANCE_FORMAT_FILE].name);
 	if (fd < 0)
 		return fault_errno("open", path);
 	n = read(fd, text, sizeof(text));
@@ -108,15 +104,31 @@ static struct fault check_format(const struct instance *instance)
 		return fault_errno("read", path);
 	s = sv_trim(sv_from(text, (size_t)n));
 	if (!sv_starts(s, SV(FORMAT_WORD)) ||
-	    !sv_to_u32(sv_sub(s, sizeof(FORMAT_WORD) - 1, SIZE_MAX), &version) || version == 0)
+	    !sv_to_u32(sv_sub(s, sizeof(FORMAT_WORD) - 1, SIZE_MAX), format) || *format == 0)
 		return fault_detail(FAULT_CORRUPT, "%s does not say \"" FORMAT_WORD "%d\"", path,
 				    INSTANCE_FORMAT);
-	if (version > INSTANCE_FORMAT)
+	return *format <= INSTANCE_FORMAT ? FAULT_OK : fault(FAULT_UNSUPPORTED, "of a newer Postroom");
+}
+
+static struct fault check_format(struct instance *instance, bool to_migrate)
+{
+	const char *root = instance->paths[INSTANCE_ROOT];
+	struct fault f = instance_format_read(instance->paths[INSTANCE_FORMAT_FILE], &instance->format);
+
+	if (f.kind == FAULT_NOT_FOUND)
+		return fault_detail(FAULT_NOT_FOUND, "%s is not an instance: it has no file \"%s\"", root, places[INSTANCE_FORMAT_FILE].name);
+	if (f.kind == FAULT_UNSUPPORTED && access(instance->paths[INSTANCE_MIGRATING], F_OK) == 0)
+		return fault_detail(FAULT_UNSUPPORTED, "%s is on its way to format %u of a newer Postroom: use the newer program", root,
+				    instance->format);
+	if (f.kind == FAULT_UNSUPPORTED)
 		return fault_detail(FAULT_UNSUPPORTED,
-				    "%s was made by a newer Postroom (format %u; this one reads up "
-				    "to %d): use the newer program",
-				    instance->paths[INSTANCE_ROOT], version, INSTANCE_FORMAT);
-	return FAULT_OK;
+				    "%s was made by a newer Postroom (format %u; this one reads up to %d): use the newer program, or go back "
+				    "with it (`postroom migrate --back`)",
+				    root, instance->format, INSTANCE_FORMAT);
+	if (!f.kind && !to_migrate && instance->format == INSTANCE_FORMAT && access(instance->paths[INSTANCE_MIGRATING], F_OK) == 0)
+		return fault_detail(FAULT_BUSY, "%s is on its way to format %d: `postroom serve` or `postroom migrate` goes on with that", root,
+				    INSTANCE_FORMAT);
+	return f;
 }
 
 static struct fault check_permissions(const struct instance *instance)
@@ -156,20 +168,22 @@ static struct fault make_folder(const char *path)
 	return fault_errno("make folder", path);
 }
 
-/* make_late_folder - one that came with a newer program, for the owner of the instance whoever runs us first. */
-static struct fault make_late_folder(const struct instance *instance, enum instance_place place)
+struct fault instance_make_folders(const struct instance *instance)
 {
-	const char *path = instance->paths[place];
-	struct stat st;
+	struct fault f = FAULT_OK;
 
-	if (stat(instance->paths[INSTANCE_ROOT], &st) != 0)
-		return fault_errno("look at", instance->paths[INSTANCE_ROOT]);
-	if (mkdir(path, 0700) != 0)
-		return errno == EEXIST ? FAULT_OK : fault_errno("make folder", path);
-	return geteuid() != 0 || chown(path, st.st_uid, st.st_gid) == 0 ? FAULT_OK : fault_errno("give away", path);
+	for (size_t i = 0; !f.kind && i < INSTANCE_PLACES; i++)
+		if (places[i].is_folder)
+			f = make_folder(instance->paths[i]);
+	return f;
 }
 
-struct fault instance_open(const char *root, struct instance **out)
+uint32_t instance_format(const struct instance *instance)
+{
+	return instance->format;
+}
+
+static struct fault open_at(const char *root, bool to_migrate, struct instance **out)
 {
 	char *absolute = realpath(root, NULL);
 	struct instance *instance;
@@ -181,19 +195,27 @@ struct fault instance_open(const char *root, struct instance **out)
 			       : fault_errno("look at", root);
 	instance = instance_new(absolute);
 	free(absolute);
-	f = check_format(instance);
+	f = check_format(instance, to_migrate);
 	if (!f.kind)
 		f = check_permissions(instance);
 	if (!f.kind)
 		f = make_folder(instance->paths[INSTANCE_RUN]); /* may lie on a file system that a
 								   boot empties */
-	if (!f.kind)
-		f = make_late_folder(instance, INSTANCE_ISSUER);        /* older instances have none */
 	if (f.kind)
 		instance_close(&instance);
 	else
 		*out = instance;
 	return f;
+}
+
+struct fault instance_open(const char *root, struct instance **out)
+{
+	return open_at(root, false, out);
+}
+
+struct fault instance_open_to_migrate(const char *root, struct instance **out)
+{
+	return open_at(root, true, out);
 }
 
 /* ---- making ---- */
@@ -245,9 +267,8 @@ struct fault instance_create(const char *root, struct instance **out)
 	f = check_vacant(absolute);
 	if (!f.kind)
 		instance = instance_new(absolute);
-	for (size_t i = 0; !f.kind && i < INSTANCE_PLACES; i++)
-		if (places[i].is_folder)
-			f = make_folder(instance->paths[i]);
+	if (!f.kind)
+		f = instance_make_folders(instance);
 	if (!f.kind)
 		f = check_permissions(instance);
 	free(absolute);
@@ -271,7 +292,7 @@ static struct fault sync_folder(const char *path)
 	return f;
 }
 
-struct fault instance_seal(struct instance *instance)
+struct fault instance_stamp(struct instance *instance, uint32_t format)
 {
 	const char *path = instance->paths[INSTANCE_FORMAT_FILE];
 	char *aside = join(path, "", ".new");
@@ -280,16 +301,23 @@ struct fault instance_seal(struct instance *instance)
 
 	if (fd < 0)
 		f = fault_errno("make", aside);
-	if (!f.kind && (dprintf(fd, FORMAT_WORD "%d\n", INSTANCE_FORMAT) < 0 || fsync(fd) != 0))
+	if (!f.kind && (dprintf(fd, FORMAT_WORD "%u\n", format) < 0 || fsync(fd) != 0))
 		f = fault_errno("write", aside);
 	if (fd >= 0 && close(fd) != 0 && !f.kind)
 		f = fault_errno("close", aside);
 	if (!f.kind && rename(aside, path) != 0)
 		f = fault_errno("rename", aside);
-	if (!f.kind)
+	if (!f.kind) {
+		instance->format = format;
 		f = sync_folder(instance->paths[INSTANCE_ROOT]);
+	}
 	free(aside);
 	return f;
+}
+
+struct fault instance_seal(struct instance *instance)
+{
+	return instance_stamp(instance, INSTANCE_FORMAT);
 }
 
 /* ---- pid files ---- */

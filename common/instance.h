@@ -1,6 +1,7 @@
 /* common/instance.h - an instance on disk: where everything lies, what version it has, who runs it.
  *
- *   ROOT/format               "postroom 1": written last when an instance is made
+ *   ROOT/format               "postroom 2": written last when an instance is made
+ *   ROOT/migrating            there while an instance is brought to a newer format (admin/migrate.h)
  *   ROOT/postroom.conf        may be a symbolic link into /etc
  *   ROOT/directory/           account directory (LMDB, synced)
  *   ROOT/mail/DOMAIN/USER/    Maildir/ and index/
@@ -15,12 +16,14 @@
 #ifndef COMMON_INSTANCE_H
 #define COMMON_INSTANCE_H
 
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "common/bytes.h"
 #include "common/fault.h"
 
-#define INSTANCE_FORMAT 1       /* what this program writes, and the newest it reads */
+#define INSTANCE_FORMAT 2       /* what this program writes, and the newest it reads */
+#define INSTANCE_FORMAT_OLDEST 1        /* what it reads without bringing it to that */
 
 enum instance_place {
 	INSTANCE_ROOT = 0,
@@ -37,6 +40,7 @@ enum instance_place {
 	INSTANCE_TLS_KEY,
 	INSTANCE_ISSUER,
 	INSTANCE_RUN,
+	INSTANCE_MIGRATING,
 	INSTANCE_PLACES,
 };
 
@@ -48,8 +52,14 @@ struct instance;
  * @out:  the caller owns it
  * Errors: FAULT_NOT_FOUND (there is no instance), FAULT_UNSUPPORTED (made by a newer program),
  * FAULT_DENIED (the folder or a secret in it is open to others, or belongs to somebody else than
- * us), FAULT_CORRUPT, FAULT_INTERNAL. The detail is a sentence for the person at the keyboard. */
+ * us), FAULT_BUSY (it is between two formats), FAULT_CORRUPT, FAULT_INTERNAL. The detail is a sentence for the person at the keyboard. */
 MUST_CHECK struct fault instance_open(const char *root, struct instance **out);
+/** instance_open_to_migrate - also one that is between two formats. */
+MUST_CHECK struct fault instance_open_to_migrate(const char *root, struct instance **out);
+/** instance_format - which it has; changed by instance_stamp() alone. */
+uint32_t instance_format(const struct instance *instance);
+/** instance_format_read - of a format file: a backup's, for one. FAULT_NOT_FOUND, FAULT_CORRUPT, FAULT_UNSUPPORTED: newer than this program. */
+MUST_CHECK struct fault instance_format_read(const char *path, uint32_t *format);
 void instance_close(struct instance **instance);
 /**
  * instance_create - make ROOT and the folders in it, mode 0700. The instance exists once
@@ -58,6 +68,10 @@ void instance_close(struct instance **instance);
 MUST_CHECK struct fault instance_create(const char *root, struct instance **out);
 /** instance_seal - write the format file, durably: from now on it is an instance. */
 MUST_CHECK struct fault instance_seal(struct instance *instance);
+/** instance_stamp - the same with an older format: of what was restored, or is being migrated. */
+MUST_CHECK struct fault instance_stamp(struct instance *instance, uint32_t format);
+/** instance_make_folders - those that are missing. Made by whoever calls, who is the instance's owner. */
+MUST_CHECK struct fault instance_make_folders(const struct instance *instance);
 
 /** instance_path - absolute path of a place; borrowed from the instance. */
 const char *instance_path(const struct instance *instance, enum instance_place place);

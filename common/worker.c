@@ -30,6 +30,9 @@ struct worker_private {
 	struct timer patience;          /* while stopping */
 	struct timer drained;           /* while another program takes over */
 	struct deferred end;            /* leave the loop once the caller has returned */
+	struct deferred reloading;      /* however many were asked for meanwhile: one more */
+	struct buf fresh_conf;          /* what came last */
+	bool has_fresh_conf;            /* else the certificates alone */
 	uint64_t started_ms;
 };
 
@@ -213,6 +216,26 @@ static void reload(struct worker_private *p, struct sv text)
 	conf_unref(&was);
 }
 
+static void on_reloading(struct deferred *d)
+{
+	struct worker_private *p = CONTAINER_OF(d, struct worker_private, reloading);
+
+	if (p->has_fresh_conf)
+		reload(p, buf_sv(&p->fresh_conf));
+	else
+		reload_certificates_alone(p);
+	p->has_fresh_conf = false;
+}
+
+/* Before anything else that was said later. */
+static void reload_now(struct worker_private *p)
+{
+	if (!deferred_is_waiting(&p->reloading))
+		return;
+	deferred_cancel(&p->reloading);
+	on_reloading(&p->reloading);
+}
+
 /* ---- what the master says ---- */
 
 static void run_status(void *arg, const struct json *request, struct control_reply *reply)
@@ -263,18 +286,24 @@ static void on_master_line(void *arg, struct sv line)
 	struct sv what = SV_NONE, text;
 	struct fault f;
 
-	if (control_serve_line(p->pipe, line, p->verbs, &p->worker, p->worker.number))
-		return;
 	f = json_parse(line, &message);
-	if (!f.kind && json_get_sv(message, "do", &what) && sv_eq(what, SV("reload")) &&
-	    json_get_sv(message, "conf", &text))
-		reload(p, text);
-	else if (!f.kind && sv_eq(what, SV("drain")))
-		begin_drain(p);
-	else if (!f.kind && sv_eq(what, SV("certificates")))
-		reload_certificates_alone(p);
-	else
-		log_warn(NULL, "worker.odd_line", KV_SV("line", line));
+	bool is_order = !f.kind && json_get_sv(message, "do", &what);
+
+	if (is_order && sv_eq(what, SV("reload")) && json_get_sv(message, "conf", &text)) {
+		buf_clear(&p->fresh_conf);
+		p->has_fresh_conf = buf_append(&p->fresh_conf, text);
+		deferred_call(&p->reloading);
+	} else if (is_order && sv_eq(what, SV("certificates"))) {
+		deferred_call(&p->reloading);
+	} else {
+		reload_now(p);
+		if (control_serve_line(p->pipe, line, p->verbs, &p->worker, p->worker.number))
+			is_order = true;
+		else if (is_order && sv_eq(what, SV("drain")))
+			begin_drain(p);
+		else
+			log_warn(NULL, "worker.odd_line", KV_SV("line", line));
+	}
 	json_free(&message);
 }
 
@@ -436,6 +465,8 @@ static struct fault make_loop(struct worker_private *p, const struct worker_args
 	timer_init(&p->patience, w->loop, on_patience_end);
 	timer_init(&p->drained, w->loop, on_drained);
 	deferred_init(&p->end, w->loop, on_end);
+	deferred_init(&p->reloading, w->loop, on_reloading);
+	buf_init(&p->fresh_conf, RELOAD_TEXT_MAX);
 	p->started_ms = loop_now_ms(w->loop);
 	p->pipe = control_pipe_new(w->loop, args->control_fd, &pipe_events, p);
 	p->on_term.data = p;
@@ -519,6 +550,7 @@ int worker_main(const struct daemon_spec *spec, const char *root, const struct w
 		timer_stop(&p->patience);
 		timer_stop(&p->drained);
 		deferred_cancel(&p->end);
+		deferred_cancel(&p->reloading);
 		control_pipe_free(&p->pipe);
 		loop_free(&w->loop);
 	}
@@ -529,6 +561,7 @@ int worker_main(const struct daemon_spec *spec, const char *root, const struct w
 	tls_server_free(&w->tls);
 	conf_unref(&w->conf);
 	instance_close(&w->instance);
+	buf_done(&p->fresh_conf);
 	free(p->verbs);
 	free(p);
 	return code;

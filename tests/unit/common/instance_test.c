@@ -107,10 +107,10 @@ static void a_newer_or_broken_format_is_refused_with_a_sentence(void **state)
 	(void)state;
 
 	instance_close(&instance);
-	put_file("format", "postroom 2\n");
+	put_file("format", "postroom 3\n");
 	f = instance_open(folder, &again);
 	assert_int_equal(f.kind, FAULT_UNSUPPORTED);
-	assert_non_null(strstr(f.detail, "newer Postroom (format 2; this one reads up to 1)"));
+	assert_non_null(strstr(f.detail, "newer Postroom (format 3; this one reads up to 2)"));
 	put_file("format", "postroom 0\n");
 	assert_int_equal(instance_open(folder, &again).kind, FAULT_CORRUPT);
 	put_file("format", "");

@@ -470,6 +470,50 @@ static void a_worker_stuck_in_a_write_transaction_is_killed(void **state)
 	stop();
 }
 
+/* Have its threads been stopped? */
+static bool is_stopped(uint64_t pid)
+{
+	char path[64], text[512] = "";
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%llu/stat", (unsigned long long)pid);
+	file = fopen(path, "r");
+	if (file && !fgets(text, sizeof(text), file))
+		text[0] = '\0';
+	if (file)
+		fclose(file);
+	return strstr(text, ") T ") != NULL;
+}
+
+/* However many are asked for while a worker is busy, it does one more, with what was asked for last. */
+static void reloads_that_come_meanwhile_are_one(void **state)
+{
+	struct facts before, after;
+	(void)state;
+
+	master = start();
+	before = wait_ready();
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(kill((pid_t)before.pids[i], SIGSTOP), 0);
+		while (!is_stopped(before.pids[i]))
+			nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	}
+	for (int i = 1; i <= 20; i++) {
+		char text[64];
+
+		snprintf(text, sizeof(text), "message-size %dM\n", i);
+		put_conf(text);
+		assert_int_equal(ask("{\"verb\":\"reload\"}", &after).kind, FAULT_NONE);
+	}
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(kill((pid_t)before.pids[i], SIGCONT), 0);
+	after = wait_ready();
+	assert_true(after.message_size == 20u << 20);
+	assert_true(after.pids[0] == before.pids[0] && after.pids[1] == before.pids[1]);
+	assert_in_range(after.reloads, before.reloads + 1, before.reloads + 3);        /* the last ones may still have been on their way */
+	stop();
+}
+
 static void a_reload_reaches_the_workers_and_an_error_changes_nothing(void **state)
 {
 	struct facts before, after;
@@ -554,6 +598,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(a_dead_worker_comes_back, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_worker_stuck_in_a_write_transaction_is_killed,
 						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			reloads_that_come_meanwhile_are_one, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_reload_reaches_the_workers_and_an_error_changes_nothing, set_up,
 			tear_down),
