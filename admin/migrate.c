@@ -82,8 +82,8 @@ static struct fault step_certificates(const struct migration *m)
 	return f;
 }
 
-/* From format 1 to 2. What a step leaves, the older program can read (migrate_unstamp() relies on it). One that cannot promise that is the first of
- * a format to which `postroom upgrade` must not lead. */
+/* From format 1 to 2. What a step leaves, the older program can read: after an upgrade its sessions go on. One that cannot promise that is the
+ * first of a format to which `postroom upgrade` must not lead. */
 static const struct {
 	const char *what;
 	struct fault (*run)(const struct migration *m);
@@ -220,13 +220,6 @@ struct fault migrate_run(struct instance *instance, migrate_note_fn *fn, void *a
 	if (f.kind && instance_format(instance) == INSTANCE_FORMAT)
 		(void)!put_stamp_back(&m).kind;
 	return f;
-}
-
-struct fault migrate_unstamp(struct instance *instance)
-{
-	struct migration m = begin(instance, NULL, NULL);
-
-	return put_stamp_back(&m);
 }
 
 /* ---- back ---- */

@@ -30,8 +30,5 @@ void migrate_snapshot(const struct instance *instance, char out[MIGRATE_PATH_MAX
 /** migrate_back - the snapshot is in force again, for the older program; mail, queue and events stay, and the directory of accounts as it was
  *  just now lies in the snapshot's folder (directory-2.mdb). FAULT_NOT_FOUND: there is none. */
 MUST_CHECK struct fault migrate_back(struct instance *instance, migrate_note_fn *note, void *arg);
-/** migrate_unstamp - for the program that was replaced a moment ago and is to go on: it can read all that the steps to this format have
- *  made, and nothing since is lost. FAULT_NOT_FOUND: there is no snapshot, hence no older program. */
-MUST_CHECK struct fault migrate_unstamp(struct instance *instance);
 
 #endif

@@ -36,7 +36,6 @@
 #define READY_POLL_MS 20
 #define START_MS 10000          /* a daemon that fails so soon has never begun to serve */
 #define RELOAD_MS 20000          /* for each daemon */
-#define TRIAL_MS 60000          /* for daemons of a newer program to serve, before the one before it goes on instead */
 #define GIVE_WAY_MS 15000       /* for a daemon to give up its names before another program takes over */
 #define STOP_EXTRA_MS 15000     /* beyond what workers may take to finish */
 
@@ -48,7 +47,6 @@ struct daemon_child {
 	struct parent *parent;
 	const char *name;
 	char path[4096];
-	int program;                    /* its file, which may have no name any more; 0: none */
 	const char *argv[5];
 	struct child *child;            /* NULL: it is not to run */
 	uint64_t first_start_ms;        /* 0: never started */
@@ -83,15 +81,12 @@ struct parent {
 	struct upgrade_inheritance from;        /* what the program before us left: until all daemons have taken theirs */
 	struct former formers[UPGRADE_FORMER_MAX];
 	char program[4096];             /* our own; a newer one may lie there by now */
-	struct instance *instance;
+	const struct instance *instance;
 	const struct pidfile *pidfile;
 	struct rounds *rounds;
 	struct timer giving_way;
-	struct timer trial;             /* of a newer program, within which all of mail must serve */
 	int code;
 	bool is_stopping, is_upgrading;
-	bool has_new_format;            /* the instance, since this program took over */
-	bool is_going_back;             /* to the program before us */
 };
 
 /* ---- what daemons say ---- */
@@ -101,17 +96,6 @@ static void close_sockets(int *sockets, size_t *count)
 	for (size_t i = 0; i < *count; i++)
 		close(sockets[i]);
 	*count = 0;
-}
-
-/* All of mail serves: we are the program that is known to work. */
-static void forget_former_programs(struct parent *p)
-{
-	timer_stop(&p->trial);
-	for (size_t i = 0; i < UPGRADE_PROGRAMS && !p->from.is_back; i++) {
-		if (p->from.programs[i])
-			close(p->from.programs[i]);
-		p->from.programs[i] = 0;
-	}
 }
 
 /* The service manager hears of it when mail can come in by every door. Mail does not wait for the web front. */
@@ -130,8 +114,6 @@ static void note_ready(struct daemon_child *d)
 	}
 	if (all)
 		close_sockets(p->from.sockets, &p->from.socket_count);  /* what nobody took has no listener any more */
-	if (all_mail && !p->is_going_back)
-		forget_former_programs(p);
 	if (all_mail && is_news && !p->is_stopping && d->is_for_mail)
 		notify_service_manager("READY=1");
 	if (p->is_upgrading)
@@ -191,7 +173,7 @@ static struct fault listen_to(struct daemon_child *d)
 
 	if (f.kind)
 		return f;
-	d->keep = xcalloc(2 + p->passed_count + 2 * HANDOVER_MAX, sizeof(*d->keep));
+	d->keep = xcalloc(1 + p->passed_count + 2 * HANDOVER_MAX, sizeof(*d->keep));
 	uv_poll_init(loop_uv(p->loop), &d->said, d->ends[0]);
 	d->said.data = d;
 	uv_poll_start(&d->said, UV_READABLE, on_said);
@@ -220,8 +202,6 @@ static void list_what_it_inherits(struct daemon_child *d)
 	d->keep[d->keep_count++] = d->ends[1];
 	for (size_t i = 0; i < p->passed_count; i++)
 		d->keep[d->keep_count++] = LISTENERS_PASSED_FIRST + (int)i;
-	if (p->from.is_back && d->program)
-		d->keep[d->keep_count++] = d->program;  /* by which it is executed */
 	for (size_t i = 0; i < count; i++)
 		d->keep[d->keep_count++] = sockets[i];
 	handover_offer(d->ends[1], sockets, count);
@@ -250,7 +230,6 @@ static void stop_all(struct parent *p)
 	p->is_stopping = true;
 	p->is_upgrading = false;
 	timer_stop(&p->giving_way);
-	timer_stop(&p->trial);
 	for (size_t i = 0; i < DAEMON_COUNT; i++)
 		if (p->daemons[i].child)
 			child_stop(p->daemons[i].child, p->grace_ms);
@@ -262,24 +241,11 @@ static void stop_all(struct parent *p)
 		loop_stop(p->loop);
 }
 
-/* Its file stays open as long as it runs: the program that comes after us may have to give it back. Whoever goes on is that file already. */
-static void hold_program(struct daemon_child *d)
-{
-	if (d->parent->from.is_back)
-		return;
-	if (d->program > 0)
-		close(d->program);
-	d->program = open(d->path, O_RDONLY | O_CLOEXEC);
-	if (d->program < 0)
-		d->program = 0;
-}
-
 static struct fault on_prepare(void *arg, const char *const **argv, const int **keep, size_t *keep_count)
 {
 	struct daemon_child *d = arg;
 
 	d->can_give_way = d->is_gone = false;
-	hold_program(d);
 	list_what_it_inherits(d);
 	*argv = d->argv;
 	*keep = d->keep;
@@ -296,34 +262,6 @@ static void on_started(void *arg, pid_t pid)
 	log_info(NULL, "serve.daemon.start", KV_Z("name", d->name), KV_U64("child", (uint64_t)pid));
 }
 
-/* Could the program before us serve instead? */
-static bool can_go_back(const struct parent *p)
-{
-	return p->from.programs[0] && !p->from.is_back && !p->is_stopping;
-}
-
-static void begin_upgrade(struct parent *p);
-
-static void go_back(struct parent *p, const char *name)
-{
-	if (p->is_going_back)
-		return;
-	complain("mend what the line above says, then postroom upgrade", "the new %s cannot serve; the former programs go on", name);
-	log_error(NULL, "serve.upgrade.failed", KV_Z("daemon", name));
-	p->is_going_back = true;
-	begin_upgrade(p);
-}
-
-/* One that neither serves nor ends. */
-static void on_trial_end(struct timer *t)
-{
-	struct parent *p = CONTAINER_OF(t, struct parent, trial);
-
-	for (size_t i = 0; i < DAEMON_MAIL_COUNT; i++)
-		if (p->daemons[i].child && !p->daemons[i].is_ready && can_go_back(p))
-			go_back(p, p->daemons[i].name);
-}
-
 static void on_ended(void *arg, int status, uint64_t restart_ms)
 {
 	struct daemon_child *d = arg;
@@ -337,11 +275,7 @@ static void on_ended(void *arg, int status, uint64_t restart_ms)
 	 * person who typed `serve` is there to read why. */
 	bool is_new = loop_now_ms(p->loop) - d->first_start_ms < START_MS && child_restarts(d->child) <= 1;
 
-	bool is_failure = !WIFEXITED(status) || WEXITSTATUS(status) != 0;
-
-	if (is_failure && d->is_for_mail && !d->is_ready && can_go_back(p)) {
-		go_back(p, d->name);
-	} else if (!p->is_stopping && is_new && WIFEXITED(status) && WEXITSTATUS(status) != 0 && !d->is_for_mail) {
+	if (!p->is_stopping && is_new && WIFEXITED(status) && WEXITSTATUS(status) != 0 && !d->is_for_mail) {
 		complain("postroom doctor", "%s could not start; the line above says why. Mail goes on without it", d->name);
 	} else if (!p->is_stopping && is_new && WIFEXITED(status) && WEXITSTATUS(status) != 0) {
 		complain(NULL, "%s could not start; the line above says why", d->name);
@@ -449,25 +383,6 @@ static void note_sockets(struct upgrade_inheritance *to, const int *sockets, siz
 		to->sockets[to->socket_count++] = sockets[i];
 }
 
-/* What is to go on when the program that we become cannot serve; or what went on before us, and is to again. */
-static void note_programs(struct parent *p, struct upgrade_inheritance *to)
-{
-	if (p->is_going_back) {
-		memcpy(to->programs, p->from.programs, sizeof(to->programs));
-		to->is_back = true;
-		struct fault f = p->has_new_format ? migrate_unstamp(p->instance) : FAULT_OK;
-
-		if (f.kind)
-			log_error(NULL, "serve.migrate.unstamp", KV_FAULT("fault", f));
-		return;
-	}
-	to->programs[0] = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-	for (size_t i = 0; i < DAEMON_COUNT; i++)
-		to->programs[1 + i] = p->daemons[i].child ? p->daemons[i].program : 0;
-	if (to->programs[0] < 0)
-		to->programs[0] = 0;
-}
-
 /* All daemons have given up their names: become the program that lies where ours did. Processes and sockets stay. */
 static void become_newer_program(struct parent *p)
 {
@@ -481,7 +396,6 @@ static void become_newer_program(struct parent *p)
 	}
 	for (size_t i = 0; i < UPGRADE_FORMER_MAX && p->formers[i].child; i++)
 		note_former(&to, child_pid(p->formers[i].child));
-	note_programs(p, &to);
 	note_former(&to, rounds_pid(p->rounds));
 	rounds_stop(&p->rounds);
 	for (size_t i = 0; i < p->passed_count; i++)
@@ -548,12 +462,11 @@ static void on_signal(uv_signal_t *handle, int number)
 	stop_all(p);
 }
 
-static int run_parent(struct cli *cli, const struct conf *conf, const struct upgrade_inheritance *from, const struct pidfile *pidfile,
-		      bool has_new_format)
+static int run_parent(struct cli *cli, const struct conf *conf, const struct upgrade_inheritance *from, const struct pidfile *pidfile)
 {
 	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR2 };
 	struct parent p = { .grace_ms = conf->host.stop_ms + STOP_EXTRA_MS, .passed_count = passed_sockets(), .instance = cli->instance,
-			    .from = *from, .pidfile = pidfile, .has_new_format = has_new_format };
+			    .from = *from, .pidfile = pidfile };
 
 	(void)program_path(getpid(), p.program, sizeof(p.program));
 	struct fault f = loop_new(&p.loop);
@@ -570,9 +483,6 @@ static int run_parent(struct cli *cli, const struct conf *conf, const struct upg
 		uv_signal_start(&p.signals[i], on_signal, numbers[i]);
 	}
 	timer_init(&p.giving_way, p.loop, on_no_way);
-	timer_init(&p.trial, p.loop, on_trial_end);
-	if (p.from.programs[0] && !p.from.is_back)
-		timer_start_ms(&p.trial, TRIAL_MS);
 	adopt_former(&p);
 	upgrade_unblock_signals();
 	for (size_t i = 0; i < DAEMON_COUNT; i++) {
@@ -582,10 +492,7 @@ static int run_parent(struct cli *cli, const struct conf *conf, const struct upg
 		d->parent = &p;
 		d->name = daemon_names[i];
 		d->is_for_mail = i < DAEMON_MAIL_COUNT;
-		d->program = from->is_back ? from->programs[1 + i] : 0;
-		if (d->program) {
-			snprintf(d->path, sizeof(d->path), "/proc/self/fd/%d", d->program);
-		} else if (!daemon_path(p.program, d->name, d->path, sizeof(d->path))) {
+		if (!daemon_path(p.program, d->name, d->path, sizeof(d->path))) {
 			complain(NULL, "the program %s is neither beside postroom nor in %s", d->name, POSTROOM_LIBEXECDIR);
 			p.code = EXIT_FAILED;
 			break;
@@ -629,11 +536,10 @@ static void log_step(void *arg, const char *what)
 }
 
 /* An instance of an older version becomes ours. When that fails, on a full disk for one, mail goes on in the older format. */
-static int bring_to_our_format(struct cli *cli, bool *is_new)
+static int bring_to_our_format(struct cli *cli)
 {
 	char snapshot[MIGRATE_PATH_MAX];
 
-	*is_new = false;
 	if (!migrate_is_needed(cli->instance))
 		return EXIT_DONE;
 	struct fault f = migrate_run(cli->instance, log_step, NULL);
@@ -648,7 +554,6 @@ static int bring_to_our_format(struct cli *cli, bool *is_new)
 		complain("mend that, then postroom stop, postroom serve --detach", "%s keeps format %u, and mail goes on in that: %s", cli->root,
 			 instance_format(cli->instance), f.detail);
 	} else {
-		*is_new = true;
 		log_info(NULL, "serve.migrate.done", KV_U64("format", instance_format(cli->instance)), KV_Z("snapshot", snapshot));
 	}
 	return EXIT_DONE;
@@ -671,11 +576,10 @@ static int serve_here(struct cli *cli, const struct conf *conf)
 	}
 	if (f.kind)
 		return cli_fault("pid file", f);
-	bool is_new_format;
-	int code = bring_to_our_format(cli, &is_new_format);
+	int code = bring_to_our_format(cli);
 
 	if (code == EXIT_DONE)
-		code = run_parent(cli, conf, &from, &pidfile, is_new_format);
+		code = run_parent(cli, conf, &from, &pidfile);
 
 	pidfile_drop(&pidfile);
 	return code;

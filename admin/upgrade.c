@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,11 +26,9 @@
 #define SOCKETS_VARIABLE "POSTROOM_KEPT_SOCKETS"
 #define FORMER_VARIABLE "POSTROOM_FORMER"
 #define PIDFILE_VARIABLE "POSTROOM_PIDFILE"
-#define PROGRAMS_VARIABLE "POSTROOM_PROGRAMS"
-#define BACK_VARIABLE "POSTROOM_PROGRAMS_GO_ON"
 #define LIST_SIZE (UPGRADE_FORMER_MAX * 12)
 #define ASK_MS 5000
-#define WAIT_MS 150000  /* longer than a newer program is tried (TRIAL_MS of serve.c) and gives way */
+#define WAIT_MS 60000
 #define POLL_MS 20
 
 /* ---- from one program to the next, in one process ---- */
@@ -69,42 +66,23 @@ void upgrade_inherit(struct upgrade_inheritance *from)
 		from->pidfile = -1;
 	for (size_t i = 0; i < from->socket_count; i++)
 		fcntl(from->sockets[i], F_SETFD, FD_CLOEXEC);
-	memset(from->programs, 0, sizeof(from->programs));
-	if (take_list(PROGRAMS_VARIABLE, from->programs, UPGRADE_PROGRAMS) != UPGRADE_PROGRAMS)
-		memset(from->programs, 0, sizeof(from->programs));
-	for (size_t i = 0; i < UPGRADE_PROGRAMS; i++)
-		if (from->programs[i])
-			fcntl(from->programs[i], F_SETFD, FD_CLOEXEC);
-	from->is_back = getenv(BACK_VARIABLE) != NULL;
-	unsetenv(BACK_VARIABLE);
 }
 
 void upgrade_execute(const char *program, const char *root, const struct upgrade_inheritance *to)
 {
 	char *argv[] = { xstrdup(program), xstrdup("--root"), xstrdup(root), xstrdup("serve"), NULL };
-	char former[32];
 	sigset_t all;
 
 	for (size_t i = 0; i < to->socket_count; i++)
 		fcntl(to->sockets[i], F_SETFD, 0);
-	for (size_t i = 0; i < UPGRADE_PROGRAMS; i++)
-		if (to->programs[i])
-			fcntl(to->programs[i], F_SETFD, 0);
-	put_list(PROGRAMS_VARIABLE, to->programs, UPGRADE_PROGRAMS);
-	snprintf(former, sizeof(former), "/proc/self/fd/%d", to->programs[0]);
 	put_list(SOCKETS_VARIABLE, to->sockets, to->socket_count);
 	put_list(FORMER_VARIABLE, to->former, to->former_count);
 	put_list(PIDFILE_VARIABLE, &to->pidfile, 1);
 	fcntl(to->pidfile, F_SETFD, 0);
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
-	if (to->is_back) {
-		setenv(BACK_VARIABLE, "1", 1);
-		execv(former, argv);
-	} else {
-		execv(program, argv);
-		execv("/proc/self/exe", argv);
-	}
+	execv(program, argv);
+	execv("/proc/self/exe", argv);
 	upgrade_unblock_signals();
 	for (size_t i = 0; i < ARRAY_LEN(argv); i++)
 		free(argv[i]);
@@ -223,17 +201,6 @@ static int wait_for_new(struct cli *cli, const struct conf *conf, pid_t parent, 
 	return EXIT_FAILED;
 }
 
-/* Has the server another program than the one that lies where its own came from? */
-static bool went_back(pid_t server)
-{
-	char link[64], program[4096];
-	struct stat runs, lies;
-
-	snprintf(link, sizeof(link), "/proc/%d/exe", (int)server);
-	return program_path(server, program, sizeof(program)) && stat(link, &runs) == 0 && stat(program, &lies) == 0 &&
-	       (runs.st_ino != lies.st_ino || runs.st_dev != lies.st_dev);
-}
-
 static int run_upgrade(struct cli *cli)
 {
 	struct serving before[DAEMON_COUNT] = { { .pid = 0 } };
@@ -261,10 +228,6 @@ static int run_upgrade(struct cli *cli)
 	}
 	if (code == EXIT_DONE)
 		code = wait_for_new(cli, conf, pid, before);
-	if (code == EXIT_DONE && went_back(pid)) {
-		complain("mend what the log tells of the new ones, then postroom upgrade", "the new programs could not serve; the former ones go on");
-		code = EXIT_FAILED;
-	}
 	if (code == EXIT_DONE && !cli->json)
 		printf("the new programs serve, process %d; sessions that were open go on with the former ones for at most %llu minutes\n",
 		       (int)pid, (unsigned long long)(conf->host.upgrade_ms / 60000));

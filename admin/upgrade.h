@@ -5,11 +5,9 @@
 
 #include <sys/types.h>
 
-#include "admin/daemons.h"
 #include "common/handover.h"
 
 #define UPGRADE_FORMER_MAX 256          /* masters of former programs that still serve somebody */
-#define UPGRADE_PROGRAMS (1 + DAEMON_COUNT)
 
 struct upgrade_inheritance {
 	int sockets[HANDOVER_MAX];      /* listening ones of all daemons */
@@ -17,15 +15,12 @@ struct upgrade_inheritance {
 	pid_t former[UPGRADE_FORMER_MAX];
 	size_t former_count;
 	int pidfile;                    /* locked: nobody may think meanwhile that nothing runs; -1: none */
-	/* Open files of the programs that ran, `postroom` first, then the daemons; 0: none. Other files may have their names by now. */
-	int programs[UPGRADE_PROGRAMS];
-	bool is_back;                   /* the newer program could not serve: these are to go on */
 };
 
 /** upgrade_inherit - what the program before us left; nothing when there was none. */
 void upgrade_inherit(struct upgrade_inheritance *from);
-/** upgrade_execute - become the program at that path, or, when it cannot be executed, this one anew; with is_back the one that ran before, of
- *  which that is the path. Returns only when both fail. Signals that come meanwhile wait until upgrade_unblock_signals(). */
+/** upgrade_execute - become the program at that path, or, when it cannot be executed, this one anew. Returns only when both fail. Signals
+ *  that come meanwhile wait until upgrade_unblock_signals(). */
 void upgrade_execute(const char *program, const char *root, const struct upgrade_inheritance *to);
 /** upgrade_unblock_signals - whoever is to hear of them listens now. */
 void upgrade_unblock_signals(void);

@@ -9,7 +9,6 @@ import pathlib
 import re
 import shutil
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -243,47 +242,6 @@ def world(tmp_path, monkeypatch):
             # The relay and every worker: what is counted afterwards is there from the beginning.
             wait_for("all daemons are ready", lambda: all(is_ready(server, name) for name in DRIVERS))
             yield server, programs, sink
-
-
-def test_new_programs_that_cannot_serve_leave_the_former_ones_in_their_place(world):
-    server, programs, _ = world
-    masters = {name: ask(server, name, {"verb": "status"})[0]["pid"] for name in DRIVERS}
-    imap = server.imap("frank")
-    imap.select()
-
-    def replace(name, text):
-        new = programs.folder / f"{name}.new"
-        new.write_text(text)
-        new.chmod(0o755)
-        os.rename(new, programs.folder / name)
-
-    # Whoever asks from another installation is told of the programs that the server would become.
-    replace("imapd", "#!/bin/sh\nexit 1\n")
-    done = subprocess.run([programs.built / "postroom", "--root", server.root, "upgrade"], capture_output=True, text=True, check=False)
-    assert done.returncode == 1 and "the new imapd cannot be executed; the server runs as it did" in done.stderr, done
-    assert {name: ask(server, name, {"verb": "status"})[0]["pid"] for name in DRIVERS} == masters
-
-    # It can be executed, and serves nobody.
-    programs.install()
-    replace("imapd", '#!/bin/sh\n[ "$1" = --version ] || exit 1\n')
-    done = server.run("upgrade")
-    assert done.returncode == 1 and "the new programs could not serve; the former ones go on" in done.stderr, (done, server.log()[-4000:])
-    assert "the new imapd cannot serve" in server.log(), server.log()[-4000:]
-    assert os.readlink(f"/proc/{server.process.pid}/exe").endswith("postroom (deleted)")
-    assert imap.noop()[0] == "OK"
-    with server.imap("carol") as other:
-        assert other.select()[0] == "OK"
-    with server.smtp() as smtp:
-        smtp.sendmail("sender@elsewhere.example", [server.address("bob")], postroom.message(subject="kept"))
-    imap.logout()
-
-    # The next ones can.
-    programs.install()
-    server.postroom("upgrade")
-    assert "(deleted)" not in os.readlink(f"/proc/{server.process.pid}/exe")
-    for name in DRIVERS:
-        assert "(deleted)" not in os.readlink(f"/proc/{ask(server, name, {'verb': 'status'})[0]['pid']}/exe")
-    assert server.stop() == 0
 
 
 def start_load(server):
