@@ -171,7 +171,7 @@ static void a_secret_is_told_once(void **state)
 {
 	struct visits *v = visits_new();
 	struct visit who = visitor("a");
-	struct visit_secret secret = { "phone", "abcde-fghjk-mnpqr-stuvw" }, got;
+	struct visit_secret secret = { .label = "phone", .password = "abcde-fghjk-mnpqr-stuvw" }, got;
 	char token[VISIT_TOKEN_LEN + 1];
 
 	(void)state;
