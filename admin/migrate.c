@@ -17,6 +17,8 @@
 #include "common/banned.h"
 
 #define UNFINISHED ".unfinished"
+#define ACCOUNTS_KEPT "directory-%d.mdb"       /* in a snapshot that was put in force again: those until then */
+#define KEPT_MAX 1000
 
 struct migration {
 	struct instance *instance;
@@ -133,6 +135,32 @@ static struct fault flush(const char *path)
 	return f;
 }
 
+/* name_kept - NAME, NAME.2, NAME.3: the nth. */
+static void name_kept(char *out, size_t size, const char *name, unsigned n)
+{
+	if (n == 1)
+		snprintf(out, size, "%s", name);
+	else
+		snprintf(out, size, "%s.%u", name, n);
+}
+
+/* An earlier snapshot goes; but one that was put in force again has the accounts of then, which are nowhere else. */
+static struct fault clear_snapshot(const struct migration *m)
+{
+	char kept[MIGRATE_PATH_MAX + 32], old[MIGRATE_PATH_MAX + 16];
+	unsigned n = 2;
+
+	snprintf(kept, sizeof(kept), "%s/" ACCOUNTS_KEPT, m->snapshot, INSTANCE_FORMAT);
+	if (!is_there(kept)) {
+		snapshot_remove(m->snapshot);
+		return FAULT_OK;
+	}
+	do
+		name_kept(old, sizeof(old), m->snapshot, n);
+	while (is_there(old) && n++ < KEPT_MAX);
+	return rename(m->snapshot, old) == 0 ? FAULT_OK : fault_errno("rename", m->snapshot);
+}
+
 /* It is whole when it has its name. */
 static struct fault take_snapshot(const struct migration *m)
 {
@@ -145,10 +173,10 @@ static struct fault take_snapshot(const struct migration *m)
 	if (is_there(aside))
 		snapshot_remove(aside);
 	if (is_there(m->snapshot))
-		snapshot_remove(m->snapshot);
+		f = clear_snapshot(m);
 	note(m, "a snapshot is taken");
-	if (mkdir(aside, 0700) != 0)
-		return fault_errno("create", aside);
+	if (!f.kind && mkdir(aside, 0700) != 0)
+		f = fault_errno("create", aside);
 	for (size_t i = 0; i < ARRAY_LEN(places) && !f.kind; i++)
 		f = copy_place(m, aside, places[i]);
 	note(m, "the accounts are copied");
@@ -224,10 +252,29 @@ struct fault migrate_run(struct instance *instance, migrate_note_fn *fn, void *a
 
 /* ---- back ---- */
 
+/* Under the first name that is free. When an earlier attempt was cut off, it has kept them, and the snapshot's may be in force already. */
+static struct fault keep_accounts(const struct migration *m, const char *now, bool is_again)
+{
+	char first[MIGRATE_PATH_MAX + 32], kept[MIGRATE_PATH_MAX + 48];
+
+	snprintf(first, sizeof(first), "%s/" ACCOUNTS_KEPT, m->snapshot, INSTANCE_FORMAT);
+	if (is_again && is_there(first))
+		return FAULT_OK;
+	for (unsigned n = 1; n <= KEPT_MAX; n++) {
+		name_kept(kept, sizeof(kept), first, n);
+		if (link(now, kept) == 0)
+			return FAULT_OK;
+		if (errno != EEXIST)
+			return fault_errno("link", kept);
+	}
+	return fault_detail(FAULT_LIMIT, "there are too many files beside %s", first);
+}
+
 struct fault migrate_back(struct instance *instance, migrate_note_fn *fn, void *arg)
 {
 	struct migration m = begin(instance, fn, arg);
-	char was[MIGRATE_PATH_MAX + 32], now[MIGRATE_PATH_MAX + 32], aside[MIGRATE_PATH_MAX + 32], kept[MIGRATE_PATH_MAX + 32];
+	char was[MIGRATE_PATH_MAX + 32], now[MIGRATE_PATH_MAX + 32], aside[MIGRATE_PATH_MAX + 32];
+	bool is_again = migrate_is_unfinished(instance);
 	uint32_t format;
 	struct fault f = instance_format(instance) < INSTANCE_FORMAT ? fault(FAULT_NOT_FOUND, "it has an older format") :
 								       snapshot_format(&m, &format);
@@ -237,12 +284,11 @@ struct fault migrate_back(struct instance *instance, migrate_note_fn *fn, void *
 	snprintf(was, sizeof(was), "%s/directory/data.mdb", m.snapshot);
 	snprintf(now, sizeof(now), "%s/data.mdb", place(&m, INSTANCE_DIRECTORY));
 	snprintf(aside, sizeof(aside), "%s/data.mdb.back", place(&m, INSTANCE_DIRECTORY));
-	snprintf(kept, sizeof(kept), "%s/directory-%d.mdb", m.snapshot, INSTANCE_FORMAT);
 	note(&m, "it is said that it begins");
 	f = textfile_replace(place(&m, INSTANCE_MIGRATING), SV("see doc/operating.md, \"Formats\"\n"));
 	note(&m, "the accounts as they are now are kept");
-	if (!f.kind && link(now, kept) != 0 && errno != EEXIST)
-		f = fault_errno("link", kept);
+	if (!f.kind)
+		f = keep_accounts(&m, now, is_again);
 	note(&m, "the accounts of the snapshot are copied");
 	unlink(aside);
 	if (!f.kind)

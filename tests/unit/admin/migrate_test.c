@@ -108,6 +108,17 @@ static bool certificate_is_found(const char *folder)
 	return !f.kind;
 }
 
+static bool certificate_is_in(const char *file)
+{
+	bool is_found;
+
+	assert_int_equal(mkdir(at("looked"), 0700), 0);
+	OK(copy_file(at(file), at("looked/data.mdb")));
+	is_found = certificate_is_found("looked");
+	snapshot_remove(at("looked"));
+	return is_found;
+}
+
 static uint32_t stamp(const char *name)
 {
 	uint32_t format = 0;
@@ -216,12 +227,32 @@ static void the_way_back_is_finished_wherever_it_was_cut_off(void **state)
 		OK(instance_open_to_migrate(root, &instance));
 		FAILS(migrate_back(instance, NULL, NULL), FAULT_NOT_FOUND);
 		instance_close(&instance);
-		/* And forward again. */
+		/* And forward again: the accounts that the way back took out of force are nowhere else. */
+		assert_true(certificate_is_in("before-2/directory-2.mdb"));
 		assert_int_equal(run_until(migrate_run, CUTS_MAX), 0);
 		check_new();
+		assert_true(certificate_is_in("before-2.2/directory-2.mdb"));
+		assert_int_equal(run_until(migrate_back, CUTS_MAX), 0);
+		assert_int_equal(run_until(migrate_run, CUTS_MAX), 0);
+		assert_true(certificate_is_in("before-2.2/directory-2.mdb") && certificate_is_in("before-2.3/directory-2.mdb"));
 		unmake();
 	}
 	assert_int_equal(code, 0);
+}
+
+/* The way back was cut off, and the new program went on instead, for a month: what was kept then is not what is there now. */
+static void accounts_are_kept_each_time_that_they_go_out_of_force(void **state)
+{
+	(void)state;
+
+	make_older();
+	assert_int_equal(run_until(migrate_run, CUTS_MAX), 0);
+	assert_int_equal(run_until(migrate_back, 2), CUT);      /* they are kept, and still in force */
+	assert_true(is_there("before-2/directory-2.mdb"));
+	assert_int_equal(run_until(migrate_run, CUTS_MAX), 0);
+	assert_int_equal(run_until(migrate_back, CUTS_MAX), 0);
+	assert_true(certificate_is_in("before-2/directory-2.mdb") && certificate_is_in("before-2/directory-2.mdb.2"));
+	unmake();
 }
 
 /* A disk on which nothing more can be written. */
@@ -285,6 +316,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_migration_is_finished_wherever_it_was_cut_off),
 		cmocka_unit_test(the_way_back_is_finished_wherever_it_was_cut_off),
+		cmocka_unit_test(accounts_are_kept_each_time_that_they_go_out_of_force),
 		cmocka_unit_test(a_migration_without_room_leaves_the_instance_as_it_was),
 		cmocka_unit_test(a_step_that_fails_puts_the_stamp_back),
 	};
