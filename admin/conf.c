@@ -121,7 +121,7 @@ static int rewrite(struct cli *cli, const char *path)
 	if (!f.kind && u.lines)
 		f = keep_old(path, buf_sv(&was), &old);
 	if (!f.kind && u.lines)
-		f = textfile_replace(path, buf_sv(&is));
+		f = textfile_rewrite(path, buf_sv(&is));
 	code = cli_fault(path, f);
 	if (code == EXIT_DONE && !cli->json)
 		printf(u.lines ? "%s: %u lines are comments now; as it was: %s\n" : "%s: nothing in it is of an older program\n", path, u.lines,

@@ -79,7 +79,15 @@ static bool is_option(struct sv line)
 	return sv_starts(line, SV(OPTION)) && (line.len == sizeof(OPTION) - 1 || line.p[sizeof(OPTION) - 1] == ' ' || line.p[sizeof(OPTION) - 1] == '\t');
 }
 
-/* The line that sets it becomes another one; else it is added. All else stays as it was. */
+/* @was: its line before; no policy has a # in its name */
+static bool append_option(struct buf *out, const char *mode, struct sv was)
+{
+	struct sv comment = sv_sub(was, sv_find(was, '#'), SIZE_MAX);
+
+	return buf_appendf(out, OPTION " %s%s%.*s\n", mode, comment.len ? " " : "", SV_FMT(comment));
+}
+
+/* The line that sets it becomes another one, with its comment; else it is added. All else stays as it was. */
 static bool edit(struct sv text, const char *mode, struct buf *out)
 {
 	bool is_there = false, good = true;
@@ -89,7 +97,7 @@ static bool edit(struct sv text, const char *mode, struct buf *out)
 		if (!is_option(line))
 			good = buf_append(out, line) && buf_append_c(out, '\n');
 		else if (!is_there)
-			is_there = good = buf_appendf(out, OPTION " %s\n", mode);
+			is_there = good = append_option(out, mode, line);
 	}
 	return good && (is_there || buf_appendf(out, OPTION " %s\n", mode));
 }
@@ -108,7 +116,7 @@ static struct fault write_conf(const struct cli *cli, const char *mode)
 	if (!f.kind && !edit(buf_sv(&was), mode, &is))
 		f = fault(FAULT_LIMIT, "the file is too long");
 	if (!f.kind)
-		f = textfile_replace(path, buf_sv(&is));
+		f = textfile_rewrite(path, buf_sv(&is));
 	buf_done(&was);
 	buf_done(&is);
 	free(path);

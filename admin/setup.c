@@ -313,7 +313,7 @@ static int add_to_conf(struct setup *s, const char *lines)
 
 	if (!f.kind && !buf_appendf(&text, "\n%s", lines))
 		f = fault(FAULT_LIMIT, "the file is too long");
-	code = cli_fault(path, f.kind ? f : textfile_replace(path, buf_sv(&text)));
+	code = cli_fault(path, f.kind ? f : textfile_rewrite(path, buf_sv(&text)));
 	free(path);
 	buf_done(&text);
 	return code;

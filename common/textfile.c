@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/memory.h"
@@ -59,7 +60,8 @@ static struct fault sync_parent(const char *path)
 	return f;
 }
 
-struct fault textfile_replace(const char *path, struct sv text)
+/* @like: whose mode and owner it gets; NULL: ours, 0600 */
+static struct fault replace(const char *path, struct sv text, const struct stat *like)
 {
 	struct buf aside;
 	struct fault f;
@@ -71,14 +73,31 @@ struct fault textfile_replace(const char *path, struct sv text)
 	}
 	unlink(buf_z(&aside));  /* of a process of this number that was killed */
 	f = textfile_make(buf_z(&aside), text, 0600);
-	if (!f.kind && rename(buf_z(&aside), path) != 0) {
+	/* Whose it is, only root can keep. */
+	if (!f.kind && like && chown(buf_z(&aside), like->st_uid, like->st_gid) != 0)
+		(void)!chown(buf_z(&aside), (uid_t)-1, like->st_gid);
+	if (!f.kind && like && chmod(buf_z(&aside), like->st_mode & 0777) != 0)
+		f = fault_errno("chmod", buf_z(&aside));
+	if (!f.kind && rename(buf_z(&aside), path) != 0)
 		f = fault_errno("rename", path);
+	if (f.kind)
 		unlink(buf_z(&aside));
-	}
 	if (!f.kind)
 		f = sync_parent(path);
 	buf_done(&aside);
 	return f;
+}
+
+struct fault textfile_replace(const char *path, struct sv text)
+{
+	return replace(path, text, NULL);
+}
+
+struct fault textfile_rewrite(const char *path, struct sv text)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 ? replace(path, text, &st) : fault_errno("look at", path);
 }
 
 struct fault textfile_read(const char *path, struct buf *out)

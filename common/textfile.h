@@ -12,6 +12,8 @@
 MUST_CHECK struct fault textfile_make(const char *path, struct sv text, mode_t mode);
 /** textfile_replace - the file has this text, or what it had before, whatever happens in between; durable. Mode 0600. */
 MUST_CHECK struct fault textfile_replace(const char *path, struct sv text);
+/** textfile_rewrite - the same with a file that is somebody else's to look after: it keeps its mode and, where we may, its owner and group. */
+MUST_CHECK struct fault textfile_rewrite(const char *path, struct sv text);
 /** textfile_read - append all of it. FAULT_LIMIT: out's max. FAULT_NOT_FOUND, from errno. */
 MUST_CHECK struct fault textfile_read(const char *path, struct buf *out);
 /** textfile_sync_dir - what was made, renamed and removed in a folder is durable. */

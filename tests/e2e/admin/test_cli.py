@@ -167,13 +167,16 @@ def test_conf_upgrade_makes_settings_of_older_programs_comments_and_keeps_the_fi
         was = conf.read_text()
         etc = tmp_path / "postroom.conf"        # as packages have it
         etc.write_text(was + "\nquota 5G\nmessage-size 20M\nkeywords 50\n")
+        etc.chmod(0o640)
         conf.unlink()
         conf.symlink_to(etc)
         done = instance.run("conf", "check")
         assert done.returncode == 1 and "there is no option quota any more: quotas are set by `postroom quota set`" in done.stderr
         assert "keywords" in done.stderr and "conf upgrade" in done.stderr
         text = etc.read_text()
+        before = etc.stat()
         said = instance.postroom("conf", "upgrade")
+        assert (etc.stat().st_mode, etc.stat().st_uid, etc.stat().st_gid) == (before.st_mode, before.st_uid, before.st_gid)
         assert f"{etc}: 2 lines are comments now; as it was: {etc}.old" in said, said
         assert conf.is_symlink() and (tmp_path / "postroom.conf.old").read_text() == text
         assert [line for line in etc.read_text().splitlines() if not line.startswith("#")] == \

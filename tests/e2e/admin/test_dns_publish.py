@@ -223,6 +223,10 @@ def test_the_policy_is_tested_until_two_weeks_of_reports_tell_of_no_failure(serv
         assert sts(name_server) == ("good", None)
         server.postroom("mta-sts", "testing")
         assert [line for line in conf.read_text().splitlines() if "mta-sts" in line] == ["mta-sts-policy testing"]
+        conf.write_text(before + "mta-sts-policy enforce   # until Easter\n")
+        conf.chmod(0o640)
+        server.postroom("mta-sts", "testing")
+        assert conf.read_text() == before + "mta-sts-policy testing # until Easter\n" and conf.stat().st_mode & 0o777 == 0o640
         report(1, 1)
         publish(server, name_server)
         assert sts(name_server) == ("good", None)
