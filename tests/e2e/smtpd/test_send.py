@@ -529,9 +529,6 @@ def test_senders_are_told_of_success_when_they_ask_and_never_when_they_forbid_it
         assert fields[0]["Original-Envelope-Id"] == "id+2B1"
         told.update({part["Final-Recipient"]: part["Action"] for part in fields[1:]})
     assert told == {"rfc822;a@plain.example": "relayed", "rfc822;bob@example.test": "delivered"}
-    with world.server.smtp() as smtp:
-        assert not smtp.has_extn("dsn")
-        assert smtp.mail("x@stranger.example", ["RET=HDRS"])[0] == 555
 
 
 DEAD = int(os.environ.get("POSTROOM_DEAD", "1000"))     # `make check-relay`: ten thousand
