@@ -33,7 +33,7 @@ struct question {
 	struct client *client;
 	struct client_mail mail;
 	struct client_rcpt rcpt;
-	uint32_t asked;                 /* on this connection */
+	uint32_t answered;              /* questions, on this connection */
 	bool is_resting;                /* it is ready, and nothing is asked */
 	bool is_clear;                  /* TLS has failed with this hop: without */
 	char text[400];                 /* why the last hop was none */
@@ -158,7 +158,6 @@ static void send_question(struct question *q)
 	if (sv_has_8bit(q->rcpt.address) && client_can(q->client) & CAN_SMTPUTF8)
 		q->mail.params = SV(" SMTPUTF8");
 	q->is_resting = false;
-	q->asked++;
 	client_send(q->client, &q->mail);
 }
 
@@ -176,7 +175,7 @@ static bool may_go_on(const struct question *q)
 {
 	const struct relay *r = q->all->relay;
 
-	return q->asked < QUESTION_USES_MAX && !r->is_stopping && q->conf == r->worker->conf;
+	return q->answered < QUESTION_USES_MAX && !r->is_stopping && q->conf == r->worker->conf;
 }
 
 static void on_ready(void *user)
@@ -191,13 +190,14 @@ static void on_ready(void *user)
 		question_free(q);
 }
 
-/* again - a connection that has rested too long for the other side says nothing about the name: the same hop, anew. */
+/* again - the end of a connection that has served another question says nothing about this name: the other side was tired of it, or of
+ * waiting. The same hop, anew. */
 static bool again(struct question *q)
 {
-	if (q->asked <= 1)
+	if (!q->answered)
 		return false;
 	client_free(&q->client);
-	q->asked = 0;
+	q->answered = 0;
 	connect_to_hop(q);
 	return true;
 }
@@ -218,6 +218,7 @@ static void on_done(void *user)
 	snprintf(q->text, sizeof(q->text), "%s: %.300s", client_peer(q->client), q->rcpt.text ? q->rcpt.text : "");
 	tell_all(q, verdict == CLIENT_DELIVERED                             ? ASKING_KNOWN
 		    : verdict == CLIENT_REFUSED && is_about_the_name(q) ? ASKING_UNKNOWN : ASKING_LATER);
+	q->answered++;
 	timer_start_ms(&q->patience, QUESTION_REST_MS);
 }
 

@@ -210,6 +210,32 @@ def test_a_connection_that_has_rested_too_long_for_the_host_is_made_anew(asked):
     assert sink.connections == before + 2, sink.log[-40:]
 
 
+def test_a_host_that_ends_after_each_answer_is_asked_on_a_new_connection(asked):
+    """The second question waits behind the first one's RSET when the connection is lost."""
+    server, sink = asked
+    let_go(server, sink)
+    before, is_joined = sink.connections, threading.Event()
+
+    def end(line):
+        is_joined.wait(15)
+        return "drop"
+    sink.on("RSET", end)
+    try:
+        assert rcpt(server, "ended1@asked.test") == 550
+        with talk(server) as one, talk(server) as other:
+            for line in (one, other):
+                assert line.smtp("MAIL FROM:<joe@good.example>") == 250
+            for line in (one, other):
+                line.send("RCPT TO:<ended2@asked.test>\r\n")
+            server.wait_log("event=relay.question.joined address=ended2@asked.test")
+            is_joined.set()
+            assert [line.reply()[0] for line in (one, other)] == [550, 550]
+    finally:
+        is_joined.set()
+        sink.answers.pop("RSET")
+    assert sink.connections == before + 2, sink.log[-40:]
+
+
 def test_explain_asks_nobody(asked):
     server, sink = asked
     text = server.run("explain", "--from", "joe@good.example", "--to", "dry@asked.test", "--ip", "192.0.2.1").stdout
