@@ -132,16 +132,11 @@ static bool can_run(const char *path)
 }
 
 /* What the server would become: the programs that lie where its own came from, whoever asks for it and from where. */
-static int check_programs(const struct conf *conf, pid_t server)
+static int check_programs(const struct conf *conf, const char *program)
 {
-	char program[4096];
-
-	/* A server with the right to ports below 1024 shows its program to root alone, and root has become the instance's owner: then it is
-	 * taken to be where ours is. */
-	if (!program_path(server, program, sizeof(program)))
-		(void)program_path(getpid(), program, sizeof(program));
 	if (!can_run(program)) {
-		complain("make install, or install the package again", "the new %s cannot be executed; the server runs as it did", program);
+		complain("make install, or install the package again", "the new %s cannot be executed; the server runs as it did",
+			 program[0] ? program : "postroom");
 		return EXIT_FAILED;
 	}
 	for (size_t i = 0; i < DAEMON_COUNT; i++) {
@@ -207,8 +202,18 @@ static int wait_for_new(struct cli *cli, const struct conf *conf, pid_t parent, 
 static int run_upgrade(struct cli *cli)
 {
 	struct serving before[DAEMON_COUNT] = { { .pid = 0 } };
-	pid_t pid = pidfile_holder(cli->instance, "postroom");
+	char program[4096];
 	struct conf *conf = NULL;
+
+	/* The server may open ports below 1024. Where its program lies is shown to root alone then (ptrace(2)), which we are no more once the
+	 * instance is open; who is not root takes it that his own lies in the same place. */
+	if (!program_path(pidfile_holder_at(cli->root, "postroom"), program, sizeof(program)))
+		(void)program_path(getpid(), program, sizeof(program));
+	int code = cli_open_instance(cli);
+
+	if (code != EXIT_DONE)
+		return code;
+	pid_t pid = pidfile_holder(cli->instance, "postroom");
 
 	if (!pid) {
 		complain("postroom serve --detach", "nothing runs for %s", cli->root);
@@ -219,10 +224,9 @@ static int run_upgrade(struct cli *cli)
 			 "the program that runs is too old to hand its sockets on");
 		return EXIT_FAILED;
 	}
-	int code = open_conf(cli, &conf);
-
+	code = open_conf(cli, &conf);
 	if (code == EXIT_DONE)
-		code = check_programs(conf, pid);
+		code = check_programs(conf, program);
 	for (size_t i = 0; i < DAEMON_COUNT && code == EXIT_DONE; i++)
 		before[i] = who_serves(cli->instance, daemon_names[i]);
 	if (code == EXIT_DONE && kill(pid, SIGUSR2) != 0) {
@@ -239,7 +243,7 @@ static int run_upgrade(struct cli *cli)
 }
 
 const struct verb upgrade_verbs[] = {
-	{ .noun = "upgrade", .args = "", .needs_root = true,
+	{ .noun = "upgrade", .args = "",
 	  .summary = "Change over to newly installed programs; no session ends",
 	  .example = "upgrade", .run = run_upgrade },
 	{ .noun = NULL },

@@ -438,3 +438,12 @@ pid_t pidfile_holder(const struct instance *instance, const char *name)
 	free(path);
 	return pid;
 }
+
+pid_t pidfile_holder_at(const char *root, const char *name)
+{
+	struct instance *instance = instance_new(root);
+	pid_t pid = pidfile_holder(instance, name);
+
+	instance_close(&instance);
+	return pid;
+}

@@ -95,5 +95,7 @@ MUST_CHECK struct fault pidfile_keep(const struct instance *instance, const char
 void pidfile_drop(struct pidfile *pidfile);
 /** pidfile_holder - the process that holds run/NAME.pid now; 0 when none does. */
 pid_t pidfile_holder(const struct instance *instance, const char *name);
+/** pidfile_holder_at - the same of an instance that is not open yet. */
+pid_t pidfile_holder_at(const char *root, const char *name);
 
 #endif

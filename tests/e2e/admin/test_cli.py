@@ -320,3 +320,12 @@ def test_a_file_is_read_as_whoever_calls_and_taken_in_as_the_instances_owner(tmp
         assert name in instance.postroom(noun, verb)
         owners = {path.stat().st_uid for path in (instance.root / "directory").iterdir()}
         assert owners == {instance.root.stat().st_uid}, owners          # what was made belongs to him, too
+
+
+def test_an_upgrade_is_asked_for_by_root_of_a_server_that_may_open_ports_below_1024():
+    """As packages do. Where such a server's programs lie the kernel shows to nobody with fewer rights, its own user included."""
+    with postroom.Instance() as instance:
+        if os.geteuid() == 0:
+            subprocess.run(["chown", "-R", "nobody", instance.root], check=True)
+        instance.start()
+        assert "the new programs serve" in instance.postroom("upgrade")
