@@ -316,12 +316,22 @@ void transaction_finish(struct transaction *t)
 
 /* ---- in a job ---- */
 
-/* is_disbelieved - is the sender most likely forged? What DMARC says of the author counts more than what SPF does. */
+/* is_of_author - is the sender's domain one of the author's organization, for which DMARC speaks? */
+static bool is_of_author(const struct transaction *t)
+{
+	struct sv org = sv_z(t->author_facts->dmarc.organization), domain = t->sender.address.domain;
+	size_t more = domain.len > org.len ? domain.len - org.len : 0;
+
+	return org.len && sv_eq_nocase(sv_sub(domain, more, SIZE_MAX), org) && (!more || domain.p[more - 1] == '.');
+}
+
+/* is_disbelieved - is the sender most likely forged? What DMARC says of the author counts more than what SPF does, when it is the
+ * sender's, too: else whoever signs as himself could have notices sent to anybody. */
 static bool is_disbelieved(const struct transaction *t)
 {
 	const struct author_facts *a = t->author_facts;
 
-	if (!t->is_stranger || !t->has_origin || (a && (a->dmarc.result == DMARC_PASS || a->is_vouched)))
+	if (!t->is_stranger || !t->has_origin || (a && ((a->dmarc.result == DMARC_PASS && is_of_author(t)) || a->is_vouched)))
 		return false;
 	return (a && a->dmarc.result == DMARC_FAIL) || t->origin_facts.spf == SPF_FAIL || t->origin_facts.spf == SPF_SOFTFAIL;
 }

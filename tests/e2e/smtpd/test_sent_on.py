@@ -1,6 +1,9 @@
 """Who may send where without login, for whom a host in front speaks, and mail that is sent on."""
 
+import base64
 import re
+import subprocess
+import time
 
 import pytest
 
@@ -107,6 +110,27 @@ def test_who_never_wrote_is_told_nothing_of_what_is_sent_on_in_his_name(dns, mak
         entry, = server.json("queue", "list")
         assert server.json("queue", "show", entry["id"])["recipients"][0]["parameters"] == parameters
         server.postroom("queue", "remove", entry["id"])
+
+
+@pytest.mark.parametrize("sender,parameters", [("joe@signed.example", []), ("bounces@mail.signed.example", []), ("joe@good.example", ["NOTIFY=NEVER"])])
+def test_who_signs_as_himself_cannot_have_others_told(make_server, tmp_path, sender, parameters):
+    """DMARC says yes by a signature, SPF no: of the author's own domain, of one below it, and of somebody else's."""
+    key = tmp_path / "signed.example.ed1.pem"
+    key.write_bytes(subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519"], capture_output=True, check=True).stdout)
+    key.chmod(0o600)
+    public = subprocess.run(["openssl", "pkey", "-in", key, "-pubout", "-outform", "DER"], capture_output=True, check=True).stdout[-32:]
+    with dns_server.DnsServer() as own:
+        own.add("ed1._domainkey.signed.example", "TXT", f"v=DKIM1; k=ed25519; p={base64.b64encode(public).decode()}")
+        own.add("_dmarc.signed.example", "TXT", "v=DMARC1; p=reject")
+        for name in ("signed.example", "mail.signed.example", "good.example"):
+            own.add(name, "A", "192.0.2.1").add(name, "TXT", "v=spf1 -all")
+        server = make_server(CONF + own.conf())
+        server.postroom("alias", "add", "away@example.test", "other@elsewhere.example")
+        octets = subprocess.run([postroom.BUILD / "tests/interop/dkim_peer", "sign", str(int(time.time())), tmp_path],
+                                input=message("joe@signed.example"), capture_output=True, timeout=60, check=True).stdout
+        assert send(server, "away", sender, octets=octets)[0] == 250
+        entry, = server.json("queue", "list")
+        assert server.json("queue", "show", entry["id"])["recipients"][0]["parameters"] == parameters, server.log()[-3000:]
 
 
 def ask(server, to, source, notify, sender="joe@good.example"):
