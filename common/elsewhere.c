@@ -137,7 +137,17 @@ void elsewhere_pause_begin(struct elsewhere_pause *p)
 	atomic_store(&p->until_ms, now_ms() + ELSEWHERE_PAUSE_MS);
 }
 
-bool elsewhere_is_paused(const struct elsewhere_pause *p)
+void elsewhere_pause_end(struct elsewhere_pause *p)
 {
-	return now_ms() < atomic_load(&p->until_ms);
+	if (atomic_load(&p->until_ms))
+		atomic_store(&p->until_ms, 0);
+}
+
+bool elsewhere_is_paused(struct elsewhere_pause *p, uint64_t patience_ms)
+{
+	uint64_t until = atomic_load(&p->until_ms), now = now_ms();
+
+	if (!until)
+		return false;
+	return now < until || !atomic_compare_exchange_strong(&p->until_ms, &until, now + patience_ms);
 }

@@ -2,7 +2,8 @@
  *
  * Each keeper is a module of its own: an LDAP directory (common/ldapauth.h), whoever is behind saslauthd (common/saslauthd.h). They say
  * right, wrong, or that nobody knows: one that is away, slow, or answers oddly never makes a password wrong. After it was away or slow it is
- * not asked for ELSEWHERE_PAUSE_MS, so that logins do not queue up behind something that is dead. Asking blocks: in a job. Any thread. */
+ * not asked for ELSEWHERE_PAUSE_MS, and then by one login until it answers, so that one that is dead or hangs holds one thread, and not all
+ * that check passwords. Asking blocks: in a job. Any thread. */
 #ifndef COMMON_ELSEWHERE_H
 #define COMMON_ELSEWHERE_H
 
@@ -31,11 +32,16 @@ size_t elsewhere_ports(const struct conf_auth *conf, uint16_t ports[], size_t co
 
 /* ---- for the keepers ---- */
 
-/* Until when is nobody asked? */
+/* Until when is nobody asked? 0: it answered the last time. */
 struct elsewhere_pause {
 	_Atomic uint64_t until_ms;
 };
+/** elsewhere_pause_begin - it was away, or too slow. */
 void elsewhere_pause_begin(struct elsewhere_pause *p);
-bool elsewhere_is_paused(const struct elsewhere_pause *p);
+/** elsewhere_pause_end - it answered, whatever it said. */
+void elsewhere_pause_end(struct elsewhere_pause *p);
+/** elsewhere_is_paused - may it not be asked now? After a pause one may, and the others not for patience_ms, in which that one begins
+ *  or ends a pause. */
+bool elsewhere_is_paused(struct elsewhere_pause *p, uint64_t patience_ms);
 
 #endif

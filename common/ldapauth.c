@@ -451,9 +451,11 @@ static enum elsewhere_answer ask(struct ldapauth *l, struct sv address, struct s
 
 	if (answer == ELSEWHERE_UNKNOWN) {
 		log_warn(NULL, "auth.ldap.unknown", KV_Z("url", l->url), KV_Z("step", what), KV_Z("text", lib.err2string(rc)));
-		if (is_away(rc))
-			elsewhere_pause_begin(&l->pause);
 	}
+	if (answer == ELSEWHERE_UNKNOWN && is_away(rc))
+		elsewhere_pause_begin(&l->pause);
+	else
+		elsewhere_pause_end(&l->pause);
 	if (ld)
 		lib.unbind_ext_s(ld, NULL, NULL);       /* closes the descriptor, too */
 	else if (fd >= 0)
@@ -465,7 +467,7 @@ enum elsewhere_answer ldapauth_check(struct ldapauth *l, struct sv address, stru
 {
 	if (!password.len)
 		return ELSEWHERE_WRONG;
-	if (!l->address_count || elsewhere_is_paused(&l->pause))
+	if (!l->address_count || elsewhere_is_paused(&l->pause, 3 * (uint64_t)l->timeout_ms))
 		return ELSEWHERE_UNKNOWN;
 	return ask(l, address, password);
 }

@@ -231,18 +231,22 @@ enum elsewhere_answer saslauthd_check(struct saslauthd *s, struct sv address, st
 	const char *step = NULL;
 	struct buf request, reply;
 
-	if (elsewhere_is_paused(&s->pause))
-		return ELSEWHERE_UNKNOWN;
 	buf_init(&request, SASLAUTHD_REQUEST_MAX);
 	buf_init(&reply, SASLAUTHD_REPLY_MAX + 1);
 	if (buf_reserve(&request, SASLAUTHD_REQUEST_MAX) && saslauthd_write_request(address, password, sv_z(s->service), &request)) {
+		if (elsewhere_is_paused(&s->pause, s->timeout_ms)) {
+			buf_wipe(&request);
+			return ELSEWHERE_UNKNOWN;
+		}
 		bool is_answered = ask(s, buf_sv(&request), &reply, &step);
 
 		answer = is_answered ? saslauthd_read_reply(buf_sv(&reply)) : ELSEWHERE_UNKNOWN;
 		if (answer == ELSEWHERE_UNKNOWN)
 			say_why(s, step, is_answered, buf_sv(&reply));
 		/* What it says of one name keeps nobody else out. */
-		if (!is_answered)
+		if (is_answered)
+			elsewhere_pause_end(&s->pause);
+		else
 			elsewhere_pause_begin(&s->pause);
 	}
 	buf_wipe(&request);

@@ -79,12 +79,29 @@ static void a_unix_socket_needs_the_right_to_make_sockets(void **state)
 	assert_int_equal(ports[0], 0);
 }
 
+static void after_a_pause_one_asks_until_there_is_an_answer(void **state)
+{
+	struct elsewhere_pause p = { .until_ms = 0 };
+	(void)state;
+
+	assert_false(elsewhere_is_paused(&p, 60000));
+	assert_false(elsewhere_is_paused(&p, 60000));
+	elsewhere_pause_begin(&p);
+	p.until_ms = 1;                 /* long ago */
+	assert_false(elsewhere_is_paused(&p, 60000));
+	assert_true(elsewhere_is_paused(&p, 60000));    /* so one that hangs holds one thread */
+	elsewhere_pause_end(&p);
+	assert_false(elsewhere_is_paused(&p, 60000));
+	assert_false(elsewhere_is_paused(&p, 60000));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(who_is_for_nobody_is_not_there),
 		cmocka_unit_test(each_domain_has_its_keeper),
 		cmocka_unit_test(who_is_away_makes_no_password_wrong_but_an_empty_one_is),
+		cmocka_unit_test(after_a_pause_one_asks_until_there_is_an_answer),
 		cmocka_unit_test(a_unix_socket_needs_the_right_to_make_sockets),
 	};
 
