@@ -239,11 +239,14 @@ static enum step take_line(struct session *s)
 			    door_wants_line(&s->door) ? REPLY_AUTH_TOO_LONG : REPLY_LINE_TOO_LONG);
 		return STEP_CLOSE;
 	}
+	/* Old devices may end lines as they like: in an exchange, too. */
+	bool is_bad = feed == FEED_BAD && !(session_kind(s) == LISTENER_LEGACY && s->lines.faults == LINE_BARE_LF);
+
 	if (door_wants_line(&s->door)) {
-		door_line(&s->door, line, feed == FEED_BAD);
+		door_line(&s->door, line, is_bad);
 		return s->door.state == DOOR_OPEN ? STEP_DONE : STEP_WAIT;
 	}
-	if (feed == FEED_BAD && !(session_kind(s) == LISTENER_LEGACY && s->lines.faults == LINE_BARE_LF)) {
+	if (is_bad) {
 		s->verb = "-";
 		if (!s->commands++) {
 			session_say(s, REPLY_NOT_SMTP);

@@ -134,6 +134,13 @@ def test_who_logs_in_sends_as_himself_in_clear_and_as_nobody_else(server, fresh)
     assert b"From: <bob@example.test>\r\n" in only_file(server, fresh)
 
 
+def test_a_device_that_ends_lines_in_lf_alone_can_log_in(server):
+    with device(server, hello="HELO x") as line:
+        for text, code in (("AUTH LOGIN", 334), (b64(server.address("bob")), 334), (b64(server.password("bob")), 235)):
+            line.send(text.encode() + b"\n")
+            assert line.reply()[0] == code
+
+
 def test_a_message_has_a_size_of_its_own(server):
     with device(server, hello="EHLO x") as line:
         line.send("EHLO x\r\n")
