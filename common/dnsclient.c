@@ -46,6 +46,13 @@ bool dnsclient_parse_server(const char *text, struct netaddr *out)
 	return true;
 }
 
+static int64_t patience_ms(struct sv message)
+{
+	struct dnsmessage_reader r;
+
+	return dnsmessage_read(&r, message) && r.opcode == DNSMESSAGE_UPDATE ? DNSCLIENT_UPDATE_MS : DNSCLIENT_TIMEOUT_MS;
+}
+
 static struct fault open_socket(const struct netaddr *server, int type, int *out)
 {
 	union netaddr_name to;
@@ -85,7 +92,7 @@ static struct fault by_udp(const struct netaddr *server, struct sv message, stru
 	if (f.kind)
 		return f;
 	for (int i = 0; i < UDP_TRIES; i++) {
-		int64_t deadline = now_ms() + DNSCLIENT_TIMEOUT_MS / UDP_TRIES;
+		int64_t deadline = now_ms() + patience_ms(message) / UDP_TRIES;
 
 		if (send(fd, message.p, message.len, MSG_NOSIGNAL) < 0)
 			break;
@@ -132,7 +139,7 @@ static bool receive_all(int fd, char *p, size_t len, int64_t deadline_ms)
 
 static struct fault by_tcp(const struct netaddr *server, struct sv message, struct buf *reply)
 {
-	int64_t deadline = now_ms() + DNSCLIENT_TIMEOUT_MS;
+	int64_t deadline = now_ms() + patience_ms(message);
 	unsigned char length[2] = { (unsigned char)(message.len >> 8), (unsigned char)message.len };
 	char text[NETADDR_TEXT_MAX];
 	bool is_truncated, is_done;

@@ -8,7 +8,8 @@
 #include "common/netaddr.h"
 
 #define DNSCLIENT_PORT 53
-#define DNSCLIENT_TIMEOUT_MS 3000       /* of one try; a datagram is sent twice */
+#define DNSCLIENT_TIMEOUT_MS 3000       /* for the answer to a question; a datagram is sent twice in that time */
+#define DNSCLIENT_UPDATE_MS 12000       /* to an update, which is written to a disk first, or passed on to the primary (RFC 2136 §6) */
 
 /** dnsclient_parse_server - "192.0.2.1", "2001:db8::1", "127.0.0.1@5353". */
 bool dnsclient_parse_server(const char *text, struct netaddr *out);
