@@ -254,7 +254,7 @@ bool command_mailbox(struct command *c, struct sv *name)
 
 /* ---- steps ---- */
 
-static uint64_t thread_cpu_ns(void)
+uint64_t command_cpu_ns(void)
 {
 	struct timespec now;
 
@@ -292,14 +292,14 @@ static void tell_progress(struct command *c)
 static enum step run(struct command *c)
 {
 	bool is_metered = c->spec->flags & CMD_METERED;
-	uint64_t start = is_metered ? thread_cpu_ns() : 0;
+	uint64_t start = is_metered ? command_cpu_ns() : 0;
 
 	if (!c->progress_told_ms)
 		c->progress_told_ms = now_ms();
 	enum step step = c->spec->run(c);
 
 	if (is_metered)
-		c->cpu_ns += thread_cpu_ns() - start;
+		c->cpu_ns += command_cpu_ns() - start;
 	if (step == STEP_MORE && c->cpu_ns / 1000000u > c->room->conf->limits.command_cpu_ms)
 		return command_no(c, "LIMIT", "This takes too long; ask for less");
 	if (step == STEP_MORE && c->goal)

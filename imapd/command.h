@@ -128,6 +128,8 @@ void command_done(struct command *c);
 /** command_step - one step, up to and including updates and the tagged answer. STEP_DONE:
  * everything is in out. */
 enum step command_step(struct command *c);
+/** command_cpu_ns - what this thread has used. */
+uint64_t command_cpu_ns(void);
 /** command_is_full - the chunk is filled: answer STEP_MORE soon. */
 static inline bool command_is_full(const struct command *c)
 {

@@ -287,8 +287,15 @@ static struct fault add_some(struct command *c, struct context *x, const struct 
 	return f;
 }
 
+/* is_used_up - all looks at what changed may cost as much as one search; one that takes a slice of finder_run() is looked at anyway. */
+static bool is_used_up(const struct command *c, uint64_t start_ns)
+{
+	return (command_cpu_ns() - start_ns) / 1000000u > c->room->conf->limits.command_cpu_ms;
+}
+
 /* look_again - which of these match now? */
-static struct fault look_again(struct command *c, struct context *x, const struct uidset *changed, const struct uidset *arrived)
+static struct fault look_again(struct command *c, struct context *x, const struct uidset *changed, const struct uidset *arrived,
+			       uint64_t start_ns)
 {
 	struct finder f = { .search = x->search, .box = c->room->box, .view = &c->room->view,
 			    .box_name = c->room->box_name };
@@ -299,8 +306,11 @@ static struct fault look_again(struct command *c, struct context *x, const struc
 	f.search.within = (struct uidset){ 0 };
 	f.search.needs_rows = true;
 	uidset_copy(&f.search.within, changed);
-	while (!fault_.kind && !done)
+	while (!fault_.kind && !done) {
 		fault_ = finder_run(&f, c, &done);
+		if (!fault_.kind && !done && is_used_up(c, start_ns))
+			fault_ = fault(FAULT_LIMIT, "following searches takes too long");
+	}
 	if (!fault_.kind) {
 		uidset_intersect(&x->matched, changed, &was);
 		uidset_subtract(&was, &f.found);
@@ -323,7 +333,7 @@ static struct fault look_again(struct command *c, struct context *x, const struc
 struct fault contexts_tell_changed(struct command *c, const struct uidset *changed, const struct uidset *arrived)
 {
 	struct uidset there = { 0 };
-	uint64_t progress = c->progress, goal = c->goal;
+	uint64_t progress = c->progress, goal = c->goal, start_ns = command_cpu_ns();
 	struct fault f = FAULT_OK;
 
 	uidset_intersect(changed, &c->room->view.uids, &there);
@@ -332,8 +342,8 @@ struct fault contexts_tell_changed(struct command *c, const struct uidset *chang
 		f = room_keywords(c, false);
 	for (struct context *x = c->room->contexts; there.count && x && !f.kind; x = x->next) {
 		search_bind(&x->search, &c->keywords->table);
-		f = look_again(c, x, &there, arrived);
-		if (f.kind == FAULT_LIMIT) {    /* it outgrew what is kept in order (RFC 5267 §4.3.1) */
+		f = look_again(c, x, &there, arrived, start_ns);
+		if (f.kind == FAULT_LIMIT) {    /* it outgrew what is kept in order, or costs too much (RFC 5267 §4.3.1) */
 			contexts_refuse(c, x->tag, TOO_MUCH);
 			x->is_over = true;
 			f = FAULT_OK;

@@ -218,6 +218,23 @@ def test_search_in_bodies_follows(imapd, user, box):
     assert box.ok("NOOP").all("ESEARCH") == [f'(TAG "{tag}") UID ADDTO (0 1)'.encode()]
 
 
+def test_a_search_that_costs_too_much_is_followed_no_longer():
+    with imap.Imapd(accounts=("alice",), conf="command-cpu-time 100ms\n") as server:
+        server.start()
+        with imap.Client(server, "alice") as a, imap.Client(server, "alice") as b:
+            a.ok("SELECT INBOX")
+            a.ok("SEARCH RETURN (UPDATE COUNT) FLAGGED")
+            cheap = a.tag
+            a.ok("SEARCH RETURN (UPDATE COUNT) " + " ".join(f"NOT BODY {n}y" for n in range(30)))
+            costly = a.tag
+            text = "Content-Type: text/plain; charset=utf-8\r\n\r\n" + ("\u00e9\u00df\u0130x" * 100 + "\r\n") * 300
+            for _ in range(60):
+                b.append("INBOX", text.encode(), "(\\Flagged)")
+            reply = a.ok("NOOP")
+            assert any(u.startswith(f'* NO [NOUPDATE "t{costly}"]'.encode()) for u in reply.untagged), reply.untagged
+            assert reply.all("ESEARCH") == [f'(TAG "t{cheap}") ADDTO (0 1:60)'.encode()]
+
+
 @pytest.mark.parametrize("uid", (True, False))
 @pytest.mark.parametrize("seed", (1, 2))
 def test_followed_results_are_what_a_new_search_finds(imapd, user, seed, uid):
