@@ -247,6 +247,9 @@ static void make_params(struct delivery *d, const struct envelope *e, uint64_t s
 	buf_init(&text, 4096);
 	if (is_declared(e, SV("SMTPUTF8"), NULL) && !is_utf8)
 		is_utf8 = has_8bit_header(d);
+	/* RFC 6533 §3: with such an ORCPT, too; pass_on() keeps it only where it is understood. */
+	for (size_t i = 0; i < d->mail.count; i++)
+		is_utf8 |= sv_has_8bit(d->mail.rcpts[i].params);
 	if (d->can & CAN_SIZE)
 		(void)buf_appendf(&text, " SIZE=%llu", (unsigned long long)size);
 	if (is_8bit && d->can & CAN_8BITMIME)

@@ -12,14 +12,14 @@ from dialogue import talk
 from https_server import Authority
 from postroom import wait_for
 from smtp_sink import Sink
-from strangers import CONF, send
+from strangers import CONF, message, send
 from test_tls_out import CONF as SENDING, free_port
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     port = free_port()
-    with dns_server.DnsServer() as dns, Authority() as authority, Sink("127.0.3.7", port) as sink:
+    with dns_server.DnsServer() as dns, Authority() as authority, Sink("127.0.3.7", port, extensions=(*Sink.EXTENSIONS, "DSN")) as sink:
         dns.add("good.example", "TXT", "v=spf1 ip4:127.0.0.1 -all").add("good.example", "A", "192.0.2.1")
         conf = CONF + dns.conf() + SENDING.format(port=port, authority=authority.file) + \
             f"log-level debug\nsending yes\nsmarthosts to:branch.test=[127.0.3.7]:{port} to:asked.test=[127.0.3.7]:{port}\n"
@@ -48,6 +48,21 @@ def test_mail_for_a_known_name_goes_to_the_listed_host_as_it_is(world):
     assert b"Delivered-To" not in message.data and b"\r\nSubject: Test\r\n" in message.data
     assert message.data.startswith(b"Authentication-Results: mail.example.test;")
     wait_for("an empty queue", lambda: json.loads(server.run("queue", "list", "--json").stdout or "[1]") == [])
+
+
+def test_an_original_recipient_beyond_ascii_goes_on_with_smtputf8(world):
+    """RFC 6533 §3: a server may refuse the recipient else, though nothing but that needs it."""
+    server, sink = world
+    before = len(sink.messages)
+    with talk(server) as line:
+        assert line.smtp("MAIL FROM:<joe@good.example> SMTPUTF8") == 250
+        assert line.smtp("RCPT TO:<joe@branch.test> ORCPT=utf-8;j\u00f6@asked.test") == 250
+        assert line.smtp("DATA") == 354
+        line.send(message("joe@good.example") + b".\r\n")
+        assert line.reply()[0] == 250
+    got = sink.wait(before + 1)[-1]
+    assert got.recipient_lines == ["RCPT TO:<joe@branch.test> ORCPT=utf-8;j\u00f6@asked.test"]
+    assert " SMTPUTF8" in got.sender_line
 
 
 def test_unknown_names_and_other_domains_are_refused_at_once(world):
