@@ -411,24 +411,26 @@ static bool bind_at(int fd, const char *path)
 	return is_bound;
 }
 
-/* make_folder - the host's folder for what runs, where nothing made it at boot; another one is the administrator's. */
-static bool make_folder(const char *path)
+/* make_folder - the host's folder for what runs, where nothing made it at boot, for the instance's owner; another one is the
+ * administrator's. */
+static bool make_folder(const char *root, const char *path)
 {
 	size_t len = strlen(POSTROOM_RUNDIR);
+	struct stat st;
 
-	return strncmp(path, POSTROOM_RUNDIR "/", len + 1) == 0 && !strchr(path + len + 1, '/') && mkdir(POSTROOM_RUNDIR, 0755) == 0 &&
-	       chmod(POSTROOM_RUNDIR, 0755) == 0;
+	return strncmp(path, POSTROOM_RUNDIR "/", len + 1) == 0 && !strchr(path + len + 1, '/') && stat(root, &st) == 0 &&
+	       mkdir(POSTROOM_RUNDIR, 0755) == 0 && chown(POSTROOM_RUNDIR, st.st_uid, st.st_gid) == 0 && chmod(POSTROOM_RUNDIR, 0755) == 0;
 }
 
 /* listen_at - EXIT_USAGE: trying again would end alike; what to do was told. */
-static int listen_at(const char *path, int *out)
+static int listen_at(const char *root, const char *path, int *out)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), e = 0;
 	char folder[DELEGATE_SOCKET_MAX];
 
 	if (fd < 0 || !bind_at(fd, path))
 		e = errno;
-	if (e == ENOENT && make_folder(path))
+	if (e == ENOENT && make_folder(root, path))
 		e = bind_at(fd, path) ? 0 : errno;
 	if (!e && listen(fd, 16) != 0)
 		e = errno;
@@ -487,7 +489,7 @@ int run_delegate_serve(struct cli *cli)
 		complain("delegate-socket PATH in postroom.conf", "there is no socket for holders of tokens");
 		code = EXIT_USAGE;
 	} else {
-		code = listen_at(path, &s.fd);
+		code = listen_at(cli->root, path, &s.fd);
 		if (code == EXIT_DONE)
 			code = cli_fault(path, privilege_drop(conf->host.user, cli->root, &how));
 	}

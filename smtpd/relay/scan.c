@@ -243,7 +243,8 @@ static void date(struct relay *r, struct message *m, const struct found *f, bool
 	/* Nothing gets that old here, unless it was held: it says the time of a clock that was wrong. */
 	if (now_s - relay_expires_s(r, m) > CLOCK_GAP_S + CLOCK_FRESH_S)
 		set_times(r, m, f, now_s);
-	if (m->received_s - f->received_s >= -CLOCK_SAME_S && m->received_s - f->received_s <= CLOCK_SAME_S)
+	/* One without recipients leaves at once, and nothing may be under way for it then. */
+	if (!f->part_count || (m->received_s - f->received_s >= -CLOCK_SAME_S && m->received_s - f->received_s <= CLOCK_SAME_S))
 		return;
 	op = xcalloc(1, sizeof(*op));
 	op->run = born_run;
