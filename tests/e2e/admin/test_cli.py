@@ -4,9 +4,11 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import socket
 import stat
 import subprocess
+import tempfile
 
 import pytest
 
@@ -322,9 +324,14 @@ def test_a_file_is_read_as_whoever_calls_and_taken_in_as_the_instances_owner(tmp
         assert owners == {instance.root.stat().st_uid}, owners          # what was made belongs to him, too
 
 
-def test_an_upgrade_is_asked_for_by_root_of_a_server_that_may_open_ports_below_1024():
+def test_an_upgrade_is_asked_for_by_root_of_a_server_that_may_open_ports_below_1024(monkeypatch):
     """As packages do. Where such a server's programs lie the kernel shows to nobody with fewer rights, its own user included."""
-    with postroom.Instance() as instance:
+    with tempfile.TemporaryDirectory(prefix="postroom-e2e-programs-") as folder, postroom.Instance() as instance:
+        # A build folder may be root's alone.
+        os.chmod(folder, 0o755)
+        for name in (*postroom.DAEMONS, "postroom"):
+            shutil.copy2(postroom.BIN / name, folder)
+        monkeypatch.setattr(postroom, "BIN", pathlib.Path(folder))
         if os.geteuid() == 0:
             subprocess.run(["chown", "-R", "nobody", instance.root], check=True)
         instance.start()
