@@ -51,7 +51,10 @@ def pop3(server, user, password):
         line.line()
         line.send(f"USER {user}\r\nPASS {password}\r\n")
         line.line()
-        return line.line().decode()
+        said = line.line().decode()
+        line.send("QUIT\r\n")         # the maildrop is free when that is answered
+        line.line()
+        return said
 
 
 def smtp(server, user, password):
