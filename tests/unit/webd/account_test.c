@@ -46,8 +46,10 @@ static int setup(void **state)
 
 	log_set_level(LOG_LEVEL_ERROR);
 	snprintf(p->path, sizeof(p->path), "/tmp/account-test-XXXXXX");
-	if (!mkdtemp(p->path))
+	if (!mkdtemp(p->path)) {
+		free(p);
 		return -1;
+	}
 	OK(directory_open(p->path, true, &p->dir));
 	OK(directory_domain_add(p->dir, SV("example.test")));
 	OK(directory_account_add(p->dir, SV(ALICE), NULL, DIRECTORY_ITERATIONS_MIN, &p->alice));
