@@ -4,7 +4,7 @@
 
 #include "common/banned.h"
 
-/* is_pattern - a host name, or "*." and one. */
+/* is_pattern - a host name without a dot at its end, or "*." and one. */
 static bool is_pattern(struct sv s)
 {
 	bool dot = true;
@@ -22,7 +22,7 @@ static bool is_pattern(struct sv s)
 		if (!dot && !ascii_is_alpha(c) && !ascii_is_digit(c) && c != '-' && c != '_')
 			return false;
 	}
-	return true;
+	return !dot;
 }
 
 static bool read_mode(struct sv value, enum sts_mode *mode)

@@ -45,7 +45,7 @@ static void what_is_no_policy_is_refused(void **state)
 		SV_INIT("version: STSv2\nmode: enforce\nmax_age: 1\nmx: a.b\n"), SV_INIT("version: STSv1\nmax_age: 1\nmx: a.b\n"),
 		SV_INIT("version: STSv1\nmode: enforce\nmx: a.b\n"), SV_INIT("version: STSv1\nmode: Enforce\nmax_age: 1\nmx: a.b\n"),
 		SV_INIT("version: STSv1\nmode: enforce\nmax_age: -1\nmx: a.b\n"),
-		SV_INIT("version: STSv1\nmode: enforce\nmax_age: 99999999999\nmx: a.b\n"), SV_INIT(HEAD "mx: a..b\n"),
+		SV_INIT("version: STSv1\nmode: enforce\nmax_age: 99999999999\nmx: a.b\n"), SV_INIT(HEAD "mx: a..b\n"), SV_INIT(HEAD "mx: a.b..\n"),
 		SV_INIT(HEAD "mx: *.*.b\n"), SV_INIT(HEAD "mx: a*.b\n"), SV_INIT(HEAD "mx: \n"), SV_INIT(HEAD "mx: a.b\nno colon\n"),
 		SV_INIT(HEAD "mx: a\0b\n"), SV_INIT("<html>"),
 	};
