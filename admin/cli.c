@@ -152,12 +152,14 @@ static void make_long_options(const struct verb *v, bool for_delegate, struct op
 	out[n] = (struct option){ 0 };
 }
 
-/* Where `sendmail` finds the server: only root can make it, and nobody else has where there is no systemd-tmpfiles. One that is there is
- * somebody's decision. */
-static void make_run_folder(uid_t uid, gid_t gid)
+bool cli_make_run_folder(uid_t uid, gid_t gid)
 {
-	if (mkdir(POSTROOM_RUNDIR, 0755) == 0 && (chown(POSTROOM_RUNDIR, uid, gid) != 0 || chmod(POSTROOM_RUNDIR, 0755) != 0))
-		rmdir(POSTROOM_RUNDIR);
+	if (mkdir(POSTROOM_RUNDIR, 0755) != 0)
+		return false;
+	if (chown(POSTROOM_RUNDIR, uid, gid) == 0 && chmod(POSTROOM_RUNDIR, 0755) == 0)
+		return true;
+	rmdir(POSTROOM_RUNDIR);
+	return false;
 }
 
 /* An instance belongs to the user who runs its daemons. Files that root would make in it, LMDB's lock file first of
@@ -171,7 +173,7 @@ static bool become_owner(const char *root, bool keeps_ports)
 	if (geteuid() != 0 || stat(root, &st) != 0 || st.st_uid == 0)
 		return true;
 	if (keeps_ports) {
-		make_run_folder(st.st_uid, st.st_gid);
+		(void)cli_make_run_folder(st.st_uid, st.st_gid);
 		return cli_fault(root, privilege_become(st.st_uid, st.st_gid)) == EXIT_DONE;
 	}
 	if (setgroups(0, NULL) != 0 || setgid(st.st_gid) != 0 || setuid(st.st_uid) != 0) {

@@ -3,7 +3,9 @@
 #ifndef ADMIN_CLI_H
 #define ADMIN_CLI_H
 
+#include <stdbool.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 #include "common/bytes.h"
 #include "common/fault.h"
@@ -83,6 +85,9 @@ int cli_run_delegated(const struct verb *const *groups, const char *program, con
 bool cli_is_option_open(const struct verb *v, const char *name);
 /** cli_find_verb - by the first one or two words of argv; NULL: there is none. */
 const struct verb *cli_find_verb(const struct verb *const *groups, int argc, char *const *argv);
+/** cli_make_run_folder - where `sendmail` and holders of tokens find the server: only root can make it, and nobody else has where there is no
+ *  systemd-tmpfiles. False: it was not made; one that is there is somebody's decision. */
+bool cli_make_run_folder(uid_t uid, gid_t gid);
 /** cli_open_instance - what needs_root does before run(), for a verb that needs one only sometimes. Tells its error. */
 int cli_open_instance(struct cli *cli);
 /** cli_open_instance_for_ports - the same, and programs that are started then may open ports below 1024 if we may now; also an instance

@@ -419,7 +419,7 @@ static bool make_folder(const char *root, const char *path)
 	struct stat st;
 
 	return strncmp(path, POSTROOM_RUNDIR "/", len + 1) == 0 && !strchr(path + len + 1, '/') && stat(root, &st) == 0 &&
-	       mkdir(POSTROOM_RUNDIR, 0755) == 0 && chown(POSTROOM_RUNDIR, st.st_uid, st.st_gid) == 0 && chmod(POSTROOM_RUNDIR, 0755) == 0;
+	       cli_make_run_folder(st.st_uid, st.st_gid);
 }
 
 /* listen_at - EXIT_USAGE: trying again would end alike; what to do was told. */

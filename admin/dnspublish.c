@@ -396,26 +396,25 @@ static void print_outcomes(const struct publishing *p, const struct dnsrecords *
 /* tell_what_is_left - what somebody has to do by hand. An exit code. */
 static int tell_what_is_left(const struct publishing *p, const struct dnsrecords *records)
 {
+	static const struct {
+		enum outcome outcome;
+		const char *next, *what;
+	} left[] = {
+		{ LEFT_WRONG, "postroom dns DOMAIN --check tells what is wrong; remove what is in the way, and publish again",
+		  "some records are wrong, and not ours to change" },
+		{ BARRED_BY_ALIAS, "remove the CNAME and publish again, or have the record added where the CNAME leads to",
+		  "some records cannot be added, since their names are aliases" },
+		{ BARRED_FOR_ALIAS, "remove what is at these names and publish again, or let its addresses be those of this host",
+		  "some names cannot lead here, since they have records of their own" },
+		{ NOT_SEEN, "the same command again, which tells what is in the way; else look into the name server's log",
+		  "the name server took the update, but does not show all of it" },
+	};
 	int code = EXIT_DONE;
 
-	if (count_outcomes(p, records, LEFT_WRONG)) {
-		complain("postroom dns DOMAIN --check tells what is wrong; remove what is in the way, and publish again",
-			 "some records are wrong, and not ours to change");
-		code = EXIT_FAILED;
-	}
-	if (count_outcomes(p, records, BARRED_BY_ALIAS)) {
-		complain("remove the CNAME and publish again, or have the record added where the CNAME leads to",
-			 "some records cannot be added, since their names are aliases");
-		code = EXIT_FAILED;
-	}
-	if (count_outcomes(p, records, BARRED_FOR_ALIAS)) {
-		complain("remove what is at these names and publish again, or let its addresses be those of this host",
-			 "some names cannot lead here, since they have records of their own");
-		code = EXIT_FAILED;
-	}
-	if (count_outcomes(p, records, NOT_SEEN)) {
-		complain("the same command again, which tells what is in the way; else look into the name server's log",
-			 "the name server took the update, but does not show all of it");
+	for (size_t i = 0; i < ARRAY_LEN(left); i++) {
+		if (!count_outcomes(p, records, left[i].outcome))
+			continue;
+		complain(left[i].next, "%s", left[i].what);
 		code = EXIT_FAILED;
 	}
 	return code;

@@ -60,26 +60,27 @@ void sign_in_page_write(const char *token, struct sv user, struct sv wrong, enum
 	page_end(&h, out);
 }
 
-void refused_page_write(struct response *out)
+/* not_done_page - why, and where to go on; the status, unless another one was set. */
+static void not_done_page(struct response *out, struct sv why, struct sv next, unsigned status)
 {
 	struct html h;
 
 	page_begin(&h, out, SV("Your mail account"), SV_NONE);
-	html_raw(&h, "</header>\n<main id=\"content\">\n<p class=\"said bad\" role=\"alert\"><strong>Not done.</strong> The form was too old, or did "
-		     "not come from this page. Nothing was changed.</p>\n<p><a href=\"/account\">Back to your account</a></p>\n");
+	html(&h, "</header>\n<main id=\"content\">\n<p class=\"said bad\" role=\"alert\"><strong>Not done.</strong> $</p>\n"
+		 "<p><a href=\"/account\">$</a></p>\n", why, next);
 	page_end(&h, out);
-	out->status = out->status == 200 ? 403 : out->status;
+	out->status = out->status == 200 ? status : out->status;
+}
+
+void refused_page_write(struct response *out)
+{
+	not_done_page(out, SV("The form was too old, or did not come from this page. Nothing was changed."), SV("Back to your account"), 403);
 }
 
 void link_used_page_write(struct response *out)
 {
-	struct html h;
-
-	page_begin(&h, out, SV("Your mail account"), SV_NONE);
-	html_raw(&h, "</header>\n<main id=\"content\">\n<p class=\"said bad\" role=\"alert\"><strong>Not done.</strong> This link has been used, or is "
-		     "too old: each is good once, for a few minutes.</p>\n<p><a href=\"/account\">Make another one at your account page</a></p>\n");
-	page_end(&h, out);
-	out->status = out->status == 200 ? 404 : out->status;
+	not_done_page(out, SV("This link has been used, or is too old: each is good once, for a few minutes."),
+		      SV("Make another one at your account page"), 404);
 }
 
 /* ---- the parts of the page ---- */
