@@ -19,17 +19,9 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 import postroom     # noqa: E402
+from machine import cpu_ns   # noqa: E402
 
 WARM_TARGET_US = 500
-
-
-def cpu_ns(pids):
-    total = 0
-    for pid in pids:
-        for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-            with contextlib.suppress(OSError):
-                total += int((task / "schedstat").read_text().split()[0])
-    return total
 
 
 def talk(line, *steps):

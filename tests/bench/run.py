@@ -29,6 +29,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import peer  # noqa: E402
 import postroom  # noqa: E402
 from calls import FLUSHES, SystemCalls  # noqa: E402
+from machine import spread  # noqa: E402
 
 LOAD = BUILD / "tests" / "bench" / "load" / "load"
 TICK_US = 1000000 // os.sysconf("SC_CLK_TCK")
@@ -611,6 +612,7 @@ def main():
         sys.exit(f"bench: {peer.missing()}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     work = pathlib.Path(tempfile.mkdtemp(prefix="bench-work-", dir=BUILD))
+    spread(work)
     bench = Bench(options, work)
     groups, theirs = [], []
     failed = False
