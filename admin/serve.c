@@ -17,6 +17,7 @@
 #include "admin/migrate.h"
 #include "admin/open.h"
 #include "admin/print.h"
+#include "admin/rehearsal.h"
 #include "admin/rounds.h"
 #include "admin/upgrade.h"
 #include "admin/verbs.h"
@@ -87,6 +88,7 @@ struct parent {
 	struct timer giving_way;
 	int code;
 	bool is_stopping, is_upgrading;
+	bool is_successor;              /* of another program: sessions go on with its daemons */
 };
 
 /* ---- what daemons say ---- */
@@ -274,10 +276,14 @@ static void on_ended(void *arg, int status, uint64_t restart_ms)
 	/* One that cannot even begin (a port that is taken, a mistake in the configuration) would fail for ever, and the
 	 * person who typed `serve` is there to read why. */
 	bool is_new = loop_now_ms(p->loop) - d->first_start_ms < START_MS && child_restarts(d->child) <= 1;
+	bool is_failure = !p->is_stopping && is_new && WIFEXITED(status) && WEXITSTATUS(status) != 0;
 
-	if (!p->is_stopping && is_new && WIFEXITED(status) && WEXITSTATUS(status) != 0 && !d->is_for_mail) {
+	if (is_failure && !d->is_for_mail) {
 		complain("postroom doctor", "%s could not start; the line above says why. Mail goes on without it", d->name);
-	} else if (!p->is_stopping && is_new && WIFEXITED(status) && WEXITSTATUS(status) != 0) {
+	} else if (is_failure && p->is_successor) {
+		complain("postroom log", "the new %s could not start; the line above says why. It is tried again, the others serve, and so does the "
+			 "former one those who are there", d->name);
+	} else if (is_failure) {
 		complain(NULL, "%s could not start; the line above says why", d->name);
 		p->code = EXIT_FAILED;
 		stop_all(p);
@@ -466,7 +472,7 @@ static int run_parent(struct cli *cli, const struct conf *conf, const struct upg
 {
 	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR2 };
 	struct parent p = { .grace_ms = conf->host.stop_ms + STOP_EXTRA_MS, .passed_count = passed_sockets(), .instance = cli->instance,
-			    .from = *from, .pidfile = pidfile };
+			    .from = *from, .pidfile = pidfile, .is_successor = from->pidfile >= 0 };
 
 	(void)program_path(getpid(), p.program, sizeof(p.program));
 	struct fault f = loop_new(&p.loop);
@@ -673,12 +679,23 @@ static int serve_detached(struct cli *cli, const struct conf *conf)
 static int run_serve(struct cli *cli)
 {
 	struct conf *conf = NULL;
+	char program[4096];
+	uint32_t wait_s;
+
+	if (!rehearsal_wait(cli, &wait_s))
+		return EXIT_USAGE;
 	int code = cli_open_instance_for_ports(cli);
 
 	if (code == EXIT_DONE)
 		code = open_conf(cli, &conf);
 	if (code != EXIT_DONE)
 		return code;
+	if (cli_option(cli, "rehearse")) {
+		(void)program_path(getpid(), program, sizeof(program));
+		code = rehearse_daemons(cli, conf, program, wait_s);
+		conf_unref(&conf);
+		return code;
+	}
 	log_set_level(conf->log.level);
 	struct fault f = log_set_file(conf->log.file);
 
@@ -776,7 +793,9 @@ static int run_reload(struct cli *cli)
 const struct verb serve_verbs[] = {
 	{ .noun = "serve", .args = "", .summary = "Run the mail server",
 	  .example = "--root /var/lib/postroom serve --detach", .run = run_serve,
-	  .options = { { "detach", NULL, "return once every listener answers" } } },
+	  .options = { { "detach", NULL, "return once every listener answers" },
+		       { "rehearse", NULL, "only try whether every daemon could start, beside a server that runs" },
+		       { "wait", "SECONDS", "with --rehearse: how long each may take; 60 unless given" } } },
 	{ .noun = "stop", .args = "", .needs_root = true, .summary = "Stop the mail server", .example = "stop",
 	  .run = run_stop },
 	{ .noun = "reload", .args = "", .needs_root = true,

@@ -8,12 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "admin/daemons.h"
 #include "admin/open.h"
 #include "admin/print.h"
+#include "admin/rehearsal.h"
 #include "admin/verbs.h"
 #include "common/conf.h"
 #include "common/control.h"
@@ -115,26 +115,10 @@ static bool knows_upgrades(pid_t pid)
 	return is_known;
 }
 
-/* A program whose libraries are missing would be noticed when the old one has gone. */
-static bool can_run(const char *path)
-{
-	int status = -1;
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-		dup2(null, STDOUT_FILENO);
-		execl(path, path, "--version", (char *)NULL);
-		_exit(127);
-	}
-	return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
-
 /* What the server would become: the programs that lie where its own came from, whoever asks for it and from where. */
 static int check_programs(const struct conf *conf, const char *program)
 {
-	if (!can_run(program)) {
+	if (!rehearsal_can_run(program)) {
 		complain("make install, or install the package again", "the new %s cannot be executed; the server runs as it did",
 			 program[0] ? program : "postroom");
 		return EXIT_FAILED;
@@ -144,7 +128,7 @@ static int check_programs(const struct conf *conf, const char *program)
 
 		if (!daemon_is_wanted(conf, i))
 			continue;
-		if (!daemon_path(program, daemon_names[i], path, sizeof(path)) || !can_run(path)) {
+		if (!daemon_path(program, daemon_names[i], path, sizeof(path)) || !rehearsal_can_run(path)) {
 			complain("make install, or install the package again", "the new %s cannot be executed; the server runs as it did",
 				 daemon_names[i]);
 			return EXIT_FAILED;
@@ -195,7 +179,16 @@ static int wait_for_new(struct cli *cli, const struct conf *conf, pid_t parent, 
 		}
 		usleep(POLL_MS * 1000);
 	}
-	complain("postroom status", "not every daemon of the new program answers yet; the log says why");
+	bool is_told = false;
+
+	for (size_t i = 0; i < DAEMON_COUNT; i++)
+		if (daemon_is_wanted(conf, i) && !who_serves(cli->instance, daemon_names[i]).is_ready) {
+			is_told = true;
+			complain("postroom log", "the new %s does not answer yet, and is started again and again; sessions that were open go on with "
+				 "the former one, and who connects waits", daemon_names[i]);
+		}
+	if (!is_told)
+		complain("postroom status", "the server did not change over within %d s; the log says why", WAIT_MS / 1000);
 	return EXIT_FAILED;
 }
 
@@ -204,7 +197,10 @@ static int run_upgrade(struct cli *cli)
 	struct serving before[DAEMON_COUNT] = { { .pid = 0 } };
 	char program[4096];
 	struct conf *conf = NULL;
+	uint32_t wait_s;
 
+	if (!rehearsal_wait(cli, &wait_s))
+		return EXIT_USAGE;
 	/* The server may open ports below 1024. Where its program lies is shown to root alone then (ptrace(2)), which we are no more once the
 	 * instance is open; who is not root takes it that his own lies in the same place. */
 	if (!program_path(pidfile_holder_at(cli->root, "postroom"), program, sizeof(program)))
@@ -227,6 +223,9 @@ static int run_upgrade(struct cli *cli)
 	code = open_conf(cli, &conf);
 	if (code == EXIT_DONE)
 		code = check_programs(conf, program);
+	/* Whoever fails here leaves everything as it is. */
+	if (code == EXIT_DONE)
+		code = rehearse_program(cli, program, wait_s);
 	for (size_t i = 0; i < DAEMON_COUNT && code == EXIT_DONE; i++)
 		before[i] = who_serves(cli->instance, daemon_names[i]);
 	if (code == EXIT_DONE && kill(pid, SIGUSR2) != 0) {
@@ -245,6 +244,7 @@ static int run_upgrade(struct cli *cli)
 const struct verb upgrade_verbs[] = {
 	{ .noun = "upgrade", .args = "",
 	  .summary = "Change over to newly installed programs; no session ends",
-	  .example = "upgrade", .run = run_upgrade },
+	  .example = "upgrade", .run = run_upgrade,
+	  .options = { { "wait", "SECONDS", "how long each new daemon may take to show that it can start; 60 unless given" } } },
 	{ .noun = NULL },
 };

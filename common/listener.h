@@ -67,6 +67,8 @@ const struct listener *listener_at(const struct listener_set *set, size_t i);
  * in use"); nothing stays bound. Those of LISTENERS_OPTIONAL are left out with a line in the log.
  */
 MUST_CHECK struct fault listener_bind(struct listener_set *set);
+/** listener_bind_nothing - in its place, for a rehearsal: nobody can come in. */
+MUST_CHECK struct fault listener_bind_nothing(struct listener_set *set);
 /** listener_sockets - the open ones, borrowed; at most @max. */
 size_t listener_sockets(const struct listener_set *set, int *out, size_t max);
 /** listener_let_go - close the descriptors; names and whoever else has the sockets stay. After listener_stop(). */

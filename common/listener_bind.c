@@ -256,10 +256,15 @@ static void take_passed_sockets(struct listener_set *set)
 	unsetenv("LISTEN_FDNAMES");
 }
 
+struct fault listener_bind_nothing(struct listener_set *set)
+{
+	return set->counts ? FAULT_OK : counts_new(&set->counts);
+}
+
 struct fault listener_bind(struct listener_set *set)
 {
 	char path[PATH_SIZE];
-	struct fault f = set->counts ? FAULT_OK : counts_new(&set->counts);
+	struct fault f = listener_bind_nothing(set);
 
 	if (f.kind)
 		return f;

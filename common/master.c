@@ -45,7 +45,7 @@ struct seat {
 	/* for the next start */
 	int control_fd, watchdog_fd, conf_fd;
 	char texts[4][16];
-	const char *argv[18];
+	const char *argv[20];
 	int keep[3];
 };
 
@@ -72,6 +72,8 @@ struct master {
 	uint64_t started_ms;
 	bool is_ready, is_stopping;
 	bool has_given_way;             /* to another program: nobody new comes in here */
+	bool is_rehearsal;              /* until every process of ours has shown that it can start */
+	int code;                       /* of the process, when it ends */
 };
 
 /* ---- words ---- */
@@ -233,6 +235,8 @@ static struct fault prepare_worker(void *arg, const char *const **argv, const in
 		seat->argv[n++] = "--helper";
 		seat->argv[n++] = seat->helper->name;
 	}
+	if (m->is_rehearsal)
+		seat->argv[n++] = "--rehearse";
 	seat->argv[n] = NULL;
 	seat->keep[0] = seat->control_fd;
 	seat->keep[1] = seat->watchdog_fd;
@@ -257,6 +261,22 @@ static void on_worker_started(void *arg, pid_t pid)
 	forget_fds(arg);
 }
 
+/* It has shown that it can start, or that it cannot: its log says why. */
+static void on_rehearsed(struct seat *seat, int status)
+{
+	struct master *m = seat->master;
+
+	child_retire(seat->child);
+	seat->is_ready = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	if (!seat->is_ready)
+		m->code = 1;
+	if (WIFSIGNALED(status))
+		log_error(NULL, "daemon.failed", KV_Z("stage", seat->helper ? seat->helper->name : "worker"),
+			  KV_I64("signal", WTERMSIG(status)));
+	if (m->code || supervisor_running(m->supervisor) == 0)
+		loop_stop(m->loop);
+}
+
 static void on_worker_ended(void *arg, int status, uint64_t restart_ms)
 {
 	struct seat *seat = arg;
@@ -265,6 +285,10 @@ static void on_worker_ended(void *arg, int status, uint64_t restart_ms)
 	forget_fds(seat);
 	seat->is_ready = false;
 	control_pipe_free(&seat->pipe);
+	if (m->is_rehearsal) {
+		on_rehearsed(seat, status);
+		return;
+	}
 	event_emit(NULL, EVENT_WORKER_END, KV_U64("worker", seat->number),
 		   KV_I64("status", WIFEXITED(status) ? WEXITSTATUS(status) : -1),
 		   KV_I64("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0),
@@ -655,7 +679,7 @@ static struct fault bind_listeners(struct master *m)
 	struct fault f;
 
 	m->listeners = listener_set_new(m->conf, m->spec->kinds, m->spec->kind_count);
-	f = listener_bind(m->listeners);
+	f = m->is_rehearsal ? listener_bind_nothing(m->listeners) : listener_bind(m->listeners);
 	if (f.kind)
 		return f;
 	buf_init(&m->listeners_text, 1u << 20);
@@ -692,16 +716,17 @@ static struct fault give_up_root(struct master *m)
 static struct fault start_loop(struct master *m)
 {
 	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR2 };
-	int fd, e = 0;
+	int fd = -1, e = 0;
 	struct fault f = loop_new(&m->loop);
 
 	if (!f.kind)
 		f = supervisor_new(m->loop, &m->supervisor);
-	if (!f.kind)
+	if (!f.kind && !m->is_rehearsal)
 		f = control_listen(m->instance, m->spec->name, &fd);
 	if (f.kind)
 		return f;
-	m->control = control_server_new(m->loop, fd, master_verbs, on_other_verb, m);
+	if (fd >= 0)
+		m->control = control_server_new(m->loop, fd, master_verbs, on_other_verb, m);
 	m->started_ms = loop_now_ms(m->loop);
 	for (size_t i = 0; i < ARRAY_LEN(numbers) && !e; i++) {
 		m->signals[i].data = m;
@@ -737,7 +762,7 @@ static void start_workers(struct master *m)
 {
 	const struct daemon_spec *const *helpers = m->spec->helpers;
 
-	m->worker_count = m->spec->is_one_worker ? 1 : m->conf->host.workers;
+	m->worker_count = m->spec->is_one_worker || m->is_rehearsal ? 1 : m->conf->host.workers;
 	if (!m->worker_count)
 		m->worker_count = uv_available_parallelism();
 	if (m->worker_count > LISTENER_WORKERS_MAX - DAEMON_HELPERS_MAX)
@@ -802,7 +827,7 @@ static struct fault master_start(struct master *m, const char *root, const char 
 	conf_report_done(&report);
 	if (f.kind)
 		return f;
-	other = pidfile_holder(m->instance, m->spec->name);
+	other = m->is_rehearsal ? 0 : pidfile_holder(m->instance, m->spec->name);
 	if (other)
 		return fault_detail(FAULT_IN_USE, "%s runs already, as process %d", m->spec->name,
 				    (int)other);
@@ -815,10 +840,10 @@ static struct fault master_start(struct master *m, const char *root, const char 
 	*stage = f.kind ? *stage : "log";
 	if (!f.kind) {
 		log_set_level(m->conf->log.level);
-		f = log_set_file(m->conf->log.file);
+		f = log_set_file(m->is_rehearsal ? "" : m->conf->log.file);
 	}
 	*stage = f.kind ? *stage : "pid file";
-	if (!f.kind)
+	if (!f.kind && !m->is_rehearsal)
 		f = pidfile_take(m->instance, m->spec->name, &m->pidfile);
 	*stage = f.kind ? *stage : "loop";
 	if (!f.kind)
@@ -830,27 +855,27 @@ static struct fault master_start(struct master *m, const char *root, const char 
 }
 
 static int master_main(const struct daemon_spec *spec, const char *program, const char *root,
-		       bool is_supervised)
+		       bool is_supervised, bool is_rehearsal)
 {
 	struct master m = { .spec = spec,
 			    .program = program,
 			    .is_supervised = is_supervised,
+			    .is_rehearsal = is_rehearsal,
 			    .parent_fd = handover_take(),
 			    .pidfile = PIDFILE_NONE };
 	const char *stage = "";
 	struct fault f = master_start(&m, root, &stage);
-	int code = 0;
 
 	if (f.kind) {
-		code = daemon_fail(stage, f);
+		m.code = daemon_fail(stage, f);
 		if (f.kind == FAULT_IN_USE)
-			code = EXIT_RUNS_ALREADY;
+			m.code = EXIT_RUNS_ALREADY;
 	} else {
 		start_workers(&m);
 		loop_run(m.loop);
 	}
 	master_done(&m);
-	return code;
+	return m.code;
 }
 
 /* ---- the command line ---- */
@@ -869,6 +894,7 @@ static void print_help(const struct daemon_spec *spec)
 	       "Runs in the foreground; `postroom serve` runs all daemons of an instance.\n\n"
 	       "  --root DIR    the instance\n"
 	       "  --foreground  as always: for service files that say so\n"
+	       "  --rehearse    only try whether it could start, beside one that runs; serves nobody\n"
 	       "  --version\n"
 	       "  --help\n\n"
 	       "SIGTERM stops it, SIGHUP makes it read its configuration and certificates again.\n"
@@ -885,6 +911,7 @@ enum {
 	OPT_CONF,
 	OPT_LISTENERS,
 	OPT_HELPER,
+	OPT_REHEARSE,
 	OPT_VERSION,
 	OPT_HELP
 };
@@ -914,9 +941,10 @@ int daemon_main(const struct daemon_spec *spec, int argc, char **argv)
 		{ "conf", required_argument, NULL, OPT_CONF },
 		{ "listeners", required_argument, NULL, OPT_LISTENERS },
 		{ "helper", required_argument, NULL, OPT_HELPER },
+		{ "rehearse", no_argument, NULL, OPT_REHEARSE },
 		{ NULL, 0, NULL, 0 },
 	};
-	struct worker_args args = { 0, -1, -1, -1, "" };
+	struct worker_args args = { 0, -1, -1, -1, "", false };
 	const char *root = NULL;
 	const struct daemon_spec *helper = NULL;
 	bool is_supervised = false, fine = true;
@@ -940,6 +968,7 @@ int daemon_main(const struct daemon_spec *spec, int argc, char **argv)
 		case OPT_WATCHDOG:   fine = read_int(optarg, &args.watchdog_fd); break;
 		case OPT_CONF:       fine = read_int(optarg, &args.conf_fd); break;
 		case OPT_LISTENERS:  args.listeners = optarg; break;
+		case OPT_REHEARSE:   args.is_rehearsal = true; break;
 		case OPT_HELPER:
 			helper = spec_of_helper(spec, sv_z(optarg));
 			fine = helper != NULL;
@@ -960,7 +989,7 @@ int daemon_main(const struct daemon_spec *spec, int argc, char **argv)
 	}
 	core_dumps_off();
 	if (number < 0)
-		return master_main(spec, argv[0], root, is_supervised);
+		return master_main(spec, argv[0], root, is_supervised, args.is_rehearsal);
 	args.number = (unsigned)number;
 	if (helper)
 		log_start(helper->name);

@@ -11,7 +11,11 @@
  *   SIGHUP            reload: configuration, certificates, log file; on an error everything stays
  * as it was
  *
- * Exit codes: 0 stopped, 1 failed (the log says why), 2 usage, 4 runs already. */
+ * With --rehearse it does all of this but binding and taking its names, beside one that serves, with one worker and each helper;
+ * these end when they have started inside their sandbox and would begin to work. `postroom upgrade` asks a newer program for that
+ * before the one that runs gives way.
+ *
+ * Exit codes: 0 stopped, or the rehearsal went well; 1 failed (the log says why), 2 usage, 4 runs already. */
 #ifndef COMMON_MASTER_H
 #define COMMON_MASTER_H
 
@@ -34,6 +38,7 @@ struct worker {
 	struct tls_server *tls;         /* NULL: there is no usable certificate, the log says why */
 	void *state;                    /* the daemon's own */
 	bool is_stopping;
+	bool is_rehearsal;              /* start() is the last that happens, beside one that works: change nothing outside */
 	struct worker_private *private;
 };
 

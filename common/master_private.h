@@ -16,6 +16,7 @@ struct worker_args {
 	unsigned number;
 	int control_fd, watchdog_fd, conf_fd;
 	const char *listeners;          /* for listener_import() */
+	bool is_rehearsal;              /* end where the work would begin (master.h) */
 };
 
 /** spec_of_helper - by its name; NULL when the daemon has none of that name. */

@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import socket
 import sys
 import threading
@@ -53,6 +54,13 @@ class Programs:
             if (self.built / name).exists():
                 shutil.copy2(self.built / name, self.folder / f"{name}.new")
                 os.rename(self.folder / f"{name}.new", self.folder / name)
+
+    def replace(self, name, script):
+        """Another program under the name: this line of shell, but for --version."""
+        new = self.folder / f"{name}.new"
+        new.write_text(f'#!/bin/sh\ncase "$*" in *--version*) exit 0;; esac\n{script}\n', encoding="utf-8")
+        new.chmod(0o755)
+        os.rename(new, self.folder / name)
 
 
 class Load:
@@ -199,7 +207,10 @@ def what_is_held(server):
         with contextlib.suppress(OSError):
             fds = list(pathlib.Path(f"/proc/{pid}/fd").iterdir())
             is_worker = b"--worker" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
-            links = [os.readlink(fd) for fd in fds]
+            links = []
+            for fd in fds:
+                with contextlib.suppress(FileNotFoundError):    # closed since; the process is there all the same
+                    links.append(os.readlink(fd))
             held[pid] = len([link for link in links if not is_worker or not link.startswith(("socket:", str(server.root)))])
     return held
 
@@ -278,6 +289,39 @@ def end_load(server, sink, load):
     return lost, acked, len(arrived) - len(set(arrived))
 
 
+def pids_of_masters(server):
+    return {name: ask(server, name, {"verb": "status"})[0]["pid"] for name in DRIVERS}
+
+
+def check_programs_that_cannot_start(server, programs, load):
+    """The former ones stay, whole, and the command says which cannot and why."""
+    masters = pids_of_masters(server)
+    program = os.stat(f"/proc/{server.process.pid}/exe").st_ino
+
+    def fails(wait, *words):
+        done = server.run("upgrade", "--wait", wait)
+        assert done.returncode == 1 and all(word in done.stderr for word in words), done
+        assert pids_of_masters(server) == masters and os.stat(f"/proc/{server.process.pid}/exe").st_ino == program
+        assert not load.dropped, load.dropped
+        programs.install()
+
+    programs.replace("imapd", "echo the new one has its reasons >&2; exit 7")
+    fails("600", "the new imapd cannot start: it ended with exit code 7", "the new one has its reasons", "go on serving")
+    programs.replace("smtpd", "exec sleep 600")
+    fails("1", "the new smtpd was not ready within 1 s", "go on serving")
+
+
+def check_a_program_that_deceives_the_rehearsal(server, programs, load):
+    """It is started again and again, the others change over, and nobody who is there notices."""
+    masters = pids_of_masters(server)
+    programs.replace("pop3d", 'case "$*" in *--rehearse*) exit 0;; esac; exit 1')
+    server.process.send_signal(signal.SIGUSR2)
+    wait_for(f"pop3d is said to fail: {server.log()[-2000:]}", lambda: "the new pop3d could not start" in server.log())
+    wait_for("the others change over", lambda: all(
+        is_ready(server, name) and ask(server, name, {"verb": "status"})[0]["pid"] != masters[name] for name in ("smtpd", "imapd")))
+    assert not load.dropped, load.dropped
+
+
 def test_reloads_and_upgrades_under_load_drop_nothing(world):
     server, programs, sink = world
     load = start_load(server)
@@ -293,16 +337,18 @@ def test_reloads_and_upgrades_under_load_drop_nothing(world):
         assert not load.dropped, load.dropped
     # A worker may have met its first mailbox or its first question to the DNS meanwhile, and opened something for all that follow.
     wait_for(f"no descriptor stays behind each reload: {began}", lambda: not grown(server, began, RELOADS // 4))
-    assert set(began) == set(server.pids()), "a process ended\n" + server.log()[-4000:]
+    assert set(began) == set(server.pids()), f"a process ended: {began} {server.pids()}\n{server.log()[-4000:]}"
 
     # Somebody who stays with the former program, and is ended there.
     imap = server.imap("frank")
     imap.select()
-    masters = {name: ask(server, name, {"verb": "status"})[0]["pid"] for name in DRIVERS}
-    for n in range(TIMES):
+    check_programs_that_cannot_start(server, programs, load)
+    check_a_program_that_deceives_the_rehearsal(server, programs, load)
+    masters = {"pop3d": 0} | {name: ask(server, name, {"verb": "status"})[0]["pid"] for name in ("smtpd", "imapd")}
+    for _ in range(TIMES):
         programs.install()
-        server.postroom("upgrade")
-        now = {name: ask(server, name, {"verb": "status"})[0]["pid"] for name in DRIVERS}
+        server.postroom("upgrade", "--wait", "600")
+        now = pids_of_masters(server)
         for name in DRIVERS:
             assert now[name] != masters[name]
             assert "(deleted)" not in os.readlink(f"/proc/{now[name]}/exe")

@@ -694,7 +694,7 @@ static struct fault acme_start(struct worker *w)
 	struct acme *a = w->state;
 
 	load_state(a);
-	if (is_on(a) && a->conf->acme.challenge == CONF_ACME_DNS && !a->dns_key_fault.kind)
+	if (!w->is_rehearsal && is_on(a) && a->conf->acme.challenge == CONF_ACME_DNS && !a->dns_key_fault.kind)
 		dnsproof_sweep(&a->zone);
 	timer_start_ms(&a->look, FIRST_LOOK_MS);
 	return FAULT_OK;

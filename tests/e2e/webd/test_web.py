@@ -378,6 +378,13 @@ def test_status_shows_the_front_and_its_sandbox(server):
         assert layers["seccomp"] and layers["no-new-privileges"]
 
 
+def test_all_daemons_can_rehearse_beside_those_that_serve(server):
+    before = server.json("status")
+    server.postroom("serve", "--rehearse", "--wait", "300")
+    assert [d["master"]["pid"] for d in server.json("status")["daemons"]] == [d["master"]["pid"] for d in before["daemons"]]
+    assert server.run("serve", "--rehearse", "--wait", "soon").returncode == 2
+
+
 def test_a_taken_port_stops_no_mail():
     with postroom.Instance(accounts=("alice",), web=True) as server:
         with socket.create_server(("127.0.0.1", server.port("http"))), socket.create_server(("127.0.0.1", server.port("https"))):

@@ -549,6 +549,41 @@ static void a_reload_reaches_the_workers_and_an_error_changes_nothing(void **sta
 	stop();
 }
 
+static int rehearse(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		execl("/proc/self/exe", "hellod", "--root", root, "--rehearse", (char *)NULL);
+		_exit(127);
+	}
+	return wait_exit(pid);
+}
+
+static void a_rehearsal_says_whether_it_could_start_and_touches_nobody_who_serves(void **state)
+{
+	struct facts before, after;
+	char path[256];
+	(void)state;
+
+	assert_int_equal(rehearse(), 0);
+	master = start();
+	before = wait_ready();
+	assert_int_equal(rehearse(), 0);
+	/* A worker of it would fail where it opens its store. */
+	snprintf(path, sizeof(path), "%s/worker-0", instance_path(instance, INSTANCE_MAIL));
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(rehearse(), 1);
+	put_conf("nonsense yes\n");
+	assert_int_equal(rehearse(), 1);
+	after = wait_ready();
+	assert_true(after.pids[0] == before.pids[0] && after.pids[1] == before.pids[1]);
+	assert_true(says_hello());
+	assert_int_equal(rmdir(path), 0);
+	stop();
+}
+
 static void workers_end_when_their_master_is_killed(void **state)
 {
 	struct facts facts;
@@ -603,6 +638,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(
 			a_reload_reaches_the_workers_and_an_error_changes_nothing, set_up,
 			tear_down),
+		cmocka_unit_test_setup_teardown(a_rehearsal_says_whether_it_could_start_and_touches_nobody_who_serves, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(workers_end_when_their_master_is_killed, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(a_wrong_command_line_or_instance_is_told, set_up,
