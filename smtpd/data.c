@@ -325,8 +325,8 @@ static bool is_of_author(const struct transaction *t)
 	return org.len && sv_eq_nocase(sv_sub(domain, more, SIZE_MAX), org) && (!more || domain.p[more - 1] == '.');
 }
 
-/* is_disbelieved - is the sender most likely forged? What DMARC says of the author counts more than what SPF does, when it is the
- * sender's, too: else whoever signs as himself could have notices sent to anybody. */
+/* is_disbelieved - is the sender most likely forged? What DMARC, or a trusted sealer who saw it pass, says of the author counts more
+ * than what SPF does, when it is the sender's, too: else whoever signs as himself could have notices sent to anybody. */
 static bool is_disbelieved(const struct transaction *t)
 {
 	const struct author_facts *a = t->author_facts;

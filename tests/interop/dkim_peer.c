@@ -2,7 +2,7 @@
  *
  *   dkim_peer verify NOW RECORDS           one line for each signature, then one for the ARC chain
  *   dkim_peer sign NOW KEYS                the signed message
- *   dkim_peer seal NOW KEYS DOMAIN RECORDS the sealed message
+ *   dkim_peer seal NOW KEYS DOMAIN RECORDS [RESULTS]   the sealed message
  *
  * RECORDS: a file of lines "NAME TEXT". KEYS: a folder as common/dkimkey.h has it. */
 #include <stdio.h>
@@ -107,12 +107,12 @@ static int run_sign(struct sv message, int64_t now_s, struct dkimkeys *keys)
 	return put(&fields, message, f);
 }
 
-static int run_seal(struct sv message, int64_t now_s, struct dkimkeys *keys, const char *domain, const char *records)
+static int run_seal(struct sv message, int64_t now_s, struct dkimkeys *keys, const char *domain, const char *records, const char *results)
 {
 	struct dkim_verifier *v = verify(message, now_s, records);
 	struct signer *s = signer_new_seal(keys, now_s);
 	struct signer_seal seal = {
-		.domain = sv_z(domain), .authserv_id = SV("mx.example.test"), .results = SV("spf=pass smtp.mailfrom=a@b.test"),
+		.domain = sv_z(domain), .authserv_id = SV("mx.example.test"), .results = sv_z(results),
 		.chain = dkim_verifier_arc(v),
 	};
 	struct buf fields;
@@ -140,8 +140,8 @@ int main(int argc, char **argv)
 		code = run_verify(buf_sv(&message), (int64_t)now, argv[3]);
 	else if (!strcmp(argv[1], "sign"))
 		code = run_sign(buf_sv(&message), (int64_t)now, keys);
-	else if (!strcmp(argv[1], "seal") && argc == 6)
-		code = run_seal(buf_sv(&message), (int64_t)now, keys, argv[4], argv[5]);
+	else if (!strcmp(argv[1], "seal") && (argc == 6 || argc == 7))
+		code = run_seal(buf_sv(&message), (int64_t)now, keys, argv[4], argv[5], argc == 7 ? argv[6] : "spf=pass smtp.mailfrom=a@b.test");
 	else
 		code = die("what?");
 	dkimkeys_free(&keys);

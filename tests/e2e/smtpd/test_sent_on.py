@@ -133,6 +133,29 @@ def test_who_signs_as_himself_cannot_have_others_told(make_server, tmp_path, sen
         assert server.json("queue", "show", entry["id"])["recipients"][0]["parameters"] == parameters, server.log()[-3000:]
 
 
+@pytest.mark.parametrize("sender,parameters", [("joe@strict.example", []), ("bounces@list.example", []), ("joe@good.example", ["NOTIFY=NEVER"])])
+def test_a_trusted_sealer_speaks_for_the_author_and_nobody_else(make_server, tmp_path, sender, parameters):
+    """A list that we trust saw DMARC pass. SPF says no to the author's own domain here, yes to the list's, and no to somebody else's."""
+    key = tmp_path / "list.example.ed1.pem"
+    key.write_bytes(subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519"], capture_output=True, check=True).stdout)
+    key.chmod(0o600)
+    public = subprocess.run(["openssl", "pkey", "-in", key, "-pubout", "-outform", "DER"], capture_output=True, check=True).stdout[-32:]
+    (tmp_path / "records").write_text("")
+    with dns_server.DnsServer() as own:
+        own.add("ed1._domainkey.list.example", "TXT", f"v=DKIM1; k=ed25519; p={base64.b64encode(public).decode()}")
+        own.add("_dmarc.strict.example", "TXT", "v=DMARC1; p=reject")
+        for name, spf in (("strict.example", "-all"), ("list.example", "ip4:127.0.0.1 -all"), ("good.example", "-all")):
+            own.add(name, "A", "192.0.2.1").add(name, "TXT", f"v=spf1 {spf}")
+        server = make_server(CONF + own.conf() + "arc-trusted list.example\n")
+        server.postroom("alias", "add", "away@example.test", "other@elsewhere.example")
+        octets = subprocess.run([postroom.BUILD / "tests/interop/dkim_peer", "seal", str(int(time.time())), tmp_path, "list.example",
+                                 tmp_path / "records", "dmarc=pass header.from=strict.example"],
+                                input=message("joe@strict.example"), capture_output=True, timeout=60, check=True).stdout
+        assert send(server, "away", sender, octets=octets)[0] == 250, server.log()[-3000:]
+        entry, = server.json("queue", "list")
+        assert server.json("queue", "show", entry["id"])["recipients"][0]["parameters"] == parameters, server.log()[-3000:]
+
+
 def ask(server, to, source, notify, sender="joe@good.example"):
     with stranger(server, source) as line:
         assert line.smtp(f"MAIL FROM:<{sender}> RET=HDRS ENVID=QQ314159") == 250
