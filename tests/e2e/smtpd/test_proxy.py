@@ -1,4 +1,4 @@
-"""The PROXY protocol, on listeners in clear and with TLS from the first octet."""
+"""The PROXY protocol, on listeners in clear and with TLS from the first octet, of every daemon."""
 
 import re
 import socket
@@ -72,3 +72,19 @@ def test_from_others_it_is_no_greeting(server, header):
         line.send(header)
         assert line.reply()[0] in (421, 500, 554)
     assert not re.search(r"event=smtp\.accept", server.log())
+
+
+def test_every_listener_of_every_daemon_knows_it():
+    greetings = {"mx": b"220 ", "submission": b"220 ", "submissions": b"220 ", "imap": b"* OK ", "imaps": b"* OK ", "pop3": b"+OK ", "pop3s": b"+OK ",
+                 "managesieve": b'"IMPLEMENTATION"'}
+    with postroom.Instance(accounts=("alice",), conf="proxy-networks 127.0.0.1\nsmtp-banner-delay 0s\n") as instance:
+        instance.start()
+        for name, greeting in greetings.items():
+            for header in (V1, V2):
+                with instance.raw(name) as line:
+                    line.send(header)
+                    if name.endswith("s"):
+                        line.start_tls(instance.tls_context())
+                    assert line.line().startswith(greeting), (name, header)
+            postroom.wait_for(f"{name} writes down whose it was", lambda name=name: re.search(
+                rf"peer=192\.0\.2\.77 event=session\.open listener={name} ", instance.log()))
