@@ -1,6 +1,6 @@
-/* Whole SMTP and LMTP sessions in one process. The first octet chooses the listener and where the
- * rest is cut. What must hold: no crash, no leak, and the same answers and messages however the
- * input is cut. */
+/* Whole SMTP and LMTP sessions in one process. The first octet chooses the listener (from 128 on: the one of old devices) and where the
+ * rest is cut. What must hold: no crash, no leak, the same answers and messages however the
+ * input is cut, and no bare CR or LF, and no NUL, in what arrives. */
 #include <stdint.h>
 
 #include "common/log.h"
@@ -27,7 +27,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	world_open(&world,
 		   "message-size 64K\nsmtp-bad-commands 100\nsmtp-bad-commands-max 100\n"
 		   "smtp-unknown-recipients 100\nsmtp-unknown-recipients-max 100\nfailure-delay 0\n"
-		   "failures-per-minute 1000000\nfailures-per-day 10000000\nfailures-per-account 10000000\n");
+		   "failures-per-minute 1000000\nfailures-per-day 10000000\nfailures-per-account 10000000\n"
+		   "legacy-bind 127.0.0.1\nlegacy-networks loopback\nlegacy-sender alice@example.test\nlegacy-message-size 64K\n");
 	atexit(end);
 	return 0;
 }
@@ -60,6 +61,28 @@ static uint64_t codes(struct sv out)
 	return hash;
 }
 
+static bool drop(void *ctx, struct sv octets)
+{
+	(void)ctx;
+	(void)octets;
+	return true;
+}
+
+/* look_at_messages - whatever came, what stands in a mailbox is lines (RFC 5321 §2.3.8). */
+static void look_at_messages(void)
+{
+	for (const struct fake_message *m = fake.messages; m; m = m->next) {
+		struct sv text = buf_sv(&m->text);
+		struct data_scanner scanner;
+
+		data_scanner_init(&scanner, DATA_NO_DOTS, drop, NULL);
+		(void)data_scanner_feed(&scanner, &text);
+		data_scanner_finish(&scanner);
+		if (scanner.faults & (DATA_BARE_CR | DATA_BARE_LF | DATA_NUL))
+			abort();
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const enum conf_listener_kind kinds[] = { LISTENER_LMTP, LISTENER_SUBMISSION,
@@ -71,18 +94,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (!size || size > 16384)
 		return 0;
-	kind = kinds[data[0] % ARRAY_LEN(kinds)];
+	kind = data[0] & 0x80 ? LISTENER_LEGACY : kinds[data[0] % ARRAY_LEN(kinds)];
 	octets = sv_from((const char *)data + 1, size - 1);
 	buf_init(&whole, 4 << 20);
 	buf_init(&cut, 4 << 20);
 	talk(kind, octets, octets.len, &whole);
 	count = fake.count;
+	look_at_messages();
 	fake_forget();
 	talk(kind, octets, octets.len ? data[0] * 7 % octets.len : 0, &cut);
 	/* On port 25 it matters what comes before its time, and so does the cut. */
 	if (kind != LISTENER_MX &&
 	    (codes(buf_sv(&whole)) != codes(buf_sv(&cut)) || count != fake.count))
 		abort();
+	look_at_messages();
 	if (fake.open_incoming || fake.open_drops)
 		abort();
 	fake_forget();

@@ -238,6 +238,7 @@ static const struct listener_kind world_kinds[] = {
 	{ LISTENER_MX, { .name = "mx", .alpn = "smtp" }, NULL },
 	{ LISTENER_SUBMISSION, { .name = "submission", .alpn = "smtp" }, NULL },
 	{ LISTENER_LMTP, { .name = "lmtp", .alpn = "lmtp" }, NULL },
+	{ LISTENER_LEGACY, { .name = "legacy", .alpn = "smtp" }, NULL },
 };
 
 struct world {
@@ -301,6 +302,7 @@ static void world_open(struct world *w, const char *conf_text)
 	*w = (struct world){ .folder = "/tmp/smtp_world.XXXXXX" };
 	if (!mkdtemp(w->folder))
 		abort();
+	must(instance_create(w->folder, &w->worker.instance));
 	buf_init(&text, 65536);
 	buf_appendf(&text, "hostname mail.example.test\nplaintext-auth loopback\n%s", conf_text);
 	must(conf_parse(buf_sv(&text), "test", w->folder, &report, &w->worker.conf));
@@ -345,6 +347,7 @@ static void world_close(struct world *w)
 	roster_close(&w->server.roster);
 	directory_close(&w->server.directory);
 	conf_unref(&w->worker.conf);
+	instance_close(&w->worker.instance);
 	fake_forget();
 	nftw(w->folder, world_remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
