@@ -119,7 +119,7 @@ static void data_give(struct data_scanner *s, struct sv run)
 	if (!run.len)
 		return;
 	s->size += run.len;
-	if (memchr(run.p, '\0', run.len))
+	if (!(s->flags & DATA_BINARY) && memchr(run.p, '\0', run.len))
 		s->faults |= DATA_NUL;
 	if (s->faults & DATA_SINK_FULL)
 		return;
@@ -155,6 +155,11 @@ enum feed data_scanner_feed(struct data_scanner *s, struct sv *in)
 {
 	if (!in->len)
 		return FEED_MORE;
+	if (s->flags & DATA_BINARY) {
+		data_give(s, *in);
+		sv_skip(in, in->len);
+		return FEED_MORE;
+	}
 	const char *p = in->p, *end = p + in->len, *run = p, *nl = NULL, *cr;
 	bool has_dots = !(s->flags & DATA_NO_DOTS);
 

@@ -61,6 +61,7 @@ void line_reader_done(struct line_reader *r);
 enum data_flag {
 	DATA_NORMALISE = 1 << 0, /* bare CR and bare LF become CRLF (submission). Without it they are a fault (mx). */
 	DATA_NO_DOTS   = 1 << 1, /* BDAT (RFC 3030): no dot-stuffing and no end mark; never DONE, see _finish */
+	DATA_BINARY    = 1 << 2, /* BODY=BINARYMIME (RFC 3030 §3): octets, not lines. Nothing is looked for but the size */
 };
 enum data_fault {
 	DATA_BARE_LF   = 1 << 0,
@@ -84,7 +85,7 @@ struct data_scanner {
 	uint64_t longest_line;  /* without CRLF */
 	uint64_t line;          /* octets of the current line so far */
 	unsigned char state;    /* private */
-	bool is_line_start;     /* the message so far is empty or ends in CRLF */
+	bool is_line_start;     /* the message so far is empty or ends in CRLF; not with DATA_BINARY */
 };
 
 void data_scanner_init(struct data_scanner *s, unsigned flags, byte_sink_fn *sink, void *ctx);

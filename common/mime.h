@@ -85,6 +85,10 @@ struct mime_parser *mime_parser_new(void);
  *  leaves out; borrowed for the call. */
 typedef void mime_watch_fn(void *arg, const struct header_field *field);
 void mime_parser_watch(struct mime_parser *p, mime_watch_fn *fn, void *arg);
+/** mime_parser_binary - before the first octet: the message is no text of lines (RFC 3030). Offsets and lengths are octets as they are
+ *  fed, and in bodies only CRLF ends a line: what looks like a boundary behind a bare LF is none (RFC 2046 §5.1.1). A header's lines end
+ *  at LF all the same; whoever believes in it sees that none is bare. */
+void mime_parser_binary(struct mime_parser *p);
 void mime_parser_feed(struct mime_parser *p, struct sv in);
 /** mime_parser_finish - the message has ended. Never NULL; the caller owns it, mime_message_free() ends it. The parser
  *  can only be freed afterwards. */

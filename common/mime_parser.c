@@ -358,13 +358,19 @@ void mime_parser_watch(struct mime_parser *p, mime_watch_fn *fn, void *arg)
 	p->watch_arg = arg;
 }
 
+void mime_parser_binary(struct mime_parser *p)
+{
+	p->is_binary = true;
+}
+
 void mime_parser_feed(struct mime_parser *p, struct sv in)
 {
 	count_octets(p, in);
 	while (in.len) {
 		const char *nl = memchr(in.p, '\n', in.len);
 		size_t n = nl ? (size_t)(nl - in.p) + 1 : in.len;
-		take_piece(p, sv_from(in.p, n), nl);
+		bool is_line_end = nl && (!p->is_binary || (n > 1 ? nl[-1] == '\r' : p->is_cr));
+		take_piece(p, sv_from(in.p, n), is_line_end);
 		sv_skip(&in, n);
 	}
 }

@@ -82,6 +82,7 @@ struct mime_parser {
 	uint64_t line_start;    /* wire form */
 	uint64_t line_len;      /* octets so far, line end included */
 	bool is_cr;             /* the last octet is CR */
+	bool is_binary;         /* mime_parser_binary() */
 	bool is_candidate;      /* could be a boundary line: begins with '-' */
 	uint32_t matched;       /* index in open[] + 1 of the multipart whose boundary it is; 0: not known */
 	size_t prefix_len;

@@ -248,6 +248,8 @@ static enum step do_ehlo(struct session *s, struct sv args)
 		&text,
 		"%s\nPIPELINING\nSIZE %llu\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nCHUNKING\n",
 		s->conf->host.hostname, (unsigned long long)conf_message_size(s->conf, session_kind(s)));
+	if (session_kind(s) != LISTENER_LEGACY)
+		buf_appendf(&text, "BINARYMIME\n");
 	if (session_kind(s) & (ON_SUBMISSION | LISTENER_LOCAL | LISTENER_MX))
 		buf_appendf(&text, "DSN\n");
 	if (session_kind(s) & (ON_SUBMISSION | LISTENER_LOCAL))
@@ -539,6 +541,8 @@ static enum step do_rcpt(struct session *s, struct sv args)
 static enum step do_data(struct session *s, struct sv args)
 {
 	(void)args;
+	if (transaction_is_binary(s->mail))
+		return session_bad(s, REPLY_NEEDS_BDAT);
 	transaction_begin(s->mail, false);
 	session_say(s, REPLY_START_DATA);
 	session_begin_octets(s, MODE_DATA);

@@ -130,11 +130,12 @@ void transaction_begin(struct transaction *t, bool is_bdat)
 	t->is_bdat = is_bdat;
 	t->is_fixing = is_submission;
 	t->is_stripping = t->is_stranger;
+	t->is_spilling |= t->sender.is_binary;
 	if (t->is_stripping)
 		strip_init(&t->strip, t->conf->host.hostname, to_window, t);
 	prepare_trace(t);
 	data_scanner_init(&t->scanner,
-			  (normalise ? DATA_NORMALISE : 0) | (is_bdat ? DATA_NO_DOTS : 0),
+			  (t->sender.is_binary ? DATA_BINARY : normalise ? DATA_NORMALISE : 0) | (is_bdat ? DATA_NO_DOTS : 0),
 			  on_octets, t);
 	if (t->is_fixing && trace_date(&t->date_line, t->trace.now) &&
 	    trace_message_id(&t->id_line, t->trace.id, t->trace.hostname))
@@ -165,13 +166,50 @@ static void take_window(struct transaction *t)
 	buf_clear(&t->window);
 }
 
-/* ---- filters ---- */
-
 static void flush(struct transaction *t);
+
+/* ---- what wants the whole message in the file ---- */
+
+/* submit_octets - a job for them. */
+static void submit_octets(struct transaction *t, enum task task)
+{
+	if (transaction_submit(t, task))
+		return;
+	t->failed = fault(FAULT_BUSY, "no thread for it");
+	t->is_failed = true;
+	flush(t);
+}
+
+static void spill_rest(struct transaction *t)
+{
+	t->is_spilled = true;
+	take_window(t);
+	submit_octets(t, TASK_WRITE);
+}
+
+/* drop_window - the next step may take its time, and all octets are in the file. */
+static void drop_window(struct transaction *t)
+{
+	buf_done(&t->window);
+	buf_done(&t->chunk);
+}
+
+/* Of a binary message filters, attachments and everybody else see the lines that will be delivered. */
+static bool wants_lines(const struct transaction *t)
+{
+	return t->sender.is_binary && !t->has_lines && !is_doomed(t);
+}
+
+static void make_lines(struct transaction *t)
+{
+	t->has_lines = true;
+	drop_window(t);
+	submit_octets(t, TASK_LINES);
+}
 
 static bool wants_filter(const struct transaction *t)
 {
-	return t->filters && !t->has_filter && !is_doomed(t);
+	return t->filters && !t->has_filter && !t->lines.obstacle && !is_doomed(t);
 }
 
 static void on_filter(void *arg, const struct screen_verdict *v)
@@ -187,7 +225,6 @@ static void on_filter(void *arg, const struct screen_verdict *v)
 	flush(t);
 }
 
-/* ask_filter - the whole message lies in the file first. */
 static void ask_filter(struct transaction *t)
 {
 	struct screen_message message = {
@@ -204,19 +241,7 @@ static void ask_filter(struct transaction *t)
 	};
 	struct sv *rcpts;
 
-	if (!t->is_spilled) {
-		t->is_spilled = true;
-		take_window(t);
-		if (!transaction_submit(t, TASK_WRITE)) {
-			t->failed = fault(FAULT_BUSY, "no thread for it");
-			t->is_failed = true;
-			flush(t);
-		}
-		return;
-	}
-	/* It may take its time, and all octets are in the file. */
-	buf_done(&t->window);
-	buf_done(&t->chunk);
+	drop_window(t);
 	rcpts = arena_array(&t->sender_arena, t->plan.rcpt_count, sizeof(*rcpts));
 	for (const struct accept_rcpt *r = t->plan.rcpts; rcpts && r; r = r->next)
 		rcpts[message.rcpt_count++] = r->address;
@@ -231,8 +256,13 @@ static void flush(struct transaction *t)
 		return;         /* its end comes back here */
 	if (t->is_finishing && (t->is_author_open || t->screen))
 		return;         /* so do their answers */
-	if (t->is_finishing && wants_filter(t)) {
-		ask_filter(t);
+	if (t->is_finishing && (wants_lines(t) || wants_filter(t))) {
+		if (!t->is_spilled)
+			spill_rest(t);
+		else if (wants_lines(t))
+			make_lines(t);
+		else
+			ask_filter(t);
 		return;
 	}
 	if (t->is_finishing) {
@@ -331,9 +361,9 @@ static bool is_disbelieved(const struct transaction *t)
 {
 	const struct author_facts *a = t->author_facts;
 
-	if (!t->is_stranger || !t->has_origin || (a && ((a->dmarc.result == DMARC_PASS && is_of_author(t)) || a->is_vouched)))
+	if (!t->is_stranger || !t->has_origin || (a && (a->dmarc.result == DMARC_PASS || a->is_vouched) && is_of_author(t)))
 		return false;
-	return (a && a->dmarc.result == DMARC_FAIL) || t->origin_facts.spf == SPF_FAIL || t->origin_facts.spf == SPF_SOFTFAIL;
+	return (a && a->dmarc.result == DMARC_FAIL && !a->is_vouched) || t->origin_facts.spf == SPF_FAIL || t->origin_facts.spf == SPF_SOFTFAIL;
 }
 
 /* is_believed - who logged in, hosts that are listed, and whom SPF confirms, or DMARC in the sender's own domain. Of hosts in
@@ -357,7 +387,7 @@ static struct outlet_source source_of(const struct transaction *t)
 		.extra = buf_sv(&t->extra),
 		.directory = t->conf->policy.srs ? t->server->directory : NULL,
 		/* fix-ups may add a little to a message of the largest size */
-		.size_max = t->conf->smtp.message_size + TRACE_MAX,
+		.size_max = (t->lines.size > t->conf->smtp.message_size ? t->lines.size : t->conf->smtp.message_size) + TRACE_MAX,
 		.is_tls_optional = t->is_tls_optional,
 		.is_ours = t->identity != NULL,
 		.is_disbelieved = is_disbelieved(t),
@@ -439,6 +469,15 @@ void data_write(struct transaction *t)
 	buf_clear(&t->chunk);
 }
 
+void data_to_lines(struct transaction *t)
+{
+	uint64_t octets = t->spill.size;
+
+	t->failed = binary_to_lines(&t->spill, instance_path(t->server->worker->instance, INSTANCE_QUEUE), &t->lines);
+	log_info(&t->log, "smtp.binary", KV_SV("queue_id", t->mail.facts[ENVELOPE_ID]), KV_U64("octets", octets), KV_U64("lines", t->lines.size),
+		 KV_Z("obstacle", t->lines.obstacle ? t->lines.obstacle : "-"));
+}
+
 static struct fault to_attachments(void *arg, struct sv octets)
 {
 	attachments_feed(arg, octets);
@@ -470,8 +509,10 @@ static bool judge_message(struct transaction *t)
 	facts = transaction_facts(t);
 	facts.message = &t->facts;
 	facts.size = t->scanner.size;
-	facts.longest_line = t->scanner.longest_line;
-	facts.data_faults = t->scanner.faults;
+	facts.is_binary = t->sender.is_binary;
+	facts.no_lines = t->lines.obstacle;
+	facts.longest_line = facts.is_binary ? t->lines.longest_line : t->scanner.longest_line;
+	facts.data_faults = facts.is_binary ? t->lines.faults : t->scanner.faults;
 	facts.forwarders = forwarders;
 	facts.forwarder_count = accept_forwarders(&t->plan, forwarders);
 	v = policy_run(POLICY_MESSAGE, &facts);

@@ -20,7 +20,7 @@ enum region_kind {
 
 struct region {
 	uint64_t from, len;
-	uint64_t eight_bit;     /* octets */
+	uint64_t eight_bit;     /* octets; where lines are made also others that quoted-printable writes in three */
 	unsigned char kind;
 	unsigned char was, becomes;     /* enum transfer; equal: stays as it is */
 	bool is_top;            /* of the message itself, or of one within */
@@ -48,6 +48,9 @@ struct downgrade {
 	size_t count;
 	const char *obstacle;
 	bool was_ours, is_foreign;      /* somebody else has signed it */
+	bool is_to_lines;               /* downgrade_new_lines() */
+	bool is_cr;                     /* counting: the octet before was CR */
+	uint64_t strays;                /* octets that no line may have, where nothing is written anew */
 	/* one pass */
 	size_t at;                      /* the region that is entered, or comes next */
 	uint64_t offset;
@@ -63,6 +66,15 @@ struct downgrade *downgrade_new(uint64_t top_len)
 	d->top_len = top_len;
 	d->parser = mime_parser_new();
 	header_reader_init(&d->header);
+	return d;
+}
+
+struct downgrade *downgrade_new_lines(void)
+{
+	struct downgrade *d = downgrade_new(0);
+
+	d->is_to_lines = true;
+	mime_parser_binary(d->parser);
 	return d;
 }
 
@@ -130,7 +142,7 @@ bool downgrade_parsed(struct downgrade *d)
 
 	mime_parser_free(&d->parser);
 	d->message = m;
-	if (!m->eight_bit)
+	if (!m->eight_bit && !d->is_to_lines)
 		return false;
 	if (m->facts & (MIME_PARTS_CAPPED | MIME_HEADER_CAPPED))
 		d->obstacle = "it has too many parts, or too large a header, to be written anew";
@@ -207,6 +219,46 @@ static uint64_t count_8bit(struct sv s)
 
 /* ---- counting ---- */
 
+/* is_binary_body - one that is written anew so that there are lines. */
+static bool is_binary_body(const struct downgrade *d, const struct region *r)
+{
+	return d->is_to_lines && r->kind == REGION_BODY && r->was == TRANSFER_BINARY && !r->is_fixed;
+}
+
+/* count_strays - NUL, and CR or LF without the other (RFC 5321 §2.3.8). */
+static uint64_t count_strays(struct downgrade *d, struct sv s)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < s.len; i++) {
+		n += !s.p[i] || d->is_cr != (s.p[i] == '\n');
+		d->is_cr = s.p[i] == '\r';
+	}
+	return n;
+}
+
+/* end_strays - what follows is looked at for itself. */
+static uint64_t end_strays(struct downgrade *d)
+{
+	bool was_cr = d->is_cr;
+
+	d->is_cr = false;
+	return was_cr;
+}
+
+/* count_costly - octets that quoted-printable writes in three. */
+static uint64_t count_costly(struct sv s)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < s.len; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+
+		n += c >= 127 || c == '=' || (c < ' ' && c != '\t' && c != '\r' && c != '\n');
+	}
+	return n;
+}
+
 static bool is_seal(struct sv name)
 {
 	return sv_eq_nocase(name, SV("ARC-Seal")) || sv_eq_nocase(name, SV("ARC-Message-Signature")) ||
@@ -247,32 +299,52 @@ static void enter_header(struct downgrade *d, struct region *r)
 	d->has_header_ended = false;
 }
 
+static void count_enter(struct downgrade *d, struct region *r)
+{
+	enter_header(d, r);
+	if (is_binary_body(d, r))
+		d->strays += end_strays(d);
+}
+
 static void count_inside(struct downgrade *d, struct region *r, struct sv octets)
 {
 	enum header_event e;
 
-	r->eight_bit += count_8bit(octets);
+	if (is_binary_body(d, r))
+		r->eight_bit += count_costly(octets) + count_strays(d, octets);
+	else if (d->is_to_lines)
+		d->strays += count_strays(d, octets);
+	else
+		r->eight_bit += count_8bit(octets);
 	while (r->kind == REGION_HEADER && (e = header_reader_feed(&d->header, &octets)) != HEADER_MORE && e != HEADER_END)
 		look_at_field(d, r, &d->header.field);
 }
 
 static void count_leave(struct downgrade *d, struct region *r)
 {
+	if (is_binary_body(d, r))
+		r->eight_bit += end_strays(d);
 	while (r->kind == REGION_HEADER && header_reader_finish(&d->header) == HEADER_FIELD)
 		look_at_field(d, r, &d->header.field);
 }
 
 static void count_between(struct downgrade *d, struct sv octets)
 {
-	(void)d;
-	(void)octets;
+	if (d->is_to_lines)
+		d->strays += count_strays(d, octets);
 }
 
 void downgrade_count(struct downgrade *d, struct sv octets)
 {
-	static const struct walker walker = { enter_header, count_inside, count_leave, count_between };
+	static const struct walker walker = { count_enter, count_inside, count_leave, count_between };
 
 	walk(d, &walker, octets);
+}
+
+/* best_for - letters of Europe stay readable; what is mostly something else is shorter so. */
+static unsigned char best_for(const struct region *r)
+{
+	return r->is_text && r->eight_bit <= r->len / 3 ? TRANSFER_QUOTED_PRINTABLE : TRANSFER_BASE64;
 }
 
 /* obstacle_of - of one region; else what its body becomes. */
@@ -290,27 +362,42 @@ static const char *obstacle_of(struct region *r)
 	}
 	if (r->is_fixed || r->was == TRANSFER_OTHER || r->was == TRANSFER_BASE64 || r->was == TRANSFER_QUOTED_PRINTABLE)
 		return "it has a part that may not be encoded";
-	/* Letters of Europe stay readable; what is mostly 8-bit is shorter so. */
-	r->becomes = r->is_text && r->eight_bit <= r->len / 3 ? TRANSFER_QUOTED_PRINTABLE : TRANSFER_BASE64;
+	r->becomes = best_for(r);
 	return NULL;
+}
+
+/* to_lines - what becomes of one region, so that there are lines. What has parts is as wide as they are (RFC 2045 §6.4). */
+static void to_lines(const struct downgrade *d, struct region *r)
+{
+	if (is_binary_body(d, r))
+		r->becomes = best_for(r);
+	else if (r->kind == REGION_HEADER && r->was == TRANSFER_BINARY)
+		r->becomes = TRANSFER_8BIT;
 }
 
 const char *downgrade_obstacle(struct downgrade *d)
 {
 	struct region *header = NULL;
 
-	if (d->is_foreign && !d->obstacle)
+	/* A signature of what came as octets was looked at when it came. */
+	if (d->is_foreign && !d->obstacle && !d->is_to_lines)
 		d->obstacle = "its author's server has signed it (DKIM), and a change would break the signature";
+	d->strays += end_strays(d);
+	if (d->strays && !d->obstacle)
+		d->obstacle = "NUL, bare CR or bare LF stand outside of its binary parts";
 	for (size_t i = 0; i < d->count && !d->obstacle; i++) {
 		struct region *r = &d->regions[i];
 
-		d->obstacle = obstacle_of(r);
+		if (d->is_to_lines)
+			to_lines(d, r);
+		else
+			d->obstacle = obstacle_of(r);
 		if (r->kind == REGION_BODY && r->becomes != r->was && header && header->from + header->len == r->from)
 			header->becomes = r->becomes;
 		if (r->kind == REGION_HEADER)
 			header = r;
 		/* Around what was 8bit is 7bit now (RFC 2045 §6.4). */
-		if (r->kind == REGION_HEADER && (r->was == TRANSFER_8BIT || r->was == TRANSFER_BINARY))
+		if (!d->is_to_lines && r->kind == REGION_HEADER && (r->was == TRANSFER_8BIT || r->was == TRANSFER_BINARY))
 			r->becomes = TRANSFER_7BIT;
 	}
 	return d->obstacle;
@@ -443,7 +530,7 @@ static void write_field(struct downgrade *d, const struct region *r, const struc
 /* write_fields_end - what is to be said of the new encoding, where it was not said before. */
 static void write_fields_end(struct downgrade *d, const struct region *r)
 {
-	static const char *const names[] = { [TRANSFER_7BIT] = "7bit", [TRANSFER_BASE64] = "base64",
+	static const char *const names[] = { [TRANSFER_7BIT] = "7bit", [TRANSFER_8BIT] = "8bit", [TRANSFER_BASE64] = "base64",
 					     [TRANSFER_QUOTED_PRINTABLE] = "quoted-printable" };
 
 	if (r->was == r->becomes)
@@ -451,7 +538,7 @@ static void write_fields_end(struct downgrade *d, const struct region *r)
 	if (r->is_top && !r->has_version)
 		put(&d->encoder, SV("MIME-Version: 1.0\r\n"));
 	/* RFC 1428 §3: octets of which nobody has said what they mean. */
-	if (r->is_top && !r->has_type)
+	if (r->is_top && !r->has_type && !d->is_to_lines)
 		put(&d->encoder, SV("Content-Type: text/plain; charset=unknown-8bit\r\n"));
 	put(&d->encoder, SV("Content-Transfer-Encoding: "));
 	put(&d->encoder, sv_z(names[r->becomes]));
@@ -504,6 +591,10 @@ static void write_leave(struct downgrade *d, struct region *r)
 /* What stands before the first part and behind the last one is for nobody (RFC 2046 §5.1.1). */
 static void write_between(struct downgrade *d, struct sv octets)
 {
+	if (d->is_to_lines) {
+		put(&d->encoder, octets);
+		return;
+	}
 	while (octets.len) {
 		size_t plain = sv_ascii_len(octets);
 

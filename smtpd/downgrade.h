@@ -9,7 +9,11 @@
  *                 -> downgrade_count* -> downgrade_obstacle: NULL, it can be done
  *                 -> (downgrade_begin -> downgrade_feed* -> downgrade_end) any number of times
  *
- * What cannot be done: other octets than ASCII in a header (RFC 6532), in something signed (RFC 1847 §2.1), in a message that somebody else
+ * A second kind of it (downgrade_new_lines) makes lines of a message that came as octets (BODY=BINARYMIME, RFC 3030 §3): bodies of parts
+ * with "Content-Transfer-Encoding: binary" are written so, all else stays as it is. Not an octet of it may be normalised before; what it
+ * is fed lies as it came, and what comes out has no NUL and no bare CR or LF, for else that is an obstacle.
+ *
+ * What cannot be done in 7 bits: other octets than ASCII in a header (RFC 6532), in something signed (RFC 1847 §2.1), in a message that somebody else
  * has signed (RFC 6376 §5.3), in a part that may not be encoded or that is beyond the limits of common/mime.h.
  * Memory: that of common/mime.h, 32 octets per part, one header field. Pure, any thread; one object, one thread at a time. */
 #ifndef SMTPD_DOWNGRADE_H
@@ -26,11 +30,13 @@ struct downgrade;
  *           afterwards and are left out. Those below are somebody else's.
  */
 struct downgrade *downgrade_new(uint64_t top_len);
+/** downgrade_new_lines - of a message that came just now, so that nothing of ours is on top of it. */
+struct downgrade *downgrade_new_lines(void);
 /** downgrade_free - NULL is fine. */
 void downgrade_free(struct downgrade **d);
 
 void downgrade_parse(struct downgrade *d, struct sv octets);
-/** downgrade_parsed - the message has ended. False: there is nothing to do. */
+/** downgrade_parsed - the message has ended. False: there is nothing to do; never of downgrade_new_lines(). */
 bool downgrade_parsed(struct downgrade *d);
 void downgrade_count(struct downgrade *d, struct sv octets);
 /** downgrade_obstacle - likewise. A sentence for people why it cannot be done, or NULL. */

@@ -36,10 +36,16 @@ static enum reply_id check_size(struct smtp_path *p, struct sv value)
 	return REPLY_OK;
 }
 
+static enum reply_id check_old_body(struct smtp_path *p, struct sv value)
+{
+	(void)p;
+	return sv_eq_nocase(value, SV("8BITMIME")) || sv_eq_nocase(value, SV("7BIT")) ? REPLY_OK : REPLY_BAD_ARGUMENT;
+}
+
 static enum reply_id check_body(struct smtp_path *p, struct sv value)
 {
-	p->is_8bit = sv_eq_nocase(value, SV("8BITMIME"));
-	return p->is_8bit || sv_eq_nocase(value, SV("7BIT")) ? REPLY_OK : REPLY_BAD_ARGUMENT;
+	p->is_binary = sv_eq_nocase(value, SV("BINARYMIME"));
+	return p->is_binary ? REPLY_OK : check_old_body(p, value);
 }
 
 static enum reply_id check_smtputf8(struct smtp_path *p, struct sv value)
@@ -179,7 +185,8 @@ struct param_rule {
 
 static const struct param_rule param_rules[] = {
 	{ { "SIZE", 4 },     SMTP_MAIL_FROM, LISTENERS_SMTPD, check_size,     "RFC 1870 §6.1" },
-	{ { "BODY", 4 },     SMTP_MAIL_FROM, LISTENERS_SMTPD, check_body,     "RFC 6152 §2" },
+	{ { "BODY", 4 },     SMTP_MAIL_FROM, NOT_LEGACY,      check_body,     "RFC 3030 §3" },
+	{ { "BODY", 4 },     SMTP_MAIL_FROM, LISTENER_LEGACY, check_old_body, "RFC 6152 §2" },
 	{ { "SMTPUTF8", 8 }, SMTP_MAIL_FROM, LISTENERS_SMTPD, check_smtputf8, "RFC 6531 §3.4" },
 	{ { "REQUIRETLS", 10 }, SMTP_MAIL_FROM, NOT_LEGACY, check_requiretls, "RFC 8689 §4.1" },
 	{ { "AUTH", 4 },     SMTP_MAIL_FROM, WITH_LOGIN,      check_auth,     "RFC 4954 §5" },

@@ -31,7 +31,7 @@ struct smtp_path {
 	uint64_t size;          /* of SIZE; UINT64_MAX for what no number can hold */
 	bool has_smtputf8;
 	bool has_requiretls;
-	bool is_8bit;           /* BODY=8BITMIME */
+	bool is_binary;         /* BODY=BINARYMIME: no lines, and BDAT only (RFC 3030 §3) */
 	bool has_hold, has_by;
 	int64_t hold_s, by_s;   /* HOLDFOR or HOLDUNTIL, BY: in seconds from now */
 };

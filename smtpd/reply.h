@@ -72,6 +72,7 @@ struct reply {
 	X(REPLY_MAIL_TWICE,       503, "5.5.1", "Sender already given", "sequence") \
 	X(REPLY_IN_BDAT,          503, "5.5.1", \
 	  "BDAT has begun: only BDAT, RSET and QUIT now", "sequence") \
+	X(REPLY_NEEDS_BDAT,       503, "5.5.1", "BODY=BINARYMIME comes by BDAT only", "sequence") \
 	X(REPLY_NEEDS_TLS,        530, "5.7.0", \
 	  "Must issue a STARTTLS command first", "needs-tls") \
 	X(REPLY_NEEDS_LOGIN,      530, "5.7.0", "Authentication required", "needs-login") \
@@ -108,6 +109,7 @@ struct reply {
 	X(REPLY_BARE_NEWLINE,     554, "5.6.0", "Bare CR or LF in the message", "bare-newline") \
 	X(REPLY_NUL,              554, "5.6.0", "NUL in the message", "nul") \
 	X(REPLY_LONG_LINE,        552, "5.6.0", "A line of the message is too long", "long-line") \
+	X(REPLY_NO_LINES,         554, "5.6.3", "The binary message cannot be written in lines", "binary") \
 	X(REPLY_LOOP,             554, "5.4.6", "Mail loop", "loop") \
 	X(REPLY_FILTERED,         550, "5.7.1", "Refused by the recipient", "recipient-filter") \
 	X(REPLY_NO_FROM,          554, "5.6.0", \

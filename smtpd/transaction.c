@@ -222,8 +222,12 @@ static bool keep_sender(struct transaction *t)
 		text_of(&t->sender.address, &text) && envelope_set_sender(&t->mail, buf_sv(&text));
 
 	buf_done(&text);
-	for (size_t i = 0; fits && i < t->sender.param_count; i++)
-		fits = envelope_add_param(&t->mail, t->sender.params[i].text);
+	for (size_t i = 0; fits && i < t->sender.param_count; i++) {
+		const struct smtp_param *param = &t->sender.params[i];
+
+		/* What gets to the queue is lines (binary.h). */
+		fits = envelope_add_param(&t->mail, t->sender.is_binary && sv_eq_nocase(param->keyword, SV("BODY")) ? SV("BODY=8BITMIME") : param->text);
+	}
 	return fits;
 }
 
@@ -409,6 +413,11 @@ uint32_t transaction_rcpt_count(const struct transaction *t)
 	return t->plan.rcpt_count;
 }
 
+bool transaction_is_binary(const struct transaction *t)
+{
+	return t->sender.is_binary;
+}
+
 /* ---- jobs ---- */
 
 static void run(struct work *w)
@@ -426,6 +435,9 @@ static void run(struct work *w)
 		break;
 	case TASK_WRITE:
 		data_write(t);
+		break;
+	case TASK_LINES:
+		data_to_lines(t);
 		break;
 	case TASK_FINISH:
 		data_finish(t);
@@ -463,6 +475,8 @@ static void settle(struct transaction *t, enum task task, bool is_cancelled)
 	if (is_cancelled) {
 		t->answer = (struct transaction_answer){ .reply = REPLY_SHUTDOWN };
 		t->outcome = fault(FAULT_UNAVAILABLE, "the process is ending");
+		if (task == TASK_WRITE || task == TASK_LINES)
+			t->failed = t->outcome; /* octets that nobody has written */
 	}
 	if (task == TASK_SENDER)
 		report_sender(t);
@@ -486,7 +500,7 @@ static void done(struct work *w, bool is_cancelled)
 	if (t->is_orphan) {
 		t->is_orphan = false;
 		transaction_free(&t);
-	} else if (task == TASK_WRITE) {
+	} else if (task == TASK_WRITE || task == TASK_LINES) {
 		data_wrote(t);
 	} else if (task == TASK_FINISH) {
 		t->events->on_end(t->user, t->answers, t->answer_count);

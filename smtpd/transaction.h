@@ -76,6 +76,9 @@ enum transaction_step transaction_recipient(struct transaction *t, struct sv arg
 /** transaction_rcpt_count - recipients that were accepted. */
 uint32_t transaction_rcpt_count(const struct transaction *t);
 
+/** transaction_is_binary - its octets are no lines: it can only come in chunks (RFC 3030 §3). */
+bool transaction_is_binary(const struct transaction *t);
+
 /** transaction_begin - octets follow. is_bdat: in chunks without dots (RFC 3030). */
 void transaction_begin(struct transaction *t, bool is_bdat);
 bool transaction_has_begun(const struct transaction *t);

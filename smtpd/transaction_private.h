@@ -5,6 +5,7 @@
 #include "smtpd/accept.h"
 #include "smtpd/attachment.h"
 #include "smtpd/author.h"
+#include "smtpd/binary.h"
 #include "smtpd/envelope.h"
 #include "smtpd/facts.h"
 #include "smtpd/fixup.h"
@@ -27,6 +28,7 @@ enum task {
 	TASK_SENDER,
 	TASK_RECIPIENT,
 	TASK_WRITE,
+	TASK_LINES,
 	TASK_FINISH,
 	TASK_CLEAN,
 };
@@ -63,7 +65,8 @@ struct transaction {
 	const struct conf_list *filters;        /* that are asked; NULL: none */
 	struct screen *screen;                  /* they are asked now */
 	struct screen_verdict filter;           /* of all that were asked */
-	bool has_filter, is_spilled;
+	bool has_filter, has_lines;
+	bool is_spilled;                        /* all octets are in the file */
 
 	/* envelope and plan: the loop's while no job runs, else the job's */
 	struct asking *asking;                  /* the host of a relay domain, about rcpt: under way */
@@ -99,7 +102,8 @@ struct transaction {
 	struct attachments *attachments;        /* NULL: not looked for */
 	const char *attachment;                 /* the one that is not wanted */
 	struct trace trace;
-	struct spill spill;                     /* all but the last chunk; with filters all */
+	struct spill spill;                     /* all but the last chunk; with filters, and of a binary message, all */
+	struct binary_lines lines;              /* what became of a binary message */
 	struct outlets outlets;
 	struct fault failed;                    /* the first one of writing; sticks */
 	struct outlet_result *results;          /* of committing, per recipient */
@@ -123,11 +127,12 @@ void transaction_report(const struct transaction *t, const char *stage, struct s
 
 /* data.c, in a job: */
 void data_write(struct transaction *t);
+void data_to_lines(struct transaction *t);
 void data_finish(struct transaction *t);
 /* data.c, on the loop: */
 void data_init(struct transaction *t);
 void data_done(struct transaction *t);
-/** data_wrote - TASK_WRITE is done. */
+/** data_wrote - TASK_WRITE or TASK_LINES is done. */
 void data_wrote(struct transaction *t);
 /** data_settle - TASK_FINISH is done, or cannot run: make the answers and report them. */
 void data_settle(struct transaction *t);

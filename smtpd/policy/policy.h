@@ -66,6 +66,8 @@ struct policy_facts {
 	uint64_t size;
 	uint64_t longest_line;                  /* octets without CRLF */
 	unsigned data_faults;                   /* enum data_fault */
+	bool is_binary;                         /* it came as octets, not as lines (RFC 3030); these facts are of what became of it */
+	const char *no_lines;                   /* why there are none; else NULL */
 	const struct sv *forwarders;            /* our addresses that this message is sent on by */
 	size_t forwarder_count;
 };

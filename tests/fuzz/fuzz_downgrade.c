@@ -1,5 +1,8 @@
 /* Any octets as a message for a server of 7 bits. What must hold: 7 bits come out, at most four octets for one, the same however the
- * message is cut; its bodies, decoded, are what they were; and it needs no second conversion. The first two octets choose the cuts. */
+ * message is cut; its bodies, decoded, are what they were; and it needs no second conversion. The first two octets choose the cuts.
+ *
+ * And the same octets as a binary message that becomes lines. What must hold: no NUL and no bare CR or LF comes out, whatever went in; the same
+ * however it is cut; nothing of it is binary any more, so that a second time changes nothing. */
 #include <stdlib.h>
 
 #include "common/memory.h"
@@ -8,10 +11,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* convert - false: nothing to do, or it cannot be done. */
-static bool convert(struct sv in, uint64_t top_len, size_t step, struct buf *out)
+/* run - false: nothing to do, or it cannot be done. */
+static bool run(struct downgrade *d, struct sv in, size_t step, struct buf *out)
 {
-	struct downgrade *d = downgrade_new(top_len);
 	bool can;
 
 	for (size_t at = 0; at < in.len; at += step)
@@ -29,6 +31,32 @@ static bool convert(struct sv in, uint64_t top_len, size_t step, struct buf *out
 		abort();
 	downgrade_free(&d);
 	return can;
+}
+
+static bool convert(struct sv in, uint64_t top_len, size_t step, struct buf *out)
+{
+	return run(downgrade_new(top_len), in, step, out);
+}
+
+static void check_lines(struct sv in, size_t step)
+{
+	struct buf whole, cut, again;
+	struct mime_message *m;
+	bool can;
+
+	buf_init(&whole, 8 * in.len + 1000);
+	buf_init(&cut, 8 * in.len + 1000);
+	buf_init(&again, 8 * in.len + 1000);
+	can = run(downgrade_new_lines(), in, in.len + 1, &whole);
+	if (can != run(downgrade_new_lines(), in, step, &cut) || !sv_eq(buf_sv(&whole), buf_sv(&cut)))
+		abort();
+	m = mime_parse(buf_sv(&whole));
+	if (m->bare_cr || m->bare_lf || m->nul || (can && (!run(downgrade_new_lines(), buf_sv(&whole), step, &again) || !sv_eq(buf_sv(&whole), buf_sv(&again)))))
+		abort();
+	mime_message_free(&m);
+	buf_done(&whole);
+	buf_done(&cut);
+	buf_done(&again);
 }
 
 /* bodies - of all parts without parts, decoded, one behind the other; without line ends, which base64 may add at the end. */
@@ -71,6 +99,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	step = 1 + data[0] % 32u;
 	top_len = data[1];
 	sv_skip(&in, 2);
+	check_lines(in, step);
 	buf_init(&message, 2 * size + 16);
 	buf_init(&whole, 8 * size + 1000);
 	buf_init(&cut, 8 * size + 1000);

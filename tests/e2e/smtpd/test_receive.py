@@ -19,7 +19,7 @@ def test_ehlo_offers_what_works_and_nothing_else(server):
         code, texts = line.reply()
         assert code == 250
         assert texts[0] == "mail.example.test"
-        assert sorted(texts[1:]) == ["8BITMIME", "CHUNKING", "DSN", "ENHANCEDSTATUSCODES", "LIMITS MAILMAX=100 RCPTMAX=200",
+        assert sorted(texts[1:]) == ["8BITMIME", "BINARYMIME", "CHUNKING", "DSN", "ENHANCEDSTATUSCODES", "LIMITS MAILMAX=100 RCPTMAX=200",
                                      "PIPELINING", "SIZE 52428800",
                                      "SMTPUTF8", "STARTTLS"]
 

@@ -164,6 +164,7 @@ static const struct data_case data_cases[] = {
 	/* BDAT: dots mean nothing, nothing ends. */
 	{ DATA_NO_DOTS, S("..a\r\n.\r\nb"), FEED_MORE, 0, S("..a\r\n.\r\nb"), S("") },
 	{ DATA_NO_DOTS, S("a\r\nb\r"), FEED_MORE, DATA_BARE_CR, S("a\r\nb"), S("") },
+	{ DATA_NO_DOTS | DATA_BINARY, S("\n\r\r\n.\r\n..\0\r\n"), FEED_MORE, 0, S("\n\r\r\n.\r\n..\0\r\n"), S("") },
 	{ DATA_NO_DOTS | DATA_NORMALISE, S(".\n.\n..\rb\r"), FEED_MORE, DATA_BARE_LF | DATA_BARE_CR,
 	  S(".\r\n.\r\n..\r\nb\r\n"), S("") },
 };

@@ -327,6 +327,35 @@ static void slices_of_a_file_with_bare_line_feeds_are_wire_slices(void **state)
 	mime_message_free(&b);
 }
 
+static void of_a_binary_message_octets_are_counted_as_they_came(void **state)
+{
+	static const char head[] = "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Transfer-Encoding: binary\r\n\r\n";
+	static const char body[] = "\n\n--b\n\r\r\n\n--b--\n";
+	struct mime_part p;
+	struct buf text;
+	(void)state;
+
+	buf_init(&text, 4096);
+	buf_appendf(&text, "%s%s\r\n--b--\r\n", head, body);
+	for (size_t cut = 0; cut <= text.len; cut++) {
+		struct mime_parser *parser = mime_parser_new();
+		struct mime_message *m;
+
+		mime_parser_binary(parser);
+		mime_parser_feed(parser, sv_sub(buf_sv(&text), 0, cut));
+		mime_parser_feed(parser, sv_sub(buf_sv(&text), cut, SIZE_MAX));
+		m = mime_parser_finish(parser);
+		mime_parser_free(&parser);
+		assert_int_equal(m->part_count, 2);
+		assert_true(mime_part_at(m, 1, &p));
+		assert_int_equal(p.body_offset, sizeof(head) - 1);
+		assert_int_equal(p.body_len, sizeof(body) - 1);
+		assert_int_equal(p.encoding, TRANSFER_BINARY);
+		mime_message_free(&m);
+	}
+	buf_done(&text);
+}
+
 static void facts_for_policy_sorting_and_threads(void **state)
 {
 	struct mime_message *m = mime_parse(SV(
@@ -626,6 +655,7 @@ int main(void)
 		cmocka_unit_test(mutated_messages_stay_sound),
 		cmocka_unit_test(sections_are_found_as_rfc_3501_says),
 		cmocka_unit_test(slices_of_a_file_with_bare_line_feeds_are_wire_slices),
+		cmocka_unit_test(of_a_binary_message_octets_are_counted_as_they_came),
 		cmocka_unit_test(facts_for_policy_sorting_and_threads),
 		cmocka_unit_test(base_subjects_are_those_of_rfc_5256),
 		cmocka_unit_test(deep_nesting_ends_in_an_opaque_leaf),

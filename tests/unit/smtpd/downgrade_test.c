@@ -69,10 +69,53 @@ static const struct {
 	{ "ARC-Seal: i=1; d=a.test\r\n\r\ngr" UE "n\r\n", NULL, "DKIM" },
 };
 
+/* Messages of octets (RFC 3030), as lines. */
+#define MIXED "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\nContent-Transfer-Encoding: "
+#define PNG(how) "Content-Type: image/png\r\nContent-Transfer-Encoding: " how "\r\n\r\n"
+#define FROM_BINARY(in, out) { SV_INIT(in), SV_INIT(out), NULL }
+#define NO_LINES(in, obstacle) { SV_INIT(in), SV_INIT(""), obstacle }
+
+static const struct {
+	struct sv in, out;
+	const char *obstacle;   /* a word of it */
+} binary_cases[] = {
+	/* Nothing of it is binary. */
+	FROM_BINARY(TEXT "Content-Transfer-Encoding: 8bit\r\n\r\nGr" UE "n\r\n\r\n.\r\nx", TEXT "Content-Transfer-Encoding: 8bit\r\n\r\nGr" UE "n\r\n\r\n.\r\nx"),
+	FROM_BINARY("", ""),
+	FROM_BINARY("Subject: x\r\n", "Subject: x\r\n"),
+	FROM_BINARY("From " UE "\r\nno field\r\nSubject: x\r\n\r\ny\r\n", "From " UE "\r\nno field\r\nSubject: x\r\n\r\ny\r\n"),
+	/* Every octet of it comes back: line ends of all kinds, the end of DATA, NUL. */
+	FROM_BINARY(MIXED "binary\r\n\r\n" UE "\r\n--b\r\n" PNG("binary") "\n\r\0\r\n.\r\n\r\r\n--b\r\n" PNG("8bit") UE "\r\n--b--\r\n" UE,
+		    MIXED "8bit\r\n\r\n" UE "\r\n--b\r\n" PNG("base64") "Cg0ADQouDQoN\r\n\r\n--b\r\n" PNG("8bit") UE "\r\n--b--\r\n" UE),
+	/* Behind a bare LF there is no boundary, and no header line. */
+	FROM_BINARY(MIXED "7bit\r\n\r\n--b\r\n" PNG("binary") "\n--b\nX: y\n\n--b--\n\r\n--b--\r\n",
+		    MIXED "7bit\r\n\r\n--b\r\n" PNG("base64") "Ci0tYgpYOiB5CgotLWItLQo=\r\n\r\n--b--\r\n"),
+	/* Text stays readable where it is text. */
+	FROM_BINARY("MIME-Version: 1.0\r\nContent-Transfer-Encoding: binary\r\n\r\nGr" UE "n ist \r\ngut\r\n",
+		    "MIME-Version: 1.0\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nGr=C3=BCn ist=20\r\ngut\r\n"),
+	FROM_BINARY("MIME-Version: 1.0\r\nContent-Transfer-Encoding: binary\r\n\r\na\0b\0", "MIME-Version: 1.0\r\nContent-Transfer-Encoding: base64\r\n\r\nYQBiAA==\r\n"),
+	/* A message in the message; what is signed; what may not be encoded. */
+	FROM_BINARY("Content-Type: message/rfc822\r\nContent-Transfer-Encoding: binary\r\n\r\nSubject: gr" UE "n\r\n" PNG("binary") "\n",
+		    "Content-Type: message/rfc822\r\nMIME-Version: 1.0\r\nContent-Transfer-Encoding: 8bit\r\n\r\nSubject: gr" UE "n\r\nContent-Type: image/png\r\n"
+		    "MIME-Version: 1.0\r\nContent-Transfer-Encoding: base64\r\n\r\nCg==\r\n"),
+	FROM_BINARY("DKIM-Signature: v=1; d=a.test\r\nContent-Type: multipart/signed; boundary=c\r\n\r\n--c\r\n" PNG("binary") UE "\r\n--c--\r\n",
+		    "DKIM-Signature: v=1; d=a.test\r\nContent-Type: multipart/signed; boundary=c\r\n\r\n--c\r\n" PNG("binary") UE "\r\n--c--\r\n"),
+	NO_LINES("Content-Type: multipart/signed; boundary=c\r\n\r\n--c\r\n" PNG("binary") "\n\r\n--c--\r\n", "outside"),
+	NO_LINES("Content-Type: multipart/mixed\r\nContent-Transfer-Encoding: binary\r\n\r\na\nb\r\n", "outside"),
+	NO_LINES("Content-Type: message/partial; id=x\r\nContent-Transfer-Encoding: binary\r\n\r\na\0b\r\n", "outside"),
+	/* A header's lines end in CRLF, whatever it says of the body. */
+	NO_LINES("Subject: x\nBcc: y\r\n" PNG("binary") "z", "outside"),
+	NO_LINES("Subject: x\r\n" "Content-Transfer-Encoding: binary\r\n\nz", "outside"),
+	NO_LINES("Subject: x\rBcc: y\r\n" PNG("binary") "z", "outside"),
+	NO_LINES("Subject: x\0\r\n" PNG("binary") "z", "outside"),
+	NO_LINES(MIXED "binary\r\n\r\na\nb\r\n--b\r\n" PNG("binary") "z\r\n--b--\r\n", "outside"),
+	NO_LINES(MIXED "binary\r\n\r\n--b\r\n" PNG("binary") "z\r\n--b--\r\na\r", "outside"),
+	NO_LINES(MIXED "binary\r\n\r\n--b\r\n\r\na\nb\r\n--b--\r\n", "outside"),
+};
+
 /* convert - cut at `cut`; false: there is nothing to do. */
-static bool convert(struct sv in, uint64_t top_len, size_t cut, struct buf *out, const char **obstacle, bool *was_ours)
+static bool convert_by(struct downgrade *d, struct sv in, size_t cut, struct buf *out, const char **obstacle, bool *was_ours)
 {
-	struct downgrade *d = downgrade_new(top_len);
 	bool is_needed;
 
 	*obstacle = NULL;
@@ -94,6 +137,35 @@ static bool convert(struct sv in, uint64_t top_len, size_t cut, struct buf *out,
 	}
 	downgrade_free(&d);
 	return is_needed;
+}
+
+static bool convert(struct sv in, uint64_t top_len, size_t cut, struct buf *out, const char **obstacle, bool *was_ours)
+{
+	return convert_by(downgrade_new(top_len), in, cut, out, obstacle, was_ours);
+}
+
+static void what_came_as_octets_becomes_lines_wherever_it_is_cut(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(binary_cases); i++) {
+		struct sv in = binary_cases[i].in;
+
+		for (size_t cut = 0; cut <= in.len; cut++) {
+			const char *obstacle;
+			struct buf out;
+			bool was_ours;
+
+			buf_init(&out, 10000);
+			assert_true(convert_by(downgrade_new_lines(), in, cut, &out, &obstacle, &was_ours));
+			if (!obstacle != !binary_cases[i].obstacle)
+				fail_msg("case %zu cut at %zu: %s", i, cut, obstacle ? obstacle : "no obstacle");
+			if (obstacle)
+				assert_true(sv_search(sv_z(obstacle), sv_z(binary_cases[i].obstacle)) != SIZE_MAX);
+			else if (!sv_eq(buf_sv(&out), binary_cases[i].out))
+				fail_msg("case %zu cut at %zu: %.*s", i, cut, SV_FMT(buf_sv(&out)));
+			buf_done(&out);
+		}
+	}
 }
 
 static void what_has_8_bits_has_7_afterwards_wherever_it_is_cut(void **state)
@@ -171,6 +243,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_has_8_bits_has_7_afterwards_wherever_it_is_cut),
+		cmocka_unit_test(what_came_as_octets_becomes_lines_wherever_it_is_cut),
 		cmocka_unit_test(signatures_of_ours_go_and_those_of_others_are_an_obstacle),
 		cmocka_unit_test(a_sink_that_is_full_ends_it),
 	};

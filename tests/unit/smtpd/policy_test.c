@@ -270,6 +270,22 @@ static void octets_that_smuggle_are_refused_where_they_are_not_mended(void **sta
 	assert_refused(POLICY_MESSAGE, &f, REPLY_BARE_NEWLINE, "octets");
 }
 
+static void nothing_of_a_binary_message_is_mended(void **state)
+{
+	struct policy_facts f = facts_on(LISTENER_SUBMISSION);
+	struct policy_verdict v = { .action = POLICY_ACCEPT };
+	(void)state;
+
+	f.data_faults = DATA_BARE_LF;
+	policy_octets(&f, &v);
+	assert_int_equal(v.action, POLICY_ACCEPT);
+	f.is_binary = true;
+	assert_refused(POLICY_MESSAGE, &f, REPLY_BARE_NEWLINE, "octets");
+	f.data_faults = 0;
+	f.no_lines = "it is so";
+	assert_refused(POLICY_MESSAGE, &f, REPLY_NO_LINES, "octets");
+}
+
 static void a_loop_is_too_many_hops_or_our_own_mark(void **state)
 {
 	struct policy_facts f = facts_on(LISTENER_MX);
@@ -331,6 +347,7 @@ int main(void)
 		TEST(a_bounce_has_one_recipient),
 		TEST(size_is_judged_when_declared_and_when_sent),
 		TEST(octets_that_smuggle_are_refused_where_they_are_not_mended),
+		TEST(nothing_of_a_binary_message_is_mended),
 		TEST(a_loop_is_too_many_hops_or_our_own_mark),
 		TEST(submission_wants_one_author_in_a_bounded_header),
 	};

@@ -158,7 +158,7 @@ static void commands_are_answered_in_every_state(void **state)
 		{ LISTENER_MX, "EHLO a|MAIL FROM:<a@b.test> MT-PRIORITY=1", "250 555" },
 		{ LISTENER_MX, "EHLO a|MAIL FROM:<a@b.test> BODY=8BITMIME SMTPUTF8 SIZE=1",
 		  "250 250" },
-		{ LISTENER_MX, "EHLO a|MAIL FROM:<a@b.test> BODY=BINARYMIME", "250 501" },
+		{ LISTENER_MX, "EHLO a|MAIL FROM:<a@b.test> BODY=BINARYMIME|RCPT TO:<bob@example.test>|DATA|BDAT 0|RSET", "250 250 250 503 250 250" },
 		{ LISTENER_MX, "EHLO a|MAIL FROM:<\xc3\xa4@b.test>", "250 553" },
 		{ LISTENER_MX, "EHLO a|MAIL FROM:<\xc3\xa4@b.test> SMTPUTF8", "250 250" },
 		{ LISTENER_MX,
