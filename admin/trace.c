@@ -121,6 +121,32 @@ static void say_relay(const struct json *e, struct sv name)
 		       SV_FMT(remote), SV_FMT(reply));
 }
 
+/* say_more - a line of its own, below what it belongs to. */
+static void say_more(const char *what, struct sv text)
+{
+	if (text.len)
+		printf("  %19s  %s: %.*s\n", "", what, SV_FMT(text));
+}
+
+/* say_facts - what smtpd had found out about a stranger, and what its checks made of that. */
+static void say_facts(const struct json *e)
+{
+	say_more("DNS and signatures", text_of(e, "results"));
+	say_more("checks", text_of(e, "checks"));
+}
+
+static void say_refusal(const struct json *e, struct sv name)
+{
+	struct sv user = text_of(e, "user"), to = text_of(e, "to"), check = text_of(e, "check");
+
+	printf("%s %.*s%s%.*s on %.*s: from <%.*s>%s%.*s%s: %lld %.*s%s%.*s%s\n",
+	       sv_eq(name, SV("smtp.reject")) ? "refused:" : "put off:", SV_FMT(text_of(e, "peer")),
+	       user.len ? ", logged in as " : "", SV_FMT(user), SV_FMT(text_of(e, "listener")), SV_FMT(text_of(e, "from")),
+	       to.len ? " to <" : "", SV_FMT(to), to.len ? ">" : "", (long long)number_of(e, "code"), SV_FMT(text_of(e, "text")),
+	       check.len > 1 ? " (check " : "", SV_FMT(check.len > 1 ? check : SV_NONE), check.len > 1 ? ")" : "");
+	say_facts(e);
+}
+
 static void say_event(int64_t at_ms, const struct json *e)
 {
 	struct sv name = text_of(e, "event");
@@ -133,6 +159,9 @@ static void say_event(int64_t at_ms, const struct json *e)
 		       user.len ? ", logged in as " : "", SV_FMT(user), SV_FMT(text_of(e, "listener")),
 		       tls.len ? ", " : ", in clear", SV_FMT(tls), SV_FMT(text_of(e, "from")),
 		       (long long)number_of(e, "recipients"), (long long)number_of(e, "size"));
+		say_facts(e);
+	} else if (sv_eq(name, SV("smtp.reject")) || sv_eq(name, SV("smtp.defer"))) {
+		say_refusal(e, name);
 	} else if (sv_eq(name, SV("queue.add"))) {
 		printf("queued for %lld recipients elsewhere\n", (long long)number_of(e, "recipients"));
 	} else if (sv_eq(name, SV("deliver.done"))) {

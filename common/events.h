@@ -28,11 +28,11 @@
 	  "A login was not tried: too many failures before it.", "protocol user reason")           \
 	X(EVENT_SMTP_ACCEPT, "smtp.accept",                                                        \
 	  "A message was taken over: delivered or queued for every recipient.",                    \
-	  "queue_id message_id from recipients size listener user tls took_ms")                    \
+	  "queue_id message_id from recipients size listener user tls took_ms results checks")     \
 	X(EVENT_SMTP_REJECT, "smtp.reject", "A message or a recipient was refused for good.",      \
-	  "stage from to reason code listener user")                                               \
+	  "stage queue_id message_id from to reason check code text listener user results checks") \
 	X(EVENT_SMTP_DEFER, "smtp.defer", "A message or a recipient was refused for now.",         \
-	  "stage from to reason code listener user")                                               \
+	  "stage queue_id message_id from to reason check code text listener user results checks") \
 	X(EVENT_SMTP_COMPLAINT, "smtp.complaint",                                                  \
 	  "A recipient elsewhere complained of mail of ours (ARF, RFC 5965).",                     \
 	  "of about type believed message_id fault")                                               \

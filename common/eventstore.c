@@ -28,6 +28,7 @@ struct eventstore {
 	pthread_mutex_t lock;
 	struct buf buffer;      /* events, each behind its length */
 	uint64_t dropped, number, flushes, keep_ms;
+	int64_t refusals_ms;    /* monotonic: until then the refusals that were kept would have taken at the steady rate */
 	struct chore chore;
 };
 
@@ -38,6 +39,8 @@ static bool is_kept(enum event e)
 {
 	switch (e) {
 	case EVENT_SMTP_ACCEPT:
+	case EVENT_SMTP_REJECT:
+	case EVENT_SMTP_DEFER:
 	case EVENT_SMTP_COMPLAINT:
 	case EVENT_DELIVER_DONE:
 	case EVENT_DELIVER_FAILED:
@@ -64,6 +67,28 @@ static int64_t now_us(void)
 static int64_t now_ms(void)
 {
 	return now_us() / 1000;
+}
+
+/* has_room - for one more refusal; under the lock. */
+static bool has_room(struct eventstore *s)
+{
+	const int64_t each_ms = 60000 / EVENTSTORE_REFUSALS_PER_MINUTE;
+	struct timespec t;
+	int64_t now;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	now = (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	if (s->refusals_ms < now)
+		s->refusals_ms = now;
+	if (s->refusals_ms - now >= EVENTSTORE_REFUSALS * each_ms)
+		return false;
+	s->refusals_ms += each_ms;
+	return true;
+}
+
+static bool is_refusal(enum event e)
+{
+	return e == EVENT_SMTP_REJECT || e == EVENT_SMTP_DEFER;
 }
 
 static void put_field(struct json_out *j, const struct log_field *f)
@@ -110,7 +135,7 @@ static void take_event(enum event e, const struct log_ctx *ctx, const struct log
 	json_out_object_end(&j);
 	len = (uint32_t)text.len;
 	pthread_mutex_lock(&s->lock);
-	if (j.overflow || s->buffer.max - s->buffer.len < sizeof(len) + text.len) {
+	if (j.overflow || s->buffer.max - s->buffer.len < sizeof(len) + text.len || (is_refusal(e) && !has_room(s))) {
 		s->dropped++;
 	} else {
 		(void)buf_append(&s->buffer, sv_from((const char *)&len, sizeof(len)));

@@ -6,13 +6,17 @@
  *
  * A process that emits events opens a store and starts it on its loop: from then on event_emit() also puts the events that
  * are about messages into a bounded buffer, which a job writes each second. A crash loses that second, a full buffer the
- * newest; mail never waits for it. Readers open it for reading only, from any process. */
+ * newest; mail never waits for it. Of refusals, which cost a stranger nothing, a process keeps EVENTSTORE_REFUSALS and then
+ * EVENTSTORE_REFUSALS_PER_MINUTE in the long run; the log has all of them. Readers open it for reading only, from any process. */
 #ifndef COMMON_EVENTSTORE_H
 #define COMMON_EVENTSTORE_H
 
 #include "common/bytes.h"
 #include "common/fault.h"
 #include "common/loop.h"
+
+#define EVENTSTORE_REFUSALS 300
+#define EVENTSTORE_REFUSALS_PER_MINUTE 10
 
 struct eventstore;
 

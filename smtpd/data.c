@@ -6,7 +6,6 @@
 #include "common/events.h"
 #include "common/outbook.h"
 #include "common/unsubscribe.h"
-#include "smtpd/authres.h"
 #include "smtpd/dmarcreport.h"
 #include "smtpd/feedback.h"
 #include "smtpd/filtering.h"
@@ -579,14 +578,7 @@ static struct fault deliver(struct transaction *t)
 /* tell - what was found out, for programs and people; and where junk goes. */
 static void tell(struct transaction *t)
 {
-	struct authres results = {
-		.hostname = t->conf->host.hostname,
-		.peer = t->peer,
-		.sender = t->mail.sender,
-		.helo = t->mail.facts[ENVELOPE_HELO],
-		.origin = &t->origin_facts,
-		.author = t->author_facts,
-	};
+	struct authres results = transaction_results(t);
 
 	if (t->is_stranger && !authres_write(&t->extra, &results))
 		log_warn(&t->log, "smtp.results.too-long", KV_SV("queue_id", t->mail.facts[ENVELOPE_ID]));
@@ -755,6 +747,7 @@ static void answer_one(struct transaction *t, const struct outlet_result *result
 
 static void report_accepted(struct transaction *t)
 {
+	struct buf results;
 	bool any = false;
 
 	for (size_t i = 0; i < t->answer_count; i++)
@@ -762,13 +755,17 @@ static void report_accepted(struct transaction *t)
 	if (!any)
 		return;
 	t->server->counters.accepted++;
+	buf_init(&results, AUTHRES_MAX);
+	transaction_results_text(t, &results);
 	event_emit(&t->log, EVENT_SMTP_ACCEPT, KV_SV("queue_id", t->mail.facts[ENVELOPE_ID]),
 		   KV_SV("message_id", message_id(t)), KV_SV("from", t->mail.sender),
 		   KV_U64("recipients", t->plan.rcpt_count), KV_U64("size", t->scanner.size),
 		   KV_SV("listener", t->mail.facts[ENVELOPE_LISTENER]),
 		   KV_SV("user", t->mail.facts[ENVELOPE_USER]),
 		   KV_SV("tls", t->mail.facts[ENVELOPE_TLS]),
-		   KV_U64("took_ms", loop_now_ms(t->server->loop) - t->began_ms));
+		   KV_U64("took_ms", loop_now_ms(t->server->loop) - t->began_ms),
+		   KV_SV("results", buf_sv(&results)), KV_SV("checks", buf_sv(&t->found)));
+	buf_done(&results);
 }
 
 /* note_for_report - of what was put off nothing is noted: it comes again. */

@@ -69,6 +69,7 @@ struct transaction *transaction_new(const struct transaction_source *source,
 	t->is_spilling = t->is_stranger || t->filters;
 	t->spill = SPILL_NONE;
 	buf_init(&t->junk, JUNK_MAX);
+	buf_init(&t->found, FOUND_MAX);
 	screen_verdict_init(&t->filter);
 	buf_init(&t->extra, OUTLET_EXTRA_MAX);
 	t->began_ms = loop_now_ms(source->server->loop);
@@ -91,6 +92,7 @@ static void release(struct transaction *t)
 	screen_free(&t->screen);
 	screen_verdict_done(&t->filter);
 	buf_done(&t->junk);
+	buf_done(&t->found);
 	buf_done(&t->extra);
 	accept_done(&t->plan);
 	envelope_done(&t->mail);
@@ -172,6 +174,7 @@ static void note(struct transaction *t, const struct policy_finding *f)
 		 KV_SV("from", t->mail.sender), KV_SV("helo", t->mail.facts[ENVELOPE_HELO]));
 	if (!strcmp(f->check, "dmarc"))
 		t->dmarc_action = f->action;
+	buf_appendf(&t->found, "%s%s: %s (%s)", t->found.len ? "; " : "", f->check, f->text, names[f->action]);
 	if (f->action == CONF_JUNK)
 		buf_appendf(&t->junk, "%s%s (%s)", t->junk.len ? "; " : "", f->check, f->text);
 }
@@ -188,22 +191,64 @@ bool transaction_judge(struct transaction *t, const struct policy_verdict *v)
 	return false;
 }
 
+struct authres transaction_results(const struct transaction *t)
+{
+	return (struct authres){
+		.hostname = t->conf->host.hostname,
+		.peer = t->peer,
+		.sender = t->mail.sender,
+		.helo = t->mail.facts[ENVELOPE_HELO],
+		.origin = &t->origin_facts,
+		.author = t->author_facts,
+	};
+}
+
+void transaction_results_text(const struct transaction *t, struct buf *out)
+{
+	struct authres results = transaction_results(t);
+	struct buf field;
+	struct sv value;
+	size_t name;
+
+	buf_init(&field, AUTHRES_MAX);
+	if (t->is_stranger && t->has_origin && authres_write(&field, &results)) {
+		value = buf_sv(&field);
+		name = sv_find(value, ';');     /* behind our own */
+		if (name != SIZE_MAX)
+			(void)header_unfold(sv_sub(value, name + 1, SIZE_MAX), out);
+	}
+	for (size_t i = 0; i < out->len; i++)
+		if (out->p[i] == '\t')
+			out->p[i] = ' ';        /* of the folding */
+	buf_done(&field);
+}
+
 void transaction_report(const struct transaction *t, const char *stage, struct sv to,
 			enum reply_id reply)
 {
 	const struct reply *r = reply_get(reply);
-	bool is_final = r->code >= 500;
+	bool is_final = r->code >= 500, is_own = t->answer.reply == reply && t->answer.text[0];
+	struct buf results;
+
+	buf_init(&results, AUTHRES_MAX);
+	transaction_results_text(t, &results);
+	if (!to.len && t->plan.rcpt_count == 1)
+		to = t->plan.rcpts->address;
 
 	if (is_final)
 		t->server->counters.rejected++;
 	else
 		t->server->counters.deferred++;
 	event_emit(&t->log, is_final ? EVENT_SMTP_REJECT : EVENT_SMTP_DEFER, KV_Z("stage", stage),
-		   KV_SV("queue_id", t->mail.facts[ENVELOPE_ID]), KV_SV("from", t->mail.sender),
+		   KV_SV("queue_id", t->mail.facts[ENVELOPE_ID]), KV_SV("message_id", t->facts.message_id),
+		   KV_SV("from", t->mail.sender),
 		   KV_SV("to", to), KV_Z("reason", r->reason ? r->reason : "none"),
 		   KV_Z("check", t->check ? t->check : "-"), KV_U64("code", r->code),
+		   KV_Z("text", is_own ? t->answer.text : r->text),
 		   KV_SV("listener", t->mail.facts[ENVELOPE_LISTENER]),
-		   KV_SV("user", t->mail.facts[ENVELOPE_USER]));
+		   KV_SV("user", t->mail.facts[ENVELOPE_USER]),
+		   KV_SV("results", buf_sv(&results)), KV_SV("checks", buf_sv(&t->found)));
+	buf_done(&results);
 }
 
 /* ---- MAIL ---- */

@@ -5,6 +5,7 @@
 #include "smtpd/accept.h"
 #include "smtpd/attachment.h"
 #include "smtpd/author.h"
+#include "smtpd/authres.h"
 #include "smtpd/binary.h"
 #include "smtpd/envelope.h"
 #include "smtpd/facts.h"
@@ -21,6 +22,7 @@
 /* A feed may double (LF to CRLF), and a fix-up adds its lines. */
 #define WINDOW_MAX (TRANSACTION_CHUNK + 2 * FEED_AT_ONCE + TRACE_MAX + STRIP_HOLD)
 #define JUNK_MAX 2048           /* octets of the reasons for which a message goes to Junk */
+#define FOUND_MAX 1500          /* octets of what checks found, for those who ask afterwards */
 
 /* What a job does; one runs at a time. */
 enum task {
@@ -81,6 +83,7 @@ struct transaction {
 	const char *check;                      /* which policy check refused; NULL */
 	enum conf_action dmarc_action;          /* what the check "dmarc" led to; CONF_OFF: nothing */
 	struct buf junk;                        /* why it goes to Junk; empty: it does not */
+	struct buf found;                       /* what checks found, and what it led to */
 	struct buf extra;                       /* header lines that we add */
 
 	/* octets: the loop's, and the job's in TASK_FINISH */
@@ -124,6 +127,10 @@ bool transaction_judge(struct transaction *t, const struct policy_verdict *v);
 /** transaction_report - a refusal, as an event. Loop thread. */
 void transaction_report(const struct transaction *t, const char *stage, struct sv to,
 			enum reply_id reply);
+/** transaction_results - what was found out about a stranger, as far as it is known. */
+struct authres transaction_results(const struct transaction *t);
+/** transaction_results_text - the same as one line; empty for all others. @out: empty. */
+void transaction_results_text(const struct transaction *t, struct buf *out);
 
 /* data.c, in a job: */
 void data_write(struct transaction *t);

@@ -226,3 +226,30 @@ def test_a_header_of_a_megabyte_hides_no_author(mx, user):
     hidden = "From: joe@good.example,\r\n" + (" " * 900 + "\r\n") * 120 + " ceo@strict.example\r\n"
     code, text = send(mx, user, "joe@good.example", octets=(hidden + "Subject: x\r\n\r\nHello.\r\n").encode())
     assert (code, text[:5]) == (550, "5.6.0"), text
+
+
+def test_trace_tells_what_was_found_out_and_why_it_was_refused(mx, user):
+    assert send(mx, user, "traced@evil.example", "ceo@strict.example")[0] == 550
+    assert send(mx, user, "traced@good.example")[0] == 250
+    with stranger(mx) as line:
+        assert line.smtp("MAIL FROM:<guessing@good.example>") == 250
+        assert line.smtp("RCPT TO:<nobody-of-that-name@example.test>") == 550
+
+    def told(what, word):
+        """Events are written once a second."""
+        def text():
+            out = mx.run("trace", what).stdout
+            return out if word in out else None
+        return postroom.wait_for(f"trace {what} says {word!r}", text)
+    to = mx.address(user)
+    refused = told("traced@evil.example", "refused:")
+    for words in (f"refused: 127.0.0.1 on mx: from <traced@evil.example> to <{to}>: 550 Domain strict.example did not send this message "
+                  "(DMARC p=reject) (check dmarc)", "DNS and signatures: iprev=pass policy.iprev=127.0.0.1 policy.name=localhost; spf=pass "
+                  "smtp.mailfrom=traced@evil.example; dkim=none; dmarc=fail (p=reject) header.from=strict.example",
+                  "checks: dmarc: Domain strict.example did not send this message (DMARC p=reject) (reject)"):
+        assert words in refused, refused
+    accepted = told("traced@good.example", "delivered to")
+    for words in ("accepted from 127.0.0.1 on mx", "spf=pass smtp.mailfrom=traced@good.example", "dmarc=pass (p=reject) header.from=good.example"):
+        assert words in accepted, accepted
+    unknown = told("nobody-of-that-name@example.test", "refused:")
+    assert "550 No such user here (check relay)" in unknown and "spf=pass smtp.mailfrom=guessing@good.example" in unknown, unknown

@@ -73,10 +73,35 @@ static int tear_down(void **state)
 	return waitpid(pid, NULL, 0) == pid ? 0 : -1;
 }
 
+static bool count_one(void *arg, int64_t at_ms, struct sv json)
+{
+	(void)at_ms;
+	(void)json;
+	++*(size_t *)arg;
+	return true;
+}
+
 static void emit(const char *id, const char *message_id, const char *to)
 {
 	event_emit(NULL, EVENT_RELAY_SENT, KV_Z("queue_id", id), KV_Z("message_id", message_id), KV_Z("to", to),
 		   KV_U64("age_s", 3));
+}
+
+static void refusals_do_not_fill_the_disk(void **state)
+{
+	size_t kept = 0;
+	(void)state;
+
+	for (int i = 0; i < 3 * EVENTSTORE_REFUSALS; i++)
+		event_emit(NULL, i % 2 ? EVENT_SMTP_REJECT : EVENT_SMTP_DEFER, KV_Z("queue_id", "refused"), KV_U64("code", 550));
+	emit("accepted", "x@x", "friend@example.net");
+	eventstore_flush(store);
+	assert_int_equal(eventstore_find(store, SV("refused"), count_one, &kept).kind, FAULT_NONE);
+	/* one more for each six seconds that this has taken */
+	assert_in_range(kept, EVENTSTORE_REFUSALS, EVENTSTORE_REFUSALS + 10);
+	kept = 0;
+	assert_int_equal(eventstore_find(store, SV("accepted"), count_one, &kept).kind, FAULT_NONE);
+	assert_int_equal(kept, 1);
 }
 
 static void an_event_is_found_by_each_of_its_names(void **state)
@@ -197,6 +222,7 @@ int main(void)
 		cmocka_unit_test(who_goes_on_behind_the_last_one_misses_none),
 		cmocka_unit_test(long_and_odd_names_do_no_harm),
 		cmocka_unit_test(a_reader_without_a_store_is_told),
+		cmocka_unit_test(refusals_do_not_fill_the_disk),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
