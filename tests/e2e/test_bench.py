@@ -56,9 +56,10 @@ def test_mail_that_was_counted_is_in_the_mailboxes(server, tmp_path):
     before = len(server.files("alice")) + len(server.files("bob"))
     for args in (("--port", server.port("mx")), ("--port", server.port("mx"), "--tls", "starttls", "--recipients", 2),
                  ("--port", server.port("submission"), "--tls", "starttls", "--auth"),
-                 ("--port", server.port("lmtp"), "--lmtp", "--recipients", 2, "--per-connection", 2)):
+                 ("--port", server.port("lmtp"), "--lmtp", "--recipients", 2, "--per-connection", 2),
+                 ("--port", server.port("mx"), "--mixed")):
         assert row(*args, "--users", users, "--connections", 2, "--count", 4, "mail")["ops"] == 4
-    assert len(server.files("alice")) + len(server.files("bob")) == before + 4 + 8 + 4 + 8
+    assert len(server.files("alice")) + len(server.files("bob")) == before + 4 + 8 + 4 + 8 + 4
 
 
 def test_sessions_read_what_is_there(server, tmp_path):
@@ -72,6 +73,26 @@ def test_sessions_read_what_is_there(server, tmp_path):
     found = row("--port", server.port("imap"), "--users", users, "--", "commands", "-login|1|CONNECT", "-select|1|SELECT INBOX",
                 "one|3|FETCH # (BODY.PEEK[])")
     assert found["ops"] == 3 and found["untagged"] >= 1 and found["literal_octets"] > 1000
+
+
+def test_appended_messages_are_counted_and_in_the_mailboxes(server, tmp_path):
+    users = users_file(server, tmp_path, "alice", "bob")
+    before = len(server.files("alice")) + len(server.files("bob"))
+    for args, messages in ((("--count", 4), 4), (("--count", 4, "--synchronising"), 4), (("--count", 2, "--batch", 5), 10),
+                           (("--count", 2, "--batch", 3, "--synchronising"), 6)):
+        found = row("--port", server.port("imap"), "--users", users, "--connections", 2, *args, "append")
+        assert found["units"] == messages and found["unit"] == "messages"
+    assert len(server.files("alice")) + len(server.files("bob")) == before + 24
+
+
+def test_what_changed_since_is_asked_for_with_what_select_said(server, tmp_path):
+    users = users_file(server, tmp_path, "alice")
+    row("--port", server.port("mx"), "--users", users, "--count", 3, "mail")
+    done = load("--port", server.port("imap"), "--users", users, "--", "commands", "-login|1|CONNECT", "-enable|1|ENABLE QRESYNC",
+                "-select|1|SELECT INBOX", "-change|1|STORE 1:2 +FLAGS.SILENT (\\Flagged)",
+                "resync|2|SELECT INBOX (QRESYNC (%V %M))", "since|2|UID FETCH 1:* (FLAGS) (CHANGEDSINCE %M)")
+    found = {r["scenario"]: r for r in map(json.loads, done.stdout.splitlines())}
+    assert done.returncode == 0 and found["resync"]["ops"] == 2 and found["since"]["untagged"] == 2, done.stdout + done.stderr
 
 
 def test_idle_sessions_hear_of_new_mail(server, tmp_path):

@@ -269,6 +269,18 @@ bool client_imap_untagged(struct client *c, struct sv *line, uint64_t *literals)
 	return true;
 }
 
+/* The n of "* OK [NAME n] ...", for the names that are looked for. */
+static void take_code(struct sv line, struct sv start, uint64_t *n)
+{
+	struct sv value;
+
+	if (!sv_starts(line, start))
+		return;
+	sv_skip(&line, start.len);
+	if (sv_split(&line, ']', &value))
+		(void)sv_to_u64(value, n);
+}
+
 bool client_imap(struct client *c, struct imap_result *out, const char *command, ...)
 {
 	struct imap_result r = { 0 };
@@ -293,6 +305,8 @@ bool client_imap(struct client *c, struct imap_result *out, const char *command,
 			r.untagged++;
 			if (line.len > 9 && line.len < 24 && sv_ends(line, SV(" EXISTS")))
 				(void)sv_to_u64(sv_sub(line, 2, line.len - 9), &r.exists);
+			take_code(line, SV("* OK [UIDVALIDITY "), &r.uidvalidity);
+			take_code(line, SV("* OK [HIGHESTMODSEQ "), &r.modseq);
 			continue;
 		}
 		if (!sv_starts(line, sv_z(tag)))

@@ -58,6 +58,7 @@ struct imap_result {
 	uint64_t untagged;      /* lines that begin with "* " */
 	uint64_t literals;      /* octets in them */
 	uint64_t exists;        /* of the last "* n EXISTS" */
+	uint64_t uidvalidity, modseq;   /* of [UIDVALIDITY n] and [HIGHESTMODSEQ n] */
 };
 /** client_imap - send "TAG command", read up to its "TAG OK". out may be NULL. */
 bool client_imap(struct client *c, struct imap_result *out, const char *command, ...) PRINTF_LIKE(3, 4);

@@ -84,71 +84,116 @@ int scenario_imap_mix(const struct options *opt)
 	return run_threads(opt, opt->connections, mix_body, NULL);
 }
 
-/* Any commands, in turn, in one session of the first user. NAME|REPEAT|COMMAND: a row each; in COMMAND every # is
- * replaced by a message number that differs each time. A name that begins with "-" is done and not printed. The
- * command CONNECT ends the session and begins another one, up to its login: that is where an index is made again. */
+/* What the server said of the mailbox; uidvalidity and modseq by a command that is not printed only, so that one which is
+ * repeated asks the same each time. */
+struct known {
+	uint64_t exists, uidvalidity, modseq;
+};
+
+static void learn(struct known *k, const struct imap_result *r, bool is_printed)
+{
+	if (r->exists)
+		k->exists = r->exists;
+	if (r->uidvalidity && !is_printed)
+		k->uidvalidity = r->uidvalidity;
+	if (r->modseq && !is_printed)
+		k->modseq = r->modseq;
+}
+
+/* The command of the nth time: # is a message number, %V and %M are UIDVALIDITY and HIGHESTMODSEQ. */
+static bool expand(struct buf *out, struct sv text, const struct known *known, uint64_t n)
+{
+	buf_clear(out);
+	for (; text.len; sv_skip(&text, 1)) {
+		bool ok;
+		if (*text.p == '#') {
+			ok = buf_appendf(out, "%llu", (unsigned long long)((n * 7919 + 17) % (known->exists ? known->exists : 1) + 1));
+		} else if (sv_starts(text, SV("%V")) || sv_starts(text, SV("%M"))) {
+			ok = buf_appendf(out, "%llu", (unsigned long long)(text.p[1] == 'V' ? known->uidvalidity : known->modseq));
+			sv_skip(&text, 1);
+		} else {
+			ok = buf_append_c(out, *text.p);
+		}
+		if (!ok)
+			return false;
+	}
+	return true;
+}
+
+static int command_row(struct client *c, const char *label, const struct meter *meter, const struct imap_result *r,
+		       uint64_t octets, struct samples *samples)
+{
+	struct json_out j;
+	struct buf line;
+	bool bottleneck;
+
+	row_begin(&j, &line, label);
+	meter_row(&j, meter, 1, &bottleneck);
+	json_out_u64(&j, "ops", samples->count);
+	json_out_u64(&j, "untagged", r->untagged);
+	json_out_u64(&j, "literal_octets", r->literals);
+	json_out_u64(&j, "octets", octets);
+	samples_row(&j, "", samples);
+	if (c->failed)
+		json_out_z(&j, "error", c->error);
+	return row_end(&j, c->failed ? "errors" : bottleneck ? "the generator was the bottleneck" : NULL);
+}
+
+static int one_command(struct client *c, const struct options *opt, struct sv spec, struct known *known)
+{
+	struct sv name, repeat;
+	struct samples samples = { 0 };
+	struct imap_result r = { 0 };
+	struct meter meter;
+	struct buf command;
+	uint64_t times, before = c->received;
+	char label[64];
+	int status = 0;
+
+	if (!sv_split(&spec, '|', &name) || !sv_split(&spec, '|', &repeat) || !sv_to_u64(repeat, &times) || !times) {
+		fprintf(stderr, "load: a command is not NAME|REPEAT|COMMAND\n");
+		return 2;
+	}
+	bool is_printed = !sv_starts(name, SV("-"));
+
+	snprintf(label, sizeof(label), "%.*s", SV_FMT(name));
+	buf_init(&command, 4096);
+	meter_start(&meter);
+	for (uint64_t n = 0; n < times && !c->failed; n++) {
+		if (!expand(&command, spec, known, n)) {
+			client_fail(c, "command too long");
+			break;
+		}
+		uint64_t started = now_us();
+		bool ok = sv_eq(spec, SV("CONNECT")) ? imap_login(c, opt, &opt->users[0]) :
+						       client_imap(c, &r, "%.*s", SV_FMT(buf_sv(&command)));
+		if (ok)
+			samples_add(&samples, now_us() - started);
+		learn(known, &r, is_printed);
+	}
+	if (is_printed) {
+		status = command_row(c, label, &meter, &r, c->received - before, &samples);
+	} else if (c->failed) {
+		fprintf(stderr, "load: %s: %s\n", label, c->error);
+		status = 1;
+	}
+	buf_done(&command);
+	free(samples.us);
+	return status;
+}
+
+/* Any commands, in turn, in one session of the first user. NAME|REPEAT|COMMAND: a row each. A name that begins with "-" is
+ * done and not printed. The command CONNECT ends the session and begins another one, up to its login: that is where an index
+ * is made again. */
 int scenario_commands(const struct options *opt)
 {
 	struct client c;
+	struct known known = { 0 };
 	int status = 0;
-	uint64_t exists = 0;
 
 	client_init(&c);
-	for (size_t i = 0; i < opt->command_count; i++) {
-		struct sv spec = sv_z(opt->commands[i]), name, repeat;
-		struct samples samples = { 0 };
-		struct imap_result r = { 0 };
-		struct meter meter;
-		uint64_t times;
-		char label[64], command[1024];
-		if (!sv_split(&spec, '|', &name) || !sv_split(&spec, '|', &repeat) || !sv_to_u64(repeat, &times) || !times) {
-			fprintf(stderr, "load: '%s' is not NAME|REPEAT|COMMAND\n", opt->commands[i]);
-			status = 2;
-			break;
-		}
-		snprintf(label, sizeof(label), "%.*s", SV_FMT(name));
-		uint64_t before = c.received;
-		meter_start(&meter);
-		for (uint64_t n = 0; n < times && !c.failed; n++) {
-			size_t len = 0;
-			for (size_t k = 0; k < spec.len && len < sizeof(command) - 24; k++) {
-				if (spec.p[k] == '#')
-					len += (size_t)snprintf(command + len, sizeof(command) - len, "%llu",
-						(unsigned long long)(n * 7919 + 17) % (exists ? exists : 1) + 1);
-				else
-					command[len++] = spec.p[k];
-			}
-			command[len] = '\0';
-			uint64_t started = now_us();
-			bool ok = strcmp(command, "CONNECT") == 0 ? imap_login(&c, opt, &opt->users[0]) :
-								    client_imap(&c, &r, "%s", command);
-			if (ok)
-				samples_add(&samples, now_us() - started);
-			if (r.exists)
-				exists = r.exists;
-		}
-		if (label[0] != '-') {
-			struct json_out j;
-			struct buf line;
-			bool bottleneck;
-			row_begin(&j, &line, label);
-			meter_row(&j, &meter, 1, &bottleneck);
-			json_out_u64(&j, "ops", samples.count);
-			json_out_u64(&j, "untagged", r.untagged);
-			json_out_u64(&j, "literal_octets", r.literals);
-			json_out_u64(&j, "octets", c.received - before);
-			samples_row(&j, "", &samples);
-			if (c.failed)
-				json_out_z(&j, "error", c.error);
-			status |= row_end(&j, c.failed ? "errors" : bottleneck ? "the generator was the bottleneck" : NULL);
-		} else if (c.failed) {
-			fprintf(stderr, "load: %s: %s\n", label, c.error);
-			status = 1;
-		}
-		free(samples.us);
-		if (c.failed)
-			break;
-	}
+	for (size_t i = 0; i < opt->command_count && status != 2 && !c.failed; i++)
+		status |= one_command(&c, opt, sv_z(opt->commands[i]), &known);
 	if (!c.failed)
 		(void)client_imap(&c, NULL, "LOGOUT");
 	client_done(&c);

@@ -42,13 +42,15 @@ bool smtp_hello(struct client *c, const struct options *opt, uint16_t port, enum
 /* One message, pipelined where the server offers it (RFC 2920), as relays do. */
 static bool transaction(struct client *c, struct worker *w, uint64_t number, bool pipelining, const char *sender)
 {
+	static const uint32_t mixed[] = { 2 << 10, 10 << 10, 75 << 10 };
 	const struct options *opt = w->opt;
+	uint32_t size = opt->is_mixed ? mixed[number % ARRAY_LEN(mixed)] : opt->size;
 	struct buf commands, message;
 	uint64_t before;
 	bool ok = true;
 
 	buf_init(&commands, 1 << 16);
-	buf_init(&message, (size_t)opt->size * 2 + 65536);
+	buf_init(&message, (size_t)size * 2 + 65536);
 	(void)buf_appendf(&commands, "MAIL FROM:<%s>\r\n", sender);
 	if (!pipelining) {
 		ok = client_send(c, buf_sv(&commands)) && client_reply(c, "250", NULL);
@@ -67,7 +69,7 @@ static bool transaction(struct client *c, struct worker *w, uint64_t number, boo
 	for (uint32_t i = 0; ok && pipelining && i <= opt->recipients; i++)
 		ok = client_reply(c, "250", NULL);
 	ok = ok && client_reply(c, "354", NULL);
-	message_make(&message, number, opt->size, sender, opt->users[number * opt->recipients % opt->user_count].address);
+	message_make(&message, number, size, sender, opt->users[number * opt->recipients % opt->user_count].address);
 	(void)buf_append(&message, SV(".\r\n"));
 	ok = ok && client_send(c, buf_sv(&message));
 	before = now_us();

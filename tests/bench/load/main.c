@@ -23,6 +23,7 @@ static const struct scenario {
 	{ "mail", scenario_mail, true, true, false, "messages by SMTP, submission (--auth) or LMTP (--lmtp)" },
 	{ "imap-short", scenario_imap_short, true, true, false, "sessions: login, SELECT, FETCH flags, LOGOUT" },
 	{ "imap-mix", scenario_imap_mix, true, true, false, "sessions as of a mail program that is opened" },
+	{ "append", scenario_append, true, true, false, "messages by APPEND, --batch in a command" },
 	{ "commands", scenario_commands, true, true, false, "IMAP commands NAME|REPEAT|COMMAND, given as arguments" },
 	{ "idle", scenario_idle, true, true, false, "--count sessions that IDLE; then 'push N', 'quit' on standard input" },
 	{ "pop3", scenario_pop3, true, true, false, "sessions: login, UIDL, RETR of everything" },
@@ -46,6 +47,9 @@ static void usage(FILE *to)
 		"  --size N             octets of a message                    [4096]\n"
 		"  --recipients N       of each message                        [1]\n"
 		"  --per-connection N   messages in one SMTP session           [1]\n"
+		"  --batch N            messages in one APPEND                 [1]\n"
+		"  --synchronising      APPEND waits for its \"+\"\n"
+		"  --mixed              messages of 2, 10 and 75 KB by turns\n"
 		"  --auth, --lmtp       log in; speak LMTP\n"
 		"  --dir DIR, --cert FILE, --key FILE\n"
 		"  --name TEXT          of the row\n"
@@ -133,7 +137,8 @@ static void raise_open_files(void)
 }
 
 enum { OPT_HOST = 256, OPT_PORT, OPT_SMTP_PORT, OPT_TLS, OPT_USERS, OPT_CONNECTIONS, OPT_COUNT, OPT_SECONDS, OPT_SIZE,
-       OPT_RECIPIENTS, OPT_PER_CONNECTION, OPT_AUTH, OPT_LMTP, OPT_DIR, OPT_CERT, OPT_KEY, OPT_NAME, OPT_ABOUT, OPT_HELP };
+       OPT_RECIPIENTS, OPT_PER_CONNECTION, OPT_BATCH, OPT_SYNCHRONISING, OPT_MIXED,
+       OPT_AUTH, OPT_LMTP, OPT_DIR, OPT_CERT, OPT_KEY, OPT_NAME, OPT_ABOUT, OPT_HELP };
 
 static const struct option long_options[] = {
 	{ "host", required_argument, NULL, OPT_HOST },
@@ -147,6 +152,9 @@ static const struct option long_options[] = {
 	{ "size", required_argument, NULL, OPT_SIZE },
 	{ "recipients", required_argument, NULL, OPT_RECIPIENTS },
 	{ "per-connection", required_argument, NULL, OPT_PER_CONNECTION },
+	{ "batch", required_argument, NULL, OPT_BATCH },
+	{ "synchronising", no_argument, NULL, OPT_SYNCHRONISING },
+	{ "mixed", no_argument, NULL, OPT_MIXED },
 	{ "auth", no_argument, NULL, OPT_AUTH },
 	{ "lmtp", no_argument, NULL, OPT_LMTP },
 	{ "dir", required_argument, NULL, OPT_DIR },
@@ -201,6 +209,15 @@ static void take_option(struct options *opt, int which, const char *value)
 	case OPT_PER_CONNECTION:
 		opt->per_connection = (uint32_t)number(value, 1, 1000000, "--per-connection");
 		break;
+	case OPT_BATCH:
+		opt->batch = (uint32_t)number(value, 1, 1000, "--batch");
+		break;
+	case OPT_SYNCHRONISING:
+		opt->is_synchronising = true;
+		break;
+	case OPT_MIXED:
+		opt->is_mixed = true;
+		break;
 	case OPT_AUTH:
 		opt->auth = true;
 		break;
@@ -233,7 +250,7 @@ static void take_option(struct options *opt, int which, const char *value)
 int main(int argc, char **argv)
 {
 	struct options opt = { .host = "127.0.0.1", .connections = 1, .count = 100, .seconds = 30, .size = 4096,
-			       .recipients = 1, .per_connection = 1 };
+			       .recipients = 1, .per_connection = 1, .batch = 1 };
 	const struct scenario *scenario = NULL;
 	int which, status;
 

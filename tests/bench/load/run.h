@@ -27,7 +27,10 @@ struct options {
 	uint32_t size;                  /* octets of a message */
 	uint32_t recipients;            /* of each message */
 	uint32_t per_connection;        /* messages */
+	uint32_t batch;                 /* messages in an APPEND */
 	bool lmtp, auth;
+	bool is_mixed;                  /* messages of 2, 10 and 75 KB by turns, whatever size says */
+	bool is_synchronising;          /* literals wait for their "+" */
 	bool is_limit;                  /* measures the machine itself: to be the bottleneck is its work */
 	struct user *users;
 	size_t user_count;

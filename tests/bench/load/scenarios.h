@@ -10,6 +10,8 @@ int scenario_mail(const struct options *opt);
 int scenario_imap_short(const struct options *opt);
 int scenario_imap_mix(const struct options *opt);
 int scenario_commands(const struct options *opt);
+/* append.c */
+int scenario_append(const struct options *opt);
 /* idle.c */
 int scenario_idle(const struct options *opt);
 /* pop3.c */
