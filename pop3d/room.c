@@ -12,6 +12,7 @@
 
 #define CHUNK ((size_t)64 << 10)
 #define CHUNK_MAX (2 * CHUNK + 65536)   /* dot-stuffing of one read can double it */
+#define RETR_OK "+OK message follows\r\n"
 
 static struct pop3_job *new_job(void (*run)(struct pop3_job *),
 				enum step (*finish)(struct pop3_session *, struct pop3_job *))
@@ -21,6 +22,7 @@ static struct pop3_job *new_job(void (*run)(struct pop3_job *),
 	job->run = run;
 	job->finish = finish;
 	buf_init(&job->out, CHUNK_MAX);
+	ahead_init(&job->ahead);
 	return job;
 }
 
@@ -176,17 +178,41 @@ enum step room_uidl(struct pop3_session *s, struct sv args)
 
 /* ---- RETR and TOP ---- */
 
+/* read_ahead - the messages behind number, up to one that is deleted, too big or not to be had: its own RETR tells that. */
+static void read_ahead(struct pop3_job *job, uint32_t number)
+{
+	const struct maildrop_entry *e;
+	struct ahead *a = &job->ahead;
+	struct retrieval *r = NULL;
+
+	while ((e = maildrop_entry(job->drop, ++number)) && !e->is_deleted && ahead_has_room(a, e->size)) {
+		bool is_done = false;
+		struct fault f = retrieval_open(job->drop, number, UINT32_MAX, &r);
+
+		if (!f.kind && buf_append(&a->octets, SV(RETR_OK)))
+			f = retrieval_next(r, a->octets.len + CHUNK, &a->octets, &is_done);
+		retrieval_close(&r);
+		if (f.kind || !is_done) {
+			ahead_cut(a);
+			return;
+		}
+		ahead_end(a, number);
+	}
+}
+
 static void retr_run(struct pop3_job *job)
 {
 	if (!job->retrieval) {
 		job->result = retrieval_open(job->drop, job->number, job->lines, &job->retrieval);
 		if (job->result.kind)
 			return;
-		buf_append(&job->out, SV("+OK message follows\r\n"));
+		buf_append(&job->out, SV(RETR_OK));
 	}
 	job->result = retrieval_next(job->retrieval, CHUNK, &job->out, &job->is_done);
 	if (job->is_done || job->result.kind)
 		retrieval_close(&job->retrieval);
+	if (job->is_done && job->reads_ahead)
+		read_ahead(job, job->number);
 }
 
 static enum step retr_job(struct pop3_session *s, uint32_t number, uint32_t lines)
@@ -195,6 +221,8 @@ static enum step retr_job(struct pop3_session *s, uint32_t number, uint32_t line
 
 	job->number = number;
 	job->lines = lines;
+	/* Two in a row: somebody reads everything. */
+	job->reads_ahead = lines == UINT32_MAX && s->last_retr && number == s->last_retr + 1;
 	return session_run_job(s, job);
 }
 
@@ -213,6 +241,11 @@ static enum step chunk_finish(struct pop3_session *s, struct pop3_job *job)
 	}
 	enum step step = session_send(s, &job->out);
 
+	if (job->ahead.count) {
+		ahead_done(&s->ahead);
+		s->ahead = job->ahead;
+		ahead_init(&job->ahead);
+	}
 	if (job->is_done || step == STEP_CLOSE)
 		return step;
 	s->uidl_next = job->run == uidl_run ? job->number : 0;
@@ -236,9 +269,21 @@ void room_writable(struct pop3_session *s)
 
 enum step room_retr(struct pop3_session *s, struct sv args)
 {
+	struct sv answer;
+	enum step step;
 	uint32_t n;
 
-	return number_from(s, args, &n) ? retr_job(s, n, UINT32_MAX) : STEP_DONE;
+	if (!number_from(s, args, &n))
+		return STEP_DONE;
+	if (ahead_take(&s->ahead, n, &answer)) {
+		step = session_write(s, answer) ? STEP_DONE : STEP_CLOSE;
+		if (s->ahead.at == s->ahead.count)
+			ahead_done(&s->ahead);
+	} else {
+		step = retr_job(s, n, UINT32_MAX);
+	}
+	s->last_retr = n;
+	return step;
 }
 
 enum step room_top(struct pop3_session *s, struct sv args)

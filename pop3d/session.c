@@ -321,6 +321,7 @@ static void free_session(struct pop3_session *s)
 
 	identity_unref(&s->identity);
 	line_reader_done(&s->lines);
+	ahead_done(&s->ahead);
 	free(s);
 	if (--server->alive_count == 0 && server->is_stopping)
 		worker_stopped(server->worker);
@@ -392,6 +393,7 @@ static void job_done(struct work *work, bool is_cancelled)
 	if (session_job_is_over(s))
 		session_next(s, job->finish(s, job));
 	buf_done(&job->out);
+	ahead_done(&job->ahead);
 	free(job);
 }
 
@@ -406,6 +408,7 @@ enum step session_run_job(struct pop3_session *s, struct pop3_job *job)
 
 	if (f.kind) {
 		buf_done(&job->out);
+		ahead_done(&job->ahead);
 		free(job);
 		session_fault(s, "pop3.job", f);
 		return s->state == POP3_AUTHORIZATION ? STEP_CLOSE : STEP_DONE;
@@ -461,6 +464,7 @@ void session_start(struct stream *stream, const struct listener *listener, void 
 	log_ctx_init(&s->log);
 	log_ctx_set_peer(&s->log, netaddr_text(stream_peer(stream), peer));
 	line_reader_init(&s->lines, s->server->conf->pop3.command_line);
+	ahead_init(&s->ahead);
 	timer_init(&s->deadline, s->server->loop, on_deadline);
 	s->next = s->server->sessions;
 	s->at = &s->server->sessions;

@@ -12,6 +12,7 @@
 #include "common/roster.h"
 #include "common/stream.h"
 #include "common/work.h"
+#include "pop3d/ahead.h"
 #include "pop3d/maildrop.h"
 
 struct auth_identity;
@@ -39,6 +40,8 @@ struct pop3_session {
 	struct roster_guest guest;      /* likewise */
 	struct maildrop *drop;          /* in TRANSACTION; while a job runs it belongs to the job */
 	struct retrieval *retrieval;    /* a RETR or TOP under way */
+	struct ahead ahead;             /* what the next RETRs ask for, likely */
+	uint32_t last_retr;             /* the number of the last RETR; 0: none */
 	uint32_t uidl_next;             /* a UIDL listing under way: its next message */
 	uint32_t bad_commands, commands;
 	uint64_t began_ms;
@@ -103,8 +106,9 @@ struct pop3_job {
 	struct maildir_user *user;
 	uint32_t number, lines;         /* message number, lines of TOP */
 	uint32_t removed;
-	bool is_done;
+	bool is_done, reads_ahead;
 	struct buf out;
+	struct ahead ahead;
 };
 /** session_run_job - hand the job (heap; freed afterwards) to a worker; STEP_WAIT, or an error reply when the queue is full. */
 enum step session_run_job(struct pop3_session *s, struct pop3_job *job);

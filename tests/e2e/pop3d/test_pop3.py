@@ -381,3 +381,30 @@ def test_a_message_expunged_by_imap_meanwhile_is_told(server, bob):
         assert multi(line, "RETR 2")
         assert len(multi(line, "UIDL").splitlines()) == 2
         assert ask(line, "QUIT").startswith(b"+OK")
+
+
+def test_whoever_takes_everything_gets_the_same_as_who_asks_here_and_there(server, bob):
+    """What follows is read ahead; deleted messages, big ones and another order come between."""
+    with server.imap(bob) as imap:
+        for n in range(40):
+            body = f"letter {n}\r\n" + ".\r\n..\r\n" * (30000 if n == 25 else n)
+            assert imap.append("INBOX", None, None, postroom.message(subject=f"a{n}", body=body))[0] == "OK"
+    with login(server, bob) as line:
+        texts = {n: multi(line, f"RETR {n}") for n in range(40, 0, -1)}
+        assert all(f"letter {n - 1}\r\n".encode() in text for n, text in texts.items())
+        for order in (range(1, 41), (1, 2, 3, 1, 2, 3, 4, 9, 10, 11, 5, 6, 7), range(24, 30)):
+            assert [n for n in order if multi(line, f"RETR {n}") != texts[n]] == []
+        assert multi(line, "RETR 1") and multi(line, "RETR 2")
+        assert ask(line, "DELE 4").startswith(b"+OK")
+        assert multi(line, "TOP 5 0") == texts[5].split(b"\r\n\r\n")[0] + b"\r\n\r\n"
+        assert multi(line, "RETR 3") == texts[3]
+        assert multi(line, "RETR 4") is None
+        assert multi(line, "RETR 5") == texts[5]
+        # All at once: answers in order, also of those that were read ahead.
+        line.send("".join(f"RETR {n}\r\n" for n in range(5, 41)))
+        for n in range(5, 41):
+            assert line.line().startswith(b"+OK")
+            lines = []
+            while (text := line.line()) != b".":
+                lines.append(text[1:] if text.startswith(b".") else text)
+            assert b"".join(part + b"\r\n" for part in lines) == texts[n], n
