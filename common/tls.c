@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -110,6 +111,17 @@ static void rotate_ticket_keys(struct tls_server *server)
 		new_ticket_key(&server->keys[1]);
 }
 
+/* Fetched once: an implicit fetch at each ticket costs more than the ticket (provider(7), "Fetching"). */
+static EVP_CIPHER *ticket_cipher;
+static pthread_once_t ticket_once = PTHREAD_ONCE_INIT;
+
+static void fetch_ticket_cipher(void)
+{
+	ticket_cipher = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
+	if (!ticket_cipher)
+		BUG("OpenSSL has no AES-256-CBC");
+}
+
 static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
                      EVP_MAC_CTX *mac, int is_new)
 {
@@ -133,7 +145,8 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
 		OSSL_PARAM_construct_end(),
 	};
 
-	if (!EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), NULL, key->aes, iv, is_new) ||
+	pthread_once(&ticket_once, fetch_ticket_cipher);
+	if (!EVP_CipherInit_ex(cipher, ticket_cipher, NULL, key->aes, iv, is_new) ||
 	    !EVP_MAC_CTX_set_params(mac, params))
 		return -1;
 	/* 2: take it and send a new one. In TLS 1.3 a ticket is used once (RFC 8446 §C.4). */

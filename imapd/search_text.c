@@ -12,6 +12,7 @@
 #include "common/banned.h"
 
 #define READ_SIZE ((size_t)32 << 10)
+#define WHOLE_MAX (4 * READ_SIZE)       /* messages up to there are read at once */
 #define TEXT_MAX ((size_t)4 << 20)      /* one header value, decoded and folded */
 #define HEADER_READ_MAX HEADER_BLOCK_MAX
 #define PARAMS_MEMORY ((size_t)256 << 10)
@@ -115,23 +116,59 @@ static bool block_holds(struct sv block, struct sv needle)
 
 struct file_search {
 	struct message_reader *reader;
-	struct buf block;               /* a header block */
+	bool is_whole;                  /* all of the message is in: */
+	struct buf whole;
+	struct buf block;               /* a header block, else */
+	struct buf raw;                 /* a piece of a body */
 	struct buf decoded, utf8, folded;
 };
 
-static struct fault read_block(struct file_search *x, uint64_t offset, uint64_t len)
+static struct fault read_into(struct file_search *x, uint64_t offset, size_t want, struct buf *out)
 {
 	struct fault f = FAULT_OK;
-	size_t want = len > HEADER_READ_MAX ? HEADER_READ_MAX : (size_t)len, got = 1;
+	size_t got = 1;
 
-	buf_clear(&x->block);
-	if (!buf_reserve(&x->block, want))
+	buf_clear(out);
+	if (!buf_reserve(out, want))
 		return fault(FAULT_LIMIT, "header block too large");
-	while (!f.kind && got && x->block.len < want) {
-		f = message_read(x->reader, offset + x->block.len, x->block.p + x->block.len,
-				 want - x->block.len, &got);
-		x->block.len += f.kind ? 0 : got;
+	while (!f.kind && got && out->len < want) {
+		f = message_read(x->reader, offset + out->len, out->p + out->len, want - out->len, &got);
+		out->len += f.kind ? 0 : got;
 	}
+	return f;
+}
+
+/* read_block - a header block; a view that lives until the next call. */
+static struct fault read_block(struct file_search *x, uint64_t offset, uint64_t len, struct sv *block)
+{
+	struct fault f = FAULT_OK;
+	size_t want = len > HEADER_READ_MAX ? HEADER_READ_MAX : (size_t)len;
+
+	*block = SV_NONE;
+	if (x->is_whole) {
+		*block = sv_sub(buf_sv(&x->whole), offset, want);
+		return f;
+	}
+	f = read_into(x, offset, want, &x->block);
+	if (!f.kind)
+		*block = buf_sv(&x->block);
+	return f;
+}
+
+/* read_piece - some octets of a body; likewise. Empty at the end of the message. */
+static struct fault read_piece(struct file_search *x, uint64_t offset, uint64_t left, struct sv *piece)
+{
+	size_t want = left < READ_SIZE ? (size_t)left : READ_SIZE, got = 0;
+	struct fault f = FAULT_OK;
+
+	if (x->is_whole) {
+		*piece = sv_sub(buf_sv(&x->whole), offset, want);
+		return f;
+	}
+	if (!buf_reserve(&x->raw, READ_SIZE))
+		BUG("no room for a piece");
+	f = message_read(x->reader, offset, x->raw.p, want, &got);
+	*piece = sv_from(x->raw.p, got);
 	return f;
 }
 
@@ -167,36 +204,41 @@ static bool take_text(struct file_search *x, struct sv needle)
 	return false;
 }
 
-static struct fault text_part(struct file_search *x, const struct mime_part *part, struct sv needle,
-			      bool *found)
+/* has_ascii - is ASCII in this charset what it looks like? Not so where an escape or a "+" means another alphabet. */
+static bool has_ascii(struct sv charset)
 {
-	struct arena arena;
-	struct charset_converter *converter;
+	return !charset.len || sv_eq_nocase(charset, SV("us-ascii")) || sv_eq_nocase(charset, SV("utf-8")) ||
+	       sv_starts_nocase(charset, SV("iso-8859-")) || sv_starts_nocase(charset, SV("windows-125"));
+}
+
+/* is_plain - is this part, where it lies, the text that decoding and converting would give? */
+static bool is_plain(const struct file_search *x, const struct mime_part *part, struct sv charset, struct sv *text)
+{
+	if (!x->is_whole || part->encoding == TRANSFER_BASE64 || part->encoding == TRANSFER_QUOTED_PRINTABLE || !has_ascii(charset))
+		return false;
+	*text = sv_sub(buf_sv(&x->whole), part->body_offset, part->body_len);
+	return !sv_has_8bit(*text);
+}
+
+static struct fault decoded_part(struct file_search *x, const struct mime_part *part, struct sv charset, struct sv needle, bool *found)
+{
+	struct charset_converter *converter = charset_converter_new(charset);
 	struct transfer_decoder decoder;
-	struct sv charset;
+	struct fault f = FAULT_OK;
 	uint64_t done = 0;
-	char *raw = xmalloc(READ_SIZE);
 
-	arena_init(&arena, (size_t)256 << 10);
-	/* The part table has no charset. */
-	struct fault f = read_block(x, part->header_offset, part->header_len);
-
-	charset = f.kind ? SV_NONE : search_charset(buf_sv(&x->block), &arena);
-	converter = charset_converter_new(charset);
 	transfer_decoder_init(&decoder, part->encoding);
 	buf_clear(&x->folded);
 	buf_clear(&x->utf8);
 	while (!f.kind && !*found && done < part->body_len) {
-		uint64_t left = part->body_len - done;
-		size_t got = 0;
+		struct sv piece = SV_NONE;
 
-		f = message_read(x->reader, part->body_offset + done, raw,
-				 left < READ_SIZE ? (size_t)left : READ_SIZE, &got);
-		if (f.kind || !got)
+		f = read_piece(x, part->body_offset + done, part->body_len - done, &piece);
+		if (f.kind || !piece.len)
 			break;
-		done += got;
+		done += piece.len;
 		buf_clear(&x->decoded);
-		transfer_decoder_feed(&decoder, sv_from(raw, got), &x->decoded);
+		transfer_decoder_feed(&decoder, piece, &x->decoded);
 		charset_converter_feed(converter, buf_sv(&x->decoded), &x->utf8);
 		*found = take_text(x, needle);
 	}
@@ -208,8 +250,27 @@ static struct fault text_part(struct file_search *x, const struct mime_part *par
 		*found = take_text(x, needle);
 	}
 	charset_converter_free(&converter);
+	return f;
+}
+
+static struct fault text_part(struct file_search *x, const struct mime_part *part, struct sv needle,
+			      bool *found)
+{
+	struct arena arena;
+	struct sv block, text;
+	/* The part table has no charset. */
+	struct fault f = read_block(x, part->header_offset, part->header_len, &block);
+
+	if (f.kind)
+		return f;
+	arena_init(&arena, (size_t)256 << 10);
+	struct sv charset = search_charset(block, &arena);
+
+	if (is_plain(x, part, charset, &text))
+		*found = plaintext_holds(text, needle);
+	else
+		f = decoded_part(x, part, charset, needle, found);
 	arena_done(&arena);
-	free(raw);
 	return f;
 }
 
@@ -220,13 +281,14 @@ static struct fault body_holds(struct file_search *x, const struct mime_message 
 {
 	struct fault f = FAULT_OK;
 	struct mime_part part;
+	struct sv block;
 
 	*found = !needle.len;
 	for (uint32_t i = 0; !f.kind && !*found && mime_part_at(parsed, i, &part); i++) {
 		/* The body's octets include the headers of its parts, names of attachments among them. */
 		if (i || with_header) {
-			f = read_block(x, part.header_offset, part.header_len);
-			*found = !f.kind && block_holds(buf_sv(&x->block), needle);
+			f = read_block(x, part.header_offset, part.header_len, &block);
+			*found = !f.kind && block_holds(block, needle);
 		}
 		if (!f.kind && !*found && part.kind == MIME_TEXT)
 			f = text_part(x, &part, needle, found);
@@ -238,11 +300,12 @@ static struct fault answer(struct file_search *x, const struct search_key *key,
 			   const struct mime_message *parsed, enum truth *out)
 {
 	bool found = false;
+	struct sv block;
 	struct fault f;
 
 	if (key->op == OP_HEADER) {
-		f = read_block(x, 0, parsed->header_len);
-		found = !f.kind && search_header(buf_sv(&x->block), key->name, key->text);
+		f = read_block(x, 0, parsed->header_len, &block);
+		found = !f.kind && search_header(block, key->name, key->text);
 	} else {
 		f = body_holds(x, parsed, key->text, key->op == OP_TEXT, &found);
 	}
@@ -260,6 +323,8 @@ struct fault search_file(const struct search *s, const struct message_row *row, 
 	};
 	struct file_search x = {
 		.reader = reader,
+		.whole = { .max = WHOLE_MAX },
+		.raw = { .max = READ_SIZE },
 		.block = { .max = HEADER_READ_MAX },
 		.decoded = { .max = 4 * READ_SIZE },
 		.utf8 = { .max = 16 * READ_SIZE },
@@ -267,6 +332,10 @@ struct fault search_file(const struct search *s, const struct message_row *row, 
 	};
 	struct fault f = FAULT_OK;
 
+	if (message_size(reader) <= WHOLE_MAX) {
+		f = read_into(&x, 0, (size_t)message_size(reader), &x.whole);
+		x.is_whole = !f.kind;
+	}
 	for (size_t i = 0; i < s->count; i++)
 		answers[i] = UNKNOWN;
 	*result = search_run(s, &m);
@@ -280,6 +349,8 @@ struct fault search_file(const struct search *s, const struct message_row *row, 
 	}
 	if (f.kind)
 		*result = NO;
+	buf_done(&x.whole);
+	buf_done(&x.raw);
 	buf_done(&x.block);
 	buf_done(&x.decoded);
 	buf_done(&x.utf8);

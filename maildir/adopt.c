@@ -151,23 +151,27 @@ static struct fault look(struct look *l, bool cur, struct uidset *missing)
 
 bool adopt_measure(struct account *a, const char *dir, struct found *found)
 {
-	char path[BOX_PATH_MAX], piece[65536];
+	char path[BOX_PATH_MAX], piece[65536] UNCLEARED;
 	struct filename n;
 	struct stat st;
-	bool ok = false;
 	int fd;
 
 	box_path(path, dir, found->in_new ? "new" : "cur", found->name);
-	if (files_open_regular(a->maildir, path, &fd).kind)
+	if (fstatat(a->maildir, path, &st, AT_SYMLINK_NOFOLLOW) || !S_ISREG(st.st_mode))
 		return false;
-	if (!fstat(fd, &st)) {
-		found->size = found->wire_size = (uint64_t)st.st_size;
-		found->mtime = st.st_mtim.tv_sec;
-		ok = true;
-	}
+	found->size = found->wire_size = (uint64_t)st.st_size;
+	found->mtime = st.st_mtim.tv_sec;
 	/* The name says both sizes, and the one we can check is true, if need be of a packed file. */
-	if (ok && filename_parse(sv_z(found->name), &n) && n.has_size && n.has_wire_size && n.wire_size >= n.size &&
-	    (n.size == found->size || files_is_packed(fd, n.size))) {
+	bool says_sizes = filename_parse(sv_z(found->name), &n) && n.has_size && n.has_wire_size && n.wire_size >= n.size;
+
+	if (says_sizes && n.size == found->size) {
+		found->wire_size = n.wire_size;
+		return true;
+	}
+	if (files_open_sized(a->maildir, path, &fd, &found->size).kind)
+		return false;
+	found->wire_size = found->size;
+	if (says_sizes && files_is_packed(fd, n.size)) {
 		found->size = n.size;
 		found->wire_size = n.wire_size;
 		close(fd);
@@ -176,16 +180,15 @@ bool adopt_measure(struct account *a, const char *dir, struct found *found)
 	uint64_t bare = 0;
 	char last = 0;
 	ssize_t got = 0;
-	while (ok && ((got = read(fd, piece, sizeof(piece))) > 0 || (got < 0 && errno == EINTR))) {
+	while ((got = read(fd, piece, sizeof(piece))) > 0 || (got < 0 && errno == EINTR)) {
 		for (ssize_t i = 0; i < got; i++) {
 			bare += piece[i] == '\n' && last != '\r';
 			last = piece[i];
 		}
 	}
-	ok = ok && !got;
 	found->wire_size += bare;
 	close(fd);
-	return ok;
+	return !got;
 }
 
 void adopt_keep_known_keywords(struct keyword_bits *bits, uint32_t count)

@@ -88,6 +88,13 @@ int files_open(int dir, const char *path, int flags, mode_t mode)
 
 struct fault files_open_regular(int dir, const char *path, int *out)
 {
+	uint64_t size;
+
+	return files_open_sized(dir, path, out, &size);
+}
+
+struct fault files_open_sized(int dir, const char *path, int *out, uint64_t *size)
+{
 	struct stat st;
 	int fd = files_open(dir, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
 
@@ -99,6 +106,7 @@ struct fault files_open_regular(int dir, const char *path, int *out)
 		return fault_detail(FAULT_CORRUPT, "%s is no regular file", path);
 	}
 	*out = fd;
+	*size = (uint64_t)st.st_size;
 	return FAULT_OK;
 }
 

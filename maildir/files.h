@@ -18,6 +18,8 @@ struct zstd_reader;
 int files_open(int dir, const char *path, int flags, mode_t mode);
 /** files_open_regular - for reading; FAULT_CORRUPT when it is no regular file. */
 MUST_CHECK struct fault files_open_regular(int dir, const char *path, int *out);
+/** files_open_sized - likewise, and how large it is. */
+MUST_CHECK struct fault files_open_sized(int dir, const char *path, int *out, uint64_t *size);
 /** files_unpacked_reader - reads a message's file that was packed (common/zstd.h): its size is not that of the message, and it begins
  *  so. NULL: it has the octets themselves, or is damaged. zstd_reader_free() ends it; fd is borrowed. */
 struct zstd_reader *files_unpacked_reader(int fd, uint64_t octets);

@@ -119,6 +119,7 @@ void mailbox_close(struct mailbox **box)
 		box_facts_done((*box)->facts);
 	free((*box)->facts);
 	uidset_done(&(*box)->checked);
+	free((*box)->stopped);
 	free(*box);
 	*box = NULL;
 }
@@ -591,9 +592,19 @@ static void plan_refill(struct kv_txn *kv, struct walk *w, const struct uidset *
 	}
 }
 
+/* Whoever stops a scan at a message wants its file, and needs no second look at the index for it. */
+static void note_stopped(struct mailbox *box, const struct walk *w, const struct index_box *record)
+{
+	if (!box->stopped)
+		box->stopped = xmalloc(sizeof(*box->stopped));
+	if (walk_row(w, &box->stopped->row).kind)
+		box->stopped->row.uid = 0;
+	memcpy(box->stopped->dir, record->dir, sizeof(box->stopped->dir));
+}
+
 /* One pass from *resume on. When a parsed form is missing, r is planned and *resume stands on that message. */
-static struct fault scan_pass(struct mailbox *box, struct kv_txn *kv, const struct uidset *set, unsigned want,
-			      uint32_t *resume, struct refill *r, message_fn *fn, void *arg)
+static struct fault scan_pass(struct mailbox *box, struct kv_txn *kv, const struct index_box *record, const struct uidset *set,
+			      unsigned want, uint32_t *resume, struct refill *r, message_fn *fn, void *arg)
 {
 	struct walk w, forms = { .c = NULL };
 	/* All of them out here: what is declared inside is cleared for each message (-ftrivial-auto-var-init). */
@@ -640,6 +651,8 @@ static struct fault scan_pass(struct mailbox *box, struct kv_txn *kv, const stru
 		if (box->reader)
 			shown.flags = mailbox_flags(box, w.uid, shown.flags);
 		go_on = fn(arg, &shown, is_parsed ? &parsed : NULL);
+		if (!go_on)
+			note_stopped(box, &w, record);
 		*resume = 0;
 		f = walk_next(&w);
 	}
@@ -671,7 +684,7 @@ struct fault mailbox_scan(struct mailbox *box, const struct uidset *set, unsigne
 	uint32_t from = *resume;
 	f = mailbox_snapshot(box, &kv, &record);
 	if (!f.kind)
-		f = scan_pass(box, kv, set, want, resume, &r, fn, arg);
+		f = scan_pass(box, kv, &record, set, want, resume, &r, fn, arg);
 	kv_read_end(&kv);
 	if (!f.kind && r.count) {
 		/* Nothing was told yet: the first message lacks its parsed form. */
@@ -679,7 +692,7 @@ struct fault mailbox_scan(struct mailbox *box, const struct uidset *set, unsigne
 		*resume = from;
 		f = mailbox_snapshot(box, &kv, &record);
 		if (!f.kind)
-			f = scan_pass(box, kv, set, want, resume, &r, fn, arg);
+			f = scan_pass(box, kv, &record, set, want, resume, &r, fn, arg);
 		kv_read_end(&kv);
 	}
 	refill_done(&r);

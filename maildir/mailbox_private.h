@@ -8,12 +8,19 @@
 struct box_facts;
 struct seen;
 
+/* The message that a scan was stopped at, as its row had it: its file is what is wanted next as a rule. */
+struct stopped {
+	struct index_row row;           /* uid 0: none */
+	char dir[LAYOUT_DIR_MAX + 1];
+};
+
 struct mailbox {
 	struct account *account;
 	struct quota quota;
 	uint64_t id;
 	struct box_facts *facts;            /* NULL: not read yet */
 	bool is_warning_due;            /* of the latest copy into it: its quota is nearly used up */
+	struct stopped *stopped;        /* NULL: no scan was */
 	struct uidset checked;          /* messages whose parsed form had a good checksum when this handle read it first */
 	int lock;                       /* POP3's; -1: not held */
 	/* Of somebody else's mailbox; NULL and nothing in one's own. */

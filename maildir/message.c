@@ -26,14 +26,23 @@ struct message_reader {
 };
 
 /* Open the file a row names. A row may be a moment behind a rename: look again, then at the folder itself. */
-static struct fault open_file(struct mailbox *box, uint32_t uid, struct index_row *row, int *fd)
+static struct fault open_file(struct mailbox *box, uint32_t uid, struct index_row *row, int *fd, uint64_t *size)
 {
+	const struct stopped *known = box->stopped;
 	struct fault f = FAULT_OK;
+	char path[BOX_PATH_MAX];
 
+	/* The scan that stopped here has just looked: no name is given twice, so a file of that name is that message. */
+	if (known && known->row.uid == uid) {
+		box_path(path, known->dir, "cur", known->row.name);
+		f = files_open_sized(box->account->maildir, path, fd, size);
+		row->h = known->row.h;
+		if (f.kind != FAULT_NOT_FOUND)
+			return f;
+	}
 	for (int tries = 0; tries < 3; tries++) {
 		struct kv_txn *kv = NULL;
 		struct index_box record;
-		char path[BOX_PATH_MAX];
 
 		f = mailbox_snapshot(box, &kv, &record);
 		if (!f.kind)
@@ -42,7 +51,7 @@ static struct fault open_file(struct mailbox *box, uint32_t uid, struct index_ro
 		if (f.kind)
 			break;
 		box_path(path, record.dir, "cur", row->name);
-		f = files_open_regular(box->account->maildir, path, fd);
+		f = files_open_sized(box->account->maildir, path, fd, size);
 		if (f.kind != FAULT_NOT_FOUND)
 			break;
 		if (tries == 1) {
@@ -56,9 +65,10 @@ static struct fault open_file(struct mailbox *box, uint32_t uid, struct index_ro
 
 struct fault message_open_inside(struct mailbox *box, uint32_t uid, struct message_reader **out)
 {
-	struct index_row row;
+	struct index_row row UNCLEARED;
+	uint64_t size;
 	int fd;
-	struct fault f = open_file(box, uid, &row, &fd);
+	struct fault f = open_file(box, uid, &row, &fd, &size);
 
 	if (f.kind)
 		return f;
@@ -67,7 +77,8 @@ struct fault message_open_inside(struct mailbox *box, uint32_t uid, struct messa
 	(*out)->size = row.h.size;
 	(*out)->stored = row.h.stored;
 	(*out)->is_converted = row.h.size != row.h.stored;
-	(*out)->packed = files_unpacked_reader(fd, row.h.stored);
+	if (size != row.h.stored)
+		(*out)->packed = files_unpacked_reader(fd, row.h.stored);
 	return FAULT_OK;
 }
 

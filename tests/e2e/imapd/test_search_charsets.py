@@ -99,3 +99,21 @@ def test_headers_of_messages_within_messages(box):
     box.ok("NOOP")
     assert search(box, "BODY", "отчёт") == [1] and search(box, "SUBJECT", "отчёт") == []
     assert search(box, "TEXT", "ОТЧЁТ") == [1]
+
+
+def test_octets_of_ascii_are_text_only_where_the_charset_says_so(mail):
+    """Small messages are searched where they lie, large ones in pieces; what an escape makes of ASCII is never taken for itself."""
+    filler = "abcdefghijklmnopqrstuvwxyz 0123456789\r\n" * 5000       # more than is read at once
+    for name, charset, body in (("small", "us-ascii", "a Needle in it\r\n"), ("bare", "", "a nEEdle in it\r\n"),
+                                ("large", "iso-8859-1", filler + "a needle in it\r\n" + filler),
+                                ("escaped", "iso-2022-jp", "\x1b$Bneedle!!\x1b(B\r\n"), ("other", "us-ascii", filler)):
+        kind = f"Content-Type: text/plain; charset={charset}\r\n" if charset else ""
+        mail.append("INBOX", f"Subject: plain {name}\r\nMIME-Version: 1.0\r\n{kind}\r\n{body}".encode())
+    mail.ok("NOOP")
+    subjects = ("small", "bare", "large")
+    wanted = {number for name in subjects for number in search(mail, "SUBJECT", f"plain {name}")}
+    assert len(wanted) == 3
+    for key in ("BODY", "TEXT"):
+        assert set(search(mail, key, "needle")) == wanted
+        assert set(search(mail, key, "NEEDLE in IT")) == wanted
+        assert not search(mail, key, "needlework")
