@@ -390,15 +390,31 @@ struct fault index_row_get(struct kv_txn *kv, uint64_t box, uint32_t uid, struct
 	return f;
 }
 
-struct fault index_row_put(struct kv_txn *kv, uint64_t box, const struct index_row *row)
+/* encode_row - its key and value. */
+static struct sv encode_row(uint64_t box, const struct index_row *row, struct kv_key *key, char value[sizeof(struct index_row)])
 {
-	char value[sizeof(struct index_row)];
-	struct kv_key key;
-
 	memcpy(value, &row->h, sizeof(row->h));
 	memcpy(value + sizeof(row->h), row->name, row->h.name_len);
-	index_row_key(&key, box, row->uid);
-	return kv_put(kv, T_ROWS, kv_key_view(&key), sv_from(value, sizeof(row->h) + row->h.name_len));
+	index_row_key(key, box, row->uid);
+	return sv_from(value, sizeof(row->h) + row->h.name_len);
+}
+
+struct fault index_row_put(struct kv_txn *kv, uint64_t box, const struct index_row *row)
+{
+	char value[sizeof(struct index_row)] UNCLEARED;
+	struct kv_key key;
+	struct sv encoded = encode_row(box, row, &key, value);
+
+	return kv_put(kv, T_ROWS, kv_key_view(&key), encoded);
+}
+
+struct fault index_row_append(struct kv_txn *kv, uint64_t box, const struct index_row *row)
+{
+	char value[sizeof(struct index_row)] UNCLEARED;
+	struct kv_key key;
+	struct sv encoded = encode_row(box, row, &key, value);
+
+	return kv_append(kv, T_ROWS, kv_key_view(&key), encoded);
 }
 
 struct fault index_change_flush(struct index_txn *t)
@@ -490,7 +506,7 @@ struct fault index_row_add(struct index_txn *t, struct index_box *box, struct in
 	struct fault f = note_change(t, box, RUN_NEW, row->uid, &row->h.modseq);
 
 	if (!f.kind)
-		f = index_row_put(t->kv, box->id, row);
+		f = index_row_append(t->kv, box->id, row);
 	if (!f.kind && filename_parse(sv_from(row->name, row->h.name_len), &n) && filename_is_dedup_id(n.id)) {
 		struct kv_key value;
 		index_parsed_key(&value, box->id, row->uid);
@@ -555,7 +571,8 @@ struct fault index_parsed_put(struct kv_txn *kv, uint64_t box, uint32_t uid, str
 	struct kv_key key;
 
 	index_parsed_key(&key, box, uid);
-	return kv_put(kv, T_PARSED, kv_key_view(&key), encoded);
+	/* Hardly any page has room for three of these: put in order by themselves they would lie one to a page. */
+	return kv_append(kv, T_PARSED, kv_key_view(&key), encoded);
 }
 
 /* --- one transaction's book-keeping ---------------------------------------------------------------------------- */

@@ -121,7 +121,7 @@ static struct fault load_rows(struct load *l, const struct listing *list)
 		};
 		filename_email_digest(n.id, row.h.email);
 		memcpy(row.name, name, row.h.name_len + 1u);
-		f = index_row_put(l->kv, box->id, &row);
+		f = index_row_append(l->kv, box->id, &row);
 		if (!f.kind && filename_is_dedup_id(n.id)) {
 			struct kv_key value;
 			index_parsed_key(&value, box->id, uid);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/memory.h"
 #include "maildir/adopt_private.h"
 #include "maildir/files.h"
 #include "maildir/mark_private.h"
@@ -77,10 +78,43 @@ static struct fault get_meta(struct rebuild *r)
 	return f;
 }
 
+struct folder {
+	uint64_t id;
+	size_t at;      /* in the listing: of two with one id the first is the mailbox */
+	const char *dir;
+};
+
+static int by_id(const void *a, const void *b)
+{
+	const struct folder *x = a, *y = b;
+
+	return x->id != y->id ? (x->id < y->id ? -1 : 1) : x->at < y->at ? -1 : x->at > y->at;
+}
+
+/* in_order - mailboxes by their ids, as their rows stand in the index: so each row is put behind the one before, and pages get full.
+ * What has no sidecar yet gets one here, INBOX first. *out: to be freed, borrows the list. */
+static struct fault in_order(struct account *a, const struct folder_list *list, uint32_t *uidvalidity_next, struct folder **out)
+{
+	struct folder *folders = xcalloc(list->count, sizeof(*folders));
+	struct fault f = FAULT_OK;
+
+	for (size_t i = 0; !f.kind && i < list->count; i++) {
+		struct sidecar_mailbox side = { 0 };
+
+		f = load_sidecar(a, list->dirs[i], uidvalidity_next, &side);
+		folders[i] = (struct folder){ side.id, i, list->dirs[i] };
+		sidecar_mailbox_done(&side);
+	}
+	qsort(folders, list->count, sizeof(*folders), by_id);
+	*out = folders;
+	return f;
+}
+
 static struct fault fill(struct rebuild *r, struct sidecar_account *side)
 {
 	struct account *a = r->load.account;
 	struct folder_list folders = { .account = a };
+	struct folder *ordered = NULL;
 	uint32_t now = (uint32_t)time(NULL), next;
 	struct fault f;
 
@@ -94,8 +128,10 @@ static struct fault fill(struct rebuild *r, struct sidecar_account *side)
 	f = folder_list_read(&folders);
 	if (!f.kind)
 		f = kv_update(r->env, put_meta, &r->load.meta);
+	if (!f.kind)
+		f = in_order(a, &folders, &next, &ordered);
 	for (size_t i = 0; !f.kind && i < folders.count; i++) {
-		r->load.dir = folders.dirs[i];
+		r->load.dir = ordered[i].dir;
 		f = load_sidecar(a, r->load.dir, &next, &r->load.side);
 		if (!f.kind)
 			f = kv_update(r->env, load_folder, &r->load);
@@ -104,6 +140,7 @@ static struct fault fill(struct rebuild *r, struct sidecar_account *side)
 			f = get_meta(r);
 		r->load.before += r->load.messages;
 	}
+	free(ordered);
 	folder_list_done(&folders);
 	if (!f.kind)
 		f = kv_update(r->env, load_flag_log, a);
