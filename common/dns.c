@@ -6,6 +6,7 @@
 #include <unbound.h>
 #include <uv.h>
 
+#include "common/dnscache.h"
 #include "common/log.h"
 #include "common/memory.h"
 
@@ -16,6 +17,8 @@ struct dns {
 	struct loop_member member;
 	struct ub_ctx *ctx;
 	uv_poll_t *poll;                /* its memory lives until its close callback */
+	struct dnscache *cache;
+	bool forgets_absence;
 	uint32_t timeout_ms;
 	struct dns_query *queries;
 	dns_script_fn *script;          /* instead of ctx */
@@ -31,6 +34,7 @@ struct dns_query {
 	void *arg;
 	int id;
 	bool is_asked;                  /* libunbound has it */
+	bool is_known;                  /* it was in the cache when it was asked */
 	struct timer timer;             /* the deadline; for what is answered here, the next turn */
 	enum dns_status ready;
 	enum dns_type type;
@@ -106,9 +110,20 @@ static void on_answer(void *arg, int err, struct ub_result *r)
 	}
 	if (a->name.len && a->name.p[a->name.len - 1] == '.')
 		a->name.len--;
+	if (a->status == DNS_DATA || !q->dns->forgets_absence)
+		dnscache_keep(q->dns->cache, sv_z(name), q->type, a, loop_now_ms(q->dns->loop));
 	answer(q, a);
 	ub_resolve_free(r);
 	free(a);
+}
+
+static void ask_resolver(struct dns_query *q)
+{
+	int rc = ub_resolve_async(q->dns->ctx, q->name, (int)q->type, 1, q, on_answer, &q->id);
+
+	q->is_asked = rc == 0;
+	q->why = rc ? ub_strerror(rc) : NULL;
+	timer_start_ms(&q->timer, rc ? 0 : q->dns->timeout_ms);
 }
 
 /* Timed out, or answered without asking. */
@@ -119,6 +134,15 @@ static void on_timer(struct timer *t)
 	struct dns_answer *a = xcalloc(1, sizeof(*a));
 
 	memcpy(name, q->name, sizeof(name));
+	if (q->is_known) {
+		q->is_known = false;
+		if (dnscache_find(q->dns->cache, sv_z(name), q->type, loop_now_ms(q->dns->loop), a))
+			answer(q, a);
+		else
+			ask_resolver(q);        /* its place was taken meanwhile */
+		free(a);
+		return;
+	}
 	a->name = sv_z(name);
 	a->status = q->ready;
 	a->why = q->why;
@@ -257,6 +281,7 @@ struct fault dns_new(struct loop *loop, const struct dns_settings *settings, str
 
 	dns->loop = loop;
 	dns->timeout_ms = settings->timeout_ms ? settings->timeout_ms : DNS_TIMEOUT_MS;
+	dns->forgets_absence = settings->forgets_absence;
 	dns->ctx = ub_ctx_create();
 	if (!dns->ctx) {
 		free(dns);
@@ -281,6 +306,7 @@ struct fault dns_new(struct loop *loop, const struct dns_settings *settings, str
 		free(dns);
 		return f;
 	}
+	dns->cache = dnscache_new();
 	dns->member.close = close_dns;
 	loop_join(loop, &dns->member);
 	*out = dns;
@@ -308,6 +334,7 @@ void dns_free(struct dns **dns)
 		close_dns(&(*dns)->member);
 	if ((*dns)->ctx)
 		ub_ctx_delete((*dns)->ctx);
+	dnscache_free((*dns)->cache);
 	free(*dns);
 	*dns = NULL;
 }
@@ -336,7 +363,6 @@ static bool is_name(struct sv name)
 void dns_ask(struct dns *dns, struct sv name, enum dns_type type, dns_fn *fn, void *arg, struct dns_query **out)
 {
 	struct dns_query *q = xcalloc(1, sizeof(*q));
-	int rc;
 
 	q->dns = dns;
 	q->fn = fn;
@@ -364,10 +390,11 @@ void dns_ask(struct dns *dns, struct sv name, enum dns_type type, dns_fn *fn, vo
 		timer_start_ms(&q->timer, 0);
 		return;
 	}
-	rc = ub_resolve_async(dns->ctx, q->name, (int)type, 1, q, on_answer, &q->id);
-	q->is_asked = rc == 0;
-	q->why = rc ? ub_strerror(rc) : NULL;
-	timer_start_ms(&q->timer, rc ? 0 : dns->timeout_ms);
+	q->is_known = dnscache_has(dns->cache, sv_z(q->name), type, loop_now_ms(dns->loop));
+	if (q->is_known)
+		timer_start_ms(&q->timer, 0);
+	else
+		ask_resolver(q);
 }
 
 void dns_forget(struct dns_query **query)

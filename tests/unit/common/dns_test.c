@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/dns.h"
+#include "common/dnscache.h"
 #include "common/memory.h"
 
 /* --- a name server: one datagram in, one out ---------------------------------------------------------------------- */
@@ -257,6 +258,35 @@ static void what_was_forgotten_is_not_answered(void **state)
 	assert_false(s.done);
 }
 
+static void what_was_just_answered_is_known_in_the_next_turn(void **state)
+{
+	struct fixture *f = *state;
+	struct seen s = { .type = DNS_MX };
+	struct dns_query *query = NULL;
+
+	ask(f, "mail.example.net", DNS_MX);
+	dns_ask(f->dns, SV("MAIL.example.net."), DNS_MX, note, &s, NULL);
+	assert_false(s.done);
+	loop_run_once(f->loop, 0);
+	assert_true(s.done);
+	assert_int_equal(s.status, DNS_DATA);
+	assert_string_equal(s.first, "10 mx.example.net");
+	s.done = false;
+	dns_ask(f->dns, SV("mail.example.net"), DNS_MX, note, &s, &query);
+	dns_forget(&query);
+	loop_run_once(f->loop, 0);
+	assert_false(s.done);
+	/* It ends between question and answer: the resolver is asked. */
+	dns_ask(f->dns, SV("mail.example.net"), DNS_MX, note, &s, NULL);
+	loop_skip_ms(f->loop, DNSCACHE_MAX_S * 1000);
+	for (int i = 0; i < 1000 && !s.done; i++) {
+		serve_once();
+		loop_run_once(f->loop, 10);
+	}
+	assert_true(s.done);
+	assert_int_equal(s.status, DNS_DATA);
+}
+
 static void rdata_of_strangers_stays_in_bounds(void **state)
 {
 	static const struct { struct sv wire; bool ok; const char *text; } names[] = {
@@ -355,6 +385,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_name_that_cannot_be_one_is_not_asked_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(silence_is_a_temporary_failure_when_the_deadline_comes, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_was_forgotten_is_not_answered, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_was_just_answered_is_known_in_the_next_turn, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_configuration_names_servers_and_what_is_trusted, setup, teardown),
 		cmocka_unit_test(rdata_of_strangers_stays_in_bounds),
 	};
