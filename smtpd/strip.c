@@ -13,6 +13,12 @@ enum state {
 	IN_BODY,
 };
 
+/* What goes on is handed on in large pieces: each may be a system call of the sink's. */
+struct gathered {
+	size_t len;
+	char octets[8192];
+};
+
 static const struct sv results_name = SV_INIT("Authentication-Results");
 static const struct sv only_ours[] = { SV_INIT("X-Postroom-Junk"), SV_INIT("X-Postroom-Rejected"), SV_INIT("Return-Path") };
 
@@ -27,9 +33,27 @@ void strip_init_names(struct strip *s, const struct sv *names, size_t count, byt
 	*s = (struct strip){ .sink = sink, .ctx = ctx, .names = names, .name_count = count };
 }
 
+static bool put_gathered(struct strip *s)
+{
+	struct sv octets = sv_from(s->gathered->octets, s->gathered->len);
+
+	s->gathered->len = 0;
+	return !octets.len || s->sink(s->ctx, octets);
+}
+
 static bool put(struct strip *s, struct sv octets)
 {
-	return !octets.len || s->is_dropping || s->sink(s->ctx, octets);
+	struct gathered *g = s->gathered;
+
+	if (s->is_dropping)
+		return true;
+	if (octets.len > sizeof(g->octets) - g->len && !put_gathered(s))
+		return false;
+	if (octets.len > sizeof(g->octets))
+		return s->sink(s->ctx, octets);
+	memcpy(g->octets + g->len, octets.p, octets.len);
+	g->len += octets.len;
+	return true;
 }
 
 /* is_results_of_ours - the authserv-id, behind comments; a version may follow it (RFC 8601 §2.2).
@@ -144,8 +168,13 @@ static bool pass(struct strip *s, struct sv *octets)
 
 bool strip_feed(struct strip *s, struct sv octets)
 {
+	struct gathered gathered;
 	bool ok = true;
 
+	if (s->state == IN_BODY)
+		return !octets.len || s->sink(s->ctx, octets);
+	gathered.len = 0;
+	s->gathered = &gathered;
 	while (octets.len && ok && s->state != IN_BODY) {
 		char c = octets.p[0];
 
@@ -167,10 +196,19 @@ bool strip_feed(struct strip *s, struct sv octets)
 			break;
 		}
 	}
-	return ok && (!octets.len || s->sink(s->ctx, octets));
+	ok = ok && (!octets.len || put(s, octets)) && put_gathered(s);
+	s->gathered = NULL;
+	return ok;
 }
 
 bool strip_finish(struct strip *s)
 {
-	return !s->held_len || decide(s, true);
+	struct gathered gathered;
+	bool ok;
+
+	gathered.len = 0;
+	s->gathered = &gathered;
+	ok = (!s->held_len || decide(s, true)) && put_gathered(s);
+	s->gathered = NULL;
+	return ok;
 }

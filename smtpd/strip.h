@@ -22,6 +22,7 @@ struct strip {
 	uint32_t taken;       /* fields taken out so far */
 	unsigned state;       /* private from here */
 	bool is_dropping;
+	struct gathered *gathered; /* while a call lasts */
 	char held[STRIP_HOLD];
 	size_t held_len;
 };

@@ -84,11 +84,41 @@ static void a_name_hidden_behind_a_long_comment_goes_too(void **state)
 	buf_done(&out);
 }
 
+static unsigned pieces;
+
+static bool counting_sink(void *ctx, struct sv octets)
+{
+	pieces++;
+	return sink(ctx, octets);
+}
+
+static void a_header_goes_on_in_large_pieces(void **state)
+{
+	struct strip s;
+	struct buf out, in;
+
+	(void)state;
+	buf_init(&in, 100000);
+	buf_init(&out, 100000);
+	for (int i = 0; i < 300; i++)
+		buf_append(&in, SV("X-Field: of some\r\n\tlines, as they are in a signature\r\n"));
+	buf_append(&in, SV("\r\nbody\r\n"));
+	strip_init(&s, "mx.example.test", counting_sink, &out);
+	pieces = 0;
+	assert_true(strip_feed(&s, buf_sv(&in)));
+	assert_true(strip_finish(&s));
+	assert_true(sv_eq(buf_sv(&out), buf_sv(&in)));
+	assert_in_range(pieces, 1, in.len / 4096);
+	buf_done(&in);
+	buf_done(&out);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_claims_to_be_ours_goes_and_all_else_stays),
 		cmocka_unit_test(a_name_hidden_behind_a_long_comment_goes_too),
+		cmocka_unit_test(a_header_goes_on_in_large_pieces),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
