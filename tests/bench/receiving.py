@@ -165,7 +165,7 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with contextlib.ExitStack() as stack:
         stack.enter_context(work_folder(postroom.BUILD))
-        dns = stack.enter_context(dns_server.DnsServer())
+        dns = stack.enter_context(dns_server.DnsServer(ttl=300))
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         dns.add_reverse("127.0.0.1", "mail.good.example").add("mail.good.example", "A", "127.0.0.1")
         dns.add("good.example", "A", "192.0.2.1").add("good.example", "TXT", "v=spf1 ip4:127.0.0.1 -all")

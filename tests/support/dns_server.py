@@ -227,7 +227,7 @@ class DnsServer:
         authority = b""
         if not answers and rcode in (NOERROR, NXDOMAIN) and not flags & 0x0200:
             apex = name.split(".")[-1]
-            soa = wire_name("ns." + apex) + wire_name("hostmaster." + apex) + struct.pack("!IIIII", 1, 60, 60, 60, 1)
+            soa = wire_name("ns." + apex) + wire_name("hostmaster." + apex) + struct.pack("!IIIII", 1, 60, 60, 60, self.ttl)
             authority = wire_name(apex) + struct.pack("!HHIH", TYPES["SOA"], 1, self.ttl, len(soa)) + soa
         reply = (ident + struct.pack("!HHHHH", flags | rcode, 1, len(answers), 1 if authority else 0, 0)
                  + query[12:end] + body + authority)
