@@ -731,7 +731,7 @@ struct fault account_sync_cur(struct account *a, const char *dir)
 		uint64_t wanted = a->sync_started + 1;
 		while (a->sync_done < wanted && a->is_syncing)
 			pthread_cond_wait(&a->synced, &a->mutex);
-		if (a->sync_done >= wanted && !strcmp(a->sync_dir, dir)) {
+		if (a->sync_done >= wanted && !strcmp(a->synced_dir, dir)) {
 			f = a->sync_fault;
 			pthread_mutex_unlock(&a->mutex);
 			return f;
@@ -749,6 +749,7 @@ struct fault account_sync_cur(struct account *a, const char *dir)
 	pthread_mutex_lock(&a->mutex);
 	a->sync_fault = f;
 	a->sync_done = a->sync_started;
+	memcpy(a->synced_dir, a->sync_dir, sizeof(a->synced_dir));
 	a->is_syncing = false;
 	pthread_cond_broadcast(&a->synced);
 	pthread_mutex_unlock(&a->mutex);

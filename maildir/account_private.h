@@ -63,6 +63,7 @@ struct account {
 	/* Flushes of one folder asked for by many threads: who comes while one runs shares the next one. */
 	pthread_cond_t synced;
 	char sync_dir[LAYOUT_DIR_MAX + 1];      /* mailbox of the latest flush */
+	char synced_dir[LAYOUT_DIR_MAX + 1];    /* ... of the last one done */
 	bool is_syncing;
 	uint64_t sync_started, sync_done;
 	struct fault sync_fault;        /* of the last one done */

@@ -34,7 +34,7 @@ struct look {
 	struct index_box *box;
 	struct found *found;
 	size_t count, cap;
-	uint32_t *seen;                 /* UIDs whose files lie where their rows say */
+	uint32_t *seen;                 /* UIDs whose files are there, be it under other flags than their rows say */
 	size_t seen_count, seen_cap;
 	bool in_new;
 	struct fault fault;
@@ -74,6 +74,9 @@ static bool look_at(void *arg, const char *name, unsigned char type)
 			note_seen(l, n.uid);
 			return true;
 		}
+		/* Under other flags it is there, too, even if it has got others again by the time it is adopted. */
+		if (!f.kind && filename_same_but_flags(sv_z(row.name), sv_z(name)))
+			note_seen(l, n.uid);
 		if (f.kind && f.kind != FAULT_NOT_FOUND) {
 			l->fault = f;
 			return false;
@@ -122,7 +125,7 @@ static struct fault find_missing(struct look *l, struct uidset *missing)
 	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
 }
 
-/* Read the folders; *missing gets the rows whose files were not where they should be (only when cur/ was read). */
+/* Read the folders; *missing gets the rows whose files were not there (only when cur/ was read). */
 static struct fault look(struct look *l, bool cur, struct uidset *missing)
 {
 	char path[BOX_PATH_MAX];
@@ -223,12 +226,13 @@ static struct fault take_new_name(struct index_txn *t, struct index_box *box, st
 	adopt_keep_known_keywords(&bits, keyword_count);
 	row->h.name_len = (uint16_t)strlen(name);
 	memcpy(row->name, name, row->h.name_len + 1u);
-	if (flags == row->h.flags && bits.w[0] == row->h.keywords.w[0] && bits.w[1] == row->h.keywords.w[1])
-		return index_row_put(t->kv, box->id, row);
-	f = index_row_flags(t, box, row, flags, &bits);
-	if (f.kind)
+	bool is_changed = flags != row->h.flags || bits.w[0] != row->h.keywords.w[0] || bits.w[1] != row->h.keywords.w[1];
+	bool is_in_name = flags == is.flags && bits.w[0] == is.keywords.w[0] && bits.w[1] == is.keywords.w[1];
+	f = is_changed ? index_row_flags(t, box, row, flags, &bits) : index_row_put(t->kv, box->id, row);
+	if (f.kind || (!is_changed && is_in_name))
 		return f;
-	/* Into the log too, or a rebuild would lay an older line of it over this change. */
+	/* Into the log too, or a rebuild would lay an older line of it over this change; or it would not know of ours, whose line
+	 * may be gone: whoever let names follow the log did not find this one. */
 	record.flags = flags;
 	record.keywords = bits;
 	uidset_add(&record.uids, row->uid, row->uid);

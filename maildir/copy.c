@@ -207,9 +207,11 @@ struct copying {
 	struct mailbox *from, *to;
 	const struct chunk *chunk;
 	bool move;
+	bool is_last_try;               /* a message that is not as it was chosen is taken as it is; else the chunk ends before it */
 	uint8_t keyword_map[KEYWORDS_MAX];      /* number in `from` -> number in `to`; 255: none */
 	uint32_t done_from[CHUNK_MAX], done_to[CHUNK_MAX];
 	size_t done, lost, looked_at;
+	bool is_overtaken;              /* it got a keyword that is not planned for */
 	bool is_warning_due;
 	char from_dir[LAYOUT_DIR_MAX + 1], to_dir[LAYOUT_DIR_MAX + 1];
 };
@@ -324,6 +326,12 @@ static struct fault copy_parsed(struct index_txn *t, uint64_t from, uint32_t fro
 	return f;
 }
 
+/* Keywords that somebody gave since the chunk was chosen. */
+static bool has_others(const struct keyword_bits *bits, const struct keyword_bits *planned)
+{
+	return (bits->w[0] & ~planned->w[0]) || (bits->w[1] & ~planned->w[1]);
+}
+
 static struct fault copy_one(struct index_txn *t, struct copying *c, struct index_box *from, struct index_box *to,
 			     uint32_t from_uid, int64_t now)
 {
@@ -339,6 +347,10 @@ static struct fault copy_one(struct index_txn *t, struct copying *c, struct inde
 		c->lost++;
 		return FAULT_OK;
 	}
+	if (!c->is_last_try && has_others(&row.h.keywords, &c->chunk->keywords)) {
+		c->is_overtaken = true;
+		return FAULT_OK;
+	}
 	f = index_take_uids(t, to, 1, &uid);
 	if (f.kind)
 		return f;
@@ -349,6 +361,10 @@ static struct fault copy_one(struct index_txn *t, struct copying *c, struct inde
 	row.uid = old_uid;
 	box_path(there, to->dir, "cur", made.name);
 	f = put_name(t, c, here, there);
+	if (f.kind == FAULT_NOT_FOUND && !files_exists(t->account->maildir, here)) {
+		c->lost++;              /* it went this very moment */
+		return FAULT_OK;
+	}
 	if (!f.kind)
 		f = index_row_add(t, to, &made);
 	if (!f.kind)
@@ -369,6 +385,7 @@ static struct fault copy_chunk(struct index_txn *t, void *arg)
 	struct fault f = mailbox_gone(index_box_get(t->kv, c->from->id, from));
 
 	c->done = c->lost = c->looked_at = 0;
+	c->is_overtaken = false;
 	if (!f.kind)
 		f = mailbox_gone(index_box_get(t->kv, c->to->id, to));
 	if (f.kind)
@@ -400,8 +417,10 @@ static struct fault copy_chunk(struct index_txn *t, void *arg)
 	for (size_t i = 0; !f.kind && i < c->chunk->count; i++) {
 		if (i % 16 == 15 && store_now_ms() > until)
 			break;
-		c->looked_at = i + 1;
 		f = copy_one(t, c, from, to, c->chunk->uids[i], now);
+		if ((c->lost || c->is_overtaken) && !c->is_last_try)
+			break;
+		c->looked_at = i + 1;
 	}
 	c->is_warning_due = quota_is_due(t, &c->to->quota);
 	memcpy(c->from_dir, from->dir, sizeof(c->from_dir));
@@ -479,6 +498,7 @@ struct fault copy_inside(struct mailbox *from, const struct uidset *set, struct 
 		f = choose(from, set, *resume, &(struct copy_filter){ 0 }, chunk);
 		if (f.kind || !chunk->count)
 			break;
+		c->is_last_try = tries == 2;
 		f = plan_keywords(c);
 		if (!f.kind)
 			f = index_update(from->account, copy_chunk, c);
@@ -486,16 +506,16 @@ struct fault copy_inside(struct mailbox *from, const struct uidset *set, struct 
 			break;
 		if (c->looked_at < chunk->count)
 			chunk->next = chunk->uids[c->looked_at];
-		if (c->lost && tries < 2) {
-			/* Other programs were here. What was copied is copied; the rest is looked for first next time,
-			 * and a message that is gone is simply not copied. */
+		if (c->lost && !c->is_last_try) {
+			/* Other programs were here. What was copied is copied; the one that was not under its name is looked
+			 * for and comes first the next time. One that is gone is simply not copied, and no other one: who is
+			 * told OK may remove the originals. */
 			struct fault scan = adopt_scan(from->account, from->id);
 			if (scan.kind)
 				log_warn(NULL, "store.scan", KV_FAULT("fault", scan));
-			if (!c->done)
-				continue;
-			chunk->next = c->done_from[c->done - 1] == UINT32_MAX ? 0 : c->done_from[c->done - 1] + 1;
 		}
+		if (!c->done && (c->lost || c->is_overtaken) && !c->is_last_try)
+			continue;
 		f = c->done ? make_durable(c) : FAULT_OK;
 		break;
 	}

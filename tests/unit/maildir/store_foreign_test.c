@@ -625,6 +625,107 @@ static void a_scan_beside_a_program_that_renames_loses_nothing(void **state)
 	fixture_remove(&f);
 }
 
+/* One file that gets other flags all the time, thousands of times a second: whenever its new name is seen, it has another one by the
+ * time it is to be adopted. */
+struct toggling {
+	const char *base;
+	atomic_bool is_over;
+};
+
+static void *toggle(void *arg)
+{
+	static const char *const flags[] = { "", "F", "FS", "S", "R", "RS" };
+	struct toggling *t = arg;
+	char from[1024], to[1024];
+
+	snprintf(from, sizeof(from), "%s", t->base);
+	for (unsigned i = 1; !atomic_load(&t->is_over); i++) {
+		snprintf(to, sizeof(to), "%s%s", t->base, flags[i % ARRAY_LEN(flags)]);
+		if (!rename(from, to))
+			memcpy(from, to, sizeof(from));
+	}
+	rename(from, t->base);
+	return NULL;
+}
+
+static void a_message_whose_name_never_rests_stays_the_same_message(void **state)
+{
+	struct fixture *f = *state;
+	struct mailbox_status st;
+	struct toggling t = { .is_over = false };
+	char base[1024];
+	FILE *name;
+	pthread_t thread;
+
+	fixture_append(f->inbox, f->user, "x", 0);
+	snprintf(base, sizeof(base), "ls %s/*", fixture_path(f, "Maildir/cur"));
+	name = popen(base, "r");
+	assert_non_null(fgets(base, sizeof(base), name));
+	pclose(name);
+	base[strcspn(base, "\n")] = '\0';
+	t.base = base;
+	assert_int_equal(pthread_create(&thread, NULL, toggle, &t), 0);
+	for (int i = 0; i < 20; i++) {
+		ok(mailbox_counters(f->inbox, &st));
+		assert_int_equal(st.messages, 1);
+		assert_int_equal(st.uidnext, 2);
+	}
+	atomic_store(&t.is_over, true);
+	pthread_join(thread, NULL);
+}
+
+static void note_copy(void *arg, uint32_t from, uint32_t to)
+{
+	buf_appendf(arg, "%u>%u ", from, to);
+}
+
+/* RFC 9051 §6.4.7: OK means that all are copied. Many a client deletes the originals then. */
+static void a_copy_leaves_out_nothing_that_others_renamed(void **state)
+{
+	struct fixture *f = *state;
+	struct mailbox *archive = fixture_mailbox(f, "Archive");
+	struct buf told;
+	uint32_t resume = 0;
+
+	buf_init(&told, 1000);
+	for (int i = 0; i < 5; i++)
+		fixture_append(f->inbox, f->user, "x", 0);
+	foreign(f, "for n in cur/*; do case $n in *.1:2,|*.3:2,) mv $n ${n}S;; *.4:2,) rm $n;; esac; done");
+	do
+		ok(mailbox_copy(f->inbox, NULL, archive, false, &resume, note_copy, &told));
+	while (resume);
+	assert_string_equal(buf_z(&told), "1>1 2>2 3>3 5>4 ");
+	foreign(f, "for n in cur/*; do case $n in *.1:2,S|*.3:2,S) mv $n ${n%S}F;; esac; done");
+	buf_clear(&told);
+	do
+		ok(mailbox_copy(f->inbox, NULL, archive, true, &resume, note_copy, &told));
+	while (resume);
+	assert_string_equal(buf_z(&told), "1>5 2>6 3>7 5>8 ");
+	assert_int_equal(fixture_differences(f), 0);
+	mailbox_close(&archive);
+	buf_done(&told);
+}
+
+/* What a message has by us, and not by its name, is nowhere but in the log. */
+static void flags_outlive_a_rename_that_was_not_seen_when_names_followed(void **state)
+{
+	struct fixture *f = *state;
+	struct message_row row;
+
+	fixture_append(f->inbox, f->user, "x", FLAG_SEEN);
+	fixture_store(f->inbox, 1, 1, STORE_REPLACE, FLAG_FLAGGED, NULL);
+	usleep(30000);
+	foreign(f, "for n in cur/*; do mv $n ${n%S}; done");
+	store_tidy(f->store);           /* finds no file of the name that it knows, and cuts the log */
+	ok(mailbox_row(f->inbox, 1, &row));
+	assert_int_equal(row.flags, FLAG_FLAGGED);
+	struct mailbox_status st;
+	ok(mailbox_counters(f->inbox, &st));    /* looks at the folder */
+	fixture_shell("rm -rf '%s'", fixture_path(f, "index"));
+	ok(mailbox_row(f->inbox, 1, &row));
+	assert_int_equal(row.flags, FLAG_FLAGGED);
+}
+
 /* --- notices --------------------------------------------------------------------------------------------------------------- */
 
 static void count_notice(void *arg, void *tag)
@@ -841,6 +942,9 @@ int main(void)
 		TEST(who_selects_more_than_can_be_watched_is_told_too),
 		TEST(flags_that_others_set_are_merged_with_ours),
 		TEST(a_message_renamed_meanwhile_is_still_read),
+		TEST(a_message_whose_name_never_rests_stays_the_same_message),
+		TEST(a_copy_leaves_out_nothing_that_others_renamed),
+		TEST(flags_outlive_a_rename_that_was_not_seen_when_names_followed),
 		TEST(mailboxes_that_others_rename_keep_their_messages),
 		TEST(an_inbox_without_folders_is_empty_not_broken),
 		TEST(links_and_pipes_are_not_read),
