@@ -211,6 +211,10 @@ static struct fault prepare_folders(struct account *a, struct folder_list *found
 		next = uidvalidity;
 		if (!f.kind)
 			f = load_sidecar(a, found->dirs[i], &next, &side);
+		if (f.kind && !load_is_mailbox(a, found->dirs[i])) {
+			f = FAULT_OK;           /* renamed or removed since the folders were listed */
+			continue;
+		}
 		if (!f.kind)
 			f = account_read(a, &kv);
 		if (f.kind)

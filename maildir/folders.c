@@ -202,6 +202,19 @@ struct fault mailbox_list(struct maildir_user *user, mailbox_list_fn *fn, void *
 
 /* --- create ------------------------------------------------------------------------------------------------------------ */
 
+static bool use_is_free(struct kv_txn *kv, uint32_t use)
+{
+	struct listing l = { 0 };
+	bool is_free = !collect_boxes(kv, &l).kind;
+
+	for (size_t i = 0; i < l.count; i++) {
+		is_free = is_free && !(l.rows[i].exists && l.rows[i].special_use & use);
+		free(l.rows[i].name);
+	}
+	free(l.rows);
+	return is_free;
+}
+
 struct creation {
 	const struct sidecar_mailbox *side;
 	const char *temp;
@@ -222,6 +235,8 @@ static struct fault create_in(struct index_txn *t, void *arg)
 		return f;
 	if (t->meta.box_count >= MAILBOX_COUNT_MAX)
 		return fault(FAULT_LIMIT, "too many mailboxes");
+	if (c->side->special_use && !use_is_free(t->kv, c->side->special_use))
+		return fault(FAULT_EXISTS, "another mailbox has this special use");
 	index_intend(t, 0);
 	f = files_rename_new(at, c->temp, at, c->dir);
 	if (f.kind)
@@ -317,19 +332,6 @@ struct fault folders_create(struct account *a, struct sv canonical, uint32_t spe
 			f = fault(FAULT_EXISTS, "mailbox is there already");
 	}
 	return f;
-}
-
-static bool use_is_free(struct kv_txn *kv, uint32_t use)
-{
-	struct listing l = { 0 };
-	bool is_free = !collect_boxes(kv, &l).kind;
-
-	for (size_t i = 0; i < l.count; i++) {
-		is_free = is_free && !(l.rows[i].exists && l.rows[i].special_use & use);
-		free(l.rows[i].name);
-	}
-	free(l.rows);
-	return is_free;
 }
 
 struct fault mailbox_create(struct maildir_user *user, struct sv name, uint32_t special_use, char mailbox_id[24])

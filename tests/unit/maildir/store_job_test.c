@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -178,6 +179,174 @@ static void jobs_that_cross_each_other_end(void **state)
 	assert_int_equal(fixture_differences(f), 0);
 }
 
+struct maker {
+	struct maildir_user *user;
+	pthread_barrier_t *start;
+	char name[16];
+	struct fault fault;
+};
+
+static void *make_with_use(void *arg)
+{
+	struct maker *m = arg;
+
+	pthread_barrier_wait(m->start);
+	m->fault = mailbox_create(m->user, sv_z(m->name), USE_FLAGGED, NULL);
+	return NULL;
+}
+
+/* RFC 6154 §3: two devices that look for the same mailbox at once must not end up with one each. */
+static void of_many_that_make_a_special_mailbox_at_once_one_succeeds(void **state)
+{
+	struct fixture *f = *state;
+	struct auth_identity *id = identity_for_admin(SV(ALICE), SV_NONE);
+	struct maker makers[6];
+	pthread_t threads[ARRAY_LEN(makers)];
+	pthread_barrier_t start;
+	unsigned made = 0;
+
+	pthread_barrier_init(&start, NULL, ARRAY_LEN(makers));
+	for (size_t i = 0; i < ARRAY_LEN(makers); i++) {
+		makers[i].start = &start;
+		snprintf(makers[i].name, sizeof(makers[i].name), "Starred %zu", i);
+		ok(maildir_user_open(f->store, id, NULL, &makers[i].user));
+		assert_int_equal(pthread_create(&threads[i], NULL, make_with_use, &makers[i]), 0);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(makers); i++) {
+		pthread_join(threads[i], NULL);
+		made += !makers[i].fault.kind;
+		assert_true(!makers[i].fault.kind || makers[i].fault.kind == FAULT_EXISTS);
+		maildir_user_close(&makers[i].user);
+	}
+	assert_int_equal(made, 1);
+	pthread_barrier_destroy(&start);
+	identity_unref(&id);
+}
+
+/* One device moves a message, another one tags it, at the same moment. */
+struct pair {
+	struct mailbox *inbox, *archive;
+	pthread_barrier_t start;
+	uint32_t uid;
+	bool is_tagged;
+	struct fault fault;
+};
+
+static bool note_tagged(void *arg, const struct message_row *row, const struct mime_message *parsed)
+{
+	(void)row;
+	(void)parsed;
+	*(bool *)arg = true;
+	return true;
+}
+
+static void *tag(void *arg)
+{
+	static const struct sv word = SV_INIT("$tagged");
+	struct pair *p = arg;
+	struct flag_change change = { .mode = STORE_ADD, .keywords = &word, .keyword_count = 1 };
+	struct uidset one = { 0 };
+	uint32_t resume = 0;
+
+	uidset_add(&one, p->uid, p->uid);
+	pthread_barrier_wait(&p->start);
+	p->fault = mailbox_store_flags(p->inbox, &one, &change, &resume, NULL, note_tagged, &p->is_tagged);
+	uidset_done(&one);
+	return NULL;
+}
+
+static void note_copy(void *arg, uint32_t from, uint32_t to)
+{
+	(void)from;
+	*(uint32_t *)arg = to;
+}
+
+static void a_tag_is_not_lost_when_the_message_is_moved_at_the_same_moment(void **state)
+{
+	struct fixture *f = *state;
+	struct pair p = { .inbox = fixture_mailbox(f, "INBOX"), .archive = fixture_mailbox(f, "Archive") };
+
+	pthread_barrier_init(&p.start, NULL, 2);
+	for (int i = 0; i < 60; i++) {
+		struct uidset one = { 0 };
+		struct message_row row;
+		uint32_t resume = 0, to = 0;
+		pthread_t thread;
+
+		p.is_tagged = false;
+		p.uid = fixture_append(f->inbox, f->user, "x", 0);
+		uidset_add(&one, p.uid, p.uid);
+		assert_int_equal(pthread_create(&thread, NULL, tag, &p), 0);
+		pthread_barrier_wait(&p.start);
+		ok(mailbox_copy(f->inbox, &one, p.archive, true, &resume, note_copy, &to));
+		pthread_join(thread, NULL);
+		ok(p.fault);
+		ok(mailbox_row(p.archive, to, &row));
+		assert_int_equal(row.keywords.w[0] != 0, p.is_tagged);
+		uidset_done(&one);
+	}
+	pthread_barrier_destroy(&p.start);
+	mailbox_close(&p.inbox);
+	mailbox_close(&p.archive);
+}
+
+#define ROUNDS 15
+
+struct restless {
+	struct maildir_user *user;
+	char name[16];
+	atomic_uint *left;
+	struct fault fault;
+};
+
+static void *make_and_remove(void *arg)
+{
+	struct restless *r = arg;
+
+	for (int i = 0; !r->fault.kind && i < ROUNDS; i++) {
+		r->fault = mailbox_create(r->user, sv_z(r->name), 0, NULL);
+		if (!r->fault.kind)
+			r->fault = mailbox_delete(r->user, sv_z(r->name));
+	}
+	atomic_fetch_sub(r->left, 1);
+	return NULL;
+}
+
+static bool take_any(void *arg, const struct mailbox_info *info)
+{
+	(void)info;
+	++*(unsigned *)arg;
+	return true;
+}
+
+static void mailboxes_are_listed_while_others_come_and_go(void **state)
+{
+	struct fixture *f = *state;
+	struct auth_identity *id = identity_for_admin(SV(ALICE), SV_NONE);
+	struct restless all[4];
+	pthread_t threads[ARRAY_LEN(all)];
+	atomic_uint left = ARRAY_LEN(all);
+
+	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+		all[i] = (struct restless){ .left = &left };
+		snprintf(all[i].name, sizeof(all[i].name), "Restless %zu", i);
+		ok(maildir_user_open(f->store, id, NULL, &all[i].user));
+		assert_int_equal(pthread_create(&threads[i], NULL, make_and_remove, &all[i]), 0);
+	}
+	do {
+		unsigned seen = 0;
+		ok(mailbox_list(f->user, take_any, &seen));
+		assert_true(seen >= 1);
+	} while (atomic_load(&left));
+	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+		pthread_join(threads[i], NULL);
+		ok(all[i].fault);
+		maildir_user_close(&all[i].user);
+	}
+	identity_unref(&id);
+	assert_int_equal(fixture_differences(f), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -189,6 +358,9 @@ int main(void)
 		TEST(an_index_that_goes_is_noticed_by_the_next_job),
 		TEST(another_programs_mail_is_noticed_by_the_next_job),
 		TEST(jobs_that_cross_each_other_end),
+		TEST(of_many_that_make_a_special_mailbox_at_once_one_succeeds),
+		TEST(mailboxes_are_listed_while_others_come_and_go),
+		TEST(a_tag_is_not_lost_when_the_message_is_moved_at_the_same_moment),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
