@@ -110,7 +110,8 @@ void command_init(struct command *c, const struct command_spec *spec, struct sv 
 			       .log = log,
 			       .tag = { sv_copy_z(tag), tag.len },
 			       .args = args,
-			       .is_uid = spec->flags & CMD_UID };
+			       .is_uid = spec->flags & CMD_UID,
+			       .known = room->view.modseq };
 	writer_init(&c->out, COMMAND_OUT_MAX);
 	arena_init(&c->arena, COMMAND_ARENA_MAX);
 	buf_init(&c->code, COMMAND_CODE_MAX);

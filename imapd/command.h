@@ -94,6 +94,7 @@ struct command {
 	bool is_literal_kept;  /* with is_literal_taken: as an argument, not as a stream */
 	enum command_phase phase;
 	enum command_wake wake;
+	uint64_t known;                 /* MODSEQ up to which the client had been told all when it sent the command */
 	struct sv line, octets;         /* borrowed for the step */
 	struct grammar_literal literal;
 	struct writer out;

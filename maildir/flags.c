@@ -30,6 +30,7 @@ struct change_set {
 	struct message_row *rows;       /* out: as they are afterwards */
 	size_t row_count;
 	struct uidset modified;         /* out */
+	struct uidset overtaken;        /* out */
 	uint32_t allowed;               /* flags that may be changed ... */
 	bool may_keywords;              /* ... and keywords */
 	/* \Seen of a reader of somebody else's mailbox goes to a file of theirs. */
@@ -116,6 +117,8 @@ static struct fault change_row(struct index_txn *t, struct index_box *box, struc
 		uidset_add(&s->modified, row->uid, row->uid);
 		return FAULT_OK;
 	}
+	if (s->change->overtaken && row->h.modseq > s->change->known)
+		uidset_add(&s->overtaken, row->uid, row->uid);
 	wanted(s, row, &flags, &bits);
 	shown = flags;
 	if (s->box->reader) {
@@ -177,6 +180,7 @@ static struct fault change_chunk(struct index_txn *t, void *arg)
 	s->row_count = 0;
 	s->next = 0;
 	uidset_done(&s->modified);
+	uidset_done(&s->overtaken);
 	uidset_done(&s->seen);
 	uidset_done(&s->unseen);
 	if (f.kind || (s->set && !start))
@@ -253,10 +257,13 @@ struct fault mailbox_store_flags(struct mailbox *box, const struct uidset *set, 
 		*resume = s.next;
 		for (size_t i = 0; modified && i < s.modified.count; i++)
 			uidset_add(modified, s.modified.ranges[i].first, s.modified.ranges[i].last);
+		for (size_t i = 0; change->overtaken && i < s.overtaken.count; i++)
+			uidset_add(change->overtaken, s.overtaken.ranges[i].first, s.overtaken.ranges[i].last);
 		for (size_t i = 0; fn && i < s.row_count; i++)
 			fn(arg, &s.rows[i], NULL);
 	}
 	uidset_done(&s.modified);
+	uidset_done(&s.overtaken);
 	free(s.rows);
 	return f;
 }

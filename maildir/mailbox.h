@@ -200,6 +200,9 @@ struct flag_change {
 	size_t keyword_count;
 	bool has_unchangedsince;        /* RFC 7162 §3.1.3; on a tie the message is left alone and goes to `modified` */
 	uint64_t unchangedsince;
+	/* Messages that others changed behind this MODSEQ, before this change: the caller does not know their flags. NULL: no matter. */
+	uint64_t known;
+	struct uidset *overtaken;
 };
 /**
  * mailbox_store_flags - change flags of one chunk of set, from *resume on. fn (may be NULL) gets each message as it is

@@ -5,12 +5,14 @@
 #include "imapd/flagset.h"
 #include "imapd/imapsieve.h"
 #include "imapd/limit.h"
+#include "imapd/notify.h"
 #include "imapd/training_marks.h"
 
 #include "common/banned.h"
 
 struct store_command {
 	struct uidset set, modified;
+	struct uidset overtaken;        /* changed by others since the client was told */
 	struct flag_change change;
 	bool is_silent;
 	uint32_t resume;
@@ -26,6 +28,7 @@ static void release(struct command *c)
 
 	uidset_done(&x->set);
 	uidset_done(&x->modified);
+	uidset_done(&x->overtaken);
 	told_done(&x->told);
 	training_marks_done(&x->marks);
 }
@@ -81,6 +84,10 @@ static enum step begin(struct command *c)
 	x->change.keyword_count = flags.keyword_count;
 	if (x->change.has_unchangedsince)
 		c->room->has_condstore = true;
+	if (x->is_silent && notify_tells(c->room->notify, NOTIFY_FLAG_CHANGE)) {
+		x->change.known = c->known;
+		x->change.overtaken = &x->overtaken;
+	}
 	if (!command_set(c, set, &x->set))
 		return STEP_DONE;
 	limit_narrow(c, &x->set);
@@ -117,8 +124,9 @@ static void write_modseq(struct command *c, uint32_t seq, const struct change *r
 }
 
 /* tell - the messages of a chunk as they are now. With .SILENT only the MODSEQ is told, and only to
- * those who think in MODSEQs (RFC 7162 §3.1.3). A message that UNCHANGEDSINCE left alone is told in
- * MODIFIED. */
+ * those who think in MODSEQs (RFC 7162 §3.1.3). But of a message that others have changed as well, also where
+ * the client was told so in answer to this very command, nobody can work out the flags by themselves
+ * (RFC 3501 §6.4.6). A message that UNCHANGEDSINCE left alone is told in MODIFIED. */
 static struct fault tell(struct command *c, struct store_command *x, const struct stored *all)
 {
 	struct fault f = FAULT_OK;
@@ -126,7 +134,7 @@ static struct fault tell(struct command *c, struct store_command *x, const struc
 
 	for (size_t i = 0; i < all->count && is_covered; i++)
 		is_covered = keywords_cover(c->keywords, all->rows[i].keywords);
-	if (!x->is_silent)
+	if (!x->is_silent || x->overtaken.count)
 		f = room_keywords(c, !is_covered);
 	for (size_t i = 0; i < all->count && !f.kind; i++) {
 		const struct change *row = &all->rows[i];
@@ -137,7 +145,7 @@ static struct fault tell(struct command *c, struct store_command *x, const struc
 		told_add(&x->told, row->uid, row->modseq);
 		if (!seq)
 			continue;
-		if (!x->is_silent)
+		if (!x->is_silent || uidset_has(&x->overtaken, row->uid))
 			room_write_fetch_flags(c, seq, row->uid, row->flags, row->keywords,
 					       row->modseq);
 		else if (c->room->has_condstore)

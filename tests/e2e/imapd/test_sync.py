@@ -59,6 +59,29 @@ def test_silent_store_is_silent_only_to_its_own_session(imapd, user):
         assert not a.ok("NOOP").untagged
 
 
+def test_silent_store_is_not_silent_about_what_its_session_cannot_know(imapd, user):
+    """RFC 3501 §6.4.6: the flags are known without a race, also to a client that takes what it is told for what holds now."""
+    a, b = two(imapd, user)
+    with a, b:
+        for _ in range(2):
+            a.append("INBOX", message("x"))
+        b.ok("NOOP")
+        a.ok("STORE 1 +FLAGS (\\Flagged)")
+        reply = b.ok("STORE 1:2 +FLAGS.SILENT (\\Seen)")
+        assert set(reply.fetched()) == {1}
+        assert set(reply.fetched()[1]["FLAGS"]) - {b"\\Recent"} == {b"\\Flagged", b"\\Seen"}
+        assert not b.ok("STORE 1:2 -FLAGS.SILENT (\\Seen)").untagged
+        assert not b.ok("NOOP").untagged
+        a.ok("ENABLE CONDSTORE")
+        a.ok("NOOP")
+        b.ok("STORE 2 +FLAGS (\\Flagged)")
+        reply = a.ok("UID STORE 1:2 +FLAGS.SILENT (\\Draft)")
+        got = reply.fetched()
+        assert set(got[1]) == {"UID", "MODSEQ"}
+        assert set(got[2]["FLAGS"]) - {b"\\Recent"} == {b"\\Flagged", b"\\Draft"}
+        assert got[2]["MODSEQ"] > got[1]["MODSEQ"]
+
+
 def test_a_change_by_another_is_told_even_behind_ones_own(imapd, user):
     a, b = two(imapd, user)
     with a, b:
