@@ -541,6 +541,8 @@ static enum step finish(struct command *c)
 		x->items[0].replaces = x->replaced_size;
 	struct fault f = incoming_append(x->box, x->items, x->count);
 
+	if (f.kind == FAULT_GONE)       /* removed while the message came */
+		return command_no(c, "TRYCREATE", "No such mailbox");
 	if (f.kind)
 		return command_fault(c, f);
 	note(c, x, &uids);

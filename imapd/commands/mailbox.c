@@ -70,9 +70,13 @@ static bool subscribe_ahead(struct command *c, struct sv name)
 	return !f.kind;
 }
 
-/* unsubscribe - the mailbox was not made after all. */
+/* unsubscribe - the mailbox was not made after all; unless another device made it at the same moment. */
 static void unsubscribe(struct command *c, struct sv name)
 {
+	uint32_t rights;
+
+	if (mailbox_rights(c->room->user, name, &rights).kind != FAULT_NOT_FOUND)
+		return;
 	struct fault f = mailbox_subscribe(c->room->user, name, false);
 
 	if (f.kind)
@@ -171,8 +175,60 @@ enum step do_delete(struct command *c)
 	return command_ok(c, "Deleted");
 }
 
+/* Subscribed mailboxes below one that is renamed: what stands behind its name, each with a NUL. */
+struct below {
+	struct sv above;
+	struct buf names;
+};
+
+static bool note_below(void *arg, const struct mailbox_info *info)
+{
+	struct below *b = arg;
+
+	if (info->exists && info->subscribed && info->name.len > b->above.len && sv_starts(info->name, b->above) &&
+	    info->name.p[b->above.len] == '/')
+		return buf_append(&b->names, sv_sub(info->name, b->above.len, SIZE_MAX)) && buf_append(&b->names, sv_from("", 1));
+	return true;
+}
+
+/* find_below - for programs that show subscribed mailboxes only: what they showed goes on under its new name, whichever device
+ * renames the mailbox above it. The former names stay subscribed, as RFC 9051 §6.3.9 has it. */
+static void find_below(struct command *c, struct sv from, struct below *b)
+{
+	*b = (struct below){ .above = from };
+	buf_init(&b->names, (size_t)1 << 20);
+	if (!c->room->conf->imap.auto_subscribe || sv_eq(from, SV("INBOX")))
+		return;
+	struct fault f = mailbox_list(c->room->user, note_below, b);
+
+	if (f.kind)
+		log_warn(c->log, "imap.subscribe.failed", KV_SV("user", c->room->account), KV_SV("mailbox", from),
+			 KV_FAULT("fault", f));
+}
+
+static void subscribe_below(struct command *c, struct sv to, const struct below *b)
+{
+	struct sv rest = buf_sv(&b->names), end;
+	struct buf name;
+
+	buf_init(&name, MAILBOX_NAME_MAX);
+	while (rest.len && sv_split(&rest, '\0', &end)) {
+		buf_clear(&name);
+		if (!buf_append(&name, to) || !buf_append(&name, end))
+			continue;
+		struct fault f = mailbox_subscribe(c->room->user, buf_sv(&name), true);
+
+		if (f.kind)
+			log_warn(c->log, "imap.subscribe.failed", KV_SV("user", c->room->account),
+				 KV_SV("mailbox", buf_sv(&name)), KV_FAULT("fault", f));
+		notify_own(c->room->notify, buf_sv(&name));
+	}
+	buf_done(&name);
+}
+
 enum step do_rename(struct command *c)
 {
+	struct below below;
 	struct sv from, to;
 
 	if (!command_mailbox(c, &from) || !command_mailbox(c, &to))
@@ -188,10 +244,15 @@ enum step do_rename(struct command *c)
 	if (!is_wise(to))
 		return command_no(c, "CANNOT", unwise);
 	bool is_ahead = subscribe_ahead(c, to);
+
+	find_below(c, from, &below);
 	struct fault f = mailbox_rename(c->room->user, from, to);
 
 	if (f.kind && is_ahead)
 		unsubscribe(c, to);
+	if (!f.kind)
+		subscribe_below(c, to, &below);
+	buf_done(&below.names);
 	if (f.kind)
 		return command_fault(c, f);
 	notify_own(c->room->notify, from);

@@ -130,3 +130,16 @@ def test_a_hundred_megabytes_are_refused_and_twenty_are_stored(box):
     assert box.fetch("1", f"BODY.PEEK[]<{len(text) - 5}.100>")[1][f"BODY[]<{len(text) - 5}>"] == text[-5:]
     box.send("a APPEND INBOX {104857600}\r\n")
     assert box.collect("a").code() == "TOOBIG"
+
+
+def test_a_mailbox_that_goes_while_the_message_comes(imapd, user, client):
+    """RFC 3501 §6.3.11: the client may make it again, and does not lose what it sent."""
+    text = message("on its way")
+    client.ok("CREATE x")
+    client.send(f"a APPEND x {{{len(text)}}}\r\n")
+    assert client.response().startswith(b"+ ")
+    with imap.Client(imapd, user) as other:
+        other.ok("DELETE x")
+    client.send(text + b"\r\n")
+    reply = client.collect("a")
+    assert (reply.status, reply.code()) == ("NO", "TRYCREATE")

@@ -143,6 +143,30 @@ def test_rename_keeps_uids_and_takes_children_along(client):
     client.no("RENAME x INBOX")
 
 
+def test_what_is_below_a_renamed_mailbox_stays_subscribed(imapd, user, client):
+    """One device renames, another shows subscribed mailboxes only."""
+    for name in ("old", "old/a", "old/b/c", "older/x"):
+        client.ok(f"CREATE {name}")
+    client.ok("UNSUBSCRIBE old/a")
+    client.ok("RENAME old new")
+    with imap.Client(imapd, user) as other:
+        shown = {name for name, row in rows(other.ok('LSUB "" "*"'), "LSUB").items() if "\\Noselect" not in row[0]}
+        assert {"new", "new/b/c", "older/x"} <= shown
+        assert not {"new/a", "newer/x"} & shown
+
+
+def test_a_mailbox_that_many_devices_make_at_once_is_subscribed(imapd, user):
+    clients = [imap.Client(imapd, user) for _ in range(4)]
+    for n in range(8):
+        for c in clients:
+            c.send(f"m CREATE many{n}\r\n")
+        assert sorted(c.collect("m").status for c in clients) == ["NO", "NO", "NO", "OK"]
+    shown = rows(clients[0].ok('LSUB "" "many*"'), "LSUB")
+    assert set(shown) == {f"many{n}" for n in range(8)}
+    for c in clients:
+        c.close()
+
+
 def test_rename_of_inbox_moves_its_messages(client):
     client.append("INBOX", message("one"))
     client.append("INBOX", message("two"))
