@@ -279,6 +279,7 @@ static int run_enable(struct cli *cli)
 
 static int run_remove(struct cli *cli)
 {
+	struct directory_account account;
 	struct directory *dir = NULL;
 
 	if (!cli_option(cli, "yes")) {
@@ -290,7 +291,12 @@ static int run_remove(struct cli *cli)
 
 	if (code != EXIT_DONE)
 		return code;
-	code = cli_fault(cli->args[0], directory_account_remove(dir, sv_z(cli->args[0])));
+	code = cli_fault(cli->args[0], directory_account_get(dir, sv_z(cli->args[0]), &account));
+	if (code == EXIT_DONE)
+		code = cli_fault(cli->args[0], directory_account_remove(dir, sv_z(cli->args[0])));
+	account.is_enabled = false;
+	if (code == EXIT_DONE)
+		code = end_barred_sessions(cli, &account);
 	directory_close(&dir);
 	return code;
 }

@@ -149,13 +149,27 @@ static struct fault do_domain(struct doing *d, const struct change *c)
 	return f;       /* what else it says may name accounts: see finish_domains() */
 }
 
+/* Whoever is not there to be asked is told; the account is gone all the same. */
+static struct fault remove_account(struct doing *d, struct sv address)
+{
+	struct directory_account account;
+	struct fault f = directory_account_get(d->dir, address, &account);
+
+	if (!f.kind)
+		f = directory_account_remove(d->dir, address);
+	account.is_enabled = false;
+	if (!f.kind)
+		(void)end_barred_sessions(d->cli, &account);
+	return f;
+}
+
 static struct fault do_account(struct doing *d, const struct change *c)
 {
 	struct directory_account account;
 	struct fault f;
 
 	if (c->kind == CHANGE_REMOVE)
-		return directory_account_remove(d->dir, sv_z(c->was->key));
+		return remove_account(d, sv_z(c->was->key));
 	if (c->kind == CHANGE_ADD && c->is->hash)
 		f = directory_account_add_hashed(d->dir, sv_z(c->is->key), sv_z(c->is->hash), d->iterations, &account);
 	else if (c->kind == CHANGE_ADD)

@@ -102,6 +102,23 @@ def test_disabling_ends_sessions_and_says_why_and_enabling_gives_back_what_was(s
     set_state(server, "bob", "--state", "active", "--message", "none")
 
 
+def test_removing_an_account_ends_its_sessions(server):
+    server.add_account("gone")
+    gone = server.imap("gone")
+    gone.select("INBOX")
+    server.postroom("account", "remove", server.address("gone"), "--yes")
+    with pytest.raises((imaplib.IMAP4.abort, OSError)):
+        gone.noop()
+    server.add_account("gone")
+    gone = server.imap("gone")
+    left_out = [line for line in server.postroom("apply", "--export").splitlines() if server.address("gone") not in line]
+    path = server.root / "wanted"
+    path.write_text("\n".join(left_out) + "\n", encoding="utf-8")
+    server.postroom("apply", path, "--yes")
+    with pytest.raises((imaplib.IMAP4.abort, OSError)):
+        gone.noop()
+
+
 def test_nologin_takes_mail_and_lets_nobody_in(server):
     set_state(server, "robot", "--state", "nologin")
     for refused in (refused_by_imap, refused_by_pop3, refused_by_submission):
