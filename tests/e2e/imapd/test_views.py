@@ -300,7 +300,8 @@ class Device:
 
     def learn_numbers(self):
         if None in self.numbers:
-            low = max((u for u in self.numbers[:self.numbers.index(None)] if u), default=0) + 1
+            known = self.numbers[:self.numbers.index(None)]
+            low = 1 if self.kind == "uidonly" else max(known, default=0) + 1
             self.ok(f"UID FETCH {low}:* (UID)")
 
     def learn(self):
