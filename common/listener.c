@@ -236,7 +236,8 @@ static void let_in(struct row *row, int fd, const struct netaddr *peer)
 	}
 	set->stats.accepted++;
 	set->stats.streams++;
-	struct fault f = stream_new(set->loop, fd, &set->limits, NULL, NULL, &s);
+	/* A proxy's connection is its client's. */
+	struct fault f = stream_new_from(set->loop, fd, &set->limits, peer, &s);
 
 	if (f.kind) {
 		log_error(NULL, "listener.stream_failed", KV_Z("listener", row->name),
@@ -244,7 +245,6 @@ static void let_in(struct row *row, int fd, const struct netaddr *peer)
 		on_visitor_gone(v);
 		return;
 	}
-	s->peer = *peer;        /* a proxy's connection is its client's */
 	stream_on_gone(s, on_visitor_gone, v);
 	if (row->listener.tls == CONF_TLS_IMPLICIT) {
 		f = stream_start_tls(s, set->tls, &row->listener.role);

@@ -402,15 +402,21 @@ void stream_set_up(int fd, const struct stream_limits *limits)
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
 }
 
-struct fault stream_new(struct loop *loop, int fd, const struct stream_limits *limits,
-                        const struct stream_events *events, void *user, struct stream **out)
+static struct netaddr peer_of(int fd)
 {
-	struct stream *s = xcalloc(1, sizeof(*s));
 	union {
 		struct sockaddr sa;
 		struct sockaddr_storage storage;
 	} name;
 	socklen_t len = sizeof(name);
+
+	return getpeername(fd, &name.sa, &len) ? (struct netaddr){ NET_NONE, 0, { 0 } } : netaddr_from(&name.sa, len);
+}
+
+struct fault stream_new_from(struct loop *loop, int fd, const struct stream_limits *limits, const struct netaddr *peer,
+			     struct stream **out)
+{
+	struct stream *s = xcalloc(1, sizeof(*s));
 	int e = uv_poll_init(loop_uv(loop), &s->poll, fd);      /* makes it non-blocking, too */
 
 	if (e) {
@@ -421,19 +427,13 @@ struct fault stream_new(struct loop *loop, int fd, const struct stream_limits *l
 	s->loop = loop;
 	s->fd = fd;
 	s->limits = limits ? *limits : stream_limits_default;
-	s->events = events;
-	s->user = user;
 	s->is_owned = true;
 	buf_init(&s->in, SIZE_MAX / 2);
 	buf_init(&s->out, SIZE_MAX / 2);
 	deferred_init(&s->soon, loop, on_soon);
 	timer_init(&s->timer, loop, on_timer);
 	s->quiet_ms = s->progress_ms = loop_now_ms(loop);
-	if (!getpeername(fd, &name.sa, &len))
-		s->peer = netaddr_from(&name.sa, len);
-	len = sizeof(name);
-	if (!getsockname(fd, &name.sa, &len))
-		s->local = netaddr_from(&name.sa, len);
+	s->peer = peer ? *peer : peer_of(fd);
 	if (!s->limits.is_set_up && (s->peer.family == NET_IPV4 || s->peer.family == NET_IPV6))
 		stream_set_up(fd, &s->limits);
 	s->member.close = on_loop_end;
@@ -441,6 +441,18 @@ struct fault stream_new(struct loop *loop, int fd, const struct stream_limits *l
 	ask_for_turn(s);
 	*out = s;
 	return FAULT_OK;
+}
+
+struct fault stream_new(struct loop *loop, int fd, const struct stream_limits *limits,
+                        const struct stream_events *events, void *user, struct stream **out)
+{
+	struct fault f = stream_new_from(loop, fd, limits, NULL, out);
+
+	if (f.kind)
+		return f;
+	(*out)->events = events;
+	(*out)->user = user;
+	return f;
 }
 
 void stream_set_events(struct stream *s, const struct stream_events *events, void *user)
@@ -683,10 +695,6 @@ const struct netaddr *stream_peer(const struct stream *s)
 	return &s->peer;
 }
 
-const struct netaddr *stream_local(const struct stream *s)
-{
-	return &s->local;
-}
 
 const char *stream_end_detail(const struct stream *s)
 {

@@ -187,7 +187,6 @@ void stream_rest(struct stream *s, bool is_resting);
 const struct netaddr *stream_peer(const struct stream *s);
 /** stream_peer_user - who connected to a unix socket, as the kernel says (SO_PEERCRED, unix(7)). False: it does not. */
 bool stream_peer_user(const struct stream *s, uid_t *out);
-const struct netaddr *stream_local(const struct stream *s);
 /** stream_end_detail - for the log: what exactly ended it ("Connection reset by peer", OpenSSL's
  *  reason). Never NULL. */
 const char *stream_end_detail(const struct stream *s);

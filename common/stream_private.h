@@ -8,6 +8,9 @@
 
 /* --- for listener.c --- */
 
+/** stream_new_from - stream_new(), without events so far, of a socket whose peer is known. */
+MUST_CHECK struct fault stream_new_from(struct loop *loop, int fd, const struct stream_limits *limits, const struct netaddr *peer,
+					struct stream **out);
 /** stream_on_gone - call gone(arg) once, when the stream's socket has been closed. */
 void stream_on_gone(struct stream *s, void (*gone)(void *arg), void *arg);
 /** stream_gone_arg - arg, if gone is what was set; else NULL. */
@@ -75,7 +78,7 @@ struct stream {
 	bool is_owned;                  /* stream_close() was not called yet */
 	bool is_gone;                   /* the handle is closed */
 	char detail[96];
-	struct netaddr peer, local;
+	struct netaddr peer;
 	struct stream_packing *packing; /* NULL: octets go as they are */
 	void (*gone)(void *arg);
 	void *gone_arg;

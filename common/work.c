@@ -12,7 +12,7 @@
 
 #include "common/banned.h"
 
-enum work_state { WORK_IDLE = 0, WORK_WAITING, WORK_RUNNING, WORK_CANCELLED };
+enum work_state { WORK_IDLE = 0, WORK_WAITING, WORK_RUNNING, WORK_SOON, WORK_CANCELLED };
 
 /* A thread and the job it has. The loop alone decides who runs what, so a job is handed over by one semaphore, without a
  * lock that both could meet at, and comes back by one eventfd. (libuv's own pool needs up to twice the system calls.) The
@@ -42,8 +42,8 @@ struct work_pool {
 	struct fifo waiting[WORK_CLASSES];
 	uint32_t running_max[WORK_CLASSES];
 	struct work_stats stats[WORK_CLASSES];
-	struct fifo cancelled;
-	struct deferred tell_cancelled;
+	struct fifo cancelled, soon;
+	struct deferred tell_cancelled, run_soon;
 	bool is_ending;
 };
 
@@ -100,6 +100,19 @@ static void on_tell_cancelled(struct deferred *d)
 	tell_cancelled(CONTAINER_OF(d, struct work_pool, tell_cancelled));
 }
 
+static void on_run_soon(struct deferred *d)
+{
+	struct work_pool *pool = CONTAINER_OF(d, struct work_pool, run_soon);
+	struct work *w;
+
+	while ((w = fifo_take(&pool->soon))) {
+		w->state = WORK_RUNNING;
+		w->run(w);
+		w->state = WORK_IDLE;
+		w->done(w, false);
+	}
+}
+
 static void on_finished(uv_poll_t *poll, int status, int events);
 
 struct fault work_init(struct loop *loop)
@@ -122,7 +135,9 @@ struct fault work_init(struct loop *loop)
 	for (size_t c = 0; c < WORK_CLASSES; c++)
 		fifo_init(&pool->waiting[c]);
 	fifo_init(&pool->cancelled);
+	fifo_init(&pool->soon);
 	deferred_init(&pool->tell_cancelled, loop, on_tell_cancelled);
+	deferred_init(&pool->run_soon, loop, on_run_soon);
 	loop->work = pool;
 	return FAULT_OK;
 }
@@ -319,14 +334,33 @@ struct fault work_submit(struct loop *loop, enum work_class class, struct work *
 	return FAULT_OK;
 }
 
+struct fault work_soon(struct loop *loop, struct work *w)
+{
+	struct work_pool *pool = loop->work;
+
+	if (w->state != WORK_IDLE)
+		BUG("a job submitted twice");
+	if (pool->is_ending)
+		return fault(FAULT_UNAVAILABLE, "the process is ending");
+	w->state = WORK_SOON;
+	fifo_add(&pool->soon, w);
+	deferred_call(&pool->run_soon);
+	return FAULT_OK;
+}
+
 bool work_cancel(struct loop *loop, struct work *w)
 {
 	struct work_pool *pool = loop->work;
 
-	if (w->state != WORK_WAITING || !fifo_remove(&pool->waiting[w->class], w))
+	if (w->state == WORK_SOON) {
+		(void)fifo_remove(&pool->soon, w);
+	} else if (w->state == WORK_WAITING) {
+		(void)fifo_remove(&pool->waiting[w->class], w);
+		pool->stats[w->class].waiting--;
+		pool->stats[w->class].cancelled++;
+	} else {
 		return false;
-	pool->stats[w->class].waiting--;
-	pool->stats[w->class].cancelled++;
+	}
 	w->state = WORK_CANCELLED;
 	fifo_add(&pool->cancelled, w);
 	deferred_call(&pool->tell_cancelled);
@@ -347,6 +381,9 @@ void work_end(struct loop *loop)
 		while (pool->waiting[c].first)
 			work_cancel(loop, pool->waiting[c].first);
 	}
+	while (pool->soon.first)
+		work_cancel(loop, pool->soon.first);
+	deferred_cancel(&pool->run_soon);
 	deferred_cancel(&pool->tell_cancelled);
 	tell_cancelled(pool);
 	while (pool->running)

@@ -54,6 +54,10 @@ void work_set_brackets(void (*begin)(void), void (*end)(void));
 /** work_submit - have w run. FAULT_BUSY: the queue is full (done is not called); FAULT_UNAVAILABLE:
  *  the loop is ending. */
 MUST_CHECK struct fault work_submit(struct loop *loop, enum work_class class, struct work *w);
+/** work_soon - for a job of which its owner knows that it will not block: run() and done() are called on the loop, at the end of
+ *  this turn. All else is as with work_submit(), but it waits for no thread and stands in no statistics. FAULT_UNAVAILABLE: the loop
+ *  is ending. */
+MUST_CHECK struct fault work_soon(struct loop *loop, struct work *w);
 /** work_cancel - a waiting job is taken back: false when it already runs. done(w, true) still
  *  comes, in a later turn. */
 bool work_cancel(struct loop *loop, struct work *w);

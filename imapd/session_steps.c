@@ -19,7 +19,7 @@
 
 /* ---- jobs ---- */
 
-/* job_run - pool thread: the room and the command are ours. */
+/* job_run - pool thread, or the loop when that is all in memory: the room and the command are ours. */
 static void job_run(struct work *w)
 {
 	struct session *s = (struct session *)w;
@@ -68,6 +68,12 @@ void session_retry(struct timer *t)
 	session_submit(CONTAINER_OF(t, struct session, retry));
 }
 
+/* leaves_memory - is there nothing to be left that a worker would have to close? */
+static bool leaves_memory(const struct session *s)
+{
+	return !s->room.box && !s->room.notify && (!s->command || s->command->spec->flags & CMD_INLINE);
+}
+
 void session_submit(struct session *s)
 {
 	if (s->state == SESSION_CLOSING) {
@@ -78,7 +84,8 @@ void session_submit(struct session *s)
 	}
 	s->wait = WAIT_JOB;
 	s->job = (struct work){ .run = job_run, .done = job_done };
-	struct fault f = work_submit(s->house->loop, WORK_MAIL, &s->job);
+	struct fault f = s->what == JOB_LEAVE && leaves_memory(s) ? work_soon(s->house->loop, &s->job) :
+								    work_submit(s->house->loop, WORK_MAIL, &s->job);
 
 	if (!f.kind)
 		return;

@@ -60,6 +60,14 @@ void maildrop_close(struct maildrop **drop)
 	*drop = NULL;
 }
 
+bool maildrop_is_marked(const struct maildrop *drop)
+{
+	for (uint32_t i = 0; i < drop->count; i++)
+		if (drop->entries[i].is_deleted)
+			return true;
+	return false;
+}
+
 struct fault maildrop_update(struct maildrop *drop, uint32_t *removed)
 {
 	struct uidset marked = { 0 }, gone = { 0 };

@@ -23,9 +23,11 @@ struct maildrop_entry {
  * Errors: FAULT_IN_USE (another POP3 session holds the lock), those of mailbox_open().
  */
 MUST_CHECK struct fault maildrop_open(struct maildir_user *user, struct maildrop **out);
-/** maildrop_close - give the lock back; deletes nothing. NULL is fine. Blocks. */
+/** maildrop_close - give the lock back; deletes nothing. NULL is fine. Reads and writes no file, so the loop may do it. */
 void maildrop_close(struct maildrop **drop);
-/** maildrop_update - remove what is marked, durably (the UPDATE state). *removed: how many. Blocks. */
+/** maildrop_is_marked - is any message marked as deleted? */
+bool maildrop_is_marked(const struct maildrop *drop);
+/** maildrop_update - remove what is marked, durably (the UPDATE state). *removed: how many. Blocks if anything is marked. */
 MUST_CHECK struct fault maildrop_update(struct maildrop *drop, uint32_t *removed);
 
 uint32_t maildrop_count(const struct maildrop *drop);

@@ -313,8 +313,9 @@ static enum step update_finish(struct pop3_session *s, struct pop3_job *job)
 		session_fault(s, "pop3.update", job->result);
 		return STEP_CLOSE;
 	}
-	event_emit(&s->log, EVENT_MESSAGE_EXPUNGE, KV_SV("user", identity_address(s->identity)), KV_Z("mailbox", "INBOX"),
-		   KV_U64("count", job->removed), KV_Z("by", "pop3"));
+	if (job->removed)
+		event_emit(&s->log, EVENT_MESSAGE_EXPUNGE, KV_SV("user", identity_address(s->identity)),
+			   KV_Z("mailbox", "INBOX"), KV_U64("count", job->removed), KV_Z("by", "pop3"));
 	session_ok(s, "%u messages removed", job->removed);
 	return STEP_CLOSE;
 }
@@ -326,5 +327,8 @@ enum step room_quit(struct pop3_session *s, struct sv args)
 		session_ok(s, "goodbye");
 		return STEP_CLOSE;
 	}
-	return session_run_job(s, new_job(update_run, update_finish));
+	struct pop3_job *job = new_job(update_run, update_finish);
+
+	job->is_memory = !maildrop_is_marked(s->drop);
+	return session_run_job(s, job);
 }

@@ -345,7 +345,7 @@ static void close_done(struct work *work, bool is_cancelled)
 	free(job);
 }
 
-/* The maildrop is closed by a worker, then the session is gone. */
+/* A message that is being read is closed by a worker, then the session is gone. */
 static void retire(struct pop3_session *s)
 {
 	if (!s->drop && !s->retrieval) {
@@ -361,7 +361,10 @@ static void retire(struct pop3_session *s)
 	s->retrieval = NULL;
 	job->work.run = close_run;
 	job->work.done = close_done;
-	if (work_submit(s->server->loop, WORK_MAIL, &job->work).kind)
+	struct fault f = job->retrieval ? work_submit(s->server->loop, WORK_MAIL, &job->work) :
+					  work_soon(s->server->loop, &job->work);
+
+	if (f.kind)
 		close_done(&job->work, true);
 }
 
@@ -404,7 +407,8 @@ enum step session_run_job(struct pop3_session *s, struct pop3_job *job)
 	job->retrieval = s->retrieval;
 	job->work.run = job_run;
 	job->work.done = job_done;
-	struct fault f = work_submit(s->server->loop, WORK_MAIL, &job->work);
+	struct fault f = job->is_memory ? work_soon(s->server->loop, &job->work) :
+					  work_submit(s->server->loop, WORK_MAIL, &job->work);
 
 	if (f.kind) {
 		buf_done(&job->out);

@@ -45,7 +45,7 @@ struct pop3_session {
 	uint32_t uidl_next;             /* a UIDL listing under way: its next message */
 	uint32_t bad_commands, commands;
 	uint64_t began_ms;
-	bool is_utf8, is_job_running, want_close;
+	bool is_utf8, is_job_running;
 	const char *end_reason;
 	struct pop3_session *next, **at;        /* in the server's list */
 };
@@ -94,7 +94,7 @@ bool session_write(struct pop3_session *s, struct sv octets);
 enum step session_send(struct pop3_session *s, struct buf *out);
 
 /* What a job carries. Handlers fill it, run() works on it, finish() answers from it on the loop (not called when the
- * client has gone; clean() always is). */
+ * client has gone). */
 struct pop3_job {
 	struct work work;
 	struct pop3_session *session;
@@ -103,14 +103,14 @@ struct pop3_job {
 	enum step (*finish)(struct pop3_session *s, struct pop3_job *job);
 	struct maildrop *drop;
 	struct retrieval *retrieval;
-	struct maildir_user *user;
 	uint32_t number, lines;         /* message number, lines of TOP */
 	uint32_t removed;
 	bool is_done, reads_ahead;
+	bool is_memory;                 /* set by the handler: run() does not block, and needs no worker */
 	struct buf out;
 	struct ahead ahead;
 };
-/** session_run_job - hand the job (heap; freed afterwards) to a worker; STEP_WAIT, or an error reply when the queue is full. */
+/** session_run_job - hand the job (heap; freed afterwards) to a worker, if it needs one; STEP_WAIT, or an error reply when the queue is full. */
 enum step session_run_job(struct pop3_session *s, struct pop3_job *job);
 
 /** session_job_is_over - called first when a job is done: false when the client has gone meanwhile; then the session is

@@ -925,8 +925,6 @@ static void addresses_and_counts_are_known(void **state)
 	uint64_t in, out;
 	(void)state;
 	assert_true(netaddr_is_loopback(stream_peer(c->stream)));
-	assert_int_equal(stream_local(c->stream)->family, NET_IPV4);
-	assert_int_not_equal(stream_local(c->stream)->port, 0);
 	say(c, "12345\r\n");
 	WAIT_FOR(c, c->peer.got_len == 7);
 	stream_octets(c->stream, &in, &out);

@@ -14,6 +14,7 @@
 #include "common/memory.h"
 #include "common/work.h"
 
+#define OK(expr) assert_int_equal((expr).kind, FAULT_NONE)
 #define THREADS 4
 
 struct job {
@@ -106,6 +107,32 @@ static void a_job_runs_elsewhere_and_is_done_here(void **state)
 	wait_for(loop, &job.dones, 2);
 	assert_int_equal(work_stats(loop, WORK_MAIL).finished, 1);
 	assert_int_equal(work_stats(loop, WORK_AUTH).finished, 1);
+}
+
+static void a_job_that_does_not_block_needs_no_thread_but_has_the_same_promises(void **state)
+{
+	struct loop *loop = *state;
+	struct job job = { .work = { .run = run_at_once, .done = on_done } }, taken_back = job, too_late = job;
+
+	is_submitting = true;
+	OK(work_soon(loop, &job.work));
+	OK(work_soon(loop, &taken_back.work));
+	assert_true(work_cancel(loop, &taken_back.work));
+	is_submitting = false;
+	assert_int_equal(job.runs, 0);
+	wait_for(loop, &job.dones, 1);
+	wait_for(loop, &taken_back.dones, 1);
+	assert_int_equal(job.runs, 1);
+	assert_false(job.was_cancelled);
+	assert_true(pthread_equal(job.ran_on, loop_thread));
+	assert_int_equal(taken_back.runs, 0);
+	assert_true(taken_back.was_cancelled);
+	OK(work_soon(loop, &too_late.work));
+	loop_free(&loop);
+	*state = NULL;
+	assert_int_equal(too_late.runs, 0);
+	assert_int_equal(too_late.dones, 1);
+	assert_true(too_late.was_cancelled);
 }
 
 static void a_full_queue_refuses_and_the_rest_is_done(void **state)
@@ -234,6 +261,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_job_runs_elsewhere_and_is_done_here, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(a_job_that_does_not_block_needs_no_thread_but_has_the_same_promises,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(a_full_queue_refuses_and_the_rest_is_done, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(neither_class_can_keep_the_other_from_the_threads,
