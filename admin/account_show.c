@@ -272,8 +272,8 @@ static int show(const struct showing *s, struct json_out *j)
 
 	put(j, NULL, NULL, facts_of(s), NULL);
 	put(j, "Blocks in force", "blocks", blocks_of(s), "None.");
-	put(j, "App passwords", "app_passwords", app_password_table(s->login, s->cli->json), "None.");
-	put(j, "Client certificates", "client_certificates", credential_table(s->login, true, s->cli->json), "None.");
+	put(j, "App passwords", "app_passwords", app_password_table(s->login, logins, s->cli->json), "None.");
+	put(j, "Client certificates", "client_certificates", credential_table(s->login, logins, true, s->cli->json), "None.");
 	if (code == EXIT_DONE)
 		code = cli_fault("devices", device_table(logins, sv_z(s->account.id), s->cli->json, &devices));
 	if (code == EXIT_DONE)

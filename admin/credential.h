@@ -6,8 +6,9 @@
 #include "admin/print.h"
 #include "common/directory.h"
 
-/** credential_table - those of one kind; end it with table_end(). */
-struct table *credential_table(const struct directory_login *l, bool is_certificate, bool as_json);
+struct logins;
+/** credential_table - those of one kind; end it with table_end(). @logins: when they were used last; NULL: nobody has logged in yet. */
+struct table *credential_table(const struct directory_login *l, struct logins *logins, bool is_certificate, bool as_json);
 /** credential_list - of the account of the first argument, those of one kind. */
 int credential_list(struct cli *cli, bool is_certificate);
 /** credential_revoke - the one of that kind whose label is the second argument. */

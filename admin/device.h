@@ -18,8 +18,8 @@ int end_sessions(struct cli *cli, const char *account, const char *sid, const ui
 int end_barred_sessions(struct cli *cli, const struct directory_account *account);
 /** device_table - what is known of an account's devices; @l may be NULL. */
 MUST_CHECK struct fault device_table(struct logins *l, struct sv account, bool as_json, struct table **out);
-/** app_password_table - of an account. */
-struct table *app_password_table(const struct directory_login *l, bool as_json);
+/** app_password_table - of an account; @logins may be NULL. */
+struct table *app_password_table(const struct directory_login *l, struct logins *logins, bool as_json);
 /** run_account_show - `account show ADDRESS`: all that an administrator asks first. */
 int run_account_show(struct cli *cli);
 /** run_account_logins - `account logins ADDRESS`. */

@@ -469,11 +469,13 @@ void progress_end(struct progress *p)
 
 bool print_parse_ago(const char *text, uint64_t *seconds)
 {
+	static const struct { char letter; uint64_t seconds; } units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 } };
 	struct sv number = sv_z(text);
 	uint64_t unit = 0;
 
-	if (number.len)
-		unit = number.p[number.len - 1] == 'd' ? 86400 : number.p[number.len - 1] == 'h' ? 3600 : 0;
+	for (size_t i = 0; number.len && i < ARRAY_LEN(units); i++)
+		if (number.p[number.len - 1] == units[i].letter)
+			unit = units[i].seconds;
 	number.len -= number.len > 0;
 	return unit && sv_to_u64(number, seconds) && *seconds < 100000 && (*seconds *= unit);
 }

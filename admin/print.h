@@ -56,7 +56,7 @@ void print_bytes(uint64_t n, char out[24]);
 /** print_parse_bytes - "1024", "10K", "1.5" is refused, "2G"; 0 and "none" give 0. */
 bool print_parse_bytes(struct sv text, uint64_t *out);
 
-/** print_parse_ago - "12h", "30d": a time before now, in seconds. */
+/** print_parse_ago - "90s", "5m", "12h", "30d": a time before now, or from now on, in seconds. */
 bool print_parse_ago(const char *text, uint64_t *seconds);
 
 /** complain - one error line on standard error: "postroom: <text>", and below it, when given, "  try: <next step>". */

@@ -25,6 +25,7 @@ struct fault auth_open(struct directory *directory, struct auth **out)
 	auth->verifier = verifier_new(directory);
 	auth->throttle = throttle_new();
 	auth->offer = offer_new(directory);
+	auth->again = again_new(directory);
 	*out = auth;
 	return FAULT_OK;
 }
@@ -39,6 +40,7 @@ void auth_close(struct auth **auth)
 	throttle_free(&(*auth)->throttle);
 	logins_close(&(*auth)->logins);
 	offer_free(&(*auth)->offer);
+	again_free(&(*auth)->again);
 	free(*auth);
 	*auth = NULL;
 }
@@ -208,7 +210,7 @@ void auth_end_exchange(struct auth_session *s)
 	s->mechanism = NULL;
 	s->stage = 0;
 	s->user[0] = '\0';
-	s->is_verified = s->has_looked = false;
+	s->is_verified = s->has_looked = s->is_foreign = false;
 	s->rule = THROTTLE_NONE;
 	secret_wipe(&s->verified, sizeof(s->verified));
 }
@@ -263,10 +265,8 @@ void auth_step(struct auth_session *s, struct sv response, struct auth_result *o
 
 void auth_login(struct auth_session *s, struct sv user, struct sv password, struct auth_result *out)
 {
-	static const struct mechanism clear = { "CLEAR", MECHANISM_SENDS_SECRET, 0, NULL, NULL, NULL };
-
 	auth_end_exchange(s);
-	s->mechanism = &clear;
+	s->mechanism = &mechanism_clear;
 	if (!s->link.may_send_secret) {
 		auth_fail(s, AUTH_PLAINTEXT_REFUSED, out);
 		return;

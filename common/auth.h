@@ -112,6 +112,8 @@ enum auth_reason {
 	AUTH_TEMPORARY,                 /* 454 4.7.0, [UNAVAILABLE], -ERR [SYS/TEMP] */
 	AUTH_DISABLED,                  /* right password, account switched off: 535, [AUTHORIZATIONFAILED] */
 	AUTH_NOT_HERE,                  /* right password, not good for this protocol: likewise */
+	AUTH_EXPIRED,                   /* right app password, and its time is over: 535, [EXPIRED], -ERR [AUTH] */
+	AUTH_FOREIGN,                   /* right password, but to be somebody else, which nobody may: 535, [AUTHORIZATIONFAILED], -ERR [AUTH] */
 	AUTH_UNKNOWN_MECHANISM,         /* 504 5.5.4 */
 	AUTH_MALFORMED,                 /* 501 5.5.2, BAD */
 	AUTH_PLAINTEXT_REFUSED,         /* 538 5.7.11 or 530 5.7.0, [PRIVACYREQUIRED] */
@@ -129,7 +131,8 @@ struct auth_result {
 	/* AUTH_FAIL: hold the answer back so long, by a timer; 0: at once. Only wrong credentials, and who is throttled, are
 	 * delayed; both count as failures of the session. */
 	uint32_t delay_ms;
-	/* AUTH_DISABLED, AUTH_NOT_HERE: what the client is to read, a line of ASCII; "": the usual. */
+	/* AUTH_EXPIRED and AUTH_FOREIGN have one, AUTH_DISABLED and AUTH_NOT_HERE may: what the client is to read, a line of ASCII; "": the
+	 * usual. */
 	char text[DIRECTORY_MESSAGE_MAX + 1];
 	struct buf challenge;           /* AUTH_CONTINUE: octets, may be empty; wiped by auth_result_done() */
 	struct auth_identity *identity; /* AUTH_OK: the caller's reference; take it and leave NULL here */
@@ -147,6 +150,14 @@ void auth_start(struct auth_session *s, struct sv mechanism, const struct sv *in
 void auth_step(struct auth_session *s, struct sv response, struct auth_result *out);
 /** auth_login - a name and a password that came in clear words. */
 void auth_login(struct auth_session *s, struct sv user, struct sv password, struct auth_result *out);
+/**
+ * auth_start_again, auth_step_again, auth_login_again - the same call where nothing has to be looked up: name and password that were
+ * right less than a minute ago, in this process and from this address, while the directory was not changed. They do not block, so the
+ * loop may ask. False: nothing happened, and *out was not touched.
+ */
+bool auth_start_again(struct auth_session *s, struct sv mechanism, struct sv initial, struct auth_result *out);
+bool auth_step_again(struct auth_session *s, struct sv response, struct auth_result *out);
+bool auth_login_again(struct auth_session *s, struct sv user, struct sv password, struct auth_result *out);
 /** auth_cancel - give an exchange up (the client sent "*"). Not while another call runs. */
 void auth_cancel(struct auth_session *s);
 

@@ -4,6 +4,7 @@
 #include "common/crypt.h"
 #include "common/events.h"
 #include "common/identity_private.h"
+#include "common/ipnet.h"
 
 #include "common/banned.h"
 
@@ -20,6 +21,8 @@ const char *auth_reason_name(enum auth_reason reason)
 	case AUTH_TEMPORARY:            return "temporary";
 	case AUTH_DISABLED:             return "disabled";
 	case AUTH_NOT_HERE:             return "not-here";
+	case AUTH_EXPIRED:              return "expired";
+	case AUTH_FOREIGN:              return "foreign-identity";
 	case AUTH_UNKNOWN_MECHANISM:    return "unknown-mechanism";
 	case AUTH_MALFORMED:            return "malformed";
 	case AUTH_PLAINTEXT_REFUSED:    return "plaintext-refused";
@@ -106,6 +109,21 @@ static uint32_t wrong(struct auth_session *s)
 	return throttle_failure(s->auth->throttle, &s->who, mark, &s->limits, throttle_now_ms());
 }
 
+/* is_after_right_password - whoever is told so has shown that he knows it. */
+static bool is_after_right_password(enum auth_reason reason)
+{
+	return reason == AUTH_DISABLED || reason == AUTH_NOT_HERE || reason == AUTH_EXPIRED || reason == AUTH_FOREIGN;
+}
+
+static const char *words_for(const struct auth_session *s, enum auth_reason reason)
+{
+	if (reason == AUTH_EXPIRED)
+		return "This app password has expired";
+	if (reason == AUTH_FOREIGN)
+		return "Nobody logs in as somebody else here";
+	return is_after_right_password(reason) && s->verified.refused & auth_service_scope(s->service) ? s->verified.refusal : "";
+}
+
 void auth_fail(struct auth_session *s, enum auth_reason reason, struct auth_result *out)
 {
 	set_result(out, AUTH_FAIL);
@@ -121,9 +139,11 @@ void auth_fail(struct auth_session *s, enum auth_reason reason, struct auth_resu
 	else
 		event_emit(&s->log, EVENT_LOGIN_FAILED, KV_Z("protocol", auth_service_name(s->service)), KV_Z("user", s->user),
 			   KV_Z("mechanism", mechanism_name(s)), KV_Z("reason", auth_reason_name(reason)), KV_Z("tls", s->tls));
-	if ((reason == AUTH_DISABLED || reason == AUTH_NOT_HERE) && s->verified.refused & auth_service_scope(s->service))
-		memcpy(out->text, s->verified.refusal, sizeof(out->text));
-	if (reason == AUTH_BAD_CREDENTIALS || reason == AUTH_DISABLED || reason == AUTH_NOT_HERE)
+	struct sv words = sv_sub(sv_z(words_for(s, reason)), 0, sizeof(out->text) - 1);
+
+	if (words.len)
+		memcpy(out->text, words.p, words.len);
+	if (reason == AUTH_BAD_CREDENTIALS || is_after_right_password(reason))
 		note(s, auth_reason_name(reason));
 	auth_end_exchange(s);
 }
@@ -151,6 +171,22 @@ void auth_succeed(struct auth_session *s, struct auth_result *out)
 	auth_end_exchange(s);
 }
 
+/* bounds_reason - an app password may be good for a time and from some networks only. */
+static enum auth_reason bounds_reason(struct auth_session *s)
+{
+	static const char elsewhere[] = "This app password is not good from your address";
+	struct directory_bounds *b = &s->verified.bounds;
+	const struct ipnets sources = { b->sources, b->source_count };
+
+	if (b->expires_s && (int64_t)time(NULL) >= b->expires_s)
+		return AUTH_EXPIRED;
+	if (!sources.count || netaddr_in(&s->address, &sources))
+		return AUTH_REASON_NONE;
+	s->verified.refused = SCOPE_ALL;
+	memcpy(s->verified.refusal, elsewhere, sizeof(elsewhere));
+	return AUTH_NOT_HERE;
+}
+
 /* Who it is was proven; may they, here and now? */
 void auth_decide(struct auth_session *s)
 {
@@ -160,10 +196,15 @@ void auth_decide(struct auth_session *s)
 		s->verified.reason = AUTH_THROTTLED;
 	if (s->verified.reason == AUTH_REASON_NONE && !(s->verified.scope & auth_service_scope(s->service)))
 		s->verified.reason = AUTH_NOT_HERE;
+	if (s->verified.reason == AUTH_REASON_NONE)
+		s->verified.reason = bounds_reason(s);
+	/* Said only after the right password: RFC 5530 §3, AUTHORIZATIONFAILED. */
+	if (s->verified.reason == AUTH_REASON_NONE && s->is_foreign)
+		s->verified.reason = AUTH_FOREIGN;
 	s->is_verified = true;
 }
 
-static uint64_t now_ms(void)
+uint64_t auth_now_ms(void)
 {
 	struct timespec t;
 
@@ -173,11 +214,14 @@ static uint64_t now_ms(void)
 
 void auth_check_password(struct auth_session *s, struct sv user, struct sv password)
 {
+	uint64_t revision = directory_revision(s->auth->directory);
+
 	auth_look(s, user);
 	if (s->rule && !verifier_looks_random(password))
 		s->verified = (struct verified){ .reason = AUTH_THROTTLED };
 	else
-		verifier_check(s->auth->verifier, user, password, s->iterations, now_ms(), &s->verified);
+		verifier_check(s->auth->verifier, user, password, s->iterations, auth_now_ms(), &s->verified);
+	again_remember(s->auth->again, s, password, revision);
 	offer_look(s->auth->offer);
 	auth_decide(s);
 }

@@ -59,6 +59,29 @@ static void run(struct work *w)
 	}
 }
 
+/* again - the answer that needs no thread, since it was given a moment ago. */
+static bool again(struct auth_job *job)
+{
+	struct sv octets = buf_sv(&job->octets);
+
+	switch (job->call) {
+	case CALL_START:
+		return false;
+	case CALL_START_WITH:
+		return auth_start_again(job->session, buf_sv(&job->name), octets, &job->result);
+	case CALL_STEP:
+		return auth_step_again(job->session, octets, &job->result);
+	case CALL_LOGIN:
+		return auth_login_again(job->session, buf_sv(&job->name), octets, &job->result);
+	}
+	BUG("call %d", (int)job->call);
+}
+
+static void run_nothing(struct work *w)
+{
+	(void)w;
+}
+
 static void job_free(struct auth_job *job)
 {
 	buf_wipe(&job->name);
@@ -72,8 +95,10 @@ static void done(struct work *w, bool is_cancelled)
 {
 	struct auth_job *job = job_of(w);
 
-	if (is_cancelled)
-		job->result = (struct auth_result){ .outcome = AUTH_FAIL, .reason = AUTH_TEMPORARY };
+	if (is_cancelled) {
+		auth_result_done(&job->result);
+		job->result.reason = AUTH_TEMPORARY;
+	}
 	if (job->fn)
 		job->fn(job->arg, &job->result);
 	job_free(job);
@@ -96,8 +121,14 @@ static struct fault submit(struct loop *loop, struct auth_session *s, enum call 
 	buf_init(&job->octets, AUTH_INPUT_MAX + 1);
 	buf_append(&job->name, sv_sub(name, 0, AUTH_INPUT_MAX + 1));
 	buf_append(&job->octets, sv_sub(octets, 0, AUTH_INPUT_MAX + 1));
-	struct fault f = work_submit(loop, WORK_AUTH, &job->work);
+	struct fault f;
 
+	if (again(job)) {
+		job->work.run = run_nothing;
+		f = work_soon(loop, &job->work);
+	} else {
+		f = work_submit(loop, WORK_AUTH, &job->work);
+	}
 	if (f.kind)
 		job_free(job);
 	else

@@ -6,6 +6,11 @@
 
 enum stage { STAGE_USER, STAGE_PASSWORD };
 
+bool login_has_name(const struct auth_session *s)
+{
+	return s->stage == STAGE_PASSWORD;
+}
+
 void login_start(struct auth_session *s, const struct sv *initial, struct auth_result *out)
 {
 	if (initial && initial->len)

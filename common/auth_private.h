@@ -10,6 +10,7 @@
  *   auth_offer.c      what the directory says of mechanisms
  *   auth_end.c        how every exchange ends: throttle, audit, events, identity
  *   auth_verify.c     passwords: is it right, and whose; the cache of good ones
+ *   auth_again.c      logins that were good a moment ago, from the same address
  *
  * A new mechanism is a row of the table and a module with its functions. They run inside a job (auth_job.h), so they may block:
  * on the directory, or on whoever verifies a response somewhere else. What they have to keep to is in the next two parts. */
@@ -45,6 +46,8 @@ struct mechanism {
 	void (*drop)(void *state);      /* frees s->state, which is not NULL; wipes what is secret. NULL: it keeps none */
 };
 
+/** mechanism_clear - a name and a password in commands of the protocol. */
+extern const struct mechanism mechanism_clear;
 /** mechanism_find - any case. NULL: there is none of this name. */
 const struct mechanism *mechanism_find(struct sv name);
 
@@ -105,8 +108,10 @@ struct verified {
 	char refusal[DIRECTORY_MESSAGE_MAX + 1];
 	unsigned refused;
 	uint32_t credential;
+	struct directory_bounds bounds; /* of it */
 	bool is_random;                 /* the credential cannot be guessed: good also while a name or an address is blocked */
 	bool was_cached;                /* no PBKDF2 was needed */
+	uint64_t until_ms;              /* how long that may be believed without asking again; by auth_now_ms() */
 	char target[DIRECTORY_ID_LEN + 1];      /* the account that was meant, when there is one, also when the password is wrong */
 };
 /** verifier_check - is this the user's password (or an app password)? Costs one PBKDF2 whether or not there is such a
@@ -152,8 +157,19 @@ void auth_decide(struct auth_session *s);
 void auth_end(struct auth_session *s, struct auth_result *out);
 void auth_succeed(struct auth_session *s, struct auth_result *out);
 void auth_fail(struct auth_session *s, enum auth_reason reason, struct auth_result *out);
-/** auth_is_for_itself - is the authorization identity nobody else than s->user? Nobody acts for another. */
+/** auth_is_for_itself - is the authorization identity nobody else than s->user? Nobody acts for another: s->is_foreign. */
 bool auth_is_for_itself(struct auth_session *s, struct sv as);
+/** auth_now_ms - by the clock that nobody sets. */
+uint64_t auth_now_ms(void);
+
+/* ---- auth_again.c ---- */
+
+struct again;
+/** again_new - @directory: borrowed. */
+struct again *again_new(struct directory *directory);
+void again_free(struct again **a);
+/** again_remember - s->verified says who it was, if anybody; @revision: of the directory before that was found out. */
+void again_remember(struct again *a, const struct auth_session *s, struct sv password, uint64_t revision);
 
 /* ---- auth.c ---- */
 
@@ -165,6 +181,7 @@ struct auth {
 	struct elsewhere *elsewhere;    /* NULL: all passwords are here */
 	struct auth_tokens *tokens;     /* NULL: no issuer is configured */
 	struct offer *offer;
+	struct again *again;
 	struct chore look;              /* for the offer of a worker where nobody logs in */
 	atomic_ullong succeeded, failed;        /* logins since start; failed for whatever reason */
 };
@@ -194,6 +211,7 @@ struct auth_session {
 	void *state;                    /* of the mechanism; mechanism->drop() frees it */
 	char user[DIRECTORY_ADDRESS_MAX + 1];   /* as it is counted and logged */
 	struct verified verified;
+	bool is_foreign;                /* it was asked to be somebody else than who logs in */
 	bool is_verified;               /* verified says who; its reason may still refuse */
 	struct throttle_who who;
 	bool has_looked;                /* who and rule are set */
@@ -212,6 +230,8 @@ void sasl_drop(void *state);
 
 void login_start(struct auth_session *s, const struct sv *initial, struct auth_result *out);
 void login_step(struct auth_session *s, struct sv response, struct auth_result *out);
+/** login_has_name - the next response is the password. */
+bool login_has_name(const struct auth_session *s);
 
 void auth_scram_start(struct auth_session *s, const struct sv *initial, struct auth_result *out);
 void auth_scram_step(struct auth_session *s, struct sv message, struct auth_result *out);

@@ -247,6 +247,8 @@ static enum auth_reason reason_for(const struct auth_session *s, int rc)
 	case SASL_BADPROT:
 	case SASL_BADPARAM:
 		return AUTH_MALFORMED;
+	case SASL_NOAUTHZ:
+		return s->is_verified ? AUTH_FOREIGN : AUTH_BAD_CREDENTIALS;
 	case SASL_NOMECH:
 		return AUTH_UNKNOWN_MECHANISM;
 	case SASL_TOOWEAK:

@@ -34,9 +34,8 @@ static enum auth_reason scram_begin(struct auth_session *s, struct sv message, s
 
 	if (!reason) {
 		directory_login_canonical(s->auth->directory, buf_sv(&user), s->user);
-		if (!auth_is_for_itself(s, buf_sv(&as)))
-			reason = AUTH_BAD_CREDENTIALS;
-		else if (verifier_login(s->auth->verifier, sv_z(s->user), s->iterations, l, &is_real).kind)
+		s->is_foreign = !auth_is_for_itself(s, buf_sv(&as));
+		if (verifier_login(s->auth->verifier, sv_z(s->user), s->iterations, l, &is_real).kind)
 			reason = AUTH_TEMPORARY;
 		else
 			scram_challenge(scram, sv_from((const char *)l->salt, sizeof(l->salt)), l->iterations, out);

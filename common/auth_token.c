@@ -18,8 +18,7 @@ struct auth_tokens {
 
 /* A login that has failed already, counted and written down, while the client has yet to answer our challenge. */
 struct refusal {
-	enum auth_reason reason;
-	uint32_t delay_ms;
+	struct auth_result result;      /* its words, too */
 };
 
 void auth_open_tokens(struct auth *auth, const struct instance *instance, const struct conf_auth *conf)
@@ -77,11 +76,12 @@ static enum token_verdict check(struct auth_session *s, struct sv claimed, struc
 	buf_init(&account, DIRECTORY_ADDRESS_MAX);
 	verdict = issuer_check(t->issuer, &t->rules, token, date_now().seconds, &account);
 	directory_login_canonical(s->auth->directory, verdict == TOKEN_GOOD ? buf_sv(&account) : claimed, s->user);
+	s->is_foreign = verdict == TOKEN_GOOD && !auth_is_for_itself(s, claimed);
 	auth_look(s, sv_z(s->user));
 	s->verified = (struct verified){ .reason = AUTH_BAD_CREDENTIALS };
 	if (verdict == TOKEN_UNAVAILABLE)
 		s->verified.reason = AUTH_TEMPORARY;
-	else if (verdict == TOKEN_GOOD && auth_is_for_itself(s, claimed))
+	else if (verdict == TOKEN_GOOD)
 		verifier_vouched(s->auth->verifier, sv_z(s->user), SV("token"), SCOPE_ALL, &s->verified);
 	/* The same token again, which a client that does not look at the answer sends, is one failure. */
 	directory_keyed(s->auth->directory, "wrong-token", token, mac);
@@ -99,8 +99,7 @@ static void refuse(struct auth_session *s, struct auth_result *out)
 	struct buf text;
 
 	auth_fail(s, s->verified.reason, out);
-	*refusal = (struct refusal){ .reason = out->reason, .delay_ms = out->delay_ms };
-	auth_result_done(out);
+	refusal->result = *out;         /* a failure owns nothing */
 	s->mechanism = mechanism;
 	s->state = refusal;
 	buf_init(&text, 2048);
@@ -126,7 +125,7 @@ void auth_token_step(struct auth_session *s, struct sv message, struct auth_resu
 
 	if (refusal) {
 		/* Whatever it says, it has failed (RFC 7628 §3.2.3). */
-		*out = (struct auth_result){ .outcome = AUTH_FAIL, .reason = refusal->reason, .delay_ms = refusal->delay_ms };
+		*out = refusal->result;
 		auth_end_exchange(s);
 		return;
 	}
@@ -138,7 +137,7 @@ void auth_token_step(struct auth_session *s, struct sv message, struct auth_resu
 		auth_decide(s);
 		if (verdict != TOKEN_GOOD)
 			log_info(&s->log, "auth.token", KV_Z("user", s->user), KV_Z("verdict", token_verdict_name(verdict)));
-		if (s->verified.reason == AUTH_BAD_CREDENTIALS)
+		if (s->verified.reason == AUTH_BAD_CREDENTIALS || s->verified.reason == AUTH_FOREIGN)
 			refuse(s, out);
 		else
 			auth_end(s, out);

@@ -98,25 +98,27 @@ static size_t slot_of(const uint8_t key[CRYPT_SHA256_LEN])
 	return (key[0] | (size_t)key[1] << 8) % CACHE_SLOTS;
 }
 
-static bool cache_has(struct verifier *v, const uint8_t key[CRYPT_SHA256_LEN], uint64_t now_ms, uint32_t *credential)
+static bool cache_has(struct verifier *v, const uint8_t key[CRYPT_SHA256_LEN], uint64_t now_ms, uint32_t *credential, uint64_t *until_ms)
 {
 	struct remembered *r = &v->cache[slot_of(key)];
 
 	pthread_mutex_lock(&v->lock);
 	bool has = r->until_ms > now_ms && crypt_eq(octets(r->key, sizeof(r->key)), octets(key, CRYPT_SHA256_LEN));
-	if (has)
+	if (has) {
 		*credential = r->credential;
+		*until_ms = r->until_ms;
+	}
 	pthread_mutex_unlock(&v->lock);
 	return has;
 }
 
-static void cache_put(struct verifier *v, const uint8_t key[CRYPT_SHA256_LEN], uint64_t now_ms, uint32_t credential)
+static void cache_put(struct verifier *v, const uint8_t key[CRYPT_SHA256_LEN], uint64_t until_ms, uint32_t credential)
 {
 	struct remembered *r = &v->cache[slot_of(key)];
 
 	pthread_mutex_lock(&v->lock);
 	memcpy(r->key, key, sizeof(r->key));
-	r->until_ms = now_ms + CACHE_MS;
+	r->until_ms = until_ms;
 	r->credential = credential;
 	pthread_mutex_unlock(&v->lock);
 }
@@ -233,6 +235,7 @@ void verifier_found(const struct directory_login *l, const struct directory_cred
 	memcpy(out->label, c->label, sizeof(out->label));
 	out->scope = directory_account_scope(&l->account) & c->scope;
 	out->credential = c->number;
+	out->bounds = c->bounds;
 	out->is_random = c->number != 0;
 	out->reason = l->account.is_enabled ? AUTH_REASON_NONE : AUTH_DISABLED;
 	out->refused = 0;
@@ -324,6 +327,7 @@ void verifier_check(struct verifier *v, struct sv user, struct sv password, uint
 	char name[DIRECTORY_ADDRESS_MAX + 1];
 	bool is_real = false;
 	uint32_t number = 0;
+	uint64_t until_ms = now_ms + CACHE_MS;
 
 	*out = (struct verified){ .reason = AUTH_BAD_CREDENTIALS };
 	if (!password.len || password.len > DIRECTORY_PASSWORD_MAX || user.len > DIRECTORY_ADDRESS_MAX)
@@ -337,7 +341,7 @@ void verifier_check(struct verifier *v, struct sv user, struct sv password, uint
 			      octets((const uint8_t *)&l->account.revision, sizeof(l->account.revision)), password };
 
 	keyed(v, parts, ARRAY_LEN(parts), key);
-	out->was_cached = cache_has(v, key, now_ms, &number);
+	out->was_cached = cache_has(v, key, now_ms, &number, &until_ms);
 	c = out->was_cached ? by_number(l, number) : check_password(l, password);
 	if (is_elsewhere(v, l, user, is_real, name))
 		c = check_elsewhere(v, c, sv_z(name), password, out->was_cached && number == 0, &out->reason);
@@ -349,8 +353,9 @@ void verifier_check(struct verifier *v, struct sv user, struct sv password, uint
 		memcpy(out->target, l->account.id, sizeof(out->target));
 	if (c && is_real) {
 		verifier_password_found(l, c, out);
+		out->until_ms = until_ms;
 		if (!out->was_cached)
-			cache_put(v, key, now_ms, c->number);
+			cache_put(v, key, until_ms, c->number);
 	}
 	out->mark = mark_of(v, user, password);
 out:

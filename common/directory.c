@@ -183,12 +183,12 @@ void directory_login_canonical(struct directory *dir, struct sv user, char out[D
 {
 	struct kv_txn *txn = NULL;
 	struct name n;
-	struct fault f = kv_read_begin(dir->env, &txn);
+	/* Only a bare local part is looked up. */
+	struct fault f = sv_find(user, '@') == SIZE_MAX ? kv_read_begin(dir->env, &txn) : FAULT_OK;
 
-	if (!f.kind) {
+	if (!f.kind)
 		f = login_name(txn, user, &n);
-		kv_read_end(&txn);
-	}
+	kv_read_end(&txn);
 	if (!f.kind) {
 		name_text(&n, out);
 		return;

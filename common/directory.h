@@ -19,6 +19,7 @@
 #include "common/bytes.h"
 #include "common/crypt.h"
 #include "common/fault.h"
+#include "common/ipnet.h"
 #include "common/memory.h"
 #include "common/passhash.h"
 
@@ -222,11 +223,19 @@ struct directory_verifier {
 	bool is_there;                                  /* SHA-1's is not where only an older version saw the password */
 	uint8_t stored[CRYPT_SHA256_LEN], server[CRYPT_SHA256_LEN];     /* StoredKey, ServerKey */
 };
+#define DIRECTORY_SOURCES_MAX 8
+/* When and from where an app password is good. */
+struct directory_bounds {
+	int64_t expires_s;                              /* Unix time from which on it is not; 0: never */
+	size_t source_count;                            /* 0: from anywhere */
+	struct ipnet sources[DIRECTORY_SOURCES_MAX];
+};
 struct directory_credential {
 	uint32_t number;                                /* 0: the account's password */
 	char label[DIRECTORY_LABEL_MAX + 1];            /* "password", or an app password's label */
 	unsigned scope;                                 /* SCOPE_ bits */
 	int64_t created_s;
+	struct directory_bounds bounds;
 	bool is_certificate;                            /* a client's: by its key, else by a password */
 	union {
 		struct directory_verifier verifiers[DIRECTORY_HASHES];  /* by enum crypt_hash; SHA-256's is always there */
@@ -240,6 +249,9 @@ MUST_CHECK struct fault directory_password_set(struct directory *dir, struct sv 
 /** directory_credential_add - an app password. FAULT_LIMIT: too many; FAULT_EXISTS: the label is used. Slow. */
 MUST_CHECK struct fault directory_credential_add(struct directory *dir, struct sv address, struct sv label,
 						 unsigned scope, struct sv password, uint32_t *number);
+/** directory_credential_add_bounded - the same of one that is not good for ever, or not from everywhere. */
+MUST_CHECK struct fault directory_credential_add_bounded(struct directory *dir, struct sv address, struct sv label, unsigned scope,
+							 const struct directory_bounds *bounds, struct sv password, uint32_t *number);
 MUST_CHECK struct fault directory_credential_remove(struct directory *dir, struct sv address, uint32_t number);
 
 /** directory_certificate_add - the key of a client's certificate, which logs in without any password. FAULT_LIMIT: too many;
@@ -294,7 +306,7 @@ MUST_CHECK struct fault directory_account_lacks_verifier(struct directory *dir, 
  *  each time and nobody can tell it from a real one. No password matches it. */
 void directory_login_fake(struct directory *dir, struct sv user, uint32_t iterations, struct directory_login *out);
 /** directory_login_canonical - the name under which a login is counted: canonical when it is an address, else lower-case
- *  text; at most DIRECTORY_ADDRESS_MAX octets. */
+ *  text; at most DIRECTORY_ADDRESS_MAX octets. Where the name has its domain, this is computed and does not block. */
 void directory_login_canonical(struct directory *dir, struct sv user, char out[DIRECTORY_ADDRESS_MAX + 1]);
 
 /* ---- send-as ---- */

@@ -239,8 +239,17 @@ static struct fault add_credential(struct kv_txn *txn, void *arg)
 struct fault directory_credential_add(struct directory *dir, struct sv address, struct sv label, unsigned scope,
 				      struct sv password, uint32_t *number)
 {
+	const struct directory_bounds none = { .expires_s = 0 };
+
+	return directory_credential_add_bounded(dir, address, label, scope, &none, password, number);
+}
+
+struct fault directory_credential_add_bounded(struct directory *dir, struct sv address, struct sv label, unsigned scope,
+					      const struct directory_bounds *bounds, struct sv password, uint32_t *number)
+{
 	/* Not 0, which is the password's number; the real one is taken inside the transaction. */
-	struct credential_edit e = { .credential = { .number = 1, .scope = scope & SCOPE_ALL, .created_s = (int64_t)time(NULL) } };
+	struct credential_edit e = { .credential = { .number = 1, .scope = scope & SCOPE_ALL, .created_s = (int64_t)time(NULL),
+						     .bounds = *bounds } };
 	struct fault f = name_seen(dir, address, &e.name);
 
 	if (!f.kind)

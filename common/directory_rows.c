@@ -15,7 +15,9 @@ enum {
 	A_PASSWORD_DENIED = 17, A_LAST = A_PASSWORD_DENIED,
 };
 enum { C_LABEL = 1, C_SCOPE = 2, C_CREATED = 3, C_STORED = 4, C_SERVER = 5, C_STORED_SHA1 = 6, C_SERVER_SHA1 = 7, C_KEY = 8,
-       C_LAST = C_KEY };
+       /* Verifiers of an app password with bounds: who does not know of bounds finds none, and lets nobody in by it. */
+       C_BOUND_STORED = 9, C_BOUND_SERVER = 10, C_BOUND_STORED_SHA1 = 11, C_BOUND_SERVER_SHA1 = 12, C_EXPIRES = 13, C_SOURCE = 14,
+       C_LAST = C_SOURCE };
 
 bool copy_text(char *out, size_t size, struct sv text)
 {
@@ -558,6 +560,32 @@ static bool take_octets(struct sv field, size_t len, uint8_t *out, bool *is_ther
 	return *is_there;
 }
 
+/* take_source - 16 octets of a network and the length of its prefix. */
+static bool take_source(struct sv field, struct directory_bounds *b)
+{
+	struct ipnet *net = &b->sources[b->source_count];
+
+	if (b->source_count == DIRECTORY_SOURCES_MAX || field.len != sizeof(net->addr) + 1)
+		return false;
+	memcpy(net->addr, field.p, sizeof(net->addr));
+	net->bits = (uint8_t)field.p[sizeof(net->addr)];
+	b->source_count++;
+	return net->bits <= 128;
+}
+
+static void put_bounds(struct record_out *r, const struct directory_bounds *b)
+{
+	if (b->expires_s)
+		record_put_u64(r, C_EXPIRES, (uint64_t)b->expires_s);
+	for (size_t i = 0; i < b->source_count; i++) {
+		char octets[sizeof(b->sources[i].addr) + 1];
+
+		memcpy(octets, b->sources[i].addr, sizeof(b->sources[i].addr));
+		octets[sizeof(octets) - 1] = (char)b->sources[i].bits;
+		record_put(r, C_SOURCE, sv_from(octets, sizeof(octets)));
+	}
+}
+
 struct fault credential_decode(struct sv key, struct sv value, struct directory_credential *c)
 {
 	struct record_in in;
@@ -566,7 +594,7 @@ struct fault credential_decode(struct sv key, struct sv value, struct directory_
 	bool ok = key.len == DIRECTORY_ID_LEN + 4, has_stored = false, has_server = false, has_stored1 = false, has_server1 = false;
 	uint8_t certificate[CRYPT_SHA256_LEN];
 	struct sv field, number = sv_sub(key, DIRECTORY_ID_LEN, 4);
-	uint64_t scope = 0, created = 0;
+	uint64_t scope = 0, created = 0, expires = 0;
 	bool is_newer = false;
 	uint8_t tag;
 
@@ -581,9 +609,15 @@ struct fault credential_decode(struct sv key, struct sv value, struct directory_
 		case C_LABEL:   ok &= copy_text(c->label, sizeof(c->label), field); break;
 		case C_SCOPE:   ok &= record_u64(field, &scope); break;
 		case C_CREATED: ok &= record_u64(field, &created); break;
+		case C_EXPIRES: ok &= record_u64(field, &expires); break;
+		case C_SOURCE:  ok &= take_source(field, &c->bounds); break;
+		case C_BOUND_STORED:
 		case C_STORED:  ok &= take_octets(field, CRYPT_SHA256_LEN, sha256.stored, &has_stored); break;
+		case C_BOUND_SERVER:
 		case C_SERVER:  ok &= take_octets(field, CRYPT_SHA256_LEN, sha256.server, &has_server); break;
+		case C_BOUND_STORED_SHA1:
 		case C_STORED_SHA1: ok &= take_octets(field, CRYPT_SHA1_LEN, sha1.stored, &has_stored1); break;
+		case C_BOUND_SERVER_SHA1:
 		case C_SERVER_SHA1: ok &= take_octets(field, CRYPT_SHA1_LEN, sha1.server, &has_server1); break;
 		case C_KEY:     ok &= take_octets(field, sizeof(certificate), certificate, &c->is_certificate); break;
 		}
@@ -591,6 +625,7 @@ struct fault credential_decode(struct sv key, struct sv value, struct directory_
 	/* The password itself is good for whatever the account may do, also in later versions. */
 	c->scope = c->number == 0 ? SCOPE_ALL : SCOPE_ALL & (unsigned)scope;
 	c->created_s = (int64_t)created;
+	c->bounds.expires_s = (int64_t)expires;
 	sha256.is_there = has_stored && has_server;
 	sha1.is_there = has_stored1 && has_server1;
 	if (ok && !in.is_bad && is_newer && !c->is_certificate && !has_stored)
@@ -627,8 +662,13 @@ struct fault credential_write(struct kv_txn *txn, const char *id, const struct d
 	if (c->is_certificate) {
 		record_put(&r, C_KEY, sv_from((const char *)c->key, sizeof(c->key)));
 	} else {
-		put_verifier(&r, &c->verifiers[CRYPT_SHA256], CRYPT_SHA256, C_STORED, C_SERVER);
-		put_verifier(&r, &c->verifiers[CRYPT_SHA1], CRYPT_SHA1, C_STORED_SHA1, C_SERVER_SHA1);
+		bool is_bound = c->bounds.expires_s || c->bounds.source_count;
+
+		put_verifier(&r, &c->verifiers[CRYPT_SHA256], CRYPT_SHA256, is_bound ? C_BOUND_STORED : C_STORED,
+			     is_bound ? C_BOUND_SERVER : C_SERVER);
+		put_verifier(&r, &c->verifiers[CRYPT_SHA1], CRYPT_SHA1, is_bound ? C_BOUND_STORED_SHA1 : C_STORED_SHA1,
+			     is_bound ? C_BOUND_SERVER_SHA1 : C_SERVER_SHA1);
+		put_bounds(&r, &c->bounds);
 	}
 	/* Nothing is kept: a verifier of a kind that we do not know would be that of the password before. */
 	return row_write(txn, DT_CREDENTIALS, kv_key_view(&key), &r, UINT8_MAX);

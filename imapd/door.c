@@ -212,6 +212,8 @@ static const char *refusal_for(enum auth_reason reason)
 		return "NO [UNAVAILABLE] Login is not possible right now, try again later";
 	case AUTH_BAD_CREDENTIALS:   return "NO [AUTHENTICATIONFAILED] Authentication failed";
 	case AUTH_DISABLED:          return "NO [AUTHORIZATIONFAILED] This account may not log in";
+	case AUTH_EXPIRED:
+	case AUTH_FOREIGN:
 	case AUTH_NOT_HERE:
 		return "NO [AUTHORIZATIONFAILED] This password is not good for IMAP";
 	case AUTH_UNKNOWN_MECHANISM: return "NO [CANNOT] Unsupported authentication mechanism";
@@ -255,7 +257,8 @@ static void failed(struct door *d, const struct auth_result *result)
 	} else if (result->text[0]) {
 		struct buf text = { .max = OUT_MAX };
 
-		buf_appendf(&text, "NO [AUTHORIZATIONFAILED] %s", result->text);
+		/* RFC 5530 §3 */
+		buf_appendf(&text, "NO [%s] %s", result->reason == AUTH_EXPIRED ? "EXPIRED" : "AUTHORIZATIONFAILED", result->text);
 		refuse_saying(d, buf_z(&text));
 		buf_done(&text);
 	} else {

@@ -31,6 +31,8 @@ static const char *text_for(enum auth_reason reason)
 	case AUTH_TEMPORARY:         return "Cannot check logins now, try again later";
 	case AUTH_BAD_CREDENTIALS:   return "Wrong user name or password";
 	case AUTH_DISABLED:          return "This account may not log in";
+	case AUTH_EXPIRED:
+	case AUTH_FOREIGN:
 	case AUTH_NOT_HERE:          return "This account or password is not good for ManageSieve";
 	case AUTH_UNKNOWN_MECHANISM: return "There is no such mechanism";
 	case AUTH_MALFORMED:         return "Malformed response";

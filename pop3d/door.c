@@ -46,6 +46,12 @@ static enum step send_challenge(struct pop3_session *s, struct sv challenge)
 	return session_send(s, &line);
 }
 
+/* RFC 3206 §4: AUTH is for credentials that have expired, too, and for what they are not good for. */
+static bool is_of_credentials(enum auth_reason reason)
+{
+	return reason == AUTH_EXPIRED || reason == AUTH_FOREIGN;
+}
+
 static enum step take_result(struct pop3_session *s, struct auth_result *r)
 {
 	struct pop3_door *d = s->door;
@@ -65,7 +71,7 @@ static enum step take_result(struct pop3_session *s, struct auth_result *r)
 		return room_enter(s);
 	case AUTH_FAIL:
 		if (r->text[0])
-			return session_err(s, "[SYS/PERM] %s", r->text);
+			return session_err(s, "[%s] %s", is_of_credentials(r->reason) ? "AUTH" : "SYS/PERM", r->text);
 		if (!r->delay_ms)
 			return answer_failure(s, r->reason);
 		/* Nothing is read meanwhile, and only this session waits. */
@@ -104,6 +110,8 @@ static const char *answer_for(enum auth_reason reason)
 	case AUTH_TEMPORARY:         return "[SYS/TEMP] cannot check logins now, try again later";
 	case AUTH_BAD_CREDENTIALS:   return "[AUTH] wrong user name or password";
 	case AUTH_DISABLED:          return "[SYS/PERM] this account is switched off";
+	case AUTH_EXPIRED:
+	case AUTH_FOREIGN:
 	case AUTH_NOT_HERE:          return "[SYS/PERM] this account or password may not use POP3";
 	case AUTH_UNKNOWN_MECHANISM: return "no such mechanism";
 	case AUTH_MALFORMED:         return "malformed response";

@@ -181,7 +181,9 @@ static enum reply_id reply_for_reason(enum auth_reason reason)
 	switch (reason) {
 	case AUTH_BAD_CREDENTIALS:
 	case AUTH_DISABLED:
-	case AUTH_NOT_HERE:          return REPLY_AUTH_FAILED;
+	case AUTH_NOT_HERE:
+	case AUTH_EXPIRED:
+	case AUTH_FOREIGN:           return REPLY_AUTH_FAILED;
 	case AUTH_TEMPORARY:         return REPLY_AUTH_LATER;
 	case AUTH_UNKNOWN_MECHANISM: return REPLY_AUTH_UNKNOWN;
 	case AUTH_MALFORMED:         return REPLY_AUTH_BASE64;

@@ -240,6 +240,7 @@ static const char *refusal(const struct auth_result *r)
 	switch (r->reason) {
 	case AUTH_BAD_CREDENTIALS: return "The address or the password is wrong.";
 	case AUTH_DISABLED:        return r->text[0] ? r->text : "This account may not log in.";
+	case AUTH_EXPIRED:
 	case AUTH_NOT_HERE:        return r->text[0] ? r->text : "This password is not good for the account page.";
 	case AUTH_THROTTLED:       return "Too many failed logins. Try again later.";
 	default:                   break;       /* nothing of the client's making */

@@ -7,6 +7,7 @@ Processor time is that of all processes of the daemon, by the kernel's count of 
 """
 
 import argparse
+import base64
 import contextlib
 import os
 import pathlib
@@ -61,6 +62,31 @@ def one_login(server, daemon, login, count):
         login(server, user, password)
     warm = (cpu_ns(server.pids(daemon)) - before) / count
     return cold / 1000, warm / 1000
+
+
+def memory_kb(pids):
+    total = 0
+    for pid in pids:
+        for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                total += int(line.split()[1])
+    return total
+
+
+def until_it_ends(server, count):
+    """KB of the server for each login that is under way: connected, in TLS, a challenge sent and not answered."""
+    with contextlib.ExitStack() as stack:
+        def begin(n):
+            for i in range(n):
+                line = stack.enter_context(postroom.Line(server.port("imaps"), server.tls_context(), source=f"127.9.{1 + len(lines) // 200}.1"))
+                lines.append(line)
+                talk(line, (None, b"* OK"), (f"a AUTHENTICATE SCRAM-SHA-256 {challenge}", b"+"))
+        lines = []
+        challenge = base64.b64encode(f"n,,n={server.address('alice')},r=fyko+d2lbbFgONRv9qkxdawL".encode()).decode()
+        begin(20)
+        before = memory_kb(server.pids("imapd"))
+        begin(count)
+        return (memory_kb(server.pids("imapd")) - before) / count
 
 
 def spray(port, rate, seconds):
@@ -124,13 +150,14 @@ def main():
     if args.spray:
         spray(args.spray, args.rate, args.seconds)
         return
-    with postroom.Instance(accounts=("alice",), conf="connections-per-minute 1000000\n") as server:
+    with postroom.Instance(accounts=("alice",), conf="connections-per-minute 1000000\nstrangers-per-address 1000\nstrangers-per-network 1000\n") as server:
         server.start()
         print(f"load of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
         print("LOGIN, plain on loopback, connect to logout   FIRST us   WARM us   TARGET us")
         for daemon, login in (("imapd", imap), ("pop3d", pop3), ("smtpd", submission)):
             cold, warm = one_login(server, daemon, login, args.logins)
             print(f"{login.__name__:<44}  {cold:>8.0f}  {warm:>8.0f}  {WARM_TARGET_US:>10}")
+        print(f"\nMEMORY of a login until it ends: IMAP, TLS, in the middle of SCRAM   {until_it_ends(server, 400):.0f} KB, target 64")
         quiet, loud, reached = under_spray(server, args.rate, args.seconds)
         print(f"\nSPRAY of {args.rate} attempts/s asked, {reached:.0f}/s reached        p50 us    p99 us")
         print(f"{'NOOP of a session that is logged in, quiet':<44}  {quiet[0]:>8.0f}  {quiet[1]:>8.0f}")

@@ -148,6 +148,30 @@ def test_the_same_wrong_password_counts_once_and_once_for_two_mechanisms_of_a_se
         assert counts == {"127.50.0.1": 1, "127.70.0.1": 1}
 
 
+def test_who_has_the_right_password_and_asks_to_be_another_is_told_so_and_did_not_guess():
+    """RFC 4616 §2, RFC 5530 §3 (AUTHORIZATIONFAILED), RFC 3206 §4, RFC 4954 §6."""
+    with postroom.Instance(accounts=("alice", "bob"), conf=FAST) as server:
+        server.start()
+        ways = (("imap", "", "a AUTHENTICATE PLAIN "), ("pop3", "", "AUTH PLAIN "), ("submission", "EHLO client.example", "AUTH PLAIN "))
+        for port, hello, command in ways:
+            for other in ("bob", "nobody"):
+                with postroom.Line(server.port(port), source="127.80.0.1") as line:
+                    line.reply() if hello else line.line()
+                    if hello:
+                        line.smtp(hello)
+                    answers = []
+                    for password in (server.password("alice"), "wrong"):
+                        token = b64("\0".join((server.address(other), server.address("alice"), password)))
+                        line.send(f"{command}{token}\r\n")
+                        answers.append(line.line().decode())
+                right, wrong = {"imap": ("a NO [AUTHORIZATIONFAILED]", "a NO [AUTHENTICATIONFAILED]"),
+                                "pop3": ("-ERR [AUTH] Nobody", "-ERR [AUTH] wrong"),
+                                "submission": ("535 5.7.8", "535 5.7.8")}[port]
+                assert answers[0].startswith(right) and answers[1].startswith(wrong), (port, other, answers)
+        counts = {row["who"]: row["day"] for row in server.json("auth", "blocked", "--all") if row["what"] == "address"}
+        assert counts == {"127.80.0.1": 1}      # the wrong one
+
+
 def same_distribution(a, b):
     """The p-value of Kolmogorov and Smirnov's test for two samples."""
     values = sorted([(x, 1 / len(a)) for x in a] + [(x, -1 / len(b)) for x in b])

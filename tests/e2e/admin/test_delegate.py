@@ -32,7 +32,7 @@ USES = {
     "account disable": ["new@{d}"],
     "account enable": ["new@{d}"],
     "account export": ["{d}"],
-    "app-password add": ["alice@{d}", "phone"],
+    "app-password add": ["alice@{d}", "phone", "--expires", "90d", "--from", "192.0.2.0/24"],
     "app-password list": ["alice@{d}"],
     "app-password revoke": ["alice@{d}", "phone"],
     "device list": ["alice@{d}"],

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 import imap
+from postroom import wait_for
 from test_list_extended import listed, tree     # noqa: F401 (a fixture)
 from test_rfc3501 import SAMPLE
 
@@ -99,6 +100,28 @@ def test_section_6_2_2_authenticate_external(tmp_path):
             c.send("A01 AUTHENTICATE EXTERNAL =\r\n")
             assert c.collect("A01").status == "OK"
             c.ok("SELECT INBOX")
+
+
+def test_section_7_1_authorizationfailed(imapd, user):
+    with imap.Client(imapd) as c:
+        c.ok("STARTTLS")
+        c.start_tls(imapd.tls_context())
+        for other in (imapd.address("nobody"), "not an address"):
+            secret = base64.b64encode(f"{other}\0{imapd.address(user)}\0{imapd.password(user)}".encode()).decode()
+            c.send("c1 AUTHENTICATE PLAIN\r\n")
+            assert c.response() == b"+ "
+            c.send(secret + "\r\n")
+            assert c.collect("c1").code() == "AUTHORIZATIONFAILED"
+
+
+def test_section_7_1_expired(imapd, user):
+    secret = imapd.json("app-password", "add", imapd.address(user), "soon", "--expires", "1s")["password"]
+
+    def code():
+        with imap.Client(imapd) as c:
+            c.send(f"d LOGIN {imapd.address(user)} {secret}\r\n")
+            return c.collect("d").code()
+    wait_for("it has expired", lambda: code() == "EXPIRED")
 
 
 def test_section_6_3_1_enable(client):

@@ -201,6 +201,18 @@ def test_auth_plain_with_and_without_initial_response(server, bob):
         assert ask(line, token).startswith(b"+OK")
 
 
+def test_an_app_password_that_has_expired_is_a_matter_of_credentials(server, bob):
+    """RFC 3206 §4."""
+    secret = server.json("app-password", "add", server.address(bob), "soon", "--expires", "1s")["password"]
+
+    def answer():
+        with server.raw("pop3") as line:
+            line.line()
+            ask(line, f"USER {server.address(bob)}")
+            return ask(line, f"PASS {secret}")
+    postroom.wait_for("it has expired", lambda: answer() == b"-ERR [AUTH] This app password has expired")
+
+
 def test_auth_login_and_a_cancelled_exchange(server, bob):
     with server.raw("pop3s", tls=True) as line:
         line.line()

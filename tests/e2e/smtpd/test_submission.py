@@ -9,6 +9,7 @@ import pytest
 
 import scram
 from dialogue import SENDER, added, data, envelope, login, only_file, submit, talk
+from postroom import wait_for
 
 
 def b64(text):
@@ -145,6 +146,34 @@ def test_an_app_password_is_good_for_its_protocols_until_it_is_revoked(server, u
     with talk(server, "submission") as line:
         assert line.smtp(f"AUTH PLAIN {b64(chr(0) + address + chr(0) + phone)}") == 535
         assert scram_login(line, scram.Client(address, phone)) == 535
+
+
+def test_an_app_password_may_be_good_for_a_time_and_from_somewhere_only(server, user):
+    address = server.address(user)
+    near = server.json("app-password", "add", address, "near", "--from", "127.0.0.0/24,2001:db8::/32", "--expires", "90d")["password"]
+    far = server.json("app-password", "add", address, "far", "--from", "192.0.2.0/24")["password"]
+    soon = server.json("app-password", "add", address, "soon", "--expires", "1s")["password"]
+    for wrong in (["--from", "192.0.2.1/24"], ["--from", ""], ["--from", ",".join(f"192.0.2.{n}" for n in range(9))], ["--expires", "0d"],
+                  ["--expires", "never"]):
+        assert server.run("app-password", "add", address, "none", *wrong).returncode == 2, wrong
+    rows = {row["label"]: row for row in server.json("app-password", "list", address)}
+    assert rows["near"]["from"] == ["127.0.0.0/24", "2001:db8::/32"] and rows["near"]["expires"] and rows["near"]["used"] is None
+    assert rows["far"]["from"] == ["192.0.2.0/24"] and rows["far"]["expires"] is None
+    assert "EXPIRES" in server.postroom("app-password", "list", address)
+
+    def answer(secret):
+        with talk(server, "submission") as line:
+            line.send(f"AUTH PLAIN {b64(chr(0) + address + chr(0) + secret)}\r\n")
+            return line.reply()
+
+    assert answer(near)[0] == 235
+    assert answer(far) == (535, ["5.7.8 This app password is not good from your address"])
+    with talk(server, "submission") as line:
+        assert scram_login(line, scram.Client(address, near)) == 235
+    with talk(server, "submission") as line:
+        assert scram_login(line, scram.Client(address, far)) == 535
+    wait_for("it has expired", lambda: answer(soon) == (535, ["5.7.8 This app password has expired"]))
+    wait_for("the use is written down", lambda: {row["label"]: row for row in server.json("app-password", "list", address)}["near"]["used"])
 
 
 def test_a_grant_lets_an_account_send_as_another_address(server, user):

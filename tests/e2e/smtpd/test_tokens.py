@@ -76,7 +76,9 @@ def test_a_token_by_each_kind_of_key_logs_in(world, server, key):
 
 def test_a_token_is_for_the_account_that_it_names(world, server):
     _, issuer, _ = world
-    assert not is_in(server, issuer.token("alice@example.test"), "bob@example.test")
+    for other in ("bob@example.test", "nobody@example.test"):
+        answer, challenge = imap_login(server, oidc_issuer.bearer(issuer.token("alice@example.test"), other))
+        assert answer.startswith("a NO [AUTHORIZATIONFAILED]") and challenge["status"] == "invalid_token", (answer, challenge)
     assert not is_in(server, issuer.token("nobody@example.test"))
     assert not is_in(server, issuer.token("alice@example.test", email_verified=False))
     assert not is_in(server, issuer.token(None, preferred_username="alice@example.test"))

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <pthread.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -168,7 +169,11 @@ static void plain_takes_the_right_password_only(void **state)
 		{ SV_INIT("\0" ALICE "\0se\xcc\x81" "cret IX"), AUTH_REASON_NONE },
 		{ SV_INIT(ALICE "\0" ALICE "\0" SECRET), AUTH_REASON_NONE },
 		{ SV_INIT("Alice@example.test\0" ALICE "\0" SECRET), AUTH_REASON_NONE },
-		{ SV_INIT("nopassword@example.test\0" ALICE "\0" SECRET), AUTH_BAD_CREDENTIALS },
+		{ SV_INIT("nopassword@example.test\0" ALICE "\0" SECRET), AUTH_FOREIGN },
+		{ SV_INIT("nobody@example.test\0" ALICE "\0" SECRET), AUTH_FOREIGN },
+		{ SV_INIT("no address\0" ALICE "\0" SECRET), AUTH_FOREIGN },
+		{ SV_INIT("nopassword@example.test\0" ALICE "\0wrong"), AUTH_BAD_CREDENTIALS },
+		{ SV_INIT(ALICE "\0nobody@example.test\0" SECRET), AUTH_BAD_CREDENTIALS },
 		{ SV_INIT("\0" ALICE "\0wrong"), AUTH_BAD_CREDENTIALS },
 		{ SV_INIT("\0" ALICE "\0" SECRET " "), AUTH_BAD_CREDENTIALS },
 		{ SV_INIT("\0" ALICE "\0"), AUTH_BAD_CREDENTIALS },
@@ -321,6 +326,8 @@ static void scram_proves_both_sides(void **state)
 	scram(s, "n,a=" ALICE ",", "Alice@Example.test", PREPARED, &r);
 	assert_alice(&r, "SCRAM-SHA-256");
 	scram(s, "n,a=nopassword@example.test,", ALICE, PREPARED, &r);
+	assert_fails(&r, AUTH_FOREIGN);
+	scram(s, "n,a=nopassword@example.test,", ALICE, "wrong", &r);
 	assert_fails(&r, AUTH_BAD_CREDENTIALS);
 	scram(s, "n,,", "alice", PREPARED, &r);
 	assert_alice(&r, "SCRAM-SHA-256");
@@ -726,6 +733,40 @@ static void a_right_password_may_still_not_be_enough(void **state)
 	auth_session_unref(&s);
 }
 
+static void an_app_password_may_be_good_for_a_time_and_from_somewhere_only(void **state)
+{
+	struct place *p = *state;
+	struct auth_session *s = session(p);
+	struct directory_bounds bounds = { .expires_s = (int64_t)time(NULL) + 1000, .source_count = 2 };
+	struct auth_result r;
+
+	assert_true(ipnet_parse(SV("2001:db8::/32"), &bounds.sources[0]));
+	assert_true(ipnet_parse(SV("192.0.2.0/24"), &bounds.sources[1]));
+	OK(directory_credential_add_bounded(p->dir, SV(ALICE), SV("good"), SCOPE_ALL, &bounds, SV("good"), NULL));
+	bounds.source_count = 1;
+	OK(directory_credential_add_bounded(p->dir, SV(ALICE), SV("far"), SCOPE_ALL, &bounds, SV("far"), NULL));
+	bounds = (struct directory_bounds){ .expires_s = 1 };
+	OK(directory_credential_add_bounded(p->dir, SV(ALICE), SV("old"), SCOPE_ALL, &bounds, SV("old"), NULL));
+	auth_login(s, SV(ALICE), SV("good"), &r);
+	assert_int_equal(r.outcome, AUTH_OK);
+	assert_string_equal(identity_label(r.identity).p, "good");
+	auth_result_done(&r);
+	auth_login(s, SV(ALICE), SV("far"), &r);
+	assert_string_equal(r.text, "This app password is not good from your address");
+	assert_fails(&r, AUTH_NOT_HERE);
+	auth_login(s, SV(ALICE), SV("old"), &r);
+	assert_string_equal(r.text, "This app password has expired");
+	assert_fails(&r, AUTH_EXPIRED);
+	scram(s, "n,,", ALICE, "good", &r);
+	assert_int_equal(r.outcome, AUTH_OK);
+	auth_result_done(&r);
+	scram(s, "n,,", ALICE, "far", &r);
+	assert_fails(&r, AUTH_NOT_HERE);
+	scram(s, "n,,", ALICE, "old", &r);
+	assert_fails(&r, AUTH_EXPIRED);
+	auth_session_unref(&s);
+}
+
 static void a_damaged_directory_is_a_temporary_failure(void **state)
 {
 	struct place *p = *state;
@@ -981,6 +1022,7 @@ int main(void)
 		CASE(changes_of_the_directory_are_seen_where_nobody_logs_in),
 		CASE(scram_of_an_older_hash_comes_back_with_the_passwords),
 		CASE(a_right_password_may_still_not_be_enough),
+		CASE(an_app_password_may_be_good_for_a_time_and_from_somewhere_only),
 		CASE(a_damaged_directory_is_a_temporary_failure),
 		CASE(an_exchange_can_be_given_up_and_begun_again),
 		cmocka_unit_test(responses_are_strict_base64),

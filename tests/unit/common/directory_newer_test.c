@@ -193,6 +193,39 @@ static void a_name_of_a_newer_kind_is_no_alias(void **state)
 	arena_done(&a);
 }
 
+/* Tags 4 to 8 are all that the first version knew of: without any of them it takes a credential for one of a newer kind. */
+static void a_program_that_knows_of_no_bounds_lets_nobody_in_by_a_bounded_password(void **state)
+{
+	struct place *p = *state;
+	struct directory_bounds bounds = { .expires_s = 5000000000, .source_count = DIRECTORY_SOURCES_MAX };
+	struct directory_login *l = xcalloc(1, sizeof(*l));
+	struct kv_txn *txn = NULL;
+	struct record_in in;
+	struct sv value, field;
+	struct kv_key key;
+	uint32_t number;
+	uint8_t tag;
+
+	for (size_t i = 0; i < DIRECTORY_SOURCES_MAX; i++)
+		assert_true(ipnet_parse(i % 2 ? SV("2001:db8::/32") : SV("192.0.2.7"), &bounds.sources[i]));
+	OK(directory_credential_add_bounded(p->dir, SV("alice@a.test"), SV("bounded"), SCOPE_ALL, &bounds, SV("secret"), &number));
+	OK(directory_login(p->dir, SV("alice@a.test"), l));
+	const struct directory_credential *c = &l->credentials[l->count - 1];
+
+	assert_string_equal(c->label, "bounded");
+	assert_memory_equal(&c->bounds, &bounds, sizeof(bounds));
+	assert_true(c->verifiers[CRYPT_SHA256].is_there && c->verifiers[CRYPT_SHA1].is_there);
+	credential_key(p->alice.id, number, &key);
+	OK(kv_read_begin(p->dir->env, &txn));
+	OK(kv_get(txn, DT_CREDENTIALS, kv_key_view(&key), &value));
+	OK(record_open(value, ROW_VERSION, &in));
+	while (record_next(&in, &tag, &field))
+		assert_false(tag >= 4 && tag <= 8);
+	kv_read_end(&txn);
+	directory_login_done(l);
+	free(l);
+}
+
 static void a_credential_of_a_newer_kind_opens_nothing_and_bars_no_other(void **state)
 {
 	struct place *p = *state;
@@ -253,6 +286,7 @@ int main(void)
 		TEST(a_state_that_only_a_newer_program_knows_lets_nobody_in),
 		TEST(a_name_of_a_newer_kind_is_no_alias),
 		TEST(a_token_that_a_newer_program_narrowed_is_good_for_nothing),
+		TEST(a_program_that_knows_of_no_bounds_lets_nobody_in_by_a_bounded_password),
 		TEST(a_credential_of_a_newer_kind_opens_nothing_and_bars_no_other),
 	};
 
