@@ -27,6 +27,9 @@ IS_SANITIZED = b"__asan_init" in (postroom.BIN / "smtpd").read_bytes()  # it bri
 ALL_MIB = int(os.environ.get("LARGE_MIB", "0"))
 SOME_MIB = 2
 HEAP_MAX = 256 << 10            # doc/receiving.md
+HEADER_MAX = 512 << 10          # of what is refused for a header without end: likewise, whatever its size
+# Refusals wait for the event store, a second at most; it takes 300 of them at once (common/eventstore.h).
+RECIPIENTS_MAX = 1 << 20
 # Threads have heaps of their own, and the kernel gives whole pages: more than is in use, far less than the message.
 ANONYMOUS_MAX = 1 << 20
 PRELOAD = postroom.BUILD / "tests/support/heap_peak.so"
@@ -92,7 +95,7 @@ def counted(conf):
 
 @pytest.fixture(scope="module")
 def mx(dns):
-    with counted(dns.conf()) as instance:
+    with counted(dns.conf() + "recipients-per-minute 1000000\n") as instance:
         yield instance
 
 
@@ -130,8 +133,8 @@ def message(mib):
     return f"From: <{SENDER}>\r\nSubject: Large\r\nDate: Sat, 21 Nov 2026 10:00:00 +0000\r\n\r\n".encode() + LINE * (((mib << 20) - 8192) // len(LINE))
 
 
-def give(line, octets, is_bdat):
-    if is_bdat:
+def give(line, octets, is_bdat=False, is_binary=False):
+    if is_bdat or is_binary:
         line.send(b"BDAT %d LAST\r\n" % len(octets) + octets)
     else:
         assert line.smtp("DATA") == 354
@@ -152,25 +155,25 @@ def greeted(server, is_tls=False):
         yield line
 
 
-def envelope(line, server):
-    assert line.smtp(f"MAIL FROM:<{SENDER}>") == 250
+def envelope(line, server, is_binary=False):
+    assert line.smtp(f"MAIL FROM:<{SENDER}>{' BODY=BINARYMIME' if is_binary else ''}") == 250
     assert line.smtp(f"RCPT TO:<{server.address('alice')}>") == 250
 
 
-def spend(server, octets, is_bdat=False, is_tls=False):
+def spend(server, octets, is_bdat=False, is_tls=False, is_binary=False):
     """What the message took, in octets: of the heap at most, and of anonymous memory that stays. A small one has gone the same way
     before: what a worker opens once is not the message's. The connection with its buffers is there already, the transaction is not."""
     small = octets[:octets.index(b"\r\n\r\n") + 4] + LINE * 4000
     for _ in range(3):
         with greeted(server, is_tls) as line:
-            envelope(line, server)
-            give(line, small, is_bdat)
+            envelope(line, server, is_binary)
+            give(line, small, is_bdat, is_binary)
     with greeted(server, is_tls) as line:
         for path in server.files("alice"):
             path.unlink()
         heap, kept = server.worker.begin(), server.worker.anonymous()
-        envelope(line, server)
-        give(line, octets, is_bdat)
+        envelope(line, server, is_binary)
+        give(line, octets, is_bdat, is_binary)
         return server.worker.most() - heap, server.worker.anonymous() - kept
 
 
@@ -179,13 +182,20 @@ def check(way, server, octets, **how):
     print(f"\n{way:<24} {len(octets) / (1 << 20):6.1f} MiB: heap at most {heap >> 10:5} KiB, anonymous memory grew by {kept >> 10:5} KiB")
     assert IS_SANITIZED or (0 < heap <= HEAP_MAX and kept <= ANONYMOUS_MAX), (heap, kept)
     file = only_file(server, "alice")
-    added(file, octets)
+    if not how.get("is_binary"):
+        added(file, octets)
     return file
 
 
 @pytest.mark.parametrize("how", [{"is_bdat": True}, {"is_tls": True}, {"is_bdat": True, "is_tls": True}], ids=["BDAT", "DATA over TLS", "BDAT over TLS"])
 def test_a_message_takes_no_memory_of_its_size(mx, how, request):
     check(request.node.callspec.id, mx, message(ALL_MIB or SOME_MIB), **how)
+
+
+def test_a_binary_message_takes_no_memory_of_its_size(mx):
+    octets = message(ALL_MIB or SOME_MIB).replace(b"Subject", b"MIME-Version: 1.0\r\nContent-Type: image/png\r\nContent-Transfer-Encoding: binary\r\nSubject", 1)
+    stored = check("BINARYMIME", mx, octets, is_binary=True)
+    assert base64.b64decode(stored[stored.index(b"\r\n\r\n"):]) == octets[octets.index(b"\r\n\r\n") + 4:]
 
 
 def test_the_largest_message_takes_256_kib(mx):
@@ -202,3 +212,44 @@ def test_filters_are_given_a_message_piece_by_piece(filtered):
     check("rspamd, then a milter", filtered, octets)
     assert filtered.rspamd.seen[-1][2] == octets
     assert b"".join(part for letter, part in filtered.milter.seen[-1] if letter == "B") == octets[octets.index(b"\r\n\r\n") + 4:]
+
+
+def test_ten_thousand_recipients_take_no_more_than_the_first_200(mx):
+    """They come in packets of a hundred (RFC 2920); each is answered, and the sender comes again with the rest (RFC 5321 section 4.5.3.1.10)."""
+    mx.postroom("domain", "set", "example.test", "--catch-all", "alice@example.test")
+
+    def name(line, count):
+        codes = []
+        for start in range(0, count, 100):
+            line.send("".join(f"RCPT TO:<any{n}@example.test>\r\n" for n in range(start, start + 100)))
+            codes += [line.reply()[0] for _ in range(100)]
+        return codes
+    for count in (200, 10000):
+        for path in mx.files("alice"):
+            path.unlink()
+        with greeted(mx) as line:
+            assert line.smtp(f"MAIL FROM:<{SENDER}>") == 250
+            heap = mx.worker.begin()
+            assert name(line, count) == [250] * 200 + [452] * (count - 200)
+            most = mx.worker.most() - heap
+            give(line, message(1)[:1000] + b"\r\n")
+        only_file(mx, "alice")
+        print(f"\n{count} recipients: heap at most {most >> 10} KiB")
+        assert most <= RECIPIENTS_MAX, most
+
+
+def test_a_header_of_any_size_takes_no_memory_of_its_size(mx):
+    """It is read to its end, and refused: what stands behind its first megabyte was not looked at."""
+    noise = b"X-Noise: " + b"n" * 980 + b"\r\n"
+    for mib in (1, ALL_MIB or SOME_MIB):
+        octets = message(1).replace(b"Subject", noise * ((mib << 20) // len(noise) + 100) + b"Subject", 1)[:(50 << 20) - 2]
+        with greeted(mx) as line:
+            envelope(line, mx)
+            assert line.smtp("DATA") == 354
+            heap = mx.worker.begin()
+            line.send(octets + b"\r\n.\r\n")
+            code, texts = line.reply()
+            most = mx.worker.most() - heap
+        print(f"\nheader of {mib} MiB: heap at most {most >> 10} KiB")
+        assert code == 550 and texts[0].startswith("5.6.0"), texts
+        assert most <= HEADER_MAX, most
