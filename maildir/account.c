@@ -51,8 +51,22 @@ static struct fault lock_account(int dir, int how)
 void box_path(char out[BOX_PATH_MAX], const char *dir, const char *sub, const char *name)
 {
 	/* INBOX lies in the Maildir itself. Nothing here can be cut: each part has its limit. */
-	snprintf(out, BOX_PATH_MAX, "%s%s%s%s%s", strcmp(dir, ".") ? dir : "", strcmp(dir, ".") ? "/" : "", sub,
-		 name ? "/" : "", name ? name : "");
+	const char *parts[] = { strcmp(dir, ".") ? dir : NULL, sub, name };
+	size_t len = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		size_t more = parts[i] ? strlen(parts[i]) : 0;
+
+		if (!parts[i])
+			continue;
+		if (more > BOX_PATH_MAX - 2 - len)
+			BUG("path in a Maildir too long");
+		if (len)
+			out[len++] = '/';
+		memcpy(out + len, parts[i], more);
+		len += more;
+	}
+	out[len] = '\0';
 }
 
 /* --- jobs ------------------------------------------------------------------------------------------------------- */

@@ -173,6 +173,31 @@ static size_t give_line(struct message_reader *r, struct wanted *w, const char *
 	return used;
 }
 
+/* give_lines - the lines of in that fit as a whole, when nothing is passed over: most octets come here. Returns how much that was. */
+static size_t give_lines(struct message_reader *r, struct wanted *w, const char *in, size_t have)
+{
+	char *start = w->p + w->got, *to = start, *end = w->p + w->n;
+	const char *lf;
+	size_t i = 0;
+
+	while ((lf = memchr(in + i, '\n', have - i))) {
+		size_t run = (size_t)(lf - in) - i;
+
+		if (run + 2 > (size_t)(end - to))
+			break;
+		memcpy(to, in + i, run);
+		to += run;
+		if ((run ? lf[-1] : r->before) != '\r')
+			*to++ = '\r';
+		*to++ = r->before = '\n';
+		i += run + 1;
+	}
+	r->file_at += i;
+	r->wire_at += (uint64_t)(to - start);
+	w->got += (size_t)(to - start);
+	return i;
+}
+
 /* Convert on the way, from where the last read ended or from the start. */
 static struct fault read_converted(struct message_reader *r, uint64_t offset, char *p, size_t n, size_t *got)
 {
@@ -192,6 +217,8 @@ static struct fault read_converted(struct message_reader *r, uint64_t offset, ch
 			f = message_read_raw(r, r->file_at, in, sizeof(in), &have);
 		if (f.kind || (!have && !r->owes_lf))
 			break;
+		if (!r->owes_lf && w.offset <= r->wire_at)
+			i = give_lines(r, &w, in, have);
 		while (w.got < n && (r->owes_lf || i < have)) {
 			if (r->owes_lf) {
 				r->owes_lf = !give(r, &w, "\n", 1);
