@@ -379,7 +379,7 @@ class Device:
         self.delete(self.some() or [1])
 
     def delete(self, uids):
-        found = self.idents(uids)
+        found = self.idents(uids) if uids else {}
         uids = [u for u in found if u in self.numbers and u in self.flags]
         if uids:
             with self.world.lock:
@@ -502,6 +502,7 @@ class Device:
             self.connect()
             self.select(self.random.choice(BOXES))
         if len(self.numbers) > MANY:
+            self.learn()
             self.delete([u for u in self.numbers if u in self.flags][:MANY // 2])
             if self.session:
                 self.step_expunge()
