@@ -183,8 +183,12 @@ static int run_list(struct cli *cli)
 	struct directory *dir = NULL;
 	int code = open_directory(cli, &dir);
 
-	if (code != EXIT_DONE)
+	if (code == EXIT_DONE)
+		code = check_domain(dir, cli->args[0]);
+	if (code != EXIT_DONE) {
+		directory_close(&dir);
 		return code;
+	}
 	struct listing l = { table_new(columns, ARRAY_LEN(columns), cli->json), cli_option(cli, "no-scram") != NULL };
 	struct sv domain = cli->arg_count ? sv_z(cli->args[0]) : SV_NONE;
 	bool only_lacking = cli_option(cli, "no-scram-sha-1") != NULL;
@@ -366,6 +370,7 @@ const struct verb account_verbs[] = {
 	{ .noun = "account", .verb = "import", .args = "FILE", .args_min = 1, .args_max = 1, .needs_root = true, .reads_file = true,
 	  .summary = "Take accounts from a passwd-file of Dovecot, whose passwords go on to work, or from FILE.csv, FILE.json",
 	  .example = "account import /etc/dovecot/users --domain example.org --dry-run", .run = run_import,
-	  .options = { BULK_OPTIONS } },
+	  .options = { BULK_OPTIONS,
+		       { "scheme", "NAME", "of passwords without one in {}, as scheme= in Dovecot's settings says; CRYPT unless given" } } },
 	{ .noun = NULL },
 };

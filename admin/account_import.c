@@ -63,7 +63,43 @@ static struct fault look(struct bulk *b, struct sv address, struct sv secret)
 		f = directory_domain_get(b->dir, sv_sub(address, sv_rfind(address, '@') + 1, address.len), &domain);
 	if (f.kind && !bulk_is_planned(b, sv_sub(address, sv_rfind(address, '@') + 1, address.len)))
 		return f;
-	return !secret.len || passhash_clear(secret, &password) ? FAULT_OK : passhash_check(secret);
+	f = !secret.len || passhash_clear(secret, &password) ? FAULT_OK : passhash_check(secret);
+	return f.kind ? fault_detail(f.kind, "%s; make that account by postroom account add %.*s", f.detail, SV_FMT(address)) : FAULT_OK;
+}
+
+/* What stands in the place of a password that nobody is to have: "!", "*", "!$6$...", as passwd(1) locks one. */
+static bool is_locked(struct sv secret)
+{
+	return secret.len && (secret.p[0] == '!' || secret.p[0] == '*' || sv_eq(secret, SV("x")));
+}
+
+/* What holds for all lines of a passwd-file. */
+struct passwd {
+	uint32_t iterations;
+	struct sv scheme;               /* of passwords that name none; empty: CRYPT */
+};
+
+/* full_secret - with its scheme in front, where the file does not name it: in `out`, or as it stands. */
+static struct sv full_secret(struct sv scheme, struct sv secret, struct buf *out)
+{
+	if (!secret.len || secret.p[0] == '{' || !scheme.len || sv_eq_nocase(scheme, SV("CRYPT")))
+		return secret;
+	return buf_appendf(out, "{%.*s}%.*s", SV_FMT(scheme), SV_FMT(secret)) ? buf_sv(out) : secret;
+}
+
+/* A field behind the seventh, or one that Dovecot's passdb knows by itself: "nologin", "nologin=y". */
+static bool has_field(struct sv rest, const char *name, struct sv *value)
+{
+	struct sv word, key = sv_z(name);
+
+	for (int i = 0; i < 5 && rest.p; i++)
+		(void)sv_split(&rest, ':', &word);
+	while (rest.p && sv_split(&rest, ' ', &word))
+		if (sv_starts(word, key) && (word.len == key.len || word.p[key.len] == '=')) {
+			*value = sv_sub(word, key.len + 1, SIZE_MAX);
+			return true;
+		}
+	return false;
 }
 
 static struct fault add(struct bulk *b, struct sv address, struct sv secret, uint32_t iterations,
@@ -78,28 +114,44 @@ static struct fault add(struct bulk *b, struct sv address, struct sv secret, uin
 	return directory_account_add_hashed(b->dir, address, secret, iterations, made);
 }
 
+/* What a line says of an account besides its password. */
+static struct fault set_up(struct bulk *b, struct sv rest, bool is_barred, struct directory_account *made)
+{
+	uint64_t bytes = made->quota_bytes, messages = made->quota_messages;
+
+	read_quota(rest, made);
+	if (is_barred)
+		(void)directory_state_parse(SV("nologin"), made);
+	return !is_barred && bytes == made->quota_bytes && messages == made->quota_messages ? FAULT_OK : directory_account_set(b->dir, made);
+}
+
 static struct fault take(struct bulk *b, struct sv line)
 {
-	const uint32_t *iterations = b->arg;
+	const struct passwd *passwd = b->arg;
 	char address[DIRECTORY_ADDRESS_MAX + 1];
 	struct directory_account made;
-	struct sv name, secret, rest = line;
+	struct sv name, secret, value, rest = line;
 
 	if (!sv_split(&rest, ':', &name) || !sv_split(&rest, ':', &secret) || !name.len)
 		return fault(FAULT_INVALID, "not of the form user:password:...");
 	struct fault f = bulk_address(b, name, address);
+	bool was_locked = is_locked(secret), is_barred = bulk_is_barred(b, sv_z(address)) || has_field(rest, "nologin", &value);
+	struct buf full;
 
+	buf_init(&full, PASSHASH_MAX + 64);
+	secret = was_locked ? SV_NONE : full_secret(passwd->scheme, secret, &full);
 	if (!f.kind)
 		f = look(b, sv_z(address), secret);
-	if (f.kind || b->is_dry)
-		return f;
-	f = add(b, sv_z(address), secret, *iterations, &made);
-	if (f.kind)
-		return f;
-	uint64_t bytes = made.quota_bytes, messages = made.quota_messages;
-
-	read_quota(rest, &made);
-	return bytes == made.quota_bytes && messages == made.quota_messages ? FAULT_OK : directory_account_set(b->dir, &made);
+	if (!f.kind && has_field(rest, "allow_nets", &value))
+		bulk_note(b, "%s could log in from %.*s only (allow_nets), and can from everywhere here", address, SV_FMT(value));
+	if (!f.kind && was_locked)
+		bulk_note(b, "%s has no password there: postroom account password %s gives one", address, address);
+	if (!f.kind && is_barred)
+		bulk_note(b, "%s may not log in there, and has the state nologin here", address);
+	if (!f.kind && !b->is_dry)
+		f = add(b, sv_z(address), secret, passwd->iterations, &made);
+	buf_wipe(&full);
+	return f.kind || b->is_dry ? f : set_up(b, rest, is_barred, &made);
 }
 
 /* ---- tables: CSV with a header (RFC 4180), or an array of JSON ---- */
@@ -293,18 +345,21 @@ static struct fault take_json(struct bulk *b, const struct json *object)
 int account_import(struct cli *cli, uint32_t iterations)
 {
 	struct csv csv = { .iterations = iterations };
+	struct passwd passwd = { iterations, sv_z(cli_option(cli, "scheme")) };
 	struct sv path = sv_z(cli->args[0]);
 
 	if (sv_ends(path, SV(".csv")))
 		return bulk_run(cli, false, take_csv, &csv);
 	if (sv_ends(path, SV(".json")))
 		return bulk_run_json(cli, take_json, &iterations);
-	return bulk_run(cli, false, take, &iterations);
+	return bulk_run(cli, false, take, &passwd);
 }
 
-int account_import_from(struct cli *cli, const struct bulk_source *source, uint32_t iterations, struct bulk_counts *counts)
+int account_import_from(struct cli *cli, const struct bulk_source *source, struct sv scheme, struct bulk_counts *counts)
 {
-	return bulk_run_from(cli, source, false, take, &iterations, counts);
+	struct passwd passwd = { account_iterations(cli), scheme };
+
+	return bulk_run_from(cli, source, false, take, &passwd, counts);
 }
 
 /* ---- export ---- */
@@ -394,8 +449,12 @@ int account_export(struct cli *cli)
 	struct directory *dir = NULL;
 	int code = open_directory(cli, &dir);
 
-	if (code != EXIT_DONE)
+	if (code == EXIT_DONE)
+		code = check_domain(dir, cli->args[0]);
+	if (code != EXIT_DONE) {
+		directory_close(&dir);
 		return code;
+	}
 	if (cli->json)
 		e.table = table_new(columns, ARRAY_LEN(columns), true);
 	else

@@ -79,8 +79,12 @@ static int run_list(struct cli *cli)
 	struct directory *dir = NULL;
 	int code = open_directory(cli, &dir);
 
-	if (code != EXIT_DONE)
+	if (code == EXIT_DONE)
+		code = check_domain(dir, cli->args[0]);
+	if (code != EXIT_DONE) {
+		directory_close(&dir);
 		return code;
+	}
 	struct table *t = table_new(columns, ARRAY_LEN(columns), cli->json);
 	struct fault f = directory_alias_list(dir, cli->arg_count ? sv_z(cli->args[0]) : SV_NONE, add_row, t);
 

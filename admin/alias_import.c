@@ -76,19 +76,61 @@ static struct fault set_catch_all(struct bulk *b, struct sv domain, const struct
 	return b->is_dry ? FAULT_OK : directory_domain_set(b->dir, &d);
 }
 
+static bool has_target(const struct sv *items, size_t count, struct sv target)
+{
+	for (size_t i = 0; i < count; i++)
+		if (sv_eq_nocase(items[i], target))
+			return true;
+	return false;
+}
+
+/* An account has no alias of its own name; what comes nearest is a rule that sends its mail on. */
+static struct fault forward_instead(struct sv address, const struct targets *to)
+{
+	bool keeps = has_target(to->items, to->count, address);
+	struct sv other = SV_NONE;
+
+	for (size_t i = 0; i < to->count && !other.len; i++)
+		if (!sv_eq_nocase(to->items[i], address))
+			other = to->items[i];
+	if (!other.len)
+		return fault(FAULT_EXISTS, "an account is its own target anyway");
+	return fault_detail(FAULT_DENIED, "%.*s is an account; to forward its mail: postroom rule add %.*s --forward %.*s%s%s",
+			    SV_FMT(address), SV_FMT(address), SV_FMT(other), keeps ? " --copy INBOX" : "",
+			    to->count > (size_t)keeps + 1 ? "; to all of them: an alias of another name as the target" : "");
+}
+
+/* An alias that is here already stays as it is, but nobody should believe that it is the old one when it is another. */
+static struct fault compare(const struct bulk *b, struct sv address, const struct targets *to)
+{
+	struct directory_alias there;
+	struct arena arena;
+	struct fault f;
+
+	arena_init(&arena, (size_t)8 << 20);
+	f = directory_alias_get(b->dir, &arena, address, &there);
+	bool is_same = !f.kind && there.count == to->count;
+
+	for (size_t i = 0; is_same && i < to->count; i++)
+		is_same = has_target(there.targets, there.count, to->items[i]);
+	if (!f.kind && !is_same)
+		bulk_note(b, "%.*s is here already and goes to other addresses: postroom alias set %.*s TARGET... changes that", SV_FMT(address),
+			  SV_FMT(address));
+	arena_done(&arena);
+	return !f.kind ? fault(FAULT_EXISTS, "there already") : f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
+}
+
 static struct fault add_alias(struct bulk *b, struct sv address, const struct targets *to)
 {
 	struct directory_account account;
 	struct fault f = directory_account_get(b->dir, address, &account);
 
-	if (!f.kind && to->count == 1 && sv_eq_nocase(to->items[0], address))
-		return fault(FAULT_EXISTS, "an account is its own target anyway");
-	if (!f.kind)
-		return fault_detail(FAULT_DENIED, "%.*s is an account, and mail for it stays there; forward it by a Sieve script",
-				    SV_FMT(address));
+	if (!f.kind || (f.kind == FAULT_NOT_FOUND && bulk_is_planned_account(b, address)))
+		return forward_instead(address, to);
 	if (f.kind != FAULT_NOT_FOUND)
 		return f;
-	return b->is_dry ? FAULT_OK : directory_alias_add(b->dir, address, to->items, to->count);
+	f = compare(b, address, to);
+	return f.kind || b->is_dry ? f : directory_alias_add(b->dir, address, to->items, to->count);
 }
 
 static struct fault take(struct bulk *b, struct sv line)

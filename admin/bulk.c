@@ -1,5 +1,6 @@
 #include "admin/bulk.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -15,16 +16,26 @@
 struct reading {
 	struct bulk bulk;
 	bulk_fn *fn;
-	const char *path;
 	struct buf line;                /* with what continues it */
-	size_t number, begun;           /* of this line, and of the one that `line` began with */
+	size_t number;                  /* of this line; bulk.number is that of the one that `line` began with */
 	uint64_t taken, known, refused;
 };
 
 static void refuse(struct reading *r, const char *why)
 {
-	complain(NULL, "%s:%zu: %s", r->path, r->begun, why);
+	complain(NULL, "%s:%zu: %s", r->bulk.source->path, r->bulk.number, why);
 	r->refused++;
+}
+
+void bulk_note(const struct bulk *b, const char *format, ...)
+{
+	char text[1024];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	complain(NULL, "%s:%zu: %s", b->source->path, b->number, text);
 }
 
 /* count - what came of one thing. */
@@ -66,7 +77,7 @@ static void read_lines(struct reading *r, FILE *file, bool continues)
 		r->number++;
 		if (!is_continued(line, continues)) {
 			take_line(r);
-			r->begun = r->number;
+			r->bulk.number = r->number;
 		}
 		if (!buf_append(&r->line, line)) {
 			refuse(r, "the line is too long");
@@ -106,13 +117,12 @@ static void read_array(struct reading *r, FILE *file, bulk_json_fn *fn)
 	struct fault f = feof(file) ? json_parse(buf_sv(&text), &all) : fault(FAULT_LIMIT, "the file is too long");
 
 	if (f.kind || !json_value_is_array(all)) {
-		r->begun = 1;
+		r->bulk.number = 1;
 		refuse(r, f.kind == FAULT_LIMIT ? f.detail : "not an array of JSON: [{\"account\":\"alice@example.org\",...},...]");
 	}
 	for (size_t i = 0; i < json_count(all); i++) {
-		f = fn(&r->bulk, json_at(all, i));
-		r->begun = i + 1;
-		count(r, f);
+		r->bulk.number = i + 1;
+		count(r, fn(&r->bulk, json_at(all, i)));
 	}
 	json_free(&all);
 	buf_wipe(&text);
@@ -122,10 +132,8 @@ static int run_file(struct cli *cli, const struct bulk_source *source, bool cont
 		    struct bulk_counts *counts)
 {
 	struct reading r = {
-		.bulk = { .cli = cli, .domain = sv_z(source->domain), .is_dry = source->is_dry, .arg = arg, .planned = source->planned,
-			  .planned_count = source->planned_count },
+		.bulk = { .cli = cli, .domain = sv_z(source->domain), .is_dry = source->is_dry, .arg = arg, .source = source },
 		.fn = fn,
-		.path = source->path,
 	};
 	int code = open_directory(cli, &r.bulk.dir);
 
@@ -141,7 +149,7 @@ static int run_file(struct cli *cli, const struct bulk_source *source, bool cont
 		else
 			tell(&r);
 		if (ferror(source->file)) {
-			complain(NULL, "%s could not be read to its end", r.path);
+			complain(NULL, "%s could not be read to its end", source->path);
 			code = EXIT_FAILED;
 		}
 		if (r.refused)
@@ -175,12 +183,27 @@ int bulk_run_json(struct cli *cli, bulk_json_fn *fn, void *arg)
 	return run(cli, false, NULL, fn, arg);
 }
 
-bool bulk_is_planned(const struct bulk *b, struct sv domain)
+static bool is_among(const struct sv *list, size_t count, struct sv name)
 {
-	for (size_t i = 0; b->is_dry && i < b->planned_count; i++)
-		if (sv_eq_nocase(b->planned[i], domain))
+	for (size_t i = 0; i < count; i++)
+		if (sv_eq_nocase(list[i], name))
 			return true;
 	return false;
+}
+
+bool bulk_is_planned(const struct bulk *b, struct sv domain)
+{
+	return b->is_dry && is_among(b->source->planned, b->source->planned_count, domain);
+}
+
+bool bulk_is_planned_account(const struct bulk *b, struct sv address)
+{
+	return b->is_dry && is_among(b->source->accounts, b->source->account_count, address);
+}
+
+bool bulk_is_barred(const struct bulk *b, struct sv address)
+{
+	return is_among(b->source->barred, b->source->barred_count, address);
 }
 
 struct fault bulk_address(const struct bulk *b, struct sv name, char out[DIRECTORY_ADDRESS_MAX + 1])

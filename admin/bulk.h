@@ -10,13 +10,15 @@
 
 #define BULK_LINE_MAX (256u << 10)      /* octets of a line with what continues it */
 
+struct bulk_source;
+
 struct bulk {
 	struct cli *cli;
 	struct directory *dir;
 	struct sv domain;               /* for names that have none; empty: not given */
 	bool is_dry;                    /* look, change nothing */
-	const struct sv *planned;       /* domains that are not there, and would be when this is no dry run */
-	size_t planned_count;
+	const struct bulk_source *source;
+	size_t number;                  /* of the line, or of the thing in its array */
 	bool is_no_thing;               /* set by the function: the line was a header or the like, and counts as nothing */
 	void *arg;
 };
@@ -36,6 +38,12 @@ int bulk_run(struct cli *cli, bool continues, bulk_fn *fn, void *arg);
 
 /** bulk_is_planned - a domain that is not there yet, and will be when this is done in earnest. */
 bool bulk_is_planned(const struct bulk *b, struct sv domain);
+/** bulk_is_planned_account - the same for an account. */
+bool bulk_is_planned_account(const struct bulk *b, struct sv address);
+/** bulk_is_barred - one that may not log in where it comes from. */
+bool bulk_is_barred(const struct bulk *b, struct sv address);
+/** bulk_note - what is to be known of a line that is taken all the same. */
+void bulk_note(const struct bulk *b, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* For a verb that takes more than one file, or one that is open already. */
 struct bulk_source {
@@ -43,8 +51,12 @@ struct bulk_source {
 	FILE *file;                     /* borrowed */
 	const char *domain;             /* of names that have none; NULL: not given */
 	bool is_dry;
-	const struct sv *planned;
+	const struct sv *planned;       /* domains that are not there, and would be when this is no dry run */
 	size_t planned_count;
+	const struct sv *accounts;      /* likewise */
+	size_t account_count;
+	const struct sv *barred;        /* addresses that may not log in */
+	size_t barred_count;
 };
 struct bulk_counts { uint64_t taken, known, refused; };
 /** bulk_run_from - as bulk_run(), without options, and with the counts told to the caller only. */

@@ -44,7 +44,8 @@ static void help_all(const struct verb *const *groups)
 			char name[64];
 			snprintf(name, sizeof(name), "%s%s%s", v->noun, v->verb ? " " : "",
 				 v->verb ? v->verb : "");
-			printf("  %-20s %s\n", name, v->summary);
+			printf("  %-20s ", name);
+			print_folded(v->summary, 23);
 		}
 	}
 	printf("\n`postroom VERB --help` shows options and an example. Listings take --json.\n"
@@ -59,22 +60,27 @@ static void help_noun(const struct verb *const *groups, struct sv noun)
 			if (sv_eq(sv_z(v->noun), noun)) {
 				printf("  postroom ");
 				print_verb_name(stdout, v);
-				printf("%s%s\n      %s\n", v->args[0] ? " " : "", v->args, v->summary);
+				printf("%s%s\n      ", v->args[0] ? " " : "", v->args);
+				print_folded(v->summary, 6);
 			}
 }
 
 static void help_verb(const struct verb *v)
 {
+	char summary[400];
+
 	printf("Usage: postroom [--root DIR] ");
 	print_verb_name(stdout, v);
-	printf("%s%s%s\n\n%s.\n", v->options[0].name ? " [options]" : "", v->args[0] ? " " : "", v->args,
-	       v->summary);
+	printf("%s%s%s\n\n", v->options[0].name ? " [options]" : "", v->args[0] ? " " : "", v->args);
+	snprintf(summary, sizeof(summary), "%s.", v->summary);
+	print_folded(summary, 0);
 	if (v->options[0].name)
 		printf("\nOptions:\n");
 	for (const struct cli_option *o = v->options; o->name; o++) {
 		char left[48];
 		snprintf(left, sizeof(left), "--%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
-		printf("  %-24s %s\n", left, o->doc);
+		printf("  %-24s ", left);
+		print_folded(o->doc, 27);
 	}
 	printf("\nExample:\n  postroom %s\n", v->example);
 }
@@ -191,7 +197,8 @@ static int open_instance(struct cli *cli, bool keeps_ports, bool to_migrate)
 	struct fault f = to_migrate ? instance_open_to_migrate(cli->root, &cli->instance) : instance_open(cli->root, &cli->instance);
 
 	if (f.kind == FAULT_NOT_FOUND) {
-		complain("postroom --root DIR init --domain example.org", "there is no instance at %s", cli->root);
+		complain("postroom setup example.org, which makes one; or --root DIR, where it is (postroom init makes one of your own)",
+			 "there is no instance at %s", cli->root);
 		return EXIT_NOT_FOUND;
 	}
 	if (f.kind)
@@ -403,9 +410,12 @@ int cli_main(const struct verb *const *groups, int argc, char **argv)
 			help_noun(groups, sv_z(noun));
 			return word ? EXIT_DONE : EXIT_USAGE;
 		}
-		if (noun_known)
-			complain("see `postroom NOUN --help` for its verbs", "no verb \"%s\" for %s", word, noun);
-		else
+		if (noun_known) {
+			char next[100];
+
+			snprintf(next, sizeof(next), "postroom %s --help", noun);
+			complain(next, "no verb \"%s\" for %s", word, noun);
+		} else
 			complain("postroom --help", "no verb \"%s\"", noun);
 		return EXIT_USAGE;
 	}
@@ -425,6 +435,24 @@ const char *cli_option(const struct cli *cli, const char *name)
 		if (strcmp(cli->verb->options[i].name, name) == 0)
 			return cli->option[i];
 	BUG("verb %s has no option %s", cli->verb->noun, name);
+}
+
+/* What to do about a name that is not there, or in the way; NULL: nothing that always helps. */
+static const char *next_step(struct fault f)
+{
+	static const struct { const char *text, *next; } steps[] = {
+		{ "there is no account ", "postroom account list" },
+		{ "there is no domain ", "postroom domain list; postroom domain add makes one" },
+		{ "there is no alias ", "postroom alias list" },
+		{ "there is no such message in the queue", "postroom queue list; postroom trace says what became of one that has left" },
+		{ " still has accounts or aliases", "postroom account list DOMAIN, and postroom alias list DOMAIN, name them" },
+		{ " is not an address like ", "the whole address, with its domain" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(steps) && !is_delegated; i++)
+		if (strstr(f.detail, steps[i].text))
+			return steps[i].next;
+	return NULL;
 }
 
 int cli_fault(const char *what, struct fault f)
@@ -465,7 +493,11 @@ int cli_fault(const char *what, struct fault f)
 	bool is_told = f.detail && (!is_delegated || f.kind == FAULT_NOT_FOUND || f.kind == FAULT_EXISTS || f.kind == FAULT_INVALID ||
 				    f.kind == FAULT_LIMIT || f.kind == FAULT_DENIED);
 
-	complain(NULL, "%s: %s%s%s%s", what, sentence, is_told ? " (" : "", is_told ? f.detail : "", is_told ? ")" : "");
+	if (is_told && strstr(f.detail, what))  /* it says all by itself */
+		complain(next_step(f), "%s", f.detail);
+	else
+		complain(is_told ? next_step(f) : NULL, "%s: %s%s%s%s", what, sentence, is_told ? " (" : "", is_told ? f.detail : "",
+			 is_told ? ")" : "");
 	return code;
 }
 

@@ -15,13 +15,37 @@ static bool next_word(struct sv *rest, struct sv *word)
 	return false;
 }
 
-static void take_file(struct sv args, struct sv *files, size_t *count)
-{
-	struct sv word;
+/* A section, once its end was reached. */
+struct section {
+	struct sv name, label;                  /* "passdb passwd-file {" */
+	struct sv inner;                        /* the section in it that is open: "fields" */
+	struct sv driver, args, fields, location, path, scheme;
+	struct sv home, mail;                   /* of fields { } */
+	struct sv type, active;
+	struct sv deny, master, inbox;          /* "yes" */
+};
 
-	while (next_word(&args, &word))
-		if (word.p[0] == '/' && *count < DOVECOT_FILES_MAX)
-			files[(*count)++] = word;
+static void take_file(const struct section *s, struct dovecot_files *files)
+{
+	struct sv args = s->args, word, scheme = s->scheme;
+	size_t before = files->count;
+
+	if (s->path.len && files->count < DOVECOT_FILES_MAX)
+		files->list[files->count++].path = s->path;
+	while (next_word(&args, &word)) {
+		if (sv_starts(word, SV("scheme=")))
+			scheme = sv_sub(word, 7, SIZE_MAX);
+		else if (word.p[0] == '/' && files->count < DOVECOT_FILES_MAX)
+			files->list[files->count++].path = word;
+	}
+	for (size_t i = before; i < files->count; i++)
+		files->list[i].scheme = scheme;
+}
+
+static void take_first(struct sv *to, struct sv value)
+{
+	if (!to->len)
+		*to = value;
 }
 
 static void take_fields(struct sv args, struct dovecot_settings *out)
@@ -29,67 +53,117 @@ static void take_fields(struct sv args, struct dovecot_settings *out)
 	struct sv word;
 
 	while (next_word(&args, &word)) {
-		if (sv_starts(word, SV("home=")) && !out->static_home.len)
-			out->static_home = sv_sub(word, 5, SIZE_MAX);
-		if (sv_starts(word, SV("mail=")) && !out->static_mail.len)
-			out->static_mail = sv_sub(word, 5, SIZE_MAX);
+		if (sv_starts(word, SV("home=")))
+			take_first(&out->static_home, sv_sub(word, 5, SIZE_MAX));
+		if (sv_starts(word, SV("mail=")))
+			take_first(&out->static_mail, sv_sub(word, 5, SIZE_MAX));
 	}
 }
 
-/* A section of users, once its end was reached. */
-struct section {
-	struct sv name;
-	struct sv driver, args, fields, location;
-	bool is_inbox;
-};
+static void take_passdb(const struct section *s, struct dovecot_settings *out)
+{
+	if (!sv_eq(s->driver.len ? s->driver : s->label, SV("passwd-file")))
+		out->other_passdb = s->driver.len ? s->driver : s->label;
+	else if (sv_eq(s->deny, SV("yes")))
+		take_file(s, &out->barred);
+	else if (sv_eq(s->master, SV("yes")))
+		take_file(s, &out->masters);
+	else
+		take_file(s, &out->users);
+}
+
+static void take_userdb(const struct section *s, struct dovecot_settings *out)
+{
+	if (sv_eq(s->driver.len ? s->driver : s->label, SV("passwd-file")))
+		take_file(s, &out->homes);
+	take_fields(s->args, out);
+	take_fields(s->fields, out);
+	take_first(&out->static_home, s->home);
+	take_first(&out->static_mail, s->mail);
+}
 
 static void take_section(const struct section *s, struct dovecot_settings *out)
 {
-	bool is_file = sv_eq(s->driver, SV("passwd-file"));
+	if (sv_eq(s->name, SV("passdb")) && (s->driver.len || s->label.len))
+		take_passdb(s, out);
+	if (sv_eq(s->name, SV("userdb")))
+		take_userdb(s, out);
+	if (sv_eq(s->name, SV("namespace")) && sv_eq(s->inbox, SV("yes"))) {
+		out->mail_location = s->location.len ? s->location : out->mail_location;
+		out->mail_path = s->path.len ? s->path : out->mail_path;
+	} else if (sv_eq(s->name, SV("namespace")) && (sv_eq(s->type, SV("public")) || sv_eq(s->type, SV("shared")))) {
+		struct sv *to = sv_eq(s->type, SV("public")) ? &out->public : &out->shared;
 
-	if (sv_eq(s->name, SV("passdb")) && is_file)
-		take_file(s->args, out->users, &out->user_count);
-	else if (sv_eq(s->name, SV("passdb")) && s->driver.len)
-		out->other_passdb = s->driver;
-	else if (sv_eq(s->name, SV("userdb")) && is_file)
-		take_file(s->args, out->homes, &out->home_count);
-	if (sv_eq(s->name, SV("userdb"))) {
-		take_fields(s->args, out);
-		take_fields(s->fields, out);
+		*to = s->location.len ? s->location : s->path.len ? s->path : s->type;
 	}
-	if (sv_eq(s->name, SV("namespace")) && s->is_inbox && s->location.len)
-		out->mail_location = s->location;
+	if (sv_eq(s->name, SV("sieve_script")) && (!s->type.len || sv_eq(s->type, SV("personal")))) {
+		out->sieve_dir = s->path.len ? s->path : out->sieve_dir;
+		out->sieve = s->active.len ? s->active : out->sieve;
+	} else if (sv_eq(s->name, SV("sieve_script"))) {
+		out->sieve_for_all = s->path;
+	}
 }
 
 static void take_setting(struct section *at, size_t depth, struct sv key, struct sv value, struct dovecot_settings *out)
 {
 	const struct { const char *section, *key; struct sv *to; } settings[] = {
 		{ "", "mail_location", &out->mail_location },  { "", "mail_home", &out->mail_home },
-		{ "", "auth_default_realm", &out->realm },     { "", "pop3_uidl_format", &out->uidl_format },
-		{ "protocol", "pop3_uidl_format", &out->uidl_format },
+		{ "", "mail_driver", &out->mail_driver },      { "", "mail_path", &out->mail_path },
+		{ "", "mail_control_path", &out->mail_control }, { "", "mail_inbox_path", &out->mail_inbox },
+		{ "", "auth_default_realm", &out->realm },     { "", "auth_default_domain", &out->realm },
+		{ "", "pop3_uidl_format", &out->uidl_format }, { "protocol", "pop3_uidl_format", &out->uidl_format },
+		{ "", "ssl_cert", &out->certificate },         { "", "ssl_server_cert_file", &out->certificate },
 		{ "plugin", "sieve", &out->sieve },            { "plugin", "sieve_dir", &out->sieve_dir },
+		{ "plugin", "sieve_before", &out->sieve_for_all }, { "plugin", "sieve_after", &out->sieve_for_all },
+		{ "plugin", "sieve_default", &out->sieve_for_all }, { "plugin", "quota_rule", &out->quota },
+		{ "quota", "storage_size", &out->quota },
 		{ "passdb", "driver", &at->driver },           { "passdb", "args", &at->args },
+		{ "passdb", "deny", &at->deny },               { "passdb", "master", &at->master },
+		{ "passdb", "default_password_scheme", &at->scheme }, { "passdb", "passwd_file_path", &at->path },
 		{ "userdb", "driver", &at->driver },           { "userdb", "args", &at->args },
+		{ "userdb", "passwd_file_path", &at->path },
 		{ "userdb", "default_fields", &at->fields },   { "userdb", "override_fields", &at->fields },
-		{ "namespace", "location", &at->location },
+		{ "namespace", "location", &at->location },    { "namespace", "mail_path", &at->path },
+		{ "namespace", "type", &at->type },            { "namespace", "inbox", &at->inbox },
+		{ "sieve_script", "path", &at->path },         { "sieve_script", "active_path", &at->active },
+		{ "sieve_script", "type", &at->type },
+	}, inner[] = {
+		{ "fields", "home", &at->home }, { "fields", "mail", &at->mail },
 	};
+	struct sv section = depth ? at->name : SV_NONE, in = section;
+	size_t prefix = section.len + 1;
 
-	if (depth > 1)
-		return;
-	for (size_t i = 0; i < ARRAY_LEN(settings); i++)
-		if (sv_eq(depth ? at->name : SV_NONE, sv_z(settings[i].section)) && sv_eq(key, sv_z(settings[i].key)))
+	/* In 2.4 the name of the section may stand before the name of the setting. */
+	if (depth && key.len > prefix && sv_starts(key, section) && key.p[section.len] == '_')
+		sv_skip(&key, prefix);
+	if (depth == 2 && sv_eq(section, SV("userdb")))
+		in = sv_ends(at->inner, SV("fields")) ? SV("fields") : SV_NONE;
+	for (size_t i = 0; depth < 2 && i < ARRAY_LEN(settings); i++)
+		if (sv_eq(section, sv_z(settings[i].section)) && sv_eq(key, sv_z(settings[i].key)))
 			*settings[i].to = value;
-	if (depth && sv_eq(at->name, SV("namespace")) && sv_eq(key, SV("inbox")))
-		at->is_inbox = sv_eq(value, SV("yes"));
+	for (size_t i = 0; depth == 2 && i < ARRAY_LEN(inner); i++)
+		if (sv_eq(in, sv_z(inner[i].section)) && sv_eq(key, sv_z(inner[i].key)))
+			*inner[i].to = value;
+}
+
+/* "passdb passwd-file {" */
+static struct section begin_section(struct sv line)
+{
+	struct sv words = sv_sub(line, 0, line.len - 1);
+	struct section s = { .type = SV_NONE };
+
+	(void)next_word(&words, &s.name);
+	(void)next_word(&words, &s.label);
+	return s;
 }
 
 struct fault dovecot_read(struct sv text, struct dovecot_settings *out)
 {
-	struct section at = { .is_inbox = false };
+	struct section at = { .name = SV_NONE };
 	size_t depth = 0, line_number = 0;
 	struct sv line;
 
-	*out = (struct dovecot_settings){ .user_count = 0 };
+	*out = (struct dovecot_settings){ .realm = SV_NONE };
 	while (sv_split(&text, '\n', &line)) {
 		size_t is;
 
@@ -103,10 +177,10 @@ struct fault dovecot_read(struct sv text, struct dovecot_settings *out)
 		if (line.p[line.len - 1] == '{' && (is == SIZE_MAX || line.p[line.len - 2] == ' ')) {
 			if (++depth == DEPTH_MAX)
 				return fault_detail(FAULT_INVALID, "line %zu: too many sections in sections", line_number);
-			if (depth == 1) {
-				at = (struct section){ .name = sv_sub(line, 0, sv_find(line, ' ')) };
-				at.name = sv_trim(at.name);
-			}
+			if (depth == 1)
+				at = begin_section(line);
+			else if (depth == 2)
+				at.inner = begin_section(line).name;
 		} else if (sv_eq(line, SV("}"))) {
 			if (!depth)
 				return fault_detail(FAULT_INVALID, "line %zu closes a section that is none", line_number);
@@ -138,6 +212,8 @@ bool dovecot_read_user(struct sv line, struct dovecot_user *out)
 	while (next_word(&rest, &field)) {
 		if (sv_starts(field, SV("userdb_mail=")))
 			out->mail = sv_sub(field, 12, SIZE_MAX);
+		if (sv_starts(field, SV("userdb_mail_path=")))
+			out->path = sv_sub(field, 17, SIZE_MAX);
 		if (sv_starts(field, SV("userdb_home=")))
 			out->home = sv_sub(field, 12, SIZE_MAX);
 	}
@@ -160,6 +236,23 @@ static bool value_of(struct sv name, struct sv address, struct sv home, struct s
 		*out = home;
 	else
 		return false;
+	return true;
+}
+
+/* "user | username | lower": a variable, and filters that it goes through. */
+static bool value_through(struct sv pipe, struct sv address, struct sv home, struct sv *out, bool *is_lower)
+{
+	struct sv word;
+
+	if (!sv_split(&pipe, '|', &word) || !value_of(sv_trim(word), address, home, out))
+		return false;
+	while (pipe.p && sv_split(&pipe, '|', &word)) {
+		word = sv_trim(word);
+		if (sv_eq(word, SV("lower")))
+			*is_lower = true;
+		else if ((!sv_eq(word, SV("username")) && !sv_eq(word, SV("domain"))) || !value_of(word, *out, home, out))
+			return false;
+	}
 	return true;
 }
 
@@ -193,8 +286,8 @@ bool dovecot_expand(struct sv template, struct sv address, struct sv home, char 
 		rest = sv_sub(rest, is_lower, SIZE_MAX);
 		end = sv_find(rest, '}');
 		name = rest.len && rest.p[0] == '{' ? sv_sub(rest, 1, end == SIZE_MAX ? 0 : end - 1) : sv_sub(rest, 0, 1);
-		is_good = value_of(name, address, home, &value) && append_value(&text, value, is_lower);
 		i += is_lower + name.len + (name.p != rest.p ? 2 : 0);
+		is_good = value_through(name, address, home, &value, &is_lower) && append_value(&text, value, is_lower);
 	}
 	if (is_good && text.len)
 		memcpy(out, text.p, text.len);
@@ -211,6 +304,16 @@ bool dovecot_maildir(struct sv location, struct sv *template)
 	sv_skip(&location, 8);
 	*template = sv_sub(location, 0, sv_find(location, ':'));
 	return template->len > 0;
+}
+
+struct sv dovecot_part(struct sv location, const char *name)
+{
+	struct sv part, key = sv_z(name);
+
+	while (location.p && sv_split(&location, ':', &part))
+		if (sv_starts(part, key) && part.len > key.len && part.p[key.len] == '=')
+			return sv_sub(part, key.len + 1, SIZE_MAX);
+	return SV_NONE;
 }
 
 void dovecot_sieve(const struct dovecot_settings *settings, struct sv *folder, struct sv *active)
@@ -233,7 +336,8 @@ void dovecot_sieve(const struct dovecot_settings *settings, struct sv *folder, s
 
 /* ---- Postfix ---- */
 
-bool postfix_value(struct sv text, const char *name, struct buf *out)
+/* As it stands there. */
+static bool raw_value(struct sv text, struct sv name, struct buf *out)
 {
 	bool is_inside = false, was_found = false;
 	struct sv line, word;
@@ -244,8 +348,10 @@ bool postfix_value(struct sv text, const char *name, struct buf *out)
 		if (!line.len || line.p[0] == '#')
 			continue;
 		if (line.p[0] != ' ' && line.p[0] != '\t') {
-			is_inside = is != SIZE_MAX && sv_eq(sv_trim(sv_sub(line, 0, is)), sv_z(name));
+			is_inside = is != SIZE_MAX && sv_eq(sv_trim(sv_sub(line, 0, is)), name);
 			was_found |= is_inside;
+			if (is_inside)
+				buf_clear(out);
 			line = sv_sub(line, is_inside ? is + 1 : line.len, SIZE_MAX);
 		}
 		line = sv_trim(line);
@@ -256,12 +362,72 @@ bool postfix_value(struct sv text, const char *name, struct buf *out)
 	return was_found;
 }
 
+/* The name behind a '$', and how many octets it and what is around it have; 0: none. */
+static size_t name_behind(struct sv text, struct sv *name)
+{
+	bool is_braced = text.len && (text.p[0] == '{' || text.p[0] == '(');
+	size_t len = is_braced, begin = is_braced;
+
+	while (len < text.len && (ascii_is_alpha(text.p[len]) || ascii_is_digit(text.p[len]) || text.p[len] == '_'))
+		len++;
+	*name = sv_sub(text, begin, len - begin);
+	if (!name->len || (is_braced && (len == text.len || text.p[len] != (text.p[0] == '{' ? '}' : ')'))))
+		return 0;
+	return len + is_braced;
+}
+
+/* Settings that name each other in a circle end at some depth. */
+static bool append_expanded(struct sv text, struct sv value, struct buf *out, unsigned depth)
+{
+	bool is_good = true;
+
+	for (size_t i = 0; i < value.len && is_good; i++) {
+		struct sv name = SV_NONE;
+		size_t len = value.p[i] == '$' && depth < DEPTH_MAX ? name_behind(sv_sub(value, i + 1, SIZE_MAX), &name) : 0;
+		struct buf other;
+
+		buf_init(&other, out->max);
+		if (len && raw_value(text, name, &other)) {
+			is_good = append_expanded(text, buf_sv(&other), out, depth + 1);
+			i += len;
+		} else {
+			is_good = buf_append_c(out, value.p[i]);
+		}
+		buf_done(&other);
+	}
+	return is_good;
+}
+
+bool postfix_value(struct sv text, const char *name, struct buf *out)
+{
+	struct buf value;
+	bool was_found;
+
+	buf_init(&value, out->max);
+	was_found = raw_value(text, sv_z(name), &value) && append_expanded(text, buf_sv(&value), out, 0);
+	buf_done(&value);
+	return was_found;
+}
+
+bool postfix_word(struct sv *list, struct sv *word)
+{
+	size_t len = 0;
+
+	while (list->len && (list->p[0] == ',' || list->p[0] == ' ' || list->p[0] == '\t'))
+		sv_skip(list, 1);
+	while (len < list->len && list->p[len] != ',' && list->p[len] != ' ' && list->p[len] != '\t')
+		len++;
+	*word = sv_sub(*list, 0, len);
+	sv_skip(list, len);
+	return len > 0;
+}
+
 bool postfix_map(struct sv map, struct sv *path)
 {
 	static const char *const kinds[] = { "hash:", "btree:", "lmdb:", "cdb:", "dbm:", "texthash:" };
 
-	while (map.len && map.p[map.len - 1] == ',')
-		map.len--;
+	if (sv_starts(map, SV("proxy:")))
+		sv_skip(&map, 6);
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
 		if (sv_starts(map, sv_z(kinds[i]))) {
 			*path = sv_sub(map, strlen(kinds[i]), SIZE_MAX);

@@ -152,6 +152,7 @@ static int run_maildir(struct cli *cli)
 		.dry_run = cli_option(cli, "dry-run") != NULL,
 		.skip_compressed = cli_option(cli, "skip-compressed") != NULL,
 		.uidl_format = cli_option(cli, "uidl-format"),
+		.lists = cli_option(cli, "control"),
 	};
 
 	if (!address)
@@ -184,6 +185,7 @@ const struct verb import_verbs[] = {
 		       { "adopt", NULL, "rename the files instead of copying them; also in place" },
 		       { "dry-run", NULL, "only say what would be done" },
 		       { "uidl-format", "FORMAT", "Dovecot's pop3_uidl_format, where it is not %08Xu%08Xv" },
+		       { "control", "DIR", "where Dovecot keeps its lists of UIDs, if not beside the mail (CONTROL= of mail_location)" },
 		       { "skip-compressed", NULL, "leave compressed messages out" } } },
 	{ .noun = "import", .verb = "mbox", .args = "PATH", .args_min = 1, .args_max = 1, .needs_root = true,
 	  .summary = "Take over an mbox file, or a folder of them",

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -15,6 +16,7 @@
 #include "admin/alias_import.h"
 #include "admin/dovecot.h"
 #include "admin/import.h"
+#include "admin/import_behind.h"
 #include "admin/input.h"
 #include "admin/open.h"
 #include "admin/print.h"
@@ -35,13 +37,16 @@
 struct list {
 	char *path;
 	struct buf text;
+	struct sv scheme;
 };
 
 struct person {
 	char *address;
 	char *mail;                     /* folder; NULL: see why */
+	char *lists;                    /* folder of its UIDs; NULL: the same */
 	char *scripts, *active;         /* NULL: unknown */
 	const char *why;
+	const char *note;               /* to be known all the same; NULL: nothing */
 };
 
 struct server {
@@ -51,12 +56,18 @@ struct server {
 	char *realm;
 	struct buf dovecot, postfix;    /* settings */
 	struct dovecot_settings settings;
-	struct list users[LISTS_MAX], homes[LISTS_MAX], aliases[LISTS_MAX];
-	size_t user_count, home_count, alias_count;
+	struct list users[LISTS_MAX], homes[LISTS_MAX], aliases[LISTS_MAX], mailboxes[LISTS_MAX];
+	size_t user_count, home_count, alias_count, mailbox_count;
 	struct sv domains[DOMAINS_MAX];
 	size_t domain_count;
+	struct sv *barred;              /* addresses */
+	size_t barred_count;
 	struct person *people;
+	struct sv *addresses;           /* theirs */
 	size_t person_count;
+	uint64_t queued;                /* messages that Postfix has still to deliver */
+	size_t unreadable;              /* folders of mail */
+	char *unreadable_below;         /* the folder that all of them lie in */
 	struct arena names;
 	struct table *table;
 	uint64_t left_out;
@@ -76,7 +87,11 @@ static bool run_program(const char *const argv[], struct buf *out)
 	pid_t pid = fork();
 
 	if (pid == 0) {
+		int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
 		dup2(ends[1], STDOUT_FILENO);
+		if (null >= 0)
+			dup2(null, STDERR_FILENO);      /* what it warns of is known to whoever runs it */
 		execvp(argv[0], (char *const *)(uintptr_t)argv);
 		_exit(127);
 	}
@@ -134,6 +149,39 @@ static bool read_list(struct list *list, struct sv path)
 	return false;
 }
 
+/* complete - a name of a list as an address. False: it has no domain and none was said, or is too long. */
+static bool complete(const struct server *s, struct sv name, char address[DIRECTORY_ADDRESS_MAX + 1])
+{
+	bool has_domain = sv_find(name, '@') != SIZE_MAX;
+
+	if (!has_domain && !s->domain)
+		return false;
+	int n = snprintf(address, DIRECTORY_ADDRESS_MAX + 1, "%.*s%s%s", SV_FMT(name), has_domain ? "" : "@", has_domain ? "" : s->domain);
+
+	return n > 0 && n <= DIRECTORY_ADDRESS_MAX;
+}
+
+/* Who may not log in: names, with or without fields behind them. */
+static bool read_barred(struct server *s, struct sv path)
+{
+	struct list list = { .path = NULL };
+	bool is_good = read_list(&list, path);
+	struct sv lines = buf_sv(&list.text), line, name;
+	char address[DIRECTORY_ADDRESS_MAX + 1];
+
+	while (is_good && sv_split(&lines, '\n', &line)) {
+		line = sv_trim(line);
+		if (!line.len || line.p[0] == '#' || !sv_split(&line, ':', &name) || !complete(s, name, address))
+			continue;
+		if (s->barred_count % 64 == 0)
+			s->barred = xrealloc(s->barred, (s->barred_count + 64) * sizeof(*s->barred));
+		s->barred[s->barred_count++] = arena_copy(&s->names, sv_z(address));
+	}
+	free(list.path);
+	buf_wipe(&list.text);
+	return is_good;
+}
+
 static int read_users(struct server *s)
 {
 	const struct dovecot_settings *set = &s->settings;
@@ -141,17 +189,24 @@ static int read_users(struct server *s)
 	if (set->other_passdb.len)
 		complain(NULL, "accounts of the passdb \"%.*s\" cannot be read: put them into a passwd-file, or make them by postroom account add",
 			 SV_FMT(set->other_passdb));
-	for (size_t i = 0; i < set->user_count; i++) {
-		if (sv_find(set->users[i], '%') != SIZE_MAX) {
-			complain("postroom account import, for each of these files", "%.*s is another file for each user or domain",
-				 SV_FMT(set->users[i]));
-			s->left_out++;
-		} else if (!read_list(&s->users[s->user_count++], set->users[i])) {
+	for (size_t i = 0; i < set->barred.count; i++)
+		if (!read_barred(s, set->barred.list[i].path))
 			return EXIT_FAILED;
+	for (size_t i = 0; i < set->users.count; i++) {
+		const struct dovecot_file *file = &set->users.list[i];
+
+		if (sv_find(file->path, '%') != SIZE_MAX) {
+			complain("postroom account import, for each of these files", "%.*s is another file for each user or domain",
+				 SV_FMT(file->path));
+			s->left_out++;
+			continue;
 		}
+		s->users[s->user_count].scheme = file->scheme;
+		if (!read_list(&s->users[s->user_count++], file->path))
+			return EXIT_FAILED;
 	}
-	for (size_t i = 0; i < set->home_count; i++)
-		if (sv_find(set->homes[i], '%') == SIZE_MAX && !read_list(&s->homes[s->home_count++], set->homes[i]))
+	for (size_t i = 0; i < set->homes.count; i++)
+		if (sv_find(set->homes.list[i].path, '%') == SIZE_MAX && !read_list(&s->homes[s->home_count++], set->homes.list[i].path))
 			return EXIT_FAILED;
 	return EXIT_DONE;
 }
@@ -168,36 +223,45 @@ static void add_domain(struct server *s, struct sv name)
 	s->domains[s->domain_count++] = clean;
 }
 
-/* Domains as they stand, or the first words of a map. */
-static void add_domains(struct server *s, const char *setting)
+/* The first words of a file's lines. */
+static void add_domains_of(struct server *s, struct sv path)
 {
-	struct sv rest, word, path, line;
+	struct list list = { .path = NULL };
+	struct sv lines, line;
+
+	s->left_out += !read_list(&list, path);
+	lines = buf_sv(&list.text);
+	while (sv_split(&lines, '\n', &line)) {
+		size_t len = 0;
+
+		while (len < line.len && !memchr(" \t\r", line.p[len], 3))
+			len++;
+		if (len && line.p[0] != '#')
+			add_domain(s, sv_sub(line, 0, len));
+	}
+	free(list.path);
+	buf_done(&list.text);
+}
+
+/* Domains as they stand, of a file, or of a map. */
+static void add_domains(struct server *s, const char *setting, const char *instead)
+{
+	struct sv rest, word, path;
 	struct buf value;
 
 	buf_init(&value, TEXT_MAX);
-	if (postfix_value(buf_sv(&s->postfix), setting, &value)) {
-		rest = buf_sv(&value);
-		while (sv_split(&rest, ' ', &word)) {
-			struct list list = { .path = NULL };
-
-			if (word.len && word.p[word.len - 1] == ',')
-				word.len--;
-			if (!postfix_map(word, &path)) {
-				if (sv_find(word, ':') == SIZE_MAX && sv_find(word, '$') == SIZE_MAX && sv_find(word, '/') == SIZE_MAX)
-					add_domain(s, word);
-				continue;
-			}
-			if (read_list(&list, path))
-				for (struct sv lines = buf_sv(&list.text); sv_split(&lines, '\n', &line);) {
-					size_t len = 0;
-
-					while (len < line.len && !memchr(" \t\r", line.p[len], 3))
-						len++;
-					if (len && line.p[0] != '#')
-						add_domain(s, sv_sub(line, 0, len));
-				}
-			free(list.path);
-			buf_done(&list.text);
+	if (!postfix_value(buf_sv(&s->postfix), setting, &value) && instead)
+		(void)postfix_value(buf_sv(&s->postfix), instead, &value);
+	rest = buf_sv(&value);
+	while (postfix_word(&rest, &word)) {
+		if (postfix_map(word, &path) || (word.p[0] == '/' && (path = word).len)) {
+			add_domains_of(s, path);
+		} else if (sv_find(word, ':') == SIZE_MAX && sv_find(word, '$') == SIZE_MAX && sv_find(word, '/') == SIZE_MAX) {
+			add_domain(s, word);
+		} else if (!instead) {
+			complain("postroom domain add, for each of its domains, and the same again", "%s: %.*s is no list that can be read",
+				 setting, SV_FMT(word));
+			s->left_out++;
 		}
 	}
 	buf_done(&value);
@@ -211,7 +275,7 @@ static void add_aliases(struct server *s, const char *setting)
 	buf_init(&value, TEXT_MAX);
 	if (postfix_value(buf_sv(&s->postfix), setting, &value)) {
 		rest = buf_sv(&value);
-		while (sv_split(&rest, ' ', &word)) {
+		while (postfix_word(&rest, &word)) {
 			if (!postfix_map(word, &path)) {
 				complain(NULL, "%s: %.*s is no list that can be read; make its aliases by hand", setting, SV_FMT(word));
 				s->left_out++;
@@ -223,11 +287,45 @@ static void add_aliases(struct server *s, const char *setting)
 	buf_done(&value);
 }
 
+/* Who has a mailbox for Postfix: only looked through. */
+static void add_mailboxes(struct server *s)
+{
+	struct sv rest, word, path;
+	struct buf value;
+
+	buf_init(&value, TEXT_MAX);
+	(void)postfix_value(buf_sv(&s->postfix), "virtual_mailbox_maps", &value);
+	rest = buf_sv(&value);
+	while (postfix_word(&rest, &word))
+		if (postfix_map(word, &path) && s->mailbox_count < LISTS_MAX)
+			s->left_out += !read_list(&s->mailboxes[s->mailbox_count++], path);
+	buf_done(&value);
+}
+
+/* Settings from elsewhere tell nothing of a queue here. */
+static void count_queue(struct server *s, bool is_elsewhere)
+{
+	struct buf value;
+	bool is_set;
+
+	buf_init(&value, PATH_MAX - 1);
+	is_set = postfix_value(buf_sv(&s->postfix), "queue_directory", &value);
+	if (is_set && value.len) {
+		char *dir = sv_copy_z(buf_sv(&value));
+
+		s->queued = import_behind_queue(dir);
+		free(dir);
+	} else if (!is_elsewhere) {
+		s->queued = import_behind_queue("/var/spool/postfix");
+	}
+	buf_done(&value);
+}
+
 /* Postfix is optional: without it there are no aliases to be had. */
 static void read_postfix(struct server *s)
 {
 	const char *given = cli_option(s->cli, "postfix"), *dir = given ? given : "/etc/postfix";
-	const char *const argv[] = { "postconf", "-n", "-c", dir, NULL };
+	const char *const argv[] = { "postconf", "-n", "-x", "-c", dir, NULL };        /* -x: what stands for $NAME */
 	char path[PATH_MAX];
 
 	buf_init(&s->postfix, TEXT_MAX);
@@ -235,37 +333,32 @@ static void read_postfix(struct server *s)
 		return;
 	snprintf(path, sizeof(path), "%.4000s/main.cf", dir);
 	if (!run_program(argv, &s->postfix)) {
+		/* Postfix was taken away, and what it would say by itself with it. */
 		buf_clear(&s->postfix);
+		(void)buf_appendf(&s->postfix, "default_database_type = hash\nconfig_directory = %s\n", dir);
 		if (!read_input(path, &s->postfix)) {
 			tell_unreadable(path);
+			buf_clear(&s->postfix);
 			s->left_out++;
 			return;
 		}
 	}
-	add_domains(s, "virtual_mailbox_domains");
-	add_domains(s, "virtual_alias_domains");
+	add_domains(s, "virtual_mailbox_domains", NULL);
+	add_domains(s, "virtual_alias_domains", "virtual_alias_maps");  /* which is its default */
 	add_aliases(s, "virtual_alias_maps");
+	add_mailboxes(s);
+	count_queue(s, given != NULL);
 }
 
 /* ---- people ---- */
 
 static bool read_person(const struct server *s, struct sv line, struct dovecot_user *user, char address[DIRECTORY_ADDRESS_MAX + 1])
 {
-	bool has_domain;
-
-	if (!dovecot_read_user(line, user))
-		return false;
-	has_domain = sv_find(user->name, '@') != SIZE_MAX;
-	if (!has_domain && !s->domain)
-		return false;
-	int n = snprintf(address, DIRECTORY_ADDRESS_MAX + 1, "%.*s%s%s", SV_FMT(user->name), has_domain ? "" : "@",
-			 has_domain ? "" : s->domain);
-
-	return n > 0 && n <= DIRECTORY_ADDRESS_MAX;
+	return dovecot_read_user(line, user) && complete(s, user->name, address);
 }
 
 /* What the other passwd-file says of somebody. */
-static void find_home(const struct server *s, const char *address, struct sv *home, struct sv *mail)
+static void find_home(const struct server *s, const char *address, struct dovecot_user *found)
 {
 	for (size_t i = 0; i < s->home_count; i++) {
 		struct sv lines = buf_sv(&s->homes[i].text), line;
@@ -276,32 +369,59 @@ static void find_home(const struct server *s, const char *address, struct sv *ho
 
 			if (!read_person(s, line, &user, other) || !sv_eq_nocase(sv_z(other), sv_z(address)))
 				continue;
-			*home = user.home.len && !home->len ? user.home : *home;
-			*mail = user.mail.len && !mail->len ? user.mail : *mail;
+			found->home = found->home.len ? found->home : user.home;
+			found->mail = found->mail.len ? found->mail : user.mail;
+			found->path = found->path.len ? found->path : user.path;
 			return;
 		}
 	}
 }
 
-static void place_person(const struct server *s, struct person *p, struct sv home, struct sv mail)
+/* Where somebody's mail lies, as templates. */
+struct place {
+	struct sv folder, lists, inbox; /* empty: not said */
+	bool is_known, is_maildir;
+};
+
+static struct place find_place(const struct dovecot_settings *set, const struct dovecot_user *user)
+{
+	struct sv mail = user->mail.len ? user->mail : set->static_mail.len ? set->static_mail : set->mail_location;
+	struct place at = { .lists = dovecot_part(mail, "CONTROL"), .inbox = dovecot_part(mail, "INBOX") };
+
+	if (mail.len) {
+		at.is_known = true;
+		at.is_maildir = dovecot_maildir(mail, &at.folder);
+	} else if (user->path.len || set->mail_path.len) {
+		at = (struct place){ .folder = user->path.len ? user->path : set->mail_path, .lists = set->mail_control,
+				     .inbox = set->mail_inbox, .is_known = true, .is_maildir = sv_eq(set->mail_driver, SV("maildir")) };
+	}
+	return at;
+}
+
+static void place_person(const struct server *s, struct person *p, struct dovecot_user user)
 {
 	const struct dovecot_settings *set = &s->settings;
-	struct sv address = sv_z(p->address), template, folder, active;
+	struct sv address = sv_z(p->address), home, folder, active;
 	char home_path[PATH_MAX], path[PATH_MAX];
+	struct place at;
 
-	find_home(s, p->address, &home, &mail);
-	home = home.len ? home : set->static_home.len ? set->static_home : set->mail_home;
+	find_home(s, p->address, &user);
+	at = find_place(set, &user);
+	home = user.home.len ? user.home : set->static_home.len ? set->static_home : set->mail_home;
 	if (!dovecot_expand(home, address, SV_NONE, home_path))
 		home_path[0] = '\0';
-	mail = mail.len ? mail : set->static_mail.len ? set->static_mail : set->mail_location;
-	if (!mail.len)
-		p->why = "Dovecot's settings have no mail_location";
-	else if (!dovecot_maildir(mail, &template))
+	if (!at.is_known)
+		p->why = "Dovecot's settings do not say where mail lies (mail_location, or mail_path)";
+	else if (!at.is_maildir)
 		p->why = "its mail is no Maildir: see doveadm-sync(1), or postroom import mbox or imap";
-	else if (!dovecot_expand(template, address, sv_z(home_path), path))
+	else if (!dovecot_expand(at.folder, address, sv_z(home_path), path))
 		p->why = "where its mail lies is not understood: postroom import maildir";
 	else
 		p->mail = xstrdup(path);
+	if (at.lists.len && dovecot_expand(at.lists, address, sv_z(home_path), path))
+		p->lists = xstrdup(path);
+	if (p->mail && at.inbox.len && (!dovecot_expand(at.inbox, address, sv_z(home_path), path) || strcmp(path, p->mail) != 0))
+		p->note = "INBOX lies elsewhere (INBOX=, or mail_inbox_path) and is not taken: postroom import maildir or mbox";
 	dovecot_sieve(set, &folder, &active);
 	if (dovecot_expand(folder, address, sv_z(home_path), path))
 		p->scripts = xstrdup(path);
@@ -326,7 +446,9 @@ static void find_people(struct server *s)
 			struct person *p = &s->people[s->person_count++];
 
 			*p = (struct person){ .address = xstrdup(address) };
-			place_person(s, p, user.home, user.mail);
+			s->addresses = xrealloc(s->addresses, s->person_count * sizeof(*s->addresses));
+			s->addresses[s->person_count - 1] = sv_z(p->address);
+			place_person(s, p, user);
 		}
 	}
 }
@@ -373,7 +495,9 @@ static int make_domains(struct server *s, struct directory *dir)
 static int take_list(struct server *s, const struct list *list, bool is_users)
 {
 	struct bulk_source source = { .path = list->path, .domain = s->domain, .is_dry = s->is_dry,
-				      .planned = s->domains, .planned_count = s->domain_count };
+				      .planned = s->domains, .planned_count = s->domain_count,
+				      .accounts = s->addresses, .account_count = s->person_count,
+				      .barred = s->barred, .barred_count = s->barred_count };
 	struct bulk_counts counts = { 0, 0, 0 };
 	int code = EXIT_DONE;
 
@@ -381,7 +505,7 @@ static int take_list(struct server *s, const struct list *list, bool is_users)
 		source.file = fmemopen(list->text.p, list->text.len, "r");
 		if (!source.file)
 			return cli_fault(list->path, fault_errno("open", list->path));
-		code = is_users ? account_import_from(s->cli, &source, account_iterations(s->cli), &counts) :
+		code = is_users ? account_import_from(s->cli, &source, list->scheme, &counts) :
 				  alias_import_from(s->cli, &source, &counts);
 		fclose(source.file);
 	}
@@ -413,6 +537,34 @@ static void sum_mailbox(void *arg, const struct import_result *r)
 		(void)buf_appendf(&sum->notes, "%s%.*s: %.*s", sum->notes.len ? "; " : "", SV_FMT(r->mailbox), SV_FMT(r->notes));
 }
 
+/* Remember it, and where all of them lie. */
+static void note_unreadable(struct server *s, const char *path)
+{
+	size_t len = 0;
+
+	if (!s->unreadable++)
+		s->unreadable_below = xstrdup(path);
+	while (path[len] && path[len] == s->unreadable_below[len])
+		len++;
+	if (s->unreadable_below[len])           /* up to the last slash that both have */
+		while (len && s->unreadable_below[len] != '/')
+			len--;
+	s->unreadable_below[len] = '\0';
+}
+
+static void tell_unreadable_mail(const struct server *s)
+{
+	const struct passwd *owner = getpwuid(geteuid());
+	char next[PATH_MAX + 100];
+
+	if (!s->unreadable)
+		return;
+	snprintf(next, sizeof(next), "chown -R %s: %s, once Dovecot is stopped, and the same again", owner ? owner->pw_name : "USER",
+		 s->unreadable_below);
+	complain(next, "the mail of %zu account%s can only be moved by somebody who may read it: Postroom runs as the user %s", s->unreadable,
+		 s->unreadable == 1 ? "" : "s", owner ? owner->pw_name : "USER");
+}
+
 static void take_mail(struct server *s, const struct person *p, bool has_account)
 {
 	struct mail_sum sum = { .counts = { 0, 0, 0 } };
@@ -421,7 +573,12 @@ static void take_mail(struct server *s, const struct person *p, bool has_account
 	struct import_options options = { .path = p->mail, .adopt = cli_option(s->cli, "adopt") != NULL, .dry_run = s->is_dry,
 					  .skip_compressed = true };
 
+	options.lists = p->lists;
 	buf_init(&sum.notes, 4096);
+	if (p->note) {
+		sum.counts.refused++;
+		(void)buf_append(&sum.notes, sv_z(p->note));
+	}
 	if (s->settings.uidl_format.len && s->settings.uidl_format.len < sizeof(format)) {
 		snprintf(format, sizeof(format), "%.*s", SV_FMT(s->settings.uidl_format));
 		options.uidl_format = format;
@@ -433,7 +590,8 @@ static void take_mail(struct server *s, const struct person *p, bool has_account
 		(void)buf_append(&sum.notes, SV("never had mail"));
 	} else if (access(p->mail, R_OK | X_OK)) {
 		sum.counts.refused = 1;
-		(void)buf_appendf(&sum.notes, "cannot be read by the instance's owner (uid %u): %s", (unsigned)geteuid(), strerrordesc_np(errno));
+		(void)buf_appendf(&sum.notes, "not readable for us: %s", strerrordesc_np(errno));
+		note_unreadable(s, p->mail);
 	} else if (!has_account) {
 		(void)buf_append(&sum.notes, SV("is looked at once the account is there"));
 	} else {
@@ -583,18 +741,36 @@ static void server_done(struct server *s)
 	lists_done(s->users, s->user_count);
 	lists_done(s->homes, s->home_count);
 	lists_done(s->aliases, s->alias_count);
+	lists_done(s->mailboxes, s->mailbox_count);
 	for (size_t i = 0; i < s->person_count; i++) {
 		free(s->people[i].address);
 		free(s->people[i].mail);
+		free(s->people[i].lists);
 		free(s->people[i].scripts);
 		free(s->people[i].active);
 	}
 	free(s->people);
+	free(s->addresses);
+	free(s->unreadable_below);
+	free(s->barred);
 	free(s->realm);
 	buf_done(&s->dovecot);
 	buf_done(&s->postfix);
 	arena_done(&s->names);
 	free(s);
+}
+
+/* What both servers' settings say, and no table above has. */
+static void tell_behind(struct server *s)
+{
+	struct sv mailboxes[LISTS_MAX];
+	struct import_behind behind = { .cli = s->cli, .dovecot = &s->settings, .postfix = buf_sv(&s->postfix), .domains = s->domains,
+					.domain_count = s->domain_count, .accounts = s->addresses, .account_count = s->person_count,
+					.queued = s->queued, .mailboxes = mailboxes, .mailbox_count = s->mailbox_count };
+
+	for (size_t i = 0; i < s->mailbox_count; i++)
+		mailboxes[i] = buf_sv(&s->mailboxes[i].text);
+	s->left_out += import_behind_tell(&behind);
 }
 
 int import_dovecot(struct cli *cli)
@@ -629,6 +805,8 @@ int import_dovecot(struct cli *cli)
 		s->table = table_new(columns, ARRAY_LEN(columns), cli->json);
 		code = do_all(s);
 		table_end(&s->table, "Nothing was found to be moved.");
+		tell_unreadable_mail(s);
+		tell_behind(s);
 	}
 	if (code == EXIT_DONE && s->is_dry && !cli->json)
 		printf("Nothing was changed: this was a dry run.\n");

@@ -4,6 +4,7 @@
 #include "admin/open.h"
 #include "admin/print.h"
 #include "admin/verbs.h"
+#include "common/directory.h"
 #include "maildir/store.h"
 
 #include "common/banned.h"
@@ -23,6 +24,19 @@ static void note_difference(void *arg, const char *mailbox, uint32_t uid, const 
 	table_sv(check->table, sv_z(what));
 }
 
+/* The store, if there is such an account: it would make a folder for any name. */
+static int open_store_of(struct cli *cli, const char *address, struct store **store)
+{
+	struct directory_account account;
+	struct directory *dir = NULL;
+	int code = open_directory(cli, &dir);
+
+	if (code == EXIT_DONE)
+		code = cli_fault(address, directory_account_get(dir, sv_z(address), &account));
+	directory_close(&dir);
+	return code == EXIT_DONE ? open_store(cli, store) : code;
+}
+
 static int run_check(struct cli *cli)
 {
 	static const struct column columns[] = {
@@ -32,7 +46,7 @@ static int run_check(struct cli *cli)
 	};
 	struct store *store = NULL;
 	uint64_t messages = 0;
-	int code = open_store(cli, &store);
+	int code = open_store_of(cli, cli->args[0], &store);
 
 	if (code != EXIT_DONE)
 		return code;
@@ -60,7 +74,7 @@ static int run_rebuild(struct cli *cli)
 {
 	struct store *store = NULL;
 	struct progress progress;
-	int code = open_store(cli, &store);
+	int code = open_store_of(cli, cli->args[0], &store);
 
 	if (code != EXIT_DONE)
 		return code;

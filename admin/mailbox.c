@@ -84,6 +84,14 @@ static int run_list(struct cli *cli)
 	return cli_fault(cli->args[0], f);
 }
 
+static int mailbox_fault(const char *name, struct fault f)
+{
+	if (f.kind != FAULT_NOT_FOUND)
+		return cli_fault(name, f);
+	complain("postroom mailbox list ACCOUNT", "there is no mailbox %s", name);
+	return EXIT_NOT_FOUND;
+}
+
 static int run_create(struct cli *cli)
 {
 	const char *use = cli_option(cli, "use");
@@ -105,7 +113,7 @@ static int run_create(struct cli *cli)
 	if (!f.kind)
 		f = mailbox_subscribe(user.user, sv_z(cli->args[1]), true);
 	close_user(&user);
-	return cli_fault(cli->args[1], f);
+	return mailbox_fault(cli->args[1], f);
 }
 
 static int run_rename(struct cli *cli)
@@ -118,7 +126,7 @@ static int run_rename(struct cli *cli)
 	struct fault f = mailbox_rename(user.user, sv_z(cli->args[1]), sv_z(cli->args[2]));
 
 	close_user(&user);
-	return cli_fault(cli->args[1], f);
+	return mailbox_fault(cli->args[1], f);
 }
 
 static int run_remove(struct cli *cli)
@@ -140,7 +148,7 @@ static int run_remove(struct cli *cli)
 	if (!f.kind)
 		f = mailbox_delete(user.user, sv_z(cli->args[1]));
 	close_user(&user);
-	return cli_fault(cli->args[1], f);
+	return mailbox_fault(cli->args[1], f);
 }
 
 /* ---- acl: for people whose mail program has no window for it ---- */
@@ -166,7 +174,7 @@ static int list_acl(struct cli *cli, struct maildir_user *user)
 	struct fault f = mailbox_acl(user, sv_z(cli->args[2]), &acl, owner);
 
 	if (f.kind)
-		return cli_fault(cli->args[2], f);
+		return mailbox_fault(cli->args[2], f);
 	struct table *t = table_new(columns, ARRAY_LEN(columns), cli->json);
 
 	put_entry(t, owner, false, RIGHTS_ALL);
@@ -191,7 +199,7 @@ static int change_acl(struct cli *cli, struct maildir_user *user, bool is_set)
 		return cli_usage(cli, "rights are letters out of lrswipkxtea (RFC 4314), with + or - before them");
 	struct fault f = mailbox_acl_change(user, sv_z(cli->args[2]), sv_z(cli->args[3]), how, rights);
 
-	return cli_fault(f.kind == FAULT_INVALID ? cli->args[3] : cli->args[2], f);
+	return mailbox_fault(f.kind == FAULT_INVALID ? cli->args[3] : cli->args[2], f);
 }
 
 static int run_acl(struct cli *cli)

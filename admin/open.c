@@ -78,6 +78,13 @@ int list_accounts(struct cli *cli, const char *only, const char *domain, char **
 	return code;
 }
 
+int check_domain(struct directory *dir, const char *name)
+{
+	struct directory_domain domain;
+
+	return name ? cli_fault(name, directory_domain_get(dir, sv_z(name), &domain)) : EXIT_DONE;
+}
+
 int open_store(struct cli *cli, struct store **out)
 {
 	struct conf *conf = NULL;
@@ -193,5 +200,5 @@ int ask_daemon(struct cli *cli, const char *daemon, struct sv request,
 		     f.detail ? f.detail : "");
 		return EXIT_UNAVAILABLE;
 	}
-	return cli_fault(daemon, f);
+	return cli_fault(f.kind == FAULT_NOT_FOUND && f.detail ? "" : daemon, f);       /* its sentence is not about the daemon */
 }

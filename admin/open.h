@@ -14,6 +14,8 @@ struct maildir_drop;
 struct maildir_user;
 struct store;
 
+/** check_domain - tell it when this is none of the instance's domains; NULL is fine. Returns an exit code. */
+int check_domain(struct directory *dir, const char *name);
 /** open_conf - the instance's configuration; every error in it is told. conf_unref() ends it. */
 int open_conf(struct cli *cli, struct conf **out);
 /** open_conf_file - the same from another file. */

@@ -1,6 +1,7 @@
 #include "admin/print.h"
 
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -408,6 +409,39 @@ void table_end(struct table **t, const char *empty)
 		fwrite(out.p, 1, out.len, stdout);
 	buf_done(&out);
 	table_free(t);
+}
+
+#define FOLD_MIN 20     /* columns: in less, folding makes nothing better */
+
+/* Columns of the terminal on standard output; SIZE_MAX when it is none. */
+static size_t terminal_width(void)
+{
+	struct winsize size = { 0 };
+
+	if (!isatty(STDOUT_FILENO))
+		return SIZE_MAX;
+	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
+}
+
+void print_folded(const char *text, size_t indent)
+{
+	size_t width = terminal_width(), room = width < indent + FOLD_MIN ? SIZE_MAX : width - indent, column = 0;
+	struct sv rest = sv_z(text), word;
+
+	while (sv_split(&rest, ' ', &word)) {
+		size_t wide = width_of(word);
+
+		if (column && column + 1 + wide > room) {
+			printf("\n%*s", (int)indent, "");
+			column = 0;
+		} else if (column) {
+			putchar(' ');
+			column++;
+		}
+		printf("%.*s", SV_FMT(word));
+		column += wide;
+	}
+	putchar('\n');
 }
 
 void complain(const char *next_step, const char *format, ...)

@@ -59,6 +59,10 @@ bool print_parse_bytes(struct sv text, uint64_t *out);
 /** print_parse_ago - "90s", "5m", "12h", "30d": a time before now, or from now on, in seconds. */
 bool print_parse_ago(const char *text, uint64_t *seconds);
 
+/** print_folded - a sentence and a newline on standard output: on a terminal in lines of its width, those behind the first below
+ *  column `indent`, where the first begins; else as one line. */
+void print_folded(const char *text, size_t indent);
+
 /** complain - one error line on standard error: "postroom: <text>", and below it, when given, "  try: <next step>". */
 void complain(const char *next_step, const char *format, ...) PRINTF_LIKE(2, 3);
 

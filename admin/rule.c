@@ -70,12 +70,14 @@ static int add(struct cli *cli, struct rules *r, bool *changed)
 		.when = option(cli, "if"), .also = option(cli, "and"), .move = option(cli, "move"), .copy = option(cli, "copy"),
 		.mark = option(cli, "mark"), .forward = option(cli, "forward"), .discard = cli_option(cli, "discard") != NULL,
 	};
-	const char *wrong = rules_condition(rule.when);
+	const char *wrong = cli_option(cli, "if") ? rules_condition(rule.when) : NULL;
 
 	if (!wrong && rule.also.len)
 		wrong = rules_condition(rule.also);
 	if (wrong)
 		return cli_usage(cli, "%s", wrong);
+	if (!cli_option(cli, "if") && (rule.also.len || rule.discard || rule.move.len))
+		return cli_usage(cli, "say which messages are meant: --if CONDITION");
 	if (!rule.move.len && !rule.copy.len && !rule.mark.len && !rule.forward.len && !rule.discard)
 		return cli_usage(cli, "say what is to be done: --move, --copy, --mark, --forward or --discard");
 	if (rule.discard && (rule.move.len || rule.copy.len || rule.forward.len || rule.mark.len))
@@ -244,7 +246,8 @@ const struct verb rule_verbs[] = {
 	{ .noun = "rule", .verb = "add", .args = "ACCOUNT", .args_min = 1, .args_max = 1, .needs_root = true,
 	  .summary = "Have an account's mail sorted by a simple rule",
 	  .example = "rule add alice@example.org --if from:newsletter@shop.example --move Shopping", .run = run_add,
-	  .options = { { "if", "CONDITION", "from:TEXT, to:TEXT, subject:TEXT, list:TEXT, header:FIELD:TEXT, size:1M; = for the whole text" },
+	  .options = { { "if", "CONDITION", "from:TEXT, to:TEXT, subject:TEXT, list:TEXT, header:FIELD:TEXT, size:1M; = for the whole text. To "
+					     "forward, mark or copy every message: not given" },
 		       { "and", "CONDITION", "must hold, too" },
 		       { "move", "MAILBOX", "file it there; the mailbox is made when it is missing" },
 		       { "copy", "MAILBOX", "file a copy there; later rules still see the message" },

@@ -263,6 +263,11 @@ static int fill_directory(struct setup *s, const struct conf *conf)
 	snprintf(address, sizeof(address), "%s%s%s", s->account, strchr(s->account, '@') ? "" : "@",
 		 strchr(s->account, '@') ? "" : s->domain);
 	code = make_domain(s, dir);
+	if (strcmp(s->account, "none") == 0) {
+		said(s, "account", "none: they come by postroom import; then give the same command again");
+		directory_close(&dir);
+		return code;
+	}
 	if (code == EXIT_DONE && !*s->account)
 		code = choose_account(s, dir, address, sizeof(address));
 	if (code == EXIT_DONE)
@@ -438,7 +443,7 @@ static int configure(struct setup *s)
 	conf_unref(&conf);
 	if (code == EXIT_DONE)
 		code = look(s);
-	if (code == EXIT_DONE && !s->is_ready) {
+	if (code == EXIT_DONE && !s->is_ready && !cli_option(s->cli, "no-start")) {
 		say(s, "\nNot started: mend the faults of ports and disk first, then give the same command again.\n");
 		code = EXIT_FAILED;
 	}
@@ -517,8 +522,10 @@ static void tell_next(const struct setup *s)
 	bool is_default = strcmp(s->cli->root, DEFAULT_ROOT) == 0;
 	const char *option = is_default ? "" : " --root ", *root = is_default ? "" : s->cli->root;
 
-	printf("\nNext:\n"
-	       "  postroom%s%s dns %s            the DNS records to enter at your provider\n"
+	printf("\nNext:\n");
+	if (cli_option(s->cli, "no-start"))
+		printf("  postroom%s%s setup %s%*s   starts it\n", option, root, s->domain, 7, "");
+	printf("  postroom%s%s dns %s            the DNS records to enter at your provider\n"
 	       "  postroom%s%s dns %s --check    are they right?\n"
 	       "  postroom%s%s doctor%*s   is everything, some hours later?\n"
 	       "What was said here is in %s/" PROTOCOL ".\n",
@@ -589,7 +596,7 @@ const struct verb setup_verbs[] = {
 	  .example = "setup example.org --yes --account alice", .run = run_setup,
 	  .options = { { "yes", NULL, "ask nothing, take what is proposed" },
 		       { "hostname", "NAME", "name of this host in the DNS; its own, or mail.DOMAIN, unless given" },
-		       { "account", "NAME", "the first account; postmaster unless given" },
+		       { "account", "NAME", "the first account; postmaster unless given; none: they come by postroom import" },
 		       { "smarthost", "HOST:PORT", "send everything through this host, where port 25 is shut" },
 		       { "authority", "URL", "get certificates from it by ACME, and agree to its terms; letsencrypt, or a URL" },
 		       { "bind", "ADDR", "listen on this address only; all of them unless given" },

@@ -152,6 +152,14 @@ static int run_put(struct cli *cli)
 	return code;
 }
 
+static int script_fault(const char *name, struct fault f)
+{
+	if (f.kind != FAULT_NOT_FOUND)
+		return cli_fault(name, f);
+	complain("postroom sieve list ACCOUNT", "there is no script %s", name);
+	return EXIT_NOT_FOUND;
+}
+
 static int run_get(struct cli *cli)
 {
 	struct open_scripts s;
@@ -161,7 +169,7 @@ static int run_get(struct cli *cli)
 	if (code != EXIT_DONE)
 		return code;
 	buf_init(&text, SIEVE_SCRIPT_MAX);
-	code = cli_fault(cli->args[1], scripts_get(s.scripts, sv_z(cli->args[1]), &text));
+	code = script_fault(cli->args[1], scripts_get(s.scripts, sv_z(cli->args[1]), &text));
 	if (code == EXIT_DONE && fwrite(text.p ? text.p : "", 1, text.len, stdout) != text.len)
 		code = EXIT_FAILED;
 	buf_done(&text);
@@ -184,7 +192,7 @@ static int change(struct cli *cli, struct fault (*fn)(struct scripts *s, struct 
 		complain("postroom sieve deactivate ACCOUNT", "%s is the active script", name);
 		return EXIT_FAILED;
 	}
-	return cli_fault(*name ? name : cli->args[0], f);
+	return script_fault(*name ? name : cli->args[0], f);
 }
 
 static int run_activate(struct cli *cli)

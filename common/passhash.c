@@ -16,6 +16,7 @@
 #define ARGON2_KIB_MAX (256u << 10)
 #define ARGON2_PASSES_MAX 32
 #define SALT_MAX 64
+#define DES_LEN 13              /* of what crypt(3) makes by DES; 11 more for each 8 octets of a longer password */
 
 enum family { BY_CRYPT, BY_DIGEST, BY_PBKDF2, BY_ARGON2I, BY_ARGON2ID, CLEAR };
 
@@ -46,6 +47,17 @@ static const struct scheme {
 	{ "CLEARTEXT", CLEAR, 0, false },
 };
 
+/* Dovecot may say behind the scheme how it wrote the digest: "{SSHA256.hex}". What it is shows its length. */
+static struct sv without_encoding(struct sv name)
+{
+	size_t dot = sv_find(name, '.');
+	struct sv encoding = dot == SIZE_MAX ? SV_NONE : sv_sub(name, dot + 1, SIZE_MAX);
+
+	if (sv_eq_nocase(encoding, SV("b64")) || sv_eq_nocase(encoding, SV("base64")) || sv_eq_nocase(encoding, SV("hex")))
+		return sv_sub(name, 0, dot);
+	return name;
+}
+
 /* The scheme of a hash and the text behind its name; a text without {} is what crypt(3) made. */
 static const struct scheme *split(struct sv hash, struct sv *text)
 {
@@ -56,11 +68,11 @@ static const struct scheme *split(struct sv hash, struct sv *text)
 		return &schemes[0];
 	if (end == SIZE_MAX)
 		return NULL;
-	struct sv name = sv_sub(hash, 1, end - 1);
+	struct sv name = sv_sub(hash, 1, end - 1), bare = without_encoding(name);
 
 	sv_skip(text, end + 1);
 	for (size_t i = 0; i < ARRAY_LEN(schemes); i++)
-		if (sv_eq_nocase(name, sv_z(schemes[i].name)))
+		if (sv_eq_nocase(schemes[i].family == BY_DIGEST ? bare : name, sv_z(schemes[i].name)))
 			return &schemes[i];
 	return NULL;
 }
@@ -86,9 +98,18 @@ static struct fault too_dear(void)
 	return fault(FAULT_UNSUPPORTED, "the hash asks for more work than a login may cost");
 }
 
+/* So that a password in clear whose scheme was forgotten is not taken for a hash that fits nothing. */
+static bool is_des(struct sv text)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if (!ascii_is_alpha(text.p[i]) && !ascii_is_digit(text.p[i]) && text.p[i] != '.' && text.p[i] != '/')
+			return false;
+	return text.len >= DES_LEN && (text.len - DES_LEN) % 11 == 0;
+}
+
 static struct fault check_crypt(struct sv text)
 {
-	if (sv_find(text, '\0') != SIZE_MAX || text.len < 13)
+	if (sv_find(text, '\0') != SIZE_MAX || text.len < DES_LEN || (text.p[0] != '$' && text.p[0] != '_' && !is_des(text)))
 		return fault(FAULT_INVALID, "the hash is no text of crypt(3)");
 	if (number_behind(text, "$rounds=") > ROUNDS_MAX)
 		return too_dear();
@@ -97,13 +118,32 @@ static struct fault check_crypt(struct sv text)
 	return FAULT_OK;
 }
 
-/* base64 of digest and salt. */
-static bool decode_digest(const struct scheme *scheme, struct sv text, struct buf *out)
+static bool decode_hex(struct sv text, struct buf *out)
+{
+	for (size_t i = 0; i + 1 < text.len; i += 2) {
+		int high = ascii_hex(text.p[i]), low = ascii_hex(text.p[i + 1]);
+
+		if (high < 0 || low < 0 || !buf_append_c(out, (char)(high << 4 | low)))
+			return false;
+	}
+	return text.len % 2 == 0;
+}
+
+static bool has_digest(const struct scheme *scheme, const struct buf *raw)
 {
 	size_t len = crypt_hash_len(scheme->hash);
 
-	buf_init(out, len + SALT_MAX);
-	return base64_decode(text, out) && (scheme->is_salted ? out->len > len : out->len == len);
+	return scheme->is_salted ? raw->len > len : raw->len == len;
+}
+
+/* Digest and salt, in base64 or hexadecimal. */
+static bool decode_digest(const struct scheme *scheme, struct sv text, struct buf *out)
+{
+	buf_init(out, crypt_hash_len(scheme->hash) + SALT_MAX);
+	if (decode_hex(text, out) && has_digest(scheme, out))
+		return true;
+	buf_clear(out);
+	return base64_decode(text, out) && has_digest(scheme, out);
 }
 
 struct pbkdf2 {
@@ -143,7 +183,7 @@ static struct fault check(const struct scheme *scheme, struct sv text)
 	case BY_DIGEST:
 		ok = decode_digest(scheme, text, &raw);
 		buf_wipe(&raw);
-		return ok ? FAULT_OK : fault_detail(FAULT_INVALID, "the hash is no base64 of %s", scheme->name);
+		return ok ? FAULT_OK : fault_detail(FAULT_INVALID, "the hash is neither base64 nor hexadecimal of %s", scheme->name);
 	case BY_PBKDF2:
 		if (!parse_pbkdf2(text, &pbkdf2))
 			return fault(FAULT_INVALID, "the hash is not of the form $1$salt$rounds$hex");
@@ -165,7 +205,7 @@ struct fault passhash_check(struct sv hash)
 	if (!hash.len || hash.len > PASSHASH_MAX)
 		return fault_detail(FAULT_INVALID, "a password hash is 1 to %d octets", PASSHASH_MAX);
 	if (!scheme)
-		return fault(FAULT_UNSUPPORTED, "no scheme of that name is known here; give that account a new password");
+		return fault(FAULT_UNSUPPORTED, "the hash has a scheme that is not known here");
 	return check(scheme, text);
 }
 

@@ -3,7 +3,7 @@
  *
  * A hash is text, as Dovecot writes it: "{SCHEME}...", or what crypt(3) made, "$6$...".
  *   crypt(3): CRYPT, MD5-CRYPT, SHA256-CRYPT, SHA512-CRYPT, BLF-CRYPT, and yescrypt, scrypt and DES where libcrypt knows them
- *   digests:  SHA, SHA1, SHA256, SHA512, SSHA, SSHA256, SSHA512 (base64; the salted ones with the salt behind)
+ *   digests:  SHA, SHA1, SHA256, SHA512, SSHA, SSHA256, SSHA512 (base64 or hexadecimal; the salted ones with the salt behind)
  *   PBKDF2    "$1$salt$rounds$hex", HMAC-SHA-1
  *   ARGON2I, ARGON2ID  "$argon2id$v=19$m=65536,t=3,p=4$salt$hash"
  * Any thread. */

@@ -141,7 +141,8 @@ struct fault privilege_drop(const char *user, const char *root, const char **how
 	struct fault f;
 
 	if (geteuid() != 0) {
-		snprintf(text, sizeof(text), "user %u, started as it", (unsigned)geteuid());
+		pw = getpwuid(geteuid());
+		snprintf(text, sizeof(text), "user %s (uid %u), from its start", pw ? pw->pw_name : "-", (unsigned)geteuid());
 		*how = text;
 		return drop_capabilities();
 	}

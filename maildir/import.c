@@ -176,7 +176,7 @@ static void report(struct import *im)
 struct fault maildir_import(struct maildir_user *user, const struct import_options *options, const struct import_events *events)
 {
 	struct import im = { .user = user, .account = user->account, .options = options, .events = events, .source = -1,
-			     .staging = -1 };
+			     .lists = -1, .staging = -1 };
 	struct fault f = source_open(&im);
 
 	if (!f.kind)

@@ -22,6 +22,7 @@ struct import_options {
 	bool adopt;                     /* rename the source's files instead of copying them */
 	bool dry_run;                   /* only say what would be done */
 	bool skip_compressed;           /* leave compressed messages out instead of refusing all */
+	const char *lists;              /* the folder that has the lists of UIDs (Dovecot's CONTROL); NULL: path */
 	const char *uidl_format;        /* Dovecot's pop3_uidl_format; NULL: its default */
 	const char *mailbox;            /* where one mbox file goes; NULL: INBOX */
 };

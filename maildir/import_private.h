@@ -59,6 +59,7 @@ struct import {
 	const struct import_options *options;
 	const struct import_events *events;
 	int source;                     /* the folder; of one mbox file the folder that holds it */
+	int lists;                      /* the folder of the lists beside the mail; the same unless said otherwise */
 	int staging;                    /* IMPORT_FOLDER; -1 in a dry run */
 	struct source_box *boxes;
 	size_t count, cap;

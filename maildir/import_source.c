@@ -226,7 +226,7 @@ static struct fault read_subscriptions(struct import *im)
 	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
 		struct buf text;
 		buf_init(&text, (size_t)16 << 20);
-		struct fault f = files_read(im->source, files[i], &text);
+		struct fault f = files_read(im->lists, files[i], &text);
 		if (!f.kind)
 			list_subscriptions(buf_sv(&text), i ? '.' : separator, add_subscription, im);
 		buf_done(&text);
@@ -319,6 +319,11 @@ struct fault source_open(struct import *im)
 	im->source = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (im->source < 0)
 		return fault_errno("open", path);
+	im->lists = im->options->lists ? open(im->options->lists, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : im->source;
+	if (im->lists < 0 && errno != ENOENT)
+		return fault_errno("open", im->options->lists);
+	if (im->lists < 0)
+		im->lists = im->source;         /* nothing was listed yet */
 	if (files_exists(im->source, LAYOUT_ACCOUNT_FILE))
 		return fault(FAULT_EXISTS, "this is a Maildir of Postroom's own: copy it to its place and rebuild the index");
 	if (im->options->is_mbox) {
@@ -343,6 +348,8 @@ void source_close(struct import *im)
 		free(im->subscriptions[i]);
 	free(im->subscriptions);
 	free(im->boxes);
+	if (im->lists >= 0 && im->lists != im->source)
+		close(im->lists);
 	if (im->source >= 0)
 		close(im->source);
 }
@@ -536,7 +543,7 @@ static struct fault read_list(struct import *im, const struct source_box *box, c
 
 	sub_path(path, box->path, name);
 	buf_init(out, LISTS_MAX);
-	return files_read(im->source, path, out);
+	return files_read(im->lists, path, out);
 }
 
 static struct fault load_courier(struct import *im, struct source_box *box, struct loading *l)
@@ -589,7 +596,7 @@ static enum source_kind find_kind(struct import *im, const struct source_box *bo
 	struct stat dovecot, courier, pop3;
 
 	sub_path(path, box->path, "dovecot-uidlist");
-	bool has_dovecot = is_file(im->source, path, &dovecot);
+	bool has_dovecot = is_file(im->lists, path, &dovecot);
 	sub_path(path, box->path, "courierimapuiddb");
 	bool has_courier = is_file(im->source, path, &courier);
 	sub_path(path, box->path, "courierpop3dsizelist");

@@ -124,6 +124,8 @@ static bool put_condition(struct buf *out, struct sv text)
 {
 	struct condition c;
 
+	if (!text.len)
+		return buf_append(out, SV("true"));
 	if (!take_condition(text, &c))
 		return false;
 	if (sv_eq(subjects[c.subject].name, SV("size")))
@@ -146,6 +148,14 @@ static struct sv flag_of(struct sv word)
 	return sv_eq_nocase(word, SV("seen")) ? SV("\\Seen") : sv_eq_nocase(word, SV("flagged")) ? SV("\\Flagged") : word;
 }
 
+/* Is nothing behind this rule to be looked at? A copy of everything that goes elsewhere is no reason for that. */
+static bool ends(const struct rule *r)
+{
+	bool is_copied = !r->when.len && (r->copy.len || r->mark.len);
+
+	return r->move.len || r->discard || (r->forward.len && !is_copied);
+}
+
 static bool put_rule(struct buf *out, const struct rule *r, size_t number)
 {
 	return buf_appendf(out, "\n# rule %zu\nif ", number) &&
@@ -155,7 +165,7 @@ static bool put_rule(struct buf *out, const struct rule *r, size_t number)
 	       put_command(out, "fileinto :copy :create", r->copy) &&
 	       put_command(out, r->copy.len || r->mark.len ? "redirect :copy" : "redirect", r->forward) &&
 	       put_command(out, "fileinto :create", r->move) && (!r->discard || buf_append(out, SV("\tdiscard;\n"))) &&
-	       (!(r->move.len || r->discard || r->forward.len) || buf_append(out, SV("\tstop;\n"))) && buf_append(out, SV("}\n"));
+	       (!ends(r) || buf_append(out, SV("\tstop;\n"))) && buf_append(out, SV("}\n"));
 }
 
 /* Lines of a text: block (RFC 5228 §2.4.2). */

@@ -13,7 +13,7 @@
 
 /* Empty texts are not given. */
 struct rule {
-	struct sv when, also;   /* conditions: "from:text", "subject=text", "size:1M", ... */
+	struct sv when, also;   /* conditions: "from:text", "subject=text", "size:1M", ...; when "": every message */
 	struct sv move, copy;   /* mailboxes */
 	struct sv mark;         /* "seen", "flagged" or a keyword */
 	struct sv forward;      /* an address; with copy or mark, or alone */

@@ -36,6 +36,8 @@ def test_help_names_every_verb_and_each_verb_has_an_example(instance):
     (["frobnicate"], 2), (["account"], 2), (["account", "frobnicate"], 2), (["account", "add"], 2),
     (["account", "list", "--frobnicate"], 2), (["domain", "list", "a", "b"], 2),
     (["account", "show", "nobody@example.test"], 3), (["domain", "show", "other.example"], 3),
+    (["account", "list", "other.example"], 3), (["account", "export", "other.example"], 3), (["alias", "list", "other.example"], 3),
+    (["index", "check", "nobody@example.test"], 3), (["index", "rebuild", "nobody@example.test"], 3),
     (["conf", "describe", "mesage-size"], 3), (["queue", "list"], 4), (["stop"], 4), (["reload"], 4),
 ])
 def test_exit_codes_are_the_contract(instance, words, code):
@@ -45,6 +47,11 @@ def test_exit_codes_are_the_contract(instance, words, code):
 
 
 def test_an_error_says_who_what_and_what_next(instance):
+    for words, says, next_step in ((("account", "show", "nobody@example.test"), "there is no account nobody@example.test", "postroom account list"),
+                                   (("domain", "show", "other.example"), "there is no domain other.example", "postroom domain list"),
+                                   (("alias", "remove", "none@example.test"), "there is no alias none@example.test", "postroom alias list"),
+                                   (("alias", "frobnicate"), 'no verb "frobnicate" for alias', "postroom alias --help")):
+        assert instance.run(*words).stderr.startswith(f"postroom: {says}\n  try: {next_step}"), instance.run(*words).stderr
     done = instance.run("conf", "describe", "mesage-size")
     assert "mesage-size" in done.stderr and "try: message-size" in done.stderr
     done = subprocess.run([postroom.BIN / "postroom", "--root", "/nonexistent/place", "status"], capture_output=True,

@@ -67,7 +67,7 @@ def test_accounts_come_with_their_passwords_and_quotas(moved):
     done = server.run(*words)
     assert done.returncode == 1
     assert '"added":4,"known":0,"refused":3' in done.stdout.replace(" ", "")
-    assert "users:6: no scheme of that name is known here; give that account a new password" in done.stderr
+    assert "users:6: the hash has a scheme that is not known here; make that account by postroom account add grace@example.test" in done.stderr
     assert "users:7: there is no domain elsewhere.test" in done.stderr
     assert "users:8: not of the form user:password:..." in done.stderr
     assert PASSWORD not in done.stderr and "$6$" not in done.stderr
@@ -97,7 +97,8 @@ def test_aliases_come_with_their_targets(moved):
     done = server.run(*words)
     assert done.returncode == 1
     assert '"added":2,"known":2,"refused":1' in done.stdout.replace(" ", "")
-    assert "virtual:7: bob@example.test is an account, and mail for it stays there" in done.stderr
+    assert ("virtual:7: bob@example.test is an account; to forward its mail: "
+            "postroom rule add bob@example.test --forward bob@elsewhere.example --copy INBOX") in done.stderr
     rows = {row["alias"]: row["targets"] for row in server.json("alias", "list")}
     assert rows["info@example.test"] == ["carol@example.test", "dave@example.test", "someone@elsewhere.example"]
     assert server.json("domain", "show", "example.test")["catch_all"] == "carol@example.test"

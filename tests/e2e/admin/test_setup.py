@@ -120,6 +120,21 @@ def test_a_port_that_is_taken_is_named_and_nothing_is_started(ground):
     assert ground.setup("--no-start").returncode == 0
 
 
+def test_who_moves_in_makes_an_instance_beside_the_old_server_and_gets_the_roles_later(ground):
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", 993 + ground.offset))
+        taken.listen()
+        done = ground.setup("--no-start", "--account", "none")
+        assert done.returncode == 0 and "another program has it" in done.stdout and "Not started" not in done.stdout, done.stdout
+        assert f"setup {DOMAIN}          starts it\n" in done.stdout, done.stdout
+    assert postroom.json.loads(ground.run("account", "list", "--json").stdout) == []
+    assert ground.run("account", "add", f"dora@{DOMAIN}", "--generate").returncode == 0
+    assert ground.setup("--no-start").returncode == 0
+    rows = postroom.json.loads(ground.run("alias", "list", "--json").stdout)
+    assert {row["alias"]: row["targets"] for row in rows} == {f"{name}@{DOMAIN}": [f"dora@{DOMAIN}"] for name in ("postmaster", "abuse")}
+
+
 def test_a_smarthost_and_what_contradicts_the_configuration(ground):
     assert ground.setup("--no-start", "--smarthost", "smtp.example.net").returncode == 2
     done = ground.setup("--no-start", "--smarthost", "smtp.example.net:587")

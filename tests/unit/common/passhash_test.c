@@ -25,6 +25,10 @@ static const char *const hashes[] = {
 	"{ssha256}59KlIeAWMF3z+tfSyGOYTidWf+ugf+lV7e4z6K4pzj1JIotn",
 	"{SSHA512}Tn2Y6BK2hE5qpvPkAa4fYcvEB5bbD/flwFsjidn9NgAtZn/28GNE+b7GKFFB5oab9grk1cQpo95Y1aMWpRGF1q2WdM8=",
 	"{SHA256}f7RERuWhObO3oHciFhtpNCnGhD0FNBL7CyE3AkK4vbA=",
+	"{SHA256.hex}7fb44446e5a139b3b7a07722161b693429c6843d053412fb0b21370242b8bdb0",
+	"{SSHA256.HEX}e7d2a521e016305df3fad7d2c863984e27567feba07fe955edee33e8ae29ce3d49228b67",
+	"{SSHA256}e7d2a521e016305df3fad7d2c863984e27567feba07fe955edee33e8ae29ce3d49228b67",
+	"{SSHA.b64}9Q2rb8lDGUvFJHkLywEnEdJklddALSuH",
 	"{PBKDF2}$1$X3RpEpTBNqkFdAVD$5000$e59b3875fad14b346be7babb1b809f9c196a3d09",
 	"{ARGON2ID}$argon2id$v=19$m=65536,t=3,p=1$cYa6doZVnEOasEMXqbHPUQ$HaFWz/k7MQmDEtyzEPxqfES0aXWQEw6mHYhcAhzaAiw",
 	"{ARGON2I}$argon2i$v=19$m=32768,t=4,p=1$cHyiBYEvlb+4GRQqGO7KlQ$y3kvaheV8w0rNKjheDCfhWIaoKfm8qAnQW6UIW4cCiU",
@@ -72,6 +76,7 @@ static void what_cannot_be_verified_or_costs_too_much_is_refused(void **state)
 		"", "{", "{}", "{CRAM-MD5}0123", "{SSHA}", "{SSHA}x", "{SHA256}AAAA", "{PBKDF2}$1$salt$0$e59b3875fad14b346be7babb1b809f9c196a3d09",
 		"{PBKDF2}$1$salt$99999999$e59b3875fad14b346be7babb1b809f9c196a3d09", "{PLAIN}secret", "$6$x",
 		"{SHA512-CRYPT}$6$rounds=999999999$ucGRHpQtCv1ttU77$aoAthfqagGz1XBy", "{BLF-CRYPT}$2y$31$PYQzd6FQT3x/o6M58Yc4A.6C3oJbpU3XcN7j0HIRy7Q",
+		"a long password in clear", "averylongpassword", "{SSHA256.rot13}59KlIeAWMF3z", "{PBKDF2.hex}$1$X3RpEpTBNqkFdAVD$5000$e5",
 		"{ARGON2ID}$argon2id$v=19$m=4194304,t=3,p=1$c$H", "{ARGON2ID}$argon2id$v=19$m=99999999999,t=3,p=1$c$H", "{ARGON2ID}x",
 	};
 	struct sv password;

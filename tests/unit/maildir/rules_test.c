@@ -91,6 +91,31 @@ static void each_part_alone_compiles(void **state)
 	}
 }
 
+static void all_mail_is_sent_on_and_what_follows_still_runs_where_a_copy_stays(void **state)
+{
+	struct buf text;
+	(void)state;
+
+	for (unsigned keeps = 0; keeps < 2; keeps++) {
+		struct rules back;
+
+		make();
+		made.list[0] = (struct rule){ .forward = SV("x@y.example"), .copy = keeps ? SV("INBOX") : SV_NONE };
+		made.count = 1;
+		buf_init(&text, RULES_TEXT_MAX);
+		assert_true(rules_write(&made, &text));
+		compiles(buf_sv(&text));
+		assert_true(sv_search(buf_sv(&text), SV("if true {")) != SIZE_MAX);
+		assert_int_equal(sv_search(buf_sv(&text), SV("stop;")) != SIZE_MAX, !keeps);
+		rules_init(&back);
+		assert_int_equal(rules_read(&back, buf_sv(&text)).kind, FAULT_NONE);
+		assert_int_equal(back.list[0].when.len, 0);
+		rules_done(&back);
+		rules_done(&made);
+		buf_done(&text);
+	}
+}
+
 static void an_edited_script_is_known(void **state)
 {
 	struct rules back;
@@ -129,6 +154,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_written_compiles_and_comes_back),
 		cmocka_unit_test(each_part_alone_compiles),
+		cmocka_unit_test(all_mail_is_sent_on_and_what_follows_still_runs_where_a_copy_stays),
 		cmocka_unit_test(an_edited_script_is_known),
 		cmocka_unit_test(conditions_and_days_are_checked),
 	};
