@@ -570,7 +570,15 @@ enum tls_io tls_write(struct tls_conn *c, const char *p, size_t n, size_t *done)
 	ERR_clear_error();
 	errno = 0;
 	*done = 0;
-	return result_of(c, SSL_write_ex(c->ssl, p, n, done));
+	int written = SSL_write_ex(c->ssl, p, n, done), e = errno;
+	enum tls_io result = result_of(c, written);
+
+	/* Of a peer who said goodbye before, OpenSSL tells that in place of the error; but he is gone, and nothing goes to him any more. */
+	if (result == TLS_CLOSED) {
+		set_error(c, e ? strerrordesc_np(e) : "closed by the peer");
+		result = TLS_RESET;
+	}
+	return result;
 }
 
 enum tls_io tls_say_goodbye(struct tls_conn *c)

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -615,6 +616,27 @@ static void the_end_is_told_apart_from_a_cut_and_a_breach(void **state)
 	tls_server_free(&server);
 }
 
+/* Its answer would be tried again at each turn of the loop, at full speed, until somebody gives it up. */
+static void who_said_goodbye_and_is_gone_cannot_be_written_to(void **state)
+{
+	struct tls_server *server = both();
+	char data[10];
+	struct pair p;
+	size_t done;
+	(void)state;
+
+	signal(SIGPIPE, SIG_IGN);
+	pair_init(&p, server, &imap, NULL, NULL, NULL);
+	assert_true(shake(&p));
+	SSL_shutdown(p.peer.ssl);
+	assert_int_equal(tls_read(p.conn, data, sizeof(data), &done), TLS_CLOSED);
+	shutdown(p.peer.fd, SHUT_RDWR);
+	assert_int_equal(tls_write(p.conn, "bye", 3, &done), TLS_RESET);
+	assert_string_equal(tls_error(p.conn), "Broken pipe");
+	pair_done(&p);
+	tls_server_free(&server);
+}
+
 static SSL_CTX *client_with(const struct test_cert *cert)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
@@ -674,6 +696,7 @@ int main(void)
 		cmocka_unit_test(a_reload_changes_new_connections_and_an_error_changes_nothing),
 		cmocka_unit_test(channel_bindings_are_the_same_on_both_sides),
 		cmocka_unit_test(the_end_is_told_apart_from_a_cut_and_a_breach),
+		cmocka_unit_test(who_said_goodbye_and_is_gone_cannot_be_written_to),
 	};
 
 	alarm(100);
