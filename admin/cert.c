@@ -134,6 +134,10 @@ static int run_renew(struct cli *cli)
 		usleep(POLL_MS * 1000);
 		f = ask_helper(cli, SV("{\"verb\":\"acme\"}"), &s);
 	}
+	if (f.kind == FAULT_INVALID && f.detail) {
+		complain("postroom setup DOMAIN --yes --authority letsencrypt, and postroom stop and serve", "%s", f.detail);
+		return EXIT_FAILED;
+	}
 	if (f.kind)
 		return cli_fault("certificate", f);
 	if (s.renewals == first.renewals) {

@@ -141,8 +141,8 @@ static struct finding judge_certificate(const struct facts *facts, struct findin
 	bool is_stale = facts->has_cert && strcmp(cert->fingerprint, facts->cert.fingerprint) != 0;
 	const char *renew = facts->conf->acme.directory[0] ?
 				    "postroom cert renew, and the log of webd, tell why the authority gave no new one" :
-				    "set acme-directory in postroom.conf (doc/web.md), or get a new one into tls/cert.pem and tls/key.pem, "
-				    "then postroom reload";
+				    "postroom setup DOMAIN --authority letsencrypt, and a restart; or get a new one into tls/cert.pem and "
+				    "tls/key.pem, then postroom reload";
 	struct finding f = { .subject = "certificate", .state = CHECK_FAULT, .mend = renew,
 			     .expected = findings_text(fs, "for %s, from an authority that clients trust, with more than %d days left", host,
 						       ALARM_DAYS) };

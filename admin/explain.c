@@ -8,6 +8,7 @@
 #include "admin/print.h"
 #include "admin/verbs.h"
 #include "common/json.h"
+#include "common/netaddr.h"
 #include "common/transfer.h"
 
 #include "common/banned.h"
@@ -78,12 +79,15 @@ static int run_explain(struct cli *cli)
 		   *ip = cli_option(cli, "ip");
 	const char *helo = cli_option(cli, "helo");
 	struct buf request, message, encoded;
+	struct netaddr address;
 	struct shown shown = { false };
 	struct json_out j;
 	int code = EXIT_DONE;
 
 	if (!from || !to || !ip)
 		return cli_usage(cli, "--from, --to and --ip are needed");
+	if (!netaddr_parse(sv_z(ip), &address))
+		return cli_usage(cli, "--ip takes an address such as 192.0.2.1 or 2001:db8::1");
 	buf_init(&request, REQUEST_MAX);
 	buf_init(&message, MESSAGE_MAX);
 	buf_init(&encoded, REQUEST_MAX);

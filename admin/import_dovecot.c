@@ -561,7 +561,7 @@ static void tell_unreadable_mail(const struct server *s)
 		return;
 	snprintf(next, sizeof(next), "chown -R %s: %s, once Dovecot is stopped, and the same again", owner ? owner->pw_name : "USER",
 		 s->unreadable_below);
-	complain(next, "the mail of %zu account%s can only be moved by somebody who may read it: Postroom runs as the user %s", s->unreadable,
+	complain(next, "%zu folder%s can only be moved by somebody who may read them: Postroom runs as the user %s", s->unreadable,
 		 s->unreadable == 1 ? "" : "s", owner ? owner->pw_name : "USER");
 }
 
@@ -663,11 +663,19 @@ static void take_scripts(struct server *s, const struct person *p, bool has_acco
 	char path[PATH_MAX], target[PATH_MAX];
 	const struct dirent *entry;
 	struct buf notes;
+
+	errno = 0;
 	DIR *dir = p->scripts ? opendir(p->scripts) : NULL;
+	bool is_shut = p->scripts && !dir && errno == EACCES;
 	ssize_t len = p->active ? readlink(p->active, target, sizeof(target)) : -1;
 	struct stat st;
 	bool is_file = p->active && !lstat(p->active, &st) && S_ISREG(st.st_mode);
 
+	if (is_shut && p->mail && !access(p->mail, R_OK | X_OK)) {        /* else that was told for the mail */
+		counts.refused = 1;
+		tell(s, "scripts", p->address, p->scripts, &counts, SV("not readable for us"));
+		note_unreadable(s, p->scripts);
+	}
 	if (!dir && !is_file)
 		return;
 	if (has_account && open_scripts(s->cli, p->address, &open) != EXIT_DONE) {

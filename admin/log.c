@@ -100,6 +100,7 @@ struct reader {
 	int64_t since;
 	struct keys keys;
 	struct logline line;
+	bool has_shown;                 /* a line that was asked for */
 	bool is_late;                   /* the last line with a time was late enough; others belong to it */
 	char text[TEXT_MAX];            /* a line that has not ended yet */
 	size_t len;
@@ -168,6 +169,7 @@ static void show(struct reader *r, struct sv text)
 
 	for (size_t i = 0; !is_wanted && i < ARRAY_LEN(ties); i++)
 		is_wanted = keys_have(&r->keys, logline_get(&r->line, ties[i]));
+	r->has_shown |= is_wanted;
 	if (is_wanted && r->cli->json)
 		logline_json(&r->line, stdout);
 	else if (is_wanted)
@@ -455,6 +457,9 @@ static int run_log(struct cli *cli)
 		code = read_whole(&r, &place);
 	else if (code == EXIT_DONE)
 		code = place.file ? follow_file(&r, &place, since != NULL) : follow_journal(&r, &place);
+	if (code == EXIT_DONE && !follow && is_filtered(&r) && !r.has_shown)
+		complain("--since 30d looks further back; postroom trace knows what became of messages", "the log of the last %s has nothing about %s",
+			 since ? since : "1d", address ? address : id);
 	free(r.keys.slots);
 	place_done(&place);
 	return code;

@@ -7,6 +7,7 @@
 #include "admin/print.h"
 #include "admin/verbs.h"
 #include "common/control.h"
+#include "common/directory.h"
 #include "common/json.h"
 #include "common/memory.h"
 
@@ -115,7 +116,15 @@ static int run_sessions(struct cli *cli)
 		{ "SESSION", "sid", COLUMN_TEXT, NULL },
 	};
 	struct listing l = { .only = cli->arg_count ? sv_z(cli->args[0]) : SV_NONE };
-	int code = EXIT_DONE;
+	struct directory_account account;
+	struct directory *dir = NULL;
+	int code = l.only.len ? open_directory(cli, &dir) : EXIT_DONE;
+
+	if (dir)
+		code = cli_fault(cli->args[0], directory_account_get(dir, l.only, &account));
+	directory_close(&dir);
+	if (code != EXIT_DONE)
+		return code;
 
 	/* A daemon that is not there is told, and the others are listed all the same. */
 	for (size_t i = 0; i < DAEMON_MAIL_COUNT; i++) {
