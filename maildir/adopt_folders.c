@@ -211,7 +211,7 @@ static struct fault prepare_folders(struct account *a, struct folder_list *found
 		next = uidvalidity;
 		if (!f.kind)
 			f = load_sidecar(a, found->dirs[i], &next, &side);
-		if (f.kind && !load_is_mailbox(a, found->dirs[i])) {
+		if (f.kind == FAULT_NOT_FOUND || (f.kind && !load_is_mailbox(a, found->dirs[i]))) {
 			f = FAULT_OK;           /* renamed or removed since the folders were listed */
 			continue;
 		}
@@ -266,6 +266,8 @@ struct fault adopt_folders(struct account *a)
 		folder_list_done(&found);
 		if (!f.kind)
 			f = index_update(a, sync_folders, NULL);
+		if (f.kind == FAULT_NOT_FOUND)  /* one went in the middle of it: once more, or at the next occasion */
+			f = FAULT_OK;
 		if (!f.kind)
 			f = count_boxes(a, &known);
 		if (known >= want)

@@ -665,7 +665,7 @@ static void a_message_whose_name_never_rests_stays_the_same_message(void **state
 	base[strcspn(base, "\n")] = '\0';
 	t.base = base;
 	assert_int_equal(pthread_create(&thread, NULL, toggle, &t), 0);
-	for (int i = 0; i < 20; i++) {
+	for (int i = 0; i < 200; i++) {
 		ok(mailbox_counters(f->inbox, &st));
 		assert_int_equal(st.messages, 1);
 		assert_int_equal(st.uidnext, 2);
