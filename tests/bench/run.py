@@ -166,6 +166,10 @@ class Bench:
                      p95=run.get("p95_us"), p99=run.get("p99_us"), own_percent=run["own_percent"], runs=[run],
                      invalid=run.get("invalid") and f"{run['invalid']}: {run.get('error', '')}".rstrip(": "),
                      note=f"{run['untagged']} responses, {run['octets'] / 1e6:.1f} MB")
+        reached = {run["scenario"] for run in rows}
+        for name in (command.split("|")[0] for command in commands):
+            if not name.startswith("-") and name not in reached:
+                self.row(name, 0, "ms", invalid="a command before it failed")
         return rows
 
 
@@ -376,7 +380,7 @@ def fill(bench, target, messages, accounts=1):
 
 def big(bench):
     """A mailbox of 100,000 messages that another program left there, without TLS."""
-    messages = bench.options.messages or (2000 if bench.quick else 100000)
+    messages = bench.options.messages or (4000 if bench.quick else 100000)
     few = 1 if bench.quick else 5
     with bench.target(1) as target:
         fill(bench, target, messages)
@@ -469,7 +473,7 @@ def idle_sessions(bench, sessions, accounts, push=0):
                       note=f"{pss / 1024:.1f} MB before, {pss_after / 1024:.1f} MB after, "
                            f"{len(target.pids('imapd'))} processes")
             bench.row(f"{label}: resident memory of each", (rss_after - rss) / sessions, "KB")
-            bench.row(f"{label}: the kernel's memory for each", max(0, kernel_memory() - kernel) / sessions - socket_memory(), "KB",
+            bench.row(f"{label}: the kernel's memory for each", max(0, (kernel_memory() - kernel) / sessions - socket_memory()), "KB",
                       note="slab, page tables, stacks; without the client's end of the connection")
             seconds = 3 if bench.quick else 10
             before = cpu_us(target.pids("imapd"))
