@@ -259,7 +259,7 @@ struct fault incoming_deliver(struct incoming *in, struct delivery *places, size
 	struct target *targets, **order;
 	struct group *groups;
 	size_t group_count = 0, done = 0;
-	struct fault f = in->is_finished ? in->fault : fault(FAULT_INTERNAL, "message is not finished");
+	struct fault f = in->is_finished && !in->is_unflushed ? in->fault : fault(FAULT_INTERNAL, "message is not finished");
 
 	if (f.kind || !count)
 		return f;

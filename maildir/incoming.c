@@ -112,7 +112,29 @@ static bool put_packed(struct incoming *in)
 	return is_packed;
 }
 
+/* flush - the octets are on disk before any name says so. After a fault of the disk nothing is tried again. */
+static struct fault flush(struct incoming *in)
+{
+	in->is_unflushed = false;
+	if (!in->fault.kind && fdatasync(in->fd))
+		in->fault = fault_errno("flush", "message");
+	return in->fault;
+}
+
 struct fault incoming_finish(struct incoming *in)
+{
+	struct fault f = incoming_finish_later(in);
+
+	return !f.kind && in->is_unflushed ? flush(in) : f;
+}
+
+void incoming_hurry(const struct incoming *in)
+{
+	if (in->is_unflushed)
+		(void)!sync_file_range(in->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
+struct fault incoming_finish_later(struct incoming *in)
 {
 	if (in->is_finished)
 		return in->fault;
@@ -127,9 +149,7 @@ struct fault incoming_finish(struct incoming *in)
 	mime_parser_free(&in->parser);
 	if (!in->fault.kind && store_compresses(in->account->store, in->account->address) && put_packed(in))
 		return in->fault;
-	/* The octets are on disk before any name says so. After a fault of the disk nothing is tried again. */
-	if (!in->fault.kind && fdatasync(in->fd))
-		in->fault = fault_errno("flush", "message");
+	in->is_unflushed = !in->fault.kind;
 	return in->fault;
 }
 
@@ -339,6 +359,8 @@ static struct fault prepare(struct append *ap, struct append_item *item, size_t 
 	bool may_keywords;
 	struct fault f = in->is_finished ? in->fault : fault(FAULT_INTERNAL, "message is not finished");
 
+	if (!f.kind && in->is_unflushed)
+		f = flush(in);
 	if (f.kind)
 		return f;
 	incoming_describe(in, p);

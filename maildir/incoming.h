@@ -27,6 +27,11 @@ MUST_CHECK struct fault incoming_new(struct maildir_user *user, struct maildir_d
 MUST_CHECK struct fault incoming_write(struct incoming *in, struct sv octets);
 /** incoming_finish - no more octets: the parse is completed, the file's data are flushed. */
 MUST_CHECK struct fault incoming_finish(struct incoming *in);
+/** incoming_finish_later - likewise, but it is incoming_append() that flushes: the messages of one command one behind the other, when
+ *  all are written. Of use to nobody else. */
+MUST_CHECK struct fault incoming_finish_later(struct incoming *in);
+/** incoming_hurry - others follow: have the disk begin with this one. A hint. */
+void incoming_hurry(const struct incoming *in);
 /** incoming_message - the parsed message; valid after incoming_finish(), borrowed from the incoming. */
 const struct mime_message *incoming_message(const struct incoming *in);
 uint64_t incoming_size(const struct incoming *in);

@@ -20,6 +20,7 @@ struct incoming {
 	struct buf encoded;
 	struct fault fault;             /* sticks */
 	bool is_finished;
+	bool is_unflushed;              /* finished, and its data may not be on disk yet */
 };
 
 /* What a message becomes where it is put. */

@@ -126,7 +126,7 @@ static bool end_message(struct command *c, struct append *x)
 		command_no(c, "CANNOT", "An empty message cannot be stored");
 		return refuse(c);
 	}
-	struct fault f = incoming_finish(x->message);
+	struct fault f = incoming_finish_later(x->message);
 
 	if (!f.kind) {
 		x->parsed += incoming_message(x->message)->encoded.len;
@@ -167,6 +167,8 @@ static bool begin_message(struct command *c, struct append *x)
 		command_no(c, "LIMIT", "Too many messages in one command");
 		return refuse(c);
 	}
+	if (x->count)
+		incoming_hurry(x->items[x->count - 1].message);
 	f = incoming_new(c->room->user, NULL, c->room->conf->smtp.message_size, &x->message);
 	if (!f.kind)
 		return true;
