@@ -732,40 +732,38 @@ void account_leave_quietly(struct account *a, int64_t left_ms)
 
 /* --- flushing a mailbox's names ---------------------------------------------------------------------------------- */
 
-/* A flush that began after my change covers it: so of all that wait while one flush runs, one does the next for all. Only
- * the folder that is being flushed is shared; who wants another one does it himself. */
+struct cur {
+	const struct account *account;
+	const char *path;
+};
+
+static struct fault flush_cur(void *arg)
+{
+	const struct cur *c = arg;
+
+	return files_sync_dir(c->account->maildir, c->path);
+}
+
+/* All who wait share a flush, if it is of the same folder; who wants another one meanwhile does it himself. */
 struct fault account_sync_cur(struct account *a, const char *dir)
 {
 	char path[BOX_PATH_MAX];
-	struct fault f = FAULT_OK;
+	struct cur cur = { a, path };
+	struct fault f;
+	bool is_shared;
 
 	box_path(path, dir, "cur", NULL);
 	pthread_mutex_lock(&a->mutex);
-	if (a->is_syncing && !strcmp(a->sync_dir, dir)) {
-		uint64_t wanted = a->sync_started + 1;
-		while (a->sync_done < wanted && a->is_syncing)
-			pthread_cond_wait(&a->synced, &a->mutex);
-		if (a->sync_done >= wanted && !strcmp(a->synced_dir, dir)) {
-			f = a->sync_fault;
-			pthread_mutex_unlock(&a->mutex);
-			return f;
-		}
-	}
-	if (a->is_syncing) {            /* somebody flushes another folder */
-		pthread_mutex_unlock(&a->mutex);
-		return files_sync_dir(a->maildir, path);
-	}
-	a->is_syncing = true;
-	a->sync_started++;
-	snprintf(a->sync_dir, sizeof(a->sync_dir), "%s", dir);
+	is_shared = !a->syncing || !strcmp(a->sync_dir, dir);
+	if (!a->syncing)
+		snprintf(a->sync_dir, sizeof(a->sync_dir), "%s", dir);
+	a->syncing += is_shared;
 	pthread_mutex_unlock(&a->mutex);
-	f = files_sync_dir(a->maildir, path);
+	if (!is_shared)
+		return flush_cur(&cur);
+	f = groupflush_wait(&a->cur_flush, flush_cur, &cur);
 	pthread_mutex_lock(&a->mutex);
-	a->sync_fault = f;
-	a->sync_done = a->sync_started;
-	memcpy(a->synced_dir, a->sync_dir, sizeof(a->synced_dir));
-	a->is_syncing = false;
-	pthread_cond_broadcast(&a->synced);
+	a->syncing--;
 	pthread_mutex_unlock(&a->mutex);
 	return f;
 }

@@ -17,6 +17,7 @@
 #include <stdatomic.h>
 #include <sys/types.h>
 
+#include "common/groupflush.h"
 #include "maildir/flaglog.h"
 #include "maildir/index_private.h"
 #include "maildir/intent_private.h"
@@ -60,13 +61,9 @@ struct account {
 
 	pthread_mutex_t mutex;          /* for what follows */
 	unsigned active;                /* threads inside; the flock is held while it is not 0 */
-	/* Flushes of one folder asked for by many threads: who comes while one runs shares the next one. */
-	pthread_cond_t synced;
-	char sync_dir[LAYOUT_DIR_MAX + 1];      /* mailbox of the latest flush */
-	char synced_dir[LAYOUT_DIR_MAX + 1];    /* ... of the last one done */
-	bool is_syncing;
-	uint64_t sync_started, sync_done;
-	struct fault sync_fault;        /* of the last one done */
+	unsigned syncing;               /* threads that flush the names in sync_dir, or wait for that */
+	char sync_dir[LAYOUT_DIR_MAX + 1];
+	struct groupflush cur_flush;    /* has a mutex of its own */
 	_Atomic int64_t doubted_ms;     /* when this process last put an index aside; 0: never */
 	_Atomic int64_t log_dirty_ms;   /* since when the flag log is not flushed; 0: it is */
 	_Atomic int64_t folders_mtime;  /* of the Maildir, when its folders were last compared with the index */

@@ -198,7 +198,7 @@ static struct account *account_new(struct store *store, struct sv address, struc
 	a->dir = a->maildir = a->index_dir = a->flag_log = -1;
 	pthread_rwlock_init(&a->gate, NULL);
 	pthread_mutex_init(&a->mutex, NULL);
-	pthread_cond_init(&a->synced, NULL);
+	groupflush_init(&a->cur_flush);
 	pthread_mutex_init(&a->cache_mutex, NULL);
 	return a;
 }
@@ -209,7 +209,7 @@ static void account_free(struct account *a)
 	account_close_index(a);
 	pthread_rwlock_destroy(&a->gate);
 	pthread_mutex_destroy(&a->mutex);
-	pthread_cond_destroy(&a->synced);
+	groupflush_done(&a->cur_flush);
 	pthread_mutex_destroy(&a->cache_mutex);
 	for (size_t i = 0; i < ARRAY_LEN(a->uid_cache); i++)
 		uidset_done(&a->uid_cache[i].uids);
