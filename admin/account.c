@@ -194,11 +194,12 @@ static int run_list(struct cli *cli)
 	bool only_lacking = cli_option(cli, "no-scram-sha-1") != NULL;
 	struct fault f = only_lacking ? list_lacking(dir, domain, add_row, &l) : directory_account_list(dir, domain, add_row, &l);
 
-	table_end(&l.table, only_lacking ? "None: every account that has a password can log in by SCRAM-SHA-1." :
-			    l.only_hashed ? "None: every account that has a password can log in by SCRAM." :
-					    "No account yet. Add one: postroom account add alice@example.org");
+	code = table_close(&l.table, cli_fault("accounts", f),
+			   only_lacking  ? "None: every account that has a password can log in by SCRAM-SHA-1." :
+			   l.only_hashed ? "None: every account that has a password can log in by SCRAM." :
+					   "No account yet. Add one: postroom account add alice@example.org");
 	directory_close(&dir);
-	return cli_fault("accounts", f);
+	return code;
 }
 
 /* ---- changing ---- */

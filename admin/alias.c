@@ -88,9 +88,9 @@ static int run_list(struct cli *cli)
 	struct table *t = table_new(columns, ARRAY_LEN(columns), cli->json);
 	struct fault f = directory_alias_list(dir, cli->arg_count ? sv_z(cli->args[0]) : SV_NONE, add_row, t);
 
-	table_end(&t, "No alias yet. Add one: postroom alias add info@example.org alice@example.org");
+	code = table_close(&t, cli_fault("aliases", f), "No alias yet. Add one: postroom alias add info@example.org alice@example.org");
 	directory_close(&dir);
-	return cli_fault("aliases", f);
+	return code;
 }
 
 static int run_remove(struct cli *cli)

@@ -153,9 +153,9 @@ static int run_list(struct cli *cli)
 	struct table *t = table_new(columns, ARRAY_LEN(columns), cli->json);
 	struct fault f = directory_delegate_list(dir, add_row, t);
 
-	table_end(&t, "No token yet. Make one: postroom delegate add example.org --for carol");
+	code = table_close(&t, cli_fault("tokens", f), "No token yet. Make one: postroom delegate add example.org --for carol");
 	directory_close(&dir);
-	return cli_fault("tokens", f);
+	return code;
 }
 
 static int run_remove(struct cli *cli)

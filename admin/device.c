@@ -64,7 +64,7 @@ static int print_logins(struct cli *cli, const struct column *columns, size_t co
 
 		if (l)
 			code = cli_fault(cli->args[0], read(l, sv_z(account.id), t));
-		table_end(&t, empty);
+		(void)table_close(&t, code, empty);
 	}
 	logins_close(&l);
 	directory_close(&dir);
@@ -179,7 +179,7 @@ static int run_list(struct cli *cli)
 
 	if (code == EXIT_DONE) {
 		code = cli_fault(cli->args[0], device_table(l, sv_z(account.id), cli->json, &t));
-		table_end(&t, "No device has logged in yet.");
+		(void)table_close(&t, code, "No device has logged in yet.");
 	}
 	logins_close(&l);
 	directory_close(&dir);

@@ -85,8 +85,7 @@ static int run_list(struct cli *cli)
 	struct table *t = table_new(columns, ARRAY_LEN(columns), cli->json);
 	struct fault f = dkimkey_list(keys_of(cli), sv_z(domain.name), add_row, t);
 
-	table_end(&t, "No DKIM key. A domain gets some when it is added: postroom domain add example.org");
-	return cli_fault("DKIM keys", f);
+	return table_close(&t, cli_fault("DKIM keys", f), "No DKIM key. A domain gets some when it is added: postroom domain add example.org");
 }
 
 static bool is_waiting(void *arg, const struct dkimkey *key)

@@ -70,9 +70,9 @@ static int run_list(struct cli *cli)
 	struct table *t = table_new(columns, ARRAY_LEN(columns), cli->json);
 	struct fault f = directory_domain_list(dir, add_row, t);
 
-	table_end(&t, "No domain yet. Add one: postroom domain add example.org");
+	code = table_close(&t, cli_fault("domains", f), "No domain yet. Add one: postroom domain add example.org");
 	directory_close(&dir);
-	return cli_fault("domains", f);
+	return code;
 }
 
 static int run_show(struct cli *cli)

@@ -37,8 +37,7 @@ static int expire_all(struct cli *cli, struct store *store, char **accounts, siz
 		code = cli_fault(accounts[i], retention_account(store, sv_z(accounts[i]), is_trial, 0, &counts, note_box, t,
 								&is_cut));
 	}
-	table_end(&t, code == EXIT_DONE ? "No message is old enough." : NULL);
-	return code;
+	return table_close(&t, code, "No message is old enough.");
 }
 
 static int run_expire(struct cli *cli)

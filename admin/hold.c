@@ -111,9 +111,9 @@ static int run_list(struct cli *cli)
 	struct table *t = table_new(rule_columns, ARRAY_LEN(rule_columns), cli->json);
 	struct fault f = outbook_rules(b, add_rule, t);
 
-	table_end(&t, "Nobody's mail is held back.");
+	code = table_close(&t, cli_fault("outbook", f), "Nobody's mail is held back.");
 	outbook_close(&b);
-	return cli_fault("outbook", f);
+	return code;
 }
 
 /* ---- suppression ---- */
@@ -193,8 +193,7 @@ static int list_pairs(struct cli *cli, struct outbook *b)
 	struct table *t = table_new(pair_columns, ARRAY_LEN(pair_columns), cli->json);
 	struct fault f = outbook_refusals(b, add_pair, t);
 
-	table_end(&t, "Nobody has unsubscribed from a sender, or complained of one.");
-	return cli_fault("outbook", f);
+	return table_close(&t, cli_fault("outbook", f), "Nobody has unsubscribed from a sender, or complained of one.");
 }
 
 static int run_addresses(struct cli *cli)
@@ -211,8 +210,7 @@ static int run_addresses(struct cli *cli)
 		struct table *t = table_new(address_columns, ARRAY_LEN(address_columns), cli->json);
 		struct fault f = outbook_addresses(b, (uint32_t)conf->smtp.suppress_after, time(NULL), add_address, t);
 
-		table_end(&t, "No address has refused mail.");
-		code = cli_fault("outbook", f);
+		code = table_close(&t, cli_fault("outbook", f), "No address has refused mail.");
 	}
 	outbook_close(&b);
 	conf_unref(&conf);

@@ -53,10 +53,10 @@ static int run_check(struct cli *cli)
 	struct check check = { .table = table_new(columns, ARRAY_LEN(columns), cli->json) };
 	struct fault f = store_index_check(store, sv_z(cli->args[0]), note_difference, &check, &messages);
 
-	table_end(&check.table, NULL);
+	code = table_close(&check.table, cli_fault(cli->args[0], f), NULL);
 	store_close(&store);
-	if (f.kind)
-		return cli_fault(cli->args[0], f);
+	if (code != EXIT_DONE)
+		return code;
 	if (!cli->json)
 		printf("%s: %llu messages, %llu differences between index and files\n", cli->args[0],
 		       (unsigned long long)messages, (unsigned long long)check.differences);

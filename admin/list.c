@@ -215,9 +215,10 @@ static int run_list(struct cli *cli)
 		return code;
 	t = table_new(columns, ARRAY_LEN(columns), cli->json);
 	f = directory_alias_list(dir, cli->arg_count ? sv_z(cli->args[0]) : SV_NONE, add_row, t);
-	table_end(&t, "No list yet. Add one: postroom list add staff@example.org alice@example.org bob@example.org");
+	code = table_close(&t, cli_fault("lists", f),
+			   "No list yet. Add one: postroom list add staff@example.org alice@example.org bob@example.org");
 	directory_close(&dir);
-	return cli_fault("lists", f);
+	return code;
 }
 
 static int run_show(struct cli *cli)

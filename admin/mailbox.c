@@ -77,11 +77,11 @@ static int run_list(struct cli *cli)
 		table_u64(t, status.unseen);
 		table_u64(t, status.size);
 	}
-	table_end(&t, NULL);
+	code = table_close(&t, cli_fault(cli->args[0], f), NULL);
 	arena_done(&l->names);
 	free(l);
 	close_user(&user);
-	return cli_fault(cli->args[0], f);
+	return code;
 }
 
 static int mailbox_fault(const char *name, struct fault f)

@@ -65,9 +65,8 @@ static int show(struct cli *cli, const struct conf *conf)
 	s.table = table_new(columns, ARRAY_LEN(columns), cli->json);
 	struct fault f = directory_domain_list(dir, add_row, &s);
 
-	table_end(&s.table, "No domain yet. Add one: postroom domain add example.org");
+	code = table_close(&s.table, cli_fault("reports", f.kind ? f : s.fault), "No domain yet. Add one: postroom domain add example.org");
 	directory_close(&dir);
-	code = cli_fault("reports", f.kind ? f : s.fault);
 	if (code == EXIT_DONE && s.is_time && !cli->json)
 		printf("Nothing failed in two weeks of reports. Next: postroom mta-sts enforce\n");
 	return code;

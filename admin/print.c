@@ -411,6 +411,15 @@ void table_end(struct table **t, const char *empty)
 	table_free(t);
 }
 
+int table_close(struct table **t, int code, const char *empty)
+{
+	if (!code || (!(*t)->as_json && (*t)->count))
+		table_end(t, code ? NULL : empty);
+	else
+		table_free(t);
+	return code;
+}
+
 #define FOLD_MIN 20     /* columns: in less, folding makes nothing better */
 
 /* Columns of the terminal on standard output; SIZE_MAX when it is none. */

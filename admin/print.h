@@ -39,6 +39,12 @@ void table_words(struct table *t, const struct sv *words, size_t count);
 void table_flush(struct table *t);
 /** table_end - print everything and free the table. @empty: sentence for people when there is no row. */
 void table_end(struct table **t, const char *empty);
+/**
+ * table_close - the same for what may have failed: with another code than EXIT_DONE an error was told, so nobody is to take what came
+ * before it for the whole. People see the rows there are; of JSON nothing is printed, and an array that was begun is left open.
+ * Returns code.
+ */
+int table_close(struct table **t, int code, const char *empty);
 
 struct json_out;
 /** table_end_in - put it into a larger object instead: a member `name` with an array, or, made by facts_new(), its members themselves. */

@@ -154,8 +154,7 @@ static int run_list(struct cli *cli)
 		buf_done(&request);
 		table_flush(l.table);
 	} while (code == EXIT_DONE && place.more[0]);
-	table_end(&l.table, code != EXIT_DONE ? NULL : has_filter ? "No message in the queue is like that." : "The queue is empty.");
-	return code;
+	return table_close(&l.table, code, has_filter ? "No message in the queue is like that." : "The queue is empty.");
 }
 
 /* ---- doing something ---- */
@@ -254,20 +253,30 @@ static int run_destinations(struct cli *cli)
 	make_request(&request, "queue.destinations", NULL, NULL);
 	int code = ask_daemon(cli, "smtpd", buf_sv(&request), add_row, &l);
 
-	table_end(&l.table, code == EXIT_DONE ? "Nothing waits for any destination." : NULL);
 	buf_done(&request);
-	return code;
+	return table_close(&l.table, code, "Nothing waits for any destination.");
 }
 
 static int run_pause(struct cli *cli)
 {
+	static const struct column pause_columns[] = {
+		{ "Destination", "destination", COLUMN_TEXT, NULL },
+		{ "Paused", "paused", COLUMN_BOOL, NULL },
+	};
+	bool is_pause = !strcmp(cli->verb->verb, "pause");
 	struct buf request;
 
-	make_request(&request, strcmp(cli->verb->verb, "pause") ? "queue.resume" : "queue.pause", "destination",
-		     cli->args[0]);
+	make_request(&request, is_pause ? "queue.pause" : "queue.resume", "destination", cli->args[0]);
 	int code = ask_daemon(cli, "smtpd", buf_sv(&request), NULL, NULL);
 
 	buf_done(&request);
+	if (code == EXIT_DONE && cli->json) {
+		struct table *t = facts_new(pause_columns, ARRAY_LEN(pause_columns), true);
+
+		table_sv(t, sv_z(cli->args[0]));
+		table_u64(t, is_pause);
+		table_end(&t, NULL);
+	}
 	return code;
 }
 

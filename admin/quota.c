@@ -46,7 +46,7 @@ static int run_show(struct cli *cli)
 
 	for (size_t i = 0; i < count && code == EXIT_DONE; i++)
 		code = show_one(cli, all[i], t);
-	table_end(&t, code == EXIT_DONE ? "No account yet." : NULL);
+	(void)table_close(&t, code, "No account yet.");
 	directory_addresses_free(&all, &count);
 	return code;
 }

@@ -89,9 +89,9 @@ static int run_list(struct cli *cli)
 		return code;
 	t = table_new(columns, ARRAY_LEN(columns), cli->json);
 	f = directory_relay_list(dir, cli->arg_count ? sv_z(cli->args[0]) : SV_NONE, add_row, t);
-	table_end(&t, "No recipient yet. Add one: postroom recipient add user@branch.example.org");
+	code = table_close(&t, cli_fault("recipients", f), "No recipient yet. Add one: postroom recipient add user@branch.example.org");
 	directory_close(&dir);
-	return cli_fault("recipients", f);
+	return code;
 }
 
 const struct verb recipient_verbs[] = {

@@ -101,7 +101,7 @@ static void show_report(struct showing *s, const struct json *report, struct sv 
 	bool is_proven = false;
 
 	if (s->as_json) {
-		printf("%s%.*s", s->has_rows ? ",\n" : "", SV_FMT(line));
+		printf("%s%.*s", s->has_rows ? ",\n" : "[", SV_FMT(line));
 		s->has_rows = true;
 		return;
 	}
@@ -217,15 +217,13 @@ static int run_reports(struct cli *cli)
 	s.seen = xcalloc(SEEN_SLOTS, sizeof(*s.seen));
 	s.failures = s.wants_failures ? xcalloc(FAILURES_MAX, sizeof(*s.failures)) : NULL;
 	s.table = s.wants_failures || s.as_json ? NULL : table_new(columns, ARRAY_LEN(columns), false);
-	if (s.as_json && !s.wants_failures)
-		printf("[");
 	code = show(cli, &s, seconds);
-	if (s.wants_failures)
+	if (s.table)
+		(void)table_close(&s.table, code, "No reports have come. Name your rua= addresses in report-addresses (doc/receiving.md).");
+	else if (code == EXIT_DONE && s.wants_failures)
 		show_failures(&s);
-	else if (s.table)
-		table_end(&s.table, "No reports have come. Name your rua= addresses in report-addresses (doc/receiving.md).");
-	else
-		printf("]\n");
+	else if (code == EXIT_DONE)
+		printf("%s]\n", s.has_rows ? "" : "[");
 	for (size_t i = 0; i < s.count; i++) {
 		free(s.failures[i].ip);
 		free(s.failures[i].domain);

@@ -53,9 +53,10 @@ static int run_list(struct cli *cli)
 	struct table *t = table_new(columns, ARRAY_LEN(columns), cli->json);
 	struct fault f = directory_grant_list(dir, cli->arg_count ? sv_z(cli->args[0]) : SV_NONE, add_row, t);
 
-	table_end(&t, "No grant yet. An account may always send as itself and as the aliases that lead to it.");
+	code = table_close(&t, cli_fault(cli->arg_count ? cli->args[0] : "grants", f),
+			   "No grant yet. An account may always send as itself and as the aliases that lead to it.");
 	directory_close(&dir);
-	return cli_fault(cli->arg_count ? cli->args[0] : "grants", f);
+	return code;
 }
 
 const struct verb send_as_verbs[] = {

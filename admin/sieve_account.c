@@ -110,7 +110,7 @@ static int run_list(struct cli *cli)
 	l.error = buf_sv(&error);
 	l.table = table_new(columns, ARRAY_LEN(columns), cli->json);
 	code = cli_fault(cli->args[0], scripts_list(s.scripts, list_row, &l));
-	table_end(&l.table, code == EXIT_DONE ? "No script yet." : NULL);
+	(void)table_close(&l.table, code, "No script yet.");
 	buf_done(&error);
 	close_scripts(&s);
 	return code;

@@ -195,7 +195,7 @@ static bool print_event(void *arg, int64_t at_ms, struct sv text)
 	if (json_parse(text, &event).kind)
 		return true;
 	if (t->as_json)
-		printf("%s%.*s", t->is_first ? "" : ",\n", SV_FMT(text));
+		printf("%s%.*s", t->is_first ? "[" : ",\n", SV_FMT(text));
 	else
 		say_event(at_ms, event);
 	t->is_first = false;
@@ -222,19 +222,17 @@ static int run_trace(struct cli *cli)
 	t->is_first = true;
 	f = eventstore_find(store, sv_z(cli->args[0]), note_id, t);
 	qsort(t->ids, t->count, ID_SIZE, by_id);        /* ids are in the order of time */
-	if (t->as_json)
-		printf("[");
 	for (size_t i = 0; i < t->count && !f.kind; i++) {
 		if (!t->as_json)
 			printf("%sMessage %s\n", i ? "\n" : "", t->ids[i]);
 		f = eventstore_find(store, sv_z(t->ids[i]), print_event, t);
 	}
-	if (t->as_json)
-		printf("]\n");
 	if (f.kind)
 		code = cli_fault("events", f);
 	else if (!t->count)
 		code = cli_fault(cli->args[0], fault(FAULT_NOT_FOUND, "nothing is known of it"));
+	else if (t->as_json)
+		printf("%s]\n", t->is_first ? "[" : "");
 	free(t);
 	eventstore_close(&store);
 	return code;

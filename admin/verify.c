@@ -69,9 +69,10 @@ static int verify_backup(struct cli *cli)
 	struct fault f = manifest_check(path, &check.progress, note_file, &check, &files);
 
 	progress_end(&check.progress);
-	table_end(&check.table, NULL);
-	if (f.kind)
-		return cli_fault(path, f);
+	int code = table_close(&check.table, cli_fault(path, f), NULL);
+
+	if (code != EXIT_DONE)
+		return code;
 	if (!cli->json)
 		printf("%s: %llu files, %llu damaged\n", path, (unsigned long long)files,
 		       (unsigned long long)check.differences);
@@ -121,9 +122,8 @@ static int verify_mail(struct cli *cli)
 						 &check);
 			progress_end(&check.progress);
 		}
-		table_end(&check.table, NULL);
+		code = table_close(&check.table, cli_fault(check.account ? check.account : "mail", f), NULL);
 		print_bytes(counts.octets, size);
-		code = cli_fault(check.account ? check.account : "mail", f);
 		if (code == EXIT_DONE && !cli->json)
 			printf("%zu accounts: %llu messages, %s read, %llu of them compared by digest, %llu damaged\n",
 			       count, (unsigned long long)counts.messages, size,

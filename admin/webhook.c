@@ -43,8 +43,7 @@ static int run_show(struct cli *cli)
 	struct table *t = facts_new(columns, ARRAY_LEN(columns), cli->json);
 	int code = ask_daemon(cli, "smtpd", SV("{\"verb\":\"webhook.status\"}"), add_row, t);
 
-	table_end(&t, NULL);
-	return code;
+	return table_close(&t, code, NULL);
 }
 
 static struct fault make_key(const char *path, struct buf *text)

@@ -48,6 +48,8 @@ static const struct column columns[] = {
 	{ "ON", "on", COLUMN_BOOL, NULL },
 };
 
+static int failing_code;        /* with which the listing ends; 0: well */
+
 /* What a table prints, by way of a file in place of standard output; in pages of so many rows. */
 static void printed_in(bool as_json, size_t rows, size_t page, char *out, size_t size)
 {
@@ -65,7 +67,12 @@ static void printed_in(bool as_json, size_t rows, size_t page, char *out, size_t
 		if ((i + 1) % page == 0)
 			table_flush(t);
 	}
-	table_end(&t, "nothing there");
+	if (failing_code)
+		assert_int_equal(table_close(&t, failing_code, "nothing there"), failing_code);
+	else if (rows % 2)
+		assert_int_equal(table_close(&t, 0, "nothing there"), 0);
+	else
+		table_end(&t, "nothing there");
 	fflush(stdout);
 	dup2(saved, STDOUT_FILENO);
 	close(saved);
@@ -73,6 +80,14 @@ static void printed_in(bool as_json, size_t rows, size_t page, char *out, size_t
 	size_t n = fread(out, 1, size - 1, file);
 	out[n] = '\0';
 	fclose(file);
+}
+
+/* What is left of a listing that failed: so many rows, of which those of the first pages were printed before. */
+static void printed_failing(bool as_json, size_t rows, size_t page, int code, char *out, size_t size)
+{
+	failing_code = code;
+	printed_in(as_json, rows, page, out, size);
+	failing_code = 0;
 }
 
 static void printed(bool as_json, size_t rows, char *out, size_t size)
@@ -124,6 +139,25 @@ static void a_table_in_pages_has_one_head_and_is_one_array(void **state)
 	assert_string_equal(text, whole);
 }
 
+static void a_listing_that_failed_is_no_json_and_never_says_that_nothing_is_there(void **state)
+{
+	char text[1024];
+
+	(void)state;
+	for (size_t rows = 0; rows < 3; rows++) {
+		printed_failing(true, rows, 9, 2, text, sizeof(text));
+		assert_string_equal(text, "");
+	}
+	printed_failing(false, 0, 9, 4, text, sizeof(text));
+	assert_string_equal(text, "");
+	printed_failing(false, 1, 9, 4, text, sizeof(text));
+	assert_string_equal(text, "NAME    SIZE  WORDS  ON\ngr\xc3\xbc\xc3\x9f  2.0 KB  x y    yes\n");
+	/* A page was printed before it failed: nobody reads that as the whole. */
+	printed_failing(true, 1, 1, 4, text, sizeof(text));
+	assert_int_equal(text[0], '[');
+	assert_int_equal(text[strlen(text) - 1], '}');
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -132,6 +166,7 @@ int main(void)
 		cmocka_unit_test(a_table_is_aligned_and_cannot_rewrite_the_screen),
 		cmocka_unit_test(the_same_cells_as_json_have_types_and_null_for_no_limit),
 		cmocka_unit_test(a_table_in_pages_has_one_head_and_is_one_array),
+		cmocka_unit_test(a_listing_that_failed_is_no_json_and_never_says_that_nothing_is_there),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
