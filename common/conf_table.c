@@ -564,8 +564,8 @@ static const struct conf_option options[] = {
 	  .doc = "Port at which other mail servers are reached. Another than 25 is for networks of "
 		 "one's own." },
 	{ "relay-ipv6", "Sending", YES_NO(relay.ipv6), .def = "yes",
-	  .doc = "Send over IPv6 where the other side has it. Without a reverse name for the IPv6 "
-		 "address large providers refuse mail that comes by it." },
+	  .doc = "Send over IPv6 where the other side has it. As long as our IPv6 address has no reverse name, "
+		 "since large providers refuse mail that comes by it then, IPv4 is taken where that leads there, too." },
 	{ "relay-connections", "Sending", NUMBER(relay.connections), .def = "100", .min = 1,
 	  .max = 10000, .unit = "connections",
 	  .doc = "Connections to other servers at a time." },
@@ -591,7 +591,8 @@ static const struct conf_option options[] = {
 	{ "smarthosts", "Sending", LIST(relay.smarthosts), .def = "none", .min = 1, .max = 100,
 	  .doc = "Servers through which mail goes out, as SELECTOR=HOST:PORT. SELECTOR is * for all "
 		 "mail, to:DOMAIN for recipients, from:DOMAIN for senders; to: comes before from:, and * "
-		 "last. Port 465 is TLS from the start. HOST may be [192.0.2.1]." },
+		 "last. Port 465 is TLS from the start. HOST may be [192.0.2.1]. lmtp:HOST:PORT is a program that "
+		 "speaks LMTP, such as a mailing list manager." },
 	{ "smarthost-passwords", "Sending", PATH(relay.passwords), .def = "keys/smarthosts",
 	  .min = 1, .max = 1024, .need_restart = true,
 	  .doc = "File with lines HOST USER PASSWORD; refused when others may read it. A smarthost "

@@ -12,6 +12,7 @@
 #include "common/crypt.h"
 #include "common/date.h"
 #include "common/events.h"
+#include "common/groupflush.h"
 #include "common/kv.h"
 #include "common/log.h"
 #include "common/memory.h"
@@ -39,6 +40,8 @@ struct queue {
 	int tmp, msg, corrupt, talk;    /* folders */
 	struct kv_env *index;
 	struct dkimkeys *keys;          /* NULL: nothing is signed */
+	struct groupflush flush;        /* of msg's names */
+	pthread_mutex_t notes;          /* one is written at a time */
 };
 
 struct queue_entry {
@@ -74,6 +77,8 @@ struct fault queue_open(const char *dir, struct queue **out)
 	struct fault f;
 
 	q->tmp = q->msg = q->corrupt = q->talk = -1;
+	groupflush_init(&q->flush);
+	pthread_mutex_init(&q->notes, NULL);
 	buf_init(&path, 4096);
 	f = open_folder(AT_FDCWD, dir, &root);
 	if (!f.kind)
@@ -116,6 +121,8 @@ void queue_close(struct queue **queue)
 	if (q->talk >= 0)
 		close(q->talk);
 	kv_env_close(&q->index);
+	groupflush_done(&q->flush);
+	pthread_mutex_destroy(&q->notes);
 	free(q);
 	*queue = NULL;
 }
@@ -333,6 +340,18 @@ struct fault queue_finish(struct queue_entry *entry)
 	return f.kind ? f : spool_finish(entry->spool);
 }
 
+static struct fault flush_names(void *arg)
+{
+	const struct queue *q = arg;
+
+	return fsync(q->msg) ? fault_errno("queue flush", "msg") : FAULT_OK;
+}
+
+struct fault queue_flush(struct queue *queue)
+{
+	return groupflush_wait(&queue->flush, flush_names, queue);
+}
+
 /* The name is durable when the folder is flushed, and only then may anybody be told. */
 struct fault queue_commit(struct queue_entry *entry)
 {
@@ -341,7 +360,7 @@ struct fault queue_commit(struct queue_entry *entry)
 	if (renameat(q->tmp, entry->id, q->msg, entry->id))
 		return fault_errno("queue rename", entry->id);
 	entry->is_committed = true;
-	return fsync(q->msg) ? fault_errno("queue flush", entry->id) : FAULT_OK;
+	return queue_flush(q);
 }
 
 static void entry_free(struct queue_entry **entry)
@@ -365,17 +384,24 @@ void queue_release(struct queue_entry **entry)
 	entry_free(entry);
 }
 
+static struct fault take_back(const struct queue_entry *entry)
+{
+	struct queue *q = entry->queue;
+
+	if (unlinkat(entry->is_committed ? q->msg : q->tmp, entry->id, 0))
+		return fault_errno("queue unlink", entry->id);
+	return entry->is_committed ? queue_flush(q) : FAULT_OK;
+}
+
 void queue_abort(struct queue_entry **entry)
 {
-	struct queue *q;
+	struct fault f;
 
 	if (!*entry)
 		return;
-	q = (*entry)->queue;
-	if (unlinkat((*entry)->is_committed ? q->msg : q->tmp, (*entry)->id, 0) ||
-	    ((*entry)->is_committed && fsync(q->msg)))
-		log_error(NULL, "queue.abort", KV_Z("queue_id", (*entry)->id),
-			  KV_FAULT("fault", fault_errno("queue unlink", (*entry)->id)));
+	f = take_back(*entry);
+	if (f.kind)
+		log_error(NULL, "queue.abort", KV_Z("queue_id", (*entry)->id), KV_FAULT("fault", f));
 	entry_free(entry);
 }
 
@@ -490,12 +516,19 @@ bool queue_has(struct queue *queue, const char *id)
 	return !faccessat(queue->msg, id, F_OK, 0);
 }
 
-struct fault queue_drop(struct queue *queue, const char *id)
+struct fault queue_unlink(struct queue *queue, const char *id)
 {
-	if (unlinkat(queue->msg, id, 0) || fsync(queue->msg))
+	if (unlinkat(queue->msg, id, 0))
 		return fault_errno("queue unlink", id);
 	unlinkat(queue->talk, id, 0);
 	return FAULT_OK;
+}
+
+struct fault queue_drop(struct queue *queue, const char *id)
+{
+	struct fault f = queue_unlink(queue, id);
+
+	return f.kind ? f : queue_flush(queue);
 }
 
 struct gone {
@@ -564,10 +597,10 @@ bool queue_talk(struct queue *queue, const char *id, struct buf *out)
 	return id_name(sv_z(id), name) && read_small(queue->talk, name, out);
 }
 
-struct fault queue_put_note(struct queue *queue, const char *name, struct sv text)
+static struct fault write_note(struct queue *queue, const char *name, struct sv text)
 {
 	struct fault f = FAULT_OK;
-	char temporary[64];             /* of this note: others are written beside it */
+	char temporary[64];
 	int fd;
 
 	snprintf(temporary, sizeof(temporary), "%s.new", name);
@@ -578,6 +611,17 @@ struct fault queue_put_note(struct queue *queue, const char *name, struct sv tex
 	    renameat(queue->talk, temporary, queue->talk, name) || fsync(queue->talk))
 		f = fault_errno("queue note", name);
 	close(fd);
+	return f;
+}
+
+/* Two writers of one note would fill the same file. */
+struct fault queue_put_note(struct queue *queue, const char *name, struct sv text)
+{
+	struct fault f;
+
+	pthread_mutex_lock(&queue->notes);
+	f = write_note(queue, name, text);
+	pthread_mutex_unlock(&queue->notes);
 	return f;
 }
 

@@ -99,6 +99,11 @@ bool queue_has(struct queue *queue, const char *id);
 /** queue_drop - every recipient has its outcome: the file goes, durably. The row stays until
  * queue_forget(). The caller has it taken. */
 MUST_CHECK struct fault queue_drop(struct queue *queue, const char *id);
+/** queue_unlink - the same without the flush: until queue_flush() the file may be there again after a power cut. */
+MUST_CHECK struct fault queue_unlink(struct queue *queue, const char *id);
+/** queue_flush - every name that came or went before this call did so for good. All threads that wait share flushes, also with
+ * queue_commit() and queue_drop(). */
+MUST_CHECK struct fault queue_flush(struct queue *queue);
 /** queue_forget - rows of messages that were dropped, many in one transaction. */
 void queue_forget(struct queue *queue, const char (*ids)[QUEUE_ID_LEN + 1], size_t count);
 /** queue_each - the id of every message, in the order of time, by the files. False stops. */
@@ -111,8 +116,8 @@ void queue_set_apart(struct queue *queue, const char *id, struct fault why);
 void queue_put_talk(struct queue *queue, const char *id, struct sv text);
 bool queue_talk(struct queue *queue, const char *id, struct buf *out);
 
-/** queue_put_note, queue_note - a small text that lies beside the messages, by a name of ours: replaced as a whole. As much of it is read as
- * there is room for; false: nothing. */
+/** queue_put_note, queue_note - a small text that lies beside the messages, by a name of ours: replaced as a whole. Whoever writes one
+ * twice waits for the first one to end. As much of it is read as there is room for; false: nothing. */
 MUST_CHECK struct fault queue_put_note(struct queue *queue, const char *name, struct sv text);
 bool queue_note(struct queue *queue, const char *name, struct buf *out);
 

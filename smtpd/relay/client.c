@@ -721,16 +721,17 @@ static const struct stream_events stream_events = { on_input, on_writable, on_tl
 
 static void on_connected(void *arg, int fd, struct fault f)
 {
-	static const struct stream_limits limits = {
+	struct client *c = arg;
+	/* Who gets so long for an answer gets no longer for this. */
+	const struct stream_limits limits = {
 		.input_max = 8 << 10,
 		.output_low = 64 << 10,
 		.output_high = 256 << 10,
 		.output_max = 4 << 20,
-		.handshake_ms = HANDSHAKE_MS,
-		.stall_ms = STALL_MS,
+		.handshake_ms = c->to.reply_ms < HANDSHAKE_MS ? (uint32_t)c->to.reply_ms : HANDSHAKE_MS,
+		.stall_ms = c->to.reply_ms < STALL_MS ? (uint32_t)c->to.reply_ms : STALL_MS,
 		.keepalive_ms = 120000,
 	};
-	struct client *c = arg;
 
 	if (!f.kind)
 		f = stream_new(c->loop, fd, &limits, &stream_events, c, &c->stream);

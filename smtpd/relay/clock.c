@@ -7,14 +7,23 @@
 
 #define NOTE_HEAD "postroom clock 1"
 
-void clock_read(struct clock_host *out)
+static int64_t read_ms(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	out->wall_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	out->running_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	clock_gettime(clock, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+int64_t clock_running_ms(void)
+{
+	return read_ms(CLOCK_BOOTTIME);
+}
+
+void clock_read(struct clock_host *out)
+{
+	out->wall_ms = read_ms(CLOCK_REALTIME);
+	out->running_ms = clock_running_ms();
 	shared_boot_id(out->boot);
 	out->boot[strcspn(out->boot, "\n")] = '\0';
 }
@@ -67,12 +76,10 @@ int64_t clock_start(const struct clock_host *host, const struct clock_note *was)
 	off_ms = host->wall_ms - was->wall_ms;
 	if (off_ms < 0 || off_ms > CLOCK_OFF_S * 1000ll)
 		off_ms = 0;
-	else if (off_ms > CLOCK_GAP_S * 1000ll)
-		off_ms = CLOCK_GAP_S * 1000ll;
 	return was->last_ms + off_ms - host->running_ms;
 }
 
-int64_t clock_born(int64_t now_s, int64_t skew_s, int64_t received_s, bool is_new)
+int64_t clock_born(int64_t now_s, int64_t skew_s, int64_t received_s, bool is_new, int64_t life_s)
 {
 	bool is_same = skew_s >= -CLOCK_SAME_S && skew_s <= CLOCK_SAME_S;
 	int64_t as_now_s = is_same ? received_s : received_s - skew_s;
@@ -81,7 +88,7 @@ int64_t clock_born(int64_t now_s, int64_t skew_s, int64_t received_s, bool is_ne
 	/* It says either the time of the clock as it is now, or of one that was right: the younger of the two, unless it is to come. */
 	if (!is_new && (as_now_s > now_s || (received_s > as_now_s && received_s <= now_s)))
 		born_s = received_s;
-	if (born_s > now_s)
+	if (born_s > now_s || now_s - born_s > life_s + CLOCK_OFF_S)
 		born_s = now_s;
 	if (is_new && born_s < now_s - CLOCK_FRESH_S)
 		born_s = now_s - CLOCK_FRESH_S;

@@ -12,7 +12,7 @@
 
 #define READ_AHEAD (64u << 10)
 #define READ_MAX (6 * SPOOL_BODY_MAX)   /* one piece of the file beyond that, fourfold by smtpd/downgrade.h */
-#define BUSY_MS 100             /* smtpd is just finishing it */
+#define BUSY_MS 100             /* somebody has its file; seldom, since what smtpd is just finishing is not known yet (watch.h) */
 #define AGAIN_MS 5000           /* verdicts that could not be written down */
 
 enum load {

@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "common/date.h"
 #include "common/dkimkey.h"
@@ -25,17 +24,10 @@
 #define FORGET_MS 1000
 #define RESCAN_MS 60000
 #define AGAIN_MS 50             /* the row of jobs was full */
-#define PAUSED_NOTE "paused"
-#define BRAKE_NOTE "brake"
-#define CLOCK_NOTE "clock"
-#define CLOCK_KEEP_MS (15 * 60000)      /* a boot after a crash counts from then on */
 
 int64_t relay_now_s(const struct relay *r)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return ((int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 + atomic_load(&r->clock_ms)) / 1000;
+	return (clock_running_ms() + atomic_load(&r->clock_ms)) / 1000;
 }
 
 int64_t relay_skew_s(const struct relay *r)
@@ -58,6 +50,13 @@ int64_t relay_expires_s(const struct relay *r, const struct message *m)
 	int64_t end_s = from_s + (int64_t)((m->is_bounce ? q->lifetime_null_ms : q->lifetime_ms) / 1000);
 
 	return m->is_by_return && m->by_s < end_s ? m->by_s : end_s;
+}
+
+void relay_set_not_before(const struct relay *r, struct message *m)
+{
+	int64_t left_s = m->not_before_s - relay_now_s(r);
+
+	m->not_before_ms = m->not_before_s && left_s > 0 ? loop_now_ms(r->loop) + (uint64_t)left_s * 1000 : 0;
 }
 
 static bool may_send(const struct relay *r)
@@ -213,6 +212,15 @@ static void settle_message(struct relay *r, struct message *m)
 static void op_done(struct work *w, bool is_cancelled)
 {
 	struct op *op = CONTAINER_OF(w, struct op, work);
+
+	if (op->is_leaving)
+		relay_leave(op->relay, op);
+	else
+		relay_op_end(op, is_cancelled);
+}
+
+void relay_op_end(struct op *op, bool is_cancelled)
+{
 	struct message *m = op->message;
 	struct relay *r = op->relay;
 	char notices[ARRAY_LEN(op->notices)][QUEUE_ID_LEN + 1];
@@ -378,6 +386,31 @@ void relay_give_up(struct relay *r, struct message *m, bool is_expired, const ch
 	relay_op(r, m, &l->op);
 }
 
+/* is_at_its_turn - it is about to be tried. What got too old while nobody was there to try it, or waits behind others, goes back only when that
+ * has failed, too. */
+static bool is_at_its_turn(const struct message *m)
+{
+	for (const struct part *p = m->parts; p; p = p->next_of_message) {
+		const struct destination *d = p->destination;
+
+		if (p->state == PART_READY && !d->is_paused && !d->blocked_until_ms && !(d->provider && d->provider->blocked_until_ms))
+			return true;
+	}
+	return false;
+}
+
+/* mind_hold - what is to leave at a time waits by the loop's clock, which stands still while the host is suspended. */
+static void mind_hold(struct relay *r, struct message *m)
+{
+	uint64_t was_ms = m->not_before_ms;
+
+	if (was_ms <= loop_now_ms(r->loop))
+		return;
+	relay_set_not_before(r, m);
+	if (m->not_before_ms + 1000 < was_ms)
+		schedule_hold(r->schedule, m, m->is_held);
+}
+
 static bool sweep_one(void *arg, struct message *m)
 {
 	struct relay *r = arg;
@@ -385,11 +418,13 @@ static bool sweep_one(void *arg, struct message *m)
 	int64_t from_s = m->not_before_s > m->received_s ? m->not_before_s : m->received_s;
 	int64_t notice_s = from_s + (int64_t)(r->worker->conf->queue.delay_notice_ms / 1000);
 
+	mind_hold(r, m);
 	if (m->active || m->is_held || m->is_leaving || m->ops || m->is_expiring)
 		return true;
 	if (m->by_s && !m->is_by_return)
 		notice_s = m->by_s;     /* RFC 2852 §4.1.3 */
-	if (now_s >= relay_expires_s(r, m))
+	/* A time that the sender set (BY) is no matter of trying. */
+	if (now_s >= relay_expires_s(r, m) && (!is_at_its_turn(m) || (m->is_by_return && now_s >= m->by_s)))
 		relay_give_up(r, m, true, NULL);
 	else if (!m->is_bounce && !m->is_late_told && now_s >= notice_s)
 		relay_give_up(r, m, false, NULL);
@@ -397,168 +432,16 @@ static bool sweep_one(void *arg, struct message *m)
 	return r->jobs < 500;
 }
 
-static void keep_brake(struct relay *r);
-static void mind_clock(struct relay *r);
-
 static void on_sweep(struct timer *t)
 {
 	struct relay *r = CONTAINER_OF(t, struct relay, sweep);
 	uint64_t every = r->worker->conf->queue.retry_min_ms / 2;
 
-	mind_clock(r);
-	keep_brake(r);
+	relay_mind_clock(r);
+	relay_keep_brake(r);
 	if (may_send(r))
 		schedule_each(r->schedule, sweep_one, r);
 	timer_start_ms(&r->sweep, every < SWEEP_MAX_MS ? every : SWEEP_MAX_MS);
-}
-
-/* ---- paused destinations ---- */
-
-struct note {
-	struct work work;
-	struct relay *relay;
-	const char *name;
-	struct buf names;
-};
-
-static void note_run(struct work *w)
-{
-	struct note *n = CONTAINER_OF(w, struct note, work);
-	struct fault f = queue_put_note(n->relay->queue, n->name, buf_sv(&n->names));
-
-	if (f.kind)
-		log_error(NULL, "relay.note", KV_FAULT("fault", f));
-}
-
-static void note_done(struct work *w, bool is_cancelled)
-{
-	struct note *n = CONTAINER_OF(w, struct note, work);
-
-	(void)is_cancelled;
-	relay_job_ended(n->relay);
-	buf_done(&n->names);
-	free(n);
-}
-
-static struct note *new_note(struct relay *r, const char *name, size_t max)
-{
-	struct note *n = xcalloc(1, sizeof(*n));
-
-	n->relay = r;
-	n->name = name;
-	buf_init(&n->names, max);
-	return n;
-}
-
-static void keep_note(struct note *n)
-{
-	n->work = (struct work){ .run = note_run, .done = note_done };
-	n->relay->jobs++;
-	if (work_submit(n->relay->loop, WORK_MAIL, &n->work).kind)
-		note_done(&n->work, true);
-}
-
-static bool add_paused(void *arg, struct destination *d)
-{
-	struct note *n = arg;
-
-	return !d->is_paused || buf_appendf(&n->names, "%s\n", d->name);
-}
-
-void relay_keep_paused(struct relay *r)
-{
-	struct note *n = new_note(r, PAUSED_NOTE, 16000);
-
-	schedule_each_destination(r->schedule, add_paused, n);
-	keep_note(n);
-}
-
-static void remember_paused(struct relay *r)
-{
-	struct buf names;
-	struct sv rest, name;
-
-	buf_init(&names, 20000);
-	(void)queue_note(r->queue, PAUSED_NOTE, &names);
-	rest = buf_sv(&names);
-	while (sv_split(&rest, '\n', &name))
-		if (name.len)
-			schedule_pause(r->schedule, schedule_destination(r->schedule, name), true);
-	buf_done(&names);
-}
-
-/* keep_brake - a stolen account must not begin anew because we did. What a crash takes is the last minute. */
-static void keep_brake(struct relay *r)
-{
-	struct note *n = new_note(r, BRAKE_NOTE, BRAKE_NOTE_MAX);
-
-	if (brake_write(r->brake, &n->names)) {
-		keep_note(n);
-		return;
-	}
-	buf_done(&n->names);
-	free(n);
-}
-
-/* keep_clock - the queue's time as it goes now. */
-static void keep_clock(struct relay *r)
-{
-	struct note *n = new_note(r, CLOCK_NOTE, CLOCK_NOTE_MAX);
-	struct clock_host host;
-	struct clock_note note = { .offset_ms = atomic_load(&r->clock_ms) };
-
-	clock_read(&host);
-	memcpy(note.boot, host.boot, sizeof(note.boot));
-	note.last_ms = host.running_ms + note.offset_ms;
-	note.wall_ms = host.wall_ms;
-	clock_note_write(&note, &n->names);
-	r->clock_kept_ms = loop_now_ms(r->loop);
-	keep_note(n);
-}
-
-/* mind_clock - with nothing in the queue its time is the host's again; else it is written down now and then. */
-static void mind_clock(struct relay *r)
-{
-	bool is_empty = r->has_scanned && !schedule_count(r->schedule) && !r->looks && !r->jobs;
-	struct clock_host host;
-	int64_t was_ms = atomic_load(&r->clock_ms), skew_ms;
-
-	clock_read(&host);
-	skew_ms = host.wall_ms - host.running_ms - was_ms;
-	if (is_empty && (skew_ms <= -1000 || skew_ms >= 1000)) {
-		atomic_store(&r->clock_ms, was_ms + skew_ms);
-		if (skew_ms < -CLOCK_SAME_S * 1000 || skew_ms > CLOCK_SAME_S * 1000)
-			log_info(NULL, "relay.clock", KV_I64("moved_s", skew_ms / 1000));
-		keep_clock(r);
-	} else if (!is_empty && loop_now_ms(r->loop) - r->clock_kept_ms >= CLOCK_KEEP_MS) {
-		keep_clock(r);
-	}
-}
-
-static void remember_clock(struct relay *r)
-{
-	struct clock_host host;
-	struct clock_note was;
-	bool has_note;
-	struct buf text;
-
-	buf_init(&text, CLOCK_NOTE_MAX);
-	has_note = queue_note(r->queue, CLOCK_NOTE, &text) && clock_note_read(buf_sv(&text), &was);
-	clock_read(&host);
-	atomic_store(&r->clock_ms, clock_start(&host, has_note ? &was : NULL));
-	buf_done(&text);
-	if (!has_note || strcmp(was.boot, host.boot))
-		keep_clock(r);
-}
-
-static void remember_brake(struct relay *r)
-{
-	struct buf text;
-
-	buf_init(&text, BRAKE_NOTE_MAX);
-	if (queue_note(r->queue, BRAKE_NOTE, &text))
-		brake_read(r->brake, buf_sv(&text));
-	buf_done(&text);
 }
 
 /* ---- life ---- */
@@ -586,6 +469,7 @@ static void on_loop_end(struct loop_member *m)
 		sender_free(&s);
 	}
 	questions_free(&r->questions);
+	relay_leave_no_more(r);
 	schedule_each(r->schedule, cancel_late, r);
 	tlspolicy_free(&r->tlspolicy);
 	sts_free(&r->sts);
@@ -722,16 +606,17 @@ static struct fault relay_start(struct worker *w)
 	r->keys = dkimkeys_new(instance_path(w->instance, INSTANCE_KEYS));
 	queue_use_keys(r->queue, r->keys);
 	start_reports(r);
-	remember_clock(r);
+	relay_remember_clock(r);
 	r->schedule = schedule_new(&limits);
-	remember_paused(r);
-	remember_brake(r);
+	relay_remember_paused(r);
+	relay_remember_brake(r);
 	r->member.close = on_loop_end;
 	loop_join(r->loop, &r->member);
 	timer_init(&r->tick, r->loop, on_tick);
 	timer_init(&r->sweep, r->loop, on_sweep);
 	timer_init(&r->forget, r->loop, on_forget);
 	timer_init(&r->rescan, r->loop, relay_rescan);
+	timer_init(&r->leave, r->loop, relay_leave_again);
 	deferred_init(&r->turn, r->loop, on_turn);
 	snprintf(folder, sizeof(folder), "%s/msg", instance_path(w->instance, INSTANCE_QUEUE));
 	/* First the watch, then the look: what comes in between is seen twice, not never. */
@@ -765,9 +650,9 @@ static void relay_stop(struct worker *w)
 	timer_stop(&r->sweep);
 	timer_stop(&r->rescan);
 	forget_rows(r);
-	keep_brake(r);
+	relay_keep_brake(r);
 	if (schedule_count(r->schedule))
-		keep_clock(r);
+		relay_keep_clock(r);
 	for (struct sender *s = r->senders, *after; s; s = after) {
 		after = sender_next_of(s);
 		sender_stop(s);
@@ -798,6 +683,7 @@ static void relay_end(struct worker *w)
 	eventstore_close(&r->events);
 	outbook_close(&r->outbook);
 	brake_free(&r->brake);
+	relay_notes_free(r);
 	dkimkeys_free(&r->keys);
 	directory_close(&r->directory);
 	free(r->gone);

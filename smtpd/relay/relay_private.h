@@ -1,5 +1,6 @@
 /* smtpd/relay/relay_private.h - what the parts of the relay share: relay.c keeps messages in their
- * order, scan.c finds them, rules.c holds back, sender.c is one connection's work, settle.c writes down what became of recipients,
+ * order, scan.c finds them, rules.c holds back, notes.c remembers, sender.c is one connection's work, settle.c writes down what became of recipients, leaving.c lets
+ * messages go,
  * relay_verbs.c answers the command line. */
 #ifndef SMTPD_RELAY_RELAY_PRIVATE_H
 #define SMTPD_RELAY_RELAY_PRIVATE_H
@@ -19,6 +20,9 @@
 #include "smtpd/tlspolicy.h"
 
 #define RELAY_RECENT 64
+
+enum relay_note { RELAY_NOTE_PAUSED, RELAY_NOTE_BRAKE, RELAY_NOTE_CLOCK, RELAY_NOTES };
+struct note;
 
 struct questions;
 struct sender;
@@ -63,10 +67,17 @@ struct relay {
 	struct look *looks;             /* jobs that read what has come, in no order */
 	uint64_t look_count;            /* begun so far: the number of the last one */
 	struct asker *askers;           /* who waits for some of them, first come first */
-	_Atomic int64_t clock_ms;       /* the queue's time less the monotonic clock (clock.h) */
+	struct {                        /* what is remembered from run to run (notes.c) */
+		bool is_writing;
+		struct note *next;      /* the newest that came meanwhile; NULL: none */
+	} notes[RELAY_NOTES];
+	_Atomic int64_t clock_ms;       /* the queue's time less the one since the boot (clock.h) */
 	uint64_t clock_kept_ms;         /* when that was written down */
 	uint64_t mending;               /* messages a crash left in the middle */
 	uint64_t jobs;                  /* that must end before we do */
+	struct op *leaving;             /* whose messages' files are gone, and wait for a flush */
+	struct timer leave;             /* the row of jobs was full */
+	bool is_flushing;
 	uint64_t delivered, deferred, failed;
 	bool has_scanned, is_scanning, is_stopping, is_ended;
 };
@@ -79,6 +90,8 @@ int64_t relay_skew_s(const struct relay *r);
 int64_t relay_shown_s(const struct relay *r, int64_t at_s);
 /** relay_expires_s - when a message is given up. Loop thread. */
 int64_t relay_expires_s(const struct relay *r, const struct message *m);
+/** relay_set_not_before - not_before_s as the schedule counts. */
+void relay_set_not_before(const struct relay *r, struct message *m);
 /** relay_turn - look for work in the next turn. */
 void relay_turn(struct relay *r);
 /** relay_job_ended - one of r->jobs came back: a relay that is stopping may have waited for it. */
@@ -95,6 +108,9 @@ struct op {
 	void (*done)(struct op *op);                    /* on the loop; frees the op */
 	struct fault fault;
 	bool is_gone;                   /* the message has left the queue */
+	bool is_leaving;                /* its file is gone, but for the flush: leaving.c makes it durable before done() */
+	const char *gone_as, *gone_by;  /* is_leaving: what the event says then; literals */
+	struct op *next_leaving;
 	bool is_cancelled;
 	bool is_reported;               /* what became of it was counted and logged: not again when the rest is tried again */
 	char notices[3][QUEUE_ID_LEN + 1];      /* DSNs that were queued */
@@ -103,8 +119,19 @@ struct op {
 	struct timer late;              /* the row of jobs was full: again soon */
 };
 void relay_op(struct relay *r, struct message *m, struct op *op);
+/** relay_op_end - an op whose job has ended: done(), then the next one of its message. */
+void relay_op_end(struct op *op, bool is_cancelled);
 /** relay_op_take - in a job: see that message->spool is there. */
 MUST_CHECK struct fault relay_op_take(struct op *op);
+
+/* ---- leaving.c ---- */
+
+/** relay_leave - an op that is_leaving: relay_op_end() comes when its message cannot come back. Loop thread. */
+void relay_leave(struct relay *r, struct op *op);
+/** relay_leave_again - when r->leave fires. */
+void relay_leave_again(struct timer *t);
+/** relay_leave_no_more - the loop ends: those that wait for a flush are cancelled. */
+void relay_leave_no_more(struct relay *r);
 
 struct look {
 	struct look *next;
@@ -143,8 +170,20 @@ extern const struct watch_events relay_watch_events;
  * @by: the administrator whose word it was, a literal; NULL: its age */
 void relay_give_up(struct relay *r, struct message *m, bool is_expired, const char *by);
 
+/* ---- notes.c ---- */
+
 /** relay_keep_paused - write down which destinations are paused: they are after a restart, too. */
 void relay_keep_paused(struct relay *r);
+void relay_remember_paused(struct relay *r);
+/** relay_keep_brake - a stolen account must not begin anew because we did. What a crash takes is the last minute. */
+void relay_keep_brake(struct relay *r);
+void relay_remember_brake(struct relay *r);
+/** relay_keep_clock - the queue's time as it goes now. */
+void relay_keep_clock(struct relay *r);
+/** relay_mind_clock - with nothing in the queue its time is the host's again; else it is written down now and then. */
+void relay_mind_clock(struct relay *r);
+void relay_remember_clock(struct relay *r);
+void relay_notes_free(struct relay *r);
 
 /* ---- settle.c: jobs only ---- */
 
@@ -164,6 +203,9 @@ struct settlement {
 /** settle - write down what became of recipients, tell the sender what he must be told, and let the
  * message go when all is done. */
 MUST_CHECK struct fault settle(struct op *op, const struct settlement *s);
+
+/** relay_note_gone - the event that a message has left, by op->gone_as and gone_by. */
+void relay_note_gone(const struct op *op);
 
 /** destination_of - the key under which a message goes to a recipient (route.h), with "+" before it
  * when the sender requires TLS all the way (REQUIRETLS), or "-" when the message wants to arrive
@@ -187,8 +229,13 @@ void sender_wake(struct sender *s);
 void sender_free(struct sender **s);
 struct sender *sender_next_of(const struct sender *s);
 
-/* refusals.c: the verb "unsubscribe". */
-struct control_reply;
+/* queue_verbs.c, destination_verbs.c, refusals.c: verbs of relay_verbs[]. */
+void relay_do_list(void *arg, const struct json *request, struct control_reply *reply);
+void relay_do_show(void *arg, const struct json *request, struct control_reply *reply);
+void relay_do_action(void *arg, const struct json *request, struct control_reply *reply);
+void relay_do_pause(void *arg, const struct json *request, struct control_reply *reply);
+void relay_do_resume(void *arg, const struct json *request, struct control_reply *reply);
+void relay_do_destinations(void *arg, const struct json *request, struct control_reply *reply);
 void relay_do_unsubscribe(void *arg, const struct json *request, struct control_reply *reply);
 
 extern const struct control_verb relay_verbs[];

@@ -5,6 +5,8 @@
 
 #include "common/crypt.h"
 #include "common/memory.h"
+#include "smtpd/relay/smarthost.h"
+#include "smtpd/relay/source.h"
 
 #include "common/banned.h"
 
@@ -31,6 +33,7 @@ struct route_query {
 	struct route_query **handle;
 	struct deferred soon;
 	struct dns_query *mx;
+	struct dns_query *name;         /* of our own IPv6 address */
 	bool is_mx_secure;
 	struct host *hosts;
 	size_t host_count, waiting;
@@ -45,6 +48,7 @@ static void query_free(struct route_query *q)
 		*q->handle = NULL;
 	deferred_cancel(&q->soon);
 	dns_forget(&q->mx);
+	dns_forget(&q->name);
 	for (size_t i = 0; i < q->host_count; i++) {
 		dns_forget(&q->hosts[i].asked[0]);
 		dns_forget(&q->hosts[i].asked[1]);
@@ -100,6 +104,54 @@ static void add_hop(struct route_query *q, const char *host, const uint8_t ip[16
 
 /* ---- addresses of hosts ---- */
 
+/* ---- IPv6, for which we need a name ---- */
+
+static void keep_family(struct route_query *q, enum net_family family)
+{
+	struct route *r = &q->route;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < r->count; i++)
+		if (r->hops[i].at.family == family)
+			r->hops[kept++] = r->hops[i];
+	r->count = kept;
+}
+
+static const struct route_hop *first_of(const struct route_query *q, enum net_family family)
+{
+	for (size_t i = 0; i < q->route.count; i++)
+		if (q->route.hops[i].at.family == family)
+			return &q->route.hops[i];
+	return NULL;
+}
+
+static void on_own_name(void *arg, const struct dns_answer *a)
+{
+	struct route_query *q = arg;
+
+	if (a->status != DNS_DATA)
+		keep_family(q, NET_IPV4);
+	conclude(q, ROUTE_HOPS, "", "ok");
+}
+
+/* choose_family - large providers refuse what comes from an IPv6 address without a reverse name. Where IPv4 leads there too, it does; and IPv6 that
+ * leads nowhere from here is not tried. */
+static void choose_family(struct route_query *q)
+{
+	const struct route_hop *v6 = first_of(q, NET_IPV6), *v4 = first_of(q, NET_IPV4);
+	struct netaddr own;
+	char name[80];
+
+	if (v6 && v4 && !source_of(&v6->at, &own)) {
+		keep_family(q, NET_IPV4);
+	} else if (v6 && v4 && source_needs_name(&own)) {
+		dns_reverse_name(own.ip, name);
+		dns_ask(q->dns, sv_z(name), DNS_PTR, on_own_name, q, &q->name);
+		return;
+	}
+	conclude(q, ROUTE_HOPS, "", "ok");
+}
+
 /* All questions are answered: the hosts are in order, so their addresses are. */
 static void gather(struct route_query *q)
 {
@@ -116,7 +168,7 @@ static void gather(struct route_query *q)
 					add_hop(q, h->name, h->ips[k][n], k == 1, both);
 	}
 	if (q->route.count)
-		conclude(q, ROUTE_HOPS, "", "ok");
+		choose_family(q);
 	else if (is_unknown)
 		conclude(q, ROUTE_DEFER, "4.4.3",
 			 "the DNS does not answer for the addresses of %s's mail servers", q->domain);
@@ -278,18 +330,19 @@ static void literal(struct route_query *q)
 	conclude(q, ROUTE_HOPS, "", "ok");
 }
 
-/* smarthost - ">host:port": addresses of the host itself, no MX. */
+/* smarthost - ">host:port", ">lmtp:host:port": addresses of the host itself, no MX. */
 static void smarthost(struct route_query *q)
 {
-	size_t colon = sv_rfind(sv_z(q->domain), ':');
+	bool is_lmtp;
+	struct sv address = smarthost_address(sv_z(q->domain), &is_lmtp);
+	size_t colon = sv_rfind(address, ':');
 	uint32_t port;
 
-	if (colon == SIZE_MAX ||
-	    !sv_to_u32(sv_sub(sv_z(q->domain), colon + 1, SIZE_MAX), &port) || port > UINT16_MAX)
+	if (colon == SIZE_MAX || !sv_to_u32(sv_sub(address, colon + 1, SIZE_MAX), &port) || port > UINT16_MAX)
 		BUG("a smarthost without port");
 	q->port = (uint16_t)port;
+	memmove(q->domain, address.p, colon);
 	q->domain[colon] = '\0';
-	memmove(q->domain, q->domain + 1, colon);
 	if (q->domain[0] == '[')
 		literal(q);
 	else

@@ -1,11 +1,12 @@
 /* smtpd/relay/route.h - where mail for a destination goes, looked up anew at each attempt (RFC 5321
  * §5): MX hosts in the order of their preference, equal ones in a random order, or the domain's own
- * address; an address literal; a smarthost. Loop thread only.
+ * address; an address literal; a smarthost. Of each host IPv6 comes first, where our own IPv6 address has a reverse name or
+ * the destination has nothing else. Loop thread only.
  *
  * A destination is the key under which the queue sends together:
  *   "example.net"           recipients of that domain
  *   "[192.0.2.1]"           an address literal
- *   ">smtp.example:587"     a smarthost (smtpd/relay/smarthost.h)
+ *   ">smtp.example:587"     a smarthost (smtpd/relay/smarthost.h); ">lmtp:[127.0.0.1]:8024": one that speaks LMTP
  *   "="                     our own people: local delivery */
 #ifndef SMTPD_RELAY_ROUTE_H
 #define SMTPD_RELAY_ROUTE_H

@@ -226,23 +226,21 @@ static void set_times(struct relay *r, struct message *m, const struct found *f,
 
 	m->received_s = born_s;
 	m->not_before_s = f->wishes.not_before_s ? f->wishes.not_before_s + later_s : 0;
-	if (m->not_before_s > relay_now_s(r))
-		m->not_before_ms = loop_now_ms(r->loop) + (uint64_t)(m->not_before_s - relay_now_s(r)) * 1000;
+	relay_set_not_before(r, m);
 	m->by_s = f->wishes.has_by ? f->wishes.by_s + later_s : 0;
 }
 
 /* date - by the queue's time. What came by another clock than its envelope says has that written down, for the next start. */
 static void date(struct relay *r, struct message *m, const struct found *f, bool is_new)
 {
-	int64_t now_s = relay_now_s(r);
+	int64_t life_s;
 	struct op *op;
 
-	set_times(r, m, f, f->born_s ? f->born_s : clock_born(now_s, relay_skew_s(r), f->received_s, is_new));
+	set_times(r, m, f, f->received_s);
+	life_s = relay_expires_s(r, m) - f->received_s;
+	set_times(r, m, f, f->born_s ? f->born_s : clock_born(relay_now_s(r), relay_skew_s(r), f->received_s, is_new, life_s));
 	if (f->born_s)
 		return;
-	/* Nothing gets that old here, unless it was held: it says the time of a clock that was wrong. */
-	if (now_s - relay_expires_s(r, m) > CLOCK_GAP_S + CLOCK_FRESH_S)
-		set_times(r, m, f, now_s);
 	/* One without recipients leaves at once, and nothing may be under way for it then. */
 	if (!f->part_count || (m->received_s - f->received_s >= -CLOCK_SAME_S && m->received_s - f->received_s <= CLOCK_SAME_S))
 		return;

@@ -17,7 +17,6 @@
 
 #define IDLE_MS 1000            /* a connection waits so long for more */
 #define MAILS_MAX 100           /* in one connection: then others may have it */
-#define BUSY_MS 100             /* somebody has the file: smtpd is just finishing it */
 
 struct sender {
 	struct relay *relay;

@@ -5,7 +5,7 @@
  *   outcomes            flushed: nobody gets the message again
  *   the notice begins   flushed, with the id that the DSN will have
  *   the DSN             durable in the queue, still locked, so that nobody sends it yet
- *   the notice is done, or the message goes
+ *   the notice is done, or the message goes: flushed
  *   the DSN is released
  * A crash before the last step but one leaves a notice that was begun: the DSN is there by its id,
  * or is made again with the same id. The relay sends nothing before it has mended all of these. */
@@ -488,10 +488,23 @@ static bool is_the_end(const struct spool *sp, const struct settlement *s)
 	return !pending;
 }
 
-static void note_gone(struct op *op, const char *outcome, const char *reason, const char *by)
+void relay_note_gone(const struct op *op)
 {
-	event_emit(NULL, EVENT_QUEUE_REMOVE, KV_Z("queue_id", op->message->id),
-		   KV_Z("outcome", outcome), KV_Z("reason", reason), KV_Z("by", by ? by : "relay"));
+	bool is_removed = !strcmp(op->gone_as, "removed");
+
+	event_emit(NULL, EVENT_QUEUE_REMOVE, KV_Z("queue_id", op->message->id), KV_Z("outcome", op->gone_as),
+		   KV_Z("reason", is_removed ? "administrator" : ""), KV_Z("by", op->gone_by));
+}
+
+/* leave - everything is written down and told that had to be: only the flush is left to do, for which many wait together. */
+static struct fault leave(struct op *op, const char *as, const char *by)
+{
+	struct fault f = queue_unlink(op->relay->queue, op->message->id);
+
+	op->is_gone = op->is_leaving = !f.kind;
+	op->gone_as = as;
+	op->gone_by = by ? by : "relay";
+	return f;
 }
 
 struct fault settle(struct op *op, const struct settlement *s)
@@ -499,21 +512,13 @@ struct fault settle(struct op *op, const struct settlement *s)
 	struct spool *sp = op->message->spool;
 	struct fault f = FAULT_OK;
 
-	if (s->is_removal) {
-		f = queue_drop(op->relay->queue, op->message->id);
-		op->is_gone = !f.kind;
-		if (!f.kind)
-			note_gone(op, "removed", "administrator", s->by);
-		return f;
-	}
+	if (s->is_removal)
+		return leave(op, "removed", s->by);
 	/* All is well and nobody is waiting to hear of it: the file's end says everything. */
 	if (!s->deferred_count && is_the_end(sp, s) && !needs_telling(sp, s)) {
-		f = queue_drop(op->relay->queue, op->message->id);
-		op->is_gone = !f.kind;
-		if (!f.kind) {
+		f = leave(op, "delivered", s->by);
+		if (!f.kind)
 			report(op, s);
-			note_gone(op, "delivered", "", s->by);
-		}
 		return f;
 	}
 	if (s->change_count)
@@ -526,12 +531,13 @@ struct fault settle(struct op *op, const struct settlement *s)
 	}
 	if (!f.kind)
 		f = tell_all(op, s->is_late, s->until_s);
-	if (!f.kind && !op->is_gone && is_all_done(sp)) {
-		f = queue_drop(op->relay->queue, op->message->id);
-		op->is_gone = !f.kind;
+	if (op->is_gone) {              /* with the last notice, which is on its way already: flushed */
+		op->gone_as = "done";
+		op->gone_by = s->by ? s->by : "relay";
+		relay_note_gone(op);
+	} else if (!f.kind && is_all_done(sp)) {
+		f = leave(op, "done", s->by);
 	}
-	if (op->is_gone)
-		note_gone(op, "done", "", s->by);
 	return f;
 }
 

@@ -12,6 +12,8 @@
 
 #define FILE_MAX (64u << 10)
 #define DEFAULT_PORT "587"
+#define LMTP "lmtp:"
+#define LMTP_PORT "24"
 
 struct login {
 	char *host, *user, *password;
@@ -96,13 +98,27 @@ bool smarthosts_login(const struct smarthosts *s, struct sv host, const char **u
 	return false;
 }
 
-/* take_apart - "to:example.net=smtp.example:587". */
-static bool take_apart(struct sv word, struct sv *selector, struct sv *host, struct sv *port)
+struct sv smarthost_address(struct sv destination, bool *is_lmtp)
+{
+	sv_skip(&destination, 1);
+	*is_lmtp = sv_starts(destination, SV(LMTP));
+	if (*is_lmtp)
+		sv_skip(&destination, strlen(LMTP));
+	return destination;
+}
+
+/* take_apart - "to:example.net=smtp.example:587", "to:lists.example=lmtp:[127.0.0.1]:8024". */
+static bool take_apart(struct sv word, struct sv *selector, bool *is_lmtp, struct sv *host, struct sv *port)
 {
 	size_t colon;
 	uint32_t number;
 
-	if (!sv_split(&word, '=', selector) || !word.len)
+	if (!sv_split(&word, '=', selector))
+		return false;
+	*is_lmtp = sv_starts(word, SV(LMTP));
+	if (*is_lmtp)
+		sv_skip(&word, strlen(LMTP));
+	if (!word.len)
 		return false;
 	colon = sv_rfind(word, ':');
 	/* A colon inside of brackets is an IPv6 address's. */
@@ -111,7 +127,7 @@ static bool take_apart(struct sv word, struct sv *selector, struct sv *host, str
 		*port = sv_sub(word, colon + 1, SIZE_MAX);
 	} else {
 		*host = word;
-		*port = SV(DEFAULT_PORT);
+		*port = *is_lmtp ? SV(LMTP_PORT) : SV(DEFAULT_PORT);
 	}
 	return host->len && host->len < 254 && sv_to_u32(*port, &number) && number &&
 	       number <= UINT16_MAX &&
@@ -123,11 +139,12 @@ const char *smarthost_check(const struct conf *conf)
 {
 	const struct conf_list *l = &conf->relay.smarthosts;
 	struct sv selector, host, port;
+	bool is_lmtp;
 
 	if (l->count == 1 && !strcmp(l->items[0], "none"))
 		return NULL;
 	for (size_t i = 0; i < l->count; i++)
-		if (!take_apart(sv_z(l->items[i]), &selector, &host, &port))
+		if (!take_apart(sv_z(l->items[i]), &selector, &is_lmtp, &host, &port))
 			return l->items[i];
 	return NULL;
 }
@@ -137,18 +154,19 @@ bool smarthost_for(const struct conf *conf, struct sv from, struct sv to, struct
 	static const char *const kinds[] = { "to:", "from:", "*" };
 	const struct conf_list *l = &conf->relay.smarthosts;
 	struct sv selector, host, port;
+	bool is_lmtp;
 
 	for (size_t kind = 0; kind < ARRAY_LEN(kinds); kind++)
 		for (size_t i = 0; i < l->count; i++) {
 			struct sv name;
 
-			if (!take_apart(sv_z(l->items[i]), &selector, &host, &port) ||
+			if (!take_apart(sv_z(l->items[i]), &selector, &is_lmtp, &host, &port) ||
 			    !sv_starts(selector, sv_z(kinds[kind])))
 				continue;
 			name = sv_sub(selector, strlen(kinds[kind]), SIZE_MAX);
 			if (kind < 2 && (!name.len || !sv_eq_nocase(name, kind ? from : to)))
 				continue;
-			return buf_appendf(out, ">%.*s:%.*s", SV_FMT(host), SV_FMT(port));
+			return buf_appendf(out, ">%s%.*s:%.*s", is_lmtp ? LMTP : "", SV_FMT(host), SV_FMT(port));
 		}
 	return false;
 }

@@ -14,8 +14,10 @@ void smarthosts_free(struct smarthosts **s);
 bool smarthosts_login(const struct smarthosts *s, struct sv host, const char **user,
 		      const char **password);
 /** smarthost_for - which one takes a message: domains in A-labels, lower case. False: none does.
- * Appends ">host:port". */
+ * Appends ">host:port", or ">lmtp:host:port" for a program that speaks LMTP (RFC 2033). */
 bool smarthost_for(const struct conf *conf, struct sv from, struct sv to, struct buf *out);
+/** smarthost_address - "host:port" of that. */
+struct sv smarthost_address(struct sv destination, bool *is_lmtp);
 /** smarthost_check - are all words of the option SELECTOR=HOST:PORT? Names the first that is not. */
 const char *smarthost_check(const struct conf *conf);
 

@@ -32,7 +32,7 @@ bool target_of_local(const struct conf *conf, struct client_target *to)
 /* A smarthost with a password gets it over TLS that is proven to be its own. */
 static void smarthost_target(const struct relay *r, const struct target_way *way, struct client_target *to)
 {
-	struct sv name = sv_z(destination_way(way->destination) + 1);
+	struct sv name = smarthost_address(sv_z(destination_way(way->destination)), &to->is_lmtp);
 	bool has_login;
 
 	name.len = sv_rfind(name, ':');

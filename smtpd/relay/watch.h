@@ -8,7 +8,9 @@
 struct watch;
 
 struct watch_events {
-	void (*on_file)(void *arg, const char *name);   /* came, or was closed by who wrote it */
+	/* Somebody who wrote it has closed it, or it was moved here. What is moved here by who still has it open for writing, as a message
+	 * is whose sender waits for his 250, is told of when that one closes it: nobody else could work on it before. */
+	void (*on_file)(void *arg, const char *name);
 	void (*on_overflow)(void *arg);                 /* some were missed: look for yourself */
 };
 MUST_CHECK struct fault watch_new(struct loop *loop, const char *folder,

@@ -107,6 +107,7 @@ class Session:
         self.buffer = b""
         self.message = None
         self.is_tls = False
+        self.is_lmtp = False            # an answer for each recipient
 
     def line(self):
         while b"\r\n" not in self.buffer:
@@ -147,13 +148,17 @@ class Session:
         return "".join(f"250{'-' if i + 1 < len(lines) else ' '}{text}\r\n" for i, text in enumerate(lines))
 
     def start_tls(self):
+        if self.sink.answers.get("tls", True) is None:
+            time.sleep(3600)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*self.sink.cert)
         self.peer = context.wrap_socket(self.peer, server_side=True)
         self.is_tls = True
 
     def finish(self):
-        if self.answer("end", "", "250 2.0.0 taken"):
+        if self.is_lmtp:
+            self.message.recipients = [to for to in self.message.recipients if self.answer("end", to, "250 2.0.0 taken")]
+        if self.message.recipients if self.is_lmtp else self.answer("end", "", "250 2.0.0 taken"):
             if not self.sink.keep:
                 self.message.data = b""
             with self.sink.lock:
@@ -167,6 +172,7 @@ class Session:
             line = self.line()
             verb = line.split(" ")[0].upper()
             if verb in ("EHLO", "LHLO"):
+                self.is_lmtp = verb == "LHLO"
                 self.answer(verb, line, self.hello())
             elif verb == "STARTTLS":
                 if self.answer(verb, line, "220 go ahead") and self.sink.cert:

@@ -454,6 +454,27 @@ def test_what_is_late_is_told_once_and_then_given_up(make_world):
     assert len(world.inbox()) == 2
 
 
+def test_what_got_too_old_while_nothing_was_sent_is_tried_once_more(make_world):
+    world = make_world(life="1s", more="sending no").start()
+    sinks = {name: world.domain(f"{name}.example") for name in ("works", "never")}
+    sinks["never"].on("RCPT", "450 4.2.2 mailbox full")
+    for name in sinks:
+        world.send(f"friend@{name}.example")
+    wait_for("both are too old", lambda: len(world.server.json("queue", "list", "--older", "2s")) == 2)
+    world.server.stop()
+    assert not sinks["works"].messages and not world.inbox()
+    conf = world.server.root / "postroom.conf"
+    conf.write_text(conf.read_text().replace("sending no", ""))
+    world.start()
+    failed = world.wait_mail()[0]
+    sinks["works"].wait(1)
+    world.wait_empty()
+    fields = list(failed.iter_parts())[1].get_payload()[1]
+    assert fields["Final-Recipient"].endswith("friend@never.example") and fields["Status"] == "4.4.7"
+    assert "450 4.2.2 mailbox full" in fields["Diagnostic-Code"]
+    assert len(world.inbox()) == 1
+
+
 def test_a_smarthost_takes_what_its_selector_says(make_world):
     world = make_world()
     star, to = Sink("127.0.0.7", 0), Sink("127.0.0.8", 0)
@@ -473,6 +494,23 @@ def test_a_smarthost_takes_what_its_selector_says(make_world):
     assert "secret" not in world.server.log()
     star.close()
     to.close()
+
+
+def test_a_program_that_speaks_lmtp_answers_for_each_recipient(make_world):
+    world = make_world()
+    lists = Sink("127.0.0.9", 0)
+    lists.on("end", lambda to: "550 5.7.1 members only" if to.startswith("closed") else True)
+    with open(world.server.root / "postroom.conf", "a", encoding="utf-8") as conf:
+        conf.write(f"smarthosts to:lists.example=lmtp:[127.0.0.9]:{lists.port}\n")
+    world.start()
+    world.send(["open@lists.example", "closed@lists.example", "other@lists.example"])
+    assert lists.wait(1)[0].recipients == ["open@lists.example", "other@lists.example"]
+    assert [line.split()[0] for _, who, line in lists.log if who == "C"][0] == "LHLO"
+    fields = list(world.wait_mail()[0].iter_parts())[1].get_payload()[1:]
+    assert [(field["Final-Recipient"], field["Status"]) for field in fields] == [("rfc822;closed@lists.example", "5.7.1")]
+    world.wait_empty()
+    assert len(lists.messages) == 1 and len(world.inbox()) == 1
+    lists.close()
 
 
 def test_mail_goes_from_one_postroom_to_another_over_tls_and_back(make_world):

@@ -39,6 +39,7 @@ struct mail {
 	int64_t born_s;         /* in the relay's memory */
 	int64_t slack_s;        /* of boots with a clock that was wrong by hours: nobody can tell that from hours off */
 	int64_t hold_s;         /* it is to wait for so long; 0: it is not */
+	int64_t frozen_s;       /* so long the host's clock had stood still before it came */
 	bool is_there, is_known, is_new;
 };
 
@@ -46,6 +47,7 @@ struct mail {
 struct world {
 	int64_t now_s;          /* in truth */
 	int64_t error_s;        /* of the host's clock */
+	int64_t frozen_s;       /* of that: it stood still, as did the one since the boot, while the host was suspended */
 	int64_t running_s;
 	unsigned boot;
 	bool is_running;        /* the relay */
@@ -93,12 +95,10 @@ static void keep(struct world *w)
 /* register - as smtpd/relay/scan.c does it. */
 static void find(struct world *w, struct mail *m, bool is_new)
 {
-	m->born_s = m->written_s ? m->written_s : clock_born(queue_s(w), skew_s(w), m->received_s, is_new);
+	m->born_s = m->written_s ? m->written_s : clock_born(queue_s(w), skew_s(w), m->received_s, is_new, m->hold_s + LIFE_S);
 	m->is_known = true;
 	if (m->written_s)
 		return;
-	if (queue_s(w) - (m->born_s + m->hold_s + LIFE_S) > CLOCK_GAP_S + CLOCK_FRESH_S)
-		m->born_s = queue_s(w);
 	if (m->born_s - m->received_s < -CLOCK_SAME_S || m->born_s - m->received_s > CLOCK_SAME_S)
 		m->written_s = m->born_s;
 }
@@ -171,6 +171,18 @@ static void jump(struct world *w)
 	/* Years that a file system and an envelope can hold. */
 	if (w->now_s + w->error_s < 0 || w->now_s + w->error_s > 200 * YEAR)
 		w->error_s = 0;
+	if (!w->error_s)
+		w->frozen_s = 0;
+}
+
+/* thaw - a clock that stood still is right again: what came before that is older by as much, and so is taken what came behind it. */
+static void thaw(struct world *w, bool by_boot)
+{
+	for (unsigned i = 0; i < MESSAGES && !w->frozen_s; i++) {
+		if (by_boot)
+			w->mails[i].slack_s += w->mails[i].frozen_s;
+		w->mails[i].frozen_s = 0;
+	}
 }
 
 static void arrive(struct world *w)
@@ -180,22 +192,28 @@ static void arrive(struct world *w)
 	if (m->is_there)
 		return;
 	*m = (struct mail){ .came_s = w->now_s, .received_s = w->now_s + w->error_s, .is_there = true,
-			    .hold_s = any(4) ? 0 : (int64_t)any(3 * DAY) };
+			    .hold_s = any(4) ? 0 : (int64_t)any(3 * DAY), .frozen_s = w->frozen_s };
 	if (w->is_running)
 		find(w, m, true);
 }
 
 static void suspend(struct world *w)
 {
-	w->now_s += (int64_t)any(20 * DAY);
+	int64_t some_s = (int64_t)any(20 * DAY);
+
+	w->now_s += some_s;
 	w->jumps++;
-	if (!any(4))
-		w->error_s -= 3 * DAY;          /* its clock stood still */
+	if (any(4)) {
+		w->running_s += some_s;
+		return;
+	}
+	w->error_s -= some_s;
+	w->frozen_s += some_s;
 }
 
 static void boot(struct world *w)
 {
-	int64_t before_s = w->error_s, wrong_s;
+	int64_t before_s = w->error_s + w->frozen_s, wrong_s;
 
 	w->is_running = false;
 	if (any(2))
@@ -205,9 +223,10 @@ static void boot(struct world *w)
 	w->boot++;
 	if (any(2))
 		jump(w);
-	wrong_s = w->error_s - before_s;
+	wrong_s = w->error_s + w->frozen_s - before_s;          /* an hour it was frozen for did pass */
 	for (unsigned i = 0; i < MESSAGES && wrong_s > 0 && wrong_s <= CLOCK_OFF_S; i++)
-		w->mails[i].slack_s += wrong_s < CLOCK_GAP_S ? wrong_s : CLOCK_GAP_S;
+		w->mails[i].slack_s += wrong_s;
+	thaw(w, true);
 	start(w);
 }
 
@@ -217,6 +236,7 @@ static void step(struct world *w)
 	case 0:
 	case 1:
 		jump(w);
+		thaw(w, false);
 		break;
 	case 2:
 		suspend(w);
@@ -233,6 +253,7 @@ static void step(struct world *w)
 	case 5:                                 /* and the clock is put right, or wrong, meanwhile */
 		w->is_running = false;
 		jump(w);
+		thaw(w, false);
 		start(w);
 		break;
 	case 6:
@@ -289,10 +310,61 @@ static void a_restart_on_the_same_boot_ignores_the_hosts_clock(void **state)
 	assert_int_equal(clock_start(&h, &was), 600 + 4000 - 700);
 	h.wall_ms = 100;                        /* before what was: time stood still */
 	assert_int_equal(clock_start(&h, &was), 600 - 700);
-	h.wall_ms = 1000 + (CLOCK_GAP_S + 1) * 1000ll;
-	assert_int_equal(clock_start(&h, &was), 600 + CLOCK_GAP_S * 1000ll - 700);
+	h.wall_ms = 1000 + 9 * DAY * 1000ll;    /* off for that long: it all counts */
+	assert_int_equal(clock_start(&h, &was), 600 + 9 * DAY * 1000ll - 700);
 	h.wall_ms = 1000 + (CLOCK_OFF_S + 1) * 1000ll;
 	assert_int_equal(clock_start(&h, &was), 600 - 700);
+}
+
+static void what_got_too_old_while_nobody_was_there_is_too_old(void **state)
+{
+	static const struct {
+		int64_t ago_s, life_s;
+		bool is_new;
+		int64_t expected_s;             /* its age */
+	} cases[] = {
+		{ 20 * HOUR, 2 * HOUR, false, 20 * HOUR },      /* BY=7200;R, and the relay was stopped for a day */
+		{ 6 * DAY, LIFE_S, false, 6 * DAY },
+		{ 30 * DAY, LIFE_S, false, 30 * DAY },
+		{ 40 * DAY, LIFE_S + 30 * DAY, false, 40 * DAY },       /* held for thirty days */
+		{ LIFE_S + CLOCK_OFF_S, LIFE_S, false, LIFE_S + CLOCK_OFF_S },
+		{ LIFE_S + CLOCK_OFF_S + 1, LIFE_S, false, 0 }, /* nobody was off for longer: the clock was wrong */
+		{ 10 * YEAR, LIFE_S, false, 0 },
+		{ 10 * YEAR, 2 * HOUR, false, 0 },
+		{ -HOUR, LIFE_S, false, 0 },
+		{ 20 * HOUR, 2 * HOUR, true, CLOCK_FRESH_S },   /* it has come this moment */
+		{ 10 * YEAR, LIFE_S, true, 0 },
+		{ 5, LIFE_S, true, 5 },
+	};
+	const int64_t now_s = 55 * YEAR;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		assert_int_equal(now_s - clock_born(now_s, 0, now_s - cases[i].ago_s, cases[i].is_new, cases[i].life_s), cases[i].expected_s);
+}
+
+/* A host that is off for days: mail that is to leave at a time leaves then, and is as old as it is. */
+static void a_long_outage_takes_nothing_from_a_date(void **state)
+{
+	struct world w = { .now_s = 55 * YEAR, .running_s = 100 };
+	int64_t until_s = w.now_s + 4 * DAY;
+
+	(void)state;
+	start(&w);
+	w.mails[0] = (struct mail){ .came_s = w.now_s, .received_s = w.now_s, .is_there = true, .hold_s = 4 * DAY };
+	find(&w, &w.mails[0], true);
+	pass(&w, HOUR);
+	w.is_running = false;
+	w.now_s += 3 * DAY;                     /* off */
+	w.running_s = 5;
+	w.boot++;
+	start(&w);
+	assert_int_equal(queue_s(&w), w.now_s);
+	w.now_s += 20 * HOUR;                   /* suspended */
+	w.running_s += 20 * HOUR;
+	assert_true(queue_s(&w) == w.now_s && queue_s(&w) < w.mails[0].born_s + w.mails[0].hold_s);
+	pass(&w, until_s - w.now_s);
+	assert_int_equal(queue_s(&w), w.mails[0].born_s + w.mails[0].hold_s);
 }
 
 static void a_note_that_is_none_is_refused_at_every_cut(void **state)
@@ -319,6 +391,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(clock_jumps_neither_expire_nor_stall_mail),
 		cmocka_unit_test(a_restart_on_the_same_boot_ignores_the_hosts_clock),
+		cmocka_unit_test(what_got_too_old_while_nobody_was_there_is_too_old),
+		cmocka_unit_test(a_long_outage_takes_nothing_from_a_date),
 		cmocka_unit_test(a_note_that_is_none_is_refused_at_every_cut),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
