@@ -37,7 +37,7 @@ ROWS = [
     row("stalls-greeting", "deferred", SILENT, on=("greeting", None)),
     row("stalls-ehlo", "deferred", SILENT, on=("EHLO", None)),
     row("stalls-starttls", "deferred", SILENT, on=("STARTTLS", None), cert="other"),
-    row("stalls-handshake", "deferred", SILENT, on=("tls", None), cert="own", secured="dane"),
+    row("stalls-handshake", "deferred", "no handshake in time", on=("tls", None), cert="own", secured="dane"),
     row("stalls-handshake-clear", "clear", on=("tls", None), cert="other"),
     row("stalls-mail", "deferred", SILENT, on=("MAIL", None)),
     row("stalls-rcpt", "deferred", SILENT, on=("RCPT", None)),
@@ -50,7 +50,7 @@ ROWS = [
     row("floods-ehlo", "deferred", "4.5.0", on=("EHLO", "250-" + "x" * 1000000)),
     row("floods-mail", "deferred", "4.5.0", on=("MAIL", "250-" + "x" * 1000000)),
     row("floods-lines", "deferred", "4.5.0", on=("RCPT", "250-x\r\n" * 150000 + "250 x")),
-    row("floods-end", "deferred", "4.5.0", on=("end", "250-" + "x" * 1000000)),
+    row("floods-end", "deferred", "4.5.0", on=("end", "450-" + "x" * 1000000)),
     # it drops the connection in the middle
     row("drops-greeting", "deferred", "4.4.2", on=("greeting", "drop")),
     row("drops-ehlo", "deferred", "4.4.2", on=("EHLO", "drop")),
