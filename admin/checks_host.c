@@ -282,7 +282,7 @@ void check_clock(const struct facts *facts, struct findings *fs)
 
 void check_disk(const struct facts *facts, struct findings *fs)
 {
-	const char *root = instance_path(facts->cli->instance, INSTANCE_ROOT);
+	const char *root = instance_path(facts->cli->instance, INSTANCE_ROOT), *read_only = instance_read_only(facts->cli->instance);
 	struct finding finding = { .subject = findings_text(fs, "disk of %s", root) };
 	char have[24], want[24];
 	struct statvfs st;
@@ -302,16 +302,17 @@ void check_disk(const struct facts *facts, struct findings *fs)
 	print_bytes(2 * limit, want);
 	finding.found = findings_text(fs, "%s free", have);
 	finding.expected = findings_text(fs, "at least %s free: twice queue-free-space", want);
-	if (free_bytes < 2 * limit) {
+	if (read_only) {
+		finding.state = CHECK_FAULT;
+		finding.subject = findings_text(fs, "disk of %s", read_only);
+		finding.found = "it can only be read";
+		finding.expected = "it can be written";
+		finding.meanwhile = "mail can be read; none is taken, sent or changed";
+		finding.mend = "see dmesg why, and mount it again: the server notices by itself";
+	} else if (free_bytes < 2 * limit) {
 		finding.state = CHECK_FAULT;
 		finding.meanwhile = free_bytes < limit ? "new mail is put off" : "new mail is put off soon";
 		finding.mend = "make room: postroom quota show tells who stores what, postroom expire removes old mail";
-	} else if (st.f_flag & ST_RDONLY) {
-		finding.state = CHECK_FAULT;
-		finding.found = "it can only be read";
-		finding.expected = "it can be written";
-		finding.meanwhile = "no mail is taken";
-		finding.mend = "see dmesg why, and mount it again";
 	} else if (st.f_files && st.f_favail < st.f_files / 50) {
 		finding.state = CHECK_FAULT;
 		finding.found = "nearly no free inodes";

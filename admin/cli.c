@@ -475,6 +475,7 @@ int cli_fault(const char *what, struct fault f)
 	case FAULT_LIMIT:       sentence = "over a limit"; break;
 	case FAULT_QUOTA:       sentence = "over quota"; break;
 	case FAULT_NO_SPACE:    sentence = "the disk is full"; break;
+	case FAULT_READ_ONLY:   sentence = "the file system can only be read: see dmesg why, and mount it again"; break;
 	case FAULT_CORRUPT:     sentence = "damaged"; break;
 	case FAULT_UNSUPPORTED: sentence = "not supported"; break;
 	case FAULT_BUSY:

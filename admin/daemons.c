@@ -12,6 +12,7 @@
 #include "common/conf.h"
 #include "common/control.h"
 #include "common/instance.h"
+#include "common/readonly.h"
 
 #include "common/banned.h"
 
@@ -130,6 +131,12 @@ static bool takes_connection(const struct conf_listener *l)
 	return is_open;
 }
 
+/* Where sockets have no place (listener_bind()). */
+static bool is_left_out(const struct conf_listener *l)
+{
+	return l->path && path_is_read_only(l->path);
+}
+
 bool daemons_answer(const struct instance *instance, const struct conf *conf, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
@@ -137,7 +144,7 @@ bool daemons_answer(const struct instance *instance, const struct conf *conf, si
 			return false;
 	/* Mail does not wait for the web front, whose ports another program may have. */
 	for (size_t i = 0; i < conf->listener_count; i++)
-		if (!(conf->listeners[i].kind & LISTENERS_WEBD) && !takes_connection(&conf->listeners[i]))
+		if (!(conf->listeners[i].kind & LISTENERS_WEBD) && !is_left_out(&conf->listeners[i]) && !takes_connection(&conf->listeners[i]))
 			return false;
 	return true;
 }

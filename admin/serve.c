@@ -588,6 +588,8 @@ static int serve_here(struct cli *cli, const struct conf *conf)
 		code = run_parent(cli, conf, &from, &pidfile);
 
 	pidfile_drop(&pidfile);
+	if (code == EXIT_DONE)          /* else somebody wants to read its log */
+		instance_leave_run(cli->instance);
 	return code;
 }
 
@@ -697,8 +699,21 @@ static int run_serve(struct cli *cli)
 		return code;
 	}
 	log_set_level(conf->log.level);
-	struct fault f = log_set_file(conf->log.file);
+	struct fault f = instance_settle_run(cli->instance);
 
+	if (f.kind) {
+		conf_unref(&conf);
+		return cli_fault("run folder", f);
+	}
+	f = log_set_file(conf->log.file);
+	if (f.kind == FAULT_READ_ONLY) {        /* what cannot be logged there is no reason not to serve */
+		(void)cli_fault(conf->log.file, f);
+		f = FAULT_OK;
+	}
+	if (instance_read_only(cli->instance))
+		complain("see dmesg why, and mount it again: the server notices by itself",
+			 "%s lies on a file system that can only be read: mail can be read, none is taken, sent or changed",
+			 instance_read_only(cli->instance));
 	if (f.kind)
 		code = cli_fault(conf->log.file, f);
 	else

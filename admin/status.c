@@ -183,6 +183,8 @@ static void print_as_json(struct cli *cli, const struct conf *conf, pid_t pid, c
 	json_out_i64(&j, "pid", pid);
 	json_out_z(&j, "version", POSTROOM_VERSION);
 	json_out_u64(&j, "format", instance_format(cli->instance));
+	if (instance_read_only(cli->instance))
+		json_out_z(&j, "read_only", instance_read_only(cli->instance));
 	if (cert)
 		put_certificate(&j, cert);
 	put_delegates(cli, conf, &j);
@@ -348,6 +350,9 @@ int run_status(struct cli *cli)
 		if (pid)
 			printf(", process %d\n", (int)pid);
 		print_certificate(has_cert ? &cert : NULL, conf->tls.certificate);
+		if (instance_read_only(cli->instance))
+			printf("disk         CAN ONLY BE READ: %s. Mail can be read; none is taken, sent or changed. See dmesg why, and mount it again\n",
+			       instance_read_only(cli->instance));
 		print_delegates(cli, conf);
 		for (size_t i = 0; i < DAEMON_COUNT; i++)
 			if (answers[i].name)

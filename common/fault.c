@@ -35,6 +35,8 @@ struct fault fault_errno(const char *what, const char *path)
 
 	if (e == ENOSPC || e == EDQUOT)
 		kind = FAULT_NO_SPACE;
+	else if (e == EROFS)
+		kind = FAULT_READ_ONLY;
 	else if (e == ENOENT)
 		kind = FAULT_NOT_FOUND;
 	else if (e == EEXIST)
@@ -56,6 +58,7 @@ const char *fault_name(enum fault_kind kind)
 	case FAULT_BUSY:        return "busy";
 	case FAULT_IN_USE:      return "in-use";
 	case FAULT_NO_SPACE:    return "no-space";
+	case FAULT_READ_ONLY:   return "read-only";
 	case FAULT_GONE:        return "gone";
 	case FAULT_CORRUPT:     return "corrupt";
 	case FAULT_UNSUPPORTED: return "unsupported";
@@ -65,6 +68,11 @@ const char *fault_name(enum fault_kind kind)
 	BUG("fault %d", kind);
 }
 
+bool fault_is_unwritable(enum fault_kind kind)
+{
+	return kind == FAULT_NO_SPACE || kind == FAULT_READ_ONLY;
+}
+
 bool fault_is_temporary(enum fault_kind kind)
 {
 	switch (kind) {
@@ -72,6 +80,7 @@ bool fault_is_temporary(enum fault_kind kind)
 	case FAULT_BUSY:
 	case FAULT_IN_USE:
 	case FAULT_NO_SPACE:
+	case FAULT_READ_ONLY:
 	case FAULT_CORRUPT:
 	case FAULT_UNAVAILABLE:
 	case FAULT_INTERNAL:

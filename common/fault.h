@@ -18,6 +18,7 @@ enum fault_kind {
 	FAULT_BUSY,             /* somebody else holds it; try again soon */
 	FAULT_IN_USE,           /* held exclusively by another session (RFC 2449 [IN-USE]) */
 	FAULT_NO_SPACE,         /* the disk is full */
+	FAULT_READ_ONLY,        /* its file system can only be read, since the kernel found an error, say */
 	FAULT_GONE,             /* was there when the request began, is not any more */
 	FAULT_CORRUPT,          /* bytes on disk contradict themselves */
 	FAULT_UNSUPPORTED,      /* known, and not done here */
@@ -39,11 +40,13 @@ static inline struct fault fault(enum fault_kind kind, const char *detail)
 }
 /** fault_detail - a fault whose detail is formatted into a ring of 16 thread-local texts (256 octets each). */
 struct fault fault_detail(enum fault_kind kind, const char *format, ...) PRINTF_LIKE(2, 3);
-/** fault_errno - a fault from errno: ENOSPC and EDQUOT are FAULT_NO_SPACE, ENOENT is FAULT_NOT_FOUND, EEXIST
+/** fault_errno - a fault from errno: ENOSPC and EDQUOT are FAULT_NO_SPACE, EROFS is FAULT_READ_ONLY, ENOENT is FAULT_NOT_FOUND, EEXIST
  *  is FAULT_EXISTS, EMFILE and the rest are FAULT_INTERNAL. detail is "what: path: error text". */
 struct fault fault_errno(const char *what, const char *path);
 /** fault_name - "not-found", "busy", ...: one word for logs. */
 const char *fault_name(enum fault_kind kind);
+/** fault_is_unwritable - the disk is full, or can only be read: what is there can still be served. */
+bool fault_is_unwritable(enum fault_kind kind);
 /** fault_is_temporary - may the same request succeed later without anybody changing it? */
 bool fault_is_temporary(enum fault_kind kind);
 

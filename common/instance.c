@@ -11,9 +11,11 @@
 #include <unistd.h>
 
 #include "common/memory.h"
+#include "common/readonly.h"
 
 #include "common/banned.h"
 
+#define MEMORY_FOLDER "/dev/shm"
 #define FORMAT_WORD "postroom "
 #define LOOKS_MAX 5000          /* by others at a pid file that is to be taken */
 #define LOOK_US 1000
@@ -57,13 +59,43 @@ static char *join(const char *folder, const char *name, const char *suffix)
 	return buf_take(&b, &len);
 }
 
+/* Where run/ is while it cannot be where it belongs. @root: there */
+static char *memory_run(const char *root, uid_t *owner)
+{
+	struct stat st = { 0 };
+	char name[80];
+
+	(void)!stat(root, &st);
+	*owner = st.st_uid;
+	snprintf(name, sizeof(name), "postroom-%u-%llx-%llx", (unsigned)st.st_uid, (unsigned long long)st.st_dev,
+		 (unsigned long long)st.st_ino);
+	return join(MEMORY_FOLDER, name, "");
+}
+
+/* Anybody may make a folder of that name: it counts when it is the owner's, and nobody else's business. */
+static bool is_own_folder(const char *path, uid_t owner)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == owner && !(st.st_mode & 077);
+}
+
 /* @root: absolute */
 static struct instance *instance_new(const char *root)
 {
 	struct instance *instance = xcalloc(1, sizeof(*instance));
+	uid_t owner;
 
 	for (size_t i = 0; i < INSTANCE_PLACES; i++)
 		instance->paths[i] = join(root, places[i].name, "");
+	char *run = memory_run(root, &owner);
+
+	if (is_own_folder(run, owner)) {
+		free(instance->paths[INSTANCE_RUN]);
+		instance->paths[INSTANCE_RUN] = run;
+	} else {
+		free(run);
+	}
 	return instance;
 }
 
@@ -216,6 +248,91 @@ struct fault instance_open(const char *root, struct instance **out)
 struct fault instance_open_to_migrate(const char *root, struct instance **out)
 {
 	return open_at(root, true, out);
+}
+
+/* ---- where nothing can be written ---- */
+
+/* Does any of our processes hold a pid file there? */
+static bool is_served(const struct instance *instance)
+{
+	DIR *run = opendir(instance->paths[INSTANCE_RUN]);
+	bool any = false;
+	struct dirent *e;
+
+	while (run && !any && (e = readdir(run))) {
+		struct sv name = sv_z(e->d_name);
+
+		if (!sv_ends(name, SV(".pid")))
+			continue;
+		char *daemon = sv_copy_z(sv_sub(name, 0, name.len - 4));
+
+		any = pidfile_holder(instance, daemon) != 0;
+		free(daemon);
+	}
+	if (run)
+		closedir(run);
+	return any;
+}
+
+static void remove_run(const char *path)
+{
+	DIR *run = opendir(path);
+	struct dirent *e;
+
+	while (run && (e = readdir(run)))
+		unlinkat(dirfd(run), e->d_name, 0);
+	if (run)
+		closedir(run);
+	rmdir(path);
+}
+
+struct fault instance_settle_run(struct instance *instance)
+{
+	char *own = join(instance->paths[INSTANCE_ROOT], places[INSTANCE_RUN].name, "");
+	bool is_in_memory = strcmp(own, instance->paths[INSTANCE_RUN]) != 0;
+	bool has_place = path_has_room(own);
+	struct fault f = FAULT_OK;
+	uid_t owner;
+
+	if (is_in_memory == !has_place || is_served(instance)) {
+		free(own);
+		return FAULT_OK;
+	}
+	if (is_in_memory) {
+		remove_run(instance->paths[INSTANCE_RUN]);
+		f = make_folder(own);
+	} else {
+		free(own);
+		own = memory_run(instance->paths[INSTANCE_ROOT], &owner);
+		f = make_folder(own);
+		if (!f.kind && chown(own, owner, (gid_t)-1) != 0)
+			f = fault_errno("give away", own);
+		if (!f.kind && !is_own_folder(own, owner))
+			f = fault_detail(FAULT_DENIED, "%s is somebody else's", own);
+	}
+	if (f.kind) {
+		free(own);
+		return f;
+	}
+	free(instance->paths[INSTANCE_RUN]);
+	instance->paths[INSTANCE_RUN] = own;
+	return FAULT_OK;
+}
+
+void instance_leave_run(const struct instance *instance)
+{
+	const char *run = instance->paths[INSTANCE_RUN];
+
+	if (sv_starts(sv_z(run), SV(MEMORY_FOLDER "/postroom-")) && !is_served(instance))
+		remove_run(run);
+}
+
+const char *instance_read_only(const struct instance *instance)
+{
+	for (size_t i = 0; i < INSTANCE_PLACES; i++)
+		if (places[i].is_folder && path_is_read_only(instance->paths[i]))
+			return instance->paths[i];
+	return NULL;
 }
 
 /* ---- making ---- */

@@ -73,6 +73,17 @@ MUST_CHECK struct fault instance_stamp(struct instance *instance, uint32_t forma
 /** instance_make_folders - those that are missing. Made by whoever calls, who is the instance's owner. */
 MUST_CHECK struct fault instance_make_folders(const struct instance *instance);
 
+/**
+ * instance_settle_run - called by who is about to serve. Where run/ can only be read, or its disk is full, pid files, sockets and counters go to a folder in memory,
+ * /dev/shm/postroom-UID-DEVICE-INODE (of ROOT), instead: whoever opens the instance then finds them there. When run/ can be written again, and
+ * nobody serves there, it goes.
+ */
+MUST_CHECK struct fault instance_settle_run(struct instance *instance);
+/** instance_leave_run - whoever has served ends: a folder in memory goes, unless somebody else serves there. */
+void instance_leave_run(const struct instance *instance);
+/** instance_read_only - a place of it that lies on a file system that can only be read; NULL: there is none. Borrowed. */
+const char *instance_read_only(const struct instance *instance);
+
 /** instance_path - absolute path of a place; borrowed from the instance. */
 const char *instance_path(const struct instance *instance, enum instance_place place);
 /** instance_run_path - ROOT/run/NAME and SUFFIX ("smtpd", ".sock"); the caller frees it. */

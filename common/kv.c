@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/kv_private.h"
+#include "common/log.h"
 #include "common/memory.h"
 
 #include "common/banned.h"
@@ -71,6 +72,13 @@ struct fault kv_fault(const struct kv_env *env, const char *what, int rc)
 	case ENOSPC:
 	case EDQUOT:
 		kind = FAULT_NO_SPACE;
+		break;
+	case EROFS:
+		kind = FAULT_READ_ONLY;
+		break;
+	case EACCES:            /* what LMDB says to who would write in an environment that is read only */
+		if (atomic_load(&env->is_read_only))
+			kind = FAULT_READ_ONLY;
 		break;
 	case ENOENT:
 		kind = FAULT_NOT_FOUND;
@@ -222,10 +230,12 @@ static struct fault sync_folder(const char *path, const char *below)
 static struct fault find_file(const char *data_path, bool create, struct stat *st)
 {
 	int fd = open(data_path, (create ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW, 0600);
-	struct fault f = FAULT_OK;
+	struct fault f = fd < 0 ? fault_errno("open", data_path) : FAULT_OK;
 
-	if (fd < 0)
-		return fault_errno("open", data_path);
+	if (f.kind == FAULT_READ_ONLY && (fd = open(data_path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) >= 0)
+		f = FAULT_OK;
+	if (f.kind)
+		return f;
 	if (fstat(fd, st))
 		f = fault_errno("fstat", data_path);
 	else if (!S_ISREG(st->st_mode))
@@ -287,6 +297,36 @@ static struct fault open_tables(struct kv_env *env, const struct kv_options *o)
 	return kv_fault(env, "create table", full_disk_or(env, rc));
 }
 
+static int open_mdb(struct kv_env *env, uint64_t size, unsigned flags)
+{
+	int rc = mdb_env_create(&env->mdb);
+
+	if (rc) {
+		env->mdb = NULL;
+		return rc;
+	}
+	rc = mdb_env_set_mapsize(env->mdb, size);
+	if (!rc) rc = mdb_env_set_maxdbs(env->mdb, KV_TABLES_MAX);
+	if (!rc) rc = mdb_env_set_maxreaders(env->mdb, KV_READERS_MAX);
+	if (!rc) rc = mdb_env_open(env->mdb, env->path, flags, 0600);
+	return rc;
+}
+
+/* Also where it can only be read: LMDB does without its lock file there. */
+static int open_mdb_as_allowed(struct kv_env *env, uint64_t size, unsigned flags)
+{
+	int rc = open_mdb(env, size, flags);
+	bool was_read_only = atomic_exchange(&env->is_read_only, rc == EROFS);
+
+	if (rc == EROFS) {
+		mdb_env_close(env->mdb);
+		rc = open_mdb(env, size, flags | MDB_RDONLY);
+	}
+	if (!rc && atomic_load(&env->is_read_only) != was_read_only)
+		log_warn(NULL, was_read_only ? "kv.writable" : "kv.read_only", KV_Z("path", env->path));
+	return rc;
+}
+
 static struct fault open_env(struct kv_env *env, const struct kv_options *o, bool is_new)
 {
 	unsigned flags = MDB_NOTLS | MDB_NORDAHEAD | (o->kind == KV_DISPOSABLE ? MDB_NOSYNC : 0);
@@ -299,15 +339,8 @@ static struct fault open_env(struct kv_env *env, const struct kv_options *o, boo
 
 	if (!size)
 		size = o->kind == KV_DISPOSABLE ? MAP_DISPOSABLE : MAP_PRECIOUS;
-	int rc = mdb_env_create(&env->mdb);
-	if (rc) {
-		env->mdb = NULL;
-		return kv_fault(env, "open", rc);
-	}
-	if (!rc) rc = mdb_env_set_mapsize(env->mdb, size);
-	if (!rc) rc = mdb_env_set_maxdbs(env->mdb, KV_TABLES_MAX);
-	if (!rc) rc = mdb_env_set_maxreaders(env->mdb, KV_READERS_MAX);
-	if (!rc) rc = mdb_env_open(env->mdb, env->path, flags, 0600);
+	int rc = open_mdb_as_allowed(env, size, flags);
+
 	if (rc)
 		return kv_fault(env, "open", full_disk_or(env, rc));
 	if (mdb_env_get_fd(env->mdb, &fd) || fstat(fd, &st))
@@ -642,6 +675,8 @@ static struct fault begin(struct kv_env *env, unsigned flags, MDB_txn **out)
 	int rc = 0, dead;
 
 	for (int i = 0; i < BEGIN_TRIES; i++) {
+		if (atomic_load(&env->is_read_only) && access(env->data_path, W_OK) == 0)
+			atomic_store(&env->is_broken, true);    /* somebody may write by now: no reading without locks any more */
 		if (atomic_load(&env->is_broken)) {
 			f = reopen(env);
 			if (f.kind)
@@ -652,7 +687,7 @@ static struct fault begin(struct kv_env *env, unsigned flags, MDB_txn **out)
 			gate_leave(env);
 			continue;
 		}
-		if (may_grow && room_is_low(env)) {
+		if (may_grow && !atomic_load(&env->is_read_only) && room_is_low(env)) {
 			uint64_t seen = env->map_size;
 
 			gate_leave(env);
@@ -683,6 +718,11 @@ static struct fault begin(struct kv_env *env, unsigned flags, MDB_txn **out)
 bool kv_env_is_broken(const struct kv_env *env)
 {
 	return atomic_load(&env->is_broken);
+}
+
+bool kv_env_is_read_only(const struct kv_env *env)
+{
+	return atomic_load(&env->is_read_only);
 }
 
 static struct fault txn_begin(struct kv_env *env, bool is_write, struct kv_txn **out)

@@ -12,9 +12,12 @@
  * Views that get() and cursors hand out point into the map: they end with the transaction, and in a write transaction
  * with its next change. Copy what must stay.
  *
+ * An environment on a file system that can only be read is opened for reading, without locks: nobody writes there. Every transaction looks
+ * whether that has ended, and opens it again before it begins.
+ *
  * Faults: FAULT_NOT_FOUND (no such key; no such environment), FAULT_EXISTS, FAULT_LIMIT (key over KV_KEY_MAX octets,
  * transaction too big), FAULT_INVALID (empty key), FAULT_BUSY (no reader slot; map in use), FAULT_NO_SPACE (disk or
- * address space), FAULT_CORRUPT (the file contradicts itself), FAULT_INTERNAL. */
+ * address space), FAULT_READ_ONLY, FAULT_CORRUPT (the file contradicts itself), FAULT_INTERNAL. */
 #ifndef COMMON_KV_H
 #define COMMON_KV_H
 
@@ -66,6 +69,8 @@ void kv_env_file(const struct kv_env *env, dev_t *dev, ino_t *ino);
 /** kv_env_is_broken - a commit failed (disk error, disk full), after which LMDB may answer every call with a fault. The next
  *  transaction closes the environment and opens it again, once this process has none open (five seconds, then FAULT_BUSY). */
 bool kv_env_is_broken(const struct kv_env *env);
+/** kv_env_is_read_only - was it opened for reading alone, since its file system allows no more? */
+bool kv_env_is_read_only(const struct kv_env *env);
 /** kv_env_last_txn - number of the last committed transaction, by any process. */
 uint64_t kv_env_last_txn(struct kv_env *env);
 

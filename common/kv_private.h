@@ -14,6 +14,7 @@ struct kv_env {
 	unsigned refs;
 	bool is_ready;                  /* opening is finished, well or badly */
 	_Atomic bool is_broken;
+	_Atomic bool is_read_only;      /* the file system was, when it was opened */
 	struct fault open_fault;
 
 	dev_t dev;

@@ -64,7 +64,8 @@ const struct listener *listener_at(const struct listener_set *set, size_t i);
  * address and port are those of a descriptor passed by the service manager (LISTEN_PID, LISTEN_FDS:
  * sd_listen_fds(3)) to us or to our parent, or of one that our parent kept (common/handover.h), takes that one; what no row takes is closed. Unix sockets get mode 0660 (kind local: 0666, and its folder is made); a name where nobody
  * answers any more is replaced. Errors: detail names the row and the address ("imaps [::]:993: Address already
- * in use"); nothing stays bound. Those of LISTENERS_OPTIONAL are left out with a line in the log.
+ * in use"); nothing stays bound. Those of LISTENERS_OPTIONAL, and a socket whose folder can only be read,
+ * are left out with a line in the log.
  */
 MUST_CHECK struct fault listener_bind(struct listener_set *set);
 /** listener_bind_nothing - in its place, for a rehearsal: nobody can come in. */

@@ -13,6 +13,7 @@
 #include "common/listener_private.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/readonly.h"
 
 #include "common/banned.h"
 
@@ -276,7 +277,9 @@ struct fault listener_bind(struct listener_set *set)
 
 		if (row->listener.fd < 0)
 			f = bind_row(row);
-		if (f.kind && (row->listener.kind->kind & LISTENERS_OPTIONAL)) {
+		bool has_no_place = f.kind && row->path && path_is_read_only(row->path);
+
+		if (f.kind && (row->listener.kind->kind & LISTENERS_OPTIONAL || has_no_place)) {
 			log_warn(NULL, "listener.left_out", KV_FAULT("error", f));
 			f = FAULT_OK;
 			continue;

@@ -747,6 +747,7 @@ static struct fault enter_sandbox(const struct master *m)
 	const struct sandbox_path paths[] = {
 		{ "/", SANDBOX_READ | SANDBOX_EXECUTE },
 		{ instance_path(m->instance, INSTANCE_ROOT), SANDBOX_READ | SANDBOX_WRITE },
+		{ instance_path(m->instance, INSTANCE_RUN), SANDBOX_READ | SANDBOX_WRITE },     /* may lie elsewhere */
 	};
 
 	/* What is closed here stays closed for those we start. */
@@ -820,6 +821,13 @@ static struct fault master_start(struct master *m, const char *root, const char 
 	f = instance_open(root, &m->instance);
 	if (f.kind)
 		return f;
+	/* One that `postroom serve` started finds what that one settled. */
+	if (!m->is_supervised && !m->is_rehearsal)
+		f = instance_settle_run(m->instance);
+	if (f.kind)
+		return f;
+	if (instance_read_only(m->instance))
+		log_error(NULL, "instance.read_only", KV_Z("path", instance_read_only(m->instance)));
 	*stage = "configuration";
 	f = conf_load(instance_path(m->instance, INSTANCE_CONF),
 		      instance_path(m->instance, INSTANCE_ROOT), &report, &m->conf);
@@ -841,6 +849,10 @@ static struct fault master_start(struct master *m, const char *root, const char 
 	if (!f.kind) {
 		log_set_level(m->conf->log.level);
 		f = log_set_file(m->is_rehearsal ? "" : m->conf->log.file);
+		if (f.kind == FAULT_READ_ONLY) {        /* what is on standard error may be read by somebody */
+			log_error(NULL, "log.file", KV_FAULT("error", f));
+			f = FAULT_OK;
+		}
 	}
 	*stage = f.kind ? *stage : "pid file";
 	if (!f.kind && !m->is_rehearsal)

@@ -104,6 +104,7 @@ static const char *code_for(enum fault_kind kind)
 	case FAULT_LIMIT:       return "QUOTA/MAXSIZE";
 	case FAULT_QUOTA:       return "QUOTA/MAXSCRIPTS";
 	case FAULT_NO_SPACE:    return "QUOTA";
+	case FAULT_READ_ONLY:
 	case FAULT_BUSY:
 	case FAULT_CORRUPT:
 	case FAULT_UNAVAILABLE:
@@ -127,6 +128,7 @@ static const char *text_for(enum fault_kind kind)
 	case FAULT_LIMIT:       return "The script is too large";
 	case FAULT_QUOTA:       return "There are too many scripts";
 	case FAULT_NO_SPACE:    return "The disk is full";
+	case FAULT_READ_ONLY:   return "The server's disk can only be read at present, try again later";
 	case FAULT_BUSY:
 	case FAULT_CORRUPT:
 	case FAULT_UNAVAILABLE:

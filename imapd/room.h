@@ -36,7 +36,7 @@ struct room {
 	struct mailbox *box;            /* selected, or NULL */
 	struct sv box_name;             /* UTF-8, owned */
 	struct view view;
-	bool is_readonly;               /* EXAMINE */
+	bool is_readonly;               /* EXAMINE, or the store can only be read */
 	bool has_condstore; /* RFC 7162 §3.1: MODSEQ goes with every FETCH that tells flags */
 	bool has_qresync; /* RFC 7162 §3.2.3: VANISHED instead of EXPUNGE, UID in every FETCH */
 	bool is_held_back; /* the client was told a HIGHESTMODSEQ below what others told it */

@@ -155,6 +155,9 @@ struct answer answer_for(enum fault_kind kind)
 	case FAULT_NO_SPACE:
 		return (struct answer){ "NO", "UNAVAILABLE",
 					"The server's disk is full, try again later" };
+	case FAULT_READ_ONLY:
+		return (struct answer){ "NO", "UNAVAILABLE",
+					"The server's disk can only be read at present, try again later" };
 	case FAULT_GONE:
 		return (struct answer){ "NO", "EXPUNGEISSUED", "It was removed meanwhile" };
 	case FAULT_CORRUPT:

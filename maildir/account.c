@@ -469,22 +469,27 @@ static struct fault open_env(struct account *a, bool *is_current_tree)
 		if (f.kind == FAULT_NOT_FOUND)
 			f = fault(FAULT_CORRUPT, "index is being removed");
 	}
+	bool is_read_only = !f.kind && kv_env_is_read_only(a->env);
+
+	atomic_store(&a->is_read_only, is_read_only);
+	atomic_store(&a->has_met_read_only, false);
 	if (!f.kind && a->flag_log < 0) {
 		bool is_new = !files_exists(a->maildir, LAYOUT_FLAG_LOG);
-		a->flag_log = files_open(a->maildir, LAYOUT_FLAG_LOG, O_RDWR | O_CREAT | O_APPEND,
-					 account_conf(a)->umask_file);
+		a->flag_log = files_open(a->maildir, LAYOUT_FLAG_LOG,
+					 is_read_only ? O_RDONLY : O_RDWR | O_CREAT | O_APPEND, account_conf(a)->umask_file);
 		if (a->flag_log < 0)
 			f = fault_errno("open", LAYOUT_FLAG_LOG);
 		else if (is_new)
 			f = files_sync_dir(a->maildir, ".");
 	}
-	if (!f.kind && !fstat(a->flag_log, &st) && st.st_size) {
+	if (f.kind || is_read_only)
+		return f;
+	if (!fstat(a->flag_log, &st) && st.st_size) {
 		/* Perhaps a killed process wrote these and did not live to flush them. */
 		atomic_store(&a->log_dirty_ms, store_now_ms());
-		}
-	if (!f.kind)
-		account_reserve_log(a);
-	if (!f.kind && kv_env_reserve(a->env, RESERVE).kind)
+	}
+	account_reserve_log(a);
+	if (kv_env_reserve(a->env, RESERVE).kind)
 		log_warn(NULL, "store.index.no_reserve", KV_Z("account", a->address));
 	return f;
 }
@@ -560,11 +565,17 @@ struct fault account_replace(struct account *a, account_replace_fn *fn, void *ar
 	return f.kind ? f : shares_renew(a->store, sv_z(a->address));
 }
 
+/* Opened for reading, and it may be written by now; or the other way round. */
+static bool has_turned(const struct account *a)
+{
+	return atomic_load(&a->is_read_only) ? access(a->path, W_OK) == 0 : atomic_load(&a->has_met_read_only);
+}
+
 static bool is_current(const struct account *a)
 {
 	struct stat st;
 
-	return !fstatat(a->dir, LAYOUT_INDEX "/data.mdb", &st, AT_SYMLINK_NOFOLLOW) && st.st_dev == a->data_dev &&
+	return !has_turned(a) && !fstatat(a->dir, LAYOUT_INDEX "/data.mdb", &st, AT_SYMLINK_NOFOLLOW) && st.st_dev == a->data_dev &&
 	       st.st_ino == a->data_ino;
 }
 

@@ -34,6 +34,8 @@ struct account {
 	int64_t last_use_ms;            /* when it was last referred to */
 	_Atomic int64_t left_ms;        /* when somebody was last inside */
 	_Atomic bool is_open;           /* its index is */
+	/* Its file system can only be read: the index was opened for that alone; a change has just failed for that. */
+	_Atomic bool is_read_only, has_met_read_only;
 	/* Of store_refill(): nothing is left to parse, as far as this process knows; somebody is at it; where it stands. */
 	_Atomic bool is_filled, is_refilling;
 	uint64_t refill_box, refill_uid;

@@ -534,7 +534,7 @@ struct fault adopt_refresh(struct account *a, uint64_t id)
 		return f;
 	f = index_box_get(kv, id, &box);
 	kv_read_end(&kv);
-	if (f.kind || account_is_refreshed(id))
+	if (f.kind || account_is_refreshed(id) || atomic_load(&a->is_read_only))
 		return f;
 	int64_t cur = folder_time(a, box.dir, "cur"), new = folder_time(a, box.dir, "new");
 	if (!cur && !strcmp(box.dir, ".")) {
@@ -553,6 +553,8 @@ struct fault adopt_refresh(struct account *a, uint64_t id)
 			(box.messages <= SMALL_BOX && wall_ns() - cur < 20000000);
 	if (look_cur || new != box.new_mtime)
 		f = scan(a, id, look_cur);
+	if (fault_is_unwritable(f.kind))        /* what cannot be noted is not shown until it can */
+		f = FAULT_OK;
 	if (!f.kind)
 		account_note_refreshed(id);
 	return f;

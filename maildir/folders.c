@@ -129,9 +129,11 @@ struct fault folders_refresh(struct account *a)
 {
 	int64_t now = files_mtime(a->maildir, ".");
 
-	if (atomic_load(&a->folders_mtime) == now)
+	if (atomic_load(&a->folders_mtime) == now || atomic_load(&a->is_read_only))
 		return FAULT_OK;
 	struct fault f = adopt_folders(a);
+	if (fault_is_unwritable(f.kind))
+		return FAULT_OK;
 	if (!f.kind)
 		atomic_store(&a->folders_mtime, now);
 	return f;

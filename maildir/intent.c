@@ -38,17 +38,24 @@ struct fault intent_open(int index_dir, struct intent_map **out)
 	void *p = MAP_FAILED;
 
 	if (fd < 0)
-		return fault_errno("open", "intent");
+		f = fault_errno("open", "intent");
+	bool is_read_only = f.kind == FAULT_READ_ONLY;
+
+	if (is_read_only)
+		f = FAULT_OK;
+	if (f.kind)
+		return f;
 	/* Allocated, not only sized: a store into a hole on a full disk would be a SIGBUS. */
-	int error = posix_fallocate(fd, 0, PAGE);
+	int error = is_read_only ? 0 : posix_fallocate(fd, 0, PAGE);
 	if (error)
 		f = fault(error == ENOSPC ? FAULT_NO_SPACE : FAULT_INTERNAL, "no room for the intent page");
 	if (!f.kind) {
-		p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | (is_read_only ? MAP_ANONYMOUS : 0), fd, 0);
 		if (p == MAP_FAILED)
 			f = fault_errno("map", "intent");
 	}
-	close(fd);
+	if (fd >= 0)
+		close(fd);
 	if (f.kind)
 		return f;
 	*out = xcalloc(1, sizeof(**out));

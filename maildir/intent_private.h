@@ -30,6 +30,7 @@ struct intent {
 
 struct intent_map;
 
+/** intent_open - of an index folder. Where that can only be read, a page that no other process sees: nobody writes there. */
 MUST_CHECK struct fault intent_open(int index_dir, struct intent_map **out);
 void intent_close(struct intent_map **map);
 /** intent_read - what stands there; false when nothing does. */

@@ -141,6 +141,11 @@ uint32_t mailbox_granted(const struct mailbox *box)
 	return box->reader ? box->rights : RIGHTS_ALL;
 }
 
+bool mailbox_is_read_only(const struct mailbox *box)
+{
+	return atomic_load(&box->account->is_read_only) || atomic_load(&box->account->has_met_read_only);
+}
+
 bool mailbox_is_shared(const struct mailbox *box)
 {
 	return box->reader != NULL;
@@ -401,14 +406,13 @@ struct fault mailbox_claim_recent(struct mailbox *box, bool peek, struct uidset 
 		account_leave(box->account);
 		return f;
 	}
-	if (!peek && !box->reader) {            /* \Recent is the owner's */
+	arg[1] = record.recent_mark;
+	arg[2] = record.uidnext - 1;
+	if (!peek && !box->reader && !mailbox_is_read_only(box)) {      /* \Recent is the owner's */
 		kv_read_end(&kv);
 		f = mailbox_gone(index_update(box->account, claim, arg));
-		if (!f.kind)
+		if (!f.kind || fault_is_unwritable(f.kind))
 			f = mailbox_snapshot(box, &kv, &record);
-	} else {
-		arg[1] = record.recent_mark;
-		arg[2] = record.uidnext - 1;
 	}
 	if (!f.kind)
 		f = walk_open(&w, kv, T_ROWS, box->id);
@@ -725,6 +729,12 @@ struct fault mailbox_lock(struct mailbox *box)
 		fd = files_open(box->account->maildir, path, O_RDWR | O_CREAT, account_conf(box->account)->umask_file);
 		if (fd < 0)
 			f = fault_errno("open", LAYOUT_LOCK_FILE);
+	}
+	/* Where nothing can be written it may be missing, and the folder is locked instead: all the same for all who come now. */
+	if (f.kind == FAULT_READ_ONLY) {
+		box_path(path, record.dir, "cur", NULL);
+		fd = files_open(box->account->maildir, path, O_RDONLY | O_DIRECTORY, 0);
+		f = fd < 0 ? fault_errno("open", path) : FAULT_OK;
 	}
 	account_leave(box->account);
 	/* Of the open file, not of the process: two sessions in one worker exclude each other, too. */

@@ -104,6 +104,8 @@ bool mailbox_may(const struct mailbox *box, uint32_t rights);
 bool mailbox_may_any(const struct mailbox *box, uint32_t rights);
 /** mailbox_granted - all of them, as far as is known: as they were at the last call that asked the store. */
 uint32_t mailbox_granted(const struct mailbox *box);
+/** mailbox_is_read_only - its file system can only be read, as far as is known: every change is FAULT_READ_ONLY until that was mended. */
+bool mailbox_is_read_only(const struct mailbox *box);
 /** mailbox_is_shared - is it somebody else's? */
 bool mailbox_is_shared(const struct mailbox *box);
 void mailbox_close(struct mailbox **box);

@@ -212,7 +212,7 @@ bool refill_account(struct account *a, int64_t until_ms)
 	bool is_done = true;
 	struct fault f;
 
-	if (!atomic_load(&a->is_open) || atomic_load(&a->is_filled) || atomic_exchange(&a->is_refilling, true))
+	if (!atomic_load(&a->is_open) || atomic_load(&a->is_read_only) || atomic_load(&a->is_filled) || atomic_exchange(&a->is_refilling, true))
 		return false;
 	f = account_enter(a);
 	if (!f.kind) {

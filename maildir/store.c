@@ -439,7 +439,7 @@ static void tidy_account(struct account *a)
 	struct fault f;
 	int64_t left_ms = atomic_load(&a->left_ms);
 
-	if (!atomic_load(&a->is_open))
+	if (!atomic_load(&a->is_open) || atomic_load(&a->is_read_only))
 		return;
 	f = account_enter(a);
 	if (f.kind)

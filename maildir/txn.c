@@ -288,5 +288,9 @@ static struct fault update(struct account *a, index_fn *fn, void *arg)
 
 struct fault index_update(struct account *a, index_fn *fn, void *arg)
 {
-	return account_judge(a, update(a, fn, arg));
+	struct fault f = update(a, fn, arg);
+
+	if (f.kind == FAULT_READ_ONLY)
+		atomic_store(&a->has_met_read_only, true);
+	return account_judge(a, f);
 }

@@ -108,6 +108,11 @@ void maildrop_totals(const struct maildrop *drop, uint32_t *messages, uint64_t *
 		}
 }
 
+bool maildrop_is_read_only(const struct maildrop *drop)
+{
+	return mailbox_is_read_only(drop->inbox);
+}
+
 void maildrop_mark(struct maildrop *drop, uint32_t n)
 {
 	drop->entries[n - 1].is_deleted = true;

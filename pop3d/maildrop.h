@@ -35,6 +35,8 @@ uint32_t maildrop_count(const struct maildrop *drop);
 const struct maildrop_entry *maildrop_entry(const struct maildrop *drop, uint32_t n);
 /** maildrop_totals - messages and octets that are not marked as deleted. */
 void maildrop_totals(const struct maildrop *drop, uint32_t *messages, uint64_t *octets);
+/** maildrop_is_read_only - nothing can be removed: the store can only be read. */
+bool maildrop_is_read_only(const struct maildrop *drop);
 /** maildrop_mark - mark message n as deleted. */
 void maildrop_mark(struct maildrop *drop, uint32_t n);
 /** maildrop_reset - unmark all (RSET). */

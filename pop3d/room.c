@@ -119,6 +119,9 @@ enum step room_dele(struct pop3_session *s, struct sv args)
 
 	if (!number_from(s, args, &n))
 		return STEP_DONE;
+	/* Now rather than at QUIT, whose failure hardly any program shows. */
+	if (maildrop_is_read_only(s->drop))
+		return session_fault(s, "DELE", fault(FAULT_READ_ONLY, "mail store"));
 	maildrop_mark(s->drop, n);
 	return session_ok(s, "message %u marked as deleted", n);
 }

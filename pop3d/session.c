@@ -100,6 +100,7 @@ static const char *answer_for(enum fault_kind kind)
 	case FAULT_UNSUPPORTED: return "[SYS/PERM] not supported";
 	case FAULT_BUSY:        return "[SYS/TEMP] the mailbox is busy, try again soon";
 	case FAULT_IN_USE:      return "[IN-USE] another session has this mailbox open";
+	case FAULT_READ_ONLY:   return "[SYS/TEMP] the server's disk can only be read at present, try again later";
 	case FAULT_NO_SPACE:
 	case FAULT_CORRUPT:
 	case FAULT_UNAVAILABLE:

@@ -20,6 +20,7 @@ enum reply_id reply_for_fault(enum fault_kind kind)
 	case FAULT_LIMIT:       return REPLY_TOO_BIG;
 	case FAULT_QUOTA:       return REPLY_MAILBOX_FULL;
 	case FAULT_NO_SPACE:    return REPLY_NO_SPACE;
+	case FAULT_READ_ONLY:   return REPLY_READ_ONLY;
 	case FAULT_BUSY:
 	case FAULT_IN_USE:      return REPLY_MAILBOX_BUSY;
 	case FAULT_NOT_FOUND:

@@ -133,6 +133,8 @@ struct reply {
 	X(REPLY_POLICY_LATER,     451, "4.7.1", "Not accepted now, try again later", "policy") \
 	X(REPLY_NO_SPACE,         452, "4.3.1", \
 	  "Not enough disk space, try again later", "disk-space") \
+	X(REPLY_READ_ONLY,        451, "4.3.2", \
+	  "Mail cannot be stored at present, try again later", "disk-read-only") \
 	X(REPLY_QUEUE_FULL,       452, "4.3.1", "Queue is full, try again later", "queue-full") \
 	X(REPLY_BUSY,             451, "4.3.2", "Server is busy, try again soon", "busy") \
 	X(REPLY_MAILBOX_BUSY,     450, "4.2.0", "Mailbox is busy, try again soon", "mailbox-busy") \

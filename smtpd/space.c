@@ -29,6 +29,7 @@ static void look(struct space_job *job)
 			.files = st.f_files,
 			.files_free = st.f_favail,
 			.is_known = true,
+			.is_read_only = st.f_flag & ST_RDONLY,
 		};
 	}
 }
@@ -116,6 +117,14 @@ void space_done(struct space *s)
 static uint64_t smaller(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
+}
+
+bool space_is_read_only(const struct space *s)
+{
+	for (size_t i = 0; i < SPACE_PLACES; i++)
+		if (s->places[i].is_read_only)
+			return true;
+	return false;
 }
 
 bool space_is_low(const struct space *s, const struct conf *conf)

@@ -14,6 +14,7 @@ struct space_place {
 	uint64_t total, free;           /* octets */
 	uint64_t files, files_free;     /* inodes; files 0: the file system does not count them */
 	bool is_known;
+	bool is_read_only;
 };
 
 struct space {
@@ -36,5 +37,7 @@ void space_done(struct space *s);
  * any place.
  */
 bool space_is_low(const struct space *s, const struct conf *conf);
+/** space_is_read_only - can any place only be read? */
+bool space_is_read_only(const struct space *s);
 
 #endif

@@ -375,6 +375,8 @@ enum transaction_step transaction_sender(struct transaction *t, struct sv args,
 		r = REPLY_BAD_ARGUMENT;
 	if (r == REPLY_OK && !keep_sender(t))
 		r = REPLY_BAD_SENDER;
+	if (r == REPLY_OK && space_is_read_only(&t->server->space))
+		r = REPLY_READ_ONLY;
 	if (r == REPLY_OK && space_is_low(&t->server->space, t->conf))
 		r = REPLY_NO_SPACE;
 	if (r != REPLY_OK)

@@ -73,6 +73,9 @@ static struct fault tell(struct command *c, const struct mailbox_status *status)
 		writer_f(w, "* OK [UNSEEN %u] First unseen message\r\n", unseen);
 	writer_f(w, "* OK [UIDVALIDITY %u] UIDs valid\r\n* OK [UIDNEXT %u] Predicted next UID\r\n",
 	         status->uidvalidity, uidnext);
+	if (mailbox_is_read_only(room->box))
+		writer_z(w, "* OK [ALERT] The server's disk can only be read at present. Mail can be read; nothing new comes in, and nothing "
+			    "can be changed, until the administrator has mended that.\r\n");
 	if (capability_has(room->on, CAP_CONDSTORE))
 		writer_f(w, "* OK [HIGHESTMODSEQ %llu] Highest\r\n",
 			 (unsigned long long)room->view.modseq);
@@ -96,6 +99,7 @@ static struct fault open_box(struct command *c, struct sv name, struct mailbox_s
 		room->box_name = (struct sv){ sv_copy_z(name), name.len };
 		room->is_readonly = sv_eq_nocase(sv_z(c->spec->name), SV("EXAMINE"));
 		f = mailbox_counters(room->box, status);
+		room->is_readonly |= mailbox_is_read_only(room->box);
 	}
 	if (!f.kind)
 		f = mailbox_uids(room->box, &uids, &modseq);

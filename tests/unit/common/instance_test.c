@@ -236,6 +236,59 @@ static void who_asks_for_the_holder_keeps_nobody_from_becoming_it(void **state)
 	instance_close(&instance);
 }
 
+static const char *memory_run(void)
+{
+	static char path[128];
+	struct stat st;
+
+	assert_int_equal(stat(folder, &st), 0);
+	snprintf(path, sizeof(path), "/dev/shm/postroom-%u-%llx-%llx", (unsigned)st.st_uid, (unsigned long long)st.st_dev,
+		 (unsigned long long)st.st_ino);
+	return path;
+}
+
+/* What a server leaves that ran while the disk could only be read, and was killed. The disk itself is a matter of tests/e2e/test_read_only.py. */
+static void a_run_folder_in_memory_is_found_and_goes_when_it_is_needed_no_more(void **state)
+{
+	struct instance *instance = make(), *other = NULL;
+	struct pidfile mine = PIDFILE_NONE;
+	char own[128];
+	int status;
+	(void)state;
+
+	snprintf(own, sizeof(own), "%s", in_folder("run"));
+	assert_int_equal(instance_settle_run(instance).kind, FAULT_NONE);
+	assert_string_equal(instance_path(instance, INSTANCE_RUN), own);
+	assert_null(instance_read_only(instance));
+	assert_int_not_equal(access(memory_run(), F_OK), 0);
+	instance_close(&instance);
+
+	assert_int_equal(mkdir(memory_run(), 0755), 0);
+	assert_int_equal(instance_open(folder, &instance).kind, FAULT_NONE);
+	assert_string_equal(instance_path(instance, INSTANCE_RUN), own);        /* others may look into that one */
+	instance_close(&instance);
+
+	assert_int_equal(chmod(memory_run(), 0700), 0);
+	assert_int_equal(instance_open(folder, &instance).kind, FAULT_NONE);
+	assert_string_equal(instance_path(instance, INSTANCE_RUN), memory_run());
+	assert_int_equal(pidfile_take(instance, "smtpd", &mine).kind, FAULT_NONE);
+	pid_t child = fork();
+
+	if (child == 0) {       /* somebody serves there: it stays */
+		bool stays = !instance_open(folder, &other).kind && !instance_settle_run(other).kind &&
+			     strcmp(instance_path(other, INSTANCE_RUN), memory_run()) == 0;
+		_exit(stays ? 0 : 1);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	assert_int_equal(close(mine.fd), 0);
+	free(mine.path);
+	assert_int_equal(instance_settle_run(instance).kind, FAULT_NONE);
+	assert_string_equal(instance_path(instance, INSTANCE_RUN), own);
+	assert_int_not_equal(access(memory_run(), F_OK), 0);
+	instance_close(&instance);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -248,6 +301,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(secrets_that_others_may_read_are_refused, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(a_pid_file_stays_taken_while_its_process_becomes_another_program, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_run_folder_in_memory_is_found_and_goes_when_it_is_needed_no_more, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_asks_for_the_holder_keeps_nobody_from_becoming_it, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_pid_file_lets_one_process_in_and_dies_with_it,
 						set_up, tear_down),
