@@ -139,7 +139,9 @@ static struct fault take(struct bulk *b, struct sv line)
 	struct buf full;
 
 	buf_init(&full, PASSHASH_MAX + 64);
-	secret = was_locked ? SV_NONE : full_secret(passwd->scheme, secret, &full);
+	secret = full_secret(passwd->scheme, secret, &full);
+	was_locked = was_locked && !passhash_clear(secret, &value);     /* a password in clear may begin so */
+	secret = was_locked ? SV_NONE : secret;
 	if (!f.kind)
 		f = look(b, sv_z(address), secret);
 	if (!f.kind && has_field(rest, "allow_nets", &value))

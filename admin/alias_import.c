@@ -130,7 +130,12 @@ static struct fault add_alias(struct bulk *b, struct sv address, const struct ta
 	if (f.kind != FAULT_NOT_FOUND)
 		return f;
 	f = compare(b, address, to);
-	return f.kind || b->is_dry ? f : directory_alias_add(b->dir, address, to->items, to->count);
+	if (f.kind || !b->is_dry)
+		return f.kind ? f : directory_alias_add(b->dir, address, to->items, to->count);
+	struct sv domain = sv_sub(address, sv_rfind(address, '@') + 1, SIZE_MAX);
+	struct directory_domain d;
+
+	return bulk_is_planned(b, domain) ? FAULT_OK : directory_domain_get(b->dir, domain, &d);
 }
 
 static struct fault take(struct bulk *b, struct sv line)

@@ -108,3 +108,11 @@ def test_aliases_come_with_their_targets(moved):
     assert "aliases:2: " in done.stderr and "is no address" in done.stderr
     rows = {row["alias"]: row["targets"] for row in server.json("alias", "list")}
     assert rows["root@example.test"] == ["carol@example.test"]
+
+
+def test_a_password_in_clear_may_begin_as_a_locked_one(moved):
+    server, folder = moved
+    (folder / "clear").write_text("ivan@example.test:!a long password\n")
+    server.postroom("account", "import", folder / "clear", "--scheme", "PLAIN")
+    with connect(server) as imap:
+        imap.login("ivan@example.test", "!a long password")
