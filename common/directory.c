@@ -9,7 +9,7 @@
 
 #include "common/banned.h"
 
-/* Looking up: logins, recipients, senders. Changes are in directory_edit.c, what rows look like in directory_rows.c. */
+/* Looking up: logins, recipients, senders. What changes them is in a file for each kind, what rows look like in directory_rows.c. */
 
 static const char *const table_names[DT_COUNT] = {
 	[DT_META] = "meta", [DT_DOMAINS] = "domains", [DT_NAMES] = "names", [DT_ACCOUNTS] = "accounts",

@@ -1,4 +1,3 @@
-#include <stdlib.h>
 #include <time.h>
 
 #include "common/crypt.h"
@@ -77,7 +76,7 @@ static bool has_app_password(const struct directory_credential *all, size_t coun
 /* The salt and count that the keys have to be made with; hashing is done outside of the transaction. */
 static struct fault prepare_credential(struct directory *dir, struct credential_edit *e, uint32_t wanted)
 {
-	struct directory_credential *all = xcalloc(DIRECTORY_CREDENTIALS_MAX, sizeof(*all));
+	struct directory_credential *all = credentials_new();
 	struct kv_txn *txn = NULL;
 	struct account_row row;
 	size_t count = 0;
@@ -92,8 +91,7 @@ static struct fault prepare_credential(struct directory *dir, struct credential_
 		e->may_set_iterations = e->credential.number == 0 && !has_app_password(all, count) && wanted;
 		e->iterations = e->may_set_iterations ? wanted : row.iterations;
 	}
-	secret_wipe(all, DIRECTORY_CREDENTIALS_MAX * sizeof(*all));
-	free(all);
+	credentials_free(&all);
 	return f;
 }
 
@@ -106,7 +104,7 @@ struct fault label_check(struct sv label, char out[DIRECTORY_LABEL_MAX + 1])
 
 struct fault credential_insert(struct kv_txn *txn, struct account_row *row, struct directory_credential *c)
 {
-	struct directory_credential *all = xcalloc(DIRECTORY_CREDENTIALS_MAX, sizeof(*all));
+	struct directory_credential *all = credentials_new();
 	size_t count = 0;
 	struct fault f = credentials_read(txn, row->pub.id, all, &count);
 	size_t others = count - (count && all[0].number == 0);
@@ -116,8 +114,7 @@ struct fault credential_insert(struct kv_txn *txn, struct account_row *row, stru
 	for (size_t i = 0; i < count && !f.kind; i++)
 		if (strcmp(all[i].label, c->label) == 0)
 			f = fault_detail(FAULT_EXISTS, "there is a credential called %s already", c->label);
-	secret_wipe(all, DIRECTORY_CREDENTIALS_MAX * sizeof(*all));
-	free(all);
+	credentials_free(&all);
 	if (f.kind)
 		return f;
 	c->number = row->next_number++;
@@ -128,7 +125,7 @@ struct fault credential_insert(struct kv_txn *txn, struct account_row *row, stru
 /* The account, when its salt and count are those that the keys were made with. */
 static struct fault find_unchanged(struct kv_txn *txn, const struct credential_edit *e, struct account_row *row)
 {
-	struct directory_credential *all = xcalloc(DIRECTORY_CREDENTIALS_MAX, sizeof(*all));
+	struct directory_credential *all = credentials_new();
 	size_t count = 0;
 	struct fault f = account_with_credentials(txn, &e->name, row, all, &count);
 
@@ -136,8 +133,7 @@ static struct fault find_unchanged(struct kv_txn *txn, const struct credential_e
 			(e->may_set_iterations ? has_app_password(all, count) : row->iterations != e->iterations) ||
 			(e->at_revision && row->pub.revision != e->at_revision)))
 		f = fault_detail(FAULT_BUSY, "the account %s was changed meanwhile", row->pub.address);
-	secret_wipe(all, DIRECTORY_CREDENTIALS_MAX * sizeof(*all));
-	free(all);
+	credentials_free(&all);
 	return f;
 }
 

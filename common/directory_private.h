@@ -56,7 +56,13 @@ struct account_row {
 MUST_CHECK struct fault name_set(struct name *n, struct sv local, struct sv domain);
 /** name_from_text - "user@domain". FAULT_INVALID with a sentence. */
 MUST_CHECK struct fault name_from_text(struct sv text, struct name *n);
+/** name_key_prefix - what the keys of all names of a domain, in canonical form, begin with. */
+void name_key_prefix(struct sv domain, struct kv_key *key);
 void name_key(const struct name *n, struct kv_key *key);
+/** name_of_key - and back. FAULT_CORRUPT. */
+MUST_CHECK struct fault name_of_key(struct sv key, struct name *n);
+/** name_taken - FAULT_EXISTS with a sentence. */
+MUST_CHECK struct fault name_taken(const struct name *n);
 /** name_text - local@domain, quoted where needed, with a NUL. */
 void name_text(const struct name *n, char out[DIRECTORY_ADDRESS_MAX + 1]);
 /** domain_from_text - canonical domain name with a NUL. FAULT_INVALID with a sentence. */
@@ -74,6 +80,8 @@ MUST_CHECK struct fault delegates_forget_domain(struct kv_txn *txn, const char *
 /* Rows. Reading: FAULT_NOT_FOUND, or FAULT_CORRUPT with what was corrupt. */
 MUST_CHECK struct fault domain_read(struct kv_txn *txn, struct sv name, struct directory_domain *out);
 MUST_CHECK struct fault domain_decode(struct sv name, struct sv value, struct directory_domain *out);
+/** domain_find - the same; FAULT_NOT_FOUND with a sentence. */
+MUST_CHECK struct fault domain_find(struct kv_txn *txn, const char *name, struct directory_domain *out);
 MUST_CHECK struct fault domain_write(struct kv_txn *txn, const struct directory_domain *d);
 MUST_CHECK struct fault domain_default(struct kv_txn *txn, struct directory_domain *out);
 
@@ -106,6 +114,9 @@ MUST_CHECK struct fault account_find(struct kv_txn *txn, const struct name *n, s
 void credential_key(const char *id, uint32_t number, struct kv_key *key);
 MUST_CHECK struct fault credential_decode(struct sv key, struct sv value, struct directory_credential *out);
 MUST_CHECK struct fault credential_write(struct kv_txn *txn, const char *id, const struct directory_credential *c);
+/** credentials_new, credentials_free - room for all credentials of an account; it is wiped before it goes. */
+struct directory_credential *credentials_new(void);
+void credentials_free(struct directory_credential **all);
 /** credentials_read - all of an account, by number; at most DIRECTORY_CREDENTIALS_MAX. */
 MUST_CHECK struct fault credentials_read(struct kv_txn *txn, const char *id, struct directory_credential *out, size_t *count);
 
@@ -127,6 +138,28 @@ MUST_CHECK struct fault iterations_check(uint32_t iterations);
 
 /** copy_text - with a NUL; false (out is "") when it does not fit or holds one. */
 bool copy_text(char *out, size_t size, struct sv text);
+
+/* A walk over the rows of a table in a snapshot, in the order of their keys. */
+struct listing {
+	const struct directory *dir;
+	struct kv_txn *txn;             /* for further questions to the same snapshot */
+	struct kv_cursor *cursor;
+	struct kv_key prefix;           /* only rows whose keys begin so */
+	struct sv key, value;           /* the row; borrowed until the next one */
+	bool is_begun;
+	bool is_each_domain;            /* of a narrowed directory: the names of its domains, one domain after the other */
+	size_t at;                      /* which of those */
+};
+
+/** listing_begin - all rows; more may be asked of `prefix` before the first one. Nothing is to be ended after a fault. */
+MUST_CHECK struct fault listing_begin(struct listing *l, const struct directory *dir, unsigned table);
+/** listing_begin_names - the names of one domain; @domain empty: of all that the handle shows. */
+MUST_CHECK struct fault listing_begin_names(struct listing *l, const struct directory *dir, struct sv domain);
+/** listing_next - FAULT_NOT_FOUND at the end. */
+MUST_CHECK struct fault listing_next(struct listing *l);
+/** listing_end - close it, and say what the walk came to: the end is none of the faults. */
+MUST_CHECK struct fault listing_end(struct listing *l, struct fault f);
+void listing_close(struct listing *l);
 
 #define ROW_VERSION 1
 /** row_corrupt - what is said of a row that cannot be read; one of a newer program stays FAULT_UNSUPPORTED. */

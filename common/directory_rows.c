@@ -79,12 +79,27 @@ struct fault name_from_text(struct sv text, struct name *n)
 	return f;
 }
 
-void name_key(const struct name *n, struct kv_key *key)
+void name_key_prefix(struct sv domain, struct kv_key *key)
 {
 	kv_key_init(key);
-	kv_key_sv(key, sv_z(n->domain));
+	kv_key_sv(key, domain);
 	kv_key_u8(key, 0);
+}
+
+void name_key(const struct name *n, struct kv_key *key)
+{
+	name_key_prefix(sv_z(n->domain), key);
 	kv_key_sv(key, sv_z(n->local));
+}
+
+struct fault name_of_key(struct sv key, struct name *n)
+{
+	size_t at = sv_find(key, '\0');
+
+	if (at == SIZE_MAX || !copy_text(n->domain, sizeof(n->domain), sv_sub(key, 0, at)) ||
+	    !copy_text(n->local, sizeof(n->local), sv_sub(key, at + 1, key.len)))
+		return fault(FAULT_CORRUPT, "directory: bad name key");
+	return FAULT_OK;
 }
 
 void name_text(const struct name *n, char out[DIRECTORY_ADDRESS_MAX + 1])
@@ -98,6 +113,14 @@ void name_text(const struct name *n, char out[DIRECTORY_ADDRESS_MAX + 1])
 	    !copy_text(out, DIRECTORY_ADDRESS_MAX + 1, buf_sv(&text)))
 		BUG("address of %s at %s does not fit", n->local, n->domain);
 	buf_done(&text);
+}
+
+struct fault name_taken(const struct name *n)
+{
+	char text[DIRECTORY_ADDRESS_MAX + 1];
+
+	name_text(n, text);
+	return fault_detail(FAULT_EXISTS, "%s exists already", text);
 }
 
 struct fault domain_from_text(struct sv text, char out[ADDRESS_DOMAIN_MAX + 1])
@@ -672,6 +695,18 @@ struct fault credential_write(struct kv_txn *txn, const char *id, const struct d
 	}
 	/* Nothing is kept: a verifier of a kind that we do not know would be that of the password before. */
 	return row_write(txn, DT_CREDENTIALS, kv_key_view(&key), &r, UINT8_MAX);
+}
+
+struct directory_credential *credentials_new(void)
+{
+	return xcalloc(DIRECTORY_CREDENTIALS_MAX, sizeof(struct directory_credential));
+}
+
+void credentials_free(struct directory_credential **all)
+{
+	secret_wipe(*all, DIRECTORY_CREDENTIALS_MAX * sizeof(**all));
+	free(*all);
+	*all = NULL;
 }
 
 struct fault credentials_read(struct kv_txn *txn, const char *id, struct directory_credential *out, size_t *count)

@@ -1,6 +1,4 @@
 /* Who has no verifier for SCRAM with a hash. */
-#include <stdlib.h>
-
 #include "common/directory_private.h"
 
 #include "common/banned.h"
@@ -18,12 +16,11 @@ static struct fault lacks_verifier(struct kv_txn *txn, const struct account_row 
 	*lacks = row->hash[0] != '\0';
 	if (*lacks)
 		return FAULT_OK;
-	all = xcalloc(DIRECTORY_CREDENTIALS_MAX, sizeof(*all));
+	all = credentials_new();
 	f = credentials_read(txn, row->pub.id, all, &count);
 	for (size_t i = 0; i < count && !f.kind; i++)
 		*lacks |= !all[i].is_certificate && !all[i].verifiers[hash].is_there;
-	secret_wipe(all, DIRECTORY_CREDENTIALS_MAX * sizeof(*all));
-	free(all);
+	credentials_free(&all);
 	return f;
 }
 

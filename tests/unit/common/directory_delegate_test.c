@@ -6,12 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "common/directory_delegate.h"
 #include "common/memory.h"
+#include "tests/unit/support/directory_fixture.h"
 
 #define OK(expr) assert_int_equal((expr).kind, FAULT_NONE)
 #define FAILS(expr, what) assert_int_equal((expr).kind, (what))
@@ -27,10 +27,7 @@ static int setup(void **state)
 	struct place *p = xcalloc(1, sizeof(*p));
 	struct sv target = SV("alice@a.test");
 
-	snprintf(p->path, sizeof(p->path), "/tmp/directory-delegate-XXXXXX");
-	if (!mkdtemp(p->path))
-		return -1;
-	OK(directory_open(p->path, true, &p->dir));
+	p->dir = directory_fixture_make(p->path);
 	OK(directory_domain_add(p->dir, SV("a.test")));
 	OK(directory_domain_add(p->dir, SV("b.test")));
 	OK(directory_domain_add(p->dir, SV("c.test")));
@@ -49,15 +46,8 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct place *p = *state;
-	char name[100];
-	int rc;
+	int rc = directory_fixture_remove(&p->dir, p->path);
 
-	directory_close(&p->dir);
-	snprintf(name, sizeof(name), "%s/data.mdb", p->path);
-	unlink(name);
-	snprintf(name, sizeof(name), "%s/lock.mdb", p->path);
-	unlink(name);
-	rc = rmdir(p->path);
 	free(p);
 	return rc;
 }

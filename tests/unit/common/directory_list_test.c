@@ -5,13 +5,13 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "common/date.h"
 #include "common/directory.h"
 #include "common/memory.h"
+#include "tests/unit/support/directory_fixture.h"
 
 #define OK(expr) assert_int_equal((expr).kind, FAULT_NONE)
 #define FAILS(expr, what) assert_int_equal((expr).kind, (what))
@@ -28,10 +28,7 @@ static int setup(void **state)
 	struct place *p = xcalloc(1, sizeof(*p));
 	struct directory_account a;
 
-	snprintf(p->path, sizeof(p->path), "/tmp/directory-list-XXXXXX");
-	if (!mkdtemp(p->path))
-		return -1;
-	OK(directory_open(p->path, true, &p->dir));
+	p->dir = directory_fixture_make(p->path);
 	OK(directory_domain_add(p->dir, SV("a.test")));
 	OK(directory_domain_add(p->dir, SV("b.test")));
 	OK(directory_account_add(p->dir, SV("alice@a.test"), NULL, DIRECTORY_ITERATIONS_MIN, &a));
@@ -46,16 +43,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct place *p = *state;
-	char name[100];
-	int rc;
+	int rc = directory_fixture_remove(&p->dir, p->path);
 
-	directory_close(&p->dir);
 	arena_done(&p->arena);
-	snprintf(name, sizeof(name), "%s/data.mdb", p->path);
-	unlink(name);
-	snprintf(name, sizeof(name), "%s/lock.mdb", p->path);
-	unlink(name);
-	rc = rmdir(p->path);
 	free(p);
 	return rc;
 }

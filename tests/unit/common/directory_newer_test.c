@@ -5,7 +5,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -13,6 +12,7 @@
 #include "common/directory_private.h"
 #include "common/identity.h"
 #include "common/memory.h"
+#include "tests/unit/support/directory_fixture.h"
 
 #define OK(expr) assert_int_equal((expr).kind, FAULT_NONE)
 #define FAILS(expr, what) assert_int_equal((expr).kind, (what))
@@ -30,10 +30,7 @@ static int setup(void **state)
 	struct place *p = xcalloc(1, sizeof(*p));
 	struct sv password = SV("secret"), target = SV("alice@a.test");
 
-	snprintf(p->path, sizeof(p->path), "/tmp/directory-newer-XXXXXX");
-	if (!mkdtemp(p->path))
-		return -1;
-	OK(directory_open(p->path, true, &p->dir));
+	p->dir = directory_fixture_make(p->path);
 	OK(directory_domain_add(p->dir, SV("a.test")));
 	OK(directory_account_add(p->dir, SV("alice@a.test"), &password, DIRECTORY_ITERATIONS_MIN, &p->alice));
 	OK(directory_credential_add(p->dir, SV("alice@a.test"), SV("phone"), SCOPE_IMAP, SV("phone's"), NULL));
@@ -45,15 +42,8 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct place *p = *state;
-	char name[100];
-	int rc;
+	int rc = directory_fixture_remove(&p->dir, p->path);
 
-	directory_close(&p->dir);
-	snprintf(name, sizeof(name), "%s/data.mdb", p->path);
-	unlink(name);
-	snprintf(name, sizeof(name), "%s/lock.mdb", p->path);
-	unlink(name);
-	rc = rmdir(p->path);
 	free(p);
 	return rc;
 }
