@@ -13,8 +13,8 @@
 #define IMAPD_COMMAND_H
 
 #include "common/memory.h"
+#include "imapd/args.h"
 #include "imapd/capability.h"
-#include "imapd/grammar.h"
 #include "imapd/room.h"
 #include "imapd/writer.h"
 

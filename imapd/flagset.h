@@ -4,7 +4,7 @@
 #define IMAPD_FLAGSET_H
 
 #include "common/memory.h"
-#include "imapd/grammar.h"
+#include "imapd/args.h"
 #include "maildir/mailbox.h"
 
 struct flagset {

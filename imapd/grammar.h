@@ -4,7 +4,7 @@
  * It takes input cut at any octet and turns one command line with its literals into a flat row of
  * tokens. A list is an opening token that knows where its closing one is, so that reading arguments
  * needs no recursion and no tree. What the tokens mean is the business of the commands, which read
- * them by the args_ functions below.
+ * them as arguments (imapd/args.h).
  *
  * Limits come before memory: every octet is charged to the line or to the literals of the command,
  * in every state, dropped ones too. A command that broke a limit or the grammar is read to its true
@@ -111,42 +111,6 @@ void grammar_refuse(struct grammar *g);
  * (RFC 3501 §9). */
 struct sv grammar_tag(const struct grammar *g);
 struct sv token_text(const struct grammar *g, const struct token *t);
-
-/* A place in the arguments. Each function takes one argument and moves on, or answers false and
- * stays. */
-struct args {
-	const struct grammar *g;
-	uint32_t at, end;
-};
-
-/** args_from - the tokens from index `first` on. */
-struct args args_from(const struct grammar *g, uint32_t first);
-/** args_end - no argument is left. */
-bool args_end(const struct args *a);
-/** args_peek - the next token, or NULL. */
-const struct token *args_peek(const struct args *a);
-/** args_atom - an atom (RFC 3501 atom; `\` first is let through for flags by args_flag only). */
-bool args_atom(struct args *a, struct sv *out);
-/** args_raw - any unquoted word: sequence sets, FETCH items, search dates; what it may hold is for
- * the caller to check. */
-bool args_raw(struct args *a, struct sv *out);
-/** args_glued - an unquoted word that follows the token before it without a space: `]<0.100>`
- * behind a list. */
-bool args_glued(struct args *a, struct sv *out);
-/** args_word - this very atom, in any case. */
-bool args_word(struct args *a, const char *word);
-/** args_astring - atom (with `]`), quoted string or literal. */
-bool args_astring(struct args *a, struct sv *out);
-/** args_string - quoted string or literal. */
-bool args_string(struct args *a, struct sv *out);
-/** args_pattern - list-mailbox: like an astring, wildcards allowed. */
-bool args_pattern(struct args *a, struct sv *out);
-/** args_flag - a flag or keyword: `\Seen`, `$Forwarded`. */
-bool args_flag(struct args *a, struct sv *out);
-bool args_u32(struct args *a, uint32_t *out);
-bool args_u64(struct args *a, uint64_t *out);
-/** args_open - a parenthesised list: *inside walks its content, a moves behind it. */
-bool args_open(struct args *a, struct args *inside);
 
 /** atom_is_valid - may s stand unquoted where the grammar says atom? */
 bool atom_is_valid(struct sv s);

@@ -3,7 +3,7 @@
 #define IMAPD_ID_H
 
 #include "common/memory.h"
-#include "imapd/grammar.h"
+#include "imapd/args.h"
 #include "imapd/writer.h"
 
 /* What a program says of itself. */

@@ -3,7 +3,7 @@
 #ifndef IMAPD_PARTIAL_H
 #define IMAPD_PARTIAL_H
 
-#include "imapd/grammar.h"
+#include "imapd/args.h"
 #include "maildir/uidset.h"
 
 struct partial {

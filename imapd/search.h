@@ -7,8 +7,8 @@
 
 #include "common/memory.h"
 #include "common/mime.h"
+#include "imapd/args.h"
 #include "imapd/capability.h"
-#include "imapd/grammar.h"
 #include "imapd/partial.h"
 #include "imapd/view.h"
 #include "maildir/mailbox.h"

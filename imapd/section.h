@@ -6,7 +6,7 @@
 
 #include "common/memory.h"
 #include "common/mime.h"
-#include "imapd/grammar.h"
+#include "imapd/args.h"
 #include "imapd/writer.h"
 
 #define SECTION_FIELDS_MAX 256

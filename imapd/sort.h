@@ -4,8 +4,8 @@
 #define IMAPD_SORT_H
 
 #include "common/mime.h"
+#include "imapd/args.h"
 #include "imapd/capability.h"
-#include "imapd/grammar.h"
 #include "imapd/ranks.h"
 #include "maildir/mailbox.h"
 

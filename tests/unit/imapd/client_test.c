@@ -7,30 +7,23 @@
 #include <cmocka.h>
 
 #include "imapd/client.h"
+#include "tests/unit/imapd/parsed.h"
 
 static bool introduce(struct client *client, const char *text, char *option)
 {
-	struct grammar_limits limits = { .line = 2000, .literal = 10, .literal_nonsync = 10, .literals = 10, .depth = 2, .tokens = 100 };
 	const struct conf_list workarounds = { &option, 1 };
-	struct buf line = { .max = 2000 };
 	struct arena arena;
 	struct grammar g;
 	struct id id;
+	struct args args = parsed(&g, text);
 
-	buf_appendf(&line, "t %s\r\n", text);
-	struct sv in = buf_sv(&line);
-
-	grammar_init(&g, &limits);
 	arena_init(&arena, 1 << 16);
-	assert_int_equal(grammar_feed(&g, &in), GRAMMAR_COMMAND);
-	struct args args = args_from(&g, 1);
 	bool is_good = id_read(&args, &arena, &id);
 
 	if (is_good)
 		client_introduce(client, &id, &workarounds, CAPABILITIES_ALL, NULL);
 	arena_done(&arena);
 	grammar_done(&g);
-	buf_done(&line);
 	return is_good;
 }
 

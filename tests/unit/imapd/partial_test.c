@@ -8,24 +8,16 @@
 
 #include "imapd/partial.h"
 #include "imapd/view.h"
+#include "tests/unit/imapd/parsed.h"
 
 static bool read_range(const char *text, struct partial *out)
 {
-	struct grammar_limits limits = { .line = 1000, .literal = 10, .literal_nonsync = 10, .literals = 10, .depth = 2, .tokens = 10 };
-	struct buf line = { .max = 1000 };
 	struct grammar g;
-
-	buf_appendf(&line, "t %s\r\n", text);
-	struct sv in = buf_sv(&line);
-
-	grammar_init(&g, &limits);
-	assert_int_equal(grammar_feed(&g, &in), GRAMMAR_COMMAND);
-	struct args args = args_from(&g, 1);
+	struct args args = parsed(&g, text);
 	bool is_good = partial_read(&args, out) && args_end(&args);
 
 	out->text = SV_NONE;
 	grammar_done(&g);
-	buf_done(&line);
 	return is_good;
 }
 

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "imapd/section.h"
+#include "tests/unit/imapd/parsed.h"
 
 static const char message[] =
 	"From: a@x\r\n"
@@ -38,18 +39,8 @@ struct reading {
 
 static void read_section(struct reading *r, const char *text)
 {
-	struct grammar_limits limits = { .line = 4000, .literal = 100, .literal_nonsync = 100, .literals = 100,
-					 .depth = 10, .tokens = 1000 };
-	struct buf line = { .max = 4096 };
-
-	buf_appendf(&line, "t %s\r\n", text);
-	struct sv in = buf_sv(&line);
-
-	grammar_init(&r->g, &limits);
 	arena_init(&r->arena, 1 << 20);
-	assert_int_equal(grammar_feed(&r->g, &in), GRAMMAR_COMMAND);
-	buf_done(&line);
-	r->rest = args_from(&r->g, 1);
+	r->rest = parsed(&r->g, text);
 	r->is_good = section_read(&r->rest, &r->arena, &r->section) && args_end(&r->rest);
 }
 
