@@ -129,7 +129,7 @@ uint64_t client_size_max(const struct client *c);
 uint32_t client_by_min_s(const struct client *c);
 /** client_is_ready - between transactions. */
 bool client_is_ready(const struct client *c);
-/** client_tls - "TLSv1.3 TLS_AES_256_GCM_SHA384", or "". */
+/** client_tls_text - "TLSv1.3 TLS_AES_256_GCM_SHA384", or "". */
 const char *client_tls_text(const struct client *c);
 /** client_doubt - what the names it was given say of its certificate (tls_peer_doubt()); NULL: nothing. */
 const char *client_doubt(const struct client *c);
