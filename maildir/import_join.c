@@ -1,20 +1,16 @@
 /* maildir/import_join.c - putting in place what is laid ready (import_private.h).
  *
- * An account without mail gets all of it by one exchange of folders, alone: nobody ever sees half of it. Its new account
- * sidecar has a generation that no index knows, so whoever comes by before the new index is made makes it himself. In an
- * account with mail a mailbox that does not exist is one rename; one that does takes the messages in chunks: UIDs are taken
- * first, for good, then ids of POP3 are noted under them, then the files get the names that carry them, and only then is
- * each put in place with its row. Whoever was interrupted goes on from where he was. What a process was killed over between
- * names and commit, recovery takes for new mail (adopt.c): such a message, of a chunk at most, is there once under a UID of its
- * own, and the next run gives it its POP3 id back. */
+ * An account without mail gets all of it at once (import_exchange.c). In an account with mail a mailbox that does not exist is one
+ * rename; one that does takes the messages in chunks: UIDs are taken first, for good, then ids of POP3 are noted under them, then
+ * the files get the names that carry them, and only then is each put in place with its row. Whoever was interrupted goes on from
+ * where he was. What a process was killed over between names and commit, recovery takes for new mail (adopt.c): such a message, of
+ * a chunk at most, is there once under a UID of its own, and the next run gives it its POP3 id back. */
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "common/log.h"
 #include "maildir/files.h"
 #include "maildir/import_private.h"
 #include "maildir/mailbox_private.h"
@@ -22,194 +18,6 @@
 #include "common/banned.h"
 
 #define CHUNK_FILE "postroom-chunk"     /* beside what is laid ready: "<UID> <id>" of the messages being put in place */
-#define GENERATION_LEAP 2000    /* more than an index would take for its own sidecar's (account.c) */
-
-/* --- an account without mail -------------------------------------------------------------------------------------------- */
-
-static bool any_message(void *arg, const char *name, unsigned char type)
-{
-	(void)type;
-	*(bool *)arg = *(bool *)arg || name[0] != '.';
-	return !*(bool *)arg;
-}
-
-static bool has_message(int maildir, const char *dir)
-{
-	char path[BOX_PATH_MAX];
-	bool found = false;
-
-	box_path(path, dir, "cur", NULL);
-	(void)!files_each(maildir, path, any_message, &found).kind;
-	box_path(path, dir, "new", NULL);
-	(void)!files_each(maildir, path, any_message, &found).kind;
-	return found;
-}
-
-/* Did this account ever hold a message? Inside. */
-static struct fault look_for_mail(struct account *a, bool *is_virgin)
-{
-	struct kv_txn *kv = NULL;
-	uint64_t *ids = NULL;
-	size_t count = 0;
-	struct fault f = account_read(a, &kv);
-
-	*is_virgin = true;
-	if (!f.kind)
-		f = adopt_box_ids(kv, &ids, &count);
-	for (size_t i = 0; !f.kind && i < count; i++) {
-		struct index_box box;
-		f = index_box_get(kv, ids[i], &box);
-		if (!f.kind && (box.messages || box.uidnext > 1))
-			*is_virgin = false;
-	}
-	kv_read_end(&kv);
-	free(ids);
-	return f;
-}
-
-struct exchange {
-	struct import *im;
-	struct fault fault;
-	uint32_t uidvalidity;           /* the highest */
-	int from, to;
-};
-
-/* A mailbox that the account has: its special use goes over to the one of that name, or it goes over itself. */
-static bool carry_over(void *arg, const char *name, unsigned char type)
-{
-	struct exchange *x = arg;
-	struct sidecar_mailbox have, side;
-	struct fault f;
-
-	if (type != DT_DIR || name[0] != '.')
-		return true;
-	if (has_message(x->from, name)) {
-		x->fault = fault(FAULT_BUSY, "mail has come meanwhile");
-		return false;
-	}
-	f = stage_read_sidecar(x->from, name, &have);
-	if (f.kind)
-		return true;            /* no mailbox of ours, and empty */
-	f = stage_find_sidecar(x->to, name, &side);
-	if (f.kind == FAULT_NOT_FOUND) {
-		f = adopt_new_mailbox_at(account_conf(x->im->account), x->to, name, &have, false);
-	} else if (!f.kind) {
-		side.special_use |= have.special_use;
-		side.generation++;
-		f = stage_write_sidecar(x->to, name, &side);
-		sidecar_mailbox_done(&side);
-	}
-	sidecar_mailbox_done(&have);
-	x->fault = f;
-	return !f.kind;
-}
-
-static bool find_uidvalidity(void *arg, const char *name, unsigned char type)
-{
-	struct exchange *x = arg;
-	struct sidecar_mailbox side;
-
-	if (type == DT_DIR && name[0] == '.' && !stage_read_sidecar(x->to, name, &side).kind) {
-		if (side.uidvalidity > x->uidvalidity)
-			x->uidvalidity = side.uidvalidity;
-		sidecar_mailbox_done(&side);
-	}
-	return true;
-}
-
-static struct fault put_text(int dir, const char *path, struct sv text)
-{
-	unlinkat(dir, path, 0);
-	return files_write_new(dir, path, text, 0600);
-}
-
-/* What an account has beside its mailboxes. */
-static struct fault write_account_files(struct exchange *x)
-{
-	struct sidecar_account account;
-	struct sidecar_subscriptions subscribed;
-	struct buf text;
-	struct fault f;
-
-	buf_init(&text, SIDECAR_MAX);
-	f = files_read(x->from, LAYOUT_ACCOUNT_FILE, &text);
-	if (!f.kind)
-		f = sidecar_account_parse(buf_sv(&text), &account);
-	if (f.kind) {
-		buf_done(&text);
-		return f;
-	}
-	account.generation += GENERATION_LEAP;
-	if (x->uidvalidity < UINT32_MAX - 4 * UIDVALIDITY_BLOCK && account.uidvalidity_floor <= x->uidvalidity)
-		account.uidvalidity_floor = x->uidvalidity + UIDVALIDITY_BLOCK;
-	buf_clear(&text);
-	f = sidecar_account_write(&account, &text);
-	sidecar_account_done(&account);
-	if (!f.kind)
-		f = put_text(x->to, LAYOUT_ACCOUNT_FILE, buf_sv(&text));
-	if (!f.kind)
-		f = account_subscriptions(x->im->account, &subscribed);
-	if (!f.kind) {
-		for (size_t i = 0; i < x->im->subscription_count; i++)
-			sidecar_subscribe(&subscribed, sv_z(x->im->subscriptions[i]), true);
-		subscribed.generation++;
-		buf_clear(&text);
-		f = sidecar_subscriptions_write(&subscribed, &text);
-		if (!f.kind)
-			f = put_text(x->to, LAYOUT_SUBSCRIPTIONS_FILE, buf_sv(&text));
-		sidecar_subscriptions_done(&subscribed);
-	}
-	buf_done(&text);
-	return f;
-}
-
-/* The account is held alone. */
-static struct fault exchange(struct account *a, void *arg)
-{
-	struct exchange *x = arg;
-	struct sidecar_mailbox inbox;
-	struct fault f;
-
-	x->from = a->maildir;
-	x->to = x->im->staging;
-	if (has_message(x->from, "."))
-		return fault(FAULT_BUSY, "mail has come meanwhile");
-	f = stage_find_sidecar(x->to, ".", &inbox);
-	if (f.kind == FAULT_NOT_FOUND) {        /* a source without an INBOX: the account's own */
-		f = stage_read_sidecar(x->from, ".", &inbox);
-		if (!f.kind)
-			f = adopt_new_mailbox_at(account_conf(a), x->to, ".", &inbox, true);
-	}
-	if (!f.kind) {
-		x->uidvalidity = inbox.uidvalidity;
-		sidecar_mailbox_done(&inbox);
-		f = files_each(x->from, ".", carry_over, x);
-	}
-	if (!f.kind)
-		f = x->fault;
-	if (!f.kind)
-		f = files_each(x->to, ".", find_uidvalidity, x);
-	if (!f.kind)
-		f = write_account_files(x);
-	if (!f.kind && syncfs(x->to))
-		f = fault_errno("syncfs", IMPORT_FOLDER);
-	if (f.kind)
-		return f;
-	if (renameat2(a->dir, IMPORT_FOLDER, a->dir, LAYOUT_MAILDIR, RENAME_EXCHANGE)) {
-		if (errno != EINVAL && errno != ENOSYS)
-			return fault_errno("exchange", IMPORT_FOLDER);
-		/* A file system that cannot: for a moment there is none. */
-		char old[FILES_TEMP_LEN];
-		files_temp_name(LAYOUT_MAILDIR ".old", old);
-		if (renameat(a->dir, LAYOUT_MAILDIR, a->dir, old) || renameat(a->dir, IMPORT_FOLDER, a->dir, LAYOUT_MAILDIR) ||
-		    renameat(a->dir, old, a->dir, IMPORT_FOLDER))
-			return fault_errno("exchange", IMPORT_FOLDER);
-	}
-	f = files_sync_dir(a->dir, ".");
-	if (!f.kind)
-		unlinkat(x->to, IMPORT_NOTE, 0);        /* the account's Maildir now */
-	return f;
-}
 
 /* --- a mailbox that is there already -------------------------------------------------------------------------------------- */
 
@@ -639,15 +447,43 @@ static struct source_box *box_of(struct import *im, const char *dir)
 	return NULL;
 }
 
+/* Inside the account. */
+static struct fault join_inside(struct joining *j, struct sv name, const struct id_map *present, bool *exists)
+{
+	struct account *a = j->im->account;
+	struct index_box box;
+	struct kv_txn *kv = NULL;
+	struct fault f = strcmp(j->dir, ".") ? FAULT_OK : repair_chunk(j, present);
+
+	if (!f.kind)
+		f = account_read(a, &kv);
+	if (!f.kind)
+		f = index_box_find(kv, name, &box);
+	kv_read_end(&kv);
+	*exists = !f.kind;
+	if (*exists)
+		return join_existing(j, &box);
+	return f.kind == FAULT_NOT_FOUND ? join_missing(j) : f;
+}
+
+/* What is told of the mailbox, where it did not come as it was laid ready. */
+static void correct_result(const struct joining *j, struct source_box *source)
+{
+	if (source->result.uids_kept > j->kept)
+		source->result.uids_kept = j->kept;
+	source->result.uidls = j->uidls;
+	if (j->kept < j->joined)
+		source_note(source, "%llu messages got new UIDs: the mailbox had some of its own",
+			    (unsigned long long)(j->joined - j->kept));
+}
+
 static struct fault join_box(struct import *im, const char *dir)
 {
-	struct account *a = im->account;
 	struct joining j = { .im = im, .dir = dir };
 	struct source_box *source = box_of(im, dir);
-	struct index_box box;
 	struct buf name;
-	struct kv_txn *kv = NULL;
 	struct id_map present = { 0 };
+	bool exists = false;
 	struct fault f = stage_read_sidecar(im->staging, dir, &j.side);
 
 	if (f.kind)
@@ -660,28 +496,13 @@ static struct fault join_box(struct import *im, const char *dir)
 	if (!f.kind && !strcmp(dir, "."))
 		f = stage_present(im, "INBOX", &present);
 	if (!f.kind)
-		f = account_enter(a);
+		f = account_enter(im->account);
 	if (!f.kind) {
-		f = strcmp(dir, ".") ? FAULT_OK : repair_chunk(&j, &present);
-		if (!f.kind)
-			f = account_read(a, &kv);
-		if (!f.kind)
-			f = index_box_find(kv, buf_sv(&name), &box);
-		kv_read_end(&kv);
-		bool exists = !f.kind;
-		if (exists)
-			f = join_existing(&j, &box);
-		else if (f.kind == FAULT_NOT_FOUND)
-			f = join_missing(&j);
-		account_leave(a);
-		if (!f.kind && exists && source && source->result.uids_kept > j.kept)
-			source->result.uids_kept = j.kept;
-		if (!f.kind && exists && source)
-			source->result.uidls = j.uidls;
-		if (!f.kind && exists && source && j.kept < j.joined)
-			source_note(source, "%llu messages got new UIDs: the mailbox had some of its own",
-				    (unsigned long long)(j.joined - j.kept));
+		f = join_inside(&j, buf_sv(&name), &present, &exists);
+		account_leave(im->account);
 	}
+	if (!f.kind && exists && source)
+		correct_result(&j, source);
 	sidecar_mailbox_done(&j.side);
 	box_facts_done(&j.facts);
 	id_map_done(&j.noted);
@@ -749,10 +570,10 @@ static struct fault join_each(struct import *im)
 static bool has_any_message(int folder)
 {
 	struct folders l = { 0 };
-	bool found = has_message(folder, ".") || files_each(folder, ".", note_folder, &l).kind;
+	bool found = stage_has_message(folder, ".") || files_each(folder, ".", note_folder, &l).kind;
 
 	for (size_t i = 0; i < l.count; i++) {
-		found = found || has_message(folder, l.dirs[i]);
+		found = found || stage_has_message(folder, l.dirs[i]);
 		free(l.dirs[i]);
 	}
 	free(l.dirs);
@@ -789,20 +610,8 @@ struct fault join_tidy(struct account *a)
 
 struct fault join_all(struct import *im)
 {
-	struct account *a = im->account;
-	struct exchange x = { .im = im };
-	bool is_virgin = false;
-	struct fault f = account_enter(a);
+	bool is_done = false;
+	struct fault f = exchange_all(im, &is_done);
 
-	if (f.kind)
-		return f;
-	f = look_for_mail(a, &is_virgin);
-	account_leave(a);
-	if (f.kind)
-		return f;
-	if (is_virgin)
-		f = account_replace(a, exchange, &x);
-	if (!is_virgin || f.kind == FAULT_BUSY)
-		f = join_each(im);
-	return f;
+	return f.kind || is_done ? f : join_each(im);
 }

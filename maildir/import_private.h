@@ -1,5 +1,5 @@
 /* maildir/import_private.h - what the parts of an import share: the source (import_source.c), what is laid ready
- * (import_stage.c), putting it in place (import_join.c). */
+ * (import_stage.c), putting it in place (import_exchange.c, import_join.c). */
 #ifndef MAILDIR_IMPORT_PRIVATE_H
 #define MAILDIR_IMPORT_PRIVATE_H
 
@@ -101,6 +101,8 @@ MUST_CHECK struct fault stage_read_sidecar(int at, const char *dir, struct sidec
 /** stage_find_sidecar - the same for one that may be half made: then it is removed, and FAULT_NOT_FOUND. */
 MUST_CHECK struct fault stage_find_sidecar(int at, const char *dir, struct sidecar_mailbox *out);
 MUST_CHECK struct fault stage_write_sidecar(int at, const char *dir, const struct sidecar_mailbox *side);
+/** stage_has_message - is there a file in cur/ or new/ of a mailbox below folder `at`? */
+bool stage_has_message(int at, const char *dir);
 /** stage_id - the id that a message gets from what names it in the source, NUL-terminated; and its digest. */
 void stage_id(struct sv base, char id[FILENAME_ID_LEN + 1], uint8_t digest[16]);
 
@@ -118,6 +120,10 @@ MUST_CHECK struct fault stage_begin(struct import *im, struct source_box *box, s
 /** stage_keywords - numbers of the source's keywords in the sidecar, added as needed. */
 void stage_keywords(struct source_box *box, struct sidecar_mailbox *side, uint8_t map[KEYWORDS_MAX]);
 struct keyword_bits stage_map_bits(const struct keyword_bits *bits, const uint8_t map[KEYWORDS_MAX]);
+
+/* --- import_exchange.c --- */
+/** exchange_all - put everything in place, if the account never held a message; else *is_done is false, and nothing happened. */
+MUST_CHECK struct fault exchange_all(struct import *im, bool *is_done);
 
 /* --- import_join.c --- */
 /** join_all - put what is laid ready in place. */

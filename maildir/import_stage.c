@@ -190,6 +190,25 @@ struct fault stage_write_sidecar(int at, const char *dir, const struct sidecar_m
 	return f;
 }
 
+static bool any_message(void *arg, const char *name, unsigned char type)
+{
+	(void)type;
+	*(bool *)arg = *(bool *)arg || name[0] != '.';
+	return !*(bool *)arg;
+}
+
+bool stage_has_message(int at, const char *dir)
+{
+	char path[BOX_PATH_MAX];
+	bool found = false;
+
+	box_path(path, dir, "cur", NULL);
+	(void)!files_each(at, path, any_message, &found).kind;
+	box_path(path, dir, "new", NULL);
+	(void)!files_each(at, path, any_message, &found).kind;
+	return found;
+}
+
 static struct fault new_uidvalidity(struct import *im, uint32_t *out)
 {
 	struct fault f = account_enter(im->account);
