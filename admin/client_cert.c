@@ -52,7 +52,7 @@ static int tell(struct cli *cli, const struct tls_cert_facts *facts, uint32_t nu
 	table_end(&t, NULL);
 	int code = open_conf(cli, &conf);
 
-	if (code == EXIT_DONE && !cli->json && strcmp(conf->tls.client_certificates.items[0], "none") == 0)
+	if (code == EXIT_DONE && !cli->json && conf_list_is_none(&conf->tls.client_certificates))
 		printf("\nNo listener asks for it yet. In postroom.conf: tls-client-certificates imaps submissions\n"
 		       "Then restart the server.\n");
 	conf_unref(&conf);

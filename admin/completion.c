@@ -185,12 +185,11 @@ static void sh_arguments(void)
 
 static void sh_settings(void)
 {
-	size_t count;
-	const struct conf_option *options = conf_options(&count);
+	const struct conf_option *option;
 
 	printf("_postroom_settings()\n{\n\toffer=(\n");
-	for (size_t i = 0; i < count; i++)
-		printf("\t\t%s\n", options[i].name);
+	for (size_t i = 0; (option = conf_option_at(i)); i++)
+		printf("\t\t%s\n", option->name);
 	printf("\t)\n}\n\n");
 }
 
@@ -305,8 +304,8 @@ static void print_zsh(void)
 
 static void fish_offer(const char *more, enum offer offer, struct sv word)
 {
+	const struct conf_option *option;
 	struct sv one;
-	size_t count;
 
 	switch (offer) {
 	case OFFER_NOTHING:
@@ -325,8 +324,8 @@ static void fish_offer(const char *more, enum offer offer, struct sv word)
 		break;
 	case OFFER_SETTINGS:
 		printf("%s -a '", more);
-		for (const struct conf_option *o = conf_options(&count), *end = o + count; o < end; o++)
-			printf("%s ", o->name);
+		for (size_t i = 0; (option = conf_option_at(i)); i++)
+			printf("%s ", option->name);
 		printf("'");
 		break;
 	case OFFER_ACCOUNTS:

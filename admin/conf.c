@@ -52,13 +52,13 @@ static int run_show(struct cli *cli)
 static int run_describe(struct cli *cli)
 {
 	struct buf text;
-	size_t count;
-	const struct conf_option *options = conf_options(&count);
+	const struct conf_option *option;
 
 	buf_init(&text, TEXT_MAX);
 	if (cli->arg_count) {
 		struct sv name = sv_z(cli->args[0]);
-		const struct conf_option *option = conf_option_find(name);
+
+		option = conf_option_find(name);
 		if (!option) {
 			const char *near = conf_option_nearest(name);
 			complain(near ? near : "postroom conf describe", "no option \"%s\"", cli->args[0]);
@@ -68,12 +68,12 @@ static int run_describe(struct cli *cli)
 		conf_describe(option, &text);
 	} else {
 		const char *section = "";
-		for (size_t i = 0; i < count; i++) {
-			if (strcmp(section, options[i].section) != 0) {
-				section = options[i].section;
+		for (size_t i = 0; (option = conf_option_at(i)); i++) {
+			if (strcmp(section, option->section) != 0) {
+				section = option->section;
 				buf_appendf(&text, "%s# %s\n\n", i ? "\n" : "", section);
 			}
-			conf_describe(&options[i], &text);
+			conf_describe(option, &text);
 		}
 	}
 	if (text.len)

@@ -152,7 +152,7 @@ static bool add_key(void *arg, const struct dkimkey *key)
 static void add_spf(struct making *m)
 {
 	const struct conf_list *hosts = &m->facts->conf->relay.smarthosts;
-	bool has_smarthost = hosts->count && !sv_eq(sv_z(hosts->items[0]), SV("none"));
+	bool has_smarthost = hosts->count && !conf_list_is_none(hosts);
 
 	add_txt(m, KIND_SPF, m->domain, has_smarthost ? "v=spf1 mx ~all" : "v=spf1 mx -all");
 }

@@ -193,8 +193,7 @@ static void put_setting(const struct conf_option *option)
 
 static void print_conf(void)
 {
-	size_t count;
-	const struct conf_option *options = conf_options(&count);
+	const struct conf_option *option;
 	const char *section = "";
 
 	title("postroom.conf", "5", "configuration of the mail server Postroom");
@@ -214,18 +213,18 @@ static void print_conf(void)
 	       "\\fBpostroom conf check\\fR names every mistake with its line, \\fBpostroom conf show \\-\\-all\\fR prints what is in force, and\n"
 	       "\\fBpostroom conf describe\\fR explains a setting. A changed file takes effect by \\fBpostroom reload\\fR, apart from settings that say\n"
 	       "that they need a restart; a file with a mistake changes nothing.\n");
-	for (size_t i = 0; i < count; i++) {
-		if (strcmp(section, options[i].section) != 0) {
-			section = options[i].section;
+	for (size_t i = 0; (option = conf_option_at(i)); i++) {
+		if (strcmp(section, option->section) != 0) {
+			section = option->section;
 			printf(".SH ");
 			for (const char *c = section; *c; c++)
 				putchar(ascii_upper(*c));
 			printf("\n");
-			if (sv_find(sv_z(options[i].name), '.') != SIZE_MAX)
+			if (sv_find(sv_z(option->name), '.') != SIZE_MAX)
 				printf("A block \\fB%s\\fR \\fINAME\\fR \\fB{\\fR ... \\fB}\\fR holds these. With any such block, the default ones are gone.\n",
 				       section);
 		}
-		put_setting(&options[i]);
+		put_setting(option);
 	}
 	see_also(".BR postroom (8)");
 }

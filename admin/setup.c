@@ -332,7 +332,7 @@ static int add_smarthost(struct setup *s, const struct conf *conf, const char *s
 
 	buf_init(&line, 1024);
 	buf_appendf(&line, "*=%s", smarthost);
-	if (list->count && strcmp(list->items[0], "none") != 0) {
+	if (list->count && !conf_list_is_none(list)) {
 		bool is_same = list->count == 1 && sv_eq(sv_z(list->items[0]), buf_sv(&line));
 
 		if (!is_same) {

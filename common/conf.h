@@ -11,7 +11,7 @@
  *   }
  *
  * One line is one option: its name, then words; "quoted words" may hold spaces, # and \" \\. A
- * block is a row of a table with a name. Every option is one row in common/conf_table.c: parsing,
+ * block is a row of a table with a name. Every option is one row in common/conf_table_*.c: parsing,
  * range checks, `postroom conf check`, `show`, `describe` and the manual page come from it.
  *
  * A loaded configuration never changes. It is shared by reference: whoever keeps a pointer beyond a
@@ -71,6 +71,8 @@ struct conf_list {
 	char **items;
 	size_t count;
 };
+/** conf_list_is_none - only the word that stands for nothing. */
+bool conf_list_is_none(const struct conf_list *list);
 
 struct conf_host {
 	char *hostname;         /* never NULL: the system's name when not set */
@@ -439,9 +441,8 @@ struct conf_option {
 	const char *doc;                /* whole sentences */
 };
 
-/** conf_options - all rows, options first in the order of the manual, then the members of blocks.
- */
-const struct conf_option *conf_options(size_t *count);
+/** conf_option_at - a row by its place: options first in the order of the manual, then the members of blocks. NULL behind the last. */
+const struct conf_option *conf_option_at(size_t index);
 /** conf_option_find - by name ("message-size", "listener.kind"), or NULL. */
 const struct conf_option *conf_option_find(struct sv name);
 /** conf_option_nearest - the valid name that differs least, or NULL when none is near. */

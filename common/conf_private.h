@@ -1,5 +1,5 @@
-/* common/conf_private.h - what the sources of the configuration share: conf.c reads files,
- * conf_value.c values, conf_table.c holds the rows. */
+/* common/conf_private.h - what the sources of the configuration share: conf.c reads files, conf_value.c values, conf_listener.c has the
+ * listeners, conf_check.c looks at the whole, conf_table*.c holds the rows. */
 #ifndef COMMON_CONF_PRIVATE_H
 #define COMMON_CONF_PRIVATE_H
 
@@ -25,14 +25,34 @@ struct conf_kind {
 };
 extern const struct conf_kind conf_kinds[];
 extern const size_t conf_kind_count;
+const struct conf_kind *conf_kind_row(enum conf_listener_kind kind);
+
+/** conf_listener_add - takes over what *row owns. */
+void conf_listener_add(struct conf *conf, struct conf_listener *row);
+void conf_listener_done(struct conf_listener *row);
+/** conf_listeners_default - those of a file without listener blocks. Ports are UINT64_MAX: not settled yet. */
+void conf_listeners_default(struct conf *conf, const char *base_dir);
+
+/* A file that is being read, and who is told what is wrong with it. */
+struct conf_reading {
+	struct conf *conf;
+	struct conf_report *report;
+	const char *file, *base_dir;
+};
+void conf_complain(const struct conf_reading *r, unsigned line, const char *format, ...) PRINTF_LIKE(3, 4);
+/** conf_check - once all lines are read: complains of values that do not go together, finds the host's name if there is none. */
+void conf_check(const struct conf_reading *r);
+/** conf_is_address - numeric, or *. */
+bool conf_is_address(const char *text);
 
 struct conf_private {
 	_Atomic unsigned refs;
 	unsigned *set_line;             /* per row of the table: line in the file, 0 when not set */
 };
 
-/** conf_option_index - place of a row in the table. */
+/** conf_option_index - place of a row in the table, which has conf_option_count() rows. */
 size_t conf_option_index(const struct conf_option *option);
+size_t conf_option_count(void);
 
 /** conf_value_set - read words into the field at base + offset, replacing what was there.
  *  @why: gets what is wrong and what is expected, without the option's name

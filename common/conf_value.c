@@ -141,6 +141,11 @@ static void word_text(struct sv word, struct buf *out)
 
 /* ---- lists ---- */
 
+bool conf_list_is_none(const struct conf_list *list)
+{
+	return list->count == 1 && strcmp(list->items[0], "none") == 0;
+}
+
 static void list_done(struct conf_list *list)
 {
 	for (size_t i = 0; i < list->count; i++)
@@ -508,19 +513,18 @@ static void show_listener(const struct conf_listener *row, struct buf *out)
 
 void conf_show(const struct conf *conf, bool everything, struct buf *out)
 {
-	size_t count;
-	const struct conf_option *options = conf_options(&count);
+	const struct conf_option *option;
 	const char *section = NULL;
 
-	for (size_t i = 0; i < count && !in_block(&options[i]); i++) {
-		if (!everything && !conf_is_set(conf, &options[i]))
+	for (size_t i = 0; (option = conf_option_at(i)) && !in_block(option); i++) {
+		if (!everything && !conf_is_set(conf, option))
 			continue;
-		if (everything && (!section || strcmp(section, options[i].section) != 0)) {
-			(void)buf_appendf(out, "%s# %s\n", section ? "\n" : "", options[i].section);
-			section = options[i].section;
+		if (everything && (!section || strcmp(section, option->section) != 0)) {
+			(void)buf_appendf(out, "%s# %s\n", section ? "\n" : "", option->section);
+			section = option->section;
 		}
-		(void)buf_appendf(out, "%s ", options[i].name);
-		conf_value_text(&options[i], conf, out);
+		(void)buf_appendf(out, "%s ", option->name);
+		conf_value_text(option, conf, out);
 		(void)buf_append_c(out, '\n');
 	}
 	if (everything || conf_is_set(conf, conf_option_find(SV(CONF_BLOCK ".kind"))))

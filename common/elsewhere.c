@@ -20,7 +20,7 @@ struct elsewhere {
 
 static bool is_for_somebody(const struct conf_list *domains)
 {
-	return domains->count && !(domains->count == 1 && strcmp(domains->items[0], "none") == 0);
+	return domains->count && !conf_list_is_none(domains);
 }
 
 static void copy_list(const struct conf_list *from, struct conf_list *to)

@@ -141,7 +141,7 @@ const char *smarthost_check(const struct conf *conf)
 	struct sv selector, host, port;
 	bool is_lmtp;
 
-	if (l->count == 1 && !strcmp(l->items[0], "none"))
+	if (conf_list_is_none(l))
 		return NULL;
 	for (size_t i = 0; i < l->count; i++)
 		if (!take_apart(sv_z(l->items[i]), &selector, &is_lmtp, &host, &port))
