@@ -97,9 +97,7 @@ static void on_loop_end(struct loop_member *m)
 	end(CONTAINER_OF(m, struct connector, member));
 }
 
-static void start(struct loop *loop, const union netaddr_name *to, socklen_t to_len,
-		  const union netaddr_name *from, socklen_t from_len, uint32_t timeout_ms,
-		  connect_fn *fn, void *arg, struct connector **out)
+static struct connector *connector_new(struct loop *loop, connect_fn *fn, void *arg, struct connector **out)
 {
 	struct connector *c = xcalloc(1, sizeof(*c));
 
@@ -112,10 +110,14 @@ static void start(struct loop *loop, const union netaddr_name *to, socklen_t to_
 	timer_init(&c->timer, loop, on_timer);
 	c->member.close = on_loop_end;
 	loop_join(loop, &c->member);
+	return c;
+}
+
+static void start(struct connector *c, const union netaddr_name *to, socklen_t to_len, uint32_t timeout_ms)
+{
 	c->fd = socket(to->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (c->fd < 0 || (from && bind(c->fd, &from->sa, from_len)) ||
-	    (connect(c->fd, &to->sa, to_len) && errno != EINPROGRESS) ||
-	    uv_poll_init(loop_uv(loop), &c->poll, c->fd)) {
+	if (c->fd < 0 || (connect(c->fd, &to->sa, to_len) && errno != EINPROGRESS) ||
+	    uv_poll_init(loop_uv(c->loop), &c->poll, c->fd)) {
 		c->error = errno ? errno : EINVAL;
 		timer_start_ms(&c->timer, 0);
 		return;
@@ -125,18 +127,15 @@ static void start(struct loop *loop, const union netaddr_name *to, socklen_t to_
 	timer_start_ms(&c->timer, timeout_ms);
 }
 
-void connect_to(struct loop *loop, const struct netaddr *to, const struct netaddr *from,
-		uint32_t timeout_ms, connect_fn *fn, void *arg, struct connector **out)
+void connect_to(struct loop *loop, const struct netaddr *to, uint32_t timeout_ms, connect_fn *fn, void *arg, struct connector **out)
 {
-	union netaddr_name there, here;
-	socklen_t there_len = netaddr_to(to, &there);
-	socklen_t here_len = from ? netaddr_to(from, &here) : 0;
+	union netaddr_name there;
+	socklen_t len = netaddr_to(to, &there);
 
-	start(loop, &there, there_len, from ? &here : NULL, here_len, timeout_ms, fn, arg, out);
+	start(connector_new(loop, fn, arg, out), &there, len, timeout_ms);
 }
 
-void connect_to_path(struct loop *loop, const char *path, uint32_t timeout_ms, connect_fn *fn,
-		     void *arg, struct connector **out)
+void connect_to_path(struct loop *loop, const char *path, uint32_t timeout_ms, connect_fn *fn, void *arg, struct connector **out)
 {
 	union netaddr_name there = { .un = { .sun_family = AF_UNIX } };
 	size_t len = strlen(path);
@@ -144,7 +143,7 @@ void connect_to_path(struct loop *loop, const char *path, uint32_t timeout_ms, c
 	if (len >= sizeof(there.un.sun_path))
 		len = sizeof(there.un.sun_path) - 1;  /* names nothing: "No such file" */
 	memcpy(there.un.sun_path, path, len);
-	start(loop, &there, sizeof(there.un), NULL, 0, timeout_ms, fn, arg, out);
+	start(connector_new(loop, fn, arg, out), &there, sizeof(there.un), timeout_ms);
 }
 
 void connect_forget(struct connector **connector)

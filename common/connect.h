@@ -14,16 +14,9 @@ struct connector;
  *  "no answer in time"). The connector is gone. */
 typedef void connect_fn(void *arg, int fd, struct fault f);
 
-/**
- * connect_to - over TCP.
- * @from:       local address to send from; NULL: the kernel's choice
- * @out:        for connect_forget()
- */
-void connect_to(struct loop *loop, const struct netaddr *to, const struct netaddr *from,
-		uint32_t timeout_ms, connect_fn *fn, void *arg, struct connector **out);
-/** connect_to_path - to a unix socket. */
-void connect_to_path(struct loop *loop, const char *path, uint32_t timeout_ms, connect_fn *fn,
-		     void *arg, struct connector **out);
+/** connect_to, connect_to_path - over TCP; to a unix socket. @out: for connect_forget(); NULL: never forgotten. */
+void connect_to(struct loop *loop, const struct netaddr *to, uint32_t timeout_ms, connect_fn *fn, void *arg, struct connector **out);
+void connect_to_path(struct loop *loop, const char *path, uint32_t timeout_ms, connect_fn *fn, void *arg, struct connector **out);
 /** connect_forget - do not call. Sets *connector to NULL. NULL is fine. */
 void connect_forget(struct connector **connector);
 

@@ -1,9 +1,7 @@
 #include "smtpd/milter.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
-#include "common/connect.h"
 #include "common/header.h"
 #include "common/lines.h"
 #include "common/memory.h"
@@ -115,8 +113,7 @@ static void fail(struct milter *m, const char *why)
 {
 	if (m->stage == AT_DONE)
 		return;
-	m->verdict.action = SCREEN_FAILED;
-	snprintf(m->verdict.text, sizeof(m->verdict.text), "%s", why);
+	screen_fail(&m->verdict, why);
 	finish(m);
 }
 
@@ -550,9 +547,6 @@ struct milter *milter_ask(struct loop *loop, const struct screen_place *place, u
 	header_reader_init(&m->reader);
 	timer_init(&m->deadline, loop, on_deadline);
 	timer_start_ms(&m->deadline, timeout_ms);
-	if (place->address.family == NET_UNIX)
-		connect_to_path(loop, place->path, timeout_ms, on_connected, m, &m->connector);
-	else
-		connect_to(loop, &place->address, NULL, timeout_ms, on_connected, m, &m->connector);
+	screen_connect(loop, place, timeout_ms, on_connected, m, &m->connector);
 	return m;
 }

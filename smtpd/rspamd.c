@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/connect.h"
 #include "common/http_answer.h"
 #include "common/memory.h"
 #include "common/stream.h"
@@ -59,8 +58,7 @@ static void fail(struct rspamd *r, const char *why)
 {
 	if (r->is_done)
 		return;
-	r->verdict.action = SCREEN_FAILED;
-	snprintf(r->verdict.text, sizeof(r->verdict.text), "%s", why);
+	screen_fail(&r->verdict, why);
 	finish(r);
 }
 
@@ -241,9 +239,6 @@ struct rspamd *rspamd_ask(struct loop *loop, const struct screen_place *place, u
 	screen_verdict_init(&r->verdict);
 	timer_init(&r->deadline, loop, on_deadline);
 	timer_start_ms(&r->deadline, timeout_ms);
-	if (place->address.family == NET_UNIX)
-		connect_to_path(loop, place->path, timeout_ms, on_connected, r, &r->connector);
-	else
-		connect_to(loop, &place->address, NULL, timeout_ms, on_connected, r, &r->connector);
+	screen_connect(loop, place, timeout_ms, on_connected, r, &r->connector);
 	return r;
 }

@@ -65,6 +65,21 @@ void screen_verdict_done(struct screen_verdict *v)
 	buf_done(&v->headers);
 }
 
+void screen_fail(struct screen_verdict *v, const char *why)
+{
+	v->action = SCREEN_FAILED;
+	snprintf(v->text, sizeof(v->text), "%s", why);
+}
+
+void screen_connect(struct loop *loop, const struct screen_place *place, uint32_t timeout_ms, connect_fn *fn, void *arg,
+		    struct connector **out)
+{
+	if (place->address.family == NET_UNIX)
+		connect_to_path(loop, place->path, timeout_ms, fn, arg, out);
+	else
+		connect_to(loop, &place->address, timeout_ms, fn, arg, out);
+}
+
 void screen_keep_text(char *out, size_t size, struct sv text)
 {
 	size_t n = 0;

@@ -9,6 +9,7 @@
 #define SMTPD_SCREEN_H
 
 #include "common/conf.h"
+#include "common/connect.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/netaddr.h"
@@ -73,7 +74,14 @@ struct screen *screen_ask(struct loop *loop, const struct conf_list *places, uin
 /** screen_free - at any time; fn is not called any more. NULL is fine. */
 void screen_free(struct screen **screen);
 
-/* ---- for the kinds: what a filter says, made harmless (pure) ---- */
+/* ---- for the kinds ---- */
+
+void screen_connect(struct loop *loop, const struct screen_place *place, uint32_t timeout_ms, connect_fn *fn, void *arg,
+		    struct connector **out);
+/** screen_fail - there is no verdict of the filter's. @why: for the log. */
+void screen_fail(struct screen_verdict *v, const char *why);
+
+/* What a filter says, made harmless (pure). */
 
 /** screen_add_header - a field on top, unless its name is none or there is no room. Line ends in the value become folds. */
 void screen_add_header(struct screen_verdict *v, struct sv name, struct sv value);

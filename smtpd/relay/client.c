@@ -263,7 +263,7 @@ struct client *client_new(struct loop *loop, struct tls_client *tls,
 			snprintf(c->peer, sizeof(c->peer), "%s [%s]", c->to.host, ip);
 		else
 			snprintf(c->peer, sizeof(c->peer), "[%s]", ip);
-		connect_to(loop, &c->to.at, NULL, c->to.connect_ms, on_connected, c, &c->connector);
+		connect_to(loop, &c->to.at, c->to.connect_ms, on_connected, c, &c->connector);
 	}
 	talk_note(&c->talk, "*", sv_z(c->peer));
 	return c;

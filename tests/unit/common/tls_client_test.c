@@ -278,7 +278,7 @@ static void a_connection_is_made_or_refused_once(void **state)
 
 	(void)state;
 	assert_int_equal(loop_new(&loop).kind, FAULT_NONE);
-	connect_to(loop, &at, NULL, 5000, on_connect, &a, &c);
+	connect_to(loop, &at, 5000, on_connect, &a, &c);
 	assert_non_null(c);
 	for (int i = 0; i < 100 && !a.count; i++)
 		loop_run_once(loop, 20);
@@ -292,7 +292,7 @@ static void a_connection_is_made_or_refused_once(void **state)
 	close(a.fd);
 	close(fd);
 	a = (struct answer){ 0, -1, FAULT_OK };
-	connect_to(loop, &at, NULL, 5000, on_connect, &a, &c);
+	connect_to(loop, &at, 5000, on_connect, &a, &c);
 	for (int i = 0; i < 100 && !a.count; i++)
 		loop_run_once(loop, 20);
 	assert_int_equal(a.count, 1);
@@ -314,8 +314,8 @@ static void patience_ends_and_what_is_forgotten_stays_silent(void **state)
 	assert_int_equal(loop_new(&loop).kind, FAULT_NONE);
 	assert_true(netaddr_parse(SV("192.0.2.1"), &at));
 	at.port = 25;
-	connect_to(loop, &at, NULL, 5000, on_connect, &a, &c);
-	connect_to(loop, &at, NULL, 5000, on_connect, &b, &d);
+	connect_to(loop, &at, 5000, on_connect, &a, &c);
+	connect_to(loop, &at, 5000, on_connect, &b, &d);
 	connect_forget(&d);
 	assert_null(d);
 	loop_skip_ms(loop, 6000);
@@ -328,7 +328,7 @@ static void patience_ends_and_what_is_forgotten_stays_silent(void **state)
 	for (int i = 0; i < 5; i++)
 		loop_run_once(loop, 1);
 	assert_string_equal(b.fault.detail, "No such file or directory");
-	connect_to(loop, &at, NULL, 5000, on_connect, &a, &c);
+	connect_to(loop, &at, 5000, on_connect, &a, &c);
 	loop_free(&loop);               /* with one under way */
 	assert_int_equal(a.count, 1);
 }
