@@ -447,8 +447,6 @@ const struct conf_option *conf_option_at(size_t index);
 const struct conf_option *conf_option_find(struct sv name);
 /** conf_option_nearest - the valid name that differs least, or NULL when none is near. */
 const char *conf_option_nearest(struct sv name);
-/** conf_option_value - the value as it would be written in the file. */
-void conf_option_value(const struct conf *conf, const struct conf_option *option, struct buf *out);
 /** conf_option_range - "512 to 65536 octets, default 2048": for messages and manuals. */
 void conf_option_range(const struct conf_option *option, struct buf *out);
 /** conf_is_set - did the file set this option? */

@@ -486,12 +486,6 @@ static bool in_block(const struct conf_option *option)
 	return strcmp(option->section, CONF_BLOCK) == 0;
 }
 
-void conf_option_value(const struct conf *conf, const struct conf_option *option, struct buf *out)
-{
-	if (!in_block(option))
-		conf_value_text(option, conf, out);
-}
-
 static void show_listener(const struct conf_listener *row, struct buf *out)
 {
 	(void)buf_append(out, SV("\n" CONF_BLOCK " "));

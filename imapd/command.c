@@ -78,12 +78,6 @@ static const struct command_spec specs[] = {
 	{ "UNSUBSCRIBE", ST_LOGGED_IN, 0, CAP_NONE, do_unsubscribe, "RFC 3501 §6.3.7" },
 };
 
-const struct command_spec *command_specs(size_t *count)
-{
-	*count = ARRAY_LEN(specs);
-	return specs;
-}
-
 const struct command_spec *command_find(struct sv name)
 {
 	size_t low = 0, high = ARRAY_LEN(specs);

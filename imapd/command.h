@@ -71,8 +71,6 @@ struct command_spec {
 /** command_find - the row of a name in any case, "UID FETCH" with one space. NULL when there is
  * none. */
 const struct command_spec *command_find(struct sv name);
-/** command_specs - all rows, sorted by name. */
-const struct command_spec *command_specs(size_t *count);
 
 enum command_phase { PHASE_FRESH = 0, PHASE_RUN, PHASE_EVENTS, PHASE_UPDATES, PHASE_ANSWER, PHASE_OVER };
 

@@ -91,16 +91,6 @@ uint32_t acl_rights(const struct acl *acl, struct sv id)
 	return granted & ~taken;
 }
 
-void acl_copy(struct acl *to, const struct acl *from)
-{
-	*to = (struct acl){ 0 };
-	if (!from->count)
-		return;
-	to->entries = xmalloc(from->count * sizeof(*to->entries));
-	memcpy(to->entries, from->entries, from->count * sizeof(*to->entries));
-	to->count = from->count;
-}
-
 void acl_done(struct acl *acl)
 {
 	free(acl->entries);

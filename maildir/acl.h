@@ -63,7 +63,6 @@ struct acl_entry *acl_find(const struct acl *acl, struct sv name, bool is_negati
 bool acl_put(struct acl *acl, const struct acl_entry *entry);
 /** acl_rights - what the account with this id may do: all that is granted to it and to anyone, less what is taken away. */
 uint32_t acl_rights(const struct acl *acl, struct sv id);
-void acl_copy(struct acl *to, const struct acl *from);
 void acl_done(struct acl *acl);
 /** acl_read_line, acl_write_line - an entry as it stands behind "acl " in the sidecar. */
 bool acl_read_line(struct sv line, struct acl *acl);

@@ -455,11 +455,6 @@ enum transaction_step transaction_recipient(struct transaction *t, struct sv arg
 	return refuse(t, "rcpt", args, r == REPLY_OK ? REPLY_BUSY : r, answer);
 }
 
-uint32_t transaction_rcpt_count(const struct transaction *t)
-{
-	return t->plan.rcpt_count;
-}
-
 bool transaction_is_binary(const struct transaction *t)
 {
 	return t->sender.is_binary;

@@ -73,8 +73,6 @@ enum transaction_step transaction_sender(struct transaction *t, struct sv args,
 /** transaction_recipient - RCPT, likewise. */
 enum transaction_step transaction_recipient(struct transaction *t, struct sv args,
 					    struct transaction_answer *answer);
-/** transaction_rcpt_count - recipients that were accepted. */
-uint32_t transaction_rcpt_count(const struct transaction *t);
 
 /** transaction_is_binary - its octets are no lines: it can only come in chunks (RFC 3030 §3). */
 bool transaction_is_binary(const struct transaction *t);

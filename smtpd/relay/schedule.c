@@ -425,18 +425,6 @@ void schedule_return(struct schedule *s, struct part *p, uint64_t now_ms, uint64
 	ready_add(s, p, true);
 }
 
-void schedule_move(struct schedule *s, struct part *p, struct sv destination)
-{
-	struct destination *was = p->destination;
-
-	deactivate(p);
-	p->destination = schedule_destination(s, destination);
-	p->destination->part_count++;
-	was->part_count--;
-	wait_until(s, p, s->now_ms);
-	forget_if_idle(s, was);
-}
-
 void schedule_hurry(struct schedule *s, struct message *m)
 {
 	for (struct part *p = m->parts; p; p = p->next_of_message) {

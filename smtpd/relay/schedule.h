@@ -132,8 +132,6 @@ struct part *schedule_take(struct schedule *s, struct destination *d);
 void schedule_defer(struct schedule *s, struct part *p, uint64_t now_ms);
 /** schedule_return - nothing was tried: it is ready again after delay_ms. */
 void schedule_return(struct schedule *s, struct part *p, uint64_t now_ms, uint64_t delay_ms);
-/** schedule_move - it belongs to another destination now. */
-void schedule_move(struct schedule *s, struct part *p, struct sv destination);
 
 /** schedule_works - a transaction went through. */
 void schedule_works(struct schedule *s, struct destination *d);
