@@ -52,7 +52,8 @@ static const struct check checks[] = {
 	{ "queue.refused", "mail that others have refused", CHECKS_DOCTOR, { "host.lists", "host.reverse" }, check_refusals },
 };
 
-const char *check_state_name(enum check_state state)
+/* check_state_name - "good", "advice", "unknown", "warning", "fault". */
+static const char *check_state_name(enum check_state state)
 {
 	static const char *const names[] = { [CHECK_GOOD] = "good",       [CHECK_ADVICE] = "advice", [CHECK_UNKNOWN] = "unknown",
 					     [CHECK_WARNING] = "warning", [CHECK_FAULT] = "fault" };

@@ -20,8 +20,6 @@ enum check_state {
 	CHECK_WARNING,          /* something works less well than it should, or soon will not */
 	CHECK_FAULT,            /* something does not work */
 };
-/** check_state_name - "good", "advice", "unknown", "warning", "fault". */
-const char *check_state_name(enum check_state state);
 
 struct finding {
 	const char *check;              /* the name of its row */

@@ -124,7 +124,8 @@ const struct verb *cli_find_verb(const struct verb *const *groups, int argc, cha
 	return argc ? find_verb(groups, argv[0], argc > 1 ? argv[1] : NULL, &noun_known) : NULL;
 }
 
-bool cli_is_option_open(const struct verb *v, const char *name)
+/* cli_is_option_open - may the holder of a token give it? */
+static bool cli_is_option_open(const struct verb *v, const char *name)
 {
 	struct sv rest = sv_z(v->delegated.options), word;
 

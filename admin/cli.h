@@ -81,8 +81,6 @@ struct log_ctx;
  */
 int cli_run_delegated(const struct verb *const *groups, const char *program, const char *root, const struct directory_delegate *delegate,
 		      const struct log_ctx *ctx, int argc, char **argv);
-/** cli_is_option_open - may the holder of a token give it? */
-bool cli_is_option_open(const struct verb *v, const char *name);
 /** cli_find_verb - by the first one or two words of argv; NULL: there is none. */
 const struct verb *cli_find_verb(const struct verb *const *groups, int argc, char *const *argv);
 /** cli_make_run_folder - where `sendmail` and holders of tokens find the server: only root can make it, and nobody else has where there is no

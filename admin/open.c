@@ -15,7 +15,8 @@
 
 #include "common/banned.h"
 
-void print_conf_report(const struct conf_report *report)
+/* print_conf_report - the errors of a configuration file, one line each. */
+static void print_conf_report(const struct conf_report *report)
 {
 	for (size_t i = 0; i < report->count; i++) {
 		const struct conf_error *e = &report->errors[i];

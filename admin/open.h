@@ -20,8 +20,6 @@ int check_domain(struct directory *dir, const char *name);
 int open_conf(struct cli *cli, struct conf **out);
 /** open_conf_file - the same from another file. */
 int open_conf_file(struct cli *cli, const char *path, struct conf **out);
-/** print_conf_report - the errors of a configuration file, one line each. */
-void print_conf_report(const struct conf_report *report);
 int open_directory(struct cli *cli, struct directory **out);
 /** list_accounts - canonical addresses of what a verb is to work on: one account, or all (of a domain, when not NULL).
  *  directory_addresses_free() ends the list, also after an error. */

@@ -19,8 +19,6 @@ struct open_scripts {
 /** open_scripts - tells its error, returns an exit code. */
 int open_scripts(struct cli *cli, const char *address, struct open_scripts *out);
 void close_scripts(struct open_scripts *s);
-/** put_script - check it, store it. @file: for errors */
-int put_script(struct cli *cli, struct open_scripts *s, const char *file, struct sv name, struct sv text);
 /** put_script_fault - tell what became of scripts_put(); returns an exit code. */
 int put_script_fault(struct cli *cli, const char *file, struct fault f);
 

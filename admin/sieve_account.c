@@ -57,7 +57,8 @@ int put_script_fault(struct cli *cli, const char *file, struct fault f)
 	return cli_fault(cli->args[0], f);
 }
 
-int put_script(struct cli *cli, struct open_scripts *s, const char *file, struct sv name, struct sv text)
+/* put_script - check it, store it. @file: for errors */
+static int put_script(struct cli *cli, struct open_scripts *s, const char *file, struct sv name, struct sv text)
 {
 	struct sieve_errors errors;
 	struct fault f;

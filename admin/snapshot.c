@@ -15,7 +15,6 @@
 
 #define MANIFEST "manifest"
 #define MANIFEST_LINE "postroom-backup 1"
-#define MANIFEST_MAX ((size_t)4 << 30)
 #define PIECE ((size_t)1 << 20)
 #define OPEN_FOLDERS 32         /* descriptors that nftw may use */
 

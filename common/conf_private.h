@@ -65,7 +65,5 @@ bool conf_words_check(const struct conf_option *option, const struct sv *words, 
 void conf_value_default(const struct conf_option *option, void *base, const char *base_dir);
 void conf_value_done(const struct conf_option *option, void *base);
 bool conf_value_eq(const struct conf_option *option, const void *a, const void *b);
-/** conf_value_text - as it would be written in the file. */
-void conf_value_text(const struct conf_option *option, const void *base, struct buf *out);
 
 #endif

@@ -424,7 +424,8 @@ void conf_value_done(const struct conf_option *option, void *base)
 	}
 }
 
-void conf_value_text(const struct conf_option *option, const void *base, struct buf *out)
+/* conf_value_text - as it would be written in the file. */
+static void conf_value_text(const struct conf_option *option, const void *base, struct buf *out)
 {
 	const struct conf_list *list;
 	unsigned which = 0;

@@ -281,7 +281,8 @@ struct control_reply *control_reply_new(struct control_pipe *pipe)
 	return reply;
 }
 
-struct control_reply *control_reply_wrapped(struct control_pipe *pipe, uint64_t id, unsigned worker)
+/* control_reply_wrapped - an answer to a master's request of that id. */
+static struct control_reply *control_reply_wrapped(struct control_pipe *pipe, uint64_t id, unsigned worker)
 {
 	struct control_reply *reply = control_reply_new(pipe);
 
@@ -343,7 +344,8 @@ static void copy_member(void *arg, const char *name, const struct json *value)
 	json_out_value(arg, name, value);
 }
 
-void control_reply_put(struct control_reply *reply, const struct json *object)
+/* control_reply_put - an object as one more line. */
+static void control_reply_put(struct control_reply *reply, const struct json *object)
 {
 	json_iterate(object, copy_member, control_line(reply));
 	(void)control_line_end(reply);

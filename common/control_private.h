@@ -28,11 +28,6 @@ struct control_reply {
 
 /** control_reply_new - an answer over this pipe. */
 struct control_reply *control_reply_new(struct control_pipe *pipe);
-/** control_reply_wrapped - an answer to a master's request of that id. */
-struct control_reply *control_reply_wrapped(struct control_pipe *pipe, uint64_t id,
-					    unsigned worker);
-/** control_reply_put - an object as one more line. */
-void control_reply_put(struct control_reply *reply, const struct json *object);
 /** control_pipe_end_soon - free the pipe once everything was written, at the latest after wait_ms;
  * nobody is told. */
 void control_pipe_end_soon(struct control_pipe **pipe, uint32_t wait_ms);

@@ -22,7 +22,8 @@ const char *dkimkey_state_name(enum dkimkey_state state)
 	return state_names[state];
 }
 
-bool dkimkey_path(const char *dir, struct sv domain, const char *selector, const char *suffix, struct buf *out)
+/* dkimkey_path - DIR/DOMAIN.SELECTOR and SUFFIX, with a NUL behind; buf_done() ends it, also when it is too long. */
+static bool dkimkey_path(const char *dir, struct sv domain, const char *selector, const char *suffix, struct buf *out)
 {
 	buf_init(out, 8192);
 	return buf_appendf(out, "%s/%.*s%s%s%s", dir, SV_FMT(domain), *selector ? "." : "", selector, suffix) && buf_z(out);

@@ -4,8 +4,6 @@
 
 #include "common/dkimkey.h"
 
-/** dkimkey_path - DIR/DOMAIN.SELECTOR and SUFFIX, with a NUL behind; buf_done() ends it, also when it is too long. */
-bool dkimkey_path(const char *dir, struct sv domain, const char *selector, const char *suffix, struct buf *out);
 /** dkimkey_load - the private key. */
 MUST_CHECK struct fault dkimkey_load(const char *dir, struct sv domain, const char *selector, struct crypt_private **out);
 

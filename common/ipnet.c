@@ -69,7 +69,8 @@ void ipnet_format(const struct ipnet *net, char out[static IPNET_TEXT_MAX])
 		snprintf(out, IPNET_TEXT_MAX, "%s/%d", host, net->bits - (v4 ? 96 : 0));
 }
 
-bool ipnet_addr(const struct sockaddr *sa, uint8_t out[static 16])
+/* ipnet_addr - the 16 octets of a socket address; false for another family (a unix socket). */
+static bool ipnet_addr(const struct sockaddr *sa, uint8_t out[static 16])
 {
 	if (sa->sa_family == AF_INET6) {
 		struct sockaddr_in6 in6;

@@ -25,8 +25,6 @@ bool ipnet_parse(struct sv text, struct ipnet *out);
 
 /** ipnet_format - the text form: without /prefix for a single address. */
 void ipnet_format(const struct ipnet *net, char out[static IPNET_TEXT_MAX]);
-/** ipnet_addr - the 16 octets of a socket address; false for another family (a unix socket). */
-bool ipnet_addr(const struct sockaddr *sa, uint8_t out[static 16]);
 /** ipnet_has - does the network hold this address? */
 bool ipnet_has(const struct ipnet *net, const uint8_t addr[static 16]);
 /** ipnets_has - does any network of the list hold the peer? A unix socket counts as loopback, ::1.

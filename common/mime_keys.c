@@ -107,7 +107,8 @@ static size_t leader_length(struct sv s)
 	return n < s.len && s.p[n] == ':' ? n + 1 : 0;
 }
 
-struct sv mime_base_subject(struct sv s, bool *is_reply)
+/* mime_base_subject - RFC 5256 §2.1, of an unfolded and decoded subject. *is_reply: something like "re:" went. */
+static struct sv mime_base_subject(struct sv s, bool *is_reply)
 {
 	*is_reply = false;
 	for (;;) {

@@ -108,8 +108,6 @@ void mime_write_structure(const struct mime_parser *p, bool has_extensions, stru
 void mime_keys_init(struct mime_keys *k);
 void mime_keys_field(struct mime_keys *k, struct arena *scratch, const struct header_field *f);
 void mime_keys_done(struct mime_keys *k);
-/** mime_base_subject - RFC 5256 §2.1, of an unfolded and decoded subject. *is_reply: something like "re:" went. */
-struct sv mime_base_subject(struct sv subject, bool *is_reply);
 /** mime_trim_references - the first and the latest ids, at most MIME_REFERENCES_MAX and MIME_VALUE_MAX octets. */
 void mime_trim_references(struct buf *ids);
 

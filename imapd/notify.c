@@ -118,7 +118,8 @@ bool notify_tells(const struct notify *n, enum notify_event event)
 	return !n || n->is_implicit || n->selected & event;
 }
 
-bool notify_is_delayed(const struct notify *n)
+/* notify_is_delayed - SELECTED-DELAYED: removals wait for a command that lets them be told (§6.1.2). */
+static bool notify_is_delayed(const struct notify *n)
 {
 	return n && n->is_delayed;
 }

@@ -70,8 +70,6 @@ bool notify_is_due(const struct room *room);
 bool notify_wants_items(const struct notify *n);
 /** notify_tells - may events of this kind in the selected mailbox be told? Always when NOTIFY was never used (n NULL). */
 bool notify_tells(const struct notify *n, enum notify_event event);
-/** notify_is_delayed - SELECTED-DELAYED: removals wait for a command that lets them be told (§6.1.2). */
-bool notify_is_delayed(const struct notify *n);
 /** notify_arrived - messages from this UID on came to the selected mailbox: their items are to be told. */
 void notify_arrived(struct notify *n, uint32_t uid);
 /** notify_deselected - the selected mailbox was left. */

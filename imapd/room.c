@@ -356,7 +356,8 @@ static bool tell_removals(struct command *c)
 	return more;
 }
 
-uint32_t room_recent_count(const struct room *room)
+/* room_recent_count - messages with \Recent in this session. */
+static uint32_t room_recent_count(const struct room *room)
 {
 	struct uidset both = { 0 };
 

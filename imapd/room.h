@@ -98,8 +98,6 @@ bool room_is_recent(const struct room *room, uint32_t uid);
 void room_write_exists(struct command *c);
 /** room_write_fetch_start - `* 3 FETCH (`, or `* 17 UIDFETCH (` where numbers are not used. */
 void room_write_fetch_start(struct command *c, uint32_t seq, uint32_t uid);
-/** room_recent_count - messages with \Recent in this session. */
-uint32_t room_recent_count(const struct room *room);
 
 /* Own changes of one chunk, so that their echo is not told again: (uid, modseq) as they were told.
  */

@@ -8,7 +8,8 @@
 
 #include "common/banned.h"
 
-bool session_refuse(struct session *s, const char *word, const char *text)
+/* session_refuse - the command cannot be run. False: the session has ended. */
+static bool session_refuse(struct session *s, const char *word, const char *text)
 {
 	struct sv tag = grammar_tag(&s->grammar);
 

@@ -85,8 +85,6 @@ void session_free(struct session *s);
 
 /** session_input - on_input of its stream. */
 void session_input(struct stream *stream, void *user);
-/** session_refuse - the command cannot be run. False: the session has ended. */
-bool session_refuse(struct session *s, const char *word, const char *text);
 /** session_take_argument - the literal that is announced is an argument like any other. False: the command or the session has ended. */
 bool session_take_argument(struct session *s);
 

@@ -20,7 +20,7 @@ static void append_fact(struct buf *out, const char *what, struct sv value)
 
 /* RFC 3834 §5 keeps vacation programs from answering it. What the program said about itself is the peer's text, with its control
  * characters replaced, and stands in the body only. */
-bool device_notice_write(const struct logins_device *d, struct sv address, struct buf *out)
+static bool device_notice_write(const struct logins_device *d, struct sv address, struct buf *out)
 {
 	size_t at = sv_rfind(address, '@');
 	struct sv domain = at == SIZE_MAX ? SV("@localhost") : sv_sub(address, at, address.len);

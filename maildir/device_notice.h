@@ -14,7 +14,5 @@ struct device_notice {
 
 /** device_notice - a logins_new_fn; @arg: struct device_notice. A failure is logged, nobody waits for it. */
 void device_notice(void *arg, const struct logins_device *device);
-/** device_notice_write - the message (RFC 5322); false: it does not fit. */
-bool device_notice_write(const struct logins_device *device, struct sv address, struct buf *out);
 
 #endif

@@ -20,7 +20,8 @@ void mbox_done(struct mbox_reader *r)
 	buf_done(&r->line);
 }
 
-bool mbox_is_from(struct sv line, int64_t *received)
+/* mbox_is_from - is this line (without its end) one that begins a message? *received: its date. */
+static bool mbox_is_from(struct sv line, int64_t *received)
 {
 	struct date date;
 

@@ -48,7 +48,5 @@ bool mbox_feed(struct mbox_reader *r, struct sv in);
 /** mbox_end - the file ends here. */
 bool mbox_end(struct mbox_reader *r);
 void mbox_done(struct mbox_reader *r);
-/** mbox_is_from - is this line (without its end) one that begins a message? *received: its date. */
-bool mbox_is_from(struct sv line, int64_t *received);
 
 #endif

@@ -25,7 +25,6 @@ struct loop;
 
 #define DKIM_SIGNATURES_MAX 10          /* from the top; more are counted, not looked at */
 #define DKIM_ARC_SETS_MAX 50            /* RFC 8617 §4.2.1; more is a broken chain */
-#define DKIM_HEADER_MAX (256u << 10)    /* octets; a message with a longer header counts as not signed */
 #define DKIM_KEYS_MAX (DKIM_SIGNATURES_MAX + DKIM_ARC_SETS_MAX + 1)
 
 /* RFC 8601 §2.7.1 */

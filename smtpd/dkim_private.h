@@ -10,7 +10,6 @@
 #include "smtpd/taglist.h"
 
 #define DKIM_MEMORY (512u << 10)        /* of a verifier, behind the header */
-#define DKIM_NAME_MAX (4 * DNS_NAME_MAX)
 
 /* Fields that have the shape of a signature. */
 enum sig_kind {

@@ -6,8 +6,6 @@
 
 #include "smtpd/envelope.h"
 
-#define WISHES_BY_MAX 999999999 /* seconds: nine digits (RFC 2852 §4) */
-
 struct wishes {
 	int64_t not_before_s;           /* Unix time; 0: at once */
 	bool has_by, is_by_return, is_by_trace;

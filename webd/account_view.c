@@ -20,7 +20,8 @@ static void add_u64(struct crypt_digest *d, uint64_t n)
 	crypt_digest_add(d, sv_from((const char *)&n, sizeof(n)));
 }
 
-void account_mark(const struct directory_login *l, uint8_t out[CRYPT_SHA256_LEN])
+/* account_mark - of all that makes a login to the page by the account's own password good. */
+static void account_mark(const struct directory_login *l, uint8_t out[CRYPT_SHA256_LEN])
 {
 	struct crypt_digest *d = crypt_digest_new(CRYPT_SHA256);
 	uint8_t digest[CRYPT_HASH_MAX];

@@ -36,8 +36,6 @@ struct account_view {
 struct account_view *account_view_new(const struct route_context *ctx, struct sv address);
 void account_view_free(struct account_view **view);
 
-/** account_mark - of all that makes a login to the page by the account's own password good. */
-void account_mark(const struct directory_login *login, uint8_t out[CRYPT_SHA256_LEN]);
 /** account_mark_of - the same of an account by its address. FAULT_NOT_FOUND: it is not there. Any other fault says nothing about it. */
 MUST_CHECK struct fault account_mark_of(struct directory *directory, struct sv address, uint8_t out[CRYPT_SHA256_LEN]);
 

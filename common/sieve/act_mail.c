@@ -42,7 +42,8 @@ static bool set_has(struct sv set, struct sv flag)
 	return false;
 }
 
-void sieve_flags_append(struct sieve_run *r, struct sv words, struct buf *set)
+/* sieve_flags_append - the flags in a string list argument to a set, each once. */
+static void sieve_flags_append(struct sieve_run *r, struct sv words, struct buf *set)
 {
 	struct sv word;
 
@@ -214,7 +215,8 @@ static bool may_deliver(struct sieve_run *r)
 	return false;
 }
 
-bool sieve_is_mailbox(struct sv name)
+/* sieve_is_mailbox - may it name a mailbox? */
+static bool sieve_is_mailbox(struct sv name)
 {
 	if (!name.len || name.len > MAILBOX_NAME_MAX || !sv_is_utf8(name))
 		return false;

@@ -323,8 +323,6 @@ bool sieve_has(const struct sieve_run *r, enum sieve_cap cap);
 struct sieve_action *sieve_add_action(struct sieve_run *r, enum sieve_action_kind kind);
 
 /* variables.c */
-/** sieve_expand - append text with ${...} filled in. */
-bool sieve_expand(struct sieve_run *r, struct sv text, struct buf *out);
 bool sieve_is_dynamic(struct sv text);
 /** sieve_variable_name - is it a name that can be set: [namespace.]identifier, no number? */
 bool sieve_variable_name(struct sv name);
@@ -433,8 +431,6 @@ sieve_check_fn sieve_check_header, sieve_check_address, sieve_check_envelope, si
 bool sieve_is_delivery(struct sieve_run *r, const char *action);
 /** sieve_has_list - RFC 6134 §2.2: a list that cannot be asked ends the script. */
 bool sieve_has_list(struct sieve_run *r, struct sv list);
-/** sieve_flags_append - the flags in a string list argument to a set, each once. */
-void sieve_flags_append(struct sieve_run *r, struct sv words, struct buf *set);
 /** sieve_flags_list - a set as a kept array. */
 void sieve_flags_list(struct sieve_run *r, struct sv set, struct sv **out, size_t *count);
 /** sieve_is_address - an address that mail can be sent to; *bare gets local@domain (in the arena). */
@@ -446,7 +442,5 @@ void sieve_call_describe(const struct sieve_call *c, struct buf *out);
 
 /** sieve_check_fcc - the options that go with :fcc only (RFC 8580 §3). */
 void sieve_check_fcc(struct sieve_compiler *c, struct sieve_call *call);
-/** sieve_is_mailbox - may it name a mailbox? */
-bool sieve_is_mailbox(struct sv name);
 
 #endif

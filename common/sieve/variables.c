@@ -281,7 +281,8 @@ void sieve_variables_done(struct sieve_run *r)
 		free((char *)r->match_values[i].p);
 }
 
-bool sieve_expand(struct sieve_run *r, struct sv text, struct buf *out)
+/* sieve_expand - append text with ${...} filled in. */
+static bool sieve_expand(struct sieve_run *r, struct sv text, struct buf *out)
 {
 	while (text.len) {
 		size_t at = sv_search(text, SV("${"));

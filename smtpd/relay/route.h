@@ -17,7 +17,6 @@
 
 #define ROUTE_MX_MAX 5          /* hosts that are tried */
 #define ROUTE_HOPS_MAX 10       /* addresses in all */
-#define ROUTE_LOCAL "="
 
 enum route_kind {
 	ROUTE_HOPS = 1,         /* here is where to go */

@@ -73,7 +73,6 @@ static const char *codes(const char *output)
 }
 
 #define MESSAGE "From: x@there.test\r\nSubject: hello\r\n\r\ntext\r\n"
-#define TO_BOB "EHLO me\r\nMAIL FROM:<x@there.test>\r\nRCPT TO:<bob@example.test>\r\n"
 
 static struct sv only_message(void)
 {
