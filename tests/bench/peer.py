@@ -97,7 +97,8 @@ service stats {{
 }}
 """
 
-MAIN_CF = """
+# Any Postfix of the benches: in a folder of its own, on loopback, asking no DNS, limited by nothing but the machine.
+POSTFIX_CF = """
 compatibility_level = 3.6
 queue_directory = {root}/spool
 data_directory = {root}/data
@@ -105,27 +106,30 @@ maillog_file = {root}/postfix.log
 maillog_file_prefixes = {root}
 inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
-myhostname = mail.{domain}
+myhostname = mail.example.test
 mydestination =
-local_recipient_maps =
 alias_maps =
 alias_database =
+mynetworks = 127.0.0.0/8
+smtpd_client_connection_count_limit = 0
+smtpd_client_connection_rate_limit = 0
+smtp_dns_support_level = disabled
+default_process_limit = 200
+"""
+
+MAIN_CF = POSTFIX_CF + """
+local_recipient_maps =
 virtual_mailbox_domains = {domain}
 virtual_mailbox_maps = static:ok
 virtual_transport = lmtp:inet:127.0.0.1:{lmtp}
 lmtp_destination_concurrency_limit = 20
 lmtp_destination_recipient_limit = 50
-mynetworks = 127.0.0.0/8
-smtpd_client_connection_count_limit = 0
-smtpd_client_connection_rate_limit = 0
 smtpd_tls_cert_file = {root}/cert.pem
 smtpd_tls_key_file = {root}/key.pem
 smtpd_tls_security_level = may
 smtpd_sasl_type = dovecot
 smtpd_sasl_path = {root}/auth
 smtpd_recipient_restrictions = permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination
-smtp_dns_support_level = disabled
-default_process_limit = 200
 message_size_limit = 52428800
 """
 
@@ -175,6 +179,33 @@ def free_ports():
     finally:
         for sock in socks:
             sock.close()
+
+
+def descendants(roots):
+    """Processes and all below them."""
+    parents = {}
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError, IndexError, ValueError):
+                parents[int(entry.name)] = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+    found = set(roots)
+    while True:
+        more = {pid for pid, parent in parents.items() if parent in found} - found
+        if not more:
+            return sorted(found)
+        found |= more
+
+
+def stop_tree(process):
+    """A server that was started in the foreground, with what does not go by itself."""
+    tree = descendants([process.pid])
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(20)
+    for pid in tree:
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+    process.wait()
 
 
 class Peer:
@@ -237,36 +268,15 @@ class Peer:
     def stop(self):
         for process in self.processes:
             if process.poll() is None:
-                tree = self.descendants([process.pid])
-                process.terminate()
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(20)
-                for pid in tree:        # what did not go by itself
-                    with contextlib.suppress(OSError):
-                        os.kill(pid, signal.SIGKILL)
-                process.wait()
+                stop_tree(process)
         self.processes = []
-
-    @staticmethod
-    def descendants(roots):
-        parents = {}
-        for entry in pathlib.Path("/proc").iterdir():
-            if entry.name.isdigit():
-                with contextlib.suppress(OSError, IndexError, ValueError):
-                    parents[int(entry.name)] = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-        found = set(roots)
-        while True:
-            more = {pid for pid, parent in parents.items() if parent in found} - found
-            if not more:
-                return sorted(found)
-            found |= more
 
     def port(self, name):
         return self.ports[name]
 
     def pids(self, program=None):
         del program             # several programs share each task there
-        return self.descendants([process.pid for process in self.processes])
+        return descendants([process.pid for process in self.processes])
 
     def maildir(self, number):
         return self.root / "mail" / f"user{number}" / "Maildir"

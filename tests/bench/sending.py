@@ -34,23 +34,7 @@ from smtp_sink import Sink      # noqa: E402
 SINKS = 4
 SIZE = 4096
 CONF = "relay-port {port}\nrelay-ipv6 no\nmta-sts no\ntls-reports no\nqueue-free-space 1M\n"
-POSTFIX = """
-compatibility_level = 3.6
-queue_directory = {root}/spool
-data_directory = {root}/data
-maillog_file = {root}/postfix.log
-maillog_file_prefixes = {root}
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-myhostname = mail.example.test
-mydestination =
-alias_maps =
-alias_database =
-mynetworks = 127.0.0.0/8
-smtpd_client_connection_count_limit = 0
-smtpd_client_connection_rate_limit = 0
-smtp_dns_support_level = disabled
-default_process_limit = 200
+MAIN_CF = peer.POSTFIX_CF + """
 transport_maps = texthash:{root}/transport
 defer_transports = smtp
 """
@@ -175,7 +159,7 @@ class Postfix:
         os.chown(self.root / "data", owner.pw_uid, owner.pw_gid)
         self.port, self.process, self.args = peer.free_ports()["mx"], None, args
         (self.root / "transport").write_text("".join(f"{name} smtp:[{address}]:{port}\n" for name, address in domains(args.domains)))
-        (self.root / "etc" / "main.cf").write_text(POSTFIX.format(root=self.root))
+        (self.root / "etc" / "main.cf").write_text(MAIN_CF.format(root=self.root))
         lines = [line for line in peer.MASTER_CF.splitlines() if "{submission" not in line]
         (self.root / "etc" / "master.cf").write_text("\n".join(lines).format(mx=self.port) + "\nshowq unix n - n - - showq\nflush unix n - n 1000? 0 flush\n")
 
@@ -195,14 +179,7 @@ class Postfix:
         return self.process.poll() is not None
 
     def __exit__(self, *_):
-        tree = peer.Peer.descendants([self.process.pid])
-        self.process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(20)
-        for pid in tree:
-            with contextlib.suppress(OSError):
-                os.kill(pid, 9)
-        self.process.wait()
+        peer.stop_tree(self.process)
         shutil.rmtree(self.root, ignore_errors=True)
 
     def waiting(self):
