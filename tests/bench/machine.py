@@ -24,8 +24,8 @@ def cpu_ns(pids):
 def spread(folder):
     """Ask ext4 to put each folder made in this one into a block group of its own (chattr +T).
 
-    ext4 does not use an inode again for minutes after its file was deleted, and makes each new file in the same group pass over all
-    of those. A server beside one that deletes many files would pay for the other, and for what lay there before the run.
+    ext4 without a journal does not use an inode again for minutes after its file was deleted, and makes each new file in the same
+    group pass over all of those. A server beside one that deletes many files would pay for the other, and for what lay there before.
     """
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
