@@ -16,7 +16,7 @@
 #include "common/loop.h"
 
 #define EVENTSTORE_REFUSALS 300
-#define EVENTSTORE_REFUSALS_PER_MINUTE 10
+#define EVENTSTORE_REFUSALS_PER_MINUTE 1
 
 struct eventstore;
 

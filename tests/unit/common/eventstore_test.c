@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +15,8 @@
 #include "common/eventstore.h"
 
 #include "common/banned.h"
+
+#define EVENTS_KEEP_DAYS 90             /* events-keep, unless somebody says otherwise */
 
 static char folder[64];
 static struct loop *loop;
@@ -87,18 +90,50 @@ static void emit(const char *id, const char *message_id, const char *to)
 		   KV_U64("age_s", 3));
 }
 
+static uint64_t octets_on_disk(void)
+{
+	char path[96];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/data.mdb", folder);
+	assert_int_equal(stat(path, &st), 0);
+	return (uint64_t)st.st_size;
+}
+
+/* emit_refusal - such as spammers get all day. */
+static void emit_refusal(int i)
+{
+	char from[64], id[32], message_id[64];
+
+	snprintf(id, sizeof(id), "k0vm1q0bsh%06d", i);
+	snprintf(from, sizeof(from), "newsletter%d@spam.example", i);
+	snprintf(message_id, sizeof(message_id), "<20261122.%d.5f3a9c@mail.spam.example>", i);
+	event_emit(NULL, i % 2 ? EVENT_SMTP_REJECT : EVENT_SMTP_DEFER, KV_Z("stage", "message"), KV_Z("queue_id", id),
+		   KV_Z("message_id", message_id), KV_Z("from", from), KV_Z("to", "refused"), KV_Z("reason", "dmarc"), KV_Z("check", "dmarc"),
+		   KV_U64("code", 550), KV_Z("text", "Domain strict.example did not send this message (DMARC p=reject)"), KV_Z("listener", "mx"),
+		   KV_Z("results", "iprev=pass policy.iprev=192.0.2.66 policy.name=mx.spam.example; spf=pass smtp.mailfrom=newsletter@spam.example; "
+				   "dkim=none; dmarc=fail (p=reject) header.from=strict.example"),
+		   KV_Z("checks", "dmarc: Domain strict.example did not send this message (DMARC p=reject) (reject)"));
+}
+
 static void refusals_do_not_fill_the_disk(void **state)
 {
 	size_t kept = 0;
 	(void)state;
 
+	uint64_t empty = octets_on_disk();
+
 	for (int i = 0; i < 3 * EVENTSTORE_REFUSALS; i++)
-		event_emit(NULL, i % 2 ? EVENT_SMTP_REJECT : EVENT_SMTP_DEFER, KV_Z("queue_id", "refused"), KV_U64("code", 550));
+		emit_refusal(i);
 	emit("accepted", "x@x", "friend@example.net");
 	eventstore_flush(store);
 	assert_int_equal(eventstore_find(store, SV("refused"), count_one, &kept).kind, FAULT_NONE);
-	/* one more for each six seconds that this has taken */
+	/* one more for each minute that this has taken */
 	assert_in_range(kept, EVENTSTORE_REFUSALS, EVENTSTORE_REFUSALS + 10);
+	/* Of a worker that is always refusing somebody, for as long as events are kept. */
+	uint64_t each = (octets_on_disk() - empty) / kept, most = each * EVENTSTORE_REFUSALS_PER_MINUTE * 60 * 24 * EVENTS_KEEP_DAYS;
+
+	assert_true(most < (uint64_t)512 << 20);
 	kept = 0;
 	assert_int_equal(eventstore_find(store, SV("accepted"), count_one, &kept).kind, FAULT_NONE);
 	assert_int_equal(kept, 1);
