@@ -537,11 +537,25 @@ static bool read_courier_file(void *arg, const char *name, unsigned char type)
 	return true;
 }
 
+/* list_path - of a list, in the folder of lists. INBOX lies in the Maildir itself, but its lists elsewhere have a folder of its name,
+ * which is written as the others are. */
+static void list_path(char out[2 * PATH_MAX], const struct import *im, const struct source_box *box, const char *name)
+{
+	static const char *const inbox[] = { ".INBOX", "INBOX" };
+
+	for (size_t i = 0; i < ARRAY_LEN(inbox) && im->lists != im->source && !strcmp(box->path, "."); i++) {
+		sub_path(out, inbox[i], name);
+		if (files_exists(im->lists, out))
+			return;
+	}
+	sub_path(out, box->path, name);
+}
+
 static struct fault read_list(struct import *im, const struct source_box *box, const char *name, struct buf *out)
 {
 	char path[2 * PATH_MAX];
 
-	sub_path(path, box->path, name);
+	list_path(path, im, box, name);
 	buf_init(out, LISTS_MAX);
 	return files_read(im->lists, path, out);
 }
@@ -595,7 +609,7 @@ static enum source_kind find_kind(struct import *im, const struct source_box *bo
 	char path[2 * PATH_MAX];
 	struct stat dovecot, courier, pop3;
 
-	sub_path(path, box->path, "dovecot-uidlist");
+	list_path(path, im, box, "dovecot-uidlist");
 	bool has_dovecot = is_file(im->lists, path, &dovecot);
 	sub_path(path, box->path, "courierimapuiddb");
 	bool has_courier = is_file(im->source, path, &courier);

@@ -82,8 +82,8 @@ def moved(tmp_path_factory):
     for folder in ("cur", "new", "tmp"):
         (place / "mail/dora" / folder).mkdir(parents=True)
     (place / "mail/dora/cur/1700000000.M1P1.old:2,S").write_bytes(b"Subject: one\r\n\r\nx\r\n")
-    (place / "control/dora").mkdir(parents=True)
-    (place / "control/dora/dovecot-uidlist").write_text("3 V1700000001 N8 G0123456789abcdef0123456789abcdef\n7 :1700000000.M1P1.old\n")
+    (place / "control/dora/.INBOX").mkdir(parents=True)
+    (place / "control/dora/.INBOX/dovecot-uidlist").write_text("3 V1700000001 N8 G0123456789abcdef0123456789abcdef\n7 :1700000000.M1P1.old\n")
     with postroom.Instance(domain="first.test") as instance:
         yield place, instance, move(instance, place, "--dry-run"), move(instance, place)
 
