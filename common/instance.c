@@ -274,6 +274,27 @@ static bool is_served(const struct instance *instance)
 	return any;
 }
 
+/* What is there already may be anybody's, or point anywhere: only a folder that we made is given away. */
+static struct fault make_memory_run(const char *path, uid_t owner)
+{
+	struct fault f = FAULT_OK;
+
+	if (mkdir(path, 0700) != 0) {
+		if (errno != EEXIST)
+			return fault_errno("make folder", path);
+	} else if (owner != geteuid()) {
+		int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+		if (fd < 0 || fchown(fd, owner, (gid_t)-1) != 0)
+			f = fault_errno("give away", path);
+		if (fd >= 0)
+			close(fd);
+	}
+	if (!f.kind && !is_own_folder(path, owner))
+		f = fault_detail(FAULT_DENIED, "%s is somebody else's", path);
+	return f;
+}
+
 static void remove_run(const char *path)
 {
 	DIR *run = opendir(path);
@@ -304,11 +325,7 @@ struct fault instance_settle_run(struct instance *instance)
 	} else {
 		free(own);
 		own = memory_run(instance->paths[INSTANCE_ROOT], &owner);
-		f = make_folder(own);
-		if (!f.kind && chown(own, owner, (gid_t)-1) != 0)
-			f = fault_errno("give away", own);
-		if (!f.kind && !is_own_folder(own, owner))
-			f = fault_detail(FAULT_DENIED, "%s is somebody else's", own);
+		f = make_memory_run(own, owner);
 	}
 	if (f.kind) {
 		free(own);

@@ -113,6 +113,23 @@ def serves_while_all_of_it_can_only_be_read(server, disk):
     assert not in_memory[0].exists()
 
 
+def gives_nothing_away_that_somebody_else_put_there(server, disk):
+    victim = disk.parent / "victim"
+    victim.mkdir()
+    os.chown(victim, 65534, 65534)
+    st = server.root.stat()
+    name = pathlib.Path(f"/dev/shm/postroom-{st.st_uid}-{st.st_dev:x}-{st.st_ino:x}")
+    name.symlink_to(victim)
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    try:
+        done = server.run("serve")
+        assert done.returncode == 1 and "is somebody else's" in done.stderr, done
+        assert victim.stat().st_uid == 65534
+    finally:
+        name.unlink()
+        subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
+
+
 def serves_while_mail_alone_can_only_be_read(server):
     mail = server.root / "mail"
     subprocess.run(["mount", "--bind", mail, mail], check=True)
@@ -149,5 +166,6 @@ def starts_on_a_full_disk(server, disk):
 
 def test_a_server_starts_and_what_is_there_is_read_whatever_can_not_be_written(server, disk):
     serves_while_all_of_it_can_only_be_read(server, disk)
+    gives_nothing_away_that_somebody_else_put_there(server, disk)
     serves_while_mail_alone_can_only_be_read(server)
     starts_on_a_full_disk(server, disk)
