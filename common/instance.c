@@ -346,6 +346,9 @@ void instance_leave_run(const struct instance *instance)
 
 const char *instance_read_only(const struct instance *instance)
 {
+	/* Certificates or keys that somebody mounts for reading alone keep no mail out. */
+	if (!path_is_read_only(instance->paths[INSTANCE_MAIL]) && !path_is_read_only(instance->paths[INSTANCE_QUEUE]))
+		return NULL;
 	for (size_t i = 0; i < INSTANCE_PLACES; i++)
 		if (places[i].is_folder && path_is_read_only(instance->paths[i]))
 			return instance->paths[i];

@@ -81,7 +81,7 @@ MUST_CHECK struct fault instance_make_folders(const struct instance *instance);
 MUST_CHECK struct fault instance_settle_run(struct instance *instance);
 /** instance_leave_run - whoever has served ends: a folder in memory goes, unless somebody else serves there. */
 void instance_leave_run(const struct instance *instance);
-/** instance_read_only - a place of it that lies on a file system that can only be read; NULL: there is none. Borrowed. */
+/** instance_read_only - the first place that can only be read, where mail or queue are among them: no mail is taken then. NULL: none. Borrowed. */
 const char *instance_read_only(const struct instance *instance);
 
 /** instance_path - absolute path of a place; borrowed from the instance. */

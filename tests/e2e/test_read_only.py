@@ -145,6 +145,19 @@ def serves_while_mail_alone_can_only_be_read(server):
     assert server.stop() == 0
 
 
+def takes_mail_while_certificates_alone_can_only_be_read(server):
+    tls = server.root / "tls"
+    subprocess.run(["mount", "--bind", tls, tls], check=True)
+    subprocess.run(["mount", "-o", "remount,bind,ro", tls], check=True)
+    try:
+        server.start()
+        assert "read_only" not in server.json("status")
+        assert mail_from(server)[0] == 250
+        assert server.stop() == 0
+    finally:
+        subprocess.run(["umount", "-l", tls], check=True)
+
+
 def starts_on_a_full_disk(server, disk):
     for name, size in (("filler", 1 << 16), ("crumbs", 1024)):
         with open(disk / name, "wb", buffering=0) as file, contextlib.suppress(OSError):
@@ -168,4 +181,5 @@ def test_a_server_starts_and_what_is_there_is_read_whatever_can_not_be_written(s
     serves_while_all_of_it_can_only_be_read(server, disk)
     gives_nothing_away_that_somebody_else_put_there(server, disk)
     serves_while_mail_alone_can_only_be_read(server)
+    takes_mail_while_certificates_alone_can_only_be_read(server)
     starts_on_a_full_disk(server, disk)
