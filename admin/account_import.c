@@ -128,7 +128,7 @@ static struct fault set_up(struct bulk *b, struct sv rest, bool is_barred, struc
 static struct fault take(struct bulk *b, struct sv line)
 {
 	const struct passwd *passwd = b->arg;
-	char address[DIRECTORY_ADDRESS_MAX + 1];
+	char address[DIRECTORY_ADDRESS_MAX + 1] = "";
 	struct directory_account made;
 	struct sv name, secret, value, rest = line;
 
