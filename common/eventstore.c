@@ -17,6 +17,7 @@
 #define FLUSH_MS 1000
 #define EXPIRE_EVERY 600        /* flushes */
 #define EXPIRE_MOST 5000
+#define TEXT_MAX 2000           /* octets of each text of an event */
 #define NAME_MAX_OCTETS 400     /* of what an event is found by */
 #define KEY_LEN 16              /* time, process, number */
 
@@ -91,11 +92,25 @@ static bool is_refusal(enum event e)
 	return e == EVENT_SMTP_REJECT || e == EVENT_SMTP_DEFER;
 }
 
+/* put_text - strangers wrote some of it, and it is read on terminals: control characters could rewrite what stands there. */
+static void put_text(struct json_out *j, const char *name, struct sv text)
+{
+	char copy[TEXT_MAX];
+
+	text = sv_sub(text, 0, sizeof(copy));
+	for (size_t i = 0; i < text.len; i++) {
+		unsigned char c = (unsigned char)text.p[i];
+
+		copy[i] = c == '\n' || c == '\r' || c == '\t' ? ' ' : c < ' ' || c == 127 ? '?' : (char)c;
+	}
+	json_out_sv(j, name, sv_from(copy, text.len));
+}
+
 static void put_field(struct json_out *j, const struct log_field *f)
 {
 	switch (f->type) {
 	case LOG_T_SV:
-		json_out_sv(j, f->name, sv_sub(f->v.sv, 0, 2000));
+		put_text(j, f->name, f->v.sv);
 		break;
 	case LOG_T_U64:
 		json_out_u64(j, f->name, f->v.u64);

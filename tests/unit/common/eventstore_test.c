@@ -241,6 +241,19 @@ static void long_and_odd_names_do_no_harm(void **state)
 	assert_int_equal(find(big).count, 1);
 }
 
+static void strangers_write_no_control_characters(void **state)
+{
+	struct found f;
+	(void)state;
+
+	event_emit(NULL, EVENT_SMTP_REJECT, KV_Z("queue_id", "hostile"), KV_Z("to", "TO:<a\x1b[2J\a\x7f@x>"), KV_Z("text", "one\ntwo \xc3\xa4"));
+	eventstore_flush(store);
+	f = find("hostile");
+	assert_int_equal(f.count, 1);
+	assert_non_null(strstr(f.all, "\"TO:<a?[2J??@x>\""));
+	assert_non_null(strstr(f.all, "\"one two \xc3\xa4\""));
+}
+
 static void a_reader_without_a_store_is_told(void **state)
 {
 	struct eventstore *none = NULL;
@@ -257,6 +270,7 @@ int main(void)
 		cmocka_unit_test(who_goes_on_behind_the_last_one_misses_none),
 		cmocka_unit_test(long_and_odd_names_do_no_harm),
 		cmocka_unit_test(a_reader_without_a_store_is_told),
+		cmocka_unit_test(strangers_write_no_control_characters),
 		cmocka_unit_test(refusals_do_not_fill_the_disk),
 	};
 
