@@ -706,7 +706,7 @@ static int run_serve(struct cli *cli)
 		return cli_fault("run folder", f);
 	}
 	f = log_set_file(conf->log.file);
-	if (f.kind == FAULT_READ_ONLY) {        /* what cannot be logged there is no reason not to serve */
+	if (fault_is_unwritable(f.kind)) {        /* what cannot be logged there is no reason not to serve */
 		(void)cli_fault(conf->log.file, f);
 		f = FAULT_OK;
 	}

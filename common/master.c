@@ -849,7 +849,7 @@ static struct fault master_start(struct master *m, const char *root, const char 
 	if (!f.kind) {
 		log_set_level(m->conf->log.level);
 		f = log_set_file(m->is_rehearsal ? "" : m->conf->log.file);
-		if (f.kind == FAULT_READ_ONLY) {        /* what is on standard error may be read by somebody */
+		if (fault_is_unwritable(f.kind)) {        /* what is on standard error may be read by somebody */
 			log_error(NULL, "log.file", KV_FAULT("error", f));
 			f = FAULT_OK;
 		}

@@ -35,5 +35,8 @@ bool path_has_room(const char *path)
 {
 	struct statvfs st;
 
-	return !ask(path, &st) || !st.f_blocks || (!(st.f_flag & ST_RDONLY) && (uint64_t)st.f_bavail * st.f_frsize >= ROOM);
+	if (!ask(path, &st) || !st.f_blocks)
+		return true;
+	/* Some file systems make files as long as there are octets, and count neither (f_files is 0). */
+	return !(st.f_flag & ST_RDONLY) && (uint64_t)st.f_bavail * st.f_frsize >= ROOM && (!st.f_files || st.f_favail);
 }
