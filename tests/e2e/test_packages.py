@@ -1,4 +1,4 @@
-"""The lists of packages agree: configure's table of libraries, debian/control, the image's Containerfile. Nobody here builds the image."""
+"""The lists of packages agree: configure's table of libraries, debian/control, the image's Containerfile. The image itself is built by hand (doc/packaging.md)."""
 
 import pathlib
 import re
