@@ -50,6 +50,7 @@ struct daemon_child {
 	char path[4096];
 	const char *argv[5];
 	struct child *child;            /* NULL: it is not to run */
+	pid_t pid;                      /* of the process that was started last */
 	uint64_t first_start_ms;        /* 0: never started */
 	bool is_for_mail;
 	bool is_ready;                  /* it has been, once */
@@ -159,8 +160,10 @@ static void on_said(uv_poll_t *handle, int status, int events)
 		keep_sockets(d, fds, count);
 		note_ready(d);
 	} else if (what == HANDOVER_GONE) {
+		pid_t pid = child_pid(d->child);        /* 0: it said so and has ended; its name is taken by the next one */
+		struct fault f = pid ? control_give_way(d->parent->instance, d->name, pid) : FAULT_OK;
+
 		d->is_gone = true;
-		struct fault f = control_give_way(d->parent->instance, d->name, child_pid(d->child));
 
 		if (f.kind)
 			log_warn(NULL, "serve.give_way", KV_FAULT("fault", f));
@@ -259,6 +262,7 @@ static void on_started(void *arg, pid_t pid)
 {
 	struct daemon_child *d = arg;
 
+	d->pid = pid;
 	if (!d->first_start_ms)
 		d->first_start_ms = loop_now_ms(d->parent->loop) + 1;
 	log_info(NULL, "serve.daemon.start", KV_Z("name", d->name), KV_U64("child", (uint64_t)pid));
@@ -270,6 +274,7 @@ static void on_ended(void *arg, int status, uint64_t restart_ms)
 	struct parent *p = d->parent;
 
 	d->can_give_way = false;
+	control_forget_way(p->instance, d->name, d->pid);       /* it may have given way, and had nobody to stay for */
 	log_info(NULL, "serve.daemon.end", KV_Z("name", d->name),
 		 KV_I64("status", WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status)),
 		 KV_BOOL("again", !p->is_stopping && restart_ms != UINT64_MAX));
