@@ -252,7 +252,7 @@ static void a_run_folder_in_memory_is_found_and_goes_when_it_is_needed_no_more(v
 {
 	struct instance *instance = make(), *other = NULL;
 	struct pidfile mine = PIDFILE_NONE;
-	char own[128];
+	char own[256];
 	int status;
 	(void)state;
 
