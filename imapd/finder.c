@@ -183,7 +183,8 @@ static uint64_t now_ms(void)
 struct fault finder_run(struct finder *x, struct command *c, bool *done)
 {
 	const struct search *s = &x->search;
-	uint64_t start = now_ms();
+	/* A client is told how far it is between the slices. */
+	uint64_t progress_ms = c->room->conf->imap.progress_ms, slice_ms = progress_ms < SLICE_MS ? progress_ms : SLICE_MS, start = now_ms();
 	struct fault f = FAULT_OK;
 
 	*done = false;
@@ -209,7 +210,7 @@ struct fault finder_run(struct finder *x, struct command *c, bool *done)
 		*done = (!x->resume && !x->is_stopped && !(x->block.count && next_block(x))) || x->is_enough;
 		if (!f.kind && x->is_over_budget)
 			f = fault(FAULT_LIMIT, "too many messages for one answer");
-		if (now_ms() - start >= SLICE_MS)
+		if (now_ms() - start >= slice_ms)
 			break;
 	}
 	if (!*done && s->within.count) {
