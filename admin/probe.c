@@ -7,6 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
+
 #include "common/banned.h"
 
 #define TARGETS_MAX 16
@@ -15,10 +17,7 @@
 
 int64_t probe_now_ms(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	return (int64_t)clock_ms();
 }
 
 bool probe_wait(int fd, short events, int64_t deadline_ms)

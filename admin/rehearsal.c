@@ -13,6 +13,7 @@
 
 #include "admin/daemons.h"
 #include "admin/print.h"
+#include "common/clock.h"
 #include "common/conf.h"
 #include "common/control.h"
 
@@ -76,20 +77,12 @@ static void listen_to(struct trial *t)
 		(void)buf_append(&t->said, sv_from(octets, (size_t)n));
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 static void await(struct trial *t, uint32_t wait_s)
 {
-	uint64_t until = now_ms() + (uint64_t)wait_s * 1000;
+	uint64_t until = clock_ms() + (uint64_t)wait_s * 1000;
 	pid_t ended;
 
-	while ((ended = waitpid(t->pid, &t->status, WNOHANG)) == 0 && now_ms() < until) {
+	while ((ended = waitpid(t->pid, &t->status, WNOHANG)) == 0 && clock_ms() < until) {
 		struct pollfd p = { .fd = t->said_fd, .events = POLLIN };
 
 		poll(&p, 1, POLL_MS);

@@ -1,6 +1,7 @@
 #include <time.h>
 
 #include "common/auth_private.h"
+#include "common/clock.h"
 #include "common/crypt.h"
 #include "common/events.h"
 #include "common/identity_private.h"
@@ -206,10 +207,7 @@ void auth_decide(struct auth_session *s)
 
 uint64_t auth_now_ms(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+	return clock_ms();
 }
 
 void auth_check_password(struct auth_session *s, struct sv user, struct sv password)

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/control_private.h"
 
 #include "common/banned.h"
@@ -18,18 +19,10 @@ struct asking {
 	size_t used;            /* octets of in that were handed on */
 };
 
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 static struct fault wait_for(struct asking *a, short events)
 {
 	for (;;) {
-		uint64_t now = now_ms();
+		uint64_t now = clock_ms();
 		struct pollfd p = { .fd = a->fd, .events = events };
 		int n = now >= a->deadline_ms ? 0 : poll(&p, 1, (int)(a->deadline_ms - now));
 
@@ -148,7 +141,7 @@ struct fault control_ask_at(const char *path, const char *daemon, struct sv requ
 			    bool (*on_line)(void *arg, const struct json *line), void *arg,
 			    uint32_t wait_ms)
 {
-	struct asking a = { .daemon = daemon, .fd = -1, .deadline_ms = now_ms() + wait_ms };
+	struct asking a = { .daemon = daemon, .fd = -1, .deadline_ms = clock_ms() + wait_ms };
 	struct fault f = connect_to(&a, path);
 
 	buf_init(&a.in, CONTROL_LINE_MAX + CONTROL_WRAP_MAX);

@@ -7,6 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
+
 #include "common/banned.h"
 
 #define UDP_MAX 512             /* without EDNS (RFC 1035 §4.2.1) */
@@ -14,10 +16,7 @@
 
 static int64_t now_ms(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	return (int64_t)clock_ms();
 }
 
 /* Until fd is ready; false at the deadline. */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "common/clock.h"
 #include "common/ldapauth.h"
 #include "common/master.h"
 #include "common/memory.h"
@@ -124,17 +125,9 @@ enum elsewhere_answer elsewhere_check(struct elsewhere *e, struct sv address, st
 
 /* ---- pauses ---- */
 
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 void elsewhere_pause_begin(struct elsewhere_pause *p)
 {
-	atomic_store(&p->until_ms, now_ms() + ELSEWHERE_PAUSE_MS);
+	atomic_store(&p->until_ms, clock_ms() + ELSEWHERE_PAUSE_MS);
 }
 
 void elsewhere_pause_end(struct elsewhere_pause *p)
@@ -145,7 +138,7 @@ void elsewhere_pause_end(struct elsewhere_pause *p)
 
 bool elsewhere_is_paused(struct elsewhere_pause *p, uint64_t patience_ms)
 {
-	uint64_t until = atomic_load(&p->until_ms), now = now_ms();
+	uint64_t until = atomic_load(&p->until_ms), now = clock_ms();
 
 	if (!until)
 		return false;

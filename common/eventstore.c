@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/chore.h"
+#include "common/clock.h"
 #include "common/events.h"
 #include "common/json.h"
 #include "common/kv.h"
@@ -74,11 +75,8 @@ static int64_t now_ms(void)
 static bool has_room(struct eventstore *s)
 {
 	const int64_t each_ms = 60000 / EVENTSTORE_REFUSALS_PER_MINUTE;
-	struct timespec t;
-	int64_t now;
+	int64_t now = (int64_t)clock_ms();
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	now = (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 	if (s->refusals_ms < now)
 		s->refusals_ms = now;
 	if (s->refusals_ms - now >= EVENTSTORE_REFUSALS * each_ms)

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
 
@@ -107,21 +108,13 @@ void saslauthd_close(struct saslauthd **at)
 
 /* ---- asking ---- */
 
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 /* wait_for - until it can be read or written; errno says why not. */
 static bool wait_for(int fd, short events, uint64_t deadline_ms)
 {
 	struct pollfd p = { .fd = fd, .events = events };
 
 	for (;;) {
-		uint64_t now = now_ms();
+		uint64_t now = clock_ms();
 		int n = now < deadline_ms ? poll(&p, 1, (int)(deadline_ms - now)) : 0;
 
 		if (n > 0)
@@ -196,7 +189,7 @@ static int connect_to(const struct saslauthd *s)
 /* ask - UNKNOWN: *step failed, or the words of the reply are its own trouble. False: nobody answered in time. */
 static bool ask(struct saslauthd *s, struct sv request, struct buf *reply, const char **step)
 {
-	uint64_t deadline_ms = now_ms() + s->timeout_ms;
+	uint64_t deadline_ms = clock_ms() + s->timeout_ms;
 	int fd = connect_to(s), e;
 	bool is_answered = false;
 

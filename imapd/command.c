@@ -8,6 +8,8 @@
 #include "imapd/imapsieve.h"
 #include "imapd/training.h"
 
+#include "common/clock.h"
+
 #include "common/banned.h"
 
 /* Flags that go together. */
@@ -257,18 +259,10 @@ uint64_t command_cpu_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 /* tell_progress - RFC 9585 §4: how far a long command is, now and then. A tag with `]` would end the code. */
 static void tell_progress(struct command *c)
 {
-	uint64_t now = now_ms(), progress = c->progress < c->goal ? c->progress : c->goal - 1;
+	uint64_t now = clock_ms(), progress = c->progress < c->goal ? c->progress : c->goal - 1;
 
 	if (!capability_has(c->room->on, CAP_INPROGRESS) ||
 	    now - c->progress_told_ms < c->room->conf->imap.progress_ms)
@@ -290,7 +284,7 @@ static enum step run(struct command *c)
 	uint64_t start = is_metered ? command_cpu_ns() : 0;
 
 	if (!c->progress_told_ms)
-		c->progress_told_ms = now_ms();
+		c->progress_told_ms = clock_ms();
 	enum step step = c->spec->run(c);
 
 	if (is_metered)

@@ -5,6 +5,8 @@
 
 #include "maildir/metadata.h"
 
+#include "common/clock.h"
+
 #include "common/banned.h"
 
 #define SLICE_MS 20             /* after so long somebody else may have the thread */
@@ -172,19 +174,12 @@ static bool next_block(struct finder *x)
 	return true;
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 struct fault finder_run(struct finder *x, struct command *c, bool *done)
 {
 	const struct search *s = &x->search;
 	/* A client is told how far it is between the slices. */
-	uint64_t progress_ms = c->room->conf->imap.progress_ms, slice_ms = progress_ms < SLICE_MS ? progress_ms : SLICE_MS, start = now_ms();
+	uint64_t progress_ms = c->room->conf->imap.progress_ms, slice_ms = progress_ms < SLICE_MS ? progress_ms : SLICE_MS;
+	uint64_t start = clock_ms();
 	struct fault f = FAULT_OK;
 
 	*done = false;
@@ -210,7 +205,7 @@ struct fault finder_run(struct finder *x, struct command *c, bool *done)
 		*done = (!x->resume && !x->is_stopped && !(x->block.count && next_block(x))) || x->is_enough;
 		if (!f.kind && x->is_over_budget)
 			f = fault(FAULT_LIMIT, "too many messages for one answer");
-		if (now_ms() - start >= slice_ms)
+		if (clock_ms() - start >= slice_ms)
 			break;
 	}
 	if (!*done && s->within.count) {

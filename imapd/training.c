@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/crypt.h"
 #include "common/memory.h"
 #include "imapd/training_send.h"
@@ -51,14 +52,6 @@ struct lessons {
 	size_t waiting;                 /* files in the folder, and their octets */
 	uint64_t waiting_size;
 };
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 struct fault training_new(const char *mail, const struct netaddr *place, struct training **out)
 {
@@ -309,7 +302,7 @@ void training_done(struct command *c)
 
 bool training_is_due(struct training *t)
 {
-	uint64_t now = now_ms();
+	uint64_t now = clock_ms();
 
 	/* After a failure look_ms lies ahead, whatever is new. */
 	return now >= t->look_ms || (atomic_load(&t->has_news) && t->wait_ms == WAIT_MIN_MS);
@@ -397,7 +390,7 @@ static bool send_one(void *arg, const char *name, unsigned char type)
 
 	if (type != DT_REG || is_remembered(s, name))
 		return true;
-	s->is_cut = now_ms() >= s->end_ms;
+	s->is_cut = clock_ms() >= s->end_ms;
 	fd = s->is_cut ? -1 : openat(s->training->dir, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return !s->is_cut;
@@ -414,7 +407,7 @@ static bool send_one(void *arg, const char *name, unsigned char type)
 
 void training_send(struct training *t)
 {
-	struct sending s = { .training = t, .end_ms = now_ms() + SEND_MS };
+	struct sending s = { .training = t, .end_ms = clock_ms() + SEND_MS };
 	struct fault f;
 
 	atomic_store(&t->has_news, false);
@@ -422,10 +415,10 @@ void training_send(struct training *t)
 	if (f.kind)
 		log_warn(NULL, "training.folder", KV_FAULT("fault", f));
 	if (f.kind || s.has_failed) {
-		t->look_ms = now_ms() + t->wait_ms;
+		t->look_ms = clock_ms() + t->wait_ms;
 		t->wait_ms = t->wait_ms * 2 < WAIT_MAX_MS ? t->wait_ms * 2 : WAIT_MAX_MS;
 		return;
 	}
 	t->wait_ms = WAIT_MIN_MS;
-	t->look_ms = now_ms() + (s.is_cut ? 0 : LOOK_MS);
+	t->look_ms = clock_ms() + (s.is_cut ? 0 : LOOK_MS);
 }

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/identity.h"
 #include "common/log.h"
 #include "common/conf.h"
@@ -41,11 +42,7 @@ struct store {
 
 int64_t store_now_ms(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	/* Never 0: that stands for "never". */
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000 + 1;
+	return (int64_t)clock_ms() + 1; /* never 0: that stands for "never" */
 }
 
 const struct store_conf *store_settings(const struct store *store)
