@@ -1,17 +1,13 @@
-/* The master of a daemon: binds, supervises, reloads, and answers the control socket. */
+/* The master of a daemon: binds, starts its workers (seats.h), reloads, and answers the control socket. */
 #include "common/master.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -19,35 +15,13 @@
 #include "common/handover.h"
 #include "common/master_private.h"
 #include "common/memory.h"
+#include "common/seats.h"
 #include "common/supervise.h"
-#include "common/watchdog.h"
 
 #include "common/banned.h"
 
 #define EXIT_USAGE 2
 #define EXIT_RUNS_ALREADY 4
-#define WATCH_MS 1000
-/* Between a worker's own end of patience and ours. */
-#define STOP_MARGIN_MS 2000
-
-struct master;
-
-/* A worker as its master sees it. */
-struct seat {
-	struct master *master;
-	const struct daemon_spec *helper;       /* NULL: a worker */
-	unsigned number;
-	struct child *child;
-	struct control_pipe *pipe;      /* NULL: does not run */
-	struct watchdog_page *page;
-	bool is_ready;
-	bool was_stuck;                 /* killed by the watchdog: the reason for the log */
-	/* for the next start */
-	int control_fd, watchdog_fd, conf_fd;
-	char texts[4][16];
-	const char *argv[20];
-	int keep[3];
-};
 
 struct master {
 	const struct daemon_spec *spec;
@@ -59,18 +33,15 @@ struct master {
 	struct loop *loop;
 	struct listener_set *listeners;
 	struct buf listeners_text;      /* for the workers, with a NUL */
-	struct supervisor *supervisor;
 	struct control_server *control;
 	struct pidfile pidfile;
-	struct seat *seats;
-	size_t seat_count, worker_count;        /* workers come first, then helpers */
+	struct seats *seats;
 	uv_signal_t signals[4];
-	struct timer watch;
 	struct timer patience;          /* with sessions, once another program has taken over */
 	const char *privileges;
 	uint64_t open_files;
 	uint64_t started_ms;
-	bool is_ready, is_stopping;
+	bool is_stopping;
 	bool has_given_way;             /* to another program: nobody new comes in here */
 	bool is_rehearsal;              /* until every process of ours has shown that it can start */
 	int code;                       /* of the process, when it ends */
@@ -106,7 +77,7 @@ struct fault log_level_from(const struct json *request, enum log_level *out)
 	return fault(FAULT_INVALID, "level is error, warn, info or debug");
 }
 
-/* ---- workers ---- */
+/* ---- what the processes say ---- */
 
 /* The parent keeps the listening sockets for whoever comes after us. */
 static void tell_parent_ready(const struct master *m)
@@ -116,214 +87,28 @@ static void tell_parent_ready(const struct master *m)
 	handover_tell(m->parent_fd, HANDOVER_READY, fds, listener_sockets(m->listeners, fds, ARRAY_LEN(fds)));
 }
 
-static void on_worker_line(void *arg, struct sv line)
+static void on_all_ready(void *arg)
 {
-	struct seat *seat = arg;
-	struct master *m = seat->master;
-	struct json *message = NULL;
-	struct fault f;
-	bool ready = false;
+	struct master *m = arg;
 
-	if (control_relay_take(seat->pipe, line))
-		return;
-	f = json_parse(line, &message);
-	if (f.kind || !json_get_bool(message, "ready", &ready) || !ready) {
-		log_warn(NULL, "master.odd_line", KV_U64("worker", seat->number),
-			 KV_SV("line", line));
-		json_free(&message);
-		return;
-	}
-	json_free(&message);
-	seat->is_ready = true;
-	event_emit(NULL, EVENT_WORKER_START, KV_U64("worker", seat->number),
-	           KV_I64("worker_pid", child_pid(seat->child)));
-	for (size_t i = 0; i < m->seat_count; i++)
-		if (!m->seats[i].is_ready)
-			return;
-	if (m->is_ready || m->is_stopping)
-		return;
-	m->is_ready = true;
 	event_emit(NULL, EVENT_DAEMON_READY, KV_Z("version", POSTROOM_VERSION),
-		   KV_U64("workers", m->worker_count),
+		   KV_U64("workers", seats_worker_count(m->seats)),
 		   KV_U64("listeners", listener_count(m->listeners)));
 	if (!m->is_supervised)
 		notify_service_manager("READY=1");
 	tell_parent_ready(m);
 }
 
-static void on_worker_pipe_end(void *arg)
+static void on_all_ended(void *arg, bool has_failed)
 {
-	struct seat *seat = arg;
+	struct master *m = arg;
 
-	seat->is_ready = false;
-	control_pipe_free(&seat->pipe);
-}
-
-static const struct control_pipe_events worker_pipe_events = { on_worker_line, on_worker_pipe_end };
-
-/* The configuration in force, in memory: a worker that is started later gets the one that was
- * checked, whatever the file says by then. */
-static struct fault write_conf(const struct conf *conf, int *out)
-{
-	struct buf text;
-	struct fault f = FAULT_OK;
-	int fd = memfd_create("postroom.conf", MFD_CLOEXEC);
-
-	buf_init(&text, CONF_FILE_MAX);
-	conf_show(conf, false, &text);
-	if (fd < 0)
-		f = fault_errno("memfd", "configuration");
-	else if (write(fd, text.p ? text.p : "", text.len) != (ssize_t)text.len ||
-		 lseek(fd, 0, SEEK_SET) != 0)
-		f = fault_errno("write", "configuration");
-	buf_done(&text);
-	if (f.kind && fd >= 0)
-		close(fd);
-	else if (!f.kind)
-		*out = fd;
-	return f;
-}
-
-static void close_fd(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
-
-static struct fault prepare_worker(void *arg, const char *const **argv, const int **keep,
-				   size_t *keep_count)
-{
-	struct seat *seat = arg;
-	struct master *m = seat->master;
-	int ends[2];
-	size_t n = 0;
-	struct fault f;
-
-	watchdog_page_free(&seat->page);
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
-		return fault_errno("socketpair", "worker");
-	seat->control_fd = ends[1];
-	seat->pipe = control_pipe_new(m->loop, ends[0], &worker_pipe_events, seat);
-	f = watchdog_page_new(&seat->page, &seat->watchdog_fd);
-	if (!f.kind)
-		f = write_conf(m->conf, &seat->conf_fd);
-	if (f.kind) {
-		control_pipe_free(&seat->pipe);
-		close_fd(&seat->control_fd);
-		close_fd(&seat->watchdog_fd);
-		return f;
-	}
-	snprintf(seat->texts[0], sizeof(seat->texts[0]), "%u", seat->number);
-	snprintf(seat->texts[1], sizeof(seat->texts[1]), "%d", seat->control_fd);
-	snprintf(seat->texts[2], sizeof(seat->texts[2]), "%d", seat->watchdog_fd);
-	snprintf(seat->texts[3], sizeof(seat->texts[3]), "%d", seat->conf_fd);
-	seat->argv[n++] = m->program;
-	seat->argv[n++] = "--root";
-	seat->argv[n++] = instance_path(m->instance, INSTANCE_ROOT);
-	seat->argv[n++] = "--worker";
-	seat->argv[n++] = seat->texts[0];
-	seat->argv[n++] = "--control";
-	seat->argv[n++] = seat->texts[1];
-	seat->argv[n++] = "--watchdog";
-	seat->argv[n++] = seat->texts[2];
-	seat->argv[n++] = "--conf";
-	seat->argv[n++] = seat->texts[3];
-	seat->argv[n++] = "--listeners";
-	seat->argv[n++] = m->listeners_text.p;
-	if (seat->helper) {
-		seat->argv[n++] = "--helper";
-		seat->argv[n++] = seat->helper->name;
-	}
-	if (m->is_rehearsal)
-		seat->argv[n++] = "--rehearse";
-	seat->argv[n] = NULL;
-	seat->keep[0] = seat->control_fd;
-	seat->keep[1] = seat->watchdog_fd;
-	seat->keep[2] = seat->conf_fd;
-	*argv = seat->argv;
-	*keep = seat->keep;
-	*keep_count = ARRAY_LEN(seat->keep);
-	return FAULT_OK;
-}
-
-/* Also after a start that failed: what was made for the worker is closed here. */
-static void forget_fds(struct seat *seat)
-{
-	close_fd(&seat->control_fd);
-	close_fd(&seat->watchdog_fd);
-	close_fd(&seat->conf_fd);
-}
-
-static void on_worker_started(void *arg, pid_t pid)
-{
-	(void)pid;
-	forget_fds(arg);
-}
-
-/* It has shown that it can start, or that it cannot: its log says why. */
-static void on_rehearsed(struct seat *seat, int status)
-{
-	struct master *m = seat->master;
-
-	child_retire(seat->child);
-	seat->is_ready = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-	if (!seat->is_ready)
+	if (has_failed)
 		m->code = 1;
-	if (WIFSIGNALED(status))
-		log_error(NULL, "daemon.failed", KV_Z("stage", seat->helper ? seat->helper->name : "worker"),
-			  KV_I64("signal", WTERMSIG(status)));
-	if (m->code || supervisor_running(m->supervisor) == 0)
-		loop_stop(m->loop);
+	loop_stop(m->loop);
 }
 
-static void on_worker_ended(void *arg, int status, uint64_t restart_ms)
-{
-	struct seat *seat = arg;
-	struct master *m = seat->master;
-
-	forget_fds(seat);
-	seat->is_ready = false;
-	control_pipe_free(&seat->pipe);
-	if (m->is_rehearsal) {
-		on_rehearsed(seat, status);
-		return;
-	}
-	event_emit(NULL, EVENT_WORKER_END, KV_U64("worker", seat->number),
-		   KV_I64("status", WIFEXITED(status) ? WEXITSTATUS(status) : -1),
-		   KV_I64("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0),
-		   KV_Z("reason", seat->was_stuck  ? "stuck in a write transaction"
-				  : m->is_stopping ? "stop"
-				  : m->has_given_way ? "upgrade"
-						   : "died"),
-		   KV_I64("delay_ms", restart_ms == UINT64_MAX ? -1 : (int64_t)restart_ms));
-	seat->was_stuck = false;
-	if ((m->is_stopping || m->has_given_way) && supervisor_running(m->supervisor) == 0)
-		loop_stop(m->loop);
-}
-
-static const struct child_events worker_events = { prepare_worker, on_worker_started,
-						   on_worker_ended };
-
-static void on_watch(struct timer *t)
-{
-	struct master *m = (struct master *)(void *)((char *)t - offsetof(struct master, watch));
-
-	timer_start_ms(&m->watch, WATCH_MS);
-	for (size_t i = 0; i < m->seat_count; i++) {
-		struct seat *seat = &m->seats[i];
-		uint64_t inside_ms =
-			seat->page && child_pid(seat->child) ? watchdog_longest_ms(seat->page) : 0;
-
-		if (inside_ms <= m->conf->host.stuck_ms || seat->was_stuck)
-			continue;
-		log_error(NULL, "watchdog.kill", KV_U64("worker", seat->number),
-			  KV_U64("inside_ms", inside_ms),
-			  KV_I64("worker_pid", child_pid(seat->child)));
-		seat->was_stuck = true;
-		child_kill(seat->child);
-	}
-}
+static const struct seats_events seats_events = { on_all_ready, on_all_ended };
 
 /* ---- stop, reload ---- */
 
@@ -335,17 +120,7 @@ static void begin_stop(struct master *m, const char *reason)
 	event_emit(NULL, EVENT_DAEMON_STOP, KV_Z("reason", reason));
 	if (!m->is_supervised)
 		notify_service_manager("STOPPING=1");
-	for (size_t i = 0; i < m->seat_count; i++)
-		child_stop(m->seats[i].child, m->conf->host.stop_ms + STOP_MARGIN_MS);
-	if (supervisor_running(m->supervisor) == 0)
-		loop_stop(m->loop);
-}
-
-static void tell_workers(struct master *m, struct sv line)
-{
-	for (size_t i = 0; i < m->seat_count; i++)
-		if (m->seats[i].pipe)
-			(void)control_pipe_send(m->seats[i].pipe, line);
+	seats_stop(m->seats);
 }
 
 static void on_patience_end(struct timer *t)
@@ -353,27 +128,19 @@ static void on_patience_end(struct timer *t)
 	begin_stop(CONTAINER_OF(t, struct master, patience), "upgrade-time");
 }
 
-/* The parent starts another program in our place. It gets our names, and the sockets from the parent; workers end with their last session.
- * What works for nobody in particular (helpers) ends at once: the queue, for one, has a new relay. */
+/* The parent starts another program in our place. It gets our names, and the sockets from the
+ * parent. */
 static void give_way(struct master *m)
 {
 	if (m->is_stopping || m->has_given_way || m->parent_fd < 0)
 		return;
 	m->has_given_way = true;
-	event_emit(NULL, EVENT_DAEMON_GIVE_WAY, KV_U64("workers", m->worker_count));
+	event_emit(NULL, EVENT_DAEMON_GIVE_WAY, KV_U64("workers", seats_worker_count(m->seats)));
 	pidfile_drop(&m->pidfile);
 	listener_let_go(m->listeners);
-	tell_workers(m, SV("{\"do\":\"drain\"}"));
-	for (size_t i = 0; i < m->seat_count; i++) {
-		if (m->seats[i].helper)
-			child_stop(m->seats[i].child, m->conf->host.stop_ms + STOP_MARGIN_MS);
-		else
-			child_retire(m->seats[i].child);
-	}
 	timer_start_ms(&m->patience, m->conf->host.upgrade_ms);
+	seats_give_way(m->seats);
 	handover_tell(m->parent_fd, HANDOVER_GONE, NULL, 0);
-	if (supervisor_running(m->supervisor) == 0)
-		loop_stop(m->loop);
 }
 
 struct differences {
@@ -401,7 +168,7 @@ static void tell_workers_to_reload(struct master *m, struct sv conf_text)
 	json_out_z(&j, "do", "reload");
 	json_out_sv(&j, "conf", conf_text);
 	json_out_object_end(&j);
-	tell_workers(m, buf_sv(&line));
+	seats_tell(m->seats, buf_sv(&line));
 	buf_done(&line);
 }
 
@@ -427,6 +194,7 @@ static struct fault reload(struct master *m, struct conf_report *report, struct 
 		conf_diff(m->conf, fresh, note_difference, d);
 		conf_unref(&m->conf);
 		m->conf = conf_ref(fresh);
+		seats_take_conf(m->seats, fresh);
 		log_set_level(fresh->log.level);
 		tell_workers_to_reload(m, buf_sv(&text));
 		event_emit(NULL, EVENT_DAEMON_RELOAD, KV_SV("changed", buf_sv(&d->changed)),
@@ -486,40 +254,6 @@ static void put_words(struct json_out *j, const char *name, struct sv words)
 	json_out_array_end(j);
 }
 
-/* To the workers, and also to helpers when the verb is everybody's. */
-static void pass_on(struct master *m, struct control_reply **reply, struct sv request,
-		    bool has_helpers)
-{
-	struct control_relay *relay = control_relay_new(m->loop, reply, WORKER_ANSWER_MS);
-
-	for (size_t i = 0; i < (has_helpers ? m->seat_count : m->worker_count); i++)
-		if (m->seats[i].pipe && m->seats[i].is_ready)
-			control_relay_ask(relay, m->seats[i].pipe, request);
-	control_relay_go(&relay);
-}
-
-/* To the first that is ready: of the workers, or the one helper. */
-static void pass_on_to_one(struct master *m, const struct daemon_spec *helper,
-			   struct control_reply **reply, struct sv request)
-{
-	struct control_relay *relay;
-	size_t i = 0;
-
-	while (i < m->seat_count && (m->seats[i].helper != helper || !m->seats[i].pipe ||
-				     !m->seats[i].is_ready))
-		i++;
-	if (i == m->seat_count) {
-		/* A helper starts, or starts again: soon it will be there. */
-		control_finish(reply, fault_detail(helper ? FAULT_BUSY : FAULT_UNAVAILABLE,
-						   "no %s is ready",
-						   helper ? helper->name : "worker"));
-		return;
-	}
-	relay = control_relay_new(m->loop, reply, WORKER_ANSWER_MS);
-	control_relay_ask(relay, m->seats[i].pipe, request);
-	control_relay_go(&relay);
-}
-
 static void put_listener(struct json_out *j, const struct listener *l)
 {
 	json_out_object(j, NULL);
@@ -542,20 +276,17 @@ static void run_status(void *arg, const struct json *request, struct control_rep
 {
 	struct master *m = arg;
 	struct json_out *j = control_line(reply);
-	uint64_t restarts = 0;
 	(void)request;
 
-	for (size_t i = 0; i < m->seat_count; i++)
-		restarts += child_restarts(m->seats[i].child);
 	json_out_z(j, "daemon", m->spec->name);
 	json_out_u64(j, "protocol", CONTROL_PROTOCOL);
 	json_out_z(j, "version", POSTROOM_VERSION);
 	json_out_i64(j, "pid", getpid());
-	json_out_bool(j, "ready", m->is_ready);
+	json_out_bool(j, "ready", seats_are_ready(m->seats));
 	json_out_bool(j, "stopping", m->is_stopping);
 	json_out_u64(j, "uptime_s", (loop_now_ms(m->loop) - m->started_ms) / 1000);
-	json_out_u64(j, "workers", m->worker_count);
-	json_out_u64(j, "restarts", restarts);
+	json_out_u64(j, "workers", seats_worker_count(m->seats));
+	json_out_u64(j, "restarts", seats_restarts(m->seats));
 	json_out_u64(j, "open_files", m->open_files);
 	json_out_z(j, "runs_as", m->privileges);
 	sandbox_facts_json(j, "master_sandbox");
@@ -564,7 +295,7 @@ static void run_status(void *arg, const struct json *request, struct control_rep
 		put_listener(j, listener_at(m->listeners, i));
 	json_out_array_end(j);
 	(void)control_line_end(reply);
-	pass_on(m, &reply, SV("{\"verb\":\"" VERB_STATUS "\"}"), true);
+	seats_ask_all(m->seats, &reply, SV("{\"verb\":\"" VERB_STATUS "\"}"), true);
 }
 
 static void run_reload(void *arg, const struct json *request, struct control_reply *reply)
@@ -580,7 +311,7 @@ static void run_reload(void *arg, const struct json *request, struct control_rep
 		bool is_known = sv_eq(what, SV("certificates"));
 
 		if (is_known) {
-			tell_workers(m, SV("{\"do\":\"certificates\"}"));
+			seats_tell(m->seats, SV("{\"do\":\"certificates\"}"));
 			event_emit(NULL, EVENT_DAEMON_RELOAD, KV_SV("changed", what), KV_Z("need_restart", ""));
 		}
 		control_finish(&reply, is_known ? FAULT_OK : fault(FAULT_INVALID, "reload of what?"));
@@ -632,7 +363,7 @@ static void run_log(void *arg, const struct json *request, struct control_reply 
 		return;
 	}
 	log_set_level(level);
-	pass_on(m, &reply, requests[level], true);
+	seats_ask_all(m->seats, &reply, requests[level], true);
 }
 
 static const struct control_verb master_verbs[] = {
@@ -664,12 +395,12 @@ static void on_other_verb(void *arg, struct sv verb, struct sv line, struct cont
 	if (!v)
 		control_finish(&reply, fault_detail(FAULT_UNSUPPORTED, "%s has no verb %.*s",
 						    m->spec->name, SV_FMT(sv_sub(verb, 0, 40))));
-	else if (!m->is_ready)
+	else if (!seats_are_ready(m->seats))
 		control_finish(&reply, fault(FAULT_BUSY, "no worker is ready yet"));
 	else if (helper || v->is_of_all)
-		pass_on_to_one(m, helper, &reply, line);
+		seats_ask_one(m->seats, helper, &reply, line);
 	else
-		pass_on(m, &reply, line, false);
+		seats_ask_all(m->seats, &reply, line, false);
 }
 
 /* ---- start and end ---- */
@@ -716,11 +447,16 @@ static struct fault give_up_root(struct master *m)
 static struct fault start_loop(struct master *m)
 {
 	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR2 };
+	const struct seats_plan plan = { .spec = m->spec,
+					 .program = m->program,
+					 .root = instance_path(m->instance, INSTANCE_ROOT),
+					 .listeners = m->listeners_text.p,
+					 .is_rehearsal = m->is_rehearsal };
 	int fd = -1, e = 0;
 	struct fault f = loop_new(&m->loop);
 
 	if (!f.kind)
-		f = supervisor_new(m->loop, &m->supervisor);
+		f = seats_new(m->loop, &plan, m->conf, &seats_events, m, &m->seats);
 	if (!f.kind && !m->is_rehearsal)
 		f = control_listen(m->instance, m->spec->name, &fd);
 	if (f.kind)
@@ -734,8 +470,6 @@ static struct fault start_loop(struct master *m)
 		if (!e)
 			e = uv_signal_start(&m->signals[i], on_signal, numbers[i]);
 	}
-	timer_init(&m->watch, m->loop, on_watch);
-	timer_start_ms(&m->watch, WATCH_MS);
 	timer_init(&m->patience, m->loop, on_patience_end);
 	return e ? fault_detail(FAULT_INTERNAL, "signal handler: %s", uv_strerror(e)) : FAULT_OK;
 }
@@ -759,45 +493,13 @@ static struct fault enter_sandbox(const struct master *m)
 	});
 }
 
-static void start_workers(struct master *m)
-{
-	const struct daemon_spec *const *helpers = m->spec->helpers;
-
-	m->worker_count = m->spec->is_one_worker || m->is_rehearsal ? 1 : m->conf->host.workers;
-	if (!m->worker_count)
-		m->worker_count = uv_available_parallelism();
-	if (m->worker_count > LISTENER_WORKERS_MAX - DAEMON_HELPERS_MAX)
-		m->worker_count = LISTENER_WORKERS_MAX - DAEMON_HELPERS_MAX;
-	m->seat_count = m->worker_count;
-	while (helpers && helpers[m->seat_count - m->worker_count])
-		m->seat_count++;
-	m->seats = xcalloc(m->seat_count, sizeof(*m->seats));
-	for (size_t i = 0; i < m->seat_count; i++) {
-		struct seat *seat = &m->seats[i];
-
-		seat->master = m;
-		seat->number = (unsigned)i;
-		if (i >= m->worker_count)
-			seat->helper = helpers[i - m->worker_count];
-		seat->control_fd = seat->watchdog_fd = seat->conf_fd = -1;
-		seat->child = child_add(m->supervisor, NULL, &worker_events, seat);
-	}
-	for (size_t i = 0; i < m->seat_count; i++)
-		child_start(m->seats[i].child);
-}
-
 static void master_done(struct master *m)
 {
 	char *path;
 
 	control_server_free(&m->control);
-	for (size_t i = 0; i < m->seat_count; i++) {
-		control_pipe_free(&m->seats[i].pipe);
-		watchdog_page_free(&m->seats[i].page);
-	}
-	supervisor_free(&m->supervisor);
+	seats_free(&m->seats);
 	loop_free(&m->loop);
-	free(m->seats);
 	listener_set_free(&m->listeners, true);
 	buf_done(&m->listeners_text);
 	if (m->pidfile.fd >= 0) {
@@ -883,7 +585,7 @@ static int master_main(const struct daemon_spec *spec, const char *program, cons
 		if (f.kind == FAULT_IN_USE)
 			m.code = EXIT_RUNS_ALREADY;
 	} else {
-		start_workers(&m);
+		seats_start(m.seats);
 		loop_run(m.loop);
 	}
 	master_done(&m);

@@ -1,4 +1,4 @@
-/* common/master_private.h - what master.c and worker.c, the two halves of a daemon, share. */
+/* common/master_private.h - what master.c, seats.c and worker.c, the two sides of a daemon, share. */
 #ifndef COMMON_MASTER_PRIVATE_H
 #define COMMON_MASTER_PRIVATE_H
 
