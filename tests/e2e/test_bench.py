@@ -12,6 +12,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "guard")
 import guard  # noqa: E402
 
 LOAD = postroom.BUILD / "tests" / "bench" / "load" / "load"
+HANDSHAKES = postroom.BUILD / "tests" / "bench" / "handshakes" / "handshakes"
 
 
 def load(*args, input=""):
@@ -30,6 +31,29 @@ def row(*args, input=""):
     assert rows, done.stderr
     assert not [r for r in rows if r.get("errors") or r.get("error")], rows
     return rows[-1]
+
+
+def libraries(program):
+    found = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+    return sorted({line.split()[0] for line in found.splitlines() if line.split()[0].startswith(("libssl", "libcrypto"))})
+
+
+def test_no_process_has_two_tls_libraries_and_only_the_generator_has_another_one():
+    about = json.loads(load("--about").stdout)
+    assert about["openssl"].startswith("OpenSSL ") and about["tls"].split()[0] in ("OpenSSL", "BoringSSL")
+    servers = libraries(postroom.BUILD / "bin" / "imapd")
+    assert len(servers) == 2 and libraries(HANDSHAKES) == servers
+    assert (libraries(LOAD) == servers) == about["tls"].startswith("OpenSSL ") and len(libraries(LOAD)) == 2
+
+
+def test_each_half_of_a_handshake_is_measured(tmp_path):
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key,
+                    "-out", cert, "-subj", "/CN=localhost", "-days", "2"], capture_output=True, check=True)
+    found = row("--cert", cert, "--key", key, "--count", 5, "--connections", 2, "--name", "both", "handshakes")
+    assert found["scenario"] == "both" and found["ops"] == 5 and found["part_p50_us"] and found["rest_p50_us"]
+    done = load("--cert", key, "--key", key, "handshakes")
+    assert done.returncode == 2 and "not a certificate" in done.stderr
 
 
 def test_a_host_that_is_not_loopback_is_refused():

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,11 @@
 #include "common/memory.h"
 
 #include "common/banned.h"
+
+/* BoringSSL takes the end of a connection without close_notify as an end, as this lets OpenSSL do. */
+#ifndef SSL_OP_IGNORE_UNEXPECTED_EOF
+#define SSL_OP_IGNORE_UNEXPECTED_EOF 0
+#endif
 
 static SSL_CTX *tls_context;
 static pthread_once_t tls_once = PTHREAD_ONCE_INIT;
@@ -30,6 +36,15 @@ static void make_tls_context(void)
 	SSL_CTX_set_options(tls_context, SSL_OP_NO_TICKET | SSL_OP_IGNORE_UNEXPECTED_EOF);
 	SSL_CTX_set_session_cache_mode(tls_context, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_mode(tls_context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY);
+}
+
+const char *client_tls_library(void)
+{
+#ifdef OPENSSL_IS_BORINGSSL
+	return "BoringSSL";    /* it has no versions */
+#else
+	return OpenSSL_version(OPENSSL_VERSION);
+#endif
 }
 
 bool client_address_is_loopback(const char *host)

@@ -1,10 +1,9 @@
 /* tests/bench/load/client.h - one connection of a mail program: blocking, plain or TLS, lines and literals.
  * Each client belongs to one thread at a time. Everything that goes wrong is remembered once, in words, and ends the
- * client: later calls do nothing and answer false, so a dialogue reads as a list of steps. */
+ * client: later calls do nothing and answer false, so a dialogue reads as a list of steps.
+ * Only client.c knows the TLS library, which may be another one than the servers' (configure says which). */
 #ifndef BENCH_CLIENT_H
 #define BENCH_CLIENT_H
-
-#include <openssl/ssl.h>
 
 #include "common/bytes.h"
 
@@ -15,7 +14,7 @@ enum wire { WIRE_PLAIN, WIRE_TLS, WIRE_STARTTLS };
 
 struct client {
 	int fd;                 /* -1: not connected */
-	SSL *ssl;
+	struct ssl_st *ssl;     /* the library's SSL, NULL while nothing is encrypted */
 	struct buf in;          /* received; what is before at was read by the caller */
 	size_t at;
 	struct buf out;         /* written by client_send */
@@ -24,6 +23,9 @@ struct client {
 	bool failed;
 	char error[160];        /* "" unless failed */
 };
+
+/** client_tls_library - the name and version of what the generator speaks TLS with. */
+const char *client_tls_library(void);
 
 /** client_address_is_loopback - only 127.0.0.0/8 is ever connected to. */
 bool client_address_is_loopback(const char *host);

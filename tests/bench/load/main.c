@@ -3,6 +3,7 @@
  * not loopback, and ends by itself. */
 #include <errno.h>
 #include <getopt.h>
+#include <openssl/opensslv.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,7 +91,8 @@ static int about(void)
 #else
 	json_out_bool(&j, "sanitized", false);
 #endif
-	json_out_z(&j, "openssl", OpenSSL_version(OPENSSL_VERSION));
+	json_out_z(&j, "openssl", OPENSSL_VERSION_TEXT);
+	json_out_z(&j, "tls", client_tls_library());
 	json_out_object_end(&j);
 	printf("%.*s\n", SV_FMT(buf_sv(&b)));
 	buf_done(&b);

@@ -205,6 +205,7 @@ int run_threads(const struct options *opt, uint32_t threads, void (*body)(struct
 		all.errors += w->errors;
 		merge(&all.whole, &w->whole);
 		merge(&all.part, &w->part);
+		merge(&all.rest, &w->rest);
 	}
 	json_out_u64(&j, "connections", threads);
 	json_out_u64(&j, "ops", all.done);
@@ -217,11 +218,13 @@ int run_threads(const struct options *opt, uint32_t threads, void (*body)(struct
 	json_out_u64(&j, "octets", all.octets);
 	samples_row(&j, "", &all.whole);
 	samples_row(&j, "part", &all.part);
+	samples_row(&j, "rest", &all.rest);
 	json_out_u64(&j, "errors", all.errors);
 	if (all.errors)
 		json_out_z(&j, "error", all.error);
 	free(all.whole.us);
 	free(all.part.us);
+	free(all.rest.us);
 	free(workers);
 	pthread_barrier_destroy(&run.start);
 	return row_end(&j, all.errors ? "errors" : !all.done ? "nothing was done" :

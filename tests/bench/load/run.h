@@ -50,7 +50,8 @@ struct worker {
 	struct run *run;
 	const struct options *opt;
 	uint32_t number;                /* 0.. */
-	struct samples whole, part;     /* whole: each operation. part: what the scenario says (the answer to DATA) */
+	struct samples whole;           /* each operation */
+	struct samples part, rest;      /* what the scenario says (part: the answer to DATA) */
 	uint64_t done, errors, units;   /* units: what an operation is made of (messages retrieved) */
 	uint64_t octets;
 	char error[160];                /* the first one */
