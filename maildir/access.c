@@ -8,7 +8,6 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "maildir/files.h"
-#include "maildir/seen_private.h"
 #include "maildir/shares_private.h"
 
 #include "common/banned.h"
@@ -196,8 +195,6 @@ struct fault access_refresh(struct mailbox *box)
 	}
 	if (!f.kind && (box->rights & box->need) != box->need)
 		f = fault(FAULT_GONE, "access was taken away");
-	if (!f.kind)
-		f = seen_load(box->account, record.dir, box->reader, record.uidvalidity, box->seen);
 	return f;
 }
 

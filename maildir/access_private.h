@@ -43,8 +43,7 @@ typedef void access_list_fn(void *arg, struct sv name, const struct index_box *b
 			    uint64_t metadata);
 void access_list(struct maildir_user *user, access_list_fn *fn, void *arg);
 
-/** access_refresh - an open mailbox of somebody else: have the rights changed, and what has the reader seen meanwhile? Inside
- *  the account. FAULT_GONE when it may not be read any more. Nothing to do for one's own. */
+/** access_refresh - an open mailbox of somebody else: have the rights changed? Inside the account. FAULT_GONE when it may not be read any more. Nothing to do for one's own. */
 MUST_CHECK struct fault access_refresh(struct mailbox *box);
 
 #endif

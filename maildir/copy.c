@@ -29,10 +29,18 @@ struct chunk {
 	struct keyword_bits keywords;   /* that any of them has */
 };
 
-static bool passes(const struct copy_filter *filter, const struct index_row_head *h)
+static bool is_as_read(const struct copy_filter *filter, uint32_t uid, uint64_t modseq)
+{
+	for (size_t i = 0; i < filter->as_read_count && filter->as_read[i].uid <= uid; i++)
+		if (filter->as_read[i].uid == uid)
+			return filter->as_read[i].modseq == modseq;
+	return !filter->as_read;
+}
+
+static bool passes(const struct copy_filter *filter, uint32_t uid, const struct index_row_head *h)
 {
 	return (h->flags & filter->flags) == filter->flags &&
-	       (!filter->saved_before || h->savedate < filter->saved_before);
+	       (!filter->saved_before || h->savedate < filter->saved_before) && is_as_read(filter, uid, h->modseq);
 }
 
 /* Messages of set (NULL: all) from `from` on that the filter lets through. */
@@ -61,7 +69,7 @@ static struct fault choose(struct mailbox *box, const struct uidset *set, uint32
 			f = walk_head(&w, &h);
 		if (f.kind)
 			break;
-		if (passes(filter, &h)) {
+		if (passes(filter, w.uid, &h)) {
 			if (out->count == CHUNK_MAX) {
 				out->next = w.uid;
 				break;
@@ -87,6 +95,7 @@ struct removal {
 	uint32_t *gone;                 /* out: room for count */
 	size_t gone_count, lost_count;  /* lost: not under the name that the row says */
 	size_t looked_at;               /* less than count: time was up */
+	bool unlinked[CHUNK_MAX];       /* by us: a transaction that is run again finds the row, and no file */
 	char dir[LAYOUT_DIR_MAX + 1];
 };
 
@@ -112,17 +121,20 @@ static struct fault remove_chunk(struct index_txn *t, void *arg)
 		f = index_row_get(t->kv, r->box, r->uids[i], &row);
 		if (f.kind == FAULT_NOT_FOUND) {
 			f = FAULT_OK;
+			if (r->unlinked[i])     /* somebody else looked between the two runs */
+				r->gone[r->gone_count++] = r->uids[i];
 			continue;
 		}
-		if (f.kind || !passes(&r->filter, &row.h))
+		if (f.kind || (!r->unlinked[i] && !passes(&r->filter, row.uid, &row.h)))
 			continue;
 		box_path(path, box.dir, "cur", row.name);
-		if (unlinkat(t->account->maildir, path, 0)) {
+		if (!r->unlinked[i] && unlinkat(t->account->maildir, path, 0)) {
 			if (errno != ENOENT)
 				f = fault_errno("unlink", path);
 			r->lost_count++;
 			continue;
 		}
+		r->unlinked[i] = true;
 		f = index_row_del(t, &box, &row);
 		r->gone[r->gone_count++] = row.uid;
 	}
@@ -133,8 +145,10 @@ static struct fault remove_chunk(struct index_txn *t, void *arg)
 
 static struct fault remove_messages(struct account *a, struct removal *r)
 {
-	struct fault f = index_update(a, remove_chunk, r);
+	struct fault f;
 
+	memset(r->unlinked, 0, sizeof(r->unlinked));
+	f = index_update(a, remove_chunk, r);
 	if (!f.kind && r->gone_count)
 		f = account_sync_cur(a, r->dir);
 	return f;

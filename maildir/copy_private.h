@@ -11,10 +11,13 @@ struct placing;
  *  a fault is only logged. */
 void copy_remove(struct account *a, uint64_t box, const struct uidset *uids);
 
-/* Which messages: those with all of `flags`, and, when it is not 0, only what came into the mailbox before `saved_before`. */
+/* Which messages: those with all of `flags`, and, when it is not 0, only what came into the mailbox before `saved_before`. With
+ * `as_read`, rows by ascending UID: only those that nobody changed since (struct message_row's modseq). */
 struct copy_filter {
 	uint32_t flags;
 	int64_t saved_before;
+	const struct message_row *as_read;
+	size_t as_read_count;
 };
 /** copy_expunge - mailbox_expunge() of what passes the filter, inside the account. */
 MUST_CHECK struct fault copy_expunge(struct mailbox *box, const struct uidset *set, const struct copy_filter *filter,

@@ -183,6 +183,8 @@ static struct fault change_chunk(struct index_txn *t, void *arg)
 	uidset_done(&s->overtaken);
 	uidset_done(&s->seen);
 	uidset_done(&s->unseen);
+	if (!f.kind)
+		f = mailbox_seen(s->box, &box);
 	if (f.kind || (s->set && !start))
 		return f;
 	memcpy(s->dir, box.dir, sizeof(s->dir));

@@ -257,6 +257,8 @@ static struct fault note_seen(struct index_txn *t, struct append *ap, const stru
 		close(ap->seen_fd);
 	ap->seen_fd = -1;
 	if (seen.count)
+		f = mailbox_seen(ap->box, record);
+	if (seen.count && !f.kind)
 		f = seen_append(t->account, record->dir, ap->box->reader, ap->box->seen, &seen, &none, &ap->seen_fd);
 	uidset_done(&seen);
 	return f;

@@ -44,9 +44,16 @@ struct fault mailbox_snapshot(struct mailbox *box, struct kv_txn **kv, struct in
 	if (f.kind)
 		return f;
 	f = mailbox_gone(index_box_get(*kv, box->id, record));
+	if (!f.kind)
+		f = mailbox_seen(box, record);
 	if (f.kind)
 		kv_read_end(kv);
 	return account_judge(box->account, f);
+}
+
+struct fault mailbox_seen(struct mailbox *box, const struct index_box *record)
+{
+	return box->reader ? seen_load(box->account, record->dir, box->reader, record->uidvalidity, box->seen) : FAULT_OK;
 }
 
 /* --- open and close -------------------------------------------------------------------------------------------------- */
@@ -513,12 +520,17 @@ struct fault mailbox_keywords(struct mailbox *box, struct arena *arena, struct k
 struct fault mailbox_row(struct mailbox *box, uint32_t uid, struct message_row *out)
 {
 	struct kv_txn *kv = NULL;
+	struct index_box record;
 	struct index_row row;
 	struct fault f = mailbox_enter(box, false);
 
 	if (f.kind)
 		return f;
 	f = account_read(box->account, &kv);
+	if (!f.kind && box->reader)
+		f = index_box_get(kv, box->id, &record);
+	if (!f.kind)
+		f = mailbox_seen(box, &record);
 	if (!f.kind)
 		f = account_judge(box->account, index_row_get(kv, box->id, uid, &row));
 	kv_read_end(&kv);

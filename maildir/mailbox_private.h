@@ -51,11 +51,15 @@ static inline struct fault mailbox_gone(struct fault f)
 }
 
 /** mailbox_enter - be inside the account, with other programs' changes to this mailbox noticed when `refresh`, and with the rights
- *  and \Seen of who reads somebody else's as they are now. */
+ *  of who reads somebody else's as they are now. */
 MUST_CHECK struct fault mailbox_enter(struct mailbox *box, bool refresh);
 /** changes_apply - bring a set of the mailbox's UIDs as of MODSEQ `since` to this snapshot. FAULT_GONE when the history does
  *  not reach back so far; *uids is of no use after a fault. */
 MUST_CHECK struct fault changes_apply(struct kv_txn *kv, uint64_t box, uint64_t since, struct uidset *uids);
+/** mailbox_seen - what the reader of somebody else's mailbox has seen, as it is now. In each transaction before rows are looked at:
+ *  lines are written in the one that gives the MODSEQ, so a row is never shown with its new MODSEQ and an old \Seen, and who adds
+ *  lines knows those of the reader's other devices. */
+MUST_CHECK struct fault mailbox_seen(struct mailbox *box, const struct index_box *record);
 /** mailbox_snapshot - a read transaction and the mailbox's record in it. */
 MUST_CHECK struct fault mailbox_snapshot(struct mailbox *box, struct kv_txn **kv, struct index_box *record);
 

@@ -1,4 +1,6 @@
 /* Mailboxes of others: who may do what, what each reader has seen, copies between accounts. */
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +15,7 @@
 #include "common/directory.h"
 #include "common/identity.h"
 #include "common/memory.h"
+#include "maildir/account_private.h"
 #include "maildir/metadata.h"
 #include "tests/unit/support/store_fixture.h"
 
@@ -257,6 +260,80 @@ static void a_file_of_what_was_seen_does_not_grow_for_ever(void **state)
 	mailbox_close(&box);
 }
 
+static struct device {
+	struct mailbox *box;
+	uint32_t uid;
+	struct fault fault;
+	_Atomic pid_t thread;
+	pthread_t handle;
+} devices[2];
+
+static void *read_one(void *arg)
+{
+	struct device *d = arg;
+	struct flag_change change = { .mode = STORE_ADD, .flags = FLAG_SEEN };
+	struct uidset one = { 0 };
+	uint32_t resume = 0;
+
+	uidset_add(&one, d->uid, d->uid);
+	d->thread = gettid();
+	d->fault = mailbox_store_flags(d->box, &one, &change, &resume, NULL, NULL, NULL);
+	uidset_done(&one);
+	return NULL;
+}
+
+static bool is_waiting(pid_t thread)
+{
+	char path[64], text[256] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)thread);
+	f = fopen(path, "r");
+	if (f && !fgets(text, sizeof(text), f))
+		text[0] = '\0';
+	if (f)
+		fclose(f);
+	const char *state = strrchr(text, ')');
+
+	return state && !strncmp(state, ") S", 3);
+}
+
+/* While one transaction runs, both devices come, know what was seen until now, and wait for their own. (Should they not be there
+ * yet, this only shows less.) */
+static void devices_come(bool has_intent)
+{
+	(void)has_intent;
+	index_before_commit = NULL;
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(pthread_create(&devices[i].handle, NULL, read_one, &devices[i]), 0);
+		for (int looks = 0; looks < 100000 && !(devices[i].thread && is_waiting(devices[i].thread)); looks++)
+			sched_yield();
+	}
+}
+
+static void two_devices_of_a_reader_know_all_that_either_has_seen(void **state)
+{
+	struct world *w = *state;
+
+	for (int i = 0; i < 3; i++)
+		fixture_append(w->team, w->f.user, "x", 0);
+	grant(w, RIGHT_LOOKUP | RIGHT_READ | RIGHT_SEEN);
+	for (uint32_t i = 0; i < 2; i++) {
+		devices[i] = (struct device){ .uid = i + 1 };
+		ok(mailbox_open(w->bob, SV(TEAM), &devices[i].box));
+	}
+	index_before_commit = devices_come;
+	fixture_store(w->team, 3, 3, STORE_ADD, FLAG_FLAGGED, NULL);
+	for (size_t i = 0; i < 2; i++) {
+		pthread_join(devices[i].handle, NULL);
+		ok(devices[i].fault);
+	}
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(seen_of(devices[i].box, 1, 3), 2);
+		mailbox_close(&devices[i].box);
+	}
+}
+
 static void take(void *arg, uint32_t from_uid, uint32_t to_uid)
 {
 	(void)from_uid;
@@ -307,6 +384,106 @@ static void messages_go_between_accounts_with_the_flags_that_are_allowed(void **
 	uidset_done(&made);
 	mailbox_close(&theirs);
 	mailbox_close(&own);
+}
+
+/* What others do between the moment at which a move has read the originals and the one at which it removes them: in front of a
+ * commit in the account that they go to. */
+static struct {
+	struct mailbox *team, *phone;
+	bool is_on;
+} others;
+
+static void others_act_once(bool has_intent)
+{
+	struct uidset gone = { 0 }, third = { 0 };
+	uint32_t resume = 0;
+
+	(void)has_intent;
+	index_before_commit = NULL;
+	fixture_store(others.team, 1, 1, STORE_ADD, FLAG_ANSWERED, "$Forwarded");
+	fixture_store(others.team, 2, 2, STORE_REMOVE, FLAG_FLAGGED, "old");
+	fixture_store(others.phone, 2, 2, STORE_ADD, FLAG_SEEN, NULL);
+	uidset_add(&third, 3, 3);
+	ok(mailbox_expunge(others.team, &third, true, &resume, &gone));
+	uidset_done(&gone);
+	uidset_done(&third);
+}
+
+static void others_act_always(bool has_intent)
+{
+	(void)has_intent;
+	index_before_commit = NULL;     /* theirs are transactions, too */
+	others.is_on = !others.is_on;
+	fixture_store(others.team, 1, 1, others.is_on ? STORE_ADD : STORE_REMOVE, FLAG_DRAFT, NULL);
+	index_before_commit = others_act_always;
+}
+
+/* Bob moves all of Alice's mailbox into his own. */
+static struct fault move_meanwhile(struct world *w, int messages, void (*act)(bool has_intent), struct uidset *made)
+{
+	struct mailbox *own, *theirs;
+	uint32_t resume = 0;
+
+	for (int i = 0; i < messages; i++)
+		fixture_append_text(w->team, w->f.user, "Subject: x\r\n\r\nx\r\n", FLAG_FLAGGED, "old");
+	grant(w, RIGHTS_ALL);
+	ok(mailbox_open(w->bob, SV("INBOX"), &own));
+	ok(mailbox_open(w->bob, SV(TEAM), &theirs));
+	ok(mailbox_open(w->bob, SV(TEAM), &others.phone));
+	others.team = w->team;
+	others.is_on = false;
+	/* The keyword's place in Bob's mailbox is a transaction of its own. */
+	fixture_append_text(own, w->bob, "Subject: x\r\n\r\nx\r\n", 0, "old");
+	index_before_commit = act;
+	struct fault f = mailbox_copy(theirs, NULL, own, true, &resume, take, made);
+
+	index_before_commit = NULL;
+	mailbox_close(&others.phone);
+	mailbox_close(&theirs);
+	mailbox_close(&own);
+	return f;
+}
+
+static void what_others_change_during_a_move_between_accounts_arrives(void **state)
+{
+	struct world *w = *state;
+	struct mailbox *own;
+	struct uidset made = { 0 };
+	struct mailbox_status st;
+	struct message_row row;
+
+	ok(move_meanwhile(w, 5, others_act_once, &made));
+	ok(mailbox_open(w->bob, SV("INBOX"), &own));
+	ok(mailbox_row(own, 2, &row));
+	assert_int_equal(row.flags, FLAG_FLAGGED | FLAG_ANSWERED);
+	assert_int_equal(row.keywords.w[0], 3);         /* "old" and "$Forwarded" */
+	ok(mailbox_row(own, 3, &row));
+	assert_int_equal(row.flags, FLAG_SEEN);
+	assert_int_equal(row.keywords.w[0], 0);
+	assert_int_equal(mailbox_row(own, 4, &row).kind, FAULT_GONE);   /* somebody else removed it: it was not moved */
+	ok(mailbox_row(own, 6, &row));
+	assert_int_equal(row.flags, FLAG_FLAGGED);
+	assert_int_equal(uidset_total(&made), 4);
+	assert_false(uidset_has(&made, 4));
+	ok(mailbox_counters(w->team, &st));
+	assert_int_equal(st.messages, 0);
+	uidset_done(&made);
+	mailbox_close(&own);
+}
+
+static void what_is_changed_all_the_time_is_not_moved(void **state)
+{
+	struct world *w = *state;
+	struct uidset made = { 0 };
+	struct mailbox_status st;
+
+	assert_int_equal(move_meanwhile(w, 1, others_act_always, &made).kind, FAULT_BUSY);
+	assert_int_equal(made.count, 0);
+	ok(mailbox_counters(w->team, &st));
+	assert_int_equal(st.messages, 1);
+	ok(mailbox_status(w->bob, SV("INBOX"), &st));
+	assert_int_equal(st.messages, 1);
+	uidset_done(&made);
 }
 
 static void the_owners_quota_holds_and_nothing_is_copied_in_part(void **state)
@@ -396,8 +573,11 @@ int main(void)
 		T(a_new_account_with_an_old_name_gets_nothing),
 		T(identifiers_that_cannot_be_are_refused),
 		T(what_a_reader_has_seen_is_theirs_and_survives_a_rebuild),
+		T(two_devices_of_a_reader_know_all_that_either_has_seen),
 		T(a_file_of_what_was_seen_does_not_grow_for_ever),
 		T(messages_go_between_accounts_with_the_flags_that_are_allowed),
+		T(what_others_change_during_a_move_between_accounts_arrives),
+		T(what_is_changed_all_the_time_is_not_moved),
 		T(the_owners_quota_holds_and_nothing_is_copied_in_part),
 		T(annotations_of_one_person_are_not_another_ones),
 		T(a_list_that_was_damaged_grants_nothing_and_can_be_made_anew),
