@@ -132,7 +132,9 @@ bool sv_to_u64(struct sv s, uint64_t *out)
 	for (size_t i = 0; i < s.len; i++) {
 		if (!ascii_is_digit(s.p[i]))
 			return false;
-		if (__builtin_mul_overflow(n, 10u, &n) ||
+		if (i < 19)     /* so many digits always fit */
+			n = n * 10 + (uint64_t)(s.p[i] - '0');
+		else if (__builtin_mul_overflow(n, 10u, &n) ||
 		    __builtin_add_overflow(n, (uint64_t)(s.p[i] - '0'), &n))
 			return false;
 	}

@@ -8,6 +8,7 @@
 __extension__ typedef unsigned __int128 u128;   /* 102 keyword bits and room to shift */
 
 #define LETTER(c) (1u << ((c) - 'A'))
+#define EACH(octet) (UINT64_C(0x0101010101010101) * (octet))
 
 static const struct { char letter; uint32_t flag; } flag_letters[] = {  /* in the order they are written */
 	{ 'D', FLAG_DRAFT }, { 'F', FLAG_FLAGGED }, { 'R', FLAG_ANSWERED }, { 'S', FLAG_SEEN }, { 'T', FLAG_DELETED },
@@ -119,16 +120,42 @@ static void parse_base(struct filename *n)
 	n->is_valid_base = true;
 }
 
+static bool is_foul(unsigned char c)
+{
+	return c == '/' || c < 0x20 || c == 0x7f;
+}
+
+/* has_foul - is one of eight octets '/' or a control character? */
+static bool has_foul(const char *p)
+{
+	uint64_t eight, slash, del;
+
+	memcpy(&eight, p, sizeof(eight));
+	slash = eight ^ EACH('/');
+	del = eight ^ EACH(0x7f);
+	return (((eight - EACH(0x20)) & ~eight) | ((slash - EACH(1)) & ~slash) | ((del - EACH(1)) & ~del)) & EACH(0x80);
+}
+
+static bool is_clean(struct sv name)
+{
+	size_t i = 0;
+
+	for (; name.len - i >= 8; i += 8)
+		if (has_foul(name.p + i))
+			return false;
+	for (; i < name.len; i++)
+		if (is_foul((unsigned char)name.p[i]))
+			return false;
+	return true;
+}
+
 bool filename_parse(struct sv name, struct filename *out)
 {
 	struct sv fields, field;
 
 	memset(out, 0, sizeof(*out));
-	if (!name.len || name.len > FILENAME_MAX_LEN || name.p[0] == '.')
+	if (!name.len || name.len > FILENAME_MAX_LEN || name.p[0] == '.' || !is_clean(name))
 		return false;
-	for (size_t i = 0; i < name.len; i++)
-		if (name.p[i] == '/' || (unsigned char)name.p[i] < 0x20 || name.p[i] == 0x7f)
-			return false;
 	size_t colon = sv_find(name, ':');
 	struct sv front = sv_sub(name, 0, colon);
 	size_t comma = sv_find(front, ',');

@@ -408,13 +408,23 @@ struct fault index_row_put(struct kv_txn *kv, uint64_t box, const struct index_r
 	return kv_put(kv, T_ROWS, kv_key_view(&key), encoded);
 }
 
-struct fault index_row_append(struct kv_txn *kv, uint64_t box, const struct index_row *row)
+static struct fault append_row(struct kv_txn *kv, uint64_t box, const struct index_row *row)
 {
 	char value[sizeof(struct index_row)] UNCLEARED;
 	struct kv_key key;
 	struct sv encoded = encode_row(box, row, &key, value);
 
 	return kv_append(kv, T_ROWS, kv_key_view(&key), encoded);
+}
+
+struct fault index_row_append(struct kv_txn *kv, uint64_t box, uint32_t uid, const char *row)
+{
+	struct index_row_head h;
+	struct kv_key key;
+
+	memcpy(&h, row, sizeof(h));
+	index_row_key(&key, box, uid);
+	return kv_append(kv, T_ROWS, kv_key_view(&key), sv_from(row, sizeof(h) + h.name_len));
 }
 
 struct fault index_change_flush(struct index_txn *t)
@@ -506,7 +516,7 @@ struct fault index_row_add(struct index_txn *t, struct index_box *box, struct in
 	struct fault f = note_change(t, box, RUN_NEW, row->uid, &row->h.modseq);
 
 	if (!f.kind)
-		f = index_row_append(t->kv, box->id, row);
+		f = append_row(t->kv, box->id, row);
 	if (!f.kind && filename_parse(sv_from(row->name, row->h.name_len), &n) && filename_is_dedup_id(n.id)) {
 		struct kv_key value;
 		index_parsed_key(&value, box->id, row->uid);

@@ -155,8 +155,9 @@ void index_row_key(struct kv_key *key, uint64_t box, uint32_t uid);
 MUST_CHECK struct fault index_row_get(struct kv_txn *kv, uint64_t box, uint32_t uid, struct index_row *out);
 /** index_row_put - the row as it is; counters and changes are the caller's business. */
 MUST_CHECK struct fault index_row_put(struct kv_txn *kv, uint64_t box, const struct index_row *row);
-/** index_row_append - likewise, for rows that come in the order of their keys: their pages get full, not half full. */
-MUST_CHECK struct fault index_row_append(struct kv_txn *kv, uint64_t box, const struct index_row *row);
+/** index_row_append - likewise, for rows that come in the order of their keys: their pages get full, not half full.
+ *  @row: a struct index_row_head with the name behind it, as index_row_decode() takes it apart; it need not be aligned. */
+MUST_CHECK struct fault index_row_append(struct kv_txn *kv, uint64_t box, uint32_t uid, const char *row);
 /** index_row_add - a new message with the UID it has: counters, quota, change, MODSEQ. box is changed, not put. */
 MUST_CHECK struct fault index_row_add(struct index_txn *t, struct index_box *box, struct index_row *row);
 /** index_row_flags - other flags for a message, likewise; row is changed and put. */

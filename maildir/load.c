@@ -16,6 +16,7 @@
 #include "common/banned.h"
 
 #define PROGRESS_EVERY 2048     /* messages */
+#define ROWS_AHEAD 8            /* they lie in the order of the folder and are taken in that of their UIDs: each is a miss of the cache */
 
 /* How a mailbox is loaded from names. */
 struct load {
@@ -32,45 +33,83 @@ struct load {
 
 /* --- one mailbox's rows from its names ---------------------------------------------------------------------------- */
 
+/* A row that waits for its turn. */
 struct entry {
 	uint32_t uid;
-	uint32_t at;                    /* of its name in `names` */
+	uint32_t at;                    /* of its row in `rows` */
+	bool is_dedup;                  /* its id is that of a delivery (filename_is_dedup_id()) */
 };
 
 struct listing {
-	uint32_t uidvalidity;
-	struct buf names;               /* each with a NUL */
+	const struct load *load;
+	struct buf rows;                /* as index_row_append() takes them, each with a NUL behind it */
 	struct entry *entries;
 	size_t count, cap;
 	bool others;                    /* files that say no UID of this mailbox */
 };
 
+/* A name is taken apart once: what becomes of it waits as the row that it will be. */
 static bool list_file(void *arg, const char *name, unsigned char type)
 {
 	struct listing *l = arg;
+	struct index_row_head h = { .modseq = l->load->modseq };
 	struct filename n;
+	size_t len = strlen(name);
 
-	if (type != DT_REG || !filename_parse(sv_z(name), &n))
+	if (type != DT_REG || !filename_parse(sv_from(name, len), &n))
 		return true;
-	if (!n.has_uid || n.uidvalidity != l->uidvalidity || !n.has_size || !n.has_wire_size) {
+	if (!n.has_uid || n.uidvalidity != l->load->box.uidvalidity || !n.has_size || !n.has_wire_size) {
 		l->others = true;
 		return true;
 	}
+	adopt_keep_known_keywords(&n.keywords, l->load->keyword_count);
+	h.size = n.wire_size;
+	h.stored = n.size;
+	h.savedate = n.saved;
+	h.internaldate = n.has_internaldate ? n.internaldate : n.saved;
+	h.keywords = n.keywords;
+	h.flags = n.flags;
+	h.name_len = (uint16_t)len;
+	filename_email_digest(n.id, h.email);
 	if (l->count == l->cap) {
 		l->cap = l->cap ? l->cap * 2 : 256;
 		l->entries = xrealloc(l->entries, l->cap * sizeof(*l->entries));
 	}
-	if (l->names.len > UINT32_MAX - 512 || !buf_append(&l->names, sv_from(name, strlen(name) + 1)))
+	size_t at = l->rows.len;
+	if (!buf_append(&l->rows, sv_from((const char *)&h, sizeof(h))) || !buf_append(&l->rows, sv_from(name, len + 1)))
 		return false;
-	l->entries[l->count++] = (struct entry){ n.uid, (uint32_t)(l->names.len - strlen(name) - 1) };
+	l->entries[l->count++] = (struct entry){ n.uid, (uint32_t)at, filename_is_dedup_id(n.id) };
 	return true;
 }
 
-static int entry_order(const void *a, const void *b)
+/* in_uid_order - sorted by UID, and of one UID as they were read: by eight bits of the UID at a time, least significant ones first;
+ * where all have the same bits there is nothing to do. */
+static void in_uid_order(struct listing *l)
 {
-	const struct entry *x = a, *y = b;
+	struct entry *from = l->entries, *to = xcalloc(l->count ? l->count : 1, sizeof(*to));
 
-	return x->uid != y->uid ? (x->uid < y->uid ? -1 : 1) : x->at < y->at ? -1 : x->at > y->at;
+	for (unsigned shift = 0; shift < 32; shift += 8) {
+		size_t place[257] = { 0 };
+
+		for (size_t i = 0; i < l->count; i++)
+			place[(from[i].uid >> shift & 255) + 1]++;
+		if (l->count && place[(from[0].uid >> shift & 255) + 1] == l->count)
+			continue;
+		for (size_t k = 1; k < 257; k++)
+			place[k] += place[k - 1];
+		for (size_t i = 0; i < l->count; i++)
+			to[place[from[i].uid >> shift & 255]++] = from[i];
+		struct entry *spare = from;
+		from = to;
+		to = spare;
+	}
+	l->entries = from;
+	free(to);
+}
+
+static const char *row_name(const struct listing *l, size_t i)
+{
+	return l->rows.p + l->entries[i].at + sizeof(struct index_row_head);
 }
 
 /* Two files say the same UID: which one keeps it? The older; of two names of one inode one is removed. */
@@ -93,44 +132,45 @@ static const char *settle_twins(struct account *a, const char *dir, const char *
 	       (sx.st_ctim.tv_sec == sy.st_ctim.tv_sec && sx.st_ctim.tv_nsec <= sy.st_ctim.tv_nsec) ? one : two;
 }
 
+static struct fault load_row(struct load *l, const struct listing *list, const struct entry *e)
+{
+	struct index_box *box = &l->box;
+	const char *row = list->rows.p + e->at;
+	struct index_row_head h;
+	struct fault f = index_row_append(l->kv, box->id, e->uid, row);
+
+	memcpy(&h, row, sizeof(h));
+	if (!f.kind && e->is_dedup) {
+		struct kv_key value;
+		index_parsed_key(&value, box->id, e->uid);
+		f = kv_put(l->kv, T_DEDUP, sv_from((const char *)h.email, 16), kv_key_view(&value));
+	}
+	box->messages++;
+	box->unseen += !(h.flags & FLAG_SEEN);
+	box->deleted += (h.flags & FLAG_DELETED) != 0;
+	box->size += h.size;
+	return f;
+}
+
 static struct fault load_rows(struct load *l, const struct listing *list)
 {
 	struct index_box *box = &l->box;
 	struct fault f = FAULT_OK;
 
 	for (size_t i = 0; !f.kind && i < list->count; i++) {
-		const char *name = list->names.p + list->entries[i].at;
-		uint32_t uid = list->entries[i].uid;
-		struct index_row row;
-		struct filename n;
+		size_t keeps = i;
 
+		if (i + ROWS_AHEAD < list->count)
+			__builtin_prefetch(list->rows.p + list->entries[i + ROWS_AHEAD].at);
 		if (l->progress && i % PROGRESS_EVERY == 0)
 			l->progress(l->arg, l->before + i, l->before + list->count);
-		for (; i + 1 < list->count && list->entries[i + 1].uid == uid; i++) {
-			name = settle_twins(l->account, box->dir, name, list->names.p + list->entries[i + 1].at);
+		for (; i + 1 < list->count && list->entries[i + 1].uid == list->entries[keeps].uid; i++) {
+			const char *one = row_name(list, keeps), *two = row_name(list, i + 1);
+			if (settle_twins(l->account, box->dir, one, two) == two)
+				keeps = i + 1;
 			box->needs_scan = 1;    /* the other one is new mail */
 		}
-		if (!filename_parse(sv_z(name), &n))
-			continue;
-		adopt_keep_known_keywords(&n.keywords, l->keyword_count);
-		row.uid = uid;
-		row.h = (struct index_row_head){
-			.modseq = l->modseq, .size = n.wire_size, .stored = n.size, .savedate = n.saved,
-			.internaldate = n.has_internaldate ? n.internaldate : n.saved, .keywords = n.keywords,
-			.flags = n.flags, .name_len = (uint16_t)strlen(name),
-		};
-		filename_email_digest(n.id, row.h.email);
-		memcpy(row.name, name, row.h.name_len + 1u);
-		f = index_row_append(l->kv, box->id, &row);
-		if (!f.kind && filename_is_dedup_id(n.id)) {
-			struct kv_key value;
-			index_parsed_key(&value, box->id, uid);
-			f = kv_put(l->kv, T_DEDUP, sv_from((const char *)row.h.email, 16), kv_key_view(&value));
-		}
-		box->messages++;
-		box->unseen += !(row.h.flags & FLAG_SEEN);
-		box->deleted += (row.h.flags & FLAG_DELETED) != 0;
-		box->size += row.h.size;
+		f = load_row(l, list, &list->entries[keeps]);
 	}
 	return f;
 }
@@ -145,7 +185,7 @@ static bool any_name(void *arg, const char *name, unsigned char type)
 
 static struct fault load_box(struct load *l)
 {
-	struct listing list = { .uidvalidity = l->box.uidvalidity };
+	struct listing list = { .load = l };
 	struct index_box *box = &l->box;
 	char path[BOX_PATH_MAX];
 	bool has_new = false;
@@ -155,10 +195,9 @@ static struct fault load_box(struct load *l)
 	box->size = 0;
 	box_path(path, box->dir, "cur", NULL);
 	box->cur_mtime = files_mtime(l->account->maildir, path);
-	buf_init(&list.names, UINT32_MAX);
+	buf_init(&list.rows, UINT32_MAX);
 	f = files_each(l->account->maildir, path, list_file, &list);
-	if (list.count)
-		qsort(list.entries, list.count, sizeof(*list.entries), entry_order);
+	in_uid_order(&list);
 	uint32_t highest = list.count ? list.entries[list.count - 1].uid : 0;
 	if (highest > UINT32_MAX - 4 * UNKNOWN_SKIP)
 		highest = UINT32_MAX - 4 * UNKNOWN_SKIP;
@@ -179,7 +218,7 @@ static struct fault load_box(struct load *l)
 		box->new_mtime = has_new ? 0 : files_mtime(l->account->maildir, path);
 	}
 	free(list.entries);
-	buf_done(&list.names);
+	buf_done(&list.rows);
 	return f;
 }
 

@@ -67,6 +67,21 @@ static void names_of_other_programs_are_tolerated(void **state)
 	}
 }
 
+static void a_slash_or_a_control_character_is_found_wherever_it_stands(void **state)
+{
+	char name[] = "1700000000.mxyz.host,S=10:2,S";
+	struct filename n;
+	(void)state;
+	for (size_t i = 0; i < sizeof(name) - 1; i++)
+		for (int c = 0; c < 256; c++) {
+			char was = name[i];
+			name[i] = (char)c;
+			bool is_foul = c < 0x20 || c == 0x7f || c == '/' || (!i && (c == '.' || c == ',' || c == ':'));
+			assert_int_equal(filename_parse(sv_from(name, sizeof(name) - 1), &n), !is_foul);
+			name[i] = was;
+		}
+}
+
 static void the_longest_name_of_ours_fits_a_directory_entry(void **state)
 {
 	char base[FILENAME_BASE_MAX + 1], out[FILENAME_MAX_LEN + 1];
@@ -127,6 +142,7 @@ int main(void)
 		cmocka_unit_test(our_names_go_both_ways),
 		cmocka_unit_test(fields_mean_what_they_say),
 		cmocka_unit_test(names_of_other_programs_are_tolerated),
+		cmocka_unit_test(a_slash_or_a_control_character_is_found_wherever_it_stands),
 		cmocka_unit_test(the_longest_name_of_ours_fits_a_directory_entry),
 		cmocka_unit_test(ids_are_stable_and_email_ids_follow_them),
 	};

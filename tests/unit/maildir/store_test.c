@@ -734,6 +734,39 @@ static void messages_are_parsed_in_the_background(void **state)
 	mailbox_close(&trash);
 }
 
+/* UIDs of all lengths, as a folder shows them: in no order. Two files say 77: the older one is it, the other one is new mail. */
+static void a_new_index_has_all_messages_under_the_uids_that_their_names_say(void **state)
+{
+	static const uint32_t far[] = { 255, 256, 65535, 65536, 70000, 16777215, 16777216, 20000000, 1000000000 };
+	struct fixture *f = *state;
+	struct mailbox_status st;
+	struct uidset uids = { 0 };
+	struct message_row row;
+	uint64_t modseq;
+	char list[200] = "";
+
+	ok(mailbox_counters(f->inbox, &st));
+	for (size_t i = 0; i < ARRAY_LEN(far); i++)
+		snprintf(list + strlen(list), sizeof(list) - strlen(list), " %u", far[i]);
+	assert_int_equal(fixture_shell("cd '%s' && printf 'Subject: x\r\n\r\n' > text && for n in $(seq 1 200)%s; do "
+				       "cp text cur/17000000$((n %% 90 + 10)).a$((n * 7 %% 1000))b$n.h,S=14,W=14,U=%u.$n:2,$([ $((n %% 2)) = 1 ] || echo S); "
+				       "done && rm text && printf 'Subject: twin\r\n\r\n' > cur/1.twin.h,S=17,W=17,U=%u.77:2,",
+				       fixture_path(f, "Maildir"), list, st.uidvalidity, st.uidvalidity), 0);
+	ok(store_index_rebuild(f->store, SV(ALICE), NULL, NULL));
+	ok(mailbox_counters(f->inbox, &st));
+	ok(mailbox_uids(f->inbox, &uids, &modseq));
+	assert_int_equal(uidset_total(&uids), 200 + ARRAY_LEN(far) + 1);
+	assert_int_equal(st.messages, 200 + ARRAY_LEN(far) + 1);
+	for (uint32_t i = 0; i < 200 + ARRAY_LEN(far); i++) {
+		uint32_t uid = i < 200 ? i + 1 : far[i - 200];
+		ok(mailbox_row(f->inbox, uid, &row));
+		assert_int_equal(row.flags, uid % 2 ? 0 : FLAG_SEEN);
+		assert_int_equal(row.size, 14);
+		assert_int_equal(row.savedate, 1700000000 + uid % 90 + 10);
+	}
+	uidset_done(&uids);
+}
+
 /* So many that they are not walked each time: as this process knew them, as the index has them, and what came since. */
 static void uids_of_a_big_mailbox_are_right_also_in_a_new_process(void **state)
 {
@@ -789,6 +822,7 @@ int main(void)
 		TEST(the_maildrop_is_locked_once),
 		TEST(old_changes_are_forgotten_not_made_up),
 		TEST(messages_are_parsed_in_the_background),
+		TEST(a_new_index_has_all_messages_under_the_uids_that_their_names_say),
 		TEST(uids_of_a_big_mailbox_are_right_also_in_a_new_process),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
