@@ -9,7 +9,18 @@ import subprocess
 import tempfile
 import time
 
-FLUSHES = ("fsync", "fdatasync", "sync_file_range", "msync", "syncfs", "sync")
+FLUSHES = {"fsync", "fdatasync", "sync_file_range", "msync", "syncfs", "sync"}
+# These depend on how threads happen to meet; the rest does not.
+WAKE_UPS = {"futex", "epoll_wait", "epoll_pwait", "epoll_pwait2", "epoll_ctl", "restart_syscall", "sched_yield", "sched_getcpu",
+            "clock_nanosleep", "rt_sigprocmask", "rt_sigreturn"}
+# The allocator's, and OpenSSL's question whether the process has forked: how often depends on what was done before.
+LIBRARIES = {"getpid", "brk", "mmap", "munmap", "mprotect", "madvise", "mremap"}
+# Of a new process, or of a new thread of one.
+STARTS = {"fork", "vfork", "clone", "clone3"}
+
+
+def total(calls, names):
+    return sum(calls.get(name, 0) for name in names)
 
 
 class SystemCalls:

@@ -2,8 +2,8 @@
 
     make bench-login [BENCH_FLAGS="--logins 500 --rate 5000 --seconds 3"]
 
-Processor time is that of all processes of the daemon, by the kernel's count of each thread in nanoseconds
-(/proc/PID/task/*/schedstat), so it does not depend on what else the machine does; times of answers do.
+Processor time is that of all processes of the daemon, by the kernel's clock of each in nanoseconds, so it does not depend on what
+else the machine does; times of answers do.
 """
 
 import argparse

@@ -1,15 +1,25 @@
-"""The load generator: what it refuses, and that each scenario of `make bench` still runs against the real daemons."""
+"""The load generator: what it refuses, and that each scenario of `make bench` still runs against the real daemons. And how the
+benches compare: what is repeated when, and what a row then says."""
 
+import argparse
 import json
+import os
 import pathlib
+import signal
 import subprocess
 import sys
 
 import postroom
+import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "guard"))
+TESTS = pathlib.Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(TESTS / "guard"), str(TESTS / "bench")]
 
+import engine  # noqa: E402
 import guard  # noqa: E402
+import machine  # noqa: E402
+import table  # noqa: E402
+import targets  # noqa: E402
 
 LOAD = postroom.BUILD / "tests" / "bench" / "load" / "load"
 HANDSHAKES = postroom.BUILD / "tests" / "bench" / "handshakes" / "handshakes"
@@ -148,3 +158,104 @@ def test_the_guard_sees_another_flush_and_another_copy():
     assert guard.table("", ("flushes",), {"letter": {"flushes": 1.0}}, recorded, True, False)[0], "never recorded"
     assert guard.table("", ("flushes",), {"mail": {"flushes": 1.0}}, recorded, True, False) == (
         [], ["mail: flushes 1.00, recorded 2.00"])
+
+
+@pytest.fixture
+def bench(tmp_path):
+    options = argparse.Namespace(peer="fast", quick=False, repeat=3, json=tmp_path / "rows.json")
+    return engine.Bench(options, tmp_path)
+
+
+def test_servers_take_turns_and_a_ratio_is_that_of_a_pair(bench):
+    done = []
+
+    def group(side):
+        def once(n):
+            done.append((side.key, n))
+            # The machine halves its speed twice; one server is always four times the other.
+            return [engine.sample("row", (100 if side.is_peer else 400) / 2**n, "/s", cpu_us=30 if side.is_peer else 10)]
+        yield engine.Step("row", once, limit=lambda: 800)
+        if not side.is_peer:
+            yield engine.Step("ours only", lambda _: [engine.sample("ours only", 5, "ms")], repeat=1)
+    row, alone = bench.play(group)
+    assert done == [("postroom", 0), ("peer", 0), ("peer", 1), ("postroom", 1), ("postroom", 2), ("peer", 2)]
+    assert row["ratio"] == 4 and row["ratio_spread"] == [4, 4] and row["cpu_ratio"] == 3
+    assert row["postroom"]["value"] == 200 and row["postroom"]["spread"] == [100, 400] and row["share"] == 25
+    assert alone["postroom"]["value"] == 5 and alone["ratio"] is None and "peer" not in alone
+    assert [json.loads(line)["scenario"] for line in bench.options.json.read_text().splitlines()] == ["row", "ours only"]
+
+
+def test_what_fails_is_invalid_and_the_rest_goes_on_and_ends(bench):
+    ended = []
+
+    def group(side):
+        def fails(n):
+            if n == 1 and not side.is_peer:
+                raise RuntimeError("the server is gone")
+            return [engine.sample("fails", 1, "/s")]
+        try:
+            yield engine.Step("fails", fails)
+            yield engine.Step("goes on", lambda _: [engine.sample("goes on", 2, "ms", invalid=engine.BOTTLENECK if _ == 0 else None)])
+            if side.is_peer:
+                raise OSError("cannot start")
+            yield engine.Step("alone", lambda _: [engine.sample("alone", 3, "ms")])
+        finally:
+            ended.append(side.key)
+    rows = {row["scenario"]: row for row in bench.play(group)}
+    assert rows["fails"]["postroom"]["invalid"] == "RuntimeError: the server is gone" and rows["fails"]["ratio"] is None
+    assert rows["fails"]["peer"]["times"] == 3 and not rows["goes on"]["postroom"]["invalid"] and rows["goes on"]["ratio"] == 1
+    assert rows["group"]["peer"]["invalid"] == "OSError: cannot start" and rows["alone"]["postroom"]["value"] == 3
+    assert sorted(ended) == ["peer", "postroom"]
+
+
+def test_the_last_table_says_what_was_met(bench):
+    def row(name, unit, ours, theirs=None, **more):
+        sides = {"postroom": [engine.sample(name, ours, unit, **more)]}
+        if theirs is not None:
+            sides["peer"] = [engine.sample(name, theirs, unit)]
+        return engine.row_of(name, sides)
+    rows = [row("lmtp, 10 connections", "/s", 500, 100), row("lmtp, 1 connection", "/s", 500, 100),
+            row("mx, 20 connections", "/s", 600, 100, limit=1000), row("SELECT", "ms", 0.001, 0.02),
+            row("SEARCH FROM", "ms", 1, 100, invalid="errors"), row("5000 idle sessions: proportional memory of each", "KB", 25.5),
+            row("TLS connections, 16 at once (default login)", "/s", 700, 10, limit=1000), row("without a target", "ms", 1, 1)]
+    verdicts = ["met", "missed", "met", "met", "invalid", "missed", "missed", ""]
+    for one, verdict in zip(rows, verdicts):
+        target = targets.target_of(one["scenario"])
+        if verdict not in ("invalid", ""):
+            assert target.verdict(one) == verdict, one
+    assert rows[3]["ratio"] == 2, "less than 10 us counts as 10 us"
+    text = table.comparison([("group", 1, rows)])
+    assert text.endswith("3 targets met, 3 missed, 1 rows invalid") and "INVALID: errors" in text
+    assert len({line.index("/s") for line in text.splitlines() if "/s " in line}) == 1, "columns are aligned"
+    assert table.comparison([("group", 1, rows)], markdown=True).splitlines()[2].startswith("| lmtp, 10 connections | 500 | 100 | /s | 5.00 |")
+    assert "25.5" in table.detail([("group", 1, rows)], "postroom")
+
+
+def test_each_target_names_a_row_that_is_made():
+    made = "".join(path.read_text() for path in (TESTS / "bench").glob("*_group*.py"))
+    for name in targets.TARGETS:
+        words = name.split(" (")[0] if name.endswith(("login)", "again)")) else name
+        assert words in made or all(part in made for part in words.replace(", accepted", ": , accepted").split(": ")), name
+
+
+def test_processor_time_is_that_of_a_process_and_of_children_that_ended():
+    before = machine.cpu_ns([os.getpid()])
+    subprocess.run([sys.executable, "-c", "while __import__('time').process_time() < 0.1: pass"], check=True)
+    assert machine.cpu_ns([os.getpid()]) - before >= 80_000_000, "a tick or two may be lost"
+
+
+@pytest.mark.parametrize("number", (signal.SIGTERM, signal.SIGINT))
+def test_a_bench_that_is_stopped_leaves_nothing_behind(tmp_path, number):
+    build = tmp_path / "build"
+    build.mkdir()
+    for name in ("bin", "tests"):
+        (build / name).symlink_to(postroom.BUILD / name)
+    command = [sys.executable, TESTS / "bench" / "run.py", "--anyway", "--only", "limits"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+                          env={**os.environ, "POSTROOM_BUILD": str(build)}) as process:
+        assert process.stderr.readline() == "limits:\n"
+        postroom.wait_for("the disk is written to", lambda: list(build.glob("bench-work-*/disk-*/0/*")))
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 1 and "stopped before its end" in out, out + err
+    assert not list(build.glob("bench-work-*"))

@@ -26,7 +26,7 @@ sys.path.insert(0, str(HERE.parent / "e2e"))
 sys.path.insert(0, str(HERE.parent / "bench"))
 
 import postroom  # noqa: E402
-from calls import FLUSHES, SystemCalls  # noqa: E402
+from calls import FLUSHES, LIBRARIES, WAKE_UPS, SystemCalls, total  # noqa: E402
 
 LOAD = BUILD / "tests" / "bench" / "load" / "load"
 RECORDED = HERE / "recorded.json"
@@ -42,12 +42,6 @@ TOLERANCE = {"instructions": (0.03, 0), "copied": (0.03, 512), "allocations": (0
              "calls": (0.15, 2), "wake-ups": (0.6, 6)}
 # A loop and threads take part in these, as often as they happen to meet: by 1 % in six runs on a busy machine.
 SESSIONS = {"MX session", "LMTP session"}
-# These depend on how threads happen to meet; the rest does not.
-WAKE_UPS = {"futex", "epoll_wait", "epoll_pwait", "epoll_pwait2", "epoll_ctl", "restart_syscall", "sched_yield", "sched_getcpu",
-            "clock_nanosleep", "rt_sigprocmask", "rt_sigreturn"}
-# The allocator's, and OpenSSL's question whether the process has forked: how often depends on what was done before.
-LIBRARIES = {"getpid", "brk", "mmap", "munmap", "mprotect", "madvise", "mremap"}
-
 # Functions of libc and OpenSSL that differ by processor would make instructions incomparable: the plainest ones are taken.
 PLAIN_PROCESSOR = {
     "GLIBC_TUNABLES": "glibc.cpu.hwcaps=" + ",".join("-" + name for name in (
@@ -199,9 +193,9 @@ def measure(server, users):
             return traced.why
         calls = traced.calls
         found[name] = {
-            "calls": sum(n for call, n in calls.items() if call not in WAKE_UPS | LIBRARIES) / ops,
-            "wake-ups": sum(n for call, n in calls.items() if call in WAKE_UPS) / ops,
-            "flushes": sum(n for call, n in calls.items() if call in FLUSHES) / ops,
+            "calls": (sum(calls.values()) - total(calls, WAKE_UPS | LIBRARIES)) / ops,
+            "wake-ups": total(calls, WAKE_UPS) / ops,
+            "flushes": total(calls, FLUSHES) / ops,
             "top": " ".join(f"{call} {n / ops:.1f}" for call, n in sorted(calls.items(), key=lambda item: -item[1])[:12]),
         }
     imap.logout()
