@@ -1,6 +1,7 @@
 #include "common/work.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -35,9 +36,12 @@ struct work_pool {
 	struct slot *slots;
 	uint32_t threads, waiting_max;
 	uint32_t running;
-	uv_mutex_t mutex;       /* for finished */
+	uint32_t cores;
+	_Atomic uint32_t wanted;        /* threads: jobs that run or wait, and what was offered and runs */
+	uv_mutex_t mutex;       /* for finished and offered */
 	struct slot *finished;
-	int finished_fd;        /* an eventfd, written to when the first one is finished */
+	struct work *offered;
+	int finished_fd;        /* an eventfd, written to when the first one is finished or offered */
 	uv_poll_t finished_poll;
 	struct fifo waiting[WORK_CLASSES];
 	uint32_t running_max[WORK_CLASSES];
@@ -125,6 +129,7 @@ struct fault work_init(struct loop *loop)
 
 	pool->loop = loop;
 	pool->finished_fd = fd;
+	pool->cores = uv_available_parallelism();
 	e = uv_poll_init(&loop->uv, &pool->finished_poll, fd);
 	if (!e)
 		e = uv_poll_start(&pool->finished_poll, UV_READABLE, on_finished);
@@ -184,6 +189,16 @@ void work_set_brackets(void (*begin)(void), void (*end)(void))
 	bracket_end = end;
 }
 
+/* tell_loop - whoever finds others in the lists knows that it is told already. */
+static void tell_loop(struct work_pool *pool)
+{
+	while (write(pool->finished_fd, &(uint64_t){ 1 }, sizeof(uint64_t)) < 0)
+		if (errno != EINTR)
+			BUG("eventfd: %s", strerrordesc_np(errno));
+}
+
+static _Thread_local struct work_pool *here;    /* of the pool thread that runs */
+
 static void run_job(struct slot *slot)          /* pool thread */
 {
 	struct work_pool *pool = slot->pool;
@@ -194,21 +209,23 @@ static void run_job(struct slot *slot)          /* pool thread */
 	slot->work->run(slot->work);
 	if (bracket_end)
 		bracket_end();
+	/* Its core is free now, and not when the loop comes to it: the caller may want it again at once. */
+	if (slot->work->is_offered)
+		atomic_fetch_sub(&pool->wanted, 1);
 	uv_mutex_lock(&pool->mutex);
-	is_first = !pool->finished;
+	is_first = !pool->finished && !pool->offered;
 	slot->next = pool->finished;
 	pool->finished = slot;
 	uv_mutex_unlock(&pool->mutex);
-	/* Whoever finds others there knows that the loop is told already. */
-	while (is_first && write(pool->finished_fd, &(uint64_t){ 1 }, sizeof(uint64_t)) < 0)
-		if (errno != EINTR)
-			BUG("eventfd: %s", strerrordesc_np(errno));
+	if (is_first)
+		tell_loop(pool);
 }
 
 static void run_jobs(void *arg)                 /* pool thread */
 {
 	struct slot *slot = arg;
 
+	here = slot->pool;
 	for (;;) {
 		uv_sem_wait(&slot->wake);
 		if (!slot->work)
@@ -228,32 +245,13 @@ static void job_done(struct slot *slot)
 	slot->work = NULL;
 	pool->running--;
 	stats->running--;
-	stats->finished++;
+	if (!w->is_offered) {
+		atomic_fetch_sub(&pool->wanted, 1);
+		stats->finished++;
+	}
 	w->state = WORK_IDLE;
 	start_jobs(pool);       /* before done(), which may take its time */
 	w->done(w, false);
-}
-
-static void on_finished(uv_poll_t *poll, int status, int events)
-{
-	struct work_pool *pool = CONTAINER_OF(poll, struct work_pool, finished_poll);
-	struct slot *slot, *in_order = NULL;
-	uint64_t count;
-
-	(void)status;
-	(void)events;
-	(void)!read(pool->finished_fd, &count, sizeof(count));
-	uv_mutex_lock(&pool->mutex);
-	while ((slot = pool->finished)) {
-		pool->finished = slot->next;
-		slot->next = in_order;
-		in_order = slot;
-	}
-	uv_mutex_unlock(&pool->mutex);
-	while ((slot = in_order)) {
-		in_order = slot->next;  /* before it has its next job */
-		job_done(slot);
-	}
 }
 
 /* start_thread - what a slot needs when it is used for the first time. False: the machine has no more threads for us. */
@@ -309,6 +307,53 @@ static void start_jobs(struct work_pool *pool)
 	}
 }
 
+/* start_offered - what finds a thread that nobody else wants. */
+static void start_offered(struct work_pool *pool, struct work *offered)
+{
+	const struct work_stats *stats = &pool->stats[WORK_MAIL];
+	struct slot *slot;
+	struct work *w;
+
+	while ((w = offered)) {
+		offered = w->next;
+		if (!pool->is_ending && stats->running < pool->running_max[WORK_MAIL] &&
+		    atomic_load(&pool->wanted) < pool->cores && (slot = free_slot(pool))) {
+			atomic_fetch_add(&pool->wanted, 1);
+			w->asked_ms = loop_now_ms(pool->loop);
+			start_job(pool, slot, w);
+		} else {
+			w->state = WORK_IDLE;
+			w->done(w, true);
+		}
+	}
+}
+
+static void on_finished(uv_poll_t *poll, int status, int events)
+{
+	struct work_pool *pool = CONTAINER_OF(poll, struct work_pool, finished_poll);
+	struct slot *slot, *in_order = NULL;
+	struct work *offered;
+	uint64_t count;
+
+	(void)status;
+	(void)events;
+	(void)!read(pool->finished_fd, &count, sizeof(count));
+	uv_mutex_lock(&pool->mutex);
+	while ((slot = pool->finished)) {
+		pool->finished = slot->next;
+		slot->next = in_order;
+		in_order = slot;
+	}
+	offered = pool->offered;
+	pool->offered = NULL;
+	uv_mutex_unlock(&pool->mutex);
+	while ((slot = in_order)) {
+		in_order = slot->next;  /* before it has its next job */
+		job_done(slot);
+	}
+	start_offered(pool, offered);
+}
+
 struct fault work_submit(struct loop *loop, enum work_class class, struct work *w)
 {
 	struct work_pool *pool = loop->work;
@@ -325,6 +370,8 @@ struct fault work_submit(struct loop *loop, enum work_class class, struct work *
 		return fault(FAULT_BUSY, "too many jobs are waiting");
 	}
 	stats->accepted++;
+	atomic_fetch_add(&pool->wanted, 1);
+	w->is_offered = false;
 	w->class = class;
 	w->asked_ms = loop_now_ms(loop);
 	w->state = WORK_WAITING;
@@ -357,6 +404,7 @@ bool work_cancel(struct loop *loop, struct work *w)
 	} else if (w->state == WORK_WAITING) {
 		(void)fifo_remove(&pool->waiting[w->class], w);
 		pool->stats[w->class].waiting--;
+		atomic_fetch_sub(&pool->wanted, 1);
 		pool->stats[w->class].cancelled++;
 	} else {
 		return false;
@@ -365,6 +413,43 @@ bool work_cancel(struct loop *loop, struct work *w)
 	fifo_add(&pool->cancelled, w);
 	deferred_call(&pool->tell_cancelled);
 	return true;
+}
+
+uint32_t work_idle(void)
+{
+	uint32_t wanted = here ? atomic_load(&here->wanted) : 0;
+
+	return here && wanted < here->cores ? here->cores - wanted : 0;
+}
+
+bool work_offer(struct work *w)
+{
+	struct work_pool *pool = here;
+	bool is_first;
+
+	if (!work_idle())
+		return false;
+	w->class = WORK_MAIL;
+	w->is_offered = true;
+	w->state = WORK_WAITING;
+	uv_mutex_lock(&pool->mutex);
+	is_first = !pool->finished && !pool->offered;
+	w->next = pool->offered;
+	pool->offered = w;
+	uv_mutex_unlock(&pool->mutex);
+	if (is_first)
+		tell_loop(pool);
+	return true;
+}
+
+bool work_is_pressed(void)
+{
+	return atomic_load(&here->wanted) > here->cores;
+}
+
+void work_set_cores(struct loop *loop, uint32_t cores)
+{
+	loop->work->cores = cores;
 }
 
 struct work_stats work_stats(const struct loop *loop, enum work_class class)

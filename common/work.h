@@ -30,6 +30,7 @@ struct work {
 	struct work *next;                              /* the rest is work.c's */
 	uint64_t asked_ms;
 	enum work_class class;
+	bool is_offered;
 	unsigned state;
 };
 
@@ -61,6 +62,16 @@ MUST_CHECK struct fault work_soon(struct loop *loop, struct work *w);
 /** work_cancel - a waiting job is taken back: false when it already runs. done(w, true) still
  *  comes, in a later turn. */
 bool work_cancel(struct loop *loop, struct work *w);
+/** work_offer - from inside run(): let an idle thread run w beside it. Only while fewer jobs run and wait than the machine has
+ *  cores, and never on a thread that is kept for logins; else done(w, true) comes, or false is returned and nothing does. Nobody
+ *  waits for it, and it stands in no statistics but `running`. For crew.h, which is what to use. */
+bool work_offer(struct work *w);
+/** work_idle - from anywhere: how many offers could find a core that nobody wants; 0 outside of run(). */
+uint32_t work_idle(void);
+/** work_is_pressed - from inside the run() of what was offered: do others want its thread or its core by now? */
+bool work_is_pressed(void);
+/** work_set_cores - as how many cores work_offer() counts, for tests. Before the first job. */
+void work_set_cores(struct loop *loop, uint32_t cores);
 /** work_stats - counters of one class, for `postroom status`. */
 struct work_stats work_stats(const struct loop *loop, enum work_class class);
 

@@ -581,9 +581,10 @@ struct fault mailbox_uidl(struct mailbox *box, uint32_t uid, char out[72])
  * octet for the checksum was a third of what a SEARCH costs. */
 static bool get_parsed(struct mailbox *box, struct walk *parsed, uint32_t uid, const struct refill *r, struct mime_message *out)
 {
-	for (size_t i = 0; i < r->count; i++)
-		if (r->fresh[i].uid == uid)
-			return r->fresh[i].encoded.len && mime_decode(buf_sv(&r->fresh[i].encoded), out);
+	const struct refill_item *fresh = refill_find(r, uid);
+
+	if (fresh)
+		return fresh->encoded.len && mime_decode(buf_sv(&fresh->encoded), out);
 	if (walk_find(parsed, uid).kind)
 		return false;
 	if (uidset_has(&box->checked, uid))
@@ -596,16 +597,27 @@ static bool get_parsed(struct mailbox *box, struct walk *parsed, uint32_t uid, c
 	return is_good;
 }
 
-static void plan_refill(struct kv_txn *kv, struct walk *w, const struct uidset *set, struct refill *r)
+/* The message at hand lacks its parsed form; those of the set that follow are looked at, too. */
+static struct fault plan_refill(struct kv_txn *kv, struct walk *w, const struct index_box *record, const struct uidset *set,
+				struct refill *r)
 {
+	struct index_row row UNCLEARED;
 	struct fault f = FAULT_OK;
 
 	refill_init(r, w->box);
+	memcpy(r->dir, record->dir, sizeof(r->dir));
 	for (unsigned looked = 0; !f.kind && r->count < REFILL_CHUNK && looked < 4 * REFILL_CHUNK; looked++) {
-		if ((!set || uidset_has(set, w->uid)) && (!looked || !refill_is_parsed(kv, w->box, w->uid)))
-			refill_add(r, w->uid);
+		if (!looked || !refill_is_parsed(kv, w->box, w->uid)) {
+			f = walk_row(w, &row);
+			if (f.kind)
+				break;
+			refill_add_row(r, &row);
+		}
 		f = walk_next(w);
+		if (!f.kind)
+			f = walk_into(w, set);
 	}
+	return r->count ? FAULT_OK : f;
 }
 
 /* Whoever stops a scan at a message wants its file, and needs no second look at the index for it. */
@@ -653,13 +665,10 @@ static struct fault scan_pass(struct mailbox *box, struct kv_txn *kv, const stru
 		is_parsed = false;
 		if (want & SCAN_PARSED) {
 			is_parsed = get_parsed(box, &forms, w.uid, r, &parsed);
-			bool tried = false;
-			for (size_t i = 0; has_plan && i < r->count; i++)
-				tried = tried || r->fresh[i].uid == w.uid;
-			if (!is_parsed && !tried) {
+			if (!is_parsed && !refill_find(r, w.uid)) {
 				*resume = w.uid;
 				if (rows == 1 && !has_plan)
-					plan_refill(kv, &w, set, r);
+					f = plan_refill(kv, &w, record, set, r);
 				break;
 			}
 		}

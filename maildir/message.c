@@ -63,6 +63,19 @@ static struct fault open_file(struct mailbox *box, uint32_t uid, struct index_ro
 	return f.kind == FAULT_NOT_FOUND ? fault(FAULT_GONE, "message is gone") : f;
 }
 
+static struct message_reader *reader_new(const struct index_row_head *h, int fd, uint64_t size)
+{
+	struct message_reader *r = xcalloc(1, sizeof(*r));
+
+	r->fd = fd;
+	r->size = h->size;
+	r->stored = h->stored;
+	r->is_converted = h->size != h->stored;
+	if (size != h->stored)
+		r->packed = files_unpacked_reader(fd, h->stored);
+	return r;
+}
+
 struct fault message_open_inside(struct mailbox *box, uint32_t uid, struct message_reader **out)
 {
 	struct index_row row UNCLEARED;
@@ -70,16 +83,23 @@ struct fault message_open_inside(struct mailbox *box, uint32_t uid, struct messa
 	int fd;
 	struct fault f = open_file(box, uid, &row, &fd, &size);
 
-	if (f.kind)
-		return f;
-	*out = xcalloc(1, sizeof(**out));
-	(*out)->fd = fd;
-	(*out)->size = row.h.size;
-	(*out)->stored = row.h.stored;
-	(*out)->is_converted = row.h.size != row.h.stored;
-	if (size != row.h.stored)
-		(*out)->packed = files_unpacked_reader(fd, row.h.stored);
-	return FAULT_OK;
+	if (!f.kind)
+		*out = reader_new(&row.h, fd, size);
+	return f;
+}
+
+struct fault message_open_named(const struct account *a, const char *dir, const struct index_row *row, struct message_reader **out)
+{
+	char path[BOX_PATH_MAX];
+	uint64_t size;
+	int fd;
+
+	box_path(path, dir, "cur", row->name);
+	struct fault f = files_open_sized(a->maildir, path, &fd, &size);
+
+	if (!f.kind)
+		*out = reader_new(&row->h, fd, size);
+	return f;
 }
 
 struct fault message_open(struct mailbox *box, uint32_t uid, struct message_reader **out)

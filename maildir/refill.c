@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "common/crew.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/mime.h"
@@ -12,18 +13,31 @@
 #include "common/banned.h"
 
 #define PARSED_MAX ((size_t)8 << 20)
+#define READ_SIZE ((size_t)64 << 10)
+#define PIECE 16                        /* messages: a third of a millisecond, if they are small */
 #define LOOK_ROWS 4096                  /* in one snapshot */
 
 void refill_init(struct refill *r, uint64_t box)
 {
-	*r = (struct refill){ .box = box, .fresh = xcalloc(REFILL_CHUNK, sizeof(*r->fresh)) };
+	*r = (struct refill){ .box = box, .octets_max = REFILL_OCTETS,
+			       .fresh = xcalloc(REFILL_CHUNK, sizeof(*r->fresh)) };
+}
+
+static struct refill_item *add(struct refill *r)
+{
+	if (r->count == REFILL_CHUNK)
+		BUG("more messages than a chunk");
+	return &r->fresh[r->count++];
 }
 
 void refill_add(struct refill *r, uint32_t uid)
 {
-	if (r->count == REFILL_CHUNK)
-		BUG("more messages than a chunk");
-	r->fresh[r->count++].uid = uid;
+	add(r)->row.uid = uid;
+}
+
+void refill_add_row(struct refill *r, const struct index_row *row)
+{
+	add(r)->row = *row;
 }
 
 bool refill_is_parsed(struct kv_txn *kv, uint64_t box, uint32_t uid)
@@ -45,51 +59,124 @@ static struct fault put_fresh(struct index_txn *t, void *arg)
 		struct sv row;
 		if (!r->fresh[i].encoded.len)
 			continue;
-		index_row_key(&key, r->box, r->fresh[i].uid);
+		index_row_key(&key, r->box, r->fresh[i].row.uid);
 		if (kv_get(t->kv, T_ROWS, kv_key_view(&key), &row).kind)
 			continue;       /* expunged meanwhile */
-		f = index_parsed_put(t->kv, r->box, r->fresh[i].uid, buf_sv(&r->fresh[i].encoded));
+		f = index_parsed_put(t->kv, r->box, r->fresh[i].row.uid, buf_sv(&r->fresh[i].encoded));
 	}
 	return f;
 }
 
-static void parse_file(struct mailbox *box, struct refill_item *fresh)
+/* Closes the reader. */
+static struct fault parse(struct message_reader *reader, char *piece, struct buf *encoded)
 {
-	struct message_reader *reader;
-	char *piece;
+	struct mime_parser *p = mime_parser_new();
+	struct fault f = FAULT_OK;
 	uint64_t offset = 0;
 	size_t got = 1;
-	struct fault f = message_open_inside(box, fresh->uid, &reader);
 
-	buf_init(&fresh->encoded, PARSED_MAX);
-	if (f.kind)
-		return;
-	struct mime_parser *p = mime_parser_new();
-	piece = xmalloc(65536);
+	buf_init(encoded, PARSED_MAX);
 	while (!f.kind && got) {
-		f = message_read_raw(reader, offset, piece, 65536, &got);
+		f = message_read_raw(reader, offset, piece, READ_SIZE, &got);
 		if (!f.kind)
 			mime_parser_feed(p, sv_from(piece, got));
 		offset += got;
 	}
-	free(piece);
 	message_close(&reader);
 	if (!f.kind) {
 		struct mime_message *m = mime_parser_finish(p);
-		if (!mime_encode(m, &fresh->encoded))
-			buf_done(&fresh->encoded);
+		if (!mime_encode(m, encoded))
+			buf_done(encoded);
 		mime_message_free(&m);
 	}
 	mime_parser_free(&p);
+	return f;
+}
+
+/* is_due - the first one is parsed however large it is, so that each chunk leads further. */
+static bool is_due(struct refill *r, size_t i)
+{
+	return !i || atomic_load(&r->octets) < r->octets_max;
+}
+
+static void note_parsed(struct refill *r, struct refill_item *fresh)
+{
+	fresh->state = REFILL_TRIED;
+	atomic_fetch_add(&r->octets, fresh->encoded.len);
+}
+
+/* By name, beside others who do the same: files and memory, nothing else. */
+static void parse_piece(void *arg, size_t n)
+{
+	struct refill *r = arg;
+	char *piece = xmalloc(READ_SIZE);
+
+	for (size_t i = n * PIECE; i < r->count && i < (n + 1) * PIECE && is_due(r, i); i++) {
+		struct refill_item *fresh = &r->fresh[i];
+		struct message_reader *reader;
+
+		/* Renamed since, or gone, or damaged: the index is asked again, by the one thread that may. */
+		fresh->state = REFILL_AGAIN;
+		if (!message_open_named(r->account, r->dir, &fresh->row, &reader).kind &&
+		    !parse(reader, piece, &fresh->encoded).kind)
+			note_parsed(r, fresh);
+	}
+	free(piece);
+}
+
+static void parse_file(struct mailbox *box, struct refill *r, struct refill_item *fresh, char *piece)
+{
+	struct message_reader *reader;
+
+	buf_done(&fresh->encoded);
+	if (!message_open_inside(box, fresh->row.uid, &reader).kind && parse(reader, piece, &fresh->encoded).kind)
+		buf_done(&fresh->encoded);
+	note_parsed(r, fresh);
+}
+
+/* What is not parsed yet is parsed the usual way, or left out with all that follow. */
+static void parse_rest(struct mailbox *box, struct refill *r)
+{
+	char *piece = xmalloc(READ_SIZE);
+	size_t done = 0;
+
+	for (; done < r->count; done++) {
+		struct refill_item *fresh = &r->fresh[done];
+
+		if (fresh->state == REFILL_DUE && !is_due(r, done))
+			break;
+		if (fresh->state != REFILL_TRIED)
+			parse_file(box, r, fresh, piece);
+	}
+	while (r->count > done)
+		buf_done(&r->fresh[--r->count].encoded);
+	free(piece);
 }
 
 void refill_run(struct mailbox *box, struct refill *r)
 {
-	for (size_t i = 0; i < r->count; i++)
-		parse_file(box, &r->fresh[i]);
+	r->account = box->account;
+	if (*r->dir)
+		crew_run((r->count + PIECE - 1) / PIECE, parse_piece, r);
+	parse_rest(box, r);
 	struct fault f = index_update(box->account, put_fresh, r);
 	if (f.kind)
 		log_warn(NULL, "store.refill", KV_Z("account", box->account->address), KV_FAULT("fault", f));
+}
+
+const struct refill_item *refill_find(const struct refill *r, uint32_t uid)
+{
+	size_t from = 0, to = r->count;
+
+	while (from < to) {
+		size_t middle = (from + to) / 2;
+
+		if (r->fresh[middle].row.uid < uid)
+			from = middle + 1;
+		else
+			to = middle;
+	}
+	return from < r->count && r->fresh[from].row.uid == uid ? &r->fresh[from] : NULL;
 }
 
 void refill_done(struct refill *r)
