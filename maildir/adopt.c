@@ -550,7 +550,7 @@ struct fault adopt_refresh(struct account *a, uint64_t id)
 		return f.kind ? f : fault(FAULT_NOT_FOUND, "mailbox folder is gone");
 	}
 	bool look_cur = box.needs_scan || cur != box.cur_mtime ||
-			(box.messages <= SMALL_BOX && wall_ns() - cur < 20000000);
+			(box.messages <= SMALL_BOX && files_is_fresh(cur));
 	if (look_cur || new != box.new_mtime)
 		f = scan(a, id, look_cur);
 	if (fault_is_unwritable(f.kind))        /* what cannot be noted is not shown until it can */

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/crypt.h"
@@ -19,6 +20,9 @@
 #include "common/zstd.h"
 
 #include "common/banned.h"
+
+#define FRESH_NS ((int64_t)20000000)
+#define FUTURE_NS ((int64_t)3600000000000)
 
 /* Without openat2 (Linux before 5.6, or a filter that hides it): one O_NOFOLLOW step per component. */
 static int open_stepwise(int dir, const char *path, int flags, mode_t mode)
@@ -286,6 +290,16 @@ int64_t files_mtime(int dir, const char *path)
 	if (fstatat(dir, path, &st, AT_SYMLINK_NOFOLLOW))
 		return 0;
 	return (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+}
+
+bool files_is_fresh(int64_t mtime)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME_COARSE, &t);
+	int64_t age = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec - mtime;
+
+	return age < FRESH_NS && age > -FUTURE_NS;
 }
 
 struct fault files_each(int dir, const char *path, files_each_fn *fn, void *arg)

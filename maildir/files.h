@@ -51,6 +51,9 @@ MUST_CHECK struct fault files_rename_new(int from_dir, const char *from, int to_
 bool files_exists(int dir, const char *path);
 /** files_mtime - a folder's modification time in nanoseconds; 0 when it cannot be read. */
 int64_t files_mtime(int dir, const char *path);
+/** files_is_fresh - is this modification time so young that a change which comes only now may leave the same one? It goes by the
+ *  ticks of the kernel's clock, which are 10 ms at most. So is one in the near future: a clock that was put back, or a file server's. */
+bool files_is_fresh(int64_t mtime);
 /** files_remove_tree - remove a folder and what is in it, a few levels deep, without following links. */
 void files_remove_tree(int dir, const char *path);
 /** files_each - call fn for each name but . and .. until it returns false. type is d_type (DT_UNKNOWN is resolved). */

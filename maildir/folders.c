@@ -128,13 +128,15 @@ static struct fault collect_boxes(struct kv_txn *kv, struct listing *l)
 struct fault folders_refresh(struct account *a)
 {
 	int64_t now = files_mtime(a->maildir, ".");
+	/* What another program makes while, or right after, we look could leave the same time: then this look is not the last. */
+	bool is_fresh = files_is_fresh(now);
 
 	if (atomic_load(&a->folders_mtime) == now || atomic_load(&a->is_read_only))
 		return FAULT_OK;
 	struct fault f = adopt_folders(a);
 	if (fault_is_unwritable(f.kind))
 		return FAULT_OK;
-	if (!f.kind)
+	if (!f.kind && !is_fresh)
 		atomic_store(&a->folders_mtime, now);
 	return f;
 }

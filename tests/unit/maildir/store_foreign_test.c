@@ -156,6 +156,37 @@ static void mailboxes_that_others_rename_keep_their_messages(void **state)
 	assert_int_equal(fixture_differences(f), 0);
 }
 
+/* Another program makes a folder, at this time. */
+static void make_folder_at(struct fixture *f, const char *name, const struct timespec *at)
+{
+	struct timespec times[2] = { *at, *at };
+
+	assert_int_equal(fixture_shell("mkdir -p '%s/%s/cur'", fixture_path(f, "Maildir"), name), 0);
+	assert_int_equal(utimensat(AT_FDCWD, fixture_path(f, "Maildir"), times, 0), 0);
+}
+
+static bool count_one(void *arg, const struct mailbox_info *info)
+{
+	*(unsigned *)arg += info->exists;
+	return true;
+}
+
+static void a_folder_made_in_the_same_tick_as_the_last_look_is_seen(void **state)
+{
+	struct fixture *f = *state;
+	struct timespec at;
+	unsigned first = 0, second = 0;
+
+	/* A time that is still young when this host is slow. */
+	clock_gettime(CLOCK_REALTIME, &at);
+	at.tv_sec += 600;
+	make_folder_at(f, ".One", &at);
+	ok(mailbox_list(f->user, count_one, &first));
+	make_folder_at(f, ".Two", &at);
+	ok(mailbox_list(f->user, count_one, &second));
+	assert_int_equal(second, first + 1);
+}
+
 static void an_inbox_without_folders_is_empty_not_broken(void **state)
 {
 	struct fixture *f = *state;
@@ -946,6 +977,7 @@ int main(void)
 		TEST(a_copy_leaves_out_nothing_that_others_renamed),
 		TEST(flags_outlive_a_rename_that_was_not_seen_when_names_followed),
 		TEST(mailboxes_that_others_rename_keep_their_messages),
+		TEST(a_folder_made_in_the_same_tick_as_the_last_look_is_seen),
 		TEST(an_inbox_without_folders_is_empty_not_broken),
 		TEST(links_and_pipes_are_not_read),
 		TEST(broken_sidecars_are_made_from_what_is_known),
