@@ -309,9 +309,11 @@ static struct fault adopt_one(struct index_txn *t, struct index_box *box, struct
 	struct fault f;
 
 	box_path(here, box->dir, found->in_new ? "new" : "cur", found->name);
-	if (!files_exists(dir, here) || !filename_parse(sv_z(found->name), &n))
-		return FAULT_OK;        /* renamed again meanwhile: the next look finds it */
+	if (!filename_parse(sv_z(found->name), &n))
+		return FAULT_OK;
 	if (!found->in_new && n.has_uid && n.uidvalidity == box->uidvalidity) {
+		if (!files_exists(dir, here))
+			return FAULT_OK;        /* renamed again meanwhile: the next look finds it */
 		f = index_row_get(t->kv, box->id, n.uid, &row);
 		if (f.kind && f.kind != FAULT_NOT_FOUND)
 			return f;
@@ -339,7 +341,7 @@ static struct fault adopt_one(struct index_txn *t, struct index_box *box, struct
 	/* The very next UID: then this is what a writer died over before its row was there. */
 	if (strcmp(here, there)) {
 		f = files_rename_new(dir, here, dir, there);
-		if (f.kind)
+		if (f.kind)     /* renamed or removed meanwhile: nobody gets its UID */
 			return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
 		index_undo_note(t, here, there);
 	}

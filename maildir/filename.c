@@ -214,16 +214,26 @@ static bool write_flags(const struct filename *n, struct buf *b)
 	return true;
 }
 
+static bool write_number(struct buf *b, struct sv name, uint64_t n)
+{
+	return buf_append(b, name) && buf_append_u64(b, n);
+}
+
+static bool write_date(struct buf *b, int64_t date)
+{
+	return write_number(b, date < 0 ? SV(",T=-") : SV(",T="), date < 0 ? -(uint64_t)date : (uint64_t)date);
+}
+
 bool filename_write(const struct filename *n, char out[FILENAME_MAX_LEN + 1])
 {
 	char space[FILENAME_MAX_LEN + 1];
 	struct buf b = { .p = space, .cap = sizeof(space), .max = FILENAME_MAX_LEN };
 	/* The buffer is on the stack and never grows: cap is above max. */
-	bool ok = buf_append(&b, n->base) && (!n->has_size || buf_appendf(&b, ",S=%llu", (unsigned long long)n->size)) &&
-		  (!n->has_wire_size || buf_appendf(&b, ",W=%llu", (unsigned long long)n->wire_size)) &&
-		  (!n->has_uid || buf_appendf(&b, ",U=%u.%u", n->uidvalidity, n->uid)) &&
-		  (!n->has_internaldate || buf_appendf(&b, ",T=%lld", (long long)n->internaldate)) &&
-		  (!n->has_stored_size || buf_appendf(&b, ",Z=%llu", (unsigned long long)n->stored_size)) &&
+	bool ok = buf_append(&b, n->base) && (!n->has_size || write_number(&b, SV(",S="), n->size)) &&
+		  (!n->has_wire_size || write_number(&b, SV(",W="), n->wire_size)) &&
+		  (!n->has_uid || (write_number(&b, SV(",U="), n->uidvalidity) && write_number(&b, SV("."), n->uid))) &&
+		  (!n->has_internaldate || write_date(&b, n->internaldate)) &&
+		  (!n->has_stored_size || write_number(&b, SV(",Z="), n->stored_size)) &&
 		  write_keywords(&n->keywords, &b) && buf_append(&b, SV(":2,")) && write_flags(n, &b);
 
 	if (!ok)
