@@ -156,7 +156,7 @@ class Bench:
         print(f"{group.__name__}:", file=sys.stderr, flush=True)
         with contextlib.ExitStack() as stack:
             parts = []
-            for side in self.sides if group.__name__ != "limits" else self.sides[:1]:
+            for side in self.sides:
                 parts.append((side, group(side)))
                 stack.callback(parts[-1][1].close)
             while parts:

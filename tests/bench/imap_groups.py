@@ -147,7 +147,7 @@ def pop3(side):
         server.start()
 
         def once(count=100000):
-            return side.load("pop3", port=server.port("pop3s"), tls="implicit", users=server.users, connections=8, count=count, seconds=1)
+            return side.load("pop3", port=server.port("pop3s"), tls="implicit", users=server.users, connections=8, count=count, seconds=2)
         once(200)
         name = "RETR; TLS, 8 connections, login + UIDL + all + QUIT"
         yield Step(name, lambda _: [side.rate(name, server, once, units=True)])

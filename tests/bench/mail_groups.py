@@ -38,6 +38,8 @@ def per_second(rows):
 
 def limits(side):
     """What the machine can do without any server."""
+    if side.is_peer:
+        return
     for connections in (1, 20):
         name = f"disk: write, fdatasync, rename, fsync folder; {connections} at once"
         yield Step(name, lambda _, name=name, c=connections: [side.rate(name, None, lambda: disk_rate(side, c, 1))], writes=True)

@@ -30,7 +30,7 @@ from imap_groups import append, idle, imap, logins, pop3  # noqa: E402
 from machine import work_folder  # noqa: E402
 from mail_groups import limits, lmtp, sieve, smtp, submission  # noqa: E402
 from postroom import BUILD  # noqa: E402
-from table import comparison, detail  # noqa: E402
+from table import agreement, comparison, detail  # noqa: E402
 
 GROUPS = (limits, smtp, submission, lmtp, sieve, imap, logins, append, big, idle, pop3, counts)
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -65,10 +65,17 @@ def arguments():
     parser.add_argument("--sessions", type=int, default=1000, help="idle sessions (%(default)s)")
     parser.add_argument("--peer", choices=tuple(peer.LOGINS), help="Postfix and Dovecot beside it; Dovecot's processes in this mode")
     parser.add_argument("--json", metavar="FILE", help="append each row to FILE, a line of JSON each")
+    parser.add_argument("--against", metavar="FILE", help="with --peer: which ratios differ from those of a run with --json FILE")
     parser.add_argument("--markdown", action="store_true", help="with --peer: the last table as doc/performance.md has it")
     parser.add_argument("--anyway", action="store_true", help="also with a build without optimisation, or sanitized")
     parser.add_argument("--keep", action="store_true", help="leave the instances and their logs behind")
     options = parser.parse_args()
+    options.earlier = []
+    if options.against:
+        try:
+            options.earlier = [json.loads(line) for line in pathlib.Path(options.against).read_text(encoding="utf-8").splitlines()]
+        except (OSError, ValueError) as error:
+            parser.error(f"--against: {error}")
     options.groups = [group for group in GROUPS if not options.only or group.__name__ in options.only]
     if options.only and len(options.groups) < len(set(options.only)):
         parser.error("no such group; there are: " + names)
@@ -124,6 +131,8 @@ def main():
         print(detail(groups, "peer"))
         print()
         print(comparison(groups, options.markdown))
+        if options.earlier:
+            print(agreement(groups, options.earlier))
     invalid = sum(any(row.get(key, {}).get("invalid") for key in ("postroom", "peer")) for _, _, rows in groups for row in rows)
     if invalid:
         print(f"bench: {invalid} rows are invalid")

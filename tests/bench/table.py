@@ -87,3 +87,19 @@ def comparison(groups, markdown=False):
     else:
         text = aligned(lines, (0, 3))
     return f"{text}\n\n{counts['met']} targets met, {counts['missed']} missed, {counts['invalid']} rows invalid"
+
+
+def agreement(groups, earlier, percent=20):
+    """Which ratios differ by more than so much from those of another run's rows; the ratio of processor time stands beside them."""
+    before = {row["scenario"]: row for row in earlier}
+    lines, agree = [("", "before", "now", "CPU before", "CPU now", "")], 0
+    for row in (row for _, _, rows in groups for row in rows):
+        was = before.get(row["scenario"], {})
+        if not row["ratio"] or not was.get("ratio"):
+            continue
+        if max(row["ratio"], was["ratio"]) <= min(row["ratio"], was["ratio"]) * (1 + percent / 100):
+            agree += 1
+            continue
+        lines.append((row["scenario"], *(figure(one[key]) for key in ("ratio", "cpu_ratio") for one in (was, row)), ""))
+    return f"{agree} ratios agree with those of the other run within {percent} %, {len(lines) - 1} do not\n" + (
+        aligned(lines, (0,)) if len(lines) > 1 else "")

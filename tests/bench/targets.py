@@ -27,7 +27,7 @@ class Target:
 
     def __str__(self):
         return (" and " if self.both else " or ").join(text for text in (
-            self.times is not None and f"{self.times:g} times", self.share is not None and f"{self.share:g} % of limit",
+            self.times is not None and (f"{self.times:g} times" if self.times != 1 else "not slower"), self.share is not None and f"{self.share:g} % of limit",
             self.most is not None and f"at most {self.most:g}") if text)
 
 

@@ -229,6 +229,9 @@ def test_the_last_table_says_what_was_met(bench):
     assert len({line.index("/s") for line in text.splitlines() if "/s " in line}) == 1, "columns are aligned"
     assert table.comparison([("group", 1, rows)], markdown=True).splitlines()[2].startswith("| lmtp, 10 connections | 500 | 100 | /s | 5.00 |")
     assert "25.5" in table.detail([("group", 1, rows)], "postroom")
+    again = [row("lmtp, 10 connections", "/s", 550, 100), row("lmtp, 1 connection", "/s", 700, 100)]
+    said = table.agreement([("group", 1, again)], rows).splitlines()
+    assert said[0].startswith("1 ratios agree") and said[0].endswith(", 1 do not") and said[2].split()[-2:] == ["5.00", "7.00"]
 
 
 def test_each_target_names_a_row_that_is_made():
