@@ -131,15 +131,18 @@ bool auth_may_send_password(const struct conf_auth *conf, const struct auth_peer
 
 void auth_link_of(const struct conf_auth *conf, const struct auth_peer *peer, struct auth_link *out)
 {
-	struct bindings *b = &out->bindings;
-
 	*out = (struct auth_link){ .has_tls = peer->tls.len, .may_send_secret = auth_may_send_password(conf, peer) };
 	if (!peer->conn)
 		return;
-	if (tls_binding_exporter(peer->conn, b->exporter))
-		b->exporter_len = sizeof(b->exporter);
-	b->end_point_len = tls_binding_end_point(peer->conn, b->end_point);
+	out->has_binding = tls_has_binding(peer->conn);
 	out->has_key = tls_peer_key(peer->conn, out->key);
+}
+
+static void bind_to(const struct tls_conn *conn, struct bindings *b)
+{
+	if (tls_binding_exporter(conn, b->exporter))
+		b->exporter_len = sizeof(b->exporter);
+	b->end_point_len = tls_binding_end_point(conn, b->end_point);
 }
 
 static const struct {
@@ -177,6 +180,8 @@ struct auth_session *auth_session_new(struct auth *auth, const struct conf_auth 
 	if (tls.len)
 		memcpy(s->tls, tls.p, tls.len);
 	auth_link_of(conf, peer, &s->link);
+	if (peer->conn)
+		bind_to(peer->conn, &s->link.bindings);
 	s->iterations = (uint32_t)conf->scram_iterations;
 	s->limits = (struct throttle_limits){
 		.per_minute = conf->failures_per_minute,

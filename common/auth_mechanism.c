@@ -38,7 +38,7 @@ bool mechanism_is_offered(const struct auth *auth, const struct auth_link *link,
 		return false;
 	if (m->flags & MECHANISM_HAS_KEY && !(link->has_key && offer_has_key(auth->offer, link->key)))
 		return false;
-	return !(m->flags & MECHANISM_BINDS) || link->bindings.exporter_len || link->bindings.end_point_len;
+	return !(m->flags & MECHANISM_BINDS) || link->has_binding;
 }
 
 void auth_mechanisms(const struct auth *auth, const struct conf_auth *conf, const struct auth_peer *peer, struct buf *out)

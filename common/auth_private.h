@@ -55,7 +55,8 @@ const struct mechanism *mechanism_find(struct sv name);
 struct auth_link {
 	bool has_tls;
 	bool may_send_secret;
-	struct bindings {               /* what ties an exchange to its TLS connection */
+	bool has_binding;               /* an exchange can be tied to its TLS connection */
+	struct bindings {               /* by these, which auth_link_of() leaves empty: not every connection logs in */
 		uint8_t exporter[32], end_point[64];
 		size_t exporter_len, end_point_len;
 	} bindings;

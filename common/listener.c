@@ -13,6 +13,7 @@
 #include "common/memory.h"
 #include "common/proxy.h"
 #include "common/stream_private.h"
+#include "common/tls.h"
 
 #include "common/banned.h"
 
@@ -141,6 +142,8 @@ void listener_logged_in(struct stream *s)
 
 	if (v)
 		no_stranger_any_more(v);
+	if (stream_is_tls(s))
+		tls_give_ticket(stream_tls(s));
 }
 
 /* Count the peer in, or say which counter is full. */

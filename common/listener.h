@@ -101,8 +101,8 @@ MUST_CHECK struct fault listener_accept(struct listener_set *set, struct loop *l
                                         void *user);
 /** listener_stop - accept no more; open streams stay, so that an orderly end lets them finish. */
 void listener_stop(struct listener_set *set);
-/** listener_logged_in - the peer has proven who it is and counts as a stranger no more. Twice is
- *  fine, and so is a stream that did not come from a listener. */
+/** listener_logged_in - the peer has proven who it is and counts as a stranger no more, and gets the ticket of a role that
+ *  has_late_tickets. Twice is fine, and so is a stream that did not come from a listener. */
 void listener_logged_in(struct stream *s);
 /** listener_set_conf - limits and exempt networks of a new configuration; rows stay as they are. */
 void listener_set_conf(struct listener_set *set, struct conf *conf);

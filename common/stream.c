@@ -252,7 +252,8 @@ static void say_farewell(struct stream *s)
 	if (s->farewell == FAREWELL_NOTIFY) {
 		if (stream_say_goodbye(s) == IO_WAIT)
 			return;
-		if (shutdown(s->fd, SHUT_WR) || s->end == STREAM_EOF) {
+		/* Who has ended his side as well needs no half. */
+		if (s->end == STREAM_EOF || shutdown(s->fd, SHUT_WR)) {
 			destroy(s);
 			return;
 		}

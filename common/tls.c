@@ -489,6 +489,9 @@ struct fault tls_conn_new(struct tls_server *server, const struct tls_role *role
 	if (role->has_no_tickets || server->settings.has_no_tickets) {
 		SSL_set_options(ssl, SSL_OP_NO_TICKET);
 		SSL_set_num_tickets(ssl, 0);
+	} else if (role->has_late_tickets) {
+		SSL_set_num_tickets(ssl, 0);
+		c->is_ticket_due = true;
 	}
 	if (role->has_old_versions)
 		allow_old_versions(ssl);
@@ -581,12 +584,22 @@ enum tls_io tls_write(struct tls_conn *c, const char *p, size_t n, size_t *done)
 	return result;
 }
 
+void tls_give_ticket(struct tls_conn *c)
+{
+	if (c->is_ticket_due && SSL_version(c->ssl) >= TLS1_3_VERSION)
+		(void)SSL_new_session_ticket(c->ssl);   /* it does without, otherwise */
+	c->is_ticket_due = false;
+}
+
 enum tls_io tls_say_goodbye(struct tls_conn *c)
 {
 	ERR_clear_error();
 	errno = 0;
-	int sent = SSL_shutdown(c->ssl);
+	/* A ticket that nothing was written behind is still to go. */
+	int sent = SSL_in_init(c->ssl) ? SSL_do_handshake(c->ssl) : 1;
 
+	if (sent == 1)
+		sent = SSL_shutdown(c->ssl);
 	return sent >= 0 ? TLS_DONE : result_of(c, sent);
 }
 
@@ -613,13 +626,17 @@ struct tls_facts tls_facts(const struct tls_conn *c)
 	};
 }
 
+/* Without the extended master secret the same keys can be made to belong to two connections (RFC 7627 §1, RFC 9266 §4.2). */
+static bool has_exporter(const struct tls_conn *c)
+{
+	return SSL_version(c->ssl) >= TLS1_3_VERSION || SSL_get_extms_support(c->ssl) == 1;
+}
+
 bool tls_binding_exporter(const struct tls_conn *c, uint8_t out[32])
 {
 	static const char label[] = "EXPORTER-Channel-Binding";
 
-	/* Without it the same keys can be made to belong to two connections (RFC 7627 §1, RFC 9266
-	 * §4.2). */
-	if (SSL_version(c->ssl) < TLS1_3_VERSION && SSL_get_extms_support(c->ssl) != 1)
+	if (!has_exporter(c))
 		return false;
 	/* A context that is empty, not one that is missing: different values in TLS 1.2 (RFC 5705
 	 * §4). */
@@ -627,18 +644,28 @@ bool tls_binding_exporter(const struct tls_conn *c, uint8_t out[32])
 					  (const uint8_t *)"", 0, 1) == 1;
 }
 
+/* The hash of tls-server-end-point; NULL: it is not defined. */
+static const EVP_MD *end_point_hash(const X509 *cert)
+{
+	int hash_nid = NID_undef;
+
+	if (!cert || !X509_get_signature_info((X509 *)cert, &hash_nid, NULL, NULL, NULL) || hash_nid == NID_undef)
+		return NULL;    /* RFC 5929 §4.1: undefined without a single hash */
+	if (hash_nid == NID_md5 || hash_nid == NID_sha1)
+		hash_nid = NID_sha256;
+	return EVP_get_digestbynid(hash_nid);
+}
+
 size_t tls_binding_end_point(const struct tls_conn *c, uint8_t out[64])
 {
 	X509 *cert = SSL_get_certificate(c->ssl);
-	int hash_nid = NID_undef;
+	const EVP_MD *md = end_point_hash(cert);
 	unsigned len = 0;
 
-	if (!cert || !X509_get_signature_info(cert, &hash_nid, NULL, NULL, NULL) ||
-	    hash_nid == NID_undef)
-		return 0;       /* RFC 5929 §4.1: undefined without a single hash */
-	if (hash_nid == NID_md5 || hash_nid == NID_sha1)
-		hash_nid = NID_sha256;
-	const EVP_MD *md = EVP_get_digestbynid(hash_nid);
-
 	return md && X509_digest(cert, md, out, &len) ? len : 0;
+}
+
+bool tls_has_binding(const struct tls_conn *c)
+{
+	return has_exporter(c) || end_point_hash(SSL_get_certificate(c->ssl));
 }

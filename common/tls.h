@@ -26,6 +26,8 @@ struct tls_role {
 	/* "imap", "pop3", "smtp": a client that offers ALPN must offer this (RFC 7301 §3.2). */
 	const char *alpn;
 	bool has_no_tickets;    /* some senders fail over tickets of another TLS library */
+	/* TLS 1.3: none before tls_give_ticket(). Who hangs up without a login has no use for one, and it is a tenth of what he costs. */
+	bool has_late_tickets;
 	bool has_old_versions;  /* devices that know nothing newer: TLS 1.0 and 1.1, CBC, RSA key exchange (against RFC 8996) */
 };
 
@@ -154,6 +156,8 @@ bool tls_binding_exporter(const struct tls_conn *c, uint8_t out[32]);
 /** tls_binding_end_point - channel binding tls-server-end-point (RFC 5929 §4.1): hash of our
  *  certificate. Returns its length, 0 when it is not defined. */
 size_t tls_binding_end_point(const struct tls_conn *c, uint8_t out[64]);
+/** tls_has_binding - is there one of the two? Costs next to nothing, as they do not. */
+bool tls_has_binding(const struct tls_conn *c);
 
 /* --- one connection: records, for stream.c --- */
 
@@ -180,6 +184,9 @@ enum tls_io tls_read(struct tls_conn *c, char *p, size_t n, size_t *done);
 enum tls_io tls_write(struct tls_conn *c, const char *p, size_t n, size_t *done);
 /** tls_has_more - octets of the peer lie here that no poll tells of: read on. Else nothing is lost by waiting for the socket. */
 bool tls_has_more(const struct tls_conn *c);
+/** tls_give_ticket - the client's login was good: with what is written next goes the ticket of a role that has_late_tickets. Nothing for
+ *  any other role, version, or when it was given. */
+void tls_give_ticket(struct tls_conn *c);
 /** tls_say_goodbye - send close_notify. */
 enum tls_io tls_say_goodbye(struct tls_conn *c);
 /** tls_error - what the last FAILED or RESET was about; never NULL. */

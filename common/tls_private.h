@@ -13,6 +13,7 @@ struct tls_conn {
 	struct sites *sites;
 	const struct tls_role *role;
 	char *error;
+	bool is_ticket_due;             /* tls_give_ticket() gives it */
 	bool is_proof;                  /* it asked for a certificate authority's proof, and gets it (tls_proof.h) */
 };
 

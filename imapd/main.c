@@ -49,13 +49,13 @@ struct imapd {
 
 static const struct listener_kind kinds[] = {
 	{ LISTENER_IMAP,
-	  { .name = "imap", .alpn = "imap" },
+	  { .name = "imap", .alpn = "imap", .has_late_tickets = true },
 	  "* BYE [UNAVAILABLE] Too many connections\r\n" },
 	{ LISTENER_IMAPS,
-	  { .name = "imaps", .alpn = "imap" },
+	  { .name = "imaps", .alpn = "imap", .has_late_tickets = true },
 	  "* BYE [UNAVAILABLE] Too many connections\r\n" },
 	{ LISTENER_MANAGESIEVE,
-	  { .name = "managesieve", .alpn = "managesieve" },
+	  { .name = "managesieve", .alpn = "managesieve", .has_late_tickets = true },
 	  "BYE (TRYLATER) \"Too many connections\"\r\n" },
 };
 

@@ -17,8 +17,8 @@
 #define TIDY_MS 60000
 
 static const struct listener_kind kinds[] = {
-	{ LISTENER_POP3, { .name = "pop3", .alpn = "pop3" }, "-ERR [SYS/TEMP] too many connections\r\n" },
-	{ LISTENER_POP3S, { .name = "pop3s", .alpn = "pop3" }, NULL },
+	{ LISTENER_POP3, { .name = "pop3", .alpn = "pop3", .has_late_tickets = true }, "-ERR [SYS/TEMP] too many connections\r\n" },
+	{ LISTENER_POP3S, { .name = "pop3s", .alpn = "pop3", .has_late_tickets = true }, NULL },
 };
 
 /* ---- housekeeping ---- */

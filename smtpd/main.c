@@ -41,8 +41,8 @@ static const struct listener_kind kinds[] = {
 	/* Some large senders fail over session tickets of another TLS library, so port 25 does
 	   without. */
 	{ LISTENER_MX, { .name = "mx", .alpn = "smtp", .has_no_tickets = true }, TOO_MANY },
-	{ LISTENER_SUBMISSION, { .name = "submission", .alpn = "smtp" }, TOO_MANY },
-	{ LISTENER_SUBMISSIONS, { .name = "submissions", .alpn = "smtp" }, NULL },
+	{ LISTENER_SUBMISSION, { .name = "submission", .alpn = "smtp", .has_late_tickets = true }, TOO_MANY },
+	{ LISTENER_SUBMISSIONS, { .name = "submissions", .alpn = "smtp", .has_late_tickets = true }, NULL },
 	{ LISTENER_LMTP, { .name = "lmtp", .alpn = "lmtp" }, TOO_MANY },
 	{ LISTENER_LEGACY, { .name = "legacy", .alpn = "smtp", .has_no_tickets = true, .has_old_versions = true }, TOO_MANY },
 	{ LISTENER_LOCAL, { .name = "local", .alpn = "smtp" }, TOO_MANY },

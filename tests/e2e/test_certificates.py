@@ -75,6 +75,27 @@ def test_each_listener_gives_tickets_or_not_and_takes_none_of_another_kind():
         assert "tickets no" in server.postroom("conf", "show")
 
 
+def test_in_tls_1_3_a_ticket_comes_with_a_login():
+    with postroom.Instance(accounts=["alice"], conf="workers 1") as server:
+        server.start(wait=False)
+        server.wait_ready(["imaps", "pop3s"])
+        context = server.tls_context()
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        for port, login in (("imaps", "a LOGIN {} {}\r\n"), ("pop3s", "USER {}\r\nPASS {}\r\n")):
+            session = None
+            for turn in range(2):
+                with socket.create_connection(("127.0.0.1", server.port(port)), timeout=postroom.DEADLINE_S) as sock, \
+                        context.wrap_socket(sock, server_hostname="localhost", session=session) as tls:
+                    lines = tls.makefile("r", newline="\r\n")
+                    lines.readline()
+                    assert tls.session_reused == bool(turn) and (turn or not tls.session.has_ticket)
+                    tls.sendall(login.format(server.address("alice"), server.password("alice")).encode())
+                    for _ in login.splitlines():
+                        lines.readline()
+                    assert tls.session.has_ticket
+                    session = tls.session
+
+
 CONF = "workers 1\ntls-tickets no\ntls-more-certificates tls/rsa.pem=tls/rsa.key tls/other.pem tls/wild.pem=tls/wild.key\n"
 
 

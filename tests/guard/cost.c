@@ -18,7 +18,7 @@
 #include "common/banned.h"
 
 static _Atomic uint64_t copied, allocations;
-static uint64_t copied_before, allocations_before;
+static uint64_t copied_before, allocations_before, copied_at_pause, allocations_at_pause;
 
 /* The linker's --wrap sends each call of memcpy() to __wrap_memcpy(), and what is called __real_memcpy() is the library's. */
 void *__real_memcpy(void *to, const void *from, size_t n);
@@ -90,6 +90,24 @@ void cost_begin(void)
 #if INSTRUCTIONS
 	CALLGRIND_START_INSTRUMENTATION;
 	CALLGRIND_ZERO_STATS;
+#endif
+}
+
+void cost_pause(void)
+{
+#if INSTRUCTIONS
+	CALLGRIND_TOGGLE_COLLECT;
+#endif
+	copied_at_pause = atomic_load(&copied);
+	allocations_at_pause = atomic_load(&allocations);
+}
+
+void cost_resume(void)
+{
+	copied_before += atomic_load(&copied) - copied_at_pause;
+	allocations_before += atomic_load(&allocations) - allocations_at_pause;
+#if INSTRUCTIONS
+	CALLGRIND_TOGGLE_COLLECT;
 #endif
 }
 

@@ -11,5 +11,8 @@
 void cost_begin(void);
 /** cost_end - up to here: a line of JSON with the cost of one of `ops` equal operations. */
 void cost_end(const char *step, unsigned ops);
+/** cost_pause, cost_resume - what this thread does between them is not counted: the other side's half. */
+void cost_pause(void);
+void cost_resume(void);
 
 #endif

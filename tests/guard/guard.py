@@ -30,7 +30,7 @@ from calls import FLUSHES, LIBRARIES, WAKE_UPS, SystemCalls, total  # noqa: E402
 
 LOAD = BUILD / "tests" / "bench" / "load" / "load"
 RECORDED = HERE / "recorded.json"
-PROGRAMS = ("store_steps", "mail_steps")
+PROGRAMS = ("store_steps", "mail_steps", "tls_steps")
 MESSAGES = 1000
 OPS = 20
 LETTER = (b"From: x@there.test\r\nSubject: a letter\r\nDate: Sat, 21 Nov 2026 20:00:00 +0000\r\n\r\n" +
@@ -41,7 +41,9 @@ LETTER = (b"From: x@there.test\r\nSubject: a letter\r\nDate: Sat, 21 Nov 2026 20
 TOLERANCE = {"instructions": (0.03, 0), "copied": (0.03, 512), "allocations": (0.03, 1), "flushes": (0, 0.5),
              "calls": (0.15, 2), "wake-ups": (0.6, 6)}
 # A loop and threads take part in these, as often as they happen to meet: by 1 % in six runs on a busy machine.
-SESSIONS = {"MX session", "LMTP session"}
+LOOSE = {"MX session": 0.08, "LMTP session": 0.08,
+         "TLS connection": 0.05}    # 97 % are OpenSSL's, which other releases may do otherwise; a ticket would be 6 %
+
 # Functions of libc and OpenSSL that differ by processor would make instructions incomparable: the plainest ones are taken.
 PLAIN_PROCESSOR = {
     "GLIBC_TUNABLES": "glibc.cpu.hwcaps=" + ",".join("-" + name for name in (
@@ -72,7 +74,7 @@ def instructions(profile):
 
 def run_program(name, work, has_valgrind):
     """{step: {"copied": ..., "allocations": ..., "instructions": ...}} of one program."""
-    command = [str(BUILD / "tests" / "guard" / name), *([str(work)] if name == "store_steps" else [])]
+    command = [str(BUILD / "tests" / "guard" / name), *([] if name == "mail_steps" else [str(work)])]
     dump = work / f"{name}.callgrind"
     if has_valgrind:
         command = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={dump}",
@@ -211,7 +213,7 @@ def figure(value):
 
 def compare(step, kind, value, recorded):
     """"", "dearer" or "cheaper"."""
-    share, amount = (0.08, 0) if kind == "instructions" and step in SESSIONS else TOLERANCE[kind]
+    share, amount = (LOOSE[step], 0) if kind == "instructions" and step in LOOSE else TOLERANCE[kind]
     room = max(recorded * share, amount)
     return "dearer" if value > recorded + room else "cheaper" if value < recorded - room else ""
 

@@ -25,6 +25,7 @@
 static const struct tls_role imap = { .name = "imap", .alpn = "imap" };
 static const struct tls_role submission = { .name = "submission", .alpn = "smtp" };
 static const struct tls_role careful = { .name = "mx", .alpn = "smtp", .has_no_tickets = true };
+static const struct tls_role patient = { .name = "imaps", .alpn = "imap", .has_late_tickets = true };
 static const struct tls_role devices = { .name = "legacy", .alpn = "smtp", .has_old_versions = true };
 
 static struct test_cert first, second;
@@ -461,6 +462,79 @@ static bool resumes(struct tls_server *server, const struct tls_role *role, SSL_
 	return is_resumed;
 }
 
+static SSL_CTX *collecting_context(void)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT);
+	SSL_CTX_sess_set_new_cb(ctx, on_session);
+	return ctx;
+}
+
+static void late_tickets_come_after_the_login_and_are_as_good(void **state)
+{
+	struct tls_server *server = both();
+	SSL_CTX *ctx = collecting_context();
+	(void)state;
+	for (int turn = 0; turn < 3; turn++) {
+		struct pair p;
+		size_t done;
+		pair_init(&p, server, &patient, ctx, "mail.example.test", NULL);
+		if (ticket)
+			SSL_set_session(p.peer.ssl, ticket);
+		assert_true(shake(&p));
+		assert_int_equal(tls_facts(p.conn).is_resumed, turn > 0);
+		SSL_SESSION_free(ticket);
+		ticket = NULL;
+		assert_int_equal(tls_write(p.conn, "hello", 5, &done), TLS_DONE);
+		peer_poll(&p.peer);
+		assert_null(ticket);
+		tls_give_ticket(p.conn);
+		assert_int_equal(tls_write(p.conn, " again", 6, &done), TLS_DONE);
+		peer_poll(&p.peer);
+		assert_string_equal(p.peer.got, "hello again");
+		assert_non_null(ticket);
+		SSL_SESSION *only = ticket;
+		tls_give_ticket(p.conn);        /* there is one login */
+		assert_int_equal(tls_write(p.conn, "!", 1, &done), TLS_DONE);
+		peer_poll(&p.peer);
+		assert_ptr_equal(ticket, only);
+		SSL_shutdown(p.peer.ssl);
+		pair_done(&p);
+	}
+	assert_false(resumes(server, &imap, ctx));
+	SSL_SESSION_free(ticket);
+	ticket = NULL;
+	/* TLS 1.2 has no later. */
+	SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION);
+	assert_false(resumes(server, &patient, ctx));
+	assert_true(resumes(server, &patient, ctx));
+	SSL_SESSION_free(ticket);
+	ticket = NULL;
+	SSL_CTX_free(ctx);
+	tls_server_free(&server);
+}
+
+static void a_late_ticket_does_not_stand_in_the_way_of_goodbye(void **state)
+{
+	struct tls_server *server = both();
+	SSL_CTX *ctx = collecting_context();
+	struct pair p;
+	(void)state;
+	pair_init(&p, server, &patient, ctx, "mail.example.test", NULL);
+	assert_true(shake(&p));
+	tls_give_ticket(p.conn);
+	assert_int_equal(tls_say_goodbye(p.conn), TLS_DONE);
+	peer_poll(&p.peer);
+	assert_true(p.peer.is_eof);
+	assert_non_null(ticket);
+	SSL_SESSION_free(ticket);
+	ticket = NULL;
+	pair_done(&p);
+	SSL_CTX_free(ctx);
+	tls_server_free(&server);
+}
+
 static void tickets_are_good_for_their_own_kind_of_listener_only(void **state)
 {
 	struct tls_server *server = both();
@@ -693,6 +767,8 @@ int main(void)
 		cmocka_unit_test(old_versions_are_refused_but_where_old_devices_are_served),
 		cmocka_unit_test(renegotiation_and_early_data_are_off),
 		cmocka_unit_test(tickets_are_good_for_their_own_kind_of_listener_only),
+		cmocka_unit_test(late_tickets_come_after_the_login_and_are_as_good),
+		cmocka_unit_test(a_late_ticket_does_not_stand_in_the_way_of_goodbye),
 		cmocka_unit_test(a_reload_changes_new_connections_and_an_error_changes_nothing),
 		cmocka_unit_test(channel_bindings_are_the_same_on_both_sides),
 		cmocka_unit_test(the_end_is_told_apart_from_a_cut_and_a_breach),
