@@ -55,8 +55,8 @@ def must(rows):
     return rows[0]
 
 
-def traced(server, name, daemon, do, per):
-    """Rows of what strace counts while it is done, after it was done some times."""
+def traced(server, name, daemon, do, per, beside=""):
+    """Rows of what strace counts while it is done, after it was done some times. beside: an end of their names."""
     for _ in range(3):
         do()
     time.sleep(0.2)
@@ -64,7 +64,7 @@ def traced(server, name, daemon, do, per):
     with SystemCalls(server.pids(daemon)) as found:
         ops = max(do(), 1)
     if found.calls is None:
-        return [sample(f"{name}: system calls", 0, f"per {per}", invalid=found.why)]
+        return [sample(f"{name}: system calls{beside}", 0, f"per {per}", invalid=found.why)]
     calls = found.calls
     top = sorted(calls.items(), key=lambda item: -item[1])[:6]
     kinds = [("system calls", sum(calls.values()), " ".join(f"{call} {n / ops:.1f}" for call, n in top)),
@@ -72,7 +72,7 @@ def traced(server, name, daemon, do, per):
              ("wake-ups", total(calls, WAKE_UPS), "of threads and loops: among the system calls above")]
     if per == "session":
         kinds.append(("processes started", max(0, total(calls, STARTS) - max(0, count_threads(server) - threads)), None))
-    return [sample(f"{name}: {kind}", n / ops, f"per {per}", note=note) for kind, n, note in kinds]
+    return [sample(f"{name}: {kind}{beside}", n / ops, f"per {per}", note=note) for kind, n, note in kinds]
 
 
 def count_threads(server):

@@ -17,13 +17,16 @@ import typing
 
 import peer
 import postroom
+from machine import cpu_by_process
 from servers import Postroom
 from table import brief, times_better
+from targets import target_of
 
 LOAD = postroom.BUILD / "tests" / "bench" / "load" / "load"
 ERRORS = (RuntimeError, OSError, ValueError, AssertionError, postroom.CommandFailed, subprocess.SubprocessError)
 BOTTLENECK = "the generator was the bottleneck"         # load says so of a run
-QUIET_US, QUIET_LOOK_S, QUIET_WAIT_S = 2000, 0.04, 2    # a server is quiet that runs less than this in such a time
+WITHOUT_TARGET = 3      # repetitions of a row that has no target, at most: time is spent where it matters
+QUIET_NS, QUIET_LOOK_S, QUIET_WAIT_S = 2000000, 0.04, 2         # servers are quiet that run less than this in such a time
 
 
 @dataclasses.dataclass
@@ -128,7 +131,8 @@ def running(command, stdin=subprocess.DEVNULL):
             yield process
             if stdin == subprocess.PIPE:
                 process.stdin.close()
-            process.wait(20)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(20)
         finally:
             process.kill()
 
@@ -142,12 +146,13 @@ class Bench:
 
     def until_quiet(self):
         """Until all servers have done what they still had to, so that none of it falls into another's measurement."""
+        pids = [pid for side in self.sides for server in side.running for pid in server.pids()]
         deadline = time.monotonic() + QUIET_WAIT_S
-        while time.monotonic() < deadline:
-            before = [server.cpu_us() for side in self.sides for server in side.running]
+        while pids and time.monotonic() < deadline:
+            before = cpu_by_process(pids)
             time.sleep(QUIET_LOOK_S)
-            after = [server.cpu_us() for side in self.sides for server in side.running]
-            if all(b - a < QUIET_US for a, b in zip(before, after)):
+            used = [now - before[pid] for pid, now in cpu_by_process(pids).items()]
+            if sum(used) < QUIET_NS:
                 return
 
     def play(self, group):
@@ -176,7 +181,9 @@ class Bench:
 
     def repeat(self, steps):
         """The rows of one step of each side."""
-        times = 1 if self.options.quick else steps[0][1].repeat or self.options.repeat
+        step = steps[0][1]
+        times = 1 if self.options.quick else step.repeat or (
+            self.options.repeat if target_of(step.name) else min(self.options.repeat, WITHOUT_TARGET))
         found = {}      # row's name -> side's key -> samples, by repetition
         broken = set()
         for n in range(times):

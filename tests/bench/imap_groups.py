@@ -6,6 +6,7 @@ import subprocess
 import time
 
 import peer
+from count_groups import traced, visit
 from engine import Step, measured, running, sample
 from machine import kernel_memory, memory, socket_memory
 from mail_groups import fill, handshake_rate, make_folders, per_second
@@ -64,6 +65,8 @@ def logins(side):
             yield waiting(side, server, sessions, 50, f"{sessions} idle sessions", beside)
             yield session(side, server, "imap-mix", f"session mix; TLS, 16 connections{beside}", connections=16)
             yield storm(side, server, beside)
+            yield Step(f"session mix: system calls{beside}", lambda _, beside=beside: traced(
+                server, "session mix", "imapd", lambda: visit(side, server, "imap-mix", "imaps", 20, "ops"), "session", beside), repeat=1)
 
 
 def idle(side):

@@ -60,7 +60,7 @@ def arguments():
                "example: make bench-compare BENCH_FLAGS=\"--quick --only smtp\"")
     parser.add_argument("--only", action="append", metavar="GROUP", help="these groups (may be given several times)")
     parser.add_argument("--quick", action="store_true", help="small mailboxes, each row once: does it work?")
-    parser.add_argument("--repeat", type=int, default=5, help="repetitions of a row, of a second each (%(default)s)")
+    parser.add_argument("--repeat", type=int, default=5, help="repetitions of a row that has a target, of a second each (%(default)s)")
     parser.add_argument("--messages", type=int, default=0, help="size of the big mailbox")
     parser.add_argument("--sessions", type=int, default=1000, help="idle sessions (%(default)s)")
     parser.add_argument("--peer", choices=tuple(peer.LOGINS), help="Postfix and Dovecot beside it; Dovecot's processes in this mode")
