@@ -82,6 +82,7 @@ class Side:
 
     def rate(self, name, server, once, units=False, check=None):
         """The sample of one start of the generator. units: count units (RETR) instead of operations."""
+        self.bench.until_quiet()
         before = server.cpu_us() if server else 0
         run = once()[0]
         if check:
@@ -193,7 +194,6 @@ class Bench:
                 try:
                     if step.writes:
                         os.sync()
-                    self.until_quiet()
                     samples = step.run(n)
                 except ERRORS as error:
                     samples = [failed(step.name, error)]

@@ -18,7 +18,7 @@ def imap(side):
     with side.server(50) as server:
         fill(side, server, 20 if side.quick else 200, accounts=50)
         server.start()
-        yield session(side, server, "imap-short", "adopt and first session", count=50, connections=16, repeat=1)
+        yield session(side, server, "imap-short", "adopt and first session", count=50, connections=16, repeat=1, known=False)
         learn_passwords(side, server)
         yield session(side, server, "imap-short", "login, SELECT, FETCH flags, LOGOUT; TLS, 16 connections", connections=16)
         yield session(side, server, "imap-short", "the same, 1 connection", connections=1)
@@ -27,9 +27,10 @@ def imap(side):
         yield storm(side, server, beside)
 
 
-def learn_passwords(side, server):
-    """Every process has had every account's login: what the first one takes is a row of another bench (login.py)."""
-    side.load("imap-short", port=server.port("imap"), users=server.users, connections=8, count=300, seconds=30)
+def learn_passwords(side, server, count=300):
+    """Every process has had every account's login within the last minute: what the first one takes is a row of another bench (login.py),
+    and the peer has no hashes."""
+    side.load("imap-short", port=server.port("imap"), users=server.users, connections=8, count=count, seconds=30)
 
 
 def beside_login(side, login):
@@ -37,9 +38,13 @@ def beside_login(side, login):
     return f" ({peer.LOGINS[login][2]})" if side.bench.options.peer else ""
 
 
-def session(side, server, scenario, name, listener="imaps", tls="implicit", count=100000, repeat=None, **named):
-    return Step(name, lambda _: [side.rate(name, server, lambda: side.load(
-        scenario, port=server.port(listener), users=server.users, count=count, tls=tls, seconds=1, **named))], repeat=repeat, writes=True)
+def session(side, server, scenario, name, listener="imaps", tls="implicit", count=100000, repeat=None, known=True, **named):
+    def once(_):
+        if known and not side.is_peer:
+            learn_passwords(side, server, 150)
+        return [side.rate(name, server, lambda: side.load(
+            scenario, port=server.port(listener), users=server.users, count=count, tls=tls, seconds=1, **named))]
+    return Step(name, once, repeat=repeat, writes=True)
 
 
 def storm(side, server, beside):
@@ -86,6 +91,7 @@ def idle(side):
 def waiting(side, server, sessions, accounts, label, beside="", push=0):
     """A step: open so many sessions, look at the server while they wait, and send mail to some of them."""
     def once(_):
+        side.bench.until_quiet()
         rss, pss = memory(server.pids("imapd"))
         kernel = kernel_memory()
         with running(side.command("idle", (), {
