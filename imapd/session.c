@@ -144,6 +144,12 @@ void session_bye(struct session *s, const char *text, const char *reason)
 
 /* ---- opening ---- */
 
+bool session_knows_account(struct session *s)
+{
+	s->is_quota_due = maildir_user_known(s->house->store, s->identity, &s->room.user);
+	return s->is_quota_due;
+}
+
 struct fault session_open_account(struct session *s)
 {
 	struct directory_account account;
@@ -153,7 +159,11 @@ struct fault session_open_account(struct session *s)
 		return f;
 	struct quota quota = { account.quota_bytes, account.quota_messages };
 
-	return maildir_user_open(s->house->store, s->identity, &quota, &s->room.user);
+	if (!s->is_quota_due)
+		return maildir_user_open(s->house->store, s->identity, &quota, &s->room.user);
+	maildir_user_set_quota(s->room.user, &quota);
+	s->is_quota_due = false;
+	return FAULT_OK;
 }
 
 void session_begin(struct session_house *house, struct door *door, struct auth_identity *identity)

@@ -50,6 +50,7 @@ struct session {
 	bool is_watching;
 	bool is_last;                   /* end behind the running command */
 	bool is_told;                   /* BYE was said */
+	bool is_quota_due;              /* the account was open already: its limits are read by the first step */
 	enum { JOB_STEP = 0, JOB_OPEN, JOB_LEAVE } what;        /* is done by the job; set before it runs */
 	unsigned bad;
 	uint64_t commands, began_ms;
@@ -65,6 +66,9 @@ struct session {
 void session_enter(struct session *s, enum session_state state);
 /** session_open_account - in a job; session_opened() is then called on the loop: take over from the door, or have it refuse. */
 MUST_CHECK struct fault session_open_account(struct session *s);
+/** session_knows_account - on the loop: was it open in this process already? Then only what session_open_account() reads of the directory
+ *  is left, to be done by the first job. */
+bool session_knows_account(struct session *s);
 void session_opened(struct session *s);
 /** session_hand_back - RFC 8437: the stream goes to the door, with what the client sent behind the command; everything else ends as
  *  if the client had gone. */

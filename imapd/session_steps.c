@@ -26,10 +26,14 @@ static void job_run(struct work *w)
 
 	switch (s->what) {
 	case JOB_STEP:
-		s->step = command_step(s->command);
+		if (s->is_quota_due)
+			s->opened = session_open_account(s);
+		if (!s->opened.kind)
+			s->step = command_step(s->command);
 		break;
 	case JOB_OPEN:
-		s->opened = session_open_account(s);
+		if (!s->is_quota_due)
+			s->opened = session_open_account(s);
 		break;
 	case JOB_LEAVE:
 		session_leave(s);
@@ -59,6 +63,8 @@ static void job_done(struct work *w, bool is_cancelled)
 	}
 	if (s->what == JOB_OPEN)
 		session_opened(s);
+	else if (s->opened.kind)
+		session_bye(s, "[UNAVAILABLE] The account cannot be opened now", "open");
 	else
 		session_stepped(s);
 }
@@ -68,10 +74,17 @@ void session_retry(struct timer *t)
 	session_submit(CONTAINER_OF(t, struct session, retry));
 }
 
-/* leaves_memory - is there nothing to be left that a worker would have to close? */
+/* leaves_memory - is there nothing to be left that a worker would have to close? A mailbox is memory, but not what is read in it. */
 static bool leaves_memory(const struct session *s)
 {
-	return !s->room.box && !s->room.notify && (!s->command || s->command->spec->flags & CMD_INLINE);
+	return !s->room.notify && !s->room.arrivals && !s->room.contexts &&
+	       (!s->command || s->command->spec->flags & CMD_INLINE);
+}
+
+/* is_memory - is the job done without files and indexes? */
+static bool is_memory(struct session *s)
+{
+	return s->what == JOB_LEAVE ? leaves_memory(s) : s->what == JOB_OPEN && session_knows_account(s);
 }
 
 void session_submit(struct session *s)
@@ -84,8 +97,7 @@ void session_submit(struct session *s)
 	}
 	s->wait = WAIT_JOB;
 	s->job = (struct work){ .run = job_run, .done = job_done };
-	struct fault f = s->what == JOB_LEAVE && leaves_memory(s) ? work_soon(s->house->loop, &s->job) :
-								    work_submit(s->house->loop, WORK_MAIL, &s->job);
+	struct fault f = is_memory(s) ? work_soon(s->house->loop, &s->job) : work_submit(s->house->loop, WORK_MAIL, &s->job);
 
 	if (!f.kind)
 		return;

@@ -4,9 +4,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -212,20 +215,107 @@ struct fault shares_lock(struct store *store, int *out)
 	return FAULT_OK;
 }
 
-static struct fault parse_file(int mail, struct shares *out)
+static struct fault parse_text(struct sv text, struct shares *out)
 {
-	struct buf text;
-
 	*out = (struct shares){ 0 };
 	buf_init(&out->unknown, UNKNOWN_MAX);
+	struct fault f = sidecar_lines(text, SV("postroom-shares"), share_line, out, &out->unknown);
+
+	if (f.kind)
+		shares_done(out);
+	return f;
+}
+
+/* --- what was read of it last ------------------------------------------------------------------------------------------- */
+
+/* The file is only ever replaced. It is kept open, so that no other one gets its inode: what lies there under the same one is it. */
+struct shares_memory {
+	pthread_mutex_t mutex;
+	struct buf text;
+	struct stat of;
+	int fd;                 /* -1: nothing was read yet */
+};
+
+struct shares_memory *shares_memory_new(void)
+{
+	struct shares_memory *m = xcalloc(1, sizeof(*m));
+
+	pthread_mutex_init(&m->mutex, NULL);
+	buf_init(&m->text, SIDECAR_MAX);
+	m->fd = -1;
+	return m;
+}
+
+static void forget(struct shares_memory *m)
+{
+	if (m->fd >= 0)
+		close(m->fd);
+	m->fd = -1;
+	buf_clear(&m->text);
+}
+
+void shares_memory_free(struct shares_memory **m)
+{
+	if (!*m)
+		return;
+	forget(*m);
+	pthread_mutex_destroy(&(*m)->mutex);
+	buf_done(&(*m)->text);
+	free(*m);
+	*m = NULL;
+}
+
+/* Size and time for those who write into it by hand. */
+static bool is_same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_ino == b->st_ino && a->st_dev == b->st_dev && a->st_size == b->st_size &&
+	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+/* recall - false when another file lies there by now, or none. */
+static bool recall(struct store *store, struct shares *out)
+{
+	struct shares_memory *m = store_shares_memory(store);
+	char path[PATH_MAX];
+	struct stat now;
+	int len = snprintf(path, sizeof(path), "%s/" SHARES_FILE, store_mail_dir(store));
+	bool is_known = len > 0 && (size_t)len < sizeof(path) && !lstat(path, &now);
+
+	pthread_mutex_lock(&m->mutex);
+	is_known = is_known && m->fd >= 0 && is_same_file(&m->of, &now) && !parse_text(buf_sv(&m->text), out).kind;
+	pthread_mutex_unlock(&m->mutex);
+	return is_known;
+}
+
+/* remember - fd was opened, and looked at, before text was read: if that is newer, recall() finds a newer file. Takes over fd. */
+static void remember(struct shares_memory *m, int fd, const struct stat *of, struct sv text)
+{
+	pthread_mutex_lock(&m->mutex);
+	forget(m);
+	m->fd = fd;
+	m->of = *of;
+	if (!buf_append(&m->text, text))
+		forget(m);
+	pthread_mutex_unlock(&m->mutex);
+}
+
+static struct fault parse_file(struct store *store, int mail, struct shares *out)
+{
+	int fd = files_open(mail, SHARES_FILE, O_RDONLY, 0);
+	struct stat of;
+	bool is_seen = fd >= 0 && !fstat(fd, &of);
+	struct buf text;
+
 	buf_init(&text, SIDECAR_MAX);
 	struct fault f = files_read(mail, SHARES_FILE, &text);
 
 	if (!f.kind)
-		f = sidecar_lines(buf_sv(&text), SV("postroom-shares"), share_line, out, &out->unknown);
+		f = parse_text(buf_sv(&text), out);
+	if (!f.kind && is_seen)
+		remember(store_shares_memory(store), fd, &of, buf_sv(&text));
+	else if (fd >= 0)
+		close(fd);
 	buf_done(&text);
-	if (f.kind)
-		shares_done(out);
 	return f;
 }
 
@@ -235,9 +325,9 @@ static bool is_to_be_made(struct fault f)
 }
 
 /* Lock held. */
-static struct fault load_locked(int mail, struct shares *out)
+static struct fault load_locked(struct store *store, int mail, struct shares *out)
 {
-	struct fault f = parse_file(mail, out);
+	struct fault f = parse_file(store, mail, out);
 
 	if (!is_to_be_made(f))
 		return f;
@@ -254,16 +344,19 @@ static struct fault load_locked(int mail, struct shares *out)
 
 static struct fault load(struct store *store, struct shares *out)
 {
-	int lock = -1, mail = open_mail(store);
+	int lock = -1, mail;
 
+	if (recall(store, out))
+		return FAULT_OK;
+	mail = open_mail(store);
 	if (mail < 0)
 		return fault_errno("open", store_mail_dir(store));
-	struct fault f = parse_file(mail, out);
+	struct fault f = parse_file(store, mail, out);
 
 	if (is_to_be_made(f)) {
 		f = shares_lock(store, &lock);
 		if (!f.kind) {
-			f = load_locked(mail, out);
+			f = load_locked(store, mail, out);
 			close(lock);
 		}
 	}
@@ -278,7 +371,7 @@ struct fault shares_add(struct store *store, struct sv owner, struct sv id)
 
 	if (mail < 0)
 		return fault_errno("open", store_mail_dir(store));
-	struct fault f = load_locked(mail, &s);
+	struct fault f = load_locked(store, mail, &s);
 
 	if (!f.kind && note(&s, owner, id))
 		f = write_shares(mail, &s);
@@ -322,7 +415,7 @@ struct fault shares_refresh(struct store *store, struct sv owner)
 
 	if (mail < 0)
 		return fault_errno("open", store_mail_dir(store));
-	struct fault f = load_locked(mail, &s);
+	struct fault f = load_locked(store, mail, &s);
 
 	if (!f.kind && layout_account_split(owner, &user, &domain)) {
 		snprintf(path, sizeof(path), "%.*s/%.*s", SV_FMT(domain), SV_FMT(user));

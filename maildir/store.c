@@ -37,6 +37,7 @@ struct store {
 	struct conf_list compress;      /* own copies */
 	_Atomic uint32_t open_count;    /* accounts whose index is open */
 	struct watcher *watcher;
+	struct shares_memory *shares;
 	struct directory *directory;    /* NULL: nothing is shared */
 };
 
@@ -63,6 +64,11 @@ const char *store_host(const struct store *store)
 struct watcher *store_watcher(struct store *store)
 {
 	return store->watcher;
+}
+
+struct shares_memory *store_shares_memory(struct store *store)
+{
+	return store->shares;
 }
 
 const char *store_mail_dir(const struct store *store)
@@ -173,6 +179,7 @@ struct fault store_open(const struct store_conf *conf, struct store **out)
 		s->conf.umask_file = 0600;
 	pthread_mutex_init(&s->mutex, NULL);
 	s->watcher = watcher_new();
+	s->shares = shares_memory_new();
 	s->swept_ms = store_now_ms();
 	*out = s;
 	return FAULT_OK;
@@ -578,6 +585,7 @@ void store_close(struct store **store)
 	if (s->count)
 		BUG("store closed while %zu accounts are in use", s->count);
 	watcher_free(&s->watcher);
+	shares_memory_free(&s->shares);
 	pthread_mutex_destroy(&s->mutex);
 	free_rules(&s->conf);
 	free_words(&s->compress);
@@ -588,6 +596,42 @@ void store_close(struct store **store)
 }
 
 /* --- who may come in -------------------------------------------------------------------------------------------------- */
+
+/* new_user - takes over the reference. */
+static struct maildir_user *new_user(struct account *a, const struct auth_identity *id)
+{
+	struct maildir_user *user = xcalloc(1, sizeof(*user));
+	struct sv account = identity_account(id);
+
+	user->account = a;
+	if (account.len < sizeof(user->id))
+		memcpy(user->id, account.p, account.len);
+	return user;
+}
+
+bool maildir_user_known(struct store *s, const struct auth_identity *id, struct maildir_user **out)
+{
+	struct sv address = identity_address(id);
+	struct account *a;
+
+	pthread_mutex_lock(&s->mutex);
+	a = s->buckets[sv_hash(address) % BUCKETS];
+	while (a && !sv_eq(sv_z(a->address), address))
+		a = a->next;
+	if (a && !atomic_load(&a->is_open))
+		a = NULL;
+	if (a)
+		a->refs++;
+	pthread_mutex_unlock(&s->mutex);
+	if (a)
+		*out = new_user(a, id);
+	return a;
+}
+
+void maildir_user_set_quota(struct maildir_user *user, const struct quota *quota)
+{
+	user->quota = *quota;
+}
 
 struct fault maildir_user_open(struct store *store, const struct auth_identity *id, const struct quota *quota,
 			       struct maildir_user **out)
@@ -603,14 +647,9 @@ struct fault maildir_user_open(struct store *store, const struct auth_identity *
 		return f;
 	}
 	account_leave(a);
-	*out = xcalloc(1, sizeof(**out));
-	(*out)->account = a;
+	*out = new_user(a, id);
 	if (quota)
-		(*out)->quota = *quota;
-	struct sv account = identity_account(id);
-
-	if (account.len < sizeof((*out)->id))
-		memcpy((*out)->id, account.p, account.len);
+		maildir_user_set_quota(*out, quota);
 	return FAULT_OK;
 }
 

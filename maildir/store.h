@@ -81,6 +81,11 @@ bool store_needs_flush(struct store *store);
  */
 MUST_CHECK struct fault maildir_user_open(struct store *store, const struct auth_identity *id,
 					  const struct quota *quota, struct maildir_user **out);
+/** maildir_user_known - the same when this process has the account's index open: false if not. Without a look at files, so it may be called
+ *  on a loop; what maildir_user_open() would have found wrong is found by what is done first, and there is no quota yet. */
+bool maildir_user_known(struct store *store, const struct auth_identity *id, struct maildir_user **out);
+/** maildir_user_set_quota - by its owner, while no call with this user is under way. */
+void maildir_user_set_quota(struct maildir_user *user, const struct quota *quota);
 void maildir_user_close(struct maildir_user **user);
 
 /** maildir_drop_open - where mail for an account may be put. @address is the canonical account address that the

@@ -67,6 +67,12 @@ MUST_CHECK struct fault adopt_sync_new_mailbox(int maildir, const char *path);
 /** refill_account - some of store_refill()'s work on an account, from outside. False: there was none to do. */
 bool refill_account(struct account *a, int64_t until_ms);
 
+/* --- shares.c --- */
+struct shares_memory;
+struct shares_memory *shares_memory_new(void);
+void shares_memory_free(struct shares_memory **m);
+struct shares_memory *store_shares_memory(struct store *store);
+
 /* --- watch.c --- */
 struct watcher;
 struct watcher *watcher_new(void);

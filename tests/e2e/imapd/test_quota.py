@@ -69,6 +69,15 @@ def test_overquota_refuses_append_copy_and_nothing_else(imapd, user):
         c.append("INBOX", TEXT)
 
 
+def test_limits_hold_for_who_comes_in_while_the_account_is_open(imapd, user):
+    """The second session finds the account open and reads its limits with its first command, the first one keeps what it has."""
+    with imap.Client(imapd, user) as first:
+        first.append("INBOX", TEXT)
+        with limited(imapd, user, "10M", 1) as second:
+            assert second.no("APPEND INBOX", TEXT).code() == "OVERQUOTA"
+        first.append("INBOX", TEXT)
+
+
 def test_status_deleted_and_deleted_storage_as_in_rfc_9208(box):
     for _ in range(12):
         box.append("INBOX", TEXT)

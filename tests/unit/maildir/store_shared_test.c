@@ -115,6 +115,46 @@ static void one_may_keep_folders_called_shared(void **state)
 	ok(mailbox_status(w->bob, SV("Shared/Photos"), &st));
 }
 
+static bool count_row(void *arg, const struct mailbox_info *info)
+{
+	(void)info;
+	++*(unsigned *)arg;
+	return true;
+}
+
+static unsigned count_mailboxes(struct maildir_user *user)
+{
+	unsigned count = 0;
+
+	ok(mailbox_list(user, count_row, &count));
+	return count;
+}
+
+/* Another process writes the file of who grants something to whom, and this one has read it already. */
+static void what_is_granted_is_listed_at_once_each_time(void **state)
+{
+	struct world *w = *state;
+	char mail[128];
+	struct store_conf conf = { .mail_dir = mail, .host = "host.test", .create_special_use = true };
+	struct store *other;
+	struct maildir_user *alice;
+	unsigned own = count_mailboxes(w->bob);
+	struct auth_identity *id = identity_for_admin(SV(ALICE), SV_NONE);
+
+	snprintf(mail, sizeof(mail), "%s/mail", w->f.root);
+	ok(store_open(&conf, &other));
+	store_share(other, w->directory);
+	ok(maildir_user_open(other, id, NULL, &alice));
+	for (int i = 0; i < 20; i++) {
+		ok(mailbox_acl_change(alice, SV("Team"), SV(BOB), ACL_REPLACE, i % 2 ? 0 : RIGHT_LOOKUP));
+		assert_int_equal(count_mailboxes(w->bob) > own, !(i % 2));
+		assert_int_equal(count_mailboxes(w->bob) > own, !(i % 2));
+	}
+	identity_unref(&id);
+	maildir_user_close(&alice);
+	store_close(&other);
+}
+
 static void rights_are_looked_at_with_every_call(void **state)
 {
 	struct world *w = *state;
@@ -569,6 +609,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 		T(what_is_absent_and_what_is_not_allowed_are_one_fault_and_open_nothing),
 		T(one_may_keep_folders_called_shared),
+		T(what_is_granted_is_listed_at_once_each_time),
 		T(rights_are_looked_at_with_every_call),
 		T(a_new_account_with_an_old_name_gets_nothing),
 		T(identifiers_that_cannot_be_are_refused),

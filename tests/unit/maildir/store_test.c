@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "common/identity.h"
 #include "common/memory.h"
 #include "common/mime.h"
 #include "tests/unit/support/store_fixture.h"
@@ -734,6 +735,28 @@ static void messages_are_parsed_in_the_background(void **state)
 	mailbox_close(&trash);
 }
 
+static void a_user_is_known_while_the_index_of_the_account_is_open(void **state)
+{
+	struct fixture *f = *state;
+	struct auth_identity *alice = identity_for_admin(SV(ALICE), SV_NONE), *nobody = identity_for_admin(SV("nobody@example.test"), SV_NONE);
+	struct quota quota = { .messages = 7 };
+	struct quota_usage usage;
+	struct maildir_user *user = NULL;
+	struct mailbox *box;
+
+	assert_true(maildir_user_known(f->store, alice, &user));
+	maildir_user_set_quota(user, &quota);
+	ok(maildir_user_quota(user, &usage));
+	assert_int_equal(usage.messages_max, 7);
+	ok(mailbox_open(user, SV("INBOX"), &box));
+	mailbox_close(&box);
+	maildir_user_close(&user);
+	assert_false(maildir_user_known(f->store, nobody, &user));
+	assert_null(user);
+	identity_unref(&alice);
+	identity_unref(&nobody);
+}
+
 /* UIDs of all lengths, as a folder shows them: in no order. Two files say 77: the older one is it, the other one is new mail. */
 static void a_new_index_has_all_messages_under_the_uids_that_their_names_say(void **state)
 {
@@ -823,6 +846,7 @@ int main(void)
 		TEST(old_changes_are_forgotten_not_made_up),
 		TEST(messages_are_parsed_in_the_background),
 		TEST(a_new_index_has_all_messages_under_the_uids_that_their_names_say),
+		TEST(a_user_is_known_while_the_index_of_the_account_is_open),
 		TEST(uids_of_a_big_mailbox_are_right_also_in_a_new_process),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
