@@ -73,8 +73,9 @@ def test_limits_hold_for_who_comes_in_while_the_account_is_open(imapd, user):
     """The second session finds the account open and reads its limits with its first command, the first one keeps what it has."""
     with imap.Client(imapd, user) as first:
         first.append("INBOX", TEXT)
-        with limited(imapd, user, "10M", 1) as second:
-            assert second.no("APPEND INBOX", TEXT).code() == "OVERQUOTA"
+        for _ in range(3):      # in whichever worker they come
+            with limited(imapd, user, "10M", 1) as second:
+                assert second.no("APPEND INBOX ", TEXT).code() == "OVERQUOTA"
         first.append("INBOX", TEXT)
 
 
