@@ -142,6 +142,7 @@ void listener_logged_in(struct stream *s)
 
 	if (v)
 		no_stranger_any_more(v);
+	stream_set_stranger(s, false);
 	if (stream_is_tls(s))
 		tls_give_ticket(stream_tls(s));
 }
@@ -249,6 +250,7 @@ static void let_in(struct row *row, int fd, const struct netaddr *peer)
 		return;
 	}
 	stream_on_gone(s, on_visitor_gone, v);
+	stream_set_stranger(s, true);
 	if (row->listener.tls == CONF_TLS_IMPLICIT) {
 		f = stream_start_tls(s, set->tls, &row->listener.role);
 		if (f.kind) {
@@ -311,12 +313,10 @@ static void on_proxied(void *arg, int fd, const struct netaddr *peer, const char
 		let_in(row, fd, peer->family == NET_NONE ? &proxy : peer);
 }
 
-static void on_knock(uv_poll_t *poll, int status, int events)
+static void answer_knocks(struct deferred *d)
 {
-	struct row *row = CONTAINER_OF(poll, struct row, poll);
+	struct row *row = CONTAINER_OF(d, struct row, knock);
 
-	(void)status;
-	(void)events;
 	for (int i = 0; i < ACCEPTS_PER_TURN && row->is_polling; i++) {
 		union socket_name name;
 		socklen_t len = sizeof(name);
@@ -338,6 +338,13 @@ static void on_knock(uv_poll_t *poll, int status, int events)
 			return;
 		/* Anything else is about that one connection, gone before we came (accept(2)). */
 	}
+}
+
+static void on_knock(uv_poll_t *poll, int status, int events)
+{
+	(void)status;
+	(void)events;
+	deferred_queue(&CONTAINER_OF(poll, struct row, poll)->knock);
 }
 
 static void listen_on(struct listener_set *set)
@@ -405,6 +412,7 @@ struct fault listener_accept(struct listener_set *set, struct loop *loop, struct
 
 		if (row->listener.fd < 0)
 			continue;
+		deferred_init(&row->knock, loop, answer_knocks);
 		e = uv_poll_init(loop_uv(loop), &row->poll, row->listener.fd);
 		row->is_polling = !e;
 		if (e)
@@ -424,8 +432,10 @@ void listener_stop(struct listener_set *set)
 	timer_stop(&set->breath);
 	loop_leave(&set->member);
 	for (size_t i = 0; i < set->count; i++) {
-		if (set->rows[i].is_polling)
+		if (set->rows[i].is_polling) {
+			deferred_cancel(&set->rows[i].knock);
 			uv_close((uv_handle_t *)&set->rows[i].poll, NULL);
+		}
 		set->rows[i].is_polling = false;
 	}
 	set->loop = NULL;

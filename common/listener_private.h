@@ -17,6 +17,7 @@ struct row {
 	struct listener listener;       /* first: what callers hold */
 	struct listener_set *set;
 	uv_poll_t poll;
+	struct deferred knock;          /* behind those who came before */
 	bool is_polling;
 	char *name, *path;
 	bool is_any;                    /* "*": IPv6 and IPv4 */

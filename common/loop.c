@@ -10,6 +10,8 @@
 
 #include "common/banned.h"
 
+#define ROUNDS_BEFORE_QUEUED 4
+
 /* --- timers: a binary heap of pointers, each timer knowing its place --- */
 
 /* The heap is ordered by looked_at_ms, when the loop will look at a timer. due_ms, when it is to
@@ -147,16 +149,25 @@ void deferred_init(struct deferred *d, struct loop *loop, void (*run)(struct def
 	*d = (struct deferred){ .run = run, .loop = loop };
 }
 
-void deferred_call(struct deferred *d)
+/* add - at the end of a list, unless it stands in one. */
+static void add(struct deferred *d, struct deferred ***end)
 {
-	struct loop *loop = d->loop;
-
 	if (d->at)
 		return;
 	d->next = NULL;
-	d->at = loop->deferred_end;
-	*loop->deferred_end = d;
-	loop->deferred_end = &d->next;
+	d->at = *end;
+	**end = d;
+	*end = &d->next;
+}
+
+void deferred_call(struct deferred *d)
+{
+	add(d, &d->loop->deferred_end);
+}
+
+void deferred_queue(struct deferred *d)
+{
+	add(d, &d->loop->queued_end);
 }
 
 void deferred_cancel(struct deferred *d)
@@ -168,9 +179,11 @@ void deferred_cancel(struct deferred *d)
 	*d->at = d->next;
 	if (d->next)
 		d->next->at = d->at;
-	/* One of two lists: those asked for, and those being run now. */
+	/* One of three lists: those asked for, those being run now, those queued. */
 	if (loop->deferred_end == &d->next)
 		loop->deferred_end = d->at;
+	if (loop->queued_end == &d->next)
+		loop->queued_end = d->at;
 	d->at = NULL;
 }
 
@@ -194,12 +207,26 @@ static bool run_deferred(struct loop *loop)
 	return true;
 }
 
+static void run_queued(struct loop *loop)
+{
+	if (!loop->queued || loop->is_ending)
+		return;
+	uint64_t until_ns = uv_hrtime() + LOOP_QUEUED_US * (uint64_t)1000;
+
+	do {
+		struct deferred *d = loop->queued;
+
+		deferred_cancel(d);
+		d->run(d);
+	} while (loop->queued && uv_hrtime() < until_ns);
+}
+
 static void on_prepare(uv_prepare_t *prepare)
 {
 	struct loop *loop = prepare->data;
 
 	/* More may have been asked for, or loop_run_once() has what it waits for: do not sleep. */
-	if (run_deferred(loop))
+	if (run_deferred(loop) || loop->queued)
 		uv_idle_start(&loop->awake, loop->on_awake);
 	else
 		uv_idle_stop(&loop->awake);
@@ -207,7 +234,16 @@ static void on_prepare(uv_prepare_t *prepare)
 
 static void on_check(uv_check_t *check)
 {
-	run_deferred(check->data);
+	struct loop *loop = check->data;
+
+	run_deferred(loop);
+	if (!loop->queued)
+		return;
+	/* What was deferred defers what it leads to: a command, its answer, the sending of it. */
+	for (int round = 0; round < ROUNDS_BEFORE_QUEUED && run_deferred(loop); round++)
+		continue;
+	run_queued(loop);
+	run_deferred(loop);
 }
 
 static void on_awake(uv_idle_t *awake)
@@ -237,6 +273,7 @@ struct fault loop_new(struct loop **out)
 	signal(SIGPIPE, SIG_IGN);
 	loop->uv.data = loop;
 	loop->deferred_end = &loop->deferred;
+	loop->queued_end = &loop->queued;
 	loop->tick_ms = UINT64_MAX;
 	loop->on_awake = on_awake;
 	uv_timer_init(&loop->uv, &loop->tick);

@@ -72,6 +72,14 @@ void deferred_init(struct deferred *d, struct loop *loop, void (*run)(struct def
  *  the order asked. What a deferred call asks for runs in a later round, so it cannot starve the
  *  loop. */
 void deferred_call(struct deferred *d);
+/**
+ * deferred_queue - run it at the end of a turn in which its time has come: for peers who have not proven who they are, so that work
+ * for a crowd of them does not keep those waiting who have. First come first served, when everything that woke the loop has been
+ * handled; in one turn as many as begin within LOOP_QUEUED_US, at least one. The loop does not sleep while any are left. Queueing it
+ * again before it ran changes nothing, and neither does deferred_call().
+ */
+#define LOOP_QUEUED_US 1000
+void deferred_queue(struct deferred *d);
 /** deferred_cancel - do not run it. Afterwards *d may be freed. */
 void deferred_cancel(struct deferred *d);
 static inline bool deferred_is_waiting(const struct deferred *d)

@@ -20,6 +20,7 @@ struct loop {
 	struct timer **timers;          /* heap by looked_at_ms */
 	size_t timer_count, timer_cap;
 	struct deferred *deferred, **deferred_end;
+	struct deferred *queued, **queued_end;
 	struct loop_member *members;
 	struct work_pool *work;
 	char *scratch; /* LOOP_SCRATCH octets for whoever reads a socket right now, or NULL */

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "common/sandbox_private.h"
@@ -47,7 +48,7 @@ static const char *const allowed[] = {
 	"mlock2", "munlock", "mincore", "membarrier", "futex", "futex_time64", "futex_waitv",
 	"set_robust_list", "get_robust_list", "set_tid_address", "rseq", "gettid", "arch_prctl",
 	"set_thread_area", "get_thread_area", "sched_getaffinity", "getcpu", "exit", "exit_group",
-	"tgkill", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigpending",
+	"getpriority", "tgkill", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigpending",
 	"rt_sigtimedwait", "rt_sigtimedwait_time64", "rt_sigsuspend", "sigaltstack", "sigreturn",
 	"signalfd4",
 	/* facts */
@@ -140,6 +141,9 @@ static bool add_conditions(scmp_filter_ctx filter)
 	for (size_t i = 0; i < ARRAY_LEN(ioctls); i++)
 		ok = ok && seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
 		                            arg_has(1, UINT32_MAX, ioctls[i])) == 0;
+	/* The priority of a thread of ours, by itself. */
+	ok = ok && seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(setpriority), 2, arg_is(0, PRIO_PROCESS),
+				    arg_is(1, 0)) == 0;
 	if (SANITIZED)
 		return ok;
 	for (size_t i = 0; i < ARRAY_LEN(prctls); i++)

@@ -62,6 +62,7 @@ static void destroy(struct stream *s)
 	s->farewell = FAREWELL_DONE;
 	timer_stop(&s->timer);
 	deferred_cancel(&s->soon);
+	deferred_cancel(&s->queued);
 	loop_leave(&s->member);
 	stream_drop_output(s);
 	uv_poll_stop(&s->poll);
@@ -191,8 +192,12 @@ static void watch_and_wait(struct stream *s)
 		wanted |= s->write_wants ? s->write_wants : UV_WRITABLE;
 	watch(s, wanted);
 	arm_timer(s);
-	if (s->has_more && stream_wants_input(s))
-		deferred_call(&s->soon);
+	if (s->has_more && stream_wants_input(s)) {
+		if (s->is_stranger)
+			deferred_queue(&s->queued);
+		else
+			deferred_call(&s->soon);
+	}
 }
 
 static void shake_hands(struct stream *s)
@@ -311,28 +316,56 @@ static void turn(struct stream *s, int events)
 		watch_and_wait(s);
 }
 
+/* An error is pending on the socket, and libuv has stopped watching. There may be input before it: read on as long as something
+ * comes. */
+static void turn_after_error(struct stream *s)
+{
+	uint64_t was = s->octets_in;
+	int e = 0;
+	socklen_t len = sizeof(e);
+
+	if (stream_wants_input(s))
+		turn(s, UV_READABLE | UV_WRITABLE);
+	if (s->octets_in != was || s->farewell == FAREWELL_DONE || stream_is_cut(s))
+		return;
+	getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &e, &len);
+	stream_end_with(s, STREAM_RESET, e ? strerrordesc_np(e) : "socket error");
+	turn(s, 0);
+}
+
+/* take_turn - for what came from the socket. */
+static void take_turn(struct stream *s)
+{
+	int events = s->due;
+	bool has_failed = s->has_failed;
+
+	s->due = 0;
+	s->has_failed = false;
+	if (has_failed)
+		turn_after_error(s);
+	else
+		turn(s, events);
+}
+
+static void on_queued(struct deferred *d)
+{
+	take_turn(CONTAINER_OF(d, struct stream, queued));
+}
+
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
 	struct stream *s = CONTAINER_OF(poll, struct stream, poll);
 
 	if (status < 0) {
-		/* An error is pending on the socket, and libuv has stopped watching. There may be
-		 * input before it: read on as long as something comes. */
-		uint64_t was = s->octets_in;
-		int e = 0;
-		socklen_t len = sizeof(e);
-
 		s->polled = 0;
-		if (stream_wants_input(s))
-			turn(s, UV_READABLE | UV_WRITABLE);
-		if (s->octets_in != was || s->farewell == FAREWELL_DONE || stream_is_cut(s))
-			return;
-		getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &e, &len);
-		stream_end_with(s, STREAM_RESET, e ? strerrordesc_np(e) : "socket error");
-		turn(s, 0);
-		return;
+		s->has_failed = true;
+	} else {
+		s->due |= (uint8_t)events;
 	}
-	turn(s, events);
+	if (s->is_stranger)
+		deferred_queue(&s->queued);
+	else
+		take_turn(s);
 }
 
 static void on_soon(struct deferred *d)
@@ -432,6 +465,7 @@ struct fault stream_new_from(struct loop *loop, int fd, const struct stream_limi
 	buf_init(&s->in, SIZE_MAX / 2);
 	buf_init(&s->out, SIZE_MAX / 2);
 	deferred_init(&s->soon, loop, on_soon);
+	deferred_init(&s->queued, loop, on_queued);
 	timer_init(&s->timer, loop, on_timer);
 	s->quiet_ms = s->progress_ms = loop_now_ms(loop);
 	s->peer = peer ? *peer : peer_of(fd);
@@ -454,6 +488,11 @@ struct fault stream_new(struct loop *loop, int fd, const struct stream_limits *l
 	(*out)->events = events;
 	(*out)->user = user;
 	return f;
+}
+
+void stream_set_stranger(struct stream *s, bool is_stranger)
+{
+	s->is_stranger = is_stranger;
 }
 
 void stream_set_events(struct stream *s, const struct stream_events *events, void *user)

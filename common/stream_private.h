@@ -11,6 +11,9 @@
 /** stream_new_from - stream_new(), without events so far, of a socket whose peer is known. */
 MUST_CHECK struct fault stream_new_from(struct loop *loop, int fd, const struct stream_limits *limits, const struct netaddr *peer,
 					struct stream **out);
+/** stream_set_stranger - has its peer still to prove who it is? What comes in from strangers waits behind those who did
+ *  (deferred_queue()). */
+void stream_set_stranger(struct stream *s, bool is_stranger);
 /** stream_on_gone - call gone(arg) once, when the stream's socket has been closed. */
 void stream_on_gone(struct stream *s, void (*gone)(void *arg), void *arg);
 /** stream_gone_arg - arg, if gone is what was set; else NULL. */
@@ -39,6 +42,7 @@ struct stream {
 	struct loop *loop;
 	struct loop_member member;
 	struct deferred soon;           /* a turn without an event of the socket */
+	struct deferred queued;         /* a stranger's turn */
 	struct timer timer;             /* the earliest of all deadlines, looked at lazily */
 	const struct stream_events *events;     /* NULL: nobody listens (any more) */
 	void *user;
@@ -66,6 +70,9 @@ struct stream {
 	enum farewell farewell;
 	enum stream_end end;
 	uint8_t polled;                 /* events the socket is watched for */
+	uint8_t due;                    /* events that came */
+	bool has_failed;                /* so did an error of the socket */
+	bool is_stranger;
 	uint8_t read_wants, write_wants;        /* what the next attempt waits for */
 	bool is_turning;                /* inside turn() */
 	bool is_paused;

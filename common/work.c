@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <uv.h>
@@ -17,9 +18,11 @@ enum work_state { WORK_IDLE = 0, WORK_WAITING, WORK_RUNNING, WORK_SOON, WORK_CAN
 
 /* A thread and the job it has. The loop alone decides who runs what, so a job is handed over by one semaphore, without a
  * lock that both could meet at, and comes back by one eventfd. (libuv's own pool needs up to twice the system calls.) The
- * first free thread is taken: it was the last one to work, and others are not even started before they are needed. */
+ * first free thread is taken: it was the last one to work, and others are not even started before they are needed. Each class has
+ * threads of its own, since nobody may give himself back the priority that a thread of WORK_AUTH has given up (setpriority(2)). */
 struct slot {
 	struct work_pool *pool;
+	enum work_class class;
 	struct work *work;      /* NULL: free. The thread's own from wake to finished */
 	struct slot *next;      /* in finished */
 	uv_thread_t thread;
@@ -33,7 +36,7 @@ struct fifo {
 
 struct work_pool {
 	struct loop *loop;
-	struct slot *slots;
+	struct slot *slots[WORK_CLASSES];       /* running_max of each */
 	uint32_t threads, waiting_max;
 	uint32_t running;
 	uint32_t cores;
@@ -151,7 +154,7 @@ void work_setup(struct loop *loop, uint32_t threads, uint32_t waiting_max)
 {
 	struct work_pool *pool = loop->work;
 
-	if (pool->slots)
+	if (pool->slots[0])
 		BUG("work_setup after the first job");
 	if (threads < 1 || threads > 64)
 		BUG("%u threads", threads);
@@ -159,9 +162,13 @@ void work_setup(struct loop *loop, uint32_t threads, uint32_t waiting_max)
 	pool->waiting_max = waiting_max;
 	pool->running_max[WORK_MAIL] = threads > 1 ? threads - 1 : 1;
 	pool->running_max[WORK_AUTH] = threads > 1 ? threads / 2 : 1;
-	pool->slots = xcalloc(threads, sizeof(*pool->slots));
-	for (uint32_t i = 0; i < threads; i++)
-		pool->slots[i].pool = pool;
+	for (size_t c = 0; c < WORK_CLASSES; c++) {
+		pool->slots[c] = xcalloc(pool->running_max[c], sizeof(**pool->slots));
+		for (uint32_t i = 0; i < pool->running_max[c]; i++) {
+			pool->slots[c][i].pool = pool;
+			pool->slots[c][i].class = (enum work_class)c;
+		}
+	}
 }
 
 /* The class whose first job has waited longest, among those that may use another thread. */
@@ -226,6 +233,9 @@ static void run_jobs(void *arg)                 /* pool thread */
 	struct slot *slot = arg;
 
 	here = slot->pool;
+	/* Linux has a priority for each thread. Refused, it costs others some speed and nothing else. */
+	if (slot->class == WORK_AUTH)
+		(void)setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + WORK_AUTH_NICE);
 	for (;;) {
 		uv_sem_wait(&slot->wake);
 		if (!slot->work)
@@ -265,10 +275,11 @@ static bool start_thread(struct slot *slot)
 	return slot->has_thread;
 }
 
-/* free_slot - the first that has no work. NULL: none; or its thread cannot be started, so that jobs wait for those there are. */
-static struct slot *free_slot(struct work_pool *pool)
+/* free_slot - the first of the class that has no work. NULL: none; or its thread cannot be started, so that jobs wait for those there
+ * are. The class may run another job. */
+static struct slot *free_slot(struct work_pool *pool, enum work_class class)
 {
-	struct slot *slot = pool->slots;
+	struct slot *slot = pool->slots[class];
 
 	if (pool->running == pool->threads)
 		return NULL;
@@ -300,7 +311,7 @@ static void start_jobs(struct work_pool *pool)
 	struct slot *slot;
 	struct fifo *f;
 
-	while ((f = next_class(pool)) && (slot = free_slot(pool))) {
+	while ((f = next_class(pool)) && (slot = free_slot(pool, f->first->class))) {
 		struct work *w = fifo_take(f);
 		pool->stats[w->class].waiting--;
 		start_job(pool, slot, w);
@@ -317,7 +328,7 @@ static void start_offered(struct work_pool *pool, struct work *offered)
 	while ((w = offered)) {
 		offered = w->next;
 		if (!pool->is_ending && stats->running < pool->running_max[WORK_MAIL] &&
-		    atomic_load(&pool->wanted) < pool->cores && (slot = free_slot(pool))) {
+		    atomic_load(&pool->wanted) < pool->cores && (slot = free_slot(pool, WORK_MAIL))) {
 			atomic_fetch_add(&pool->wanted, 1);
 			w->asked_ms = loop_now_ms(pool->loop);
 			start_job(pool, slot, w);
@@ -359,7 +370,7 @@ struct fault work_submit(struct loop *loop, enum work_class class, struct work *
 	struct work_pool *pool = loop->work;
 	struct work_stats *stats = &pool->stats[class];
 
-	if (!pool->slots)
+	if (!pool->slots[0])
 		work_setup(loop, WORK_THREADS_DEFAULT, WORK_WAITING_DEFAULT);
 	if (w->state != WORK_IDLE)
 		BUG("a job submitted twice");
@@ -480,18 +491,18 @@ void work_free(struct loop *loop)
 {
 	struct work_pool *pool = loop->work;
 
-	for (uint32_t i = 0; pool->slots && i < pool->threads; i++) {
-		struct slot *slot = &pool->slots[i];
-
-		if (!slot->has_thread)
-			continue;
-		uv_sem_post(&slot->wake);       /* without work: the end */
-		uv_thread_join(&slot->thread);
-		uv_sem_destroy(&slot->wake);
+	for (size_t c = 0; c < WORK_CLASSES && pool->slots[c]; c++) {
+		for (struct slot *slot = pool->slots[c]; slot < pool->slots[c] + pool->running_max[c]; slot++) {
+			if (!slot->has_thread)
+				continue;
+			uv_sem_post(&slot->wake);       /* without work: the end */
+			uv_thread_join(&slot->thread);
+			uv_sem_destroy(&slot->wake);
+		}
+		free(pool->slots[c]);
 	}
 	close(pool->finished_fd);
 	uv_mutex_destroy(&pool->mutex);
-	free(pool->slots);
 	free(pool);
 	loop->work = NULL;
 }

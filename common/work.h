@@ -4,8 +4,10 @@
  * caller keeps the job alive until done(), which comes exactly once for every accepted job, and
  * never from inside work_submit().
  *
- * Two classes share the threads, so that a storm of logins cannot hold up mail, nor mail hold up
- * logins: at most half of the threads hash passwords, and mail leaves at least one to them. Behind
+ * Two classes share the processor, so that a storm of logins cannot hold up mail, nor mail hold up
+ * logins: at most half of the jobs that run hash passwords, and mail leaves at least one to them. Hashing
+ * happens at a lower priority (setpriority(2)): however many strangers try passwords, the loop, and mail, are
+ * given the processor before them. Behind
  * each class stands a queue, first come first served, with a limit of its own; beyond it a job is
  * refused with FAULT_BUSY, and the peer gets a temporary answer. */
 #ifndef COMMON_WORK_H
@@ -41,10 +43,11 @@ struct work_stats {
 };
 
 #define WORK_THREADS_DEFAULT 8
+#define WORK_AUTH_NICE 10       /* about a tenth of the processor where others want it, too (sched(7)) */
 #define WORK_WAITING_DEFAULT 1024
 
 /**
- * work_setup - choose the number of threads (setting workers.threads; 1 to 64) and the length of
+ * work_setup - choose how many jobs run at the same time (setting workers.threads; 1 to 64) and the length of
  * each queue. Once per process, before the first job: the pool's size is fixed from then on.
  * Without it the defaults hold.
  */

@@ -12,7 +12,9 @@ import contextlib
 import os
 import pathlib
 import selectors
+import signal
 import socket
+import ssl
 import statistics
 import subprocess
 import sys
@@ -23,6 +25,7 @@ import postroom     # noqa: E402
 from machine import cpu_ns   # noqa: E402
 
 WARM_TARGET_US = 500
+LIMITS = "connections-per-minute 1000000\nstrangers-per-address 1000\nstrangers-per-network 1000\n"
 
 
 def talk(line, *steps):
@@ -140,17 +143,53 @@ def under_spray(server, rate, seconds):
         return quiet, loud, reached
 
 
+def hello():
+    """The first octets of a TLS connection."""
+    out = ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).wrap_bio(ssl.MemoryBIO(), out, server_hostname="localhost").do_handshake()
+    return out.read()
+
+
+def behind(server, listener, said, count):
+    """Microseconds of processor that the loop of imapd's worker uses until it answers NOOP, when as many strangers have said something
+    before: it is stopped meanwhile, so that it finds all at once."""
+    def ns():
+        return sum(int(pathlib.Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[0]) for pid in workers)
+    with contextlib.ExitStack() as stack:
+        line = stack.enter_context(server.raw("imap"))
+        talk(line, (None, b"* OK"), (f'a LOGIN {server.address("alice")} "{server.password("alice")}"', b"a OK"), ("n NOOP", b"n OK"))
+        strangers = [stack.enter_context(postroom.Line(server.port(listener), source=f"127.8.{1 + n // 200}.{1 + n % 200}")) for n in range(count)]
+        if listener == "imap":
+            for stranger in strangers:
+                talk(stranger, (None, b"* OK"))
+        time.sleep(0.3)         # accepted, and nothing left to do
+        workers = server.pids("imapd")
+        for pid in workers:
+            os.kill(pid, signal.SIGSTOP)
+            postroom.wait_for("the worker stops", lambda pid=pid: (pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "Tt"))
+        for stranger in strangers:
+            stranger.send(said)
+        line.send("n NOOP\r\n")
+        before = ns()
+        for pid in workers:
+            os.kill(pid, signal.SIGCONT)
+        talk(line, (None, b"n OK"))
+        return (ns() - before) / 1000
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--logins", type=int, default=500)
     parser.add_argument("--rate", type=int, default=5000)
     parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--strangers", type=int, default=500)
     parser.add_argument("--spray", type=int)
     args = parser.parse_args()
     if args.spray:
         spray(args.spray, args.rate, args.seconds)
         return
-    with postroom.Instance(accounts=("alice",), conf="connections-per-minute 1000000\nstrangers-per-address 1000\nstrangers-per-network 1000\n") as server:
+    with postroom.Instance(accounts=("alice",), conf=LIMITS) as server:
         server.start()
         print(f"load of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
         print("LOGIN, plain on loopback, connect to logout   FIRST us   WARM us   TARGET us")
@@ -162,6 +201,11 @@ def main():
         print(f"\nSPRAY of {args.rate} attempts/s asked, {reached:.0f}/s reached        p50 us    p99 us")
         print(f"{'NOOP of a session that is logged in, quiet':<44}  {quiet[0]:>8.0f}  {quiet[1]:>8.0f}")
         print(f"{'the same under the spray':<44}  {loud[0]:>8.0f}  {loud[1]:>8.0f}   {loud[1] / quiet[1]:.1f} times")
+    with postroom.Instance(accounts=("alice",), conf=LIMITS + "workers 1\n") as server:
+        server.start()
+        print(f"\nBEHIND {args.strangers} strangers who have all just said something              loop us until NOOP is answered")
+        for name, listener, said in (("a wrong password", "imap", "a LOGIN bob@example.test wrong\r\n"), ("a TLS ClientHello", "imaps", hello())):
+            print(f"{name:<44}  {min(behind(server, listener, said, args.strangers) for _ in range(5)):>8.0f}")
 
 
 if __name__ == "__main__":

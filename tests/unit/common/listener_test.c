@@ -11,17 +11,20 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/listener.h"
 #include "common/listener_private.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/stream_private.h"
 #include "tests/unit/support/tls_peer.h"
 
 #define REFUSAL "421 4.7.0 Too many connections\r\n"
@@ -177,6 +180,54 @@ static void rows_of_the_right_kinds_are_bound_to_real_ports(void **state)
 	assert_int_equal(listener_stats(d->set).streams, 1);
 	leave(d, p);
 	assert_int_equal(listener_stats(d->set).strangers, 0);
+	daemon_free(d);
+}
+
+static size_t heard[4], heard_count;
+
+static void note_input(struct stream *s, void *user)
+{
+	struct daemon *d = user;
+	struct timespec now, from;
+
+	for (size_t i = 0; i < d->count; i++)
+		if (d->streams[i] == s)
+			heard[heard_count++] = i;
+	stream_take(s, stream_input(s).len);
+	/* As long as all strangers of a turn may take together. */
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	do
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	while ((now.tv_sec - from.tv_sec) * 1000000000 + now.tv_nsec - from.tv_nsec <= LOOP_QUEUED_US * 1000);
+}
+
+static void who_has_logged_in_is_heard_before_strangers(void **state)
+{
+	static const struct stream_events slow = { note_input, NULL, NULL, on_end };
+	static const size_t expected[] = { 3, 0, 2 };
+	struct daemon *d = daemon_new(mx_only, 0);
+	struct peer *peers[4];
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(peers); i++) {
+		peers[i] = visit(d, "127.0.0.1");
+		stream_set_events(d->streams[i], &slow, d);
+	}
+	listener_logged_in(d->streams[3]);
+	listener_logged_in(d->streams[3]);
+	for (int i = 0; i < 10; i++)
+		loop_run_once(d->loop, 0);
+	heard_count = 0;
+	for (size_t i = 0; i < ARRAY_LEN(peers); i++) {
+		assert_int_equal(write(peers[i]->fd, "x", 1), 1);
+		struct pollfd there = { .fd = d->streams[i]->fd, .events = POLLIN };
+		assert_int_equal(poll(&there, 1, 10000), 1);
+	}
+	loop_run_once(d->loop, 0);
+	assert_int_equal(heard_count, 2);       /* one stranger in each turn */
+	stream_close(&d->streams[1], false);    /* leaves the queue; the next one comes in */
+	while (heard_count < 3)
+		loop_run_once(d->loop, 10000);
+	assert_memory_equal(heard, expected, sizeof(expected));
 	daemon_free(d);
 }
 
@@ -639,6 +690,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rows_of_the_right_kinds_are_bound_to_real_ports),
+		cmocka_unit_test(who_has_logged_in_is_heard_before_strangers),
 		cmocka_unit_test(a_taken_port_is_named_and_nothing_stays_bound),
 		cmocka_unit_test(too_many_of_one_address_or_network_or_in_all_are_turned_away),
 		cmocka_unit_test(exempt_peers_are_counted_in_all_only),

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -240,6 +241,86 @@ static void deferred_calls_keep_their_order_and_may_cancel_each_other(void **sta
 	assert_int_equal(fired[6], 14);
 }
 
+/* A stranger whose turn takes long, and what happened when. */
+struct slow {
+	struct deferred turn;
+	int number;
+	bool again;
+};
+
+static void spend(uint64_t us)
+{
+	struct timespec from, now;
+
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	do
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	while ((uint64_t)(now.tv_sec - from.tv_sec) * 1000000 + (uint64_t)now.tv_nsec / 1000 < us + (uint64_t)from.tv_nsec / 1000);
+}
+
+static void on_slow(struct deferred *d)
+{
+	struct slow *slow = CONTAINER_OF(d, struct slow, turn);
+
+	fired[fired_count++] = slow->number;
+	spend(LOOP_QUEUED_US + 1);
+	if (slow->again)
+		deferred_queue(d);
+}
+
+static void a_crowd_of_strangers_waits_for_its_turns_in_order_and_others_come_between(void **state)
+{
+	struct loop *loop = *state;
+	struct slow crowd[5] = { 0 };
+	struct call known = { .number = 100 };
+	static const int expected[] = { 0, 100, 1, 110, 3, 4, 1 };
+
+	fired_count = 0;
+	deferred_init(&known.deferred, loop, on_call);
+	for (int i = 0; i < 5; i++) {
+		crowd[i].number = i;
+		deferred_init(&crowd[i].turn, loop, on_slow);
+		deferred_queue(&crowd[i].turn);
+		deferred_queue(&crowd[i].turn);         /* keeps its place */
+		deferred_call(&crowd[i].turn);
+	}
+	crowd[1].again = true;
+	loop_run_once(loop, 0);
+	assert_int_equal(fired_count, 1);       /* more than it had, so it is the only one of this turn */
+	deferred_call(&known.deferred);
+	loop_run_once(loop, 0);
+	assert_int_equal(fired_count, 3);
+	crowd[1].again = false;
+	deferred_cancel(&crowd[2].turn);        /* in the middle: hung up meanwhile */
+	deferred_call(&known.deferred);
+	while (deferred_is_waiting(&crowd[1].turn) || deferred_is_waiting(&crowd[4].turn))
+		loop_run_once(loop, 60000);     /* does not sleep as long as one is left */
+	assert_int_equal(fired_count, (int)ARRAY_LEN(expected));
+	assert_memory_equal(fired, expected, sizeof(expected));
+}
+
+static void the_last_stranger_may_leave_the_queue_and_the_next_one_comes_in(void **state)
+{
+	struct loop *loop = *state;
+	struct call calls[3] = { { .number = 1 }, { .number = 3 }, { .number = 5 } };
+
+	fired_count = 0;
+	for (int i = 0; i < 3; i++)
+		deferred_init(&calls[i].deferred, loop, on_call);
+	deferred_queue(&calls[0].deferred);
+	deferred_queue(&calls[1].deferred);
+	deferred_cancel(&calls[1].deferred);
+	deferred_queue(&calls[2].deferred);
+	while (fired_count < 2)
+		loop_run_once(loop, 0);
+	assert_true(fired[0] == 1 && fired[1] == 5);
+	assert_false(deferred_is_waiting(&calls[1].deferred) || deferred_is_waiting(&calls[2].deferred));
+	deferred_queue(&calls[1].deferred);
+	deferred_cancel(&calls[1].deferred);
+	loop_run_once(loop, 0);
+	assert_int_equal(fired_count, 2);
+}
+
 static void on_stop(struct timer *t)
 {
 	loop_stop(t->loop);
@@ -309,6 +390,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_real_millisecond_passes_too, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			deferred_calls_keep_their_order_and_may_cancel_each_other, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_crowd_of_strangers_waits_for_its_turns_in_order_and_others_come_between,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(the_last_stranger_may_leave_the_queue_and_the_next_one_comes_in, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_loop_runs_until_it_is_stopped, setup, teardown),
 		cmocka_unit_test(members_are_closed_with_the_loop_unless_they_left),
 	};

@@ -14,6 +14,7 @@
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -116,6 +117,8 @@ static void do_the_work(void)
 	close(fd);
 	NEED(rmdir(in_folder(inside, "tmp")) == 0);
 	NEED(rmdir(in_folder(inside, "cur")) == 0);
+	NEED(setpriority(PRIO_PROCESS, 0, 19) == 0);
+	NEED(fails(setpriority(PRIO_PROCESS, (id_t)getppid(), 19), ENOSYS));
 	NEED((fd = open("/dev/urandom", O_RDONLY)) >= 0);
 	NEED((fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY)) >= 0);
 }

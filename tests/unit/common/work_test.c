@@ -10,6 +10,7 @@
 
 #include <pthread.h>
 #include <semaphore.h>
+#include <sys/resource.h>
 
 #include "common/memory.h"
 #include "common/work.h"
@@ -185,6 +186,39 @@ static void neither_class_can_keep_the_other_from_the_threads(void **state)
 		wait_for(loop, &auth[i].dones, 1);
 }
 
+struct priority {
+	struct work work;
+	int nice, dones;
+};
+
+static void see_priority(struct work *w)
+{
+	CONTAINER_OF(w, struct priority, work)->nice = getpriority(PRIO_PROCESS, 0);
+}
+
+static void on_priority_seen(struct work *w, bool is_cancelled)
+{
+	assert_false(is_cancelled);
+	CONTAINER_OF(w, struct priority, work)->dones++;
+}
+
+static void hashing_leaves_the_processor_to_the_loop_and_to_mail(void **state)
+{
+	struct loop *loop = *state;
+	struct priority jobs[WORK_CLASSES];
+	int own = getpriority(PRIO_PROCESS, 0), low = own + WORK_AUTH_NICE;
+
+	for (int round = 0; round < 2; round++)
+		for (size_t c = 0; c < WORK_CLASSES; c++) {
+			jobs[c] = (struct priority){ .work = { .run = see_priority, .done = on_priority_seen } };
+			OK(work_submit(loop, (enum work_class)c, &jobs[c].work));
+			wait_for(loop, &jobs[c].dones, 1);
+		}
+	assert_int_equal(jobs[WORK_MAIL].nice, own);
+	assert_int_equal(jobs[WORK_AUTH].nice, low < 19 ? low : 19);    /* the lowest there is */
+	assert_int_equal(getpriority(PRIO_PROCESS, 0), own);
+}
+
 static void a_waiting_job_can_be_taken_back_and_a_running_one_cannot(void **state)
 {
 	struct loop *loop = *state;
@@ -265,6 +299,7 @@ int main(void)
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(a_full_queue_refuses_and_the_rest_is_done, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(hashing_leaves_the_processor_to_the_loop_and_to_mail, setup, teardown),
 		cmocka_unit_test_setup_teardown(neither_class_can_keep_the_other_from_the_threads,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(
