@@ -17,6 +17,31 @@ void groupflush_done(struct groupflush *g)
 	pthread_mutex_destroy(&g->mutex);
 }
 
+/* On the stack of who waits. A later flush may have ended, otherwise than this one, before the thread runs again: what it hears is
+ * noted for it when its own ends. */
+struct groupflush_waiter {
+	struct groupflush_waiter *next;
+	uint64_t wanted;                /* the first flush that covers it */
+	enum fault_kind kind;           /* what that one gave */
+	char detail[256];
+};
+
+static void tell(struct groupflush *g, struct fault f)
+{
+	for (struct groupflush_waiter **at = &g->waiters; *at;) {
+		struct groupflush_waiter *w = *at;
+
+		if (w->wanted > g->done) {
+			at = &w->next;
+			continue;
+		}
+		*at = w->next;
+		w->kind = f.kind;
+		snprintf(w->detail, sizeof(w->detail), "%s", f.kind && f.detail ? f.detail : "");
+	}
+	pthread_cond_broadcast(&g->ended);
+}
+
 /* run - with the mutex, which is open meanwhile. */
 static void run(struct groupflush *g, struct fault (*flush)(void *arg), void *arg)
 {
@@ -27,27 +52,21 @@ static void run(struct groupflush *g, struct fault (*flush)(void *arg), void *ar
 	f = flush(arg);
 	pthread_mutex_lock(&g->mutex);
 	g->done = g->begun;
-	if (f.kind) {           /* its text belongs to this thread */
-		g->failed = g->done;
-		g->kind = f.kind;
-		snprintf(g->detail, sizeof(g->detail), "%s", f.detail ? f.detail : "");
-	}
-	pthread_cond_broadcast(&g->ended);
+	tell(g, f);             /* its text belongs to this thread */
 }
 
 struct fault groupflush_wait(struct groupflush *g, struct fault (*flush)(void *arg), void *arg)
 {
-	struct fault f = FAULT_OK;
-	uint64_t wanted;
+	struct groupflush_waiter me = { .kind = FAULT_NONE };
 
 	pthread_mutex_lock(&g->mutex);
-	wanted = g->begun + 1;  /* one that runs now may have begun before the change */
-	while (g->done < wanted && g->done < g->begun)
+	me.wanted = g->begun + 1;       /* one that runs now may have begun before the change */
+	me.next = g->waiters;
+	g->waiters = &me;
+	while (g->done < me.wanted && g->done < g->begun)
 		pthread_cond_wait(&g->ended, &g->mutex);
-	if (g->done < wanted)
+	if (g->done < me.wanted)
 		run(g, flush, arg);
-	if (g->failed >= wanted)
-		f = fault_detail(g->kind, "%s", g->detail);
 	pthread_mutex_unlock(&g->mutex);
-	return f;
+	return me.kind ? fault_detail(me.kind, "%s", me.detail) : FAULT_OK;
 }

@@ -9,13 +9,13 @@
 
 #include "common/fault.h"
 
+struct groupflush_waiter;
+
 struct groupflush {
 	pthread_mutex_t mutex;
 	pthread_cond_t ended;
 	uint64_t begun, done;           /* flushes so far; they differ while one runs */
-	uint64_t failed;                /* the number of the last one that failed; 0: none did */
-	enum fault_kind kind;           /* why */
-	char detail[256];
+	struct groupflush_waiter *waiters;      /* who has not been told yet what became of the flush that covers them */
 };
 
 void groupflush_init(struct groupflush *g);

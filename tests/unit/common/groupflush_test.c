@@ -9,6 +9,7 @@
 
 #include <sched.h>
 #include <semaphore.h>
+#include <signal.h>
 
 #include "common/groupflush.h"
 #include "common/memory.h"
@@ -147,12 +148,83 @@ static void a_flush_that_fails_fails_for_all_who_waited(void **state)
 	groupflush_done(&d.group);
 }
 
+/* --- a thread that wakes up late --------------------------------------------------------------------------------------------- */
+
+static sem_t stopped, go_on;
+
+static void stop(int signal)
+{
+	(void)signal;
+	sem_post(&stopped);
+	while (sem_wait(&go_on))
+		;
+}
+
+static void *run_one(void *arg)
+{
+	struct disk *d = arg;
+
+	return groupflush_wait(&d->group, flush, d).kind ? d : NULL;
+}
+
+static const void *newest_waiter(struct disk *d)
+{
+	pthread_mutex_lock(&d->group.mutex);
+	const void *newest = d->group.waiters;
+
+	pthread_mutex_unlock(&d->group.mutex);
+	return newest;
+}
+
+static void who_wakes_up_late_hears_of_the_flush_that_covers_him(void **state)
+{
+	struct disk d = { .fail_from = 3 };
+	struct sigaction action = { .sa_handler = stop };
+	sem_t entered, leave;
+	pthread_t first, late;
+	void *failed;
+
+	(void)state;
+	sem_init(&entered, 0, 0);
+	sem_init(&leave, 0, 0);
+	sem_init(&stopped, 0, 0);
+	sem_init(&go_on, 0, 0);
+	sigaction(SIGUSR1, &action, NULL);
+	groupflush_init(&d.group);
+	d.entered = &entered;
+	d.leave = &leave;
+	assert_int_equal(pthread_create(&first, NULL, run_one, &d), 0);
+	sem_wait(&entered);
+	const void *one = newest_waiter(&d);
+
+	assert_int_equal(pthread_create(&late, NULL, run_one, &d), 0);
+	while (newest_waiter(&d) == one)
+		sched_yield();
+	/* It waits, or is about to, without the mutex: it can be stopped there while the second flush, which covers it, ends well,
+	 * and the third one fails. */
+	pthread_kill(late, SIGUSR1);
+	sem_wait(&stopped);
+	sem_post(&leave);
+	pthread_join(first, &failed);
+	assert_null(failed);
+	assert_int_equal(groupflush_wait(&d.group, flush, &d).kind, FAULT_NONE);
+	assert_int_equal(groupflush_wait(&d.group, flush, &d).kind, FAULT_NO_SPACE);
+	sem_post(&go_on);
+	pthread_join(late, &failed);
+	assert_null(failed);
+	assert_int_equal(d.flushes, 3);
+	groupflush_done(&d.group);
+	sem_destroy(&entered);
+	sem_destroy(&leave);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_was_changed_is_safe_when_the_wait_ends),
 		cmocka_unit_test(who_comes_during_a_flush_shares_the_next_one),
 		cmocka_unit_test(a_flush_that_fails_fails_for_all_who_waited),
+		cmocka_unit_test(who_wakes_up_late_hears_of_the_flush_that_covers_him),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
