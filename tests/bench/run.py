@@ -100,7 +100,7 @@ def stop(number, _):
     """The first signal ends the run, with all that was started; another one would leave something behind."""
     for each in STOPPING:
         signal.signal(each, signal.SIG_IGN)
-    print(f"\nbench: {signal.Signals(number).name}: stopping what was started", file=sys.stderr, flush=True)
+    print(f"\nbench: {signal.Signals(number).name}: stopping what was started, then removing its files", file=sys.stderr, flush=True)
     raise KeyboardInterrupt
 
 
