@@ -1,6 +1,7 @@
 /* imapd/finder.c - see finder.h. */
 #include "imapd/finder.h"
 
+#include <stdlib.h>
 #include <time.h>
 
 #include "maildir/metadata.h"
@@ -12,6 +13,11 @@
 #define SLICE_MS 20             /* after so long somebody else may have the thread */
 #define BLOCK_MESSAGES 1000     /* looked at together when a search begins at the end */
 #define ENCODED_MAX ((size_t)64 << 20)
+/* Messages whose files are read together, and when these are enough: their parsed forms, their octets. */
+#define BATCH_FIRST 8
+#define BATCH_MAX 256
+#define BATCH_ENCODED ((size_t)1 << 20)
+#define BATCH_OCTETS ((uint64_t)4 << 20)
 
 enum step finder_read_answer(struct command *c, enum search_read result, const struct search *s)
 {
@@ -115,6 +121,113 @@ static bool found(struct finder *x, const struct message_row *row, const struct 
 	return !x->is_over_budget && !x->is_enough;
 }
 
+/* ---- messages whose files must be read ---- */
+
+/* Found in the index, in the order of UIDs, from the first one on whose file must be read. Those behind it that need no more wait, too. */
+struct finder_batch {
+	struct candidate {
+		struct message_row row;
+		size_t at, len;         /* its parsed form in `encoded` */
+		enum truth result;
+	} candidates[BATCH_MAX];
+	struct message_place places[BATCH_MAX];         /* of those whose files are read, */
+	size_t of[BATCH_MAX];           /* and which ones these are */
+	size_t count, file_count;
+	size_t most;                    /* as many are collected: first few, then more */
+	uint64_t octets;                /* of the files */
+	struct buf encoded;
+};
+
+static struct finder_batch *batch_of(struct finder *x)
+{
+	if (!x->batch) {
+		x->batch = xcalloc(1, sizeof(*x->batch));
+		x->batch->most = BATCH_FIRST;
+		buf_init(&x->batch->encoded, ENCODED_MAX);
+	}
+	return x->batch;
+}
+
+static bool has_batch(const struct finder *x)
+{
+	return x->batch && x->batch->count;
+}
+
+/* collect - inside the scan: a copy of what the index knows. False: that is enough for now. */
+static bool collect(struct finder *x, const struct message_row *row, const struct mime_message *parsed, enum truth result)
+{
+	struct finder_batch *b = batch_of(x);
+	struct candidate *m = &b->candidates[b->count];
+	size_t at = b->encoded.len;
+
+	if ((parsed && !buf_append(&b->encoded, parsed->encoded)) ||
+	    (result == UNKNOWN && message_place(x->box, &b->places[b->file_count]).kind)) {
+		b->encoded.len = at;
+		return true;
+	}
+	*m = (struct candidate){ .row = *row, .at = at, .len = b->encoded.len - at, .result = result };
+	if (result == UNKNOWN) {
+		b->of[b->file_count++] = b->count;
+		b->octets += row->size;
+	}
+	b->count++;
+	return b->count < b->most && b->encoded.len < BATCH_ENCODED && b->octets < BATCH_OCTETS;
+}
+
+static bool decode(const struct finder_batch *b, const struct candidate *m, struct mime_message *parsed)
+{
+	return m->len && mime_decode_again(sv_sub(buf_sv(&b->encoded), m->at, m->len), parsed);
+}
+
+/* look_into - on any thread. One message that cannot be read does not make the others unfindable. */
+static void look_into(void *arg, size_t i, struct message_reader *reader, struct fault f)
+{
+	struct finder *x = arg;
+	const struct finder_batch *b = x->batch;
+	struct candidate *m = &x->batch->candidates[b->of[i]];
+	struct mime_message parsed;
+
+	m->result = NO;
+	if (!f.kind && decode(b, m, &parsed))
+		f = search_file(&x->search, &m->row, is_recent(x, m->row.uid), &parsed, reader, &m->result);
+	if (f.kind && f.kind != FAULT_GONE)
+		log_error(x->c->log, "imap.search.failed", KV_SV("user", x->c->room->account),
+			  KV_SV("mailbox", x->box_name), KV_U64("uid", m->row.uid), KV_FAULT("fault", f));
+}
+
+static struct fault read_batch(struct finder *x)
+{
+	struct finder_batch *b = x->batch;
+	struct fault f = b->file_count ? message_visit(x->box, b->places, b->file_count, look_into, x) : FAULT_OK;
+	struct mime_message parsed;
+	bool go_on = !f.kind;
+
+	for (size_t i = 0; go_on && i < b->count; i++) {
+		const struct candidate *m = &b->candidates[i];
+
+		if (m->result == YES)
+			go_on = found(x, &m->row, decode(b, m, &parsed) ? &parsed : NULL);
+	}
+	b->count = b->file_count = 0;
+	b->octets = 0;
+	buf_clear(&b->encoded);
+	/* Whoever wants but a few results does not want many files read for them. */
+	if (b->most < BATCH_MAX && !x->enough)
+		b->most *= 2;
+	return f;
+}
+
+static void batch_free(struct finder *x)
+{
+	if (!x->batch)
+		return;
+	buf_done(&x->batch->encoded);
+	free(x->batch);
+	x->batch = NULL;
+}
+
+/* ---- the scan ---- */
+
 /* one_message - called inside the scan. */
 static bool one_message(void *arg, const struct message_row *row, const struct mime_message *parsed)
 {
@@ -125,36 +238,12 @@ static bool one_message(void *arg, const struct message_row *row, const struct m
 	if (result == UNKNOWN && parsed) {
 		m.parsed = parsed;
 		result = search_run(&x->search, &m);
-		if (result == UNKNOWN) {
-			/* Its file is read outside of the scan, with a copy of what the index
-			 * knows. */
-			buf_clear(&x->encoded);
-			x->row = *row;
-			x->is_stopped = buf_append(&x->encoded, parsed->encoded) &&
-					mime_decode(buf_sv(&x->encoded), &x->parsed);
-			return !x->is_stopped;
-		}
+		if (result == UNKNOWN)
+			return collect(x, row, parsed, result);
 	}
-	return result != YES || found(x, row, parsed);
-}
-
-/* read_file - one message that cannot be read does not make the others unfindable. */
-static void read_file(struct finder *x)
-{
-	struct command *c = x->c;
-	struct message_reader *reader = NULL;
-	enum truth result = NO;
-	struct fault f = message_open(x->box, x->row.uid, &reader);
-
-	if (!f.kind)
-		f = search_file(&x->search, &x->row, is_recent(x, x->row.uid), &x->parsed, reader, &result);
-	message_close(&reader);
-	if (f.kind && f.kind != FAULT_GONE)
-		log_error(c->log, "imap.search.failed", KV_SV("user", c->room->account),
-			  KV_SV("mailbox", x->box_name), KV_U64("uid", x->row.uid), KV_FAULT("fault", f));
-	x->is_stopped = false;
-	if (result == YES)
-		found(x, &x->row, &x->parsed);
+	if (result != YES)
+		return true;
+	return has_batch(x) ? collect(x, row, x->take ? parsed : NULL, result) : found(x, row, parsed);
 }
 
 /* next_block - the newest messages that were not looked at yet. False: there are none, or enough were found. */
@@ -186,7 +275,6 @@ struct fault finder_run(struct finder *x, struct command *c, bool *done)
 	x->c = c;
 	if (!x->is_begun) {
 		x->is_begun = true;
-		buf_init(&x->encoded, ENCODED_MAX);
 		if (!x->take && !s->needs_rows)
 			uidset_copy(&x->found, &s->within);
 		*done = !s->within.count || (!x->take && !s->needs_rows);
@@ -197,12 +285,12 @@ struct fault finder_run(struct finder *x, struct command *c, bool *done)
 	const struct uidset *set = x->block.count ? &x->block : &s->within;
 
 	while (!*done && !f.kind) {
-		if (x->is_stopped)
-			read_file(x);
+		if (has_batch(x))
+			f = read_batch(x);
 		else
 			f = mailbox_scan(x->box, set, x->scan | (s->needs_parse ? SCAN_PARSED : SCAN_ROW),
 					 &x->resume, one_message, x);
-		*done = (!x->resume && !x->is_stopped && !(x->block.count && next_block(x))) || x->is_enough;
+		*done = (!x->resume && !has_batch(x) && !(x->block.count && next_block(x))) || x->is_enough;
 		if (!f.kind && x->is_over_budget)
 			f = fault(FAULT_LIMIT, "too many messages for one answer");
 		if (clock_ms() - start >= slice_ms)
@@ -222,5 +310,5 @@ void finder_done(struct finder *x)
 	search_done(&x->search);
 	uidset_done(&x->found);
 	uidset_done(&x->block);
-	buf_done(&x->encoded);
+	batch_free(x);
 }

@@ -1,5 +1,6 @@
 /* imapd/finder.h - which messages of a mailbox a search finds, in slices of time: the one way for SEARCH, SORT,
- * THREAD and whatever else searches. Blocks; belongs to the thread that runs the command's step. */
+ * THREAD and whatever else searches. Messages whose files must be read are collected and read together, by several threads where some
+ * are idle (message_visit()). Blocks; belongs to the thread that runs the command's step. */
 #ifndef IMAPD_FINDER_H
 #define IMAPD_FINDER_H
 
@@ -30,10 +31,7 @@ struct finder {
 	bool is_begun, is_over_budget, is_enough;
 	struct uidset block;            /* of is_from_end: what is looked at now */
 	uint64_t blocks_left;           /* messages below it */
-	bool is_stopped;                /* at a message whose file must be read */
-	struct message_row row;
-	struct mime_message parsed;
-	struct buf encoded;             /* what parsed points into */
+	struct finder_batch *batch;     /* messages whose files must be read; NULL: there was none yet */
 };
 
 /** finder_read_answer - what a command answers when its search could not be read. */

@@ -605,13 +605,12 @@ static struct fault plan_refill(struct kv_txn *kv, struct walk *w, const struct 
 	struct fault f = FAULT_OK;
 
 	refill_init(r, w->box);
-	memcpy(r->dir, record->dir, sizeof(r->dir));
 	for (unsigned looked = 0; !f.kind && r->count < REFILL_CHUNK && looked < 4 * REFILL_CHUNK; looked++) {
 		if (!looked || !refill_is_parsed(kv, w->box, w->uid)) {
 			f = walk_row(w, &row);
 			if (f.kind)
 				break;
-			refill_add_row(r, &row);
+			refill_add_row(r, record->dir, &row);
 		}
 		f = walk_next(w);
 		if (!f.kind)
@@ -644,6 +643,8 @@ static struct fault scan_pass(struct mailbox *box, struct kv_txn *kv, const stru
 	bool has_plan = r->count > 0, go_on = true, is_parsed;
 	uint32_t last = 0;      /* of the set's range that the walk is in: up to there nothing has to be looked up */
 
+	box->at = &w;
+	box->at_dir = record->dir;
 	if (!f.kind && want & SCAN_PARSED)
 		f = walk_open(&forms, kv, T_PARSED, box->id);
 	if (!f.kind)
@@ -686,6 +687,7 @@ static struct fault scan_pass(struct mailbox *box, struct kv_txn *kv, const stru
 		f = FAULT_OK;
 		*resume = 0;
 	}
+	box->at = NULL;
 	walk_close(&forms);
 	walk_close(&w);
 	return f;

@@ -7,6 +7,7 @@
 
 struct box_facts;
 struct seen;
+struct walk;
 
 /* The message that a scan was stopped at, as its row had it: its file is what is wanted next as a rule. */
 struct stopped {
@@ -21,6 +22,8 @@ struct mailbox {
 	struct box_facts *facts;            /* NULL: not read yet */
 	bool is_warning_due;            /* of the latest copy into it: its quota is nearly used up */
 	struct stopped *stopped;        /* NULL: no scan was */
+	const struct walk *at;          /* the message that a scan tells of; NULL: none is under way */
+	const char *at_dir;
 	struct uidset checked;          /* messages whose parsed form had a good checksum when this handle read it first */
 	int lock;                       /* POP3's; -1: not held */
 	/* Of somebody else's mailbox; NULL and nothing in one's own. */

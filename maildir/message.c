@@ -6,12 +6,16 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/crew.h"
 #include "common/memory.h"
 #include "common/zstd.h"
 #include "maildir/files.h"
 #include "maildir/mailbox_private.h"
+#include "maildir/walk_private.h"
 
 #include "common/banned.h"
+
+#define VISIT_PIECE 8           /* messages: a tenth of a millisecond and more */
 
 struct message_reader {
 	int fd;
@@ -63,16 +67,16 @@ static struct fault open_file(struct mailbox *box, uint32_t uid, struct index_ro
 	return f.kind == FAULT_NOT_FOUND ? fault(FAULT_GONE, "message is gone") : f;
 }
 
-static struct message_reader *reader_new(const struct index_row_head *h, int fd, uint64_t size)
+static struct message_reader *reader_new(uint64_t size, uint64_t stored, int fd, uint64_t file_size)
 {
 	struct message_reader *r = xcalloc(1, sizeof(*r));
 
 	r->fd = fd;
-	r->size = h->size;
-	r->stored = h->stored;
-	r->is_converted = h->size != h->stored;
-	if (size != h->stored)
-		r->packed = files_unpacked_reader(fd, h->stored);
+	r->size = size;
+	r->stored = stored;
+	r->is_converted = size != stored;
+	if (file_size != stored)
+		r->packed = files_unpacked_reader(fd, stored);
 	return r;
 }
 
@@ -84,21 +88,7 @@ struct fault message_open_inside(struct mailbox *box, uint32_t uid, struct messa
 	struct fault f = open_file(box, uid, &row, &fd, &size);
 
 	if (!f.kind)
-		*out = reader_new(&row.h, fd, size);
-	return f;
-}
-
-struct fault message_open_named(const struct account *a, const char *dir, const struct index_row *row, struct message_reader **out)
-{
-	char path[BOX_PATH_MAX];
-	uint64_t size;
-	int fd;
-
-	box_path(path, dir, "cur", row->name);
-	struct fault f = files_open_sized(a->maildir, path, &fd, &size);
-
-	if (!f.kind)
-		*out = reader_new(&row->h, fd, size);
+		*out = reader_new(row.h.size, row.h.stored, fd, size);
 	return f;
 }
 
@@ -111,6 +101,90 @@ struct fault message_open(struct mailbox *box, uint32_t uid, struct message_read
 	f = message_open_inside(box, uid, out);
 	account_leave(box->account);
 	return f;
+}
+
+/* --- many at once ----------------------------------------------------------------------------------------------------- */
+
+_Static_assert(MESSAGE_PATH_MAX >= BOX_PATH_MAX, "a path in a Maildir");
+
+void message_place_of(const char *dir, const struct index_row *row, struct message_place *out)
+{
+	out->uid = row->uid;
+	out->size = row->h.size;
+	out->stored = row->h.stored;
+	box_path(out->path, dir, "cur", row->name);
+}
+
+struct fault message_place(struct mailbox *box, struct message_place *out)
+{
+	struct index_row row UNCLEARED;
+
+	if (!box->at)
+		BUG("no scan is under way");
+	struct fault f = walk_row(box->at, &row);
+
+	if (!f.kind)
+		message_place_of(box->at_dir, &row, out);
+	return f;
+}
+
+struct fault message_open_named(const struct account *a, const struct message_place *place, struct message_reader **out)
+{
+	uint64_t size;
+	int fd;
+	struct fault f = files_open_sized(a->maildir, place->path, &fd, &size);
+
+	if (!f.kind)
+		*out = reader_new(place->size, place->stored, fd, size);
+	return f;
+}
+
+struct visit {
+	const struct account *account;
+	const struct message_place *places;
+	size_t count;
+	message_visit_fn *fn;
+	void *arg;
+	bool *is_left;          /* its file was not where it should be */
+};
+
+static void visit_piece(void *arg, size_t n)
+{
+	struct visit *v = arg;
+
+	for (size_t i = n * VISIT_PIECE; i < v->count && i < (n + 1) * VISIT_PIECE; i++) {
+		struct message_reader *reader = NULL;
+		struct fault f = message_open_named(v->account, &v->places[i], &reader);
+
+		v->is_left[i] = f.kind;
+		if (!f.kind)
+			v->fn(v->arg, i, reader, f);
+		message_close(&reader);
+	}
+}
+
+struct fault message_visit(struct mailbox *box, const struct message_place *places, size_t count, message_visit_fn *fn, void *arg)
+{
+	struct visit v = { .account = box->account, .places = places, .count = count, .fn = fn, .arg = arg };
+	struct fault f = mailbox_enter(box, false);
+
+	if (f.kind)
+		return f;
+	v.is_left = xcalloc(count + 1, sizeof(*v.is_left));
+	crew_run((count + VISIT_PIECE - 1) / VISIT_PIECE, visit_piece, &v);
+	account_leave(box->account);
+	/* Renamed since: where to is asked of the index, by this thread alone. */
+	for (size_t i = 0; i < count; i++) {
+		struct message_reader *reader = NULL;
+
+		if (!v.is_left[i])
+			continue;
+		f = message_open(box, places[i].uid, &reader);
+		fn(arg, i, reader, f);
+		message_close(&reader);
+	}
+	free(v.is_left);
+	return FAULT_OK;
 }
 
 void message_close(struct message_reader **reader)

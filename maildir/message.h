@@ -12,6 +12,23 @@ struct message_reader;
 /** message_open - FAULT_GONE when the message is not there (expunged meanwhile). */
 MUST_CHECK struct fault message_open(struct mailbox *box, uint32_t uid, struct message_reader **out);
 void message_close(struct message_reader **reader);
+
+#define MESSAGE_PATH_MAX 544
+/* Where the file of a message lay when a scan told of it. No name is given twice: a file of that name is that message. */
+struct message_place {
+	uint32_t uid;
+	uint64_t size, stored;          /* octets in wire form, and as they are in the file */
+	char path[MESSAGE_PATH_MAX];    /* relative to the Maildir */
+};
+/** message_place - of the message that a mailbox_scan() tells of just now: only inside of its fn. FAULT_CORRUPT. */
+MUST_CHECK struct fault message_place(struct mailbox *box, struct message_place *out);
+/** message_visit - call fn once for each of these messages, with its file opened. Where threads are idle they help (common/crew.h): then
+ *  fn runs for several messages at once, on other threads, and may touch nothing but what belongs to its own message.
+ *  @fn: reader is NULL where f says why: FAULT_GONE when the message was expunged meanwhile. It is closed behind the call.
+ *  A fault: fn was called for none. */
+typedef void message_visit_fn(void *arg, size_t i, struct message_reader *reader, struct fault f);
+MUST_CHECK struct fault message_visit(struct mailbox *box, const struct message_place *places, size_t count, message_visit_fn *fn,
+				      void *arg);
 /** message_size - octets in wire form; equals RFC822.SIZE. */
 uint64_t message_size(const struct message_reader *reader);
 /**

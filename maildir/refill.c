@@ -32,12 +32,16 @@ static struct refill_item *add(struct refill *r)
 
 void refill_add(struct refill *r, uint32_t uid)
 {
-	add(r)->row.uid = uid;
+	add(r)->uid = uid;
 }
 
-void refill_add_row(struct refill *r, const struct index_row *row)
+void refill_add_row(struct refill *r, const char *dir, const struct index_row *row)
 {
-	add(r)->row = *row;
+	struct refill_item *fresh = add(r);
+
+	fresh->uid = row->uid;
+	message_place_of(dir, row, &fresh->place);
+	r->has_places = true;
 }
 
 bool refill_is_parsed(struct kv_txn *kv, uint64_t box, uint32_t uid)
@@ -59,10 +63,10 @@ static struct fault put_fresh(struct index_txn *t, void *arg)
 		struct sv row;
 		if (!r->fresh[i].encoded.len)
 			continue;
-		index_row_key(&key, r->box, r->fresh[i].row.uid);
+		index_row_key(&key, r->box, r->fresh[i].uid);
 		if (kv_get(t->kv, T_ROWS, kv_key_view(&key), &row).kind)
 			continue;       /* expunged meanwhile */
-		f = index_parsed_put(t->kv, r->box, r->fresh[i].row.uid, buf_sv(&r->fresh[i].encoded));
+		f = index_parsed_put(t->kv, r->box, r->fresh[i].uid, buf_sv(&r->fresh[i].encoded));
 	}
 	return f;
 }
@@ -117,7 +121,7 @@ static void parse_piece(void *arg, size_t n)
 
 		/* Renamed since, or gone, or damaged: the index is asked again, by the one thread that may. */
 		fresh->state = REFILL_AGAIN;
-		if (!message_open_named(r->account, r->dir, &fresh->row, &reader).kind &&
+		if (!message_open_named(r->account, &fresh->place, &reader).kind &&
 		    !parse(reader, piece, &fresh->encoded).kind)
 			note_parsed(r, fresh);
 	}
@@ -129,7 +133,7 @@ static void parse_file(struct mailbox *box, struct refill *r, struct refill_item
 	struct message_reader *reader;
 
 	buf_done(&fresh->encoded);
-	if (!message_open_inside(box, fresh->row.uid, &reader).kind && parse(reader, piece, &fresh->encoded).kind)
+	if (!message_open_inside(box, fresh->uid, &reader).kind && parse(reader, piece, &fresh->encoded).kind)
 		buf_done(&fresh->encoded);
 	note_parsed(r, fresh);
 }
@@ -156,7 +160,7 @@ static void parse_rest(struct mailbox *box, struct refill *r)
 void refill_run(struct mailbox *box, struct refill *r)
 {
 	r->account = box->account;
-	if (*r->dir)
+	if (r->has_places)
 		crew_run((r->count + PIECE - 1) / PIECE, parse_piece, r);
 	parse_rest(box, r);
 	struct fault f = index_update(box->account, put_fresh, r);
@@ -171,12 +175,12 @@ const struct refill_item *refill_find(const struct refill *r, uint32_t uid)
 	while (from < to) {
 		size_t middle = (from + to) / 2;
 
-		if (r->fresh[middle].row.uid < uid)
+		if (r->fresh[middle].uid < uid)
 			from = middle + 1;
 		else
 			to = middle;
 	}
-	return from < r->count && r->fresh[from].row.uid == uid ? &r->fresh[from] : NULL;
+	return from < r->count && r->fresh[from].uid == uid ? &r->fresh[from] : NULL;
 }
 
 void refill_done(struct refill *r)

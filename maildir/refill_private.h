@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "maildir/mailbox_private.h"
+#include "maildir/message.h"
 
 #define REFILL_CHUNK 256                /* messages */
 #define REFILL_OCTETS ((size_t)16 << 20)        /* of parsed forms in one chunk; what is under way when that is reached comes on top */
@@ -13,13 +14,14 @@
 /* Messages of one mailbox, ascending, parsed now. Zero-initialised there are none. */
 struct refill {
 	uint64_t box;
-	char dir[LAYOUT_DIR_MAX + 1];           /* "": not known */
 	struct refill_item {
-		struct index_row row;           /* but for the UID of use only with dir */
+		uint32_t uid;
+		struct message_place place;     /* of UID 0: not known */
 		struct buf encoded;             /* mime_encode()d; empty: file damaged or gone */
 		enum { REFILL_DUE = 0, REFILL_AGAIN, REFILL_TRIED } state;
 	} *fresh;
 	size_t count;
+	bool has_places;
 	const struct account *account;
 	_Atomic size_t octets;
 	size_t octets_max;                      /* REFILL_OCTETS */
@@ -28,9 +30,9 @@ struct refill {
 void refill_init(struct refill *r, uint64_t box);
 /** refill_add - one more, of at most REFILL_CHUNK. */
 void refill_add(struct refill *r, uint32_t uid);
-/** refill_add_row - likewise, all of them so and with r->dir set: their files are opened by these names, without a look at the index,
- *  and on several threads where some are idle (common/crew.h). */
-void refill_add_row(struct refill *r, const struct index_row *row);
+/** refill_add_row - likewise, of the mailbox in this folder: its file is opened by the name in the row, without a look at the index, and
+ *  by another thread where one is idle (common/crew.h). */
+void refill_add_row(struct refill *r, const char *dir, const struct index_row *row);
 /** refill_run - parse their files, and put what came of it into the index. The last ones are left out, and r->count is less, when
  *  the parsed forms get too large. Holds no transaction while files are read. */
 void refill_run(struct mailbox *box, struct refill *r);

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "common/memory.h"
+#include "tests/unit/support/in_job.h"
 #include "tests/unit/support/store_fixture.h"
 
 #define ok(call) assert_int_equal((call).kind, FAULT_NONE)
@@ -102,10 +103,93 @@ static void bare_line_ends_become_crlf_in_pieces_of_any_size(void **state)
 	buf_done(&wire);
 }
 
+/* --- many at once --- */
+
+#define MANY 60u                /* not a multiple of what is taken at a time */
+#define GONE 17u
+
+struct many {
+	struct fixture *f;
+	struct message_place places[MANY];
+	size_t count;
+	struct fault f_of[MANY];
+	_Atomic unsigned visits[MANY];
+	bool is_right[MANY];
+};
+
+static bool note_place(void *arg, const struct message_row *row, const struct mime_message *parsed)
+{
+	struct many *m = arg;
+
+	(void)parsed;
+	ok(message_place(m->f->inbox, &m->places[m->count]));
+	assert_int_equal(m->places[m->count++].uid, row->uid);
+	return true;
+}
+
+static void visited(void *arg, size_t i, struct message_reader *reader, struct fault f)
+{
+	struct many *m = arg;
+	char wanted[64], text[64];
+	size_t got = 0;
+
+	m->visits[i]++;
+	m->f_of[i] = fault(f.kind, "");
+	if (f.kind)
+		return;
+	snprintf(wanted, sizeof(wanted), "From: a@example.test\r\nSubject: m%u\r\n", m->places[i].uid);
+	m->is_right[i] = !message_read(reader, 0, text, sizeof(text), &got).kind &&
+			 sv_starts_nocase(sv_from(text, got), sv_z(wanted));
+}
+
+static void visit_all(void *arg)
+{
+	struct many *m = arg;
+	struct fault f = message_visit(m->f->inbox, m->places, m->count, visited, m);
+
+	if (f.kind)
+		BUG("%s", f.detail);
+}
+
+static void many_are_visited_once_each_wherever_their_files_are_by_now(void **state)
+{
+	static const uint32_t cores[] = { 1, 2, 4 };
+	struct fixture *f = *state;
+	uint32_t resume = 0;
+	char subject[16];
+
+	for (unsigned i = 1; i <= MANY; i++) {
+		snprintf(subject, sizeof(subject), "m%u", i);
+		assert_int_equal(fixture_append(f->inbox, f->user, subject, i == GONE ? FLAG_DELETED : 0), i);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(cores); i++) {
+		struct many m = { .f = f };
+
+		resume = 0;
+		ok(mailbox_scan(f->inbox, NULL, SCAN_ROW, &resume, note_place, &m));
+		assert_int_equal(m.count, i ? MANY - 1 : MANY);
+		/* Between the scan and the visit: flags, which are names, and an expunge. */
+		if (!i) {
+			assert_int_equal(fixture_expunge(f->inbox), 1);
+			assert_int_equal(fixture_shell("cd '%s' && n=0; for f in *; do n=$((n+1)); "
+						       "test $((n %% 8)) = 0 && mv $f ${f%%%%2,*}2,F; done; true",
+						       fixture_path(f, "Maildir/cur")), 0);
+		}
+		in_job(cores[i], visit_all, &m);
+		for (size_t k = 0; k < m.count; k++) {
+			assert_int_equal(m.visits[k], 1);
+			bool is_gone = m.places[k].uid == GONE;
+			assert_int_equal(m.f_of[k].kind, is_gone ? FAULT_GONE : FAULT_NONE);
+			assert_true(is_gone || m.is_right[k]);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(bare_line_ends_become_crlf_in_pieces_of_any_size, setup, teardown),
+		cmocka_unit_test_setup_teardown(many_are_visited_once_each_wherever_their_files_are_by_now, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

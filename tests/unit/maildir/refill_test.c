@@ -8,11 +8,11 @@
 
 #include <cmocka.h>
 
-#include "common/loop.h"
+#include "common/memory.h"
 #include "common/mime.h"
-#include "common/work.h"
 #include "maildir/message_private.h"
 #include "maildir/refill_private.h"
+#include "tests/unit/support/in_job.h"
 #include "tests/unit/support/store_fixture.h"
 
 #define ok(call) assert_int_equal((call).kind, FAULT_NONE)
@@ -66,40 +66,23 @@ static struct seen scan(struct fixture *f, const struct uidset *set)
 	return s;
 }
 
-/* A scan as imapd does it: inside a job, with a core for a helper. */
 struct job {
-	struct work work;
 	struct fixture *f;
 	struct seen seen;
-	bool is_done;
 };
 
-static void run_scan(struct work *w)
+static void run_scan(void *arg)
 {
-	struct job *job = CONTAINER_OF(w, struct job, work);
+	struct job *job = arg;
 
 	job->seen = scan(job->f, NULL);
 }
 
-static void scan_done(struct work *w, bool is_cancelled)
-{
-	assert_false(is_cancelled);
-	CONTAINER_OF(w, struct job, work)->is_done = true;
-}
-
 static struct seen scan_in_job(struct fixture *f, uint32_t cores)
 {
-	struct job job = { .work = { .run = run_scan, .done = scan_done }, .f = f };
-	struct loop *loop;
+	struct job job = { .f = f };
 
-	ok(loop_new(&loop));
-	work_setup(loop, 4, 10);
-	work_set_cores(loop, cores);
-	work_set_brackets(store_job_begin, store_job_end);
-	ok(work_submit(loop, WORK_MAIL, &job.work));
-	while (!job.is_done)
-		loop_run_once(loop, 1000);
-	loop_free(&loop);
+	in_job(cores, run_scan, &job);
 	return job.seen;
 }
 
