@@ -581,7 +581,7 @@ struct fault mailbox_uidl(struct mailbox *box, uint32_t uid, char out[72])
  * octet for the checksum was a third of what a SEARCH costs. */
 static bool get_parsed(struct mailbox *box, struct walk *parsed, uint32_t uid, const struct refill *r, struct mime_message *out)
 {
-	const struct refill_item *fresh = refill_find(r, uid);
+	const struct refill_item *fresh = r->count ? refill_find(r, uid) : NULL;
 
 	if (fresh)
 		return fresh->encoded.len && mime_decode(buf_sv(&fresh->encoded), out);
