@@ -82,7 +82,7 @@ void again_remember(struct again *a, const struct auth_session *s, struct sv pas
 	struct found found = { .revision = revision, .who = s->who, .verified = s->verified };
 	struct found **slot;
 
-	if (!s->auth->logins || s->rule || s->verified.reason || !password.len || password.len > DIRECTORY_PASSWORD_MAX)
+	if (!revision || !s->auth->logins || s->rule || s->verified.reason || !password.len || password.len > DIRECTORY_PASSWORD_MAX)
 		return;
 	key_of(a, &s->address, s->user, password, found.key);
 	pthread_mutex_lock(&a->lock);
@@ -106,7 +106,7 @@ static bool recall(struct again *a, const struct auth_session *s, const char *na
 	if (has)
 		*out = *f;
 	pthread_mutex_unlock(&a->lock);
-	return has && out->revision == directory_revision(a->directory);
+	return has && out->revision == directory_revision(a->directory);        /* one that is not known now is none that was kept */
 }
 
 /* try_again - @m: what the session is by then doing; nothing was touched when this is false. */

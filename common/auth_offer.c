@@ -109,7 +109,7 @@ void offer_look(struct offer *o)
 	pthread_mutex_lock(&o->lock);
 	uint64_t revision = directory_revision(o->directory);
 
-	if (atomic_load(&o->revision) != revision) {
+	if (revision && atomic_load(&o->revision) != revision) {
 		uint64_t began_us = clock_us(CLOCK_THREAD_CPUTIME_ID);
 
 		offer_rest(o, o->cost_us);      /* nobody need wait for us if it takes long again */

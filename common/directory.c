@@ -102,7 +102,7 @@ void directory_keyed(const struct directory *dir, const char *purpose, struct sv
 
 uint64_t directory_revision(struct directory *dir)
 {
-	return kv_env_last_txn(dir->env);
+	return kv_env_last_txn_now(dir->env);
 }
 
 struct fault directory_copy(struct directory *dir, const char *file)

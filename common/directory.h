@@ -48,7 +48,8 @@ void directory_close(struct directory **dir);
 /** directory_keyed - HMAC-SHA-256 of data under the instance's secret; the same for ever in one instance. `purpose`
  *  keeps uses apart. */
 void directory_keyed(const struct directory *dir, const char *purpose, struct sv data, uint8_t out[32]);
-/** directory_revision - grows with every change of anything, by any process; for caches. */
+/** directory_revision - grows with every change of anything, by any process; for caches. Never waits: 0 when it is not known just
+ *  now, which is no revision and equals none. */
 uint64_t directory_revision(struct directory *dir);
 /** directory_copy - a snapshot of the whole, into a new file (backup). */
 MUST_CHECK struct fault directory_copy(struct directory *dir, const char *file);

@@ -533,6 +533,18 @@ uint64_t kv_env_last_txn(struct kv_env *env)
 	return info.me_last_txnid;
 }
 
+uint64_t kv_env_last_txn_now(struct kv_env *env)
+{
+	MDB_envinfo info = { 0 };
+
+	if (pthread_mutex_trylock(&env->lock))
+		return 0;
+	if (!env->is_resizing && env->mdb)
+		mdb_env_info(env->mdb, &info);
+	pthread_mutex_unlock(&env->lock);
+	return info.me_last_txnid;
+}
+
 struct fault kv_env_sync(struct kv_env *env)
 {
 	gate_enter(env);

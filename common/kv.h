@@ -73,6 +73,9 @@ bool kv_env_is_broken(const struct kv_env *env);
 bool kv_env_is_read_only(const struct kv_env *env);
 /** kv_env_last_txn - number of the last committed transaction, by any process. */
 uint64_t kv_env_last_txn(struct kv_env *env);
+/** kv_env_last_txn_now - likewise, without ever waiting, for who must not: 0 while another thread moves the map, which takes as long as
+ *  transactions are open in this process, or the environment is to be opened again. */
+uint64_t kv_env_last_txn_now(struct kv_env *env);
 
 struct kv_stat {
 	uint64_t map_size;      /* octets the file may grow to before the map must grow */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -454,6 +455,27 @@ static void threads_read_and_write_while_the_map_grows(void **state)
 	kv_env_close(&env);
 }
 
+static void who_must_not_wait_is_told_nothing_while_the_map_moves(void **state)
+{
+	struct place *p = *state;
+	struct kv_env *env = open_here(p->env, &small);
+	struct kv_txn *snapshot = NULL;
+	pthread_t thread;
+	void *result;
+
+	put_one(env, SV("k"), SV("value"));
+	assert_true(kv_env_last_txn_now(env) && kv_env_last_txn_now(env) == kv_env_last_txn(env));
+	OK(kv_read_begin(env, &snapshot));
+	assert_int_equal(pthread_create(&thread, NULL, grow_in_thread, env), 0);
+	while (kv_env_last_txn_now(env))        /* the map cannot move before the snapshot ends */
+		sched_yield();
+	kv_read_end(&snapshot);
+	pthread_join(thread, &result);
+	assert_ptr_equal(result, env);
+	assert_true(kv_env_last_txn_now(env) == kv_env_last_txn(env));
+	kv_env_close(&env);
+}
+
 /* Children are forked before the parent opens anything: an environment is not to be inherited. */
 struct child {
 	pid_t pid;
@@ -737,6 +759,7 @@ int main(void)
 		CASE(a_write_that_ran_full_grows_the_map_when_it_is_aborted),
 		CASE(a_small_write_beside_an_open_snapshot_keeps_its_views),
 		CASE(threads_read_and_write_while_the_map_grows),
+		CASE(who_must_not_wait_is_told_nothing_while_the_map_moves),
 		CASE(two_processes_grow_the_same_map_in_turn),
 		CASE(the_slot_of_a_killed_reader_is_freed),
 		CASE(after_a_killed_writer_the_last_commit_stands_and_writing_goes_on),
