@@ -1,5 +1,5 @@
 /* tests/bench/scale_bench.c - does a step cost the same in a small mailbox and in a huge one? SELECT, new mail, a flag change, an expunge
- * and a look for news, in mailboxes of 1,000, 100,000 and 1,000,000 messages (or up to the number given), index in memory.
+ * and a look for news, in mailboxes of 1,000, 10,000, 100,000 and 1,000,000 messages (or up to the number given), index in memory.
  *
  *   make bench-scale [SCALE=100000]
  *
@@ -26,7 +26,7 @@
 #define TEXT "From: a@b.test\r\nSubject: bench\r\nDate: Sat, 21 Nov 2026 20:00:00 +0000\r\n\r\nHello.\r\n"
 #define STEPS 300
 #define LINKS_MAX 30000         /* of one file; file systems have limits */
-#define SIZES 3
+#define SIZES 4
 
 enum step { STEP_FIRST_SELECT, STEP_SELECT, STEP_DELIVER, STEP_NEWS, STEP_FLAG, STEP_EXPUNGE, STEP_REBUILD, STEP_COUNT };
 static const char *const step_names[STEP_COUNT] = {
@@ -320,11 +320,14 @@ static void bulk(const char *mail, long messages)
 
 int main(int argc, char **argv)
 {
-	long sizes[SIZES] = { 1000, 100000, argc > 1 ? strtol(argv[1], NULL, 10) : 1000000 };
-	size_t count = sizes[2] <= 1000 ? 1 : sizes[2] <= sizes[1] ? 2 : 3;
+	long sizes[SIZES] = { 1000, 10000, 100000 }, most = argc > 1 ? strtol(argv[1], NULL, 10) : 1000000;
+	size_t count = 0;
 
-	if (count == 2)
-		sizes[1] = sizes[2];
+	while (count < SIZES - 1 && sizes[count] < most)
+		count++;
+	sizes[count++] = most < 1000 ? 1000 : most;
+	size_t bulky = count < 3 ? count - 1 : 2;
+
 	log_set_level(LOG_LEVEL_ERROR);
 	printf("%-28s", "CPU us (wall us)");
 	for (size_t i = 0; i < count; i++) {
@@ -343,7 +346,7 @@ int main(int argc, char **argv)
 	}
 	char mail[40];
 
-	snprintf(mail, sizeof(mail), "mail-%ld", sizes[count > 1 ? 1 : 0]);
-	bulk(mail, sizes[count > 1 ? 1 : 0]);
+	snprintf(mail, sizeof(mail), "mail-%ld", sizes[bulky]);
+	bulk(mail, sizes[bulky]);
 	return 0;
 }

@@ -17,6 +17,7 @@ sys.path[:0] = [str(TESTS / "guard"), str(TESTS / "bench")]
 
 import engine  # noqa: E402
 import guard  # noqa: E402
+import scale  # noqa: E402
 import machine  # noqa: E402
 import table  # noqa: E402
 import targets  # noqa: E402
@@ -262,3 +263,11 @@ def test_a_bench_that_is_stopped_leaves_nothing_behind(tmp_path, number):
         out, err = process.communicate(timeout=60)
     assert process.returncode == 1 and "stopped before its end" in out, out + err
     assert not list(build.glob("bench-work-*"))
+
+
+def test_the_rows_of_bench_scale_count_what_an_operation_costs(server):
+    asked = scale.users_file(server, "bench-asked", [server.address(name) for name in ("alice", "bob")])
+    for name, daemon, work in scale.operations(server, asked, 2):
+        assert scale.cpu_us_of(server, daemon, work, 2) > 0, name
+    scale.ask_for_recipients(server, [server.address("alice")])
+    assert scale.memory_kb(server, "imapd") > 0 and min(scale.command_us(server, "status")) > 0
