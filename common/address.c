@@ -80,11 +80,6 @@ struct fault address_domain(struct arena *a, struct sv given, struct sv *out)
 	return FAULT_OK;
 }
 
-struct sv address_domain_display(struct arena *a, struct sv domain)
-{
-	return idna_to_unicode(a, domain);
-}
-
 /* [192.0.2.1] or [IPv6:2001:db8::1] (RFC 5321 §4.1.3) in its one canonical spelling. */
 static struct fault address_literal(struct arena *a, struct sv given, struct sv *out)
 {

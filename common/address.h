@@ -61,9 +61,6 @@ bool address_split_tag(struct sv local, char separator, struct sv *user, struct 
 /** address_domain - a domain name to A-labels, lower case, without trailing dot; labels 1-63, LDH or underscore.
  *  Errors as address_parse_path(). */
 MUST_CHECK struct fault address_domain(struct arena *a, struct sv given, struct sv *out);
-/** address_domain_display - A-labels to U-labels for people; what cannot be shown stays as it is. p is NULL when the
- *  arena is used up. */
-struct sv address_domain_display(struct arena *a, struct sv domain);
 /** address_eq - same domain, same local part octet for octet. (Whether local parts fold case is local policy.) */
 bool address_eq(const struct address *x, const struct address *y);
 

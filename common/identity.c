@@ -14,7 +14,6 @@ struct auth_identity {
 	struct sv address, account, label, mechanism, peer, tls;        /* owned */
 	unsigned scope;
 	uint32_t credential;
-	bool is_admin;
 };
 
 static struct sv own(struct sv s)
@@ -48,7 +47,6 @@ struct auth_identity *identity_for_admin(struct sv address, struct sv account)
 		.scope = SCOPE_ALL,
 	});
 
-	id->is_admin = true;
 	return id;
 }
 
@@ -122,11 +120,6 @@ unsigned identity_scope(const struct auth_identity *id)
 	return id->scope;
 }
 
-bool identity_may(const struct auth_identity *id, enum auth_scope scope)
-{
-	return (id->scope & scope) != 0;
-}
-
 uint32_t identity_credential(const struct auth_identity *id)
 {
 	return id->credential;
@@ -150,9 +143,4 @@ struct sv identity_peer(const struct auth_identity *id)
 struct sv identity_tls(const struct auth_identity *id)
 {
 	return id->tls;
-}
-
-bool identity_is_admin(const struct auth_identity *id)
-{
-	return id->is_admin;
 }

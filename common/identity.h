@@ -32,8 +32,6 @@ struct sv identity_address(const struct auth_identity *id);
 struct sv identity_account(const struct auth_identity *id);
 /** identity_scope - what this login may do: SCOPE_ bits of account and credential. */
 unsigned identity_scope(const struct auth_identity *id);
-/** identity_may - is `scope` (one bit) in it? */
-bool identity_may(const struct auth_identity *id, enum auth_scope scope);
 /** identity_credential - number of the credential that was used; 0 is the account's own password. */
 uint32_t identity_credential(const struct auth_identity *id);
 /** identity_label - what the credential is called: "password", or an app password's label. */
@@ -44,7 +42,6 @@ struct sv identity_mechanism(const struct auth_identity *id);
 struct sv identity_peer(const struct auth_identity *id);
 /** identity_tls - the TLS version, empty when there was no TLS. */
 struct sv identity_tls(const struct auth_identity *id);
-bool identity_is_admin(const struct auth_identity *id);
 
 /** identity_for_admin - for `postroom` commands: whoever may read the instance's files acts for any of its accounts.
  *  Never call it in a daemon. @account may be empty. */

@@ -18,17 +18,3 @@ struct sv idna_to_ascii(struct arena *a, struct sv domain)
 	free(z);
 	return out;
 }
-
-struct sv idna_to_unicode(struct arena *a, struct sv domain)
-{
-	struct sv out;
-	char *z = sv_copy_z(domain), *unicode = NULL;
-
-	if (idn2_to_unicode_8z8z(z, &unicode, IDN2_NONTRANSITIONAL) == IDN2_OK && sv_is_utf8(sv_z(unicode)))
-		out = arena_copy(a, sv_z(unicode));
-	else
-		out = arena_copy(a, domain);
-	idn2_free(unicode);
-	free(z);
-	return out;
-}

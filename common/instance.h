@@ -23,7 +23,6 @@
 #include "common/fault.h"
 
 #define INSTANCE_FORMAT 2       /* what this program writes, and the newest it reads */
-#define INSTANCE_FORMAT_OLDEST 1        /* what it reads without bringing it to that */
 
 enum instance_place {
 	INSTANCE_ROOT = 0,

@@ -69,27 +69,6 @@ void ipnet_format(const struct ipnet *net, char out[static IPNET_TEXT_MAX])
 		snprintf(out, IPNET_TEXT_MAX, "%s/%d", host, net->bits - (v4 ? 96 : 0));
 }
 
-/* ipnet_addr - the 16 octets of a socket address; false for another family (a unix socket). */
-static bool ipnet_addr(const struct sockaddr *sa, uint8_t out[static 16])
-{
-	if (sa->sa_family == AF_INET6) {
-		struct sockaddr_in6 in6;
-
-		memcpy(&in6, sa, sizeof(in6));
-		memcpy(out, &in6.sin6_addr, 16);
-		return true;
-	}
-	if (sa->sa_family == AF_INET) {
-		struct sockaddr_in in;
-
-		memcpy(&in, sa, sizeof(in));
-		memcpy(out, mapped_prefix, sizeof(mapped_prefix));
-		memcpy(out + 12, &in.sin_addr, 4);
-		return true;
-	}
-	return false;
-}
-
 bool ipnet_has(const struct ipnet *net, const uint8_t addr[static 16])
 {
 	uint8_t kept[16];
@@ -97,18 +76,6 @@ bool ipnet_has(const struct ipnet *net, const uint8_t addr[static 16])
 	memcpy(kept, addr, sizeof(kept));
 	keep_bits(kept, net->bits);
 	return memcmp(kept, net->addr, sizeof(kept)) == 0;
-}
-
-bool ipnets_has(const struct ipnets *list, const struct sockaddr *peer)
-{
-	uint8_t addr[16] = { [15] = 1 };
-
-	if (!ipnet_addr(peer, addr) && peer->sa_family != AF_UNIX)
-		return false;
-	for (size_t i = 0; i < list->count; i++)
-		if (ipnet_has(&list->items[i], addr))
-			return true;
-	return false;
 }
 
 void ipnet_mask(uint8_t addr[static 16], unsigned v4_bits, unsigned v6_bits)

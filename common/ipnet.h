@@ -27,9 +27,6 @@ bool ipnet_parse(struct sv text, struct ipnet *out);
 void ipnet_format(const struct ipnet *net, char out[static IPNET_TEXT_MAX]);
 /** ipnet_has - does the network hold this address? */
 bool ipnet_has(const struct ipnet *net, const uint8_t addr[static 16]);
-/** ipnets_has - does any network of the list hold the peer? A unix socket counts as loopback, ::1.
- */
-bool ipnets_has(const struct ipnets *list, const struct sockaddr *peer);
 /** ipnet_mask - keep the first bits of addr, zero the rest: the key for per-network counts. bits
  * counts within the address's own family: v4_bits for an IPv4-mapped address, v6_bits for the
  * others. */

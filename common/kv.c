@@ -490,16 +490,6 @@ void kv_env_close(struct kv_env **env)
 
 /* --- the environment --------------------------------------------------------------------------------------- */
 
-const char *kv_env_path(const struct kv_env *env)
-{
-	return env->path;
-}
-
-const char *kv_env_data_path(const struct kv_env *env)
-{
-	return env->data_path;
-}
-
 void kv_env_file(const struct kv_env *env, dev_t *dev, ino_t *ino)
 {
 	*dev = env->dev;
@@ -545,14 +535,6 @@ uint64_t kv_env_last_txn_now(struct kv_env *env)
 	return info.me_last_txnid;
 }
 
-struct fault kv_env_sync(struct kv_env *env)
-{
-	gate_enter(env);
-	int rc = env->mdb ? mdb_env_sync(env->mdb, 1) : EIO;
-	gate_leave(env);
-	return kv_fault(env, "sync", full_disk_or(env, rc));
-}
-
 struct fault kv_env_reserve(struct kv_env *env, uint64_t octets)
 {
 	struct kv_stat st;
@@ -596,18 +578,6 @@ unsigned kv_reader_check(struct kv_env *env)
 
 	gate_leave(env);
 	return rc ? 0 : (unsigned)dead;
-}
-
-unsigned kv_reader_check_all(void)
-{
-	unsigned dead = 0;
-
-	pthread_mutex_lock(&registry_lock);
-	for (struct kv_env *env = registry; env; env = env->next)
-		if (env->is_ready && !env->open_fault.kind)
-			dead += kv_reader_check(env);
-	pthread_mutex_unlock(&registry_lock);
-	return dead;
 }
 
 /* --- transactions ------------------------------------------------------------------------------------------ */
@@ -777,8 +747,6 @@ static void retire_reader(struct kv_txn *txn)
 	struct kv_env *env = txn->env;
 	MDB_txn *left = txn->mdb;
 
-	if (!left)
-		return;
 	mdb_txn_reset(left);
 	pthread_mutex_lock(&env->lock);
 	if (env->idle_count < IDLE_READERS) {
@@ -791,13 +759,6 @@ static void retire_reader(struct kv_txn *txn)
 	if (left)
 		mdb_txn_abort(left);
 	txn->mdb = NULL;
-}
-
-struct fault kv_renew(struct kv_txn *txn)
-{
-	check_end(txn, false);
-	retire_reader(txn);
-	return begin(txn->env, MDB_RDONLY, &txn->mdb);
 }
 
 void kv_read_end(struct kv_txn **txn)
@@ -886,14 +847,4 @@ struct fault kv_update(struct kv_env *env, kv_update_fn fn, void *arg)
 			break;
 	}
 	return fault_detail(FAULT_NO_SPACE, "update: %s: the map is full", env->path);
-}
-
-uint64_t kv_txn_id(const struct kv_txn *txn)
-{
-	return mdb_txn_id(txn->mdb);
-}
-
-struct kv_env *kv_txn_env(const struct kv_txn *txn)
-{
-	return txn->env;
 }

@@ -60,10 +60,6 @@ MUST_CHECK struct fault kv_env_open(const char *path, const struct kv_options *o
 /** kv_env_close - drop a reference; the last one closes. No transaction may be open then. NULL is fine. */
 void kv_env_close(struct kv_env **env);
 
-/** kv_env_path, kv_env_data_path - the folder, and data.mdb in it (watch this one: a commit writes to it, and an
- *  event may come before the commit is visible, so compare kv_env_last_txn() at each). Borrowed from env. */
-const char *kv_env_path(const struct kv_env *env);
-const char *kv_env_data_path(const struct kv_env *env);
 /** kv_env_file - device and inode of the open data.mdb: differs from the path's when it was replaced. */
 void kv_env_file(const struct kv_env *env, dev_t *dev, ino_t *ino);
 /** kv_env_is_broken - a commit failed (disk error, disk full), after which LMDB may answer every call with a fault. The next
@@ -84,22 +80,15 @@ struct kv_stat {
 	unsigned readers;       /* slots in use, all processes */
 };
 void kv_env_stat(struct kv_env *env, struct kv_stat *out);
-/** kv_env_sync - flush what was committed (of use for disposable environments only). */
-MUST_CHECK struct fault kv_env_sync(struct kv_env *env);
 /** kv_env_reserve - allocate disk space behind the used part, so that changes succeed on a full disk. */
 MUST_CHECK struct fault kv_env_reserve(struct kv_env *env, uint64_t octets);
 /** kv_env_copy - a compact snapshot into a new file (mode 0600, must not exist), flushed. Writers go on. */
 MUST_CHECK struct fault kv_env_copy(struct kv_env *env, const char *file);
 /** kv_reader_check - free the slots of processes that died reading; call each minute. Returns how many. */
 unsigned kv_reader_check(struct kv_env *env);
-/** kv_reader_check_all - the same for every environment this process has open. */
-unsigned kv_reader_check_all(void);
 
 /** kv_read_begin - a snapshot. End it soon: while it lives no page it can see is reused, and the file grows. */
 MUST_CHECK struct fault kv_read_begin(struct kv_env *env, struct kv_txn **out);
-/** kv_renew - move an open snapshot to the newest state; views and cursors of it end. After a fault only
- *  kv_read_end() may follow. */
-MUST_CHECK struct fault kv_renew(struct kv_txn *txn);
 /** kv_read_end - NULL is fine. */
 void kv_read_end(struct kv_txn **txn);
 
@@ -119,10 +108,6 @@ typedef struct fault (*kv_update_fn)(struct kv_txn *txn, void *arg);
  *  when the map had to grow: it must set what it leaves in arg anew each time. */
 MUST_CHECK struct fault kv_update(struct kv_env *env, kv_update_fn fn, void *arg);
 
-/** kv_txn_id - number of the snapshot, or of the transaction being written. */
-uint64_t kv_txn_id(const struct kv_txn *txn);
-struct kv_env *kv_txn_env(const struct kv_txn *txn);
-
 /** kv_get - the value of key; FAULT_NOT_FOUND when there is none. */
 MUST_CHECK struct fault kv_get(struct kv_txn *txn, unsigned table, struct sv key, struct sv *value);
 /** kv_put - set key to value. */
@@ -137,8 +122,6 @@ MUST_CHECK struct fault kv_del(struct kv_txn *txn, unsigned table, struct sv key
  *  *removed may be NULL; less than `most` means that none are left. */
 MUST_CHECK struct fault kv_del_range(struct kv_txn *txn, unsigned table, struct sv from, struct sv to,
 				     uint64_t most, uint64_t *removed);
-/** kv_clear - remove every key of a table. */
-MUST_CHECK struct fault kv_clear(struct kv_txn *txn, unsigned table);
 /** kv_count - keys in a table. */
 MUST_CHECK struct fault kv_count(struct kv_txn *txn, unsigned table, uint64_t *out);
 
@@ -151,13 +134,10 @@ MUST_CHECK struct fault kv_cursor_seek(struct kv_cursor *c, struct sv from, stru
 /** kv_cursor_seek_back - the last key <= `to` (empty: the last of all). */
 MUST_CHECK struct fault kv_cursor_seek_back(struct kv_cursor *c, struct sv to, struct sv *key, struct sv *value);
 MUST_CHECK struct fault kv_cursor_next(struct kv_cursor *c, struct sv *key, struct sv *value);
-MUST_CHECK struct fault kv_cursor_prev(struct kv_cursor *c, struct sv *key, struct sv *value);
 typedef bool kv_row_fn(void *arg, struct sv key, struct sv value);
 /** kv_each - each row whose key begins with `prefix` (empty: all), in their order, inside one read transaction, until fn says
  *  false. @fn: key is whole; views end with the call. */
 MUST_CHECK struct fault kv_each(struct kv_env *env, unsigned table, struct sv prefix, kv_row_fn *fn, void *arg);
-/** kv_cursor_put - replace the value at the cursor. */
-MUST_CHECK struct fault kv_cursor_put(struct kv_cursor *c, struct sv value);
 /** kv_cursor_del - remove the pair at the cursor; kv_cursor_next() then gives the one behind it. */
 MUST_CHECK struct fault kv_cursor_del(struct kv_cursor *c);
 

@@ -113,13 +113,6 @@ struct fault kv_del_range(struct kv_txn *txn, unsigned table, struct sv from, st
 	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
 }
 
-struct fault kv_clear(struct kv_txn *txn, unsigned table)
-{
-	if (table >= txn->env->table_count)
-		BUG("%s: table %u", txn->env->path, table);
-	return change_fault(txn, "clear", mdb_drop(txn->mdb, txn->env->tables[table], 0));
-}
-
 struct fault kv_count(struct kv_txn *txn, unsigned table, uint64_t *out)
 {
 	MDB_stat st;
@@ -228,27 +221,6 @@ struct fault kv_cursor_next(struct kv_cursor *c, struct sv *key, struct sv *valu
 	if (v.mv_size >= LARGE_VALUE)
 		fetch_ahead(sv_of(v));
 	return FAULT_OK;
-}
-
-struct fault kv_cursor_prev(struct kv_cursor *c, struct sv *key, struct sv *value)
-{
-	return move(c, MDB_PREV, val_of(SV_NONE), key, value);
-}
-
-struct fault kv_cursor_put(struct kv_cursor *c, struct sv value)
-{
-	MDB_val k, old, v = val_of(value);
-	unsigned char copy[KV_KEY_MAX];
-	int rc = mdb_cursor_get(c->mdb, &k, &old, MDB_GET_CURRENT);
-
-	if (rc)
-		return kv_fault(c->txn->env, "cursor", rc);
-	/* MDB_CURRENT wants the key too, and the one in the map moves when the value changes its size. */
-	if (k.mv_size > sizeof(copy))
-		return fault_detail(FAULT_CORRUPT, "cursor: %s: key of %zu octets", c->txn->env->path, k.mv_size);
-	memcpy(copy, k.mv_data, k.mv_size);
-	k.mv_data = copy;
-	return change_fault(c->txn, "put", mdb_cursor_put(c->mdb, &k, &v, MDB_CURRENT));
 }
 
 struct fault kv_cursor_del(struct kv_cursor *c)

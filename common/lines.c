@@ -309,28 +309,3 @@ bool crlf_writer_feed(struct crlf_writer *w, struct sv in, byte_sink_fn *sink, v
 	w->saw_cr = end[-1] == '\r';
 	return put(&w->is_full, sv_from(run, (size_t)(end - run)), sink, ctx);
 }
-
-static bool slice_sink(void *ctx, struct sv run)
-{
-	struct wire_slice *w = ctx;
-	uint64_t skipped = run.len < w->skip ? run.len : w->skip;
-
-	w->skip -= skipped;
-	sv_skip(&run, (size_t)skipped);
-	if (run.len > w->left)
-		run.len = (size_t)w->left;
-	w->left -= run.len;
-	return !run.len || w->sink(w->ctx, run);
-}
-
-void wire_slice_init(struct wire_slice *w, uint64_t from, uint64_t len, byte_sink_fn *sink, void *ctx)
-{
-	*w = (struct wire_slice){ .skip = from, .left = len, .sink = sink, .ctx = ctx };
-}
-
-enum feed wire_slice_feed(struct wire_slice *w, struct sv in)
-{
-	if (w->left && !crlf_writer_feed(&w->crlf, in, slice_sink, w))
-		return FEED_BAD;
-	return w->left ? FEED_MORE : FEED_DONE;
-}

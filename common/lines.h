@@ -115,16 +115,4 @@ struct crlf_writer {
 /** crlf_writer_feed - write the octets to the sink, a CR before each bare LF. False when is_full. */
 bool crlf_writer_feed(struct crlf_writer *w, struct sv in, byte_sink_fn *sink, void *ctx);
 
-/* A slice of the wire form of a file, for partial fetches from files that have bare LFs. */
-struct wire_slice {
-	struct crlf_writer crlf;
-	uint64_t skip, left;    /* octets of wire form still to drop, still to write */
-	byte_sink_fn *sink;
-	void *ctx;
-};
-/** wire_slice_init - octets [from, from + len) of the wire form go to the sink. */
-void wire_slice_init(struct wire_slice *w, uint64_t from, uint64_t len, byte_sink_fn *sink, void *ctx);
-/** wire_slice_feed - the next octets of the file. DONE when the slice is complete, BAD when the sink said false. */
-enum feed wire_slice_feed(struct wire_slice *w, struct sv in);
-
 #endif

@@ -309,11 +309,6 @@ void log_set_level(enum log_level level)
 	atomic_store(&level_now, (int)level);
 }
 
-enum log_level log_get_level(void)
-{
-	return (enum log_level)atomic_load(&level_now);
-}
-
 void log_set_fd(int fd)
 {
 	log_fd = fd;

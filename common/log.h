@@ -83,7 +83,6 @@ void log_format(struct buf *out, enum log_level level, const struct log_ctx *ctx
 void log_start(const char *daemon);
 /** log_set_level - change the level now, for all threads. */
 void log_set_level(enum log_level level);
-enum log_level log_get_level(void);
 /** log_set_file - make this file standard error (made 0640 when missing), for us and for the
  * processes we start: they need not open it. NULL or "" changes nothing. On a fault everything
  * stays as it was. */

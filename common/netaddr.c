@@ -92,9 +92,7 @@ bool netaddr_parse(struct sv text, struct netaddr *out)
 	return true;
 }
 
-/* after follows only where something stands before. */
-static struct sv put(const struct netaddr *a, char out[NETADDR_TEXT_MAX], const char *before4,
-                     const char *before6, const char *after, bool has_port)
+static struct sv put(const struct netaddr *a, char out[NETADDR_TEXT_MAX], bool has_port)
 {
 	char ip[INET6_ADDRSTRLEN] = "";
 	int n = 0;
@@ -102,18 +100,18 @@ static struct sv put(const struct netaddr *a, char out[NETADDR_TEXT_MAX], const 
 	switch (a->family) {
 	case NET_IPV4:
 		inet_ntop(AF_INET, a->ip + 12, ip, sizeof(ip));
-		n = snprintf(out, NETADDR_TEXT_MAX, "%s%s%s", before4, ip, *before4 ? after : "");
+		n = snprintf(out, NETADDR_TEXT_MAX, "%s", ip);
 		break;
 	case NET_IPV6:
 		inet_ntop(AF_INET6, a->ip, ip, sizeof(ip));
-		n = snprintf(out, NETADDR_TEXT_MAX, "%s%s%s", before6, ip, *before6 ? after : "");
+		n = snprintf(out, NETADDR_TEXT_MAX, has_port ? "[%s]" : "%s", ip);
 		break;
 	case NET_UNIX:
-		n = snprintf(out, NETADDR_TEXT_MAX, "%sunix%s", before4, *before4 ? after : "");
+		n = snprintf(out, NETADDR_TEXT_MAX, "unix");
 		has_port = false;
 		break;
 	case NET_NONE:
-		n = snprintf(out, NETADDR_TEXT_MAX, "%sunknown%s", before4, *before4 ? after : "");
+		n = snprintf(out, NETADDR_TEXT_MAX, "unknown");
 		has_port = false;
 		break;
 	}
@@ -136,17 +134,12 @@ bool netaddr_parse_port(struct sv text, struct netaddr *out)
 
 struct sv netaddr_text(const struct netaddr *a, char out[NETADDR_TEXT_MAX])
 {
-	return put(a, out, "", "", "", false);
+	return put(a, out, false);
 }
 
 struct sv netaddr_text_port(const struct netaddr *a, char out[NETADDR_TEXT_MAX])
 {
-	return put(a, out, "", "[", "]", true);
-}
-
-struct sv netaddr_literal(const struct netaddr *a, char out[NETADDR_TEXT_MAX])
-{
-	return put(a, out, "[", "[IPv6:", "]", false);
+	return put(a, out, true);
 }
 
 bool netaddr_is_loopback(const struct netaddr *a)

@@ -40,9 +40,6 @@ bool netaddr_parse_port(struct sv text, struct netaddr *out);
 struct sv netaddr_text(const struct netaddr *a, char out[NETADDR_TEXT_MAX]);
 /** netaddr_text_port - "192.0.2.1:25", "[2001:db8::1]:25". */
 struct sv netaddr_text_port(const struct netaddr *a, char out[NETADDR_TEXT_MAX]);
-/** netaddr_literal - as a domain in mail: "[192.0.2.1]", "[IPv6:2001:db8::1]" (RFC 5321 §4.1.3);
- *  "[unix]" for a unix socket. */
-struct sv netaddr_literal(const struct netaddr *a, char out[NETADDR_TEXT_MAX]);
 /** netaddr_is_loopback - 127.0.0.0/8, ::1 and unix sockets. */
 bool netaddr_is_loopback(const struct netaddr *a);
 /** netaddr_eq_ip - the same address, whatever port. */

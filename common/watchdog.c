@@ -109,12 +109,6 @@ void watchdog_page_free(struct watchdog_page **page)
 	*page = NULL;
 }
 
-void watchdog_page_clear(struct watchdog_page *page)
-{
-	for (unsigned i = 0; i < SLOTS; i++)
-		atomic_store(&page->page->since_ms[i], 0);
-}
-
 uint64_t watchdog_longest_ms(const struct watchdog_page *page)
 {
 	uint64_t now = now_ms(), longest = 0;

@@ -24,8 +24,6 @@ struct watchdog_page;
  * it. */
 MUST_CHECK struct fault watchdog_page_new(struct watchdog_page **out, int *fd);
 void watchdog_page_free(struct watchdog_page **page);
-/** watchdog_page_clear - the worker is gone: nobody is inside. */
-void watchdog_page_clear(struct watchdog_page *page);
 /** watchdog_longest_ms - for how long the longest is inside by now; 0: nobody. */
 uint64_t watchdog_longest_ms(const struct watchdog_page *page);
 

@@ -72,14 +72,6 @@ void writer_string(struct writer *w, struct sv s)
 	}
 }
 
-void writer_nstring(struct writer *w, struct sv s)
-{
-	if (s.p)
-		writer_string(w, s);
-	else
-		writer_put(w, SV("NIL"));
-}
-
 void writer_astring(struct writer *w, struct sv s)
 {
 	/* NIL as an atom would be read as "nothing" by many a client. */

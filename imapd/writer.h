@@ -52,8 +52,6 @@ void writer_quoted(struct writer *w, struct sv s);
 /** writer_string - quoted when it is short printable ASCII, else a literal. NUL becomes 0x80, as it
  * may not be sent. */
 void writer_string(struct writer *w, struct sv s);
-/** writer_nstring - NIL when s.p is NULL. */
-void writer_nstring(struct writer *w, struct sv s);
 /** writer_astring - an atom where possible. */
 void writer_astring(struct writer *w, struct sv s);
 /** writer_mailbox - a UTF-8 mailbox name as the client knows it: modified UTF-7 (RFC 3501 §5.1.3).

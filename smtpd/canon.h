@@ -50,10 +50,6 @@ void canon_done(struct canon_message *m);
 bool canon_header(struct canon_message *m, struct sv *in);
 /** canon_header_finish - the message ended; true when the header had not ended before. */
 bool canon_header_finish(struct canon_message *m);
-static inline bool canon_has_header(const struct canon_message *m)
-{
-	return m->has_ended;
-}
 /** canon_is_over - the header passed a limit: no hash of it means anything. */
 static inline bool canon_is_over(const struct canon_message *m)
 {

@@ -311,11 +311,6 @@ void queue_seal(struct queue_entry *entry, const struct signer_seal *seal)
 	entry->is_sealing = true;
 }
 
-struct fault queue_put_top(struct queue_entry *entry, struct sv fields)
-{
-	return spool_put_top(entry->spool, fields);
-}
-
 /* sign - mail leaves also without a signature: a key that cannot be used must not stop it. */
 static struct fault sign(struct queue_entry *entry)
 {
@@ -418,14 +413,14 @@ struct fault queue_count(struct queue *queue, uint64_t *out)
 	return f;
 }
 
-/* walk - call fn for each row behind `after`; a row that cannot be read has its id only. */
-static struct fault walk(struct queue *q, struct sv after, queue_list_fn *fn, void *arg)
+/* A row that cannot be read has its id only. */
+struct fault queue_list(struct queue *queue, struct sv after, queue_list_fn *fn, void *arg)
 {
 	struct kv_txn *txn = NULL;
 	struct kv_cursor *cursor = NULL;
 	struct queue_info info;
 	struct sv key, value;
-	struct fault f = kv_read_begin(q->index, &txn);
+	struct fault f = kv_read_begin(queue->index, &txn);
 
 	if (!f.kind)
 		f = kv_cursor_open(txn, TABLE_MESSAGES, &cursor);
@@ -444,56 +439,17 @@ static struct fault walk(struct queue *q, struct sv after, queue_list_fn *fn, vo
 	return f.kind == FAULT_NOT_FOUND ? FAULT_OK : f;
 }
 
-struct fault queue_list(struct queue *queue, struct sv after, queue_list_fn *fn, void *arg)
-{
-	return walk(queue, after, fn, arg);
-}
-
-static struct fault no_such_message(void)
-{
-	return fault(FAULT_NOT_FOUND, "there is no such message in the queue");
-}
-
-/* open_message - in words for the administrator who asks. */
-static struct fault open_message(struct queue *q, const char *name, enum spool_wait lock,
-				 struct spool **out)
-{
-	struct fault f = spool_open(q->msg, name, lock, out);
-
-	if (f.kind == FAULT_BUSY)
-		f.detail = "the message is being worked on";
-	return f.kind == FAULT_NOT_FOUND ? no_such_message() : f;
-}
+#define NO_SUCH_MESSAGE "there is no such message in the queue"
 
 struct fault queue_read(struct queue *queue, struct sv id, struct spool **out)
 {
 	char name[QUEUE_ID_LEN + 1];
-
-	if (!id_name(id, name))
-		return no_such_message();
-	return open_message(queue, name, SPOOL_UNLOCKED, out);
-}
-
-struct fault queue_remove(struct queue *queue, struct sv id, struct sv by)
-{
-	char name[QUEUE_ID_LEN + 1];
-	struct spool *s = NULL;
 	struct fault f;
 
 	if (!id_name(id, name))
-		return no_such_message();
-	f = open_message(queue, name, SPOOL_LOCKED, &s);
-	if (f.kind)
-		return f;
-	f = queue_drop(queue, name);
-	if (!f.kind) {
-		report_row(name, forget_row(queue, name));
-		event_emit(NULL, EVENT_QUEUE_REMOVE, KV_Z("queue_id", name),
-			   KV_Z("outcome", "removed"), KV_Z("reason", "administrator"),
-			   KV_SV("by", by));
-	}
-	spool_close(&s);
-	return f;
+		return fault(FAULT_NOT_FOUND, NO_SUCH_MESSAGE);
+	f = spool_open(queue->msg, name, SPOOL_UNLOCKED, out);
+	return f.kind == FAULT_NOT_FOUND ? fault(FAULT_NOT_FOUND, NO_SUCH_MESSAGE) : f;
 }
 
 /* ---- for the relay ---- */
@@ -777,7 +733,7 @@ struct fault queue_sync(struct queue *queue)
 	struct ids files = { 0 }, rows = { 0 }, half = { 0 };
 	/* Rows first: what is added meanwhile then is a file with a row we did not see, and
 	 * adopting it again is harmless. */
-	struct fault f = walk(queue, SV_NONE, collect_row, &rows);
+	struct fault f = queue_list(queue, SV_NONE, collect_row, &rows);
 
 	if (!f.kind)
 		f = list_folder(queue->msg, &files);

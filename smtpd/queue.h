@@ -49,8 +49,6 @@ void queue_sign(struct queue_entry *entry);
 /** queue_seal - likewise for a message of somebody else's that is sent on: it gets an ARC set. @seal: copied; what it points to
  * is borrowed until queue_finish(). */
 void queue_seal(struct queue_entry *entry, const struct signer_seal *seal);
-/** queue_put_top - behind the last queue_write(), once, when it is not signed: fields to go on top. */
-MUST_CHECK struct fault queue_put_top(struct queue_entry *entry, struct sv fields);
 MUST_CHECK struct fault queue_finish(struct queue_entry *entry);
 MUST_CHECK struct fault queue_commit(struct queue_entry *entry);
 /** queue_entry_size - octets written so far. */
@@ -83,9 +81,6 @@ MUST_CHECK struct fault queue_list(struct queue *queue, struct sv after, queue_l
 				   void *arg);
 /** queue_read - one message; spool_close() ends it. FAULT_NOT_FOUND, also for what is no id. */
 MUST_CHECK struct fault queue_read(struct queue *queue, struct sv id, struct spool **out);
-/** queue_remove - take it out for good, on an administrator's word. FAULT_BUSY while somebody works
- * on it. */
-MUST_CHECK struct fault queue_remove(struct queue *queue, struct sv id, struct sv by);
 
 /* ---- for the relay, which empties it ---- */
 

@@ -603,14 +603,6 @@ struct fault spool_put_outcomes(struct spool *s, const struct spool_change *chan
 	return f.kind ? f : sync_file(s);
 }
 
-struct fault spool_put_outcome(struct spool *s, uint32_t i, enum spool_outcome outcome,
-			       int64_t now_s, struct sv text)
-{
-	const struct spool_change change = { i, outcome, text };
-
-	return spool_put_outcomes(s, &change, 1, now_s);
-}
-
 struct fault spool_put_attempt(struct spool *s, const uint32_t *rcpts, uint32_t count,
 			       int64_t now_s, struct sv text)
 {

@@ -67,10 +67,6 @@ enum spool_outcome spool_outcome(const struct spool *s, uint32_t i);
 /** spool_read_body - the next octets of the body into out (at most SPOOL_BODY_MAX more), each
  * record checked; nothing is added at the end. FAULT_CORRUPT when a record is damaged. */
 MUST_CHECK struct fault spool_read_body(struct spool *s, struct buf *out);
-/** spool_put_outcome - append what became of recipient i, durably. text is for people (a reply, who
- * removed it). */
-MUST_CHECK struct fault spool_put_outcome(struct spool *s, uint32_t i, enum spool_outcome outcome,
-					  int64_t now_s, struct sv text);
 /** spool_close - unlock and close; removes nothing. NULL is fine. */
 void spool_close(struct spool **s);
 
@@ -93,7 +89,8 @@ struct spool_change {
 	enum spool_outcome outcome;
 	struct sv text;
 };
-/** spool_put_outcomes - several at once, with one flush. */
+/** spool_put_outcomes - append what became of these recipients, durably, with one flush. Text is for
+ * people (a reply, who removed it). */
 MUST_CHECK struct fault spool_put_outcomes(struct spool *s, const struct spool_change *changes,
 					   size_t count, int64_t now_s);
 

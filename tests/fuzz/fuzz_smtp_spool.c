@@ -48,7 +48,7 @@ static void read_all(int dir, const char *name)
 	} while (!f.kind && seen < spool_size(s));
 	if (!f.kind && seen != spool_size(s))
 		abort();
-	if (spool_put_outcome(s, 0, SPOOL_DELIVERED, 1, SV("250")).kind)
+	if (spool_put_outcomes(s, &(struct spool_change){ 0, SPOOL_DELIVERED, SV("250") }, 1, 1).kind)
 		abort();
 	spool_close(&s);
 	if (spool_open(dir, name, SPOOL_UNLOCKED, &s).kind ||

@@ -53,41 +53,29 @@ static void only_whole_networks_are_read(void **state)
 	assert_false(ipnet_parse(sv_from("::1\0", 4), &net));
 }
 
-static bool in_list(const char *network, const char *peer)
+static bool has(const char *network, const char *address)
 {
 	struct ipnet net;
-	struct ipnets list = { &net, 1 };
-	struct sockaddr_in in = { .sin_family = AF_INET };
-	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
+	uint8_t octets[16] = { [10] = 0xff, [11] = 0xff };
 
 	assert_true(ipnet_parse(sv_z(network), &net));
-	if (inet_pton(AF_INET, peer, &in.sin_addr) == 1)
-		return ipnets_has(&list, (const struct sockaddr *)&in);
-	assert_int_equal(inet_pton(AF_INET6, peer, &in6.sin6_addr), 1);
-	return ipnets_has(&list, (const struct sockaddr *)&in6);
+	if (inet_pton(AF_INET, address, octets + 12) != 1)
+		assert_int_equal(inet_pton(AF_INET6, address, octets), 1);
+	return ipnet_has(&net, octets);
 }
 
-static void a_peer_is_found_whatever_family_its_socket_has(void **state)
+static void an_address_is_found_whatever_family_it_is_written_in(void **state)
 {
-	struct ipnet one;
-	struct ipnets list = { &one, 1 };
-	struct sockaddr local = { .sa_family = AF_UNIX };
 	(void)state;
-
-	assert_true(in_list("127.0.0.0/8", "127.255.1.2"));
-	assert_true(in_list("127.0.0.0/8", "::ffff:127.0.0.1"));
-	assert_false(in_list("127.0.0.0/8", "128.0.0.1"));
-	assert_true(in_list("192.0.2.128/25", "192.0.2.200"));
-	assert_false(in_list("192.0.2.128/25", "192.0.2.127"));
-	assert_false(in_list("0.0.0.0/0", "2001:db8::1"));
-	assert_true(in_list("::/0", "2001:db8::1"));
-	assert_true(in_list("::1", "::1"));
-	assert_false(in_list("::1", "127.0.0.1"));
-
-	assert_true(ipnet_parse(SV("::1"), &one));
-	assert_true(ipnets_has(&list, &local));
-	assert_true(ipnet_parse(SV("192.0.2.0/24"), &one));
-	assert_false(ipnets_has(&list, &local));
+	assert_true(has("127.0.0.0/8", "127.255.1.2"));
+	assert_true(has("127.0.0.0/8", "::ffff:127.0.0.1"));
+	assert_false(has("127.0.0.0/8", "128.0.0.1"));
+	assert_true(has("192.0.2.128/25", "192.0.2.200"));
+	assert_false(has("192.0.2.128/25", "192.0.2.127"));
+	assert_false(has("0.0.0.0/0", "2001:db8::1"));
+	assert_true(has("::/0", "2001:db8::1"));
+	assert_true(has("::1", "::1"));
+	assert_false(has("::1", "127.0.0.1"));
 }
 
 static void masks_count_in_the_addresses_own_family(void **state)
@@ -110,7 +98,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(only_whole_networks_are_read),
-		cmocka_unit_test(a_peer_is_found_whatever_family_its_socket_has),
+		cmocka_unit_test(an_address_is_found_whatever_family_it_is_written_in),
 		cmocka_unit_test(masks_count_in_the_addresses_own_family),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,15 +22,14 @@ static struct netaddr parsed(const char *text)
 
 static void texts_come_back_in_their_shortest_form(void **state)
 {
-	static const struct { const char *in, *out, *literal;
+	static const struct { const char *in, *out;
 	} cases[] = {
-		{ "192.0.2.1", "192.0.2.1", "[192.0.2.1]" },
-		{ "::ffff:192.0.2.1", "192.0.2.1", "[192.0.2.1]" },
-		{ "2001:DB8:0:0::1", "2001:db8::1", "[IPv6:2001:db8::1]" },
-		{ "[::1]", "::1", "[IPv6:::1]" },
+		{ "192.0.2.1", "192.0.2.1" },
+		{ "::ffff:192.0.2.1", "192.0.2.1" },
+		{ "2001:DB8:0:0::1", "2001:db8::1" },
+		{ "[::1]", "::1" },
 		{ "1111:2222:3333:4444:5555:6666:7777:8888",
-		  "1111:2222:3333:4444:5555:6666:7777:8888",
-		  "[IPv6:1111:2222:3333:4444:5555:6666:7777:8888]" },
+		  "1111:2222:3333:4444:5555:6666:7777:8888" },
 	};
 	static const char *const bad[] = {
 		"",
@@ -55,8 +54,6 @@ static void texts_come_back_in_their_shortest_form(void **state)
 		a = parsed(cases[i].in);
 		assert_true(sv_eq(netaddr_text(&a, text), sv_z(cases[i].out)));
 		assert_string_equal(text, cases[i].out);
-		netaddr_literal(&a, text);
-		assert_string_equal(text, cases[i].literal);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
 		assert_false(netaddr_parse(sv_z(bad[i]), &a));

@@ -164,6 +164,12 @@ static void a_damaged_octet_is_found_wherever_it_is(void **state)
 	free(p);
 }
 
+static struct fault put_outcome(struct spool *s, uint32_t i, enum spool_outcome outcome, int64_t now_s,
+				struct sv text)
+{
+	return spool_put_outcomes(s, &(struct spool_change){ i, outcome, text }, 1, now_s);
+}
+
 static void a_torn_outcome_never_happened_and_the_next_one_is_kept(void **state)
 {
 	size_t whole, more;
@@ -174,16 +180,16 @@ static void a_torn_outcome_never_happened_and_the_next_one_is_kept(void **state)
 	write_message("m", 300);
 	free(slurp("m", &whole));
 	assert_int_equal(spool_open(dir, "m", SPOOL_LOCKED, &s).kind, FAULT_NONE);
-	assert_int_equal(spool_put_outcome(s, 1, SPOOL_BOUNCED, 77, SV("550 no")).kind, FAULT_NONE);
+	assert_int_equal(put_outcome(s, 1, SPOOL_BOUNCED, 77, SV("550 no")).kind, FAULT_NONE);
 	assert_int_equal(spool_outcome(s, 1), SPOOL_BOUNCED);
-	assert_int_equal(spool_put_outcome(s, 2, SPOOL_BOUNCED, 77, SV("")).kind, FAULT_INVALID);
+	assert_int_equal(put_outcome(s, 2, SPOOL_BOUNCED, 77, SV("")).kind, FAULT_INVALID);
 	spool_close(&s);
 	p = slurp("m", &more);
 	for (size_t cut = whole; cut < more; cut++) {
 		spill("c", p, cut);
 		assert_int_equal(spool_open(dir, "c", SPOOL_LOCKED, &s).kind, FAULT_NONE);
 		assert_int_equal(spool_outcome(s, 1), 0);
-		assert_int_equal(spool_put_outcome(s, 0, SPOOL_DELIVERED, 78, SV("")).kind,
+		assert_int_equal(put_outcome(s, 0, SPOOL_DELIVERED, 78, SV("")).kind,
 				 FAULT_NONE);
 		spool_close(&s);
 		assert_int_equal(spool_open(dir, "c", SPOOL_UNLOCKED, &s).kind, FAULT_NONE);
@@ -219,7 +225,7 @@ static void when_it_came_by_the_queues_time_is_kept_and_the_last_word_counts(voi
 	assert_int_equal(spool_open(dir, "m", SPOOL_LOCKED, &s).kind, FAULT_NONE);
 	assert_int_equal(spool_born(s), 0);
 	assert_int_equal(spool_put_born(s, 1000).kind, FAULT_NONE);
-	assert_int_equal(spool_put_outcome(s, 0, SPOOL_DELIVERED, 2000, SV("250 ok")).kind, FAULT_NONE);
+	assert_int_equal(put_outcome(s, 0, SPOOL_DELIVERED, 2000, SV("250 ok")).kind, FAULT_NONE);
 	spool_close(&s);
 	assert_int_equal(spool_open(dir, "m", SPOOL_LOCKED, &s).kind, FAULT_NONE);
 	assert_int_equal(spool_born(s), 1000);
