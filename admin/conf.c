@@ -8,12 +8,14 @@
 #include "admin/verbs.h"
 #include "common/conf.h"
 #include "common/instance.h"
+#include "common/memory.h"
 #include "common/textfile.h"
 
 #include "common/banned.h"
 
 #define TEXT_MAX ((size_t)1 << 20)
 #define OLD_MAX 1000            /* kept files */
+#define DESCRIBED_INDENT 4      /* of what does not fit behind an option's name */
 
 struct upgraded {
 	struct cli *cli;
@@ -32,6 +34,37 @@ static int run_check(struct cli *cli)
 	return code;
 }
 
+/* As it is written in the file: words with spaces are quoted there. */
+static void show_rows(struct sv text)
+{
+	static const struct column columns[] = {
+		{ "OPTION", "option", COLUMN_TEXT, NULL },
+		{ "VALUE", "value", COLUMN_TEXT, NULL },
+		{ "LISTENER", "listener", COLUMN_TEXT, NULL },  /* of an option of a block */
+	};
+	struct table *t = table_new(columns, ARRAY_LEN(columns), true);
+	struct sv line, name, block = SV_NONE;
+
+	while (text.len && sv_split(&text, '\n', &line)) {
+		char option[128];
+		bool is_inside = sv_starts(line, SV("\t"));
+
+		line = sv_trim(line);
+		if (!line.len || line.p[0] == '#' || sv_eq(line, SV("}")))
+			continue;
+		(void)sv_split(&line, ' ', &name);
+		if (!is_inside && sv_ends(line, SV(" {"))) {
+			block = sv_sub(line, 0, line.len - 2);
+			continue;
+		}
+		snprintf(option, sizeof(option), "%s%.*s", is_inside ? "listener." : "", SV_FMT(name));
+		table_sv(t, sv_z(option));
+		table_sv(t, line);
+		table_sv(t, is_inside ? block : SV_NONE);
+	}
+	table_end(&t, "");
+}
+
 static int run_show(struct cli *cli)
 {
 	struct conf *conf = NULL;
@@ -42,43 +75,111 @@ static int run_show(struct cli *cli)
 		return code;
 	buf_init(&text, TEXT_MAX);
 	conf_show(conf, cli_option(cli, "all") != NULL, &text);
-	if (text.len)
+	if (cli->json)
+		show_rows(buf_sv(&text));
+	else if (text.len)
 		fwrite(text.p, 1, text.len, stdout);
 	buf_done(&text);
 	conf_unref(&conf);
 	return EXIT_DONE;
 }
 
-static int run_describe(struct cli *cli)
+static struct table *new_description(void)
+{
+	static const struct column columns[] = {
+		{ "OPTION", "option", COLUMN_TEXT, NULL },
+		{ "SECTION", "section", COLUMN_TEXT, NULL },
+		{ "VALUES", "values", COLUMN_TEXT, NULL },
+		{ "DEFAULT", "default", COLUMN_TEXT, NULL },
+		{ "NEEDS RESTART", "needs_restart", COLUMN_BOOL, NULL },
+		{ "MEANING", "meaning", COLUMN_TEXT, NULL },
+	};
+
+	return table_new(columns, ARRAY_LEN(columns), true);
+}
+
+static void add_description(struct table *t, const struct conf_option *option)
+{
+	struct buf values;
+
+	buf_init(&values, TEXT_MAX);
+	conf_option_range(option, &values);
+	table_sv(t, sv_z(option->name));
+	table_sv(t, sv_z(option->section));
+	table_sv(t, buf_sv(&values));
+	table_sv(t, option->def ? sv_z(option->def) : SV_NONE);
+	table_u64(t, option->need_restart);
+	table_sv(t, sv_z(option->doc));
+	buf_done(&values);
+}
+
+/* In lines of the terminal's width, if there is one. */
+static void print_description(const struct conf_option *option)
 {
 	struct buf text;
-	const struct conf_option *option;
+	struct sv rest, line;
 
 	buf_init(&text, TEXT_MAX);
-	if (cli->arg_count) {
-		struct sv name = sv_z(cli->args[0]);
+	conf_describe(option, &text);
+	rest = buf_sv(&text);
+	while (rest.len && sv_split(&rest, '\n', &line)) {
+		size_t indent = 0;
+		char *words;
 
-		option = conf_option_find(name);
-		if (!option) {
-			const char *near = conf_option_nearest(name);
-			complain(near ? near : "postroom conf describe", "no option \"%s\"", cli->args[0]);
-			buf_done(&text);
-			return EXIT_NOT_FOUND;
-		}
-		conf_describe(option, &text);
-	} else {
-		const char *section = "";
-		for (size_t i = 0; (option = conf_option_at(i)); i++) {
-			if (strcmp(section, option->section) != 0) {
-				section = option->section;
-				buf_appendf(&text, "%s# %s\n\n", i ? "\n" : "", section);
-			}
-			conf_describe(option, &text);
-		}
+		while (indent < line.len && line.p[indent] == ' ')
+			indent++;
+		words = sv_copy_z(sv_sub(line, indent, SIZE_MAX));
+		printf("%*s", (int)indent, "");
+		print_folded(words, indent ? indent : DESCRIBED_INDENT);
+		free(words);
 	}
-	if (text.len)
-		fwrite(text.p, 1, text.len, stdout);
 	buf_done(&text);
+}
+
+static int describe_one(struct cli *cli)
+{
+	struct sv name = sv_z(cli->args[0]);
+	const struct conf_option *option = conf_option_find(name);
+
+	if (!option) {
+		const char *near = conf_option_nearest(name);
+
+		complain(near ? near : "postroom conf describe", "no option \"%s\"", cli->args[0]);
+		return EXIT_NOT_FOUND;
+	}
+	if (cli->json) {
+		struct table *t = new_description();
+
+		add_description(t, option);
+		table_end(&t, "");
+	} else {
+		print_description(option);
+	}
+	return EXIT_DONE;
+}
+
+static int run_describe(struct cli *cli)
+{
+	const struct conf_option *option;
+	const char *section = "";
+
+	if (cli->arg_count)
+		return describe_one(cli);
+	struct table *t = cli->json ? new_description() : NULL;
+
+	for (size_t i = 0; (option = conf_option_at(i)); i++) {
+		if (t) {
+			add_description(t, option);
+			continue;
+		}
+		if (strcmp(section, option->section) != 0) {
+			section = option->section;
+			printf("%s# %s\n\n", i ? "\n" : "", section);
+		}
+		print_description(option);
+	}
+	if (t)
+		table_end(&t, "");
 	return EXIT_DONE;
 }
 

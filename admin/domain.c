@@ -13,6 +13,24 @@
 
 #include "common/banned.h"
 
+/* A domain of mail has a dot, and labels as of hosts (RFC 5321 §2.3.5): address_domain() is more
+ * patient, since what others write in addresses has to be understood. */
+static const char *why_no_domain(struct sv name)
+{
+	struct sv rest = name, label = SV_NONE;
+	bool is_number = true;
+
+	if (sv_find(name, '_') != SIZE_MAX)
+		return "a domain's name has letters, digits and hyphens only";
+	if (sv_find(name, '.') == SIZE_MAX)
+		return "a domain has a dot in its name, such as example.org";
+	while (rest.len && sv_split(&rest, '.', &label))
+		continue;
+	for (size_t i = 0; i < label.len; i++)
+		is_number = is_number && ascii_is_digit(label.p[i]);
+	return is_number ? "this is an address, and no domain" : NULL;
+}
+
 /* run_add - the keys first: a domain that is there signs its mail. */
 static int run_add(struct cli *cli)
 {
@@ -26,6 +44,8 @@ static int run_add(struct cli *cli)
 		return code;
 	arena_init(&names, 8192);
 	f = address_domain(&names, sv_z(cli->args[0]), &name);
+	if (!f.kind && why_no_domain(name))
+		f = fault(FAULT_INVALID, why_no_domain(name));
 	if (!f.kind)
 		f = dkimkey_make(instance_path(cli->instance, INSTANCE_KEYS), name.p);
 	if (!f.kind)

@@ -1,14 +1,18 @@
 """The command line as a person or a script meets it."""
 
+import fcntl
 import json
 import os
 import pathlib
+import pty
 import re
 import shutil
 import socket
 import stat
+import struct
 import subprocess
 import tempfile
+import termios
 
 import pytest
 
@@ -209,6 +213,42 @@ def test_conf_show_and_describe_print_what_is_in_force(instance):
     described = instance.postroom("conf", "describe")
     for name in re.findall(r"(?m)^([a-z][a-z-]+) ", everything):
         assert name in described
+
+
+def test_conf_show_and_describe_are_rows_for_programs(instance):
+    shown = {row["option"]: row["value"] for row in instance.json("conf", "show", "--all")}
+    assert shown["hostname"] == "mail.example.test" and shown["message-size"] == "50M"
+    listeners = {row["listener"] for row in instance.json("conf", "show", "--all") if row["option"] == "listener.kind"}
+    assert {"imaps", "submissions"} <= listeners
+    [row] = instance.json("conf", "describe", "message-size")
+    assert row["option"] == "message-size" and row["default"] == "50M" and row["needs_restart"] is False and "RFC 5321" in row["meaning"]
+    assert {row["option"] for row in instance.json("conf", "describe")} >= set(shown)
+
+
+def test_conf_describe_fits_a_terminal(instance):
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    with subprocess.Popen([postroom.BIN / "postroom", "conf", "describe"], stdout=theirs) as child:
+        os.close(theirs)
+        text = b""
+        while True:
+            try:
+                text += os.read(ours, 65536)
+            except OSError:     # the other end is closed, and all of it read
+                break
+        assert child.wait() == 0
+    os.close(ours)
+    lines = text.decode().split("\r\n")
+    too_wide = [line for line in lines if len(line) > 80 and " " in line.strip()]
+    assert len(lines) > 500 and not too_wide, too_wide[:3]
+
+
+@pytest.mark.parametrize("name,says", [("not_a_domain.example", "hyphens only"), ("localhost", "a dot in its name"),
+                                       ("192.0.2.1", "an address, and no domain"), ("x-.example", "not valid")])
+def test_what_is_no_domain_is_not_added(instance, name, says):
+    done = instance.run("domain", "add", name)
+    assert done.returncode == 1 and says in done.stderr, done
+    assert name not in {row["domain"] for row in instance.json("domain", "list")}
 
 
 def test_serve_detached_answers_at_once_shows_status_and_stops(tmp_path):
