@@ -123,6 +123,32 @@ static bool run_command(struct session *s)
 	return false;
 }
 
+/* look_ahead - a job will read what has come, behind what its command is woken for. The stream may be gone before the job is over, so it
+ * gets a copy; what it took is taken off the stream when it is back. Returns the copy. */
+static struct sv look_ahead(struct session *s, struct sv input)
+{
+	buf_clear(&s->octets);
+	s->octets.max = INPUT_MAX;
+	if (!buf_append(&s->octets, input))
+		BUG("more input than a stream keeps");
+	s->ahead = buf_sv(&s->octets);
+	s->ahead_len = s->ahead.len;
+	return s->ahead;
+}
+
+/* is_asked - may the literal that is announced be as large as it is, as far as the client did not wait for an answer? */
+static bool is_asked(const struct grammar *g)
+{
+	return g->literal.is_sync || g->literal.size <= g->limits.literal_nonsync;
+}
+
+/* announce - the command is to look at the literal. */
+static void announce(struct session *s)
+{
+	s->command->args = args_from(&s->grammar, s->command->args.at);
+	s->command->literal = s->grammar.literal;
+}
+
 /* literal - one is announced. */
 static bool literal(struct session *s)
 {
@@ -136,20 +162,51 @@ static bool literal(struct session *s)
 	bool streams = spec && (spec->flags & CMD_STREAMS ? g->count > first :
 				spec->flags & CMD_STREAMS_LATER ? g->count > first + 1 : false);
 
-	bool is_asked = g->literal.is_sync || g->literal.size <= g->limits.literal_nonsync;
-
-	if ((s->command || streams) && is_asked) {
+	if ((s->command || streams) && is_asked(g)) {
 		if (!s->command)
 			command_new(s, spec, first);
-		s->command->args = args_from(g, s->command->args.at);
-		s->command->literal = g->literal;
+		announce(s);
+		look_ahead(s, stream_input(s->stream));
 		session_run(s, WAKE_LITERAL);
 		return false;
 	}
 	return session_take_argument(s);
 }
 
-static bool handle(struct session *s, enum grammar_event event)
+void session_read_ahead(struct session *s)
+{
+	struct command *c = s->command;
+	struct grammar *g = &s->grammar;
+
+	while (s->step == STEP_WAIT && s->left == GRAMMAR_MORE) {
+		if (c->wake == WAKE_LITERAL) {
+			if (!c->is_literal_taken || c->is_literal_kept || g->literal.is_sync)
+				return;         /* the loop has something to say, or to decide */
+			grammar_stream(g);
+		}
+		c->wake = WAKE_OCTETS;
+		if (!s->ahead.len)
+			return;
+		enum grammar_event event = grammar_feed(g, &s->ahead);
+
+		if (event == GRAMMAR_OCTETS) {
+			c->octets = g->octets;
+		} else if (event == GRAMMAR_LITERAL && is_asked(g)) {
+			announce(s);
+			c->wake = WAKE_LITERAL;
+		} else if (event == GRAMMAR_COMMAND) {
+			c->args = args_from(g, c->args.at);
+			c->wake = WAKE_RUN;
+		} else {
+			if (event != GRAMMAR_MORE && event != GRAMMAR_LITERAL_END)
+				s->left = event;
+			continue;
+		}
+		s->step = command_step(c);
+	}
+}
+
+bool session_handle(struct session *s, enum grammar_event event)
 {
 	struct grammar *g = &s->grammar;
 
@@ -162,11 +219,6 @@ static bool handle(struct session *s, enum grammar_event event)
 	case GRAMMAR_LITERAL:
 		return literal(s);
 	case GRAMMAR_OCTETS:
-		buf_clear(&s->octets);
-		s->octets.max = INPUT_MAX;
-		if (!buf_append(&s->octets, g->octets))
-			BUG("more input than a stream keeps");
-		s->command->octets = buf_sv(&s->octets);
 		session_run(s, WAKE_OCTETS);
 		return false;
 	case GRAMMAR_LINE:
@@ -195,20 +247,18 @@ void session_input(struct stream *stream, void *user)
 			break;
 		enum grammar_event event = grammar_feed(&s->grammar, &in);
 
-		/* Octets of a literal are borrowed from the input: they are used before they are
-		 * taken off. What runs a job pauses the stream; nothing is read behind it until the
-		 * command is done. */
+		/* Octets of a literal are borrowed from the input: they are copied before they are taken off. What runs a job
+		 * pauses the stream; nothing is read behind it until the command is done. */
 		if (event == GRAMMAR_OCTETS) {
-			bool goes_on = handle(s, event);
+			size_t at = (size_t)(s->grammar.octets.p - stream_input(stream).p);
+			struct sv copy = look_ahead(s, stream_input(stream));
 
-			if (s->stream)
-				stream_take(s->stream, had - in.len);
-			if (!goes_on)
-				return;
-			continue;
+			s->command->octets = sv_sub(copy, at, s->grammar.octets.len);
+			sv_skip(&s->ahead, had - in.len);
+			s->ahead_len = s->ahead.len;
 		}
 		stream_take(stream, had - in.len);
-		if (!handle(s, event))
+		if (!session_handle(s, event))
 			return;
 	}
 }

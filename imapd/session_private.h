@@ -39,7 +39,10 @@ struct session {
 	struct roster_guest guest;      /* from being let in until the stream is gone */
 	struct room room;
 	struct command *command;        /* that runs, or whose literal streams in */
-	struct buf octets;              /* a piece of a literal, for a job */
+	struct buf octets;              /* while a message streams in: a copy of what has come, for a job */
+	struct sv ahead;                /* of those: behind what the command has been woken for; the job goes on with it */
+	size_t ahead_len;               /* as much as it was given */
+	enum grammar_event left;        /* what it met there and left to the loop; GRAMMAR_MORE: nothing */
 	size_t written;                 /* of the step's output */
 	struct timer retry;
 	struct fault opened;
@@ -89,6 +92,10 @@ void session_free(struct session *s);
 
 /** session_input - on_input of its stream. */
 void session_input(struct stream *stream, void *user);
+/** session_read_ahead - in a job, behind a step: have the command read what came behind it, too, as far as that needs no answer first. */
+void session_read_ahead(struct session *s);
+/** session_handle - an event of the parser. False: wait, or the session has ended. */
+bool session_handle(struct session *s, enum grammar_event event);
 /** session_take_argument - the literal that is announced is an argument like any other. False: the command or the session has ended. */
 bool session_take_argument(struct session *s);
 

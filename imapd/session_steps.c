@@ -19,6 +19,12 @@
 
 /* ---- jobs ---- */
 
+/* is_streaming - does it read messages as they come, and is it not at its end? */
+static bool is_streaming(const struct command *c)
+{
+	return c->spec->flags & (CMD_STREAMS | CMD_STREAMS_LATER) && (c->wake == WAKE_LITERAL || c->wake == WAKE_OCTETS);
+}
+
 /* job_run - pool thread, or the loop when that is all in memory: the room and the command are ours. */
 static void job_run(struct work *w)
 {
@@ -28,8 +34,11 @@ static void job_run(struct work *w)
 	case JOB_STEP:
 		if (s->is_quota_due)
 			s->opened = session_open_account(s);
-		if (!s->opened.kind)
-			s->step = command_step(s->command);
+		if (s->opened.kind)
+			break;
+		s->step = command_step(s->command);
+		if (is_streaming(s->command))
+			session_read_ahead(s);
 		break;
 	case JOB_OPEN:
 		if (!s->is_quota_due)
@@ -61,12 +70,17 @@ static void job_done(struct work *w, bool is_cancelled)
 		session_submit(s);
 		return;
 	}
-	if (s->what == JOB_OPEN)
+	if (s->what == JOB_OPEN) {
 		session_opened(s);
-	else if (s->opened.kind)
+		return;
+	}
+	if (s->opened.kind) {
 		session_bye(s, "[UNAVAILABLE] The account cannot be opened now", "open");
-	else
-		session_stepped(s);
+		return;
+	}
+	stream_take(s->stream, s->ahead_len - s->ahead.len);
+	s->ahead_len = s->ahead.len = 0;
+	session_stepped(s);
 }
 
 void session_retry(struct timer *t)
@@ -317,7 +331,12 @@ void session_stepped(struct session *s)
 			grammar_expect_line(&s->grammar, LINE_MAX_OCTETS);
 		stream_resume(s->stream);
 	} else {
-		stream_resume(s->stream);
+		enum grammar_event left = s->left;
+
+		s->left = GRAMMAR_MORE;
+		stream_set_input_max(s->stream, INPUT_MAX);     /* it was a message's octets */
+		if (left == GRAMMAR_MORE || session_handle(s, left))
+			stream_resume(s->stream);
 	}
 }
 

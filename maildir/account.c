@@ -14,6 +14,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "maildir/files.h"
+#include "maildir/flushes.h"
 #include "maildir/mark_private.h"
 #include "maildir/shares_private.h"
 #include "maildir/store_private.h"
@@ -176,14 +177,34 @@ static uint64_t new_mailbox_id(void)
 	return id;
 }
 
+static const struct { const char *name; uint32_t use; } first_boxes[] = {
+	{ "INBOX", 0 }, { "Drafts", USE_DRAFTS }, { "Sent", USE_SENT }, { "Junk", USE_JUNK },
+	{ "Trash", USE_TRASH }, { "Archive", USE_ARCHIVE },
+};
+
+static void first_dir(size_t i, char dir[LAYOUT_DIR_MAX + 1])
+{
+	if (!layout_dir(sv_z(first_boxes[i].name), dir))
+		BUG("no folder for %s", first_boxes[i].name);
+}
+
+/* What a new account flushes: two files, then each mailbox. */
+static struct fault flush_new(void *arg, size_t i)
+{
+	static const char *const files[] = { LAYOUT_ACCOUNT_FILE, LAYOUT_SUBSCRIPTIONS_FILE };
+	char dir[LAYOUT_DIR_MAX + 1];
+	const int *maildir = arg;
+
+	if (i < ARRAY_LEN(files))
+		return files_sync_file(*maildir, files[i]);
+	first_dir(i - ARRAY_LEN(files), dir);
+	return adopt_sync_new_mailbox(*maildir, dir);
+}
+
 /* The mailboxes of a new account, made under a temporary name so that nobody ever sees half of them. */
 static struct fault fill_new_maildir(const struct store_conf *conf, int maildir)
 {
-	static const struct { const char *name; uint32_t use; } boxes[] = {
-		{ "INBOX", 0 }, { "Drafts", USE_DRAFTS }, { "Sent", USE_SENT }, { "Junk", USE_JUNK },
-		{ "Trash", USE_TRASH }, { "Archive", USE_ARCHIVE },
-	};
-	size_t count = conf->create_special_use ? ARRAY_LEN(boxes) : 1;
+	size_t count = conf->create_special_use ? ARRAY_LEN(first_boxes) : 1;
 	uint32_t now = (uint32_t)time(NULL);
 	struct sidecar_subscriptions subscribed = { .generation = 1 };
 	struct sidecar_account account = { .generation = 1, .uidvalidity_floor = now + UIDVALIDITY_BLOCK,
@@ -193,12 +214,11 @@ static struct fault fill_new_maildir(const struct store_conf *conf, int maildir)
 
 	for (size_t i = 0; !f.kind && i < count; i++) {
 		struct sidecar_mailbox s = { .generation = 1, .id = new_mailbox_id(), .uidvalidity = now + (uint32_t)i,
-					     .uid_ceiling = 1, .special_use = boxes[i].use };
+					     .uid_ceiling = 1, .special_use = first_boxes[i].use };
 		char dir[LAYOUT_DIR_MAX + 1];
-		if (!layout_dir(sv_z(boxes[i].name), dir))
-			BUG("no folder for %s", boxes[i].name);
+		first_dir(i, dir);
 		f = adopt_new_mailbox_at(conf, maildir, dir, &s, !i);
-		sidecar_subscribe(&subscribed, sv_z(boxes[i].name), true);
+		sidecar_subscribe(&subscribed, sv_z(first_boxes[i].name), true);
 	}
 	buf_init(&text, SIDECAR_MAX);
 	if (!f.kind)
@@ -212,16 +232,9 @@ static struct fault fill_new_maildir(const struct store_conf *conf, int maildir)
 		f = files_write_unflushed(maildir, LAYOUT_ACCOUNT_FILE, buf_sv(&text), conf->umask_file);
 	if (!f.kind)
 		f = files_write_unflushed(maildir, LAYOUT_FLAG_LOG, SV_NONE, conf->umask_file);
-	/* Now that all of it is there: the first flush takes most of the others' work along. A syncfs would take everybody's. */
+	/* Now that all of it is there: in any order, since nobody finds it before it gets its name. A syncfs would take everybody's. */
 	if (!f.kind)
-		f = files_sync_file(maildir, LAYOUT_ACCOUNT_FILE);
-	if (!f.kind)
-		f = files_sync_file(maildir, LAYOUT_SUBSCRIPTIONS_FILE);
-	for (size_t i = count; !f.kind && i-- > 0;) {
-		char dir[LAYOUT_DIR_MAX + 1];
-		if (layout_dir(sv_z(boxes[i].name), dir))
-			f = adopt_sync_new_mailbox(maildir, dir);       /* INBOX last: the Maildir itself */
-	}
+		f = flushes_run(2 + count, flush_new, &maildir);
 	sidecar_subscriptions_done(&subscribed);
 	buf_done(&text);
 	return f;

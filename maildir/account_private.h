@@ -171,6 +171,8 @@ const struct store_conf *account_conf(const struct account *a);
 /** adopt_refresh - look whether other programs changed a mailbox's folders, and adopt it. box is read anew.
  *  FAULT_NOT_FOUND when the mailbox is gone. */
 MUST_CHECK struct fault adopt_refresh(struct account *a, uint64_t box);
+/** adopt_find - it is only to be added to: is its folder `dir` still there? If not, what adopt_refresh() says. */
+MUST_CHECK struct fault adopt_find(struct account *a, uint64_t box, const char *dir);
 /** adopt_scan - adopt without looking first. */
 MUST_CHECK struct fault adopt_scan(struct account *a, uint64_t box);
 /** adopt_folders - mailboxes that other programs made or removed. */

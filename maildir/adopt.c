@@ -562,6 +562,11 @@ struct fault adopt_refresh(struct account *a, uint64_t id)
 	return f;
 }
 
+struct fault adopt_find(struct account *a, uint64_t id, const char *dir)
+{
+	return folder_time(a, dir, "cur") ? FAULT_OK : adopt_refresh(a, id);
+}
+
 /* Between a change by another program and one of ours in the same tick of the kernel's clock there is no difference to see:
  * it is then noticed with the next change. */
 void adopt_check_times(struct account *a, struct index_box *box)

@@ -15,6 +15,7 @@
 #include "common/mime.h"
 #include "maildir/copy_private.h"
 #include "maildir/files.h"
+#include "maildir/flushes.h"
 #include "maildir/pack_private.h"
 #include "maildir/quota_private.h"
 #include "maildir/seen_private.h"
@@ -239,6 +240,7 @@ struct append {
 	struct placing *places;
 	size_t count;
 	char dir[LAYOUT_DIR_MAX + 1];   /* out */
+	uint32_t uidvalidity;           /* out */
 	bool is_warning_due;            /* out */
 	/* Of a reader of somebody else's mailbox, whose \Seen is their own. */
 	bool *is_seen;
@@ -296,6 +298,7 @@ static struct fault append(struct index_txn *t, void *arg)
 		f = note_seen(t, ap, &record);
 	adopt_note_times(t->account, &record);
 	memcpy(ap->dir, record.dir, sizeof(ap->dir));
+	ap->uidvalidity = record.uidvalidity;
 	ap->is_warning_due = quota_is_due(t, &ap->box->quota);
 	return f.kind ? f : index_box_put(t->kv, &record);
 }
@@ -354,6 +357,13 @@ void incoming_describe(const struct incoming *in, struct placing *p)
 	p->wire_size = in->message->wire_size;
 }
 
+static struct fault flush_one(void *arg, size_t i)
+{
+	struct append_item *items = arg;
+
+	return items[i].message->is_unflushed ? flush(items[i].message) : FAULT_OK;
+}
+
 static struct fault prepare(struct append *ap, struct append_item *item, size_t i, char brought[BOX_PATH_MAX])
 {
 	struct placing *p = &ap->places[i];
@@ -361,8 +371,6 @@ static struct fault prepare(struct append *ap, struct append_item *item, size_t 
 	bool may_keywords;
 	struct fault f = in->is_finished ? in->fault : fault(FAULT_INTERNAL, "message is not finished");
 
-	if (!f.kind && in->is_unflushed)
-		f = flush(in);
 	if (f.kind)
 		return f;
 	incoming_describe(in, p);
@@ -397,6 +405,8 @@ struct fault incoming_append(struct mailbox *box, struct append_item *items, siz
 	ap.is_seen = xcalloc(count ? count : 1, sizeof(*ap.is_seen));
 	brought = xcalloc(count ? count : 1, sizeof(*brought));
 	f = mailbox_needs(box, RIGHT_INSERT);
+	if (!f.kind)
+		f = flushes_run(count, flush_one, items);
 	for (size_t i = 0; !f.kind && i < count; i++)
 		f = prepare(&ap, &items[i], i, brought[i]);
 	if (!f.kind && count)
@@ -421,6 +431,7 @@ struct fault incoming_append(struct mailbox *box, struct append_item *items, siz
 	}
 	for (size_t i = 0; i < count; i++) {
 		items[i].uid = f.kind ? 0 : ap.places[i].uid;
+		items[i].uidvalidity = f.kind ? 0 : ap.uidvalidity;
 		if (is_placed && !brought[i][0])
 			items[i].message->temp[0] = '\0';
 		if (!is_placed && brought[i][0])

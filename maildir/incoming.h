@@ -52,6 +52,7 @@ struct append_item {
 	uint64_t replaces;              /* octets of a message that the caller expunges right behind: quota does not count
 					   both (RFC 8508 §3.4); 0: none */
 	uint32_t uid;                   /* out */
+	uint32_t uidvalidity;           /* out */
 };
 /** incoming_append - all items into one mailbox, or none (RFC 3502). */
 MUST_CHECK struct fault incoming_append(struct mailbox *box, struct append_item *items, size_t count);

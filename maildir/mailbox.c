@@ -68,7 +68,9 @@ struct fault mailbox_open_for(struct maildir_user *user, struct sv name, uint32_
 		return f;
 	f = account_enter(place.account);
 	if (!f.kind) {
-		f = adopt_refresh(place.account, place.box.id);
+		/* Who only adds to it does not ask what others have put there. */
+		f = rights & RIGHT_READ ? adopt_refresh(place.account, place.box.id) :
+					  adopt_find(place.account, place.box.id, place.box.dir);
 		account_leave(place.account);
 	}
 	if (f.kind) {

@@ -96,7 +96,8 @@ MUST_CHECK struct fault mailbox_subscribe(struct maildir_user *user, struct sv n
 /** mailbox_open - for SELECT, EXAMINE, POP3 (INBOX): whoever has it may read. A handle stays valid across index rebuilds and
  *  renames by others; after a DELETE, or when the right to read was taken away, its calls answer FAULT_GONE. */
 MUST_CHECK struct fault mailbox_open(struct maildir_user *user, struct sv name, struct mailbox **out);
-/** mailbox_open_for - likewise for something else: RIGHT_INSERT as the target of APPEND and COPY. */
+/** mailbox_open_for - likewise for something else: RIGHT_INSERT as the target of APPEND and COPY, which does not look for other programs'
+ *  messages there. */
 MUST_CHECK struct fault mailbox_open_for(struct maildir_user *user, struct sv name, uint32_t rights, struct mailbox **out);
 /** mailbox_may - does the user of this handle have all of these rights, as far as is known? */
 bool mailbox_may(const struct mailbox *box, uint32_t rights);

@@ -50,7 +50,6 @@ struct append {
 	int64_t date;
 	uint64_t announced;             /* octets of the message that is coming in */
 	uint64_t total;                 /* ... and of the command */
-	uint32_t uidvalidity;
 	uint32_t replaced;              /* REPLACE: UID in the selected mailbox; 0: APPEND */
 	uint64_t replaced_size;
 	struct answer refusal;          /* word is NULL while all is well */
@@ -373,7 +372,6 @@ static bool read_replaced(struct command *c, struct append *x)
 static bool begin(struct command *c)
 {
 	struct append *x = command_new_state(c, sizeof(*x));
-	struct mailbox_status status;
 
 	c->release = release;
 	x->items = arena_array(&c->arena, MESSAGES_MAX, sizeof(*x->items));
@@ -390,13 +388,10 @@ static bool begin(struct command *c)
 		command_no(c, "TRYCREATE", "No such mailbox");
 		return refuse(c);
 	}
-	if (!f.kind)
-		f = mailbox_counters(x->box, &status);
 	if (f.kind) {
 		command_fault(c, f);
 		return refuse(c);
 	}
-	x->uidvalidity = status.uidvalidity;
 	/* What goes makes room in the account that it is in. */
 	if (x->replaced && (mailbox_is_shared(x->box) || mailbox_is_shared(c->room->box)))
 		x->replaced_size = 0;
@@ -552,7 +547,7 @@ static enum step finish(struct command *c)
 	imapsieve_note(c, x->name, FILTER_APPEND, &uids, NULL);
 	x->count = 0;                   /* consumed */
 	if (capability_has(c->room->on, CAP_UIDPLUS)) {
-		buf_appendf(&c->code, "APPENDUID %u ", x->uidvalidity);
+		buf_appendf(&c->code, "APPENDUID %u ", x->items[0].uidvalidity);
 		if (!uidset_write(&uids, &c->code))
 			BUG("the UIDs of one APPEND are too many for a response code");
 	}

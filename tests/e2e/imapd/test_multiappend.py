@@ -71,6 +71,23 @@ def test_each_message_has_flags_and_a_date_of_its_own(box):
     assert got[4]["INTERNALDATE"] == b"17-Jul-1997 02:44:25 +0000"
 
 
+def test_what_comes_in_one_piece_or_in_two_is_the_same(box):
+    """All that has come of a command is read in one go; where it is cut makes no difference, nor what stands behind it."""
+    texts = [message(f"m{n}") for n in range(3)]
+    whole = b"a APPEND INBOX (\\Seen) {%d+}\r\n%s {%d+}\r\n%s () {%d+}\r\n%s\r\nb APPEND INBOX {3+}\r\nabc )\r\nc NOOP\r\n" % tuple(
+        part for text in texts for part in (len(text), text))
+    had = 0
+    for cut in range(0, len(whole), 29):
+        box.send(whole[:cut])
+        box.send(whole[cut:])
+        assert box.collect("a").code().split()[2] == f"{had + 1}:{had + 3}"
+        had += 3
+        assert box.collect("b").status == "BAD"
+        assert box.collect("c").status == "OK"
+    got = box.fetch("1:*", "(BODY.PEEK[])")
+    assert [got[n + 1]["BODY[]"] for n in range(had)] == texts * (had // 3)
+
+
 def test_a_hundred_messages_in_one_command_and_no_more(box):
     texts = [message(f"m{n}") for n in range(100)]
     whole = b" ".join(b"{%d+}\r\n%s" % (len(t), t) for t in texts)
