@@ -22,6 +22,7 @@
 #define ID_SIZE 33
 #define GROUPS_MAX 10000
 #define AGES_MAX 100000
+#define JSON_MAX ((size_t)64 << 20)
 
 static struct sv text_of(const struct json *event, const char *name)
 {
@@ -362,7 +363,57 @@ static uint64_t percentile(const struct group *g, unsigned percent)
 	return g->age_count ? g->ages[(g->age_count - 1) * percent / 100] : 0;
 }
 
-static void print_groups(struct stats *s, bool as_json)
+/* Both in the order in which they are told. */
+static void sort_stats(struct stats *s)
+{
+	if (s->group_count)
+		qsort(s->groups, s->group_count, sizeof(*s->groups), by_most);
+	for (size_t i = 0; i < s->group_count; i++)
+		if (s->groups[i].age_count)
+			qsort(s->groups[i].ages, s->groups[i].age_count, sizeof(*s->groups[i].ages), by_age);
+	if (s->reason_count)
+		qsort(s->reasons, s->reason_count, sizeof(*s->reasons), by_count);
+}
+
+static void print_json(const struct stats *s)
+{
+	struct json_out j;
+	struct buf out;
+
+	buf_init(&out, JSON_MAX);
+	json_out_init(&j, &out);
+	json_out_array(&j, NULL);
+	for (size_t i = 0; i < s->group_count; i++) {
+		const struct group *g = &s->groups[i];
+
+		json_out_object(&j, NULL);
+		json_out_z(&j, s->by_provider ? "provider" : "domain", g->name);
+		json_out_u64(&j, "sent", g->sent);
+		json_out_u64(&j, "deferred", g->deferred);
+		json_out_u64(&j, "failed", g->failed);
+		json_out_u64(&j, "p50_s", percentile(g, 50));
+		json_out_u64(&j, "p90_s", percentile(g, 90));
+		json_out_u64(&j, "p99_s", percentile(g, 99));
+		json_out_array(&j, "reasons");
+		for (size_t k = 0; k < s->reason_count; k++) {
+			const struct reason *r = &s->reasons[k];
+
+			if (strcmp(r->name, g->name) != 0)
+				continue;
+			json_out_object(&j, NULL);
+			json_out_u64(&j, "count", r->count);
+			json_out_z(&j, "reason", r->text);
+			json_out_object_end(&j);
+		}
+		json_out_array_end(&j);
+		json_out_object_end(&j);
+	}
+	json_out_array_end(&j);
+	printf("%.*s\n", SV_FMT(buf_sv(&out)));
+	buf_done(&out);
+}
+
+static void print_groups(const struct stats *s)
 {
 	static const struct column by_domain[] = {
 		{ "DOMAIN", "domain", COLUMN_TEXT, NULL },       { "SENT", "sent", COLUMN_NUMBER, NULL },
@@ -376,15 +427,11 @@ static void print_groups(struct stats *s, bool as_json)
 		{ "HALF IN", "p50_s", COLUMN_NUMBER, NULL },     { "90 % IN", "p90_s", COLUMN_NUMBER, NULL },
 		{ "99 % IN (s)", "p99_s", COLUMN_NUMBER, NULL },
 	};
-	struct table *t = table_new(s->by_provider ? by_provider : by_domain, ARRAY_LEN(by_domain), as_json);
+	struct table *t = table_new(s->by_provider ? by_provider : by_domain, ARRAY_LEN(by_domain), false);
 
-	if (s->group_count)
-		qsort(s->groups, s->group_count, sizeof(*s->groups), by_most);
 	for (size_t i = 0; i < s->group_count; i++) {
-		struct group *g = &s->groups[i];
+		const struct group *g = &s->groups[i];
 
-		if (g->age_count)
-			qsort(g->ages, g->age_count, sizeof(*g->ages), by_age);
 		table_sv(t, sv_z(g->name));
 		table_u64(t, g->sent);
 		table_u64(t, g->deferred);
@@ -396,7 +443,7 @@ static void print_groups(struct stats *s, bool as_json)
 	table_end(&t, "Nothing was sent in this time.");
 }
 
-static void print_reasons(struct stats *s)
+static void print_reasons(const struct stats *s)
 {
 	static const struct column columns[] = {
 		{ "TIMES", "count", COLUMN_NUMBER, NULL },
@@ -409,7 +456,6 @@ static void print_reasons(struct stats *s)
 		return;
 	printf("\nPut off or failed because of:\n");
 	t = table_new(columns, ARRAY_LEN(columns), false);
-	qsort(s->reasons, s->reason_count, sizeof(*s->reasons), by_count);
 	for (size_t i = 0; i < s->reason_count && i < 20; i++) {
 		table_u64(t, s->reasons[i].count);
 		table_sv(t, sv_z(s->reasons[i].name));
@@ -442,9 +488,13 @@ static int run_stats(struct cli *cli)
 	if (f.kind) {
 		code = cli_fault("events", f);
 	} else {
-		print_groups(&s, cli->json);
-		if (!cli->json)
+		sort_stats(&s);
+		if (cli->json) {
+			print_json(&s);
+		} else {
+			print_groups(&s);
 			print_reasons(&s);
+		}
 	}
 	for (size_t i = 0; i < s.group_count; i++)
 		free(s.groups[i].ages);

@@ -208,4 +208,5 @@ def test_the_life_of_a_message_is_told_by_address_id_and_queue_id(world, sink):
     assert world.server.run("trace", "nobody@nowhere.example").returncode == 3
     row = [row for row in world.server.json("stats") if row["domain"] == name][0]
     assert (row["sent"], row["deferred"], row["failed"]) == (2, 1, 1)
+    assert {"count": 1, "reason": "450 4.2.0 come again"} in row["reasons"] and len(row["reasons"]) == 2, row
     assert "450 4.2.0 come again" in world.server.postroom("stats", "--provider", "--since", "12h")
