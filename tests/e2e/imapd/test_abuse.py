@@ -71,7 +71,7 @@ def test_wrong_octets_after_login(client):
     client.ok("NOOP")
 
 
-def test_limits_after_login(client):
+def test_what_is_too_long_after_login_is_refused(client):
     client.send("a SELECT {200000}\r\n")
     reply = client.collect("a")
     assert (reply.status, reply.code()) == ("NO", "TOOBIG")

@@ -25,7 +25,7 @@ def test_try_create_before_the_octets_are_sent(client):
     client.ok("NOOP")
 
 
-def test_forms_of_literals(box):
+def test_literals_of_every_form_are_taken(box):
     text = message("nonsync")
     box.send(b"a APPEND INBOX {%d+}\r\n%s\r\nb NOOP\r\n" % (len(text), text))
     assert box.collect("a").status == "OK"
@@ -76,7 +76,7 @@ def test_over_quota():
             assert c.ok("SELECT INBOX").count("EXISTS") == 1
 
 
-def test_bad_appends(box):
+def test_wrong_appends_are_refused_and_the_session_goes_on(box):
     for line in ("APPEND INBOX", "APPEND INBOX (\\Seen)", "APPEND INBOX \"text\"", "APPEND"):
         box.bad(line)
     for options in ("(\\Nonsense)", '"not a date"', "(\\Seen", '"17-Jul-1996 02:44:25 -0700" (\\Seen)'):
@@ -102,7 +102,7 @@ def test_ugly_mail_is_stored_as_it_is(box):
         assert got[n + 1]["BODY[]"] == text and got[n + 1]["RFC822.SIZE"] == len(text)
 
 
-def test_odd_dates(box):
+def test_odd_dates_come_back_as_the_same_moment(box):
     for given, want in (('" 1-Jan-1900 00:00:00 +0000"', b" 1-Jan-1900 00:00:00 +0000"),
                         ('"31-Dec-1969 23:59:59 -0000"', b"31-Dec-1969 23:59:59 +0000"),
                         ('"01-Jan-2030 00:00:00 +1400"', b"31-Dec-2029 10:00:00 +0000")):

@@ -82,7 +82,7 @@ def test_an_encoding_that_nobody_knows_fails_the_request(mixed):
     assert reply.code() == "UNKNOWN-CTE" and reply.fetched() == {2: {"BINARY[1]": b"hello"}}
 
 
-def test_bad_items(mixed):
+def test_items_of_another_grammar_are_refused(mixed):
     for item in ("BINARY", "BINARY[1", "BINARY[TEXT]", "BINARY[1.MIME]", "BINARY.SIZE[1]<0.5>", "BINARY[1]<5>", "BINARY[0]",
                  "BINARY.PEEK[HEADER]"):
         mixed.bad(f"FETCH 1 {item}")
@@ -114,7 +114,7 @@ def test_append_by_literal8(box):
     assert box.search("ALL") == [1]
 
 
-def test_switched_off():
+def test_binary_that_is_off_is_not_there():
     with imap.Imapd(accounts=("alice",), conf="imap-capabilities-off BINARY\n") as server:
         server.start()
         with imap.Client(server, "alice") as c:

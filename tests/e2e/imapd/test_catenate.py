@@ -100,7 +100,7 @@ def test_urls_of_every_kind(drafts):
     assert only(client, "Trash")["BODY[]"] == DRAFT
 
 
-def test_with_other_extensions(drafts):
+def test_it_goes_together_with_other_extensions(drafts):
     """MULTIAPPEND mixes both forms; literals need not be waited for; dates and flags belong to their message."""
     client, url = drafts
     client.send(b'a APPEND Trash (\\Flagged) "17-Jul-1996 02:44:25 -0700" CATENATE (TEXT {3+}\r\nabc TEXT ~{3+}\r\ndef URL '
@@ -138,7 +138,7 @@ def test_the_sum_of_the_parts_meets_the_limit():
             assert c.ok("SELECT INBOX").count("EXISTS") == 2
 
 
-def test_switched_off():
+def test_catenate_that_is_off_is_not_there():
     with imap.Imapd(accounts=("alice",), conf="imap-capabilities-off CATENATE\n") as server:
         server.start()
         with imap.Client(server, "alice") as c:

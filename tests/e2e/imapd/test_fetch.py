@@ -49,7 +49,7 @@ def put(box, message=MULTI, options=""):
     return uid
 
 
-def test_every_item(box):
+def test_each_item_says_what_the_message_has(box):
     uid = put(box, options='(\\Flagged $Tag) "17-Jul-1996 02:44:25 -0700"')
     items = box.fetch("1", "(UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODY BODYSTRUCTURE MODSEQ)")[1]
     assert items["UID"] == uid
@@ -95,7 +95,7 @@ def lines(*texts):
     return b"".join(text + b"\r\n" for text in texts)
 
 
-def test_sections(box):
+def test_each_section_has_its_octets(box):
     put(box)
     header, body = MULTI.split(b"\r\n\r\n", 1)
     header += b"\r\n\r\n"
@@ -192,7 +192,7 @@ def test_a_lone_lf_counts_as_crlf(box):
     assert items["BODY[HEADER]"] == b"Subject: a\r\n\r\n"
 
 
-def test_changedsince(box):
+def test_changedsince_gives_what_changed_and_nothing_else(box):
     for _ in range(3):
         put(box)
     first = max(items["MODSEQ"][0] for items in box.fetch("1:*", "MODSEQ").values())

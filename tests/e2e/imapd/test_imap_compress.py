@@ -151,13 +151,13 @@ def test_what_is_not_packed_ends_the_session(imapd, client):
     wait_for("the reason in the log", lambda: "reason=reset" in imapd.log())
 
 
-def test_bad_compress(client):
+def test_wrong_arguments_of_compress_are_refused(client):
     for line in ("COMPRESS", "COMPRESS GZIP", "COMPRESS DEFLATE 9", 'COMPRESS "DEFLATE" x'):
         client.bad(line)
     client.ok("NOOP")
 
 
-def test_switched_off():
+def test_compress_that_is_off_is_not_there():
     with imap.Imapd(accounts=("alice",), conf="imap-capabilities-off COMPRESS=DEFLATE\n") as server:
         server.start()
         with imap.Client(server, "alice") as c:

@@ -16,7 +16,7 @@ def plain(server, user, password=None):
     return b64(f"\0{server.address(user)}\0{password or server.password(user)}")
 
 
-def test_greeting_and_capability(imapd):
+def test_greeting_and_capability_name_what_there_is_and_no_brand(imapd):
     with imap.Client(imapd) as c:
         assert c.greeting.startswith(b"* OK [CAPABILITY IMAP4rev1 ")
         words = c.ok("CAPABILITY").all("CAPABILITY")[0].decode().split()
@@ -101,7 +101,7 @@ def test_wrong_passwords_are_told_as_such_and_three_close(imapd):
         assert c.at_end()
 
 
-def test_unknown_mechanism(imapd):
+def test_an_unknown_mechanism_is_refused_and_the_session_goes_on(imapd):
     with imap.Client(imapd) as c:
         c.no("AUTHENTICATE CRAM-MD5")
         c.ok("NOOP")
@@ -115,7 +115,7 @@ def test_commands_pipelined_behind_login(imapd):
         assert c.collect("c").status == "OK"
 
 
-def test_starttls(imapd):
+def test_starttls_is_offered_once(imapd):
     with imap.Client(imapd) as c:
         c.ok("STARTTLS")
         c.start_tls(imapd.tls_context())
@@ -138,7 +138,7 @@ def test_octets_behind_starttls_end_the_connection(imapd):
         assert b"b OK" not in rest
 
 
-def test_implicit_tls(imapd):
+def test_implicit_tls_offers_no_starttls(imapd):
     with imap.Client(imapd, "alice", tls=True) as c:
         assert c.greeting.startswith(b"* OK [CAPABILITY ")
         assert b"STARTTLS" not in c.greeting

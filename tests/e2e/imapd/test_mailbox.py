@@ -204,7 +204,7 @@ def test_list_root_and_references(client):
     client.bad('LIST "" % x')
 
 
-def test_list_extended(client):
+def test_extended_list_selects_and_returns_as_asked(client):
     client.ok("CREATE a/b/c")
     client.ok("UNSUBSCRIBE a/b")
     client.ok("UNSUBSCRIBE Sent")
@@ -235,7 +235,7 @@ def test_create_with_a_special_use(client):
     client.bad("CREATE x (USE (\\Nonsense))")
 
 
-def test_status(client):
+def test_status_counts_and_claims_nothing(client):
     client.append("INBOX", message("one"))
     client.append("INBOX", message("two"), "(\\Seen)")
     for _ in range(2):      # it claims no \Recent
@@ -263,7 +263,7 @@ def test_namespace_and_enable(client):
     client.bad("ENABLE")
 
 
-def test_unselect_and_close(box):
+def test_unselect_keeps_what_close_expunges(box):
     box.append("INBOX", message("one"), "(\\Deleted)")
     box.ok("UNSELECT")
     box.bad("UNSELECT")

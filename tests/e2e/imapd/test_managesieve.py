@@ -137,7 +137,7 @@ def test_octets_behind_starttls_end_the_connection(server):
     assert sieve.at_end() or b"IMPLEMENTATION" not in sieve.buffer
 
 
-def test_every_command(server, user):
+def test_each_command_does_what_rfc_5804_says(server, user):
     with login(server, user) as sieve:
         assert names(sieve) == {}
         assert sieve.ask(f'PUTSCRIPT "one" {literal(SCRIPT)}')[0] == "OK"

@@ -33,7 +33,7 @@ def test_capabilities_tell_the_limit(big):
     assert b"MESSAGELIMIT=1000" in words and b"SAVELIMIT=1000" in words
 
 
-def test_fetch_and_search(big):
+def test_fetch_and_search_stop_at_the_limit_and_say_where(big):
     reply = big.ok("FETCH 1:1300 (UID FLAGS)")
     assert reply.code() == "MESSAGELIMIT 1000 301" and list(reply.fetched()) == list(range(301, 1301))
     assert big.ok("UID FETCH 1:1000 (FLAGS)").code() is None

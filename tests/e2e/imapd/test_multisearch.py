@@ -48,7 +48,7 @@ def test_rfc7377_section_3(mail):
     assert tagged("tag2") == {"folder1": "ALL 1,3", "folder2/banana": "ALL 1"}
 
 
-def test_sources(mail):
+def test_sources_are_the_mailboxes_they_name(mail):
     everywhere = {"INBOX": " ALL 1", "folder1": " ALL 1,3", "folder2/banana": " ALL 1", "folder2/salmon/deep": " ALL 1",
                   "folder22": " ALL 1", "&ANw-n&AO8-": " ALL 1"}
 
@@ -66,7 +66,7 @@ def test_sources(mail):
     assert ask("mailboxes (folder1 INBOX)", "2:100 UNDELETED") == {"INBOX": " ALL 2", "folder1": " ALL 2:3"}
 
 
-def test_the_selected_mailbox(mail):
+def test_the_selected_mailbox_is_searched_by_its_name(mail):
     mail.ok("UNSELECT") if mail.cmd("CHECK").status == "OK" else None
     mail.bad("ESEARCH ALL")
     mail.bad("ESEARCH IN (selected personal) ALL")

@@ -187,7 +187,7 @@ def test_names_of_mailboxes(two):
     assert is_quiet(ear)
 
 
-def test_subscriptions(two):
+def test_subscriptions_that_change_are_told_of(two):
     """§5.5"""
     ear, hand = two
     hand.ok("CREATE SubscribedMailbox")
@@ -204,7 +204,7 @@ def test_subscriptions(two):
     assert status(told(ear, lambda u: b"MESSAGES 2" in u)[-1])[0] == "SubscribedMailbox"
 
 
-def test_annotations(two):
+def test_annotations_that_change_are_told_of(two):
     """§5.6 and §5.7"""
     ear, hand = two
     hand.ok('SETMETADATA INBOX (/private/comment "old" /shared/comment "as it was")')
@@ -264,7 +264,7 @@ def test_own_changes_are_no_news(two):
     assert told_one(ear).endswith(b'"/" theirs')
 
 
-def test_bad_wishes(client):
+def test_wishes_that_make_no_sense_are_refused(client):
     for text in ("", "SET", "NONE x", "SET STATUS", "SET (SELECTED)", "SET (SELECTED ())", "SET (SELECTED (MessageNew))",
                  "SET (SELECTED (FlagChange))", "SET (PERSONAL (MessageNew (UID) MessageExpunge))",
                  "SET (SELECTED (MailboxName))", f"SET (SELECTED {NEW}) (SELECTED-DELAYED {NEW})",

@@ -90,7 +90,7 @@ def test_when_a_message_was_saved(box):
     box.bad("SEARCH SAVEDON yesterday")
 
 
-def test_switched_off():
+def test_object_ids_that_are_off_are_not_there():
     with imap.Imapd(accounts=("alice",), conf="imap-capabilities-off OBJECTID SAVEDATE\n") as server:
         server.start()
         with imap.Client(server, "alice") as c:

@@ -68,7 +68,7 @@ def test_in_any_place_among_the_items(box):
         box.bad(f"FETCH 1 {items}")
 
 
-def test_switched_off():
+def test_preview_that_is_off_is_not_there():
     with imap.Imapd(accounts=("alice",), conf="imap-capabilities-off PREVIEW\n") as server:
         server.start()
         with imap.Client(server, "alice") as c:

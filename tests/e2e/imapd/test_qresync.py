@@ -44,7 +44,7 @@ def expunge(client, *uids):
     return client.ok(f"UID EXPUNGE {text}")
 
 
-def test_enable(client):
+def test_parameter_and_modifier_are_there_once_it_is_enabled(client):
     """§3.2.3: both spellings; the parameter and the modifier only when it is on."""
     client.bad("SELECT INBOX (QRESYNC (1 1))")
     client.ok("SELECT INBOX")
@@ -54,7 +54,7 @@ def test_enable(client):
     client.ok("UID FETCH 1:* (FLAGS) (CHANGEDSINCE 1 VANISHED)")
 
 
-def test_arguments(client):
+def test_wrong_arguments_leave_nothing_selected(client):
     client.append("INBOX", message("x"))
     client.ok("ENABLE QRESYNC")
     for wrong in ("QRESYNC", "QRESYNC ()", "QRESYNC (1)", "QRESYNC (0 1)", "QRESYNC (1 0)", "QRESYNC (1 1 1:*)", "QRESYNC (1 1 x)",

@@ -130,7 +130,7 @@ def test_with_uidonly_only_by_uid(drafts):
     assert drafts.ok("UID REPLACE 1 Drafts ", message("new")).all("VANISHED") == [b"1"]
 
 
-def test_switched_off():
+def test_replace_that_is_off_is_not_there():
     with imap.Imapd(accounts=("alice",), conf="imap-capabilities-off REPLACE\n") as server:
         server.start()
         with imap.Client(server, "alice") as c:

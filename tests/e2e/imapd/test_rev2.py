@@ -114,7 +114,7 @@ def test_no_recent_and_uid_in_every_unsolicited_fetch(imapd, user, rev2):
         assert other.ok("NOOP").count("RECENT") is not None
 
 
-def test_status(rev2):
+def test_status_of_rev2_has_deleted_and_size(rev2):
     rev2.append("INBOX", message("x"), "(\\Deleted)")
     reply = rev2.ok("STATUS INBOX (MESSAGES UIDNEXT UIDVALIDITY UNSEEN DELETED SIZE)")
     text = reply.all("STATUS")[0].decode()

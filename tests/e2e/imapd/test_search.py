@@ -62,7 +62,7 @@ def fill(box):
     ("TEXT X-Colour", [2]), ("BODY nowhere", []), ("UNSEEN BODY over", [2]), ("OR BODY fox BODY over", [1, 2]),
     ("MODSEQ 1", [1, 2, 3, 4, 5]), ("MODSEQ 99999999999999999", []),
 ])
-def test_keys(mail, keys, want):
+def test_each_key_finds_what_it_says(mail, keys, want):
     reply = mail.ok("SEARCH CHARSET UTF-8 " + keys) if not keys.isascii() else mail.ok("SEARCH " + keys)
     found = reply.all("SEARCH")
     assert len(found) == 1
@@ -71,7 +71,7 @@ def test_keys(mail, keys, want):
     assert (len(words) == 2) == (keys.startswith("MODSEQ") and bool(want))
 
 
-def test_uid_search(mail):
+def test_a_uid_search_answers_and_takes_uids(mail):
     uids = [v["UID"] for v in mail.fetch("1:*", "UID").values()]
     assert mail.search("1:* NOT DELETED", uid=True) == [uids[n] for n in (0, 1, 3, 4)]
     assert mail.search("UID *:*", uid=True) == [uids[4]]
@@ -80,7 +80,7 @@ def test_uid_search(mail):
     assert mail.search("1:* (SINCE 10-Feb-1994) NOT DELETED", uid=True) == [uids[3], uids[4]]
 
 
-def test_esearch(mail):
+def test_an_esearch_has_its_tag_and_no_all_without_a_result(mail):
     """The tag is a quoted string, an empty result has no ALL."""
     uids = [v["UID"] for v in mail.fetch("1:*", "UID").values()]
 
@@ -101,7 +101,7 @@ def test_esearch(mail):
     assert b" MODSEQ " in esearch("SEARCH RETURN (MIN) MODSEQ 1")
 
 
-def test_bad_searches(mail):
+def test_wrong_searches_are_refused_and_the_session_goes_on(mail):
     for wrong in ("", "NONSENSE", "()", "(", "NOT", "OR", "OR SEEN", "(NOT)", "FROM", "BEFORE", "BEFORE x", "BEFORE 32-Jan-2020",
                   "LARGER", "LARGER x", "LARGER -1", "UID", "UID x", "0", "1:x", "HEADER x", "KEYWORD", "SEEN)", "RETURN (NONSENSE) ALL",
                   "RETURN (ALL)", "CHARSET", "CHARSET UTF-8", "MODSEQ x", "HEADER \"\" x"):

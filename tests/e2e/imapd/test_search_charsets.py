@@ -54,7 +54,7 @@ def search(c, key, text):
 
 
 @pytest.mark.parametrize("number", range(len(TEXTS)))
-def test_bodies(mail, number):
+def test_bodies_are_found_in_every_charset_and_case(mail, number):
     text = TEXTS[number][1]
     assert search(mail, "BODY", text) == [number + 1]
     assert search(mail, "BODY", "".join(c if c == "ß" else c.swapcase() for c in text)) == [number + 1]   # i;unicode-casemap
@@ -63,7 +63,7 @@ def test_bodies(mail, number):
 
 
 @pytest.mark.parametrize("number", range(len(TEXTS) - 1))
-def test_subjects(mail, number):
+def test_subjects_are_found_in_every_charset(mail, number):
     assert search(mail, "SUBJECT", TEXTS[number][1]) == [len(TEXTS) + number + 1]
     assert search(mail, "HEADER Subject", TEXTS[number][1][1:]) == [len(TEXTS) + number + 1]
 

@@ -48,7 +48,7 @@ def mail(imapd):
     ("DISPLAYFROM", [5, 2, 4, 3, 1]), ("DISPLAYTO", [4, 5, 3, 2, 1]), ("SUBJECT SUBJECT REVERSE SUBJECT", [5, 2, 4, 3, 1]),
     ("reverse size", [1, 4, 3, 2, 5]),
 ])
-def test_every_key(mail, criteria, want):
+def test_each_key_sorts_as_it_says(mail, criteria, want):
     assert sort(mail, criteria) == want
 
 
@@ -64,7 +64,7 @@ def test_rfc5256_examples(mail):
     assert b"(MODSEQ " in mail.ok("SORT (DATE) UTF-8 MODSEQ 1").all("SORT")[0]
 
 
-def test_esort(mail):
+def test_an_esort_has_its_tag_and_what_it_was_asked_for(mail):
     def esort(line):
         reply = mail.ok(line)
         start = f'(TAG "t{mail.tag}")'.encode()

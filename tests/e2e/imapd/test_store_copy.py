@@ -59,7 +59,7 @@ def test_store_and_copy_of_nothing_is_fine(box):
         assert box.ok(line).code() is None
 
 
-def test_unchangedsince(box):
+def test_unchangedsince_leaves_out_what_changed_and_names_it(box):
     fill(box, 3)
     modseq = {n: v["MODSEQ"][0] for n, v in box.fetch("1:*", "MODSEQ").items()}
     box.ok("STORE 2 +FLAGS.SILENT (\\Flagged)")

@@ -21,7 +21,7 @@ ELSEWHERE = """
 17 `test_append.py::test_ugly_mail_is_stored_as_it_is`
 17 `test_append.py::test_a_hundred_megabytes_are_refused_and_twenty_are_stored`
 17 `test_append.py::test_over_quota`
-17 `test_append.py::test_bad_appends`
+17 `test_append.py::test_wrong_appends_are_refused_and_the_session_goes_on`
 """
 
 

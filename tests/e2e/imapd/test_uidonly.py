@@ -83,7 +83,7 @@ def test_rfc9586_section_3_7_condstore_and_qresync(only):
     assert set(uidfetched(only.ok("UID STORE 3 +FLAGS.SILENT (\\Seen)"))[3]) == {"MODSEQ"}
 
 
-def test_uidbatches(box):
+def test_uidbatches_cover_the_mailbox_from_its_end(box):
     def batches(arguments):
         reply = box.ok(f"UIDBATCHES {arguments}")
         texts = reply.all("UIDBATCHES")

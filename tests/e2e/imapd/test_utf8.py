@@ -84,7 +84,7 @@ def test_append_by_the_utf8_item_of_rfc_6855(client):
     assert client.ok("STATUS INBOX (MESSAGES)").all("STATUS")[0].endswith(b"(MESSAGES 5)")
 
 
-def test_switched_off():
+def test_utf8_that_is_off_is_not_there():
     with imap.Imapd(accounts=("alice",), conf="imap-capabilities-off UTF8=ACCEPT\n") as server:
         server.start()
         with imap.Client(server, "alice") as c:

@@ -232,7 +232,7 @@ def test_the_policy_and_a_new_domain_follow_a_reload(server):
 # ---- those who watch
 
 
-def test_health_and_metrics(server):
+def test_health_and_metrics_say_what_runs(server):
     assert ask(server, "/healthz/live", tls=False).status == 200
     assert ask(server, "/healthz/ready", tls=False).status == 200
     answer = ask(server, "/metrics", tls=False)
