@@ -297,9 +297,12 @@ struct fault finder_run(struct finder *x, struct command *c, bool *done)
 			break;
 	}
 	if (!*done && s->within.count) {
+		/* What waits for its file was not looked at yet. */
+		uint32_t next = has_batch(x) ? x->batch->candidates[0].row.uid : x->resume;
+
 		c->goal = uidset_total(&s->within);
 		c->progress = x->block.count ? c->goal - x->blocks_left - uidset_total(&x->block) :
-			      x->resume > 1  ? uidset_rank(&s->within, x->resume - 1) :
+			      next > 1	     ? uidset_rank(&s->within, next - 1) :
 					       0;
 	}
 	return f;
