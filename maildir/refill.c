@@ -147,7 +147,7 @@ static void parse_rest(struct mailbox *box, struct refill *r)
 	for (; done < r->count; done++) {
 		struct refill_item *fresh = &r->fresh[done];
 
-		if (fresh->state == REFILL_DUE && !is_due(r, done))
+		if (fresh->state != REFILL_TRIED && !is_due(r, done))
 			break;
 		if (fresh->state != REFILL_TRIED)
 			parse_file(box, r, fresh, piece);

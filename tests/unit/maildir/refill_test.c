@@ -192,6 +192,26 @@ static void parsed_forms_beyond_the_limit_are_left_to_the_next_chunk(void **stat
 	assert_int_equal(scan(f, NULL).parsed, MESSAGES);
 }
 
+static void files_that_all_have_other_names_by_now_keep_to_the_limit_too(void **state)
+{
+	struct fixture *f = *state;
+	struct index_row row = { .name = "renamed" };
+	struct refill r;
+
+	adopt(f);
+	refill_init(&r, f->inbox->id);
+	r.octets_max = 1;
+	for (row.uid = 1; row.uid <= 50; row.uid++)
+		refill_add_row(&r, ".", &row);
+	ok(mailbox_enter(f->inbox, false));
+	refill_run(f->inbox, &r);
+	account_leave(f->inbox->account);
+	assert_int_equal(r.count, 1);
+	assert_true(refill_find(&r, 1)->encoded.len > 1);
+	refill_done(&r);
+	assert_int_equal(scan(f, NULL).parsed, MESSAGES);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -200,6 +220,7 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(only_messages_of_the_set_are_parsed, setup, teardown),
 		cmocka_unit_test_setup_teardown(parsed_forms_beyond_the_limit_are_left_to_the_next_chunk, setup, teardown),
+		cmocka_unit_test_setup_teardown(files_that_all_have_other_names_by_now_keep_to_the_limit_too, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
