@@ -306,6 +306,7 @@ static struct fault parse_file(struct store *store, int mail, struct shares *out
 	bool is_seen = fd >= 0 && !fstat(fd, &of);
 	struct buf text;
 
+	*out = (struct shares){ 0 };
 	buf_init(&text, SIDECAR_MAX);
 	struct fault f = files_read(mail, SHARES_FILE, &text);
 
