@@ -318,6 +318,14 @@ static void start_jobs(struct work_pool *pool)
 	}
 }
 
+/* room - how many may be wanted before somebody is in another's way: where there are more cores than threads, on a thread. */
+static uint32_t room(const struct work_pool *pool)
+{
+	uint32_t threads = pool->running_max[WORK_MAIL];
+
+	return pool->cores < threads ? pool->cores : threads;
+}
+
 /* start_offered - what finds a thread that nobody else wants. */
 static void start_offered(struct work_pool *pool, struct work *offered)
 {
@@ -328,7 +336,7 @@ static void start_offered(struct work_pool *pool, struct work *offered)
 	while ((w = offered)) {
 		offered = w->next;
 		if (!pool->is_ending && stats->running < pool->running_max[WORK_MAIL] &&
-		    atomic_load(&pool->wanted) < pool->cores && (slot = free_slot(pool, WORK_MAIL))) {
+		    atomic_load(&pool->wanted) < room(pool) && (slot = free_slot(pool, WORK_MAIL))) {
 			atomic_fetch_add(&pool->wanted, 1);
 			w->asked_ms = loop_now_ms(pool->loop);
 			start_job(pool, slot, w);
@@ -430,7 +438,7 @@ uint32_t work_idle(void)
 {
 	uint32_t wanted = here ? atomic_load(&here->wanted) : 0;
 
-	return here && wanted < here->cores ? here->cores - wanted : 0;
+	return here && wanted < room(here) ? room(here) - wanted : 0;
 }
 
 bool work_offer(struct work *w)
@@ -455,7 +463,7 @@ bool work_offer(struct work *w)
 
 bool work_is_pressed(void)
 {
-	return atomic_load(&here->wanted) > here->cores;
+	return atomic_load(&here->wanted) > room(here);
 }
 
 void work_set_cores(struct loop *loop, uint32_t cores)

@@ -175,12 +175,10 @@ static void run_when_told(struct work *w)
 	wait_sem(&CONTAINER_OF(w, struct task, work)->go);
 }
 
-static void a_helper_leaves_between_two_pieces_when_others_want_the_core(void **state)
+static void a_helper_leaves_when_others_want(struct loop *loop, bool has_thread)
 {
-	struct loop *loop = new_loop(4, 2);
 	struct task t, other;
 
-	(void)state;
 	task_init(&t, PIECES);
 	task_init(&other, 0);
 	t.before = helper_is_sent_away;
@@ -190,9 +188,9 @@ static void a_helper_leaves_between_two_pieces_when_others_want_the_core(void **
 		loop_run_once(loop, 10);
 	assert_int_equal(work_stats(loop, WORK_MAIL).running, 2);
 	OK(work_submit(loop, WORK_MAIL, &other.work));
-	assert_int_equal(work_stats(loop, WORK_MAIL).running, 3);
+	assert_int_equal(work_stats(loop, WORK_MAIL).waiting, !has_thread);
 	sem_post(&t.go);
-	while (work_stats(loop, WORK_MAIL).running != 2)
+	while (work_stats(loop, WORK_MAIL).running != 2 || work_stats(loop, WORK_MAIL).waiting)
 		loop_run_once(loop, 1000);
 	sem_post(&t.caller_may_go);
 	wait_for(loop, &t.dones, 1);
@@ -201,6 +199,19 @@ static void a_helper_leaves_between_two_pieces_when_others_want_the_core(void **
 	sem_post(&other.go);
 	wait_for(loop, &other.dones, 1);
 	loop_free(&loop);
+}
+
+static void a_helper_leaves_between_two_pieces_when_others_want_the_core(void **state)
+{
+	(void)state;
+	a_helper_leaves_when_others_want(new_loop(4, 2), true);
+}
+
+/* Three threads, of which two are for mail, and many cores. */
+static void a_helper_leaves_when_others_want_its_thread_however_many_cores_there_are(void **state)
+{
+	(void)state;
+	a_helper_leaves_when_others_want(new_loop(3, 16), false);
 }
 
 /* One thread of the two is kept for logins. */
@@ -241,6 +252,7 @@ int main(void)
 		cmocka_unit_test(on_a_machine_with_one_core_or_one_thread_nobody_helps),
 		cmocka_unit_test(where_a_core_is_idle_a_thread_helps),
 		cmocka_unit_test(a_helper_leaves_between_two_pieces_when_others_want_the_core),
+		cmocka_unit_test(a_helper_leaves_when_others_want_its_thread_however_many_cores_there_are),
 		cmocka_unit_test(no_helper_takes_the_thread_that_is_kept_for_logins),
 		cmocka_unit_test(the_loop_ends_while_a_crew_is_at_work),
 	};
