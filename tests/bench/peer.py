@@ -206,12 +206,14 @@ def stop_tree(process):
     """A server that was started in the foreground, with what does not go by itself."""
     tree = descendants([process.pid])
     process.terminate()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(20)
-    for pid in tree:
-        with contextlib.suppress(OSError):
-            os.kill(pid, signal.SIGKILL)
-    process.wait()
+    try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(20)
+    finally:        # also when somebody presses Ctrl-C meanwhile
+        for pid in tree:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        process.wait()
 
 
 class Peer:
@@ -277,10 +279,11 @@ class Peer:
         return "".join(path.read_text(errors="replace") for path in self.root.glob("*.log"))
 
     def stop(self):
-        for process in self.processes:
-            if process.poll() is None:
-                stop_tree(process)
-        self.processes = []
+        with contextlib.ExitStack() as stack:       # the others, too, when the bench is stopped in the middle of one
+            for process in self.processes:
+                if process.poll() is None:
+                    stack.callback(stop_tree, process)
+            self.processes = []
 
     def port(self, name):
         return self.ports[name]

@@ -31,13 +31,16 @@ class Postroom:
         return self
 
     def __exit__(self, *_):
-        self.instance.stop()
+        self.stop()
 
     def start(self):
         self.instance.start()
 
     def stop(self):
-        self.instance.stop()
+        try:
+            self.instance.stop()
+        finally:
+            self.instance.stop()        # nothing to do, unless the bench was stopped in the middle of it
 
     def set_login(self, login):
         """There is one way only in which our processes serve."""

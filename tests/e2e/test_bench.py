@@ -19,6 +19,7 @@ import engine  # noqa: E402
 import guard  # noqa: E402
 import scale  # noqa: E402
 import machine  # noqa: E402
+import peer  # noqa: E402
 import table  # noqa: E402
 import targets  # noqa: E402
 
@@ -207,6 +208,20 @@ def test_what_fails_is_invalid_and_the_rest_goes_on_and_ends(bench):
     assert rows["fails"]["peer"]["times"] == 3 and not rows["goes on"]["postroom"]["invalid"] and rows["goes on"]["ratio"] == 1
     assert rows["group"]["peer"]["invalid"] == "OSError: cannot start" and rows["alone"]["postroom"]["value"] == 3
     assert sorted(ended) == ["peer", "postroom"]
+
+
+def test_a_bench_that_is_stopped_while_it_stops_one_peer_stops_the_other(monkeypatch):
+    ended = []
+
+    def stop_tree(process):
+        ended.append(process)
+        raise KeyboardInterrupt
+    monkeypatch.setattr(peer, "stop_tree", stop_tree)
+    both = peer.Peer.__new__(peer.Peer)
+    both.processes = [argparse.Namespace(poll=lambda: None), argparse.Namespace(poll=lambda: None)]
+    with pytest.raises(KeyboardInterrupt):
+        both.stop()
+    assert len(ended) == 2 and not both.processes
 
 
 def test_the_last_table_says_what_was_met(bench):
