@@ -179,12 +179,12 @@ def behind(server, listener, said, count):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--logins", type=int, default=500)
-    parser.add_argument("--rate", type=int, default=5000)
-    parser.add_argument("--seconds", type=float, default=3)
-    parser.add_argument("--strangers", type=int, default=500)
-    parser.add_argument("--spray", type=int)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], epilog="example: make bench-login BENCH_FLAGS=\"--logins 50 --seconds 1\"")
+    parser.add_argument("--logins", type=int, default=500, help="logins whose processor time is shared out (%(default)s)")
+    parser.add_argument("--rate", type=int, default=5000, help="wrong passwords in a second (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=3, help="of quiet, and of spray (%(default)s)")
+    parser.add_argument("--strangers", type=int, default=500, help="who say something at once (%(default)s)")
+    parser.add_argument("--spray", type=int, help=argparse.SUPPRESS)        # a process of its own: to this port
     args = parser.parse_args()
     if args.spray:
         spray(args.spray, args.rate, args.seconds)

@@ -8,7 +8,6 @@ to meet) left out. The third table of `make bench-scale`, by the number of messa
 """
 
 import argparse
-import contextlib
 import json
 import os
 import pathlib
@@ -18,10 +17,9 @@ import sys
 import time
 
 HERE = pathlib.Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(HERE / "e2e"), str(HERE / "guard")]
+sys.path.insert(0, str(HERE / "e2e"))
 import postroom     # noqa: E402
-from calls import SystemCalls   # noqa: E402
-from guard import LIBRARIES, WAKE_UPS   # noqa: E402
+from calls import LIBRARIES, WAKE_UPS, SystemCalls   # noqa: E402
 from machine import cpu_ns, work_folder   # noqa: E402
 
 LOAD = postroom.BUILD / "tests" / "bench" / "load" / "load"
@@ -184,5 +182,7 @@ def main():
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
+    try:
         main()
+    except KeyboardInterrupt:
+        sys.exit("bench-scale: stopped before its end")
