@@ -195,11 +195,13 @@ class Bench:
                     if step.writes:
                         os.sync()
                     samples = step.run(n)
+                    if step.limit and side is steps[0][0]:
+                        if step.writes:
+                            os.sync()           # nor does the limit wait for what the servers wrote
+                        samples[0]["limit"] = step.limit()
                 except ERRORS as error:
                     samples = [failed(step.name, error)]
                     broken.add(side.key)        # what comes after a failure says nothing
-                if step.limit and side is steps[0][0]:
-                    samples[0]["limit"] = step.limit()
                 for one in samples:
                     found.setdefault(one["name"], {}).setdefault(side.key, []).append(one)
         return [row_of(name, sides) for name, sides in found.items()]

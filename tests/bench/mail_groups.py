@@ -108,7 +108,8 @@ def make_folders(side, server):
 
 
 def learn_passwords(side, server, count):
-    """Every process has had every account's login within the last minute: what the first one takes is a row of another bench (login.py)."""
+    """Every process has had every account's login within the last minute: what the first one takes is a row of another bench (login.py).
+    The peer has no hashes, but what it warms up by is the same."""
     before = server.count_messages()
     run = side.load("mail", port=server.port("submission"), users=server.users, count=count, seconds=30, connections=20, tls="starttls",
                     auth=True)[0]
@@ -129,7 +130,7 @@ def mail(side, server, name, listener, both=False, limit=None, **named):
     recipients = named.get("recipients", 1)
 
     def once(_):
-        if named.get("auth") and not side.is_peer:      # which has no hashes
+        if named.get("auth"):
             learn_passwords(side, server, 150)
         before = server.count_messages()
         one = side.rate(name, server, lambda: side.load("mail", port=server.port(listener), users=server.users, count=100000,

@@ -158,11 +158,13 @@ scache unix - - n - 1 scache
 postlog unix-dgram n - n - 1 postlogd
 """
 
+# Its documentation wants as many login processes as there are cores.
+HIGH_PERFORMANCE = f"service_count = 0\n  process_min_avail = {max(2, os.cpu_count() or 1)}"
 # Of Dovecot's processes: what stands in the services imap-login and pop3-login, what in imap and pop3, and what that is called.
 LOGINS = {
     "secure": ("", "", "default login"),        # a process for each connection, and another one for each session
-    "high": ("service_count = 0\n  process_min_avail = 2", "", "high-performance login"),      # a process for each session only
-    "fast": ("service_count = 0\n  process_min_avail = 2", "service_count = 100", "processes used again"),
+    "high": (HIGH_PERFORMANCE, "", "high-performance login"),       # a process for each session only
+    "fast": (HIGH_PERFORMANCE, "service_count = 100", "processes used again"),
 }
 QUEUES = ("maildrop", "incoming", "active")
 
@@ -174,6 +176,13 @@ def missing():
         if not os.path.exists(program):
             return f"{program} is missing (Debian: postfix dovecot-imapd dovecot-pop3d dovecot-lmtpd)"
     return None if os.geteuid() == 0 else "Postfix and Dovecot are started by root only"
+
+
+def can_watch(sessions):
+    """May each of so many processes of one user watch a folder? Dovecot asks for it with each IDLE, and looks each 30 s where it may not."""
+    with contextlib.suppress(OSError, ValueError):
+        return int(pathlib.Path("/proc/sys/fs/inotify/max_user_instances").read_text()) >= sessions
+    return True
 
 
 def free_ports():

@@ -17,6 +17,7 @@ sys.path[:0] = [str(TESTS / "guard"), str(TESTS / "bench")]
 
 import engine  # noqa: E402
 import guard  # noqa: E402
+import imap_groups  # noqa: E402
 import scale  # noqa: E402
 import machine  # noqa: E402
 import peer  # noqa: E402
@@ -210,6 +211,36 @@ def test_what_fails_is_invalid_and_the_rest_goes_on_and_ends(bench):
     assert sorted(ended) == ["peer", "postroom"]
 
 
+def test_a_limit_that_cannot_be_measured_makes_one_row_invalid(bench):
+    def broken():
+        raise RuntimeError("no disk")
+
+    def group(side):
+        yield engine.Step("row", lambda _: [engine.sample("row", 1, "/s")], limit=broken)
+        yield engine.Step("next", lambda _: [engine.sample("next", 1, "/s")])
+    row, following = bench.play(group)
+    assert row["postroom"]["invalid"] == "RuntimeError: no disk" and following["ratio"] == 1
+
+
+def test_both_sides_warm_up_alike():
+    seen = []
+
+    class Side:
+        is_peer, bench, quick = False, None, True
+
+        def load(self, scenario, **named):
+            seen.append((self.is_peer, scenario, named["count"]))
+
+        def rate(self, name, server, once):
+            once()
+    server = argparse.Namespace(port=lambda name: 1, users=None)
+    for is_peer in (False, True):
+        side = Side()
+        side.is_peer = is_peer
+        imap_groups.session(side, server, "imap-mix", "row").run(0)
+    assert [what[1:] for what in seen if what[0]] == [what[1:] for what in seen if not what[0]]
+
+
 def test_a_bench_that_is_stopped_while_it_stops_one_peer_stops_the_other(monkeypatch):
     ended = []
 
@@ -222,6 +253,11 @@ def test_a_bench_that_is_stopped_while_it_stops_one_peer_stops_the_other(monkeyp
     with pytest.raises(KeyboardInterrupt):
         both.stop()
     assert len(ended) == 2 and not both.processes
+
+
+def test_a_push_is_not_compared_where_the_kernel_lets_few_sessions_watch():
+    run = {"p50_us": 500000, "last_p50_us": 29000000}
+    assert len(imap_groups.pushed(run, 20)) == 2 and [one["value"] for one in imap_groups.pushed(run, 20, watched=False)] == [500]
 
 
 def test_the_last_table_says_what_was_met(bench):
