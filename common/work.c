@@ -275,18 +275,31 @@ static bool start_thread(struct slot *slot)
 	return slot->has_thread;
 }
 
-/* free_slot - the first of the class that has no work. NULL: none; or its thread cannot be started, so that jobs wait for those there
- * are. The class may run another job. */
+/* first_free - NULL: all have work, which may be the other class's. */
+static struct slot *first_free(struct work_pool *pool, enum work_class class)
+{
+	for (uint32_t i = 0; i < pool->running_max[class]; i++)
+		if (!pool->slots[class][i].work)
+			return &pool->slots[class][i];
+	return NULL;
+}
+
+/* free_slot - the first of the class that has no work, or of the other where the machine has no more threads for us. NULL: none, so that
+ * jobs wait for those there are. The class may run another job. */
 static struct slot *free_slot(struct work_pool *pool, enum work_class class)
 {
-	struct slot *slot = pool->slots[class];
+	struct slot *slot;
 
 	if (pool->running == pool->threads)
 		return NULL;
-	while (slot->work)
-		slot++;
-	if (slot->has_thread || start_thread(slot))
+	slot = first_free(pool, class);
+	if (slot && (slot->has_thread || start_thread(slot)))
 		return slot;
+	for (size_t c = 0; c < WORK_CLASSES; c++) {
+		slot = first_free(pool, (enum work_class)c);
+		if (slot && slot->has_thread)
+			return slot;
+	}
 	if (!pool->running)
 		BUG("not one thread can be started");
 	return NULL;

@@ -219,6 +219,32 @@ static void hashing_leaves_the_processor_to_the_loop_and_to_mail(void **state)
 	assert_int_equal(getpriority(PRIO_PROCESS, 0), own);
 }
 
+/* Threads of the size of the limit on stacks, which no address space has. */
+static void without_another_thread_each_class_has_those_there_are(void **state)
+{
+	struct loop *loop = *state;
+	struct job mail[2] = { 0 }, auth[2] = { 0 };
+	struct rlimit was, huge;
+
+	assert_int_equal(getrlimit(RLIMIT_STACK, &was), 0);
+	huge = (struct rlimit){ (rlim_t)1 << 52, was.rlim_max };
+	if (huge.rlim_max < huge.rlim_cur)
+		skip();
+	assert_int_equal(submit(loop, WORK_MAIL, &mail[0], run_when_told), FAULT_NONE);
+	assert_int_equal(setrlimit(RLIMIT_STACK, &huge), 0);
+	assert_int_equal(submit(loop, WORK_AUTH, &auth[0], run_at_once), FAULT_NONE);
+	assert_int_equal(submit(loop, WORK_MAIL, &mail[1], run_at_once), FAULT_NONE);
+	assert_int_equal(work_stats(loop, WORK_AUTH).waiting + work_stats(loop, WORK_MAIL).waiting, 2);
+	sem_post(&go);
+	wait_for(loop, &auth[0].dones, 1);
+	wait_for(loop, &mail[1].dones, 1);
+	/* Also when nothing else is going on that it could wait for. */
+	assert_int_equal(submit(loop, WORK_AUTH, &auth[1], run_at_once), FAULT_NONE);
+	wait_for(loop, &auth[1].dones, 1);
+	assert_true(pthread_equal(auth[1].ran_on, mail[0].ran_on));
+	assert_int_equal(setrlimit(RLIMIT_STACK, &was), 0);
+}
+
 static void a_waiting_job_can_be_taken_back_and_a_running_one_cannot(void **state)
 {
 	struct loop *loop = *state;
@@ -302,6 +328,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(hashing_leaves_the_processor_to_the_loop_and_to_mail, setup, teardown),
 		cmocka_unit_test_setup_teardown(neither_class_can_keep_the_other_from_the_threads,
 						setup, teardown),
+		cmocka_unit_test_setup_teardown(without_another_thread_each_class_has_those_there_are, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_waiting_job_can_be_taken_back_and_a_running_one_cannot, setup, teardown),
 		cmocka_unit_test(at_the_end_waiting_jobs_are_cancelled_and_running_ones_finish),
