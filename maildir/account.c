@@ -416,6 +416,20 @@ void account_reserve_log(struct account *a)
 		(void)!fallocate(a->flag_log, FALLOC_FL_KEEP_SIZE, 0, st.st_size + LOG_RESERVE);
 }
 
+/* Once for this process, however many accounts and commands meet it, until one of those can be written again. Before
+ * a->is_read_only is set. */
+static void tell_read_only(const struct account *a, bool is_read_only)
+{
+	static atomic_bool is_told;
+
+	if (is_read_only && !atomic_exchange(&is_told, true))
+		log_error(NULL, "store.read_only", KV_Z("account", a->address), KV_Z("path", a->path),
+			  KV_Z("meanwhile", "mail there can be read, and nothing be taken or changed"),
+			  KV_Z("do", "see dmesg why, and mount it again: the server notices by itself"));
+	else if (!is_read_only && atomic_load(&a->is_read_only) && atomic_exchange(&is_told, false))
+		log_info(NULL, "store.writable", KV_Z("account", a->address), KV_Z("path", a->path));
+}
+
 /* Open data.mdb and look whether it is this account's, as it was left. FAULT_CORRUPT: it must be made anew; is_current_tree: from
  * names and sidecars that are no older than what was told, as those of a restored tree may be. */
 static struct fault open_env(struct account *a, bool *is_current_tree)
@@ -484,6 +498,8 @@ static struct fault open_env(struct account *a, bool *is_current_tree)
 	}
 	bool is_read_only = !f.kind && kv_env_is_read_only(a->env);
 
+	if (!f.kind)
+		tell_read_only(a, is_read_only);
 	atomic_store(&a->is_read_only, is_read_only);
 	atomic_store(&a->has_met_read_only, false);
 	if (!f.kind && a->flag_log < 0) {

@@ -79,6 +79,7 @@ def check_only_read(server):
         typ, data = imap.append("INBOX", None, None, postroom.message(subject="mine"))
         assert typ == "NO" and data[0].startswith(b"[UNAVAILABLE] The server's disk can only be read"), data
         assert imap.create("Another")[0] == "NO"
+    assert "store.read_only" in server.log() and "mount it again" in server.log(), server.log()[-3000:]
     pop = server.pop3("alice")
     assert b"Subject: two" in pop.retr(2)[1]
     with pytest.raises(postroom.poplib.error_proto, match="SYS/TEMP.*can only be read"):
