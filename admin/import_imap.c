@@ -1,6 +1,7 @@
 /* postroom import imap: options and tables of accounts, what came of it. The work is admin/imap_move.c. */
 #include "admin/import_imap.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -45,28 +46,32 @@ static void jobs_done(struct jobs *jobs)
 
 /* ---- what is to be moved ---- */
 
-/* The first line of a file. */
-static char *read_secret_file(const char *path)
+/* The first line of a file. The exit code; *out is set when that is EXIT_DONE. */
+static int read_secret_file(const char *path, char **out)
 {
 	struct buf text;
 	struct sv line, rest;
-	char *secret = NULL;
+	int code = EXIT_DONE;
 
 	buf_init(&text, SECRET_FILE_MAX);
 	if (!read_input(path, &text)) {
-		tell_unreadable(path);
+		code = errno == ENOENT ? EXIT_NOT_FOUND : tell_unreadable(path);
+		if (code == EXIT_NOT_FOUND)
+			complain("name a file whose first line is the password there", "%s: not found", path);
 	} else {
 		rest = buf_sv(&text);
 		(void)sv_split(&rest, '\n', &line);
 		if (line.len && line.p[line.len - 1] == '\r')
 			line.len--;
-		if (line.len && !memchr(line.p, '\0', line.len))
-			secret = sv_copy_z(line);
-		else
+		if (line.len && !memchr(line.p, '\0', line.len)) {
+			*out = sv_copy_z(line);
+		} else {
 			complain(NULL, "%s: the first line has to be the password", path);
+			code = EXIT_FAILED;
+		}
 	}
 	buf_wipe(&text);
-	return secret;
+	return code;
 }
 
 static bool read_tls(const char *text, enum imap_client_tls *out)
@@ -147,8 +152,9 @@ static int one_job(struct cli *cli, struct jobs *jobs)
 
 	if (why)
 		return cli_usage(cli, "%s", why);
-	job->text[FIELD_PASSWORD] = job->text[FIELD_PASSWORD_FILE] ? read_secret_file(job->text[FIELD_PASSWORD_FILE]) :
-				    cli_ask_secret("Password there");
+	if (job->text[FIELD_PASSWORD_FILE])
+		return read_secret_file(job->text[FIELD_PASSWORD_FILE], &job->text[FIELD_PASSWORD]);
+	job->text[FIELD_PASSWORD] = cli_ask_secret("Password there");
 	return job->text[FIELD_PASSWORD] ? EXIT_DONE : EXIT_FAILED;
 }
 
@@ -190,8 +196,9 @@ static const char *take_line(struct cli *cli, struct sv line, enum field columns
 	}
 	fill_from_options(cli, &job);
 	why = why ? why : check_job(&job);
-	if (!why && !job.text[FIELD_PASSWORD] && job.text[FIELD_PASSWORD_FILE])
-		job.text[FIELD_PASSWORD] = read_secret_file(job.text[FIELD_PASSWORD_FILE]);
+	if (!why && !job.text[FIELD_PASSWORD] && job.text[FIELD_PASSWORD_FILE] &&
+	    read_secret_file(job.text[FIELD_PASSWORD_FILE], &job.text[FIELD_PASSWORD]) != EXIT_DONE)
+		why = "the password of this account cannot be read";
 	if (!why && !job.text[FIELD_PASSWORD])
 		why = "no password: columns password or password_file";
 	jobs->items = xrealloc(jobs->items, (jobs->count + 1) * sizeof(*jobs->items));

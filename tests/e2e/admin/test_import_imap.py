@@ -158,6 +158,17 @@ def test_many_accounts_come_by_a_table(server, old, tmp_path):
     assert "accounts.csv:1: the first line names the columns" in server.run(*words).stderr
 
 
+def test_a_password_file_that_is_not_there_is_told(server, tmp_path):
+    words = ["import", "imap", "--host", "127.0.0.1", "--tls", "none", "--user", "x@old.test", "--account", server.address("alice")]
+    done = server.run(*words, "--password-file", tmp_path / "none")
+    assert done.returncode == 3
+    assert done.stderr == f"postroom: {tmp_path}/none: not found\n  try: name a file whose first line is the password there\n"
+    table = tmp_path / "accounts.csv"
+    table.write_text(f"user,password_file\nx@old.test,{tmp_path}/none\n")
+    done = server.run(*words, "--accounts", table)
+    assert done.returncode == 1 and f"{tmp_path}/none: not found" in done.stderr and "accounts.csv:2: the password of this" in done.stderr
+
+
 class Script(LoopbackListener):
     """A server that answers from a table, whatever is asked; `say` maps a command's word to octets before the tagged OK."""
 
