@@ -19,7 +19,7 @@
 
 void refill_init(struct refill *r, uint64_t box)
 {
-	*r = (struct refill){ .box = box, .octets_max = REFILL_OCTETS,
+	*r = (struct refill){ .box = box, .octets_max = REFILL_OCTETS, .read_max = REFILL_READ,
 			       .fresh = xcalloc(REFILL_CHUNK, sizeof(*r->fresh)) };
 }
 
@@ -72,7 +72,7 @@ static struct fault put_fresh(struct index_txn *t, void *arg)
 }
 
 /* Closes the reader. */
-static struct fault parse(struct message_reader *reader, char *piece, struct buf *encoded)
+static struct fault parse(struct refill *r, struct message_reader *reader, char *piece, struct buf *encoded)
 {
 	struct mime_parser *p = mime_parser_new();
 	struct fault f = FAULT_OK;
@@ -87,6 +87,7 @@ static struct fault parse(struct message_reader *reader, char *piece, struct buf
 		offset += got;
 	}
 	message_close(&reader);
+	atomic_fetch_add(&r->read, offset);
 	if (!f.kind) {
 		struct mime_message *m = mime_parser_finish(p);
 		if (!mime_encode(m, encoded))
@@ -100,7 +101,7 @@ static struct fault parse(struct message_reader *reader, char *piece, struct buf
 /* is_due - the first one is parsed however large it is, so that each chunk leads further. */
 static bool is_due(struct refill *r, size_t i)
 {
-	return !i || atomic_load(&r->octets) < r->octets_max;
+	return !i || (atomic_load(&r->octets) < r->octets_max && atomic_load(&r->read) < r->read_max);
 }
 
 static void note_parsed(struct refill *r, struct refill_item *fresh)
@@ -122,7 +123,7 @@ static void parse_piece(void *arg, size_t n)
 		/* Renamed since, or gone, or damaged: the index is asked again, by the one thread that may. */
 		fresh->state = REFILL_AGAIN;
 		if (!message_open_named(r->account, &fresh->place, &reader).kind &&
-		    !parse(reader, piece, &fresh->encoded).kind)
+		    !parse(r, reader, piece, &fresh->encoded).kind)
 			note_parsed(r, fresh);
 	}
 	free(piece);
@@ -133,7 +134,7 @@ static void parse_file(struct mailbox *box, struct refill *r, struct refill_item
 	struct message_reader *reader;
 
 	buf_done(&fresh->encoded);
-	if (!message_open_inside(box, fresh->uid, &reader).kind && parse(reader, piece, &fresh->encoded).kind)
+	if (!message_open_inside(box, fresh->uid, &reader).kind && parse(r, reader, piece, &fresh->encoded).kind)
 		buf_done(&fresh->encoded);
 	note_parsed(r, fresh);
 }
@@ -285,7 +286,10 @@ static struct fault refill_inside(struct account *a, int64_t until_ms, bool *is_
 		f = find_unparsed(a, &at, &r);
 		if (!f.kind && r.count) {
 			struct mailbox box = { .account = a, .id = r.box, .lock = -1 };
+			size_t planned = r.count;
 			refill_run(&box, &r);
+			if (r.count < planned)
+				at = (struct place){ r.box, r.fresh[r.count].uid };
 		}
 		refill_done(&r);
 		*is_done = !f.kind && !at.box;

@@ -10,6 +10,7 @@
 
 #define REFILL_CHUNK 256                /* messages */
 #define REFILL_OCTETS ((size_t)16 << 20)        /* of parsed forms in one chunk; what is under way when that is reached comes on top */
+#define REFILL_READ ((uint64_t)16 << 20)        /* of files, likewise: others wait for the thread, and a client for what is found */
 
 /* Messages of one mailbox, ascending, parsed now. Zero-initialised there are none. */
 struct refill {
@@ -25,6 +26,8 @@ struct refill {
 	const struct account *account;
 	_Atomic size_t octets;
 	size_t octets_max;                      /* REFILL_OCTETS */
+	_Atomic uint64_t read;
+	uint64_t read_max;                      /* REFILL_READ */
 };
 
 void refill_init(struct refill *r, uint64_t box);
@@ -34,7 +37,7 @@ void refill_add(struct refill *r, uint32_t uid);
  *  by another thread where one is idle (common/crew.h). */
 void refill_add_row(struct refill *r, const char *dir, const struct index_row *row);
 /** refill_run - parse their files, and put what came of it into the index. The last ones are left out, and r->count is less, when
- *  the parsed forms get too large. Holds no transaction while files are read. */
+ *  the parsed forms, or their files, get too large. Holds no transaction while files are read. */
 void refill_run(struct mailbox *box, struct refill *r);
 /** refill_find - what came of this message; NULL: it is none of them. */
 const struct refill_item *refill_find(const struct refill *r, uint32_t uid);

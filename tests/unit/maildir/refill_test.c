@@ -192,6 +192,23 @@ static void parsed_forms_beyond_the_limit_are_left_to_the_next_chunk(void **stat
 	assert_int_equal(scan(f, NULL).parsed, MESSAGES);
 }
 
+static void what_a_chunk_leaves_out_is_parsed_in_the_background_all_the_same(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(fixture_shell("cd '%s' && { printf 'Subject: big\r\n\r\n'; yes 2> /dev/null | head -c %llu; } > 1700000001.big.then && "
+				       "printf 'Subject: small\r\n\r\nbody\r\n' > 1700000002.small.then",
+				       fixture_path(f, "Maildir/new"), (unsigned long long)REFILL_READ), 0);
+	struct uidset all = { 0 };
+	uint64_t modseq;
+	ok(mailbox_uids(f->inbox, &all, &modseq));
+	assert_int_equal(uidset_total(&all), MESSAGES + 2);
+	uidset_done(&all);
+	store_refill(f->store, 60000);
+	for (uint32_t uid = 1; uid <= MESSAGES + 2; uid++)
+		assert_true(has_parsed(f, uid));
+}
+
 static void files_that_all_have_other_names_by_now_keep_to_the_limit_too(void **state)
 {
 	struct fixture *f = *state;
@@ -212,6 +229,26 @@ static void files_that_all_have_other_names_by_now_keep_to_the_limit_too(void **
 	assert_int_equal(scan(f, NULL).parsed, MESSAGES);
 }
 
+static void files_beyond_the_limit_of_what_one_chunk_reads_are_left_to_the_next(void **state)
+{
+	struct fixture *f = *state;
+	struct refill r;
+
+	adopt(f);
+	refill_init(&r, f->inbox->id);
+	r.read_max = 50;                /* each has 22 octets */
+	for (uint32_t uid = 1; uid <= 50; uid++)
+		refill_add(&r, uid);
+	ok(mailbox_enter(f->inbox, false));
+	refill_run(f->inbox, &r);
+	account_leave(f->inbox->account);
+	assert_int_equal(r.count, 3);
+	refill_done(&r);
+	assert_true(has_parsed(f, 3));
+	assert_false(has_parsed(f, 4));
+	assert_int_equal(scan(f, NULL).parsed, MESSAGES);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -220,6 +257,8 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(only_messages_of_the_set_are_parsed, setup, teardown),
 		cmocka_unit_test_setup_teardown(parsed_forms_beyond_the_limit_are_left_to_the_next_chunk, setup, teardown),
+		cmocka_unit_test_setup_teardown(files_beyond_the_limit_of_what_one_chunk_reads_are_left_to_the_next, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_a_chunk_leaves_out_is_parsed_in_the_background_all_the_same, setup, teardown),
 		cmocka_unit_test_setup_teardown(files_that_all_have_other_names_by_now_keep_to_the_limit_too, setup, teardown),
 	};
 
