@@ -285,6 +285,7 @@ static void turn(struct stream *s, int events)
 	}
 	if (s->phase == PHASE_HANDSHAKE && !stream_is_cut(s)) {
 		shake_hands(s);
+		s->is_unwanted = s->phase == PHASE_HANDSHAKE && s->read_wants == UV_WRITABLE;
 		events &= ~UV_READABLE; /* that was the handshake's; what comes behind it is told anew */
 	} else if (s->phase != PHASE_GO_AHEAD && s->write_wants & events)
 		stream_send(s);
@@ -293,6 +294,8 @@ static void turn(struct stream *s, int events)
 
 		if (wants & events || s->has_more)
 			stream_fill(s);
+		else if (events & UV_READABLE)  /* TLS has to write something of its own first */
+			s->is_unwanted = true;
 	} else if (events & UV_READABLE) {
 		s->is_unwanted = true;
 	}

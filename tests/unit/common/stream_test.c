@@ -17,7 +17,7 @@
 
 #include "common/deflate.h"
 #include "common/memory.h"
-#include "common/stream.h"
+#include "common/stream_private.h"
 #include "common/tls.h"
 #include "tests/unit/support/tls_peer.h"
 
@@ -188,18 +188,24 @@ static void socket_pair(int fds[2])
 	close(door);
 }
 
-static struct session *session_new(const struct stream_limits *limits)
+static struct session *session_of(int fds[2], const struct stream_limits *limits)
 {
 	struct session *c = calloc(1, sizeof(*c));
-	int fds[2];
 
-	socket_pair(fds);
 	c->reply_factor = 1;
 	assert_int_equal(loop_new(&c->loop).kind, FAULT_NONE);
 	assert_int_equal(stream_new(c->loop, fds[0], limits, &events, c, &c->stream).kind,
 			 FAULT_NONE);
 	peer_init(&c->peer, fds[1]);
 	return c;
+}
+
+static struct session *session_new(const struct stream_limits *limits)
+{
+	int fds[2];
+
+	socket_pair(fds);
+	return session_of(fds, limits);
 }
 
 static void session_free(struct session *c)
@@ -528,6 +534,53 @@ static void tls_that_ends_without_goodbye_is_told_apart(void **state)
 	assert_true(stream_write(c->stream, SV("nobody hears this")));
 	assert_int_equal(stream_pending(c->stream), 0);
 	session_free(c);
+}
+
+/* A ticket, or the answer to a new key; or what a handshake begins with. */
+static void input_behind_what_tls_cannot_send_does_not_keep_the_loop_awake(void **state)
+{
+	static const struct tls_role patient = { .name = "test", .alpn = "imap", .has_late_tickets = true };
+	(void)state;
+	for (int is_shaken = 0; is_shaken < 2; is_shaken++) {
+		char noise[4096] = { 0 };
+		struct session *c;
+		ssize_t filled = 0, n;
+		int fds[2];
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+		c = session_of(fds, NULL);
+		assert_int_equal(stream_start_tls(c->stream, server, &patient).kind, FAULT_NONE);
+		peer_start_tls(&c->peer, NULL, "localhost", NULL);
+		if (is_shaken) {
+			WAIT_FOR(c, c->shakes && c->peer.is_shaken);
+			settle(c);
+		}
+		while ((n = send(c->stream->fd, noise, sizeof(noise), MSG_DONTWAIT)) > 0)
+			filled += n;
+		if (is_shaken) {
+			tls_give_ticket(stream_tls(c->stream));
+			say(c, "one\r\n");
+		} else {
+			while (c->stream->polled != UV_READABLE)
+				loop_run_once(c->loop, 0);
+			assert_int_equal(SSL_connect(c->peer.ssl), -1);
+			while (!(c->stream->polled & UV_WRITABLE))
+				loop_run_once(c->loop, 0);
+			assert_int_equal(send(c->peer.fd, noise, 1, 0), 1);
+		}
+		for (int i = 0; i < 4; i++)
+			loop_run_once(c->loop, 0);
+		assert_int_equal(c->stream->polled, UV_WRITABLE);
+		for (; is_shaken && filled; filled -= n) {
+			n = recv(c->peer.fd, noise, (size_t)filled < sizeof(noise) ? (size_t)filled : sizeof(noise), 0);
+			assert_true(n > 0);
+		}
+		if (is_shaken) {
+			assert_string_equal(c->seen, "");
+			WAIT_FOR(c, c->peer.got_len);
+			assert_string_equal(c->peer.got, "one\r\n");
+		}
+		session_free(c);
+	}
 }
 
 static void a_reset_is_told_even_to_a_session_that_is_waiting(void **state)
@@ -1138,6 +1191,7 @@ int main(void)
 		cmocka_unit_test(replies_of_one_turn_leave_together),
 		cmocka_unit_test(after_half_a_close_everything_asked_for_is_still_answered),
 		cmocka_unit_test(tls_that_ends_without_goodbye_is_told_apart),
+		cmocka_unit_test(input_behind_what_tls_cannot_send_does_not_keep_the_loop_awake),
 		cmocka_unit_test(a_reset_is_told_even_to_a_session_that_is_waiting),
 		cmocka_unit_test(input_before_a_reset_is_not_lost),
 		cmocka_unit_test(the_last_reply_survives_input_that_nobody_reads),
