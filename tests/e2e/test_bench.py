@@ -163,6 +163,29 @@ def test_the_guard_sees_another_flush_and_another_copy():
         [], ["mail: flushes 1.00, recorded 2.00"])
 
 
+def test_the_guard_counts_no_instructions_of_copying_and_of_the_allocator():
+    """What those need depends on where octets lie and on what was freed before, so on a path's length."""
+    profile = """fn=(1) store
+10 100
+calls=1 20
+11 5000
+fn=(2) _int_malloc
+20 700
++1 30
+fn=(3) __memcpy_avx_unaligned
+5 40
+fn=(4) unlink_chunk.constprop.0
+5 9
+fn=(5) malloc'2
+5 9
+fn=(6) freeze_row
+-3 7
+fn=(1)
+12 1
+"""
+    assert guard.instructions(profile) == 108
+
+
 @pytest.fixture
 def bench(tmp_path):
     options = argparse.Namespace(peer="fast", quick=False, repeat=3, json=tmp_path / "rows.json")
