@@ -107,9 +107,9 @@ void offer_look(struct offer *o)
 	if (!offer_is_old(o) || clock_us(CLOCK_MONOTONIC) / 1000 < atomic_load(&o->rest_until_ms))
 		return;
 	pthread_mutex_lock(&o->lock);
-	uint64_t revision = directory_revision(o->directory);
+	uint64_t revision = directory_revision_wait(o->directory);
 
-	if (revision && atomic_load(&o->revision) != revision) {
+	if (atomic_load(&o->revision) != revision) {
 		uint64_t began_us = clock_us(CLOCK_THREAD_CPUTIME_ID);
 
 		offer_rest(o, o->cost_us);      /* nobody need wait for us if it takes long again */
@@ -124,7 +124,9 @@ void offer_look(struct offer *o)
 
 bool offer_is_old(const struct offer *o)
 {
-	return atomic_load(&o->revision) != directory_revision(o->directory);
+	uint64_t revision = directory_revision(o->directory);
+
+	return !revision || atomic_load(&o->revision) != revision;      /* not known just now: perhaps */
 }
 
 bool offer_has_scram(const struct offer *o, enum crypt_hash hash)

@@ -105,6 +105,11 @@ uint64_t directory_revision(struct directory *dir)
 	return kv_env_last_txn_now(dir->env);
 }
 
+uint64_t directory_revision_wait(struct directory *dir)
+{
+	return kv_env_last_txn(dir->env);
+}
+
 struct fault directory_copy(struct directory *dir, const char *file)
 {
 	return kv_env_copy(dir->env, file);

@@ -51,6 +51,8 @@ void directory_keyed(const struct directory *dir, const char *purpose, struct sv
 /** directory_revision - grows with every change of anything, by any process; for caches. Never waits: 0 when it is not known just
  *  now, which is no revision and equals none. */
 uint64_t directory_revision(struct directory *dir);
+/** directory_revision_wait - likewise, for a job that must know: waits for who changes the size of the directory. */
+uint64_t directory_revision_wait(struct directory *dir);
 /** directory_copy - a snapshot of the whole, into a new file (backup). */
 MUST_CHECK struct fault directory_copy(struct directory *dir, const char *file);
 /** directory_tidy - housekeeping, once a minute. */

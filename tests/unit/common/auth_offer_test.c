@@ -9,9 +9,14 @@
 
 #include <cmocka.h>
 
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+
 #include "common/auth.h"
 #include "common/auth_private.h"
 #include "common/directory_private.h"
+#include "common/kv_private.h"
 #include "tests/unit/common/auth_place.h"
 
 static void a_mechanism_is_offered_by_the_state_of_the_connection(void **state)
@@ -176,6 +181,37 @@ static void an_offer_that_became_wrong_is_taken_back(void **state)
 	auth_session_unref(&s);
 }
 
+static atomic_bool is_looking;
+
+static void *look_in_thread(void *arg)
+{
+	atomic_store(&is_looking, true);
+	offer_look(arg);
+	return NULL;
+}
+
+/* By whoever uses the directory at the same time, for a moment; or for longer while it grows. */
+static void a_look_waits_until_the_revision_is_known(void **state)
+{
+	struct place *p = *state;
+	pthread_t thread;
+
+	assert_true(offer_has_scram(p->auth->offer, CRYPT_SHA256));
+	OK(directory_account_add_hashed(p->dir, SV("moved@example.test"),
+					SV("{SSHA}9Q2rb8lDGUvFJHkLywEnEdJklddALSuH"), ITERATIONS, NULL));
+	pthread_mutex_lock(&p->dir->env->lock);
+	assert_int_equal(directory_revision(p->dir), 0);
+	assert_true(offer_is_old(p->auth->offer));
+	assert_int_equal(pthread_create(&thread, NULL, look_in_thread, p->auth->offer), 0);
+	while (!atomic_load(&is_looking))
+		sched_yield();
+	usleep(1000);           /* without it a look that does not wait may come late enough, too */
+	pthread_mutex_unlock(&p->dir->env->lock);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_false(offer_has_scram(p->auth->offer, CRYPT_SHA256));
+	assert_false(offer_is_old(p->auth->offer));
+}
+
 static void a_costly_look_is_put_off_however_often_the_directory_changes(void **state)
 {
 	struct place *p = *state;
@@ -295,6 +331,7 @@ int main(void)
 		CASE(another_servers_hash_is_good_once_and_then_our_own),
 		CASE(scram_of_an_older_hash_comes_back_with_the_passwords),
 		CASE(an_offer_that_became_wrong_is_taken_back),
+		CASE(a_look_waits_until_the_revision_is_known),
 		CASE(a_costly_look_is_put_off_however_often_the_directory_changes),
 		CASE(changes_of_the_directory_are_seen_where_nobody_logs_in),
 		CASE(external_lets_in_who_has_the_key_of_a_registered_certificate),
