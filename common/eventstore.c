@@ -30,6 +30,7 @@ struct eventstore {
 	pthread_mutex_t lock;
 	struct buf buffer;      /* events, each behind its length */
 	uint64_t dropped, number, flushes, keep_ms;
+	uint32_t pid;           /* a part of each event's key: other processes write, too */
 	int64_t refusals_ms;    /* monotonic: until then the refusals that were kept would have taken at the steady rate */
 	struct chore chore;
 };
@@ -215,6 +216,7 @@ static struct fault each_name(struct kv_txn *txn, struct sv json, struct sv even
 
 struct batch {
 	struct sv events;
+	uint32_t pid;
 	uint64_t number;
 };
 
@@ -246,7 +248,7 @@ static struct fault put_arrival(struct kv_txn *txn, struct sv event, uint64_t *l
 	return kv_put(txn, TABLE_ARRIVALS, kv_key_view(&k), event);
 }
 
-static struct fault put_one(struct kv_txn *txn, struct sv json, uint64_t number, uint64_t *arrival)
+static struct fault put_one(struct kv_txn *txn, struct sv json, uint32_t pid, uint64_t number, uint64_t *arrival)
 {
 	struct json *object = NULL;
 	struct kv_key k;
@@ -259,7 +261,7 @@ static struct fault put_one(struct kv_txn *txn, struct sv json, uint64_t number,
 	json_free(&object);
 	kv_key_init(&k);
 	kv_key_u64(&k, at);
-	kv_key_u32(&k, (uint32_t)getpid());
+	kv_key_u32(&k, pid);
 	kv_key_u32(&k, (uint32_t)number);
 	f = kv_put(txn, TABLE_EVENTS, kv_key_view(&k), json);
 	if (!f.kind)
@@ -279,7 +281,7 @@ static struct fault put_batch(struct kv_txn *txn, void *arg)
 
 		memcpy(&len, rest.p, sizeof(len));
 		sv_skip(&rest, sizeof(len));
-		f = put_one(txn, sv_sub(rest, 0, len), number++, &arrival);
+		f = put_one(txn, sv_sub(rest, 0, len), b->pid, number++, &arrival);
 		sv_skip(&rest, len);
 	}
 	return f;
@@ -294,7 +296,7 @@ void eventstore_flush(struct eventstore *s)
 	pthread_mutex_lock(&s->lock);
 	taken = s->buffer;
 	buf_init(&s->buffer, BUFFER_MAX);
-	b = (struct batch){ buf_sv(&taken), s->number };
+	b = (struct batch){ buf_sv(&taken), s->pid, s->number };
 	s->number += taken.len / 8 + 1;         /* more than there are: never used twice */
 	pthread_mutex_unlock(&s->lock);
 	if (taken.len) {
@@ -487,6 +489,7 @@ struct fault eventstore_open(const char *path, bool create, struct eventstore **
 	}
 	pthread_mutex_init(&s->lock, NULL);
 	buf_init(&s->buffer, BUFFER_MAX);
+	s->pid = (uint32_t)getpid();
 	*out = s;
 	return FAULT_OK;
 }
