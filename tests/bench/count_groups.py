@@ -8,7 +8,8 @@ from calls import FLUSHES, STARTS, WAKE_UPS, SystemCalls, total
 from engine import Step, sample
 from mail_groups import fill
 
-IN_VAIN_NS = 25000      # a process that is woken by a connection which another one has taken runs for less
+SESSION = 20            # messages in one session
+PART_NS = 10000         # of each message; who is only woken by a connection that another one takes runs a few microseconds, once
 
 
 def counts(side):
@@ -18,7 +19,7 @@ def counts(side):
         server.start()
         steps = (
             ("mx, message per connection", "smtpd", lambda: mail(side, server, "mx", ops), "message"),
-            ("mx, 20 messages per connection", "smtpd", lambda: mail(side, server, "mx", ops, per_connection=20), "message"),
+            ("mx, 20 messages per connection", "smtpd", lambda: mail(side, server, "mx", ops, per_connection=SESSION), "message"),
             ("mx, 5 recipients", "smtpd", lambda: mail(side, server, "mx", ops, recipients=5), "message"),
             ("mx STARTTLS", "smtpd", lambda: mail(side, server, "mx", ops, tls="starttls"), "message"),
             ("lmtp, message per connection", "smtpd", lambda: mail(side, server, "lmtp", ops, lmtp=True), "message"),
@@ -27,8 +28,8 @@ def counts(side):
             ("RETR", "pop3d", lambda: visit(side, server, "pop3", "pop3s", 2, "units"), "message"),
         )
         # First: later each connection wakes all the processes that others were started for.
-        name = "mx, message per connection: processes that take part"
-        yield Step(name, lambda _: [taking_part(name, server, lambda: mail(side, server, "mx", 1))], repeat=1)
+        name = "mx, 20 messages per connection: processes that take part"
+        yield Step(name, lambda _: [taking_part(name, server, lambda: mail(side, server, "mx", SESSION, per_connection=SESSION))], repeat=1)
         for name, daemon, do, per in steps:
             yield Step(f"{name}: system calls", lambda _, args=(name, daemon, do, per): traced(server, *args), repeat=1)
         if not side.is_peer:
@@ -85,13 +86,13 @@ def count_threads(server):
 
 
 def taking_part(name, server, do):
-    """How many processes run from one message's beginning to its end: the middle of some messages, since a timer may come between."""
+    """How many processes run from a session's beginning to its end: the middle of some sessions, since a timer may come between."""
     found = []
     do()
     for _ in range(11):
         before = server.cpu_by_process()
         do()
-        found.append([pid for pid, used in server.cpu_by_process().items() if used - before.get(pid, 0) > IN_VAIN_NS])
+        found.append([pid for pid, used in server.cpu_by_process().items() if used - before.get(pid, 0) > PART_NS * SESSION])
     middle = sorted(found, key=len)[len(found) // 2]
     return sample(name, len(middle), "processes", note=" ".join(sorted(map(program, middle))))
 

@@ -1,5 +1,6 @@
 """Groups of the benches: sessions of mail programs by IMAP and POP3, a big mailbox, and sessions that wait."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -94,7 +95,8 @@ def waiting(side, server, sessions, accounts, label, beside="", push=0):
         side.bench.until_quiet()
         rss, pss = memory(server.pids("imapd"))
         kernel = kernel_memory()
-        with running(side.command("idle", (), {
+        room = peer.room_to_watch(sessions) if side.is_peer else contextlib.nullcontext(True)
+        with room as watched, running(side.command("idle", (), {
                 "port": server.port("imaps"), "smtp_port": server.port("mx"), "tls": "implicit", "users": server.users,
                 "connections": 8, "count": sessions, "seconds": 60}), stdin=subprocess.PIPE) as process:
             opened = json.loads(process.stdout.readline())
@@ -106,7 +108,7 @@ def waiting(side, server, sessions, accounts, label, beside="", push=0):
             if push:
                 process.stdin.write(f"push {push}\n")
                 process.stdin.flush()
-                samples += pushed(json.loads(process.stdout.readline()), sessions // accounts, watched=not side.is_peer or peer.can_watch(sessions))
+                samples += pushed(json.loads(process.stdout.readline()), sessions // accounts, watched)
             return samples
     return Step(f"{label}: opened{beside}", once, repeat=1)
 
@@ -136,7 +138,7 @@ def pushed(run, listeners, watched=True):
     last = {f"{p}_us": run.get(f"last_{p}_us") for p in ("p50", "p95", "p99")}
     first = sample("push: SMTP 250 to the first session's EXISTS", run.get("p50_us", 0) / 1000, "ms", run=run, **measured(run))
     if not watched:
-        return [{**first, "note": "fs.inotify.max_user_instances is too small for all sessions; the others look each half minute"}]
+        return [{**first, "note": "fs.inotify.max_user_instances is too small for all sessions, and cannot be set; the others look each half minute"}]
     return [first, sample(f"push: to the last of {listeners} sessions", (last["p50_us"] or 0) / 1000, "ms", **measured({**run, **last}))]
 
 

@@ -68,7 +68,7 @@ TARGETS = {
     "idle sessions: the kernel's memory for each": Target(most=15),
     "mx, message per connection: flushes": Target(most=2),
     "mx, message per connection: system calls": Target(most=80),
-    "mx, message per connection: processes that take part": Target(most=1),
+    "mx, 20 messages per connection: processes that take part": Target(most=1),
     "session mix: system calls": Target(most=120),
     "session mix: processes started": Target(most=0),
 }
