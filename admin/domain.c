@@ -44,8 +44,10 @@ static int run_add(struct cli *cli)
 		return code;
 	arena_init(&names, 8192);
 	f = address_domain(&names, sv_z(cli->args[0]), &name);
-	if (!f.kind && why_no_domain(name))
-		f = fault(FAULT_INVALID, why_no_domain(name));
+	const char *why = f.kind ? NULL : why_no_domain(name);
+
+	if (why)
+		f = fault(FAULT_INVALID, why);
 	if (!f.kind)
 		f = dkimkey_make(instance_path(cli->instance, INSTANCE_KEYS), name.p);
 	if (!f.kind)

@@ -204,12 +204,30 @@ static void tell_loop(struct work_pool *pool)
 			BUG("eventfd: %s", strerrordesc_np(errno));
 }
 
+/* hand_over - a slot that has finished, or else work that is offered, to the loop. */
+static void hand_over(struct work_pool *pool, struct slot *finished, struct work *offered)
+{
+	bool is_first;
+
+	uv_mutex_lock(&pool->mutex);
+	is_first = !pool->finished && !pool->offered;
+	if (finished) {
+		finished->next = pool->finished;
+		pool->finished = finished;
+	} else {
+		offered->next = pool->offered;
+		pool->offered = offered;
+	}
+	uv_mutex_unlock(&pool->mutex);
+	if (is_first)
+		tell_loop(pool);
+}
+
 static _Thread_local struct work_pool *here;    /* of the pool thread that runs */
 
 static void run_job(struct slot *slot)          /* pool thread */
 {
 	struct work_pool *pool = slot->pool;
-	bool is_first;
 
 	if (bracket_begin)
 		bracket_begin();
@@ -219,13 +237,7 @@ static void run_job(struct slot *slot)          /* pool thread */
 	/* Its core is free now, and not when the loop comes to it: the caller may want it again at once. */
 	if (slot->work->is_offered)
 		atomic_fetch_sub(&pool->wanted, 1);
-	uv_mutex_lock(&pool->mutex);
-	is_first = !pool->finished && !pool->offered;
-	slot->next = pool->finished;
-	pool->finished = slot;
-	uv_mutex_unlock(&pool->mutex);
-	if (is_first)
-		tell_loop(pool);
+	hand_over(pool, slot, NULL);
 }
 
 static void run_jobs(void *arg)                 /* pool thread */
@@ -456,21 +468,12 @@ uint32_t work_idle(void)
 
 bool work_offer(struct work *w)
 {
-	struct work_pool *pool = here;
-	bool is_first;
-
 	if (!work_idle())
 		return false;
 	w->class = WORK_MAIL;
 	w->is_offered = true;
 	w->state = WORK_WAITING;
-	uv_mutex_lock(&pool->mutex);
-	is_first = !pool->finished && !pool->offered;
-	w->next = pool->offered;
-	pool->offered = w;
-	uv_mutex_unlock(&pool->mutex);
-	if (is_first)
-		tell_loop(pool);
+	hand_over(here, NULL, w);
 	return true;
 }
 
